@@ -1,0 +1,84 @@
+"""Keensight: from a folder of labelled images to an honest, reported classifier.
+
+    import keensight as ks
+
+    data = ks.open("photos/")
+    run = ks.train(data)
+    model = ks.load(run)
+    model.predict("new.jpg").rows()
+
+Names are imported on first use, so that ``import keensight`` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "keensight.workflow": (
+        "audit",
+        "build",
+        "bundle",
+        "evaluate",
+        "fit",
+        "image_spec",
+        "load",
+        "open",
+        "predict",
+        "prepare",
+        "report",
+        "split",
+        "train",
+        "write_predictions",
+    ),
+    "keensight.core.config": ("RunConfig",),
+    "keensight.core.records": (
+        "AuditReport",
+        "Dataset",
+        "Evaluation",
+        "History",
+        "ImageSpec",
+        "LabelSet",
+        "Predictions",
+        "Sample",
+        "Split",
+    ),
+    "keensight.data.readers": ("from_arrays", "from_frame"),
+    "keensight.nets.infer": ("Classifier",),
+    "keensight.store.bundle": ("Bundle", "open_bundle"),
+    "keensight.store.run": ("Run", "list_runs", "open_run"),
+    "keensight.errors": (
+        "DataError",
+        "GateError",
+        "ImageError",
+        "InterruptedRun",
+        "KeensightError",
+        "StoreError",
+        "TrainingError",
+        "UsageError",
+    ),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "errors", "show", *sorted(_HOME)]
+
+if TYPE_CHECKING:
+    from keensight import errors as errors
+    from keensight import show as show
+    from keensight.core.config import RunConfig as RunConfig
+    from keensight.workflow import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "show"):
+        return import_module(f"keensight.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'keensight' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

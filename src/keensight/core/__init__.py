@@ -1,0 +1,1 @@
+"""The cellar: records, settings, pixels and files. Standard library, numpy and Pillow only."""

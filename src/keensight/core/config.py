@@ -1,0 +1,270 @@
+"""Every setting of a run: default, unit, range and help, once."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keensight.core.files import to_toml
+from keensight.core.registry import did_you_mean
+from keensight.errors import UsageError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    unit: str = "",
+) -> Any:
+    """A dataclass field that knows its range, its unit and its help."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "unit": unit})
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Which images, and how they are split and sized."""
+
+    image_size: int | None = setting(
+        None, "side of the model's square input; left out: chosen from the images", low=8, high=1024, unit="px"
+    )
+    fit: str = setting("stretch", "what to do with another aspect ratio", choices=("stretch", "crop", "pad"))
+    val_share: float = setting(0.15, "share of the images used to choose and stop", low=0.01, high=0.5)
+    test_share: float = setting(0.15, "share of the images used once, to measure", low=0.01, high=0.5)
+    group: str | None = setting(None, "table column whose equal values never straddle a split")
+    label: str | None = setting(None, "table column with the class; left out: found by name")
+    path: str | None = setting(None, "table column with the image path; left out: found by name")
+    cache: str = setting(
+        "auto", "keep decoded images on disk; auto: yes where they fit", choices=("auto", "always", "never")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Which network."""
+
+    name: str = setting("auto", "architecture; `keensight models` lists them")
+    width: int | None = setting(
+        None, "channels of the first stage; left out: the architecture's own", low=4, high=512, unit="channels"
+    )
+    dropout: float | None = setting(
+        None, "share of features dropped before the last layer; left out: the architecture's own", low=0.0, high=0.9
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """How the weights are found."""
+
+    effort: str = setting("standard", "how much time to spend", choices=("quick", "standard", "best"))
+    epochs: int | None = setting(
+        None, "passes over the training part; left out: from effort and size of the data", low=1, high=1000
+    )
+    batch_size: int | None = setting(
+        None, "images in a step; left out: 128, fewer for small sets", low=1, high=4096, unit="images"
+    )
+    optimizer: str = setting("sgd", "update rule (Nesterov momentum or AdamW)", choices=("sgd", "adamw"))
+    learning_rate: float | None = setting(
+        None, "peak rate; left out: 0.05 for sgd, 0.002 for adamw, times batch_size/128", low=1e-7, high=10.0
+    )
+    schedule: str = setting("one-cycle", "learning rate over the steps", choices=("one-cycle", "cosine", "constant"))
+    weight_decay: float = setting(5e-4, "decoupled weight decay of kernels", low=0.0, high=1.0)
+    label_smoothing: float = setting(0.1, "probability spread over the other classes", low=0.0, high=0.5)
+    ema: float = setting(0.995, "momentum of the averaged weights that are kept; 0: off", low=0.0, high=0.99999)
+    class_weights: bool = setting(False, "weigh each class by the inverse of its frequency")
+    patience: int | None = setting(
+        None, "epochs without a better validation loss before stopping; left out: a third of the epochs, 5 at least",
+        low=1, high=1000,
+    )  # fmt: skip
+    precision: str = setting("auto", "arithmetic of the layers", choices=("auto", "float32", "bfloat16"))
+    threads: int | None = setting(None, "processor threads; left out: all that this process may use", low=1, high=256)
+    seed: int = setting(0, "start of every random draw", low=0, high=2**31 - 1)
+    tensorboard: bool = setting(False, "write TensorBoard events into the run")
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentConfig:
+    """Random changes of training images; never part of the saved model."""
+
+    enabled: bool = setting(True, "any augmentation at all")
+    flip: str = setting(
+        "auto", "mirror left and right; auto: not where mirrored images look like other classes (digits, signs, sides)",
+        choices=("auto", "none", "horizontal", "both"),
+    )  # fmt: skip
+    shift: float = setting(0.08, "largest shift, as a share of the side", low=0.0, high=0.5)
+    zoom: float = setting(0.0, "largest change of scale", low=0.0, high=0.9)
+    rotate: float = setting(0.0, "largest turn", low=0.0, high=180.0, unit="degrees")
+    erase: float = setting(0.25, "largest side of a random erased box, as a share of the side", low=0.0, high=0.9)
+    color: str = setting(
+        "auto", "random brightness, contrast and saturation; auto: only for colour images",
+        choices=("auto", "none", "light", "strong"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The whole tree; ``config.toml`` of a run is this, fully resolved."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    def to_toml(self) -> str:
+        """This configuration as TOML that ``--config`` reads back."""
+        sections = {name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS}
+        return to_toml(sections)
+
+    def with_values(self, values: Mapping[str, Any]) -> RunConfig:
+        """A copy with settings changed, given as ``{"train.epochs": 5}``; text is converted.
+
+        Raises:
+            UsageError: a name does not exist or a value does not fit.
+        """
+        changed: dict[str, dict[str, Any]] = {}
+        for dotted, value in values.items():
+            described = find_setting(dotted)
+            changed.setdefault(described.section, {})[described.name] = described.convert(value)
+        sections = {name: dataclasses.replace(getattr(self, name), **new) for name, new in changed.items()}
+        return dataclasses.replace(self, **sections)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, described for help, documentation and checking."""
+
+    section: str
+    name: str
+    kind: type
+    optional: bool
+    default: Any
+    help: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    unit: str
+
+    @property
+    def dotted(self) -> str:
+        """The name that ``--set`` takes, such as ``train.epochs``."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def expected(self) -> str:
+        """What fits, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.kind is bool:
+            return "true or false"
+        words = {int: "a whole number", float: "a number", str: "text"}[self.kind]
+        if self.low is not None and self.high is not None:
+            words += f" from {self.low:g} to {self.high:g}"
+        return words + (f" ({self.unit})" if self.unit else "")
+
+    def convert(self, value: Any) -> Any:
+        """``value`` (text or TOML) as this setting's type.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        if value is None or (value in ("", "auto", "none") and self.optional and not self.choices):
+            if self.optional:
+                return None
+            raise self._refusal(value)
+        try:
+            converted = self._parse(value)
+        except (TypeError, ValueError, KeyError) as error:
+            raise self._refusal(value) from error
+        outside = isinstance(converted, (int, float)) and not (
+            (self.low is None or converted >= self.low) and (self.high is None or converted <= self.high)
+        )
+        if outside or (self.choices and converted not in self.choices):
+            raise self._refusal(value)
+        return converted
+
+    def _parse(self, value: Any) -> Any:
+        if self.kind is bool:
+            return _TRUTH[str(value).lower()]
+        if self.kind is int and float(value) != int(float(value)):
+            raise ValueError(value)
+        return self.kind(float(value)) if self.kind is int else self.kind(value)
+
+    def _refusal(self, value: Any) -> UsageError:
+        return UsageError(f"{self.dotted} cannot be {value!r}", f"expected {self.expected}; {self.help}")
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+_SECTIONS: dict[str, type] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "train": TrainConfig,
+    "augment": AugmentConfig,
+}
+
+
+def settings() -> Iterator[Setting]:
+    """Every setting, in the order of the tree."""
+    for section, cls in _SECTIONS.items():
+        hints = typing.get_type_hints(cls)
+        for f in dataclasses.fields(cls):
+            options = [option for option in typing.get_args(hints[f.name]) if option is not type(None)]
+            yield Setting(
+                section=section, name=f.name, kind=options[0] if options else hints[f.name],
+                optional=bool(options), default=f.default, help=f.metadata["help"], low=f.metadata["low"],
+                high=f.metadata["high"], choices=f.metadata["choices"], unit=f.metadata["unit"],
+            )  # fmt: skip
+
+
+def find_setting(dotted: str) -> Setting:
+    """The setting of that name.
+
+    Raises:
+        UsageError: no such setting; the hint names the nearest.
+    """
+    known = {s.dotted: s for s in settings()}
+    if dotted not in known:
+        raise UsageError(f"there is no setting {dotted!r}", did_you_mean(dotted, list(known)))
+    return known[dotted]
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, str]:
+    """``("train.epochs=5",)`` to ``{"train.epochs": "5"}``.
+
+    Raises:
+        UsageError: an item has no ``=``.
+    """
+    pairs: dict[str, str] = {}
+    for item in assignments:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"--set {item!r} has no '='", "write it like --set train.epochs=5")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Settings of a TOML file as ``{"train.epochs": 5}``.
+
+    Raises:
+        UsageError: the file is missing, is not TOML, or names a setting that does not exist.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the config file {path} cannot be read: {error}", "give a TOML file") from error
+    values: dict[str, Any] = {}
+    for section, content in tree.items():
+        if not isinstance(content, dict):
+            raise UsageError(f"{path}: {section!r} stands outside of a section", "put it under [train], say")
+        values.update({f"{section}.{name}": value for name, value in content.items()})
+    for dotted in values:
+        find_setting(dotted)
+    return values

@@ -1,0 +1,113 @@
+"""Files that are whole or absent: atomic writes, canonical JSON, SHA-256, plain TOML."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keensight.errors import StoreError
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal to write ``path`` into a clear StoreError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoreError(
+                f"the disk is full: {path} was not written",
+                "free some space, or point --run or KEENSIGHT_CACHE at another disk",
+            ) from error
+        reason = error.strerror or str(error)
+        raise StoreError(f"cannot write {path}: {reason}", "check the folder and its permissions") from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never half.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically (see :func:`write_bytes`).
+
+    What UTF-8 cannot hold (half of a surrogate pair, from a file name in another encoding) is written as
+    ``\\udcff``, which JSON reads back as it was.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no NaN, so that equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write canonical JSON atomically."""
+    write_text(path, canonical_json(value))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        StoreError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is missing", "is this a Keensight run or bundle?") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}", "restore the file or make the run again") from error
+
+
+def sha256(data: bytes | memoryview) -> str:
+    """SHA-256 of some bytes, as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def to_toml(sections: Mapping[str, Mapping[str, Any]], comments: Mapping[str, str] | None = None) -> str:
+    """Sections of plain settings as TOML text (None is left out, as TOML has no null)."""
+    lines: list[str] = []
+    for section, settings in sections.items():
+        lines.append(f"[{section}]")
+        for key, value in settings.items():
+            if value is not None:
+                note = (comments or {}).get(f"{section}.{key}")
+                lines.append(f"{key} = {_toml_value(value)}" + (f"  # {note}" if note else ""))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    # A JSON string, number, boolean or list of those is also TOML.
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,382 @@
+"""What the rooms hand each other: frozen records with plain fields and a JSON round trip.
+
+No record holds an absolute path or a live model. Where a record needs bytes (a dataset's
+images), it carries a *reader*, which is no part of the record: it is neither compared nor saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.files import sha256
+from keensight.errors import DataError
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+Severity = Literal["info", "warning", "severe"]
+Fit = Literal["stretch", "crop", "pad"]
+
+
+class Reader(Protocol):
+    """The way from a sample to its image, as it lies on the disk or in memory."""
+
+    def load(self, sample: Sample) -> bytes | NDArray[np.uint8]:
+        """Encoded bytes of an image file, or a uint8 array (H, W) or (H, W, 3).
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """Class names in the order of their integer labels.
+
+    Raises:
+        DataError: a name stands twice.
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise DataError("two classes have the same name", "give each class a name of its own")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
+        """Names to integers, shape (n,).
+
+        Raises:
+            DataError: a label is not one of the names.
+        """
+        index = {name: number for number, name in enumerate(self.names)}
+        try:
+            return np.array([index[label] for label in labels], dtype=np.int64)
+        except KeyError as error:
+            raise DataError(
+                f"the label {error.args[0]!r} is not one of the classes",
+                f"known classes: {', '.join(self.names[:20])}",
+            ) from error
+
+    def decode(self, indices: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """Integers back to names."""
+        return [self.names[int(i)] for i in indices]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """How any image becomes a model's input: uint8 (height, width, 3), RGB.
+
+    ``fit`` says what happens to another aspect ratio: ``stretch`` ignores it, ``crop`` scales to
+    cover and cuts the centre, ``pad`` scales to fit and fills with black.
+    """
+
+    height: int
+    width: int
+    fit: Fit = "stretch"
+    decoder: int = 1
+    """Version of the decoder; a change of its pixels raises it and so renews every cache."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Array shape of one image."""
+        return (self.height, self.width, 3)
+
+    @property
+    def key(self) -> str:
+        """A short name, fit for a folder: ``224x224-stretch-1``."""
+        return f"{self.height}x{self.width}-{self.fit}-{self.decoder}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What an image's header says."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    frames: int = 1
+    orientation: int = 1
+    """EXIF orientation, 1 to 8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a dataset.
+
+    ``path`` is relative to the source, with ``/``; ``digest`` is the SHA-256 of the encoded file
+    (of shape and pixels for arrays), empty where the file could not be read, which ``error`` then says.
+    """
+
+    path: str
+    label: str
+    digest: str
+    size: int = 0
+    """Encoded size in bytes."""
+    group: str | None = None
+    """Images of one group (patient, track, product) never straddle a split."""
+    split: Part | None = None
+    """The part that the source itself gives."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Further columns of the source's table."""
+    info: ImageInfo | None = None
+    """What the header says; None where it could not be read."""
+    error: str | None = None
+    """Why the file could not be read (missing, empty, no image), else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something in the source that is no image of the set, with the reason."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A labelled image set: who is in it, not the pixels."""
+
+    name: str
+    kind: str
+    """How it was given: ``folder``, ``split folders``, ``table``, ``idx``, ``arrays`` or ``sample set``."""
+    labels: LabelSet
+    samples: tuple[Sample, ...]
+    skipped: tuple[Skipped, ...] = ()
+    reader: Reader | None = field(default=None, compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all paths, labels and image digests, whatever their order."""
+        lines = sorted(f"{sample.digest} {sample.label} {sample.path}" for sample in self.samples)
+        return sha256("\n".join(lines).encode("utf-8", "surrogateescape"))
+
+    def targets(self) -> NDArray[np.int64]:
+        """Integer labels of all samples, shape (n,)."""
+        return self.labels.encode([sample.label for sample in self.samples])
+
+    def load(self, index: int) -> bytes | NDArray[np.uint8]:
+        """The image of sample ``index`` as stored (see :class:`Reader`).
+
+        Raises:
+            DataError: the dataset came from a file and its images are not at hand.
+        """
+        if self.reader is None:
+            raise DataError("this dataset has no images at hand", "open its source again with ks.open(...)")
+        return self.reader.load(self.samples[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that an audit found."""
+
+    kind: str
+    """Stable name: ``unreadable``, ``duplicate``, ``label-conflict``, ``leak``, ``imbalance``, ..."""
+    severity: Severity
+    message: str
+    """One sentence: what it is, how many, and what to do."""
+    count: int
+    images: tuple[tuple[str, ...], ...] = ()
+    """Paths to look at; images that belong together (copies of one another) share a tuple."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What is in an image set and what is wrong with it."""
+
+    dataset: str
+    n: int
+    counts: Mapping[str, int]
+    """Images per class, unreadable ones included."""
+    parts: Mapping[str, int]
+    """Images per split given by the source; empty where none is given."""
+    formats: Mapping[str, int]
+    modes: Mapping[str, int]
+    sizes: Mapping[str, int]
+    """``WIDTHxHEIGHT`` and how many, the most frequent first, 20 at most."""
+    width_range: tuple[int, int, int]
+    """Smallest, median and largest width in pixels."""
+    height_range: tuple[int, int, int]
+    grey_share: float
+    """Share of readable images without colour, 0 to 1."""
+    findings: tuple[Finding, ...]
+    quarantined: tuple[Skipped, ...]
+    """Unreadable images with their reasons; they take no part in training or testing."""
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which sample goes where: indices into ``Dataset.samples``. Quarantined samples are in no part."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    method: str
+    """How it was made, in words for the report."""
+
+    def part(self, name: Part) -> NDArray[np.int64]:
+        """Indices of one part, shape (n,)."""
+        return np.array({"train": self.train, "val": self.val, "test": self.test}[name], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch's figures. Losses are mean cross-entropy in nats; ``seconds`` is wall time."""
+
+    epoch: int
+    """Counted from 1 through all phases."""
+    phase: str
+    steps: int
+    seconds: float
+    learning_rate: float
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Training as it went."""
+
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+    """The epoch whose weights were kept."""
+    stopped: str = "completed"
+    """``completed``, ``early`` or ``interrupted``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Probabilities for a list of images; a row is NaN where the image could not be read."""
+
+    paths: tuple[str, ...]
+    labels: LabelSet
+    probabilities: NDArray[np.float32] = field(compare=False)
+    """Shape (n, classes)."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """Path to reason, for images that could not be read."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows(self, top: int = 5) -> list[dict[str, Any]]:
+        """One plain dictionary an image, as ``predict --json`` prints them."""
+        return [self._row(i, top) for i in range(len(self.paths))]
+
+    def _row(self, i: int, top: int) -> dict[str, Any]:
+        path = self.paths[i]
+        if path in self.errors:
+            return {"path": path, "label": None, "probability": None, "top": [],
+                    "decision": "abstain", "error": self.errors[path]}  # fmt: skip
+        p = self.probabilities[i]
+        order = np.argsort(-p, kind="stable")[:top]
+        ranked = [[self.labels.names[int(k)], float(p[k])] for k in order]
+        return {"path": path, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked,
+                "decision": "accept", "error": None}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = "wilson"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One row of the classification report; each score is between 0 and 1."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good a bundle is on one part of a dataset."""
+
+    part: str
+    n: int
+    labels: LabelSet
+    loss: float
+    """Mean cross-entropy in nats."""
+    accuracy: Interval
+    top_k: Mapping[str, float]
+    """k (as text) to the share of images whose true class is among the k most probable."""
+    macro_f1: float
+    weighted_f1: float
+    ece: float
+    """Expected calibration error, 15 equal-width bins of confidence (Guo et al. 2017)."""
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Counts; row = true class, column = predicted class."""
+    baseline_accuracy: float
+    """What always naming the most frequent class of this part would reach."""
+    seconds: float = 0.0
+    predictions: Predictions | None = field(default=None, compare=False, repr=False)
+    """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
+    dataset: Dataset | None = field(default=None, compare=False, repr=False)
+    """The dataset they were taken on, for pictures; not saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleManifest:
+    """What a bundle says of itself; labels and preprocessing come from here and nowhere else."""
+
+    schema: int
+    name: str
+    task: str
+    labels: LabelSet
+    image: ImageSpec
+    model: str
+    """Name of the architecture, such as ``resnet``."""
+    normalisation: str
+    """What the first layers of the graph do to uint8 pixels, and where that comes from."""
+    temperature: float
+    decision: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    """Data digest, versions, metrics, seed."""
+    files: Mapping[str, str]
+    """File name to SHA-256."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """``run.json``: what a run is and how far it got."""
+
+    schema: int
+    name: str
+    state: Literal["created", "training", "finished", "failed", "interrupted"]
+    created: str
+    """ISO 8601, UTC."""
+    updated: str
+    source: str
+    """Name of the dataset (not where it lies)."""
+    model: str
+    command: str
+    seed: int
+    versions: Mapping[str, str]
+    message: str = ""
+    """Why it failed or stopped, in one sentence."""
+    results: Mapping[str, Any] = field(default_factory=dict)
+    """The document that ``train --json`` prints."""

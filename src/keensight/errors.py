@@ -1,0 +1,61 @@
+"""Every error that Keensight raises on purpose.
+
+Each carries one sentence on what was wrong, a ``hint`` on how to fix it, and the exit code
+with which the command line ends::
+
+    KeensightError            1
+    ├── DataError             1   the images, labels or tables given
+    │   └── ImageError        1   one image that cannot be decoded
+    ├── StoreError            1   runs, bundles, cache, disk
+    ├── TrainingError         1   training went wrong (for example a loss that is NaN)
+    ├── UsageError            2   a setting, name or option that does not exist or fit
+    ├── GateError             3   a check refused to let the work through
+    └── InterruptedRun      130   Ctrl-C; what was finished is kept
+"""
+
+from __future__ import annotations
+
+
+class KeensightError(Exception):
+    """Root of the tree: a message, an optional hint, and an exit code."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class DataError(KeensightError):
+    """The images, labels or tables given cannot be used as they are."""
+
+
+class ImageError(DataError):
+    """One image cannot be decoded; the message is the reason, fit for a quarantine list."""
+
+
+class StoreError(KeensightError):
+    """A run, a bundle or the cache cannot be read or written."""
+
+
+class TrainingError(KeensightError):
+    """Training cannot go on, for example because the loss is NaN."""
+
+
+class UsageError(KeensightError):
+    """A setting, name or option does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class GateError(KeensightError):
+    """A gate (audit, parity, quality) refused."""
+
+    exit_code = 3
+
+
+class InterruptedRun(KeensightError):
+    """The user stopped the work; whatever was complete is kept."""
+
+    exit_code = 130

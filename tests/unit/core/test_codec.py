@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keensight.core.codec import from_plain, to_plain
+from keensight.core.records import (
+    ClassScore,
+    Dataset,
+    Evaluation,
+    ImageInfo,
+    Interval,
+    LabelSet,
+    Predictions,
+    Sample,
+    Skipped,
+    Split,
+)
+from keensight.errors import StoreError
+
+LABELS = LabelSet(("cat", "dög"))
+SAMPLE = Sample(
+    "a/ü.png", "cat", "0" * 64, 12, group="g", split="val", metadata={"age": 3}, info=ImageInfo("PNG", "L", 4, 5)
+)
+
+
+def through_json(value: Any) -> Any:
+    return json.loads(json.dumps(to_plain(value), allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        LABELS,
+        SAMPLE,
+        Sample("b", "dög", "", error="empty"),
+        Dataset("d", "folder", LABELS, (SAMPLE,), (Skipped("x", "hidden"),)),
+        Split((0, 2), (1,), (), "by hand"),
+        Interval(0.5, 0.25, 1),
+        Evaluation("test", 2, LABELS, 0.5, Interval(1.0, 0.3, 1.0), {"1": 1.0}, 1.0, 1.0, 0.1,
+                   (ClassScore("cat", 1.0, 1.0, 1.0, 2),), ((2, 0), (0, 0)), 0.5),
+    ],
+)  # fmt: skip
+def test_records_survive_json(record: Any) -> None:
+    assert from_plain(type(record), through_json(record)) == record
+
+
+def test_what_is_no_part_of_a_record_is_not_saved() -> None:
+    plain = through_json(Dataset("d", "folder", LABELS, (), reader=object()))  # type: ignore[arg-type]
+    assert "reader" not in plain
+    assert "reader" not in json.dumps(plain)
+
+
+def test_numpy_values_become_plain() -> None:
+    plain = through_json({"a": np.float32(0.5), "b": np.arange(3), "c": (np.int64(2), np.bool_(True)), 4: None})
+    assert plain == {"a": 0.5, "b": [0, 1, 2], "c": [2, True], "4": None}
+
+
+def test_probabilities_come_back_as_float32() -> None:
+    predictions = Predictions(("a", "b"), LABELS, np.array([[0.25, 0.75], [1, 0]], np.float32), {"b": "bad"})
+    back = from_plain(Predictions, through_json(predictions))
+    assert back.probabilities.dtype == np.float32
+    assert np.array_equal(back.probabilities, predictions.probabilities)
+    assert back == predictions
+
+
+def test_keys_of_a_newer_version_are_ignored_and_whole_numbers_are_floats() -> None:
+    got = from_plain(Interval, {"value": 1, "low": 0, "high": 1, "invented": "later"})
+    assert got == Interval(1.0, 0.0, 1.0)
+    assert isinstance(got.value, float)
+
+
+@pytest.mark.parametrize("plain", [{"value": 1}, [], "text", {"value": "much", "low": 0, "high": 1}])
+def test_other_shapes_are_refused(plain: Any) -> None:
+    with pytest.raises(StoreError, match="not a valid Interval"):
+        from_plain(Interval, plain)
