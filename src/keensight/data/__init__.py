@@ -1,0 +1,1 @@
+"""Room of the images: what do we have?"""

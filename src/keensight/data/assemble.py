@@ -1,0 +1,55 @@
+"""The last step of every reader: from samples to a dataset that can be learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keensight.core.records import Dataset, LabelSet, Reader, Sample, Skipped
+from keensight.data.names import natural_key
+from keensight.errors import DataError
+
+
+def assemble(
+    name: str,
+    kind: str,
+    samples: Sequence[Sample],
+    reader: Reader,
+    *,
+    skipped: Sequence[Skipped] = (),
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """Check what every image set must fulfil, and build the record.
+
+    Args:
+        name: What the dataset is called, for example its folder's name.
+        kind: See :class:`~keensight.core.records.Dataset`.
+        samples: In the order they shall keep.
+        reader: Loads them.
+        skipped: What in the source is no image of the set.
+        classes: The class names in order; left out: those that occur, in natural order.
+
+    Raises:
+        DataError: there is no image, none can be read, or all are of one class.
+    """
+    found = sorted({sample.label for sample in samples}, key=natural_key)
+    if not samples:
+        raise DataError(f"{name} holds no labelled image", _reasons(skipped))
+    if all(sample.error is not None for sample in samples):
+        raise DataError(
+            f"none of the {len(samples)} images of {name} can be read; {samples[0].path}: {samples[0].error}",
+            "check the paths and that the files are images",
+        )
+    if len(found) < 2:
+        raise DataError(
+            f"{name} holds one class only ({found[0]}): a classifier needs two",
+            "add images of another class, or open the folder whose sub-folders are the classes",
+        )
+    labels = LabelSet(tuple(classes) if classes is not None else tuple(found))
+    return Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader)
+
+
+def _reasons(skipped: Sequence[Skipped]) -> str:
+    if not skipped:
+        return "expected one sub-folder per class, a table, IDX files or an .npz file"
+    listed = "; ".join(f"{item.path or '.'}: {item.reason}" for item in skipped[:3])
+    return f"{len(skipped)} entries were skipped: {listed}"

@@ -1,0 +1,269 @@
+"""The checks of an audit: each looks for one kind of fault and returns its findings.
+
+A check is a function of the dataset and of its decoded pixels (None where nothing was decoded). A new one is
+written here or in a module beside, and added to :data:`CHECKS`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from keensight.core.records import PARTS, Dataset, Finding, Sample, Severity
+from keensight.data.cache import Pixels
+from keensight.data.folders import EMPTY_CLASS
+from keensight.data.names import suffix_of
+from keensight.data.tables import NO_LABEL
+
+Check = Callable[[Dataset, Pixels | None], list[Finding]]
+
+SMALL_CLASS = 20
+"""Below this many images, one test image more or less moves a class's recall by 30 points and more."""
+
+_FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
+    **dict.fromkeys((".pgm", ".ppm", ".pbm", ".pnm"), ("PPM",)),
+    ".png": ("PNG",), ".bmp": ("BMP", "DIB"), ".gif": ("GIF",), ".webp": ("WEBP",),
+}  # fmt: skip
+_USUAL_MODES = frozenset({"L", "RGB", "P", "1"})
+
+
+def quarantine(dataset: Dataset, pixels: Pixels | None) -> dict[int, str]:
+    """Indices of the images that cannot be used, with the reason: unreadable file, header or body."""
+    reasons = {i: sample.error for i, sample in enumerate(dataset.samples) if sample.error is not None}
+    if pixels is not None:
+        reasons.update(pixels.errors)
+    return reasons
+
+
+def readable(dataset: Dataset, pixels: Pixels | None) -> list[Sample]:
+    """The samples that are not quarantined."""
+    bad = quarantine(dataset, pixels)
+    return [sample for i, sample in enumerate(dataset.samples) if i not in bad]
+
+
+def _images(n: int, one: str, many: str) -> str:
+    return f"1 image {one}" if n == 1 else f"{n} images {many}"
+
+
+def _single(samples: Iterable[Sample]) -> tuple[tuple[str, ...], ...]:
+    return tuple((sample.path,) for sample in samples)
+
+
+def _copies(dataset: Dataset, pixels: Pixels | None) -> list[list[Sample]]:
+    """Samples with the same content, two and more together."""
+    same: dict[str, list[Sample]] = defaultdict(list)
+    for sample in readable(dataset, pixels):
+        if sample.digest:
+            same[sample.digest].append(sample)
+    return [samples for samples in same.values() if len(samples) > 1]
+
+
+def _paths(groups: Sequence[Sequence[Sample]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(sample.path for sample in group) for group in groups)
+
+
+def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Files that are missing, empty, damaged or no images."""
+    bad = quarantine(dataset, pixels)
+    if not bad:
+        return []
+    subject = _images(len(bad), "cannot be read and takes", "cannot be read and take")
+    severity: Severity = "severe" if len(bad) > 0.05 * len(dataset) else "warning"
+    message = f"{subject} no part in training or testing: replace or delete them (the reasons are listed)."
+    return [Finding("unreadable", severity, message, len(bad), _single(dataset.samples[i] for i in sorted(bad)))]
+
+
+def label_conflict(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """The same image under two labels."""
+    groups = [group for group in _copies(dataset, pixels) if len({sample.label for sample in group}) > 1]
+    if not groups:
+        return []
+    subject = "1 picture stands" if len(groups) == 1 else f"{len(groups)} pictures stand"
+    message = f"{subject} under more than one label: decide which is right and delete the other copies."
+    return [Finding("label-conflict", "severe", message, len(groups), _paths(groups))]
+
+
+def leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """The same image in two given parts."""
+    groups = [group for group in _copies(dataset, pixels) if len({sample.split for sample in group} - {None}) > 1]
+    if not groups:
+        return []
+    subject = "1 picture is" if len(groups) == 1 else f"{len(groups)} pictures are"
+    message = f"{subject} in more than one given part, so the test score flatters: delete the copies from train."
+    return [Finding("leak", "severe", message, len(groups), _paths(groups))]
+
+
+def group_leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """One group in two given parts."""
+    members: dict[str, list[Sample]] = defaultdict(list)
+    for sample in readable(dataset, pixels):
+        if sample.group is not None and sample.split is not None:
+            members[sample.group].append(sample)
+    torn = [group for group in members.values() if len({sample.split for sample in group}) > 1]
+    if not torn:
+        return []
+    subject = "1 group has" if len(torn) == 1 else f"{len(torn)} groups have"
+    message = f"{subject} images in more than one given part, so the test score flatters: make the split anew."
+    return [Finding("group-leak", "severe", message, len(torn), _paths(torn))]
+
+
+def duplicate(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Exact copies, by digest."""
+    groups = _copies(dataset, pixels)
+    if not groups:
+        return []
+    surplus = sum(len(group) - 1 for group in groups)
+    subject = _images(surplus, "is an exact copy of another", "are exact copies of others")
+    message = f"{subject}: a split made here keeps them together, but delete them unless they are meant to count twice."
+    return [Finding("duplicate", "warning", message, surplus, _paths(groups))]
+
+
+def imbalance(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Classes of very different size."""
+    counts = Counter(sample.label for sample in readable(dataset, pixels))
+    if len(counts) < 2:
+        return []
+    (largest, most), (smallest, fewest) = counts.most_common()[0], counts.most_common()[-1]
+    if most < 3 * fewest:
+        return []
+    message = (
+        f"The largest class ({largest}, {most}) has {most / fewest:.1f} times as many images as the smallest "
+        f"({smallest}, {fewest}): look at the scores per class, and try class weights."
+    )
+    return [Finding("imbalance", "warning" if most >= 10 * fewest else "info", message, len(counts))]
+
+
+def small_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Classes too small to be measured."""
+    counts = Counter(sample.label for sample in readable(dataset, pixels))
+    small = {name: counts[name] for name in dataset.labels.names if 0 < counts[name] < SMALL_CLASS}
+    if not small:
+        return []
+    message = f"{_classes(small)} fewer than {SMALL_CLASS} images, too few to measure: add images or merge classes."
+    return [Finding("small-class", "warning", message, len(small))]
+
+
+def _classes(counts: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{name} ({n})" for name, n in list(counts.items())[:10]) + (", ..." if len(counts) > 10 else "")
+    return f"1 class has ({shown})" if len(counts) == 1 else f"{len(counts)} classes ({shown}) have"
+
+
+def empty_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Class folders without images, and classes without a readable one."""
+    counts = Counter(sample.label for sample in readable(dataset, pixels))
+    folders = [item.path for item in dataset.skipped if item.reason == EMPTY_CLASS]
+    empty = [*folders, *(name for name in dataset.labels.names if not counts[name])]
+    if not empty:
+        return []
+    subject = "1 class holds" if len(empty) == 1 else f"{len(empty)} classes hold"
+    message = f"{subject} no readable image ({', '.join(empty[:10])}): add images, or remove what stands for it."
+    return [Finding("empty-class", "warning", message, len(empty))]
+
+
+def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Classes that a given part does not hold."""
+    held: dict[str, set[str]] = defaultdict(set)
+    for sample in readable(dataset, pixels):
+        if sample.split is not None:
+            held[sample.split].add(sample.label)
+    findings = []
+    for part in PARTS:
+        absent = [name for name in dataset.labels.names if held[part] and name not in held[part]]
+        if absent:
+            fate = "cannot be learned" if part == "train" else "is not measured there"
+            message = (
+                f"The given {part} part has no image of {', '.join(absent[:10])}, so that class {fate}: "
+                "add images or make the split anew."
+            )
+            findings.append(Finding("absent-class", "severe" if part == "train" else "warning", message, len(absent)))
+    return findings
+
+
+def ungrouped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Images without a group in a set where others have one."""
+    alone = [sample for sample in dataset.samples if sample.group is None]
+    if not alone or len(alone) == len(dataset):
+        return []
+    subject = _images(len(alone), "has", "have")
+    message = f"{subject} no group while others have one, and could straddle the split unseen: fill the group column."
+    return [Finding("ungrouped", "warning", message, len(alone), _single(alone))]
+
+
+def wrong_extension(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """File names that say another format than the header."""
+    wrong = [sample for sample in readable(dataset, pixels) if _is_misnamed(sample)]
+    if not wrong:
+        return []
+    subject = _images(len(wrong), "has another format than its", "have another format than their")
+    message = f"{subject} name says; they were read by their content, but rename them for other programs."
+    return [Finding("wrong-extension", "info", message, len(wrong), _single(wrong))]
+
+
+def _is_misnamed(sample: Sample) -> bool:
+    expected = _FORMATS.get(suffix_of(sample.path))
+    return sample.info is not None and expected is not None and sample.info.format not in expected
+
+
+def animated(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Files with several frames."""
+    several = [s for s in readable(dataset, pixels) if s.info is not None and s.info.frames > 1]
+    if not several:
+        return []
+    subject = _images(len(several), "has", "have")
+    message = f"{subject} several frames or pages, of which only the first is used: export the others if they matter."
+    return [Finding("animated", "info", message, len(several), _single(several))]
+
+
+def unusual_mode(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Colour modes that have to be converted."""
+    unusual = [s for s in readable(dataset, pixels) if s.info is not None and s.info.mode not in _USUAL_MODES]
+    if not unusual:
+        return []
+    modes = Counter(sample.info.mode for sample in unusual if sample.info is not None)
+    listed = ", ".join(f"{mode} {n}" for mode, n in modes.most_common(5))
+    subject = _images(len(unusual), "is", "are")
+    message = f"{subject} neither plain grey nor RGB ({listed}) and will be converted: look whether that is right."
+    return [Finding("unusual-mode", "info", message, len(unusual), _single(unusual))]
+
+
+def mixed_sizes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Images of very different aspect, which a stretch to a square distorts."""
+    infos = [sample.info for sample in readable(dataset, pixels) if sample.info is not None]
+    aspects = [info.width / info.height for info in infos if info.height]
+    if not aspects or max(aspects) < 2 * min(aspects):
+        return []
+    message = (
+        f"Width over height runs from {min(aspects):.2f} to {max(aspects):.2f}: if shapes matter, "
+        "choose fit = crop or pad instead of stretch."
+    )
+    return [Finding("mixed-sizes", "info", message, len({(info.width, info.height) for info in infos}))]
+
+
+def unlabelled(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Lines of a table without a label."""
+    paths = [item.path for item in dataset.skipped if item.reason == NO_LABEL]
+    if not paths:
+        return []
+    message = f"{_images(len(paths), 'has', 'have')} no label in the table and are left out: fill the label column."
+    return [Finding("unlabelled", "warning", message, len(paths), tuple((path,) for path in paths))]
+
+
+def skipped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Whatever else in the source is no image of the set."""
+    others = [item for item in dataset.skipped if item.reason not in (EMPTY_CLASS, NO_LABEL)]
+    if not others:
+        return []
+    reasons = Counter(item.reason for item in others).most_common(3)
+    listed = "; ".join(f"{n}: {reason}" for reason, n in reasons)
+    subject = "1 entry was" if len(others) == 1 else f"{len(others)} entries were"
+    message = f"{subject} passed over ({listed}): move images that belong to the set into a class."
+    return [Finding("skipped", "info", message, len(others), tuple((item.path,) for item in others))]
+
+
+CHECKS: tuple[Check, ...] = (
+    unreadable, label_conflict, leak, group_leak, duplicate, absent_class, empty_class, small_class, imbalance,
+    unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes, skipped,
+)  # fmt: skip
+"""All checks, in the order in which findings of equal severity are shown."""

@@ -1,0 +1,96 @@
+"""What file, folder and class names mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from functools import lru_cache
+
+from keensight.core.records import Part
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm"}
+)
+"""File extensions taken for images, in lower case."""
+
+_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir"})
+_PARTS: dict[str, Part] = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_DIGITS = re.compile(r"([0-9]+)")
+
+_PieceKey = tuple[int, int, str]
+NaturalKey = tuple[tuple[_PieceKey, ...], ...]
+
+
+def junk_reason(name: str) -> str | None:
+    """Why a file or folder of this name is no part of an image set, or None."""
+    if name.lower() in _JUNK:
+        return "put there by the operating system"
+    return "hidden" if name.startswith(".") else None
+
+
+def suffix_of(path: str) -> str:
+    """The extension in lower case with its dot, or ""."""
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path costs ten times as much, once an image
+
+
+def is_image_name(path: str) -> bool:
+    """Whether the extension is one of an image's."""
+    return suffix_of(path) in IMAGE_SUFFIXES
+
+
+def part_of(name: str) -> Part | None:
+    """The part that a folder or a table's value names (``valid`` is ``val``), or None."""
+    return _PARTS.get(name.strip().lower())
+
+
+def natural_key(path: str) -> NaturalKey:
+    """Sort key by which ``2`` comes before ``10``, folder by folder.
+
+    Digits are compared by length and text, not as integers: Python refuses to parse very long ones.
+    """
+    folder, _, name = path.rpartition("/")
+    return (*_folder_key(folder), _component_key(name))
+
+
+@lru_cache(maxsize=1024)
+def _folder_key(folder: str) -> NaturalKey:
+    return tuple(_component_key(component) for component in folder.split("/")) if folder else ()
+
+
+def _component_key(component: str) -> tuple[_PieceKey, ...]:
+    key: list[_PieceKey] = []
+    for i, piece in enumerate(_DIGITS.split(component)):
+        if i % 2:  # the pattern's own group: digits
+            digits = piece.lstrip("0")
+            key.append((0, len(digits), digits))
+        else:
+            key.append((1, 0, piece))
+    key.append((2, 0, component))  # 1 and 01 are told apart
+    return tuple(key)
+
+
+def clean_label(text: str) -> str:
+    """A class name in the composed Unicode form (NFC), without outer blanks.
+
+    macOS decomposes accents in file names: without this, one class copied from two machines were two.
+    """
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def is_encodable(text: str) -> bool:
+    """Whether ``text`` can be written as UTF-8; file names of another encoding cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """``text`` with whatever cannot be written as UTF-8 replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")

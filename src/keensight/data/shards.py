@@ -1,0 +1,244 @@
+"""Decoded pixels on disk: append-only shards in the cache directory.
+
+``<cache>/pixels/<ImageSpec.key>/`` holds pairs of files: ``NAME.rows``, the uint8 pixels of some
+images one after the other, and ``NAME.json``, the digests of those images in the same order with
+the reasons of images that cannot be decoded. Both are written under hidden names and renamed when
+complete, the index last; so a shard is whole or absent, two processes can write at once, and a
+killed one leaves nothing but a hidden file, which a later one removes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.files import read_json, storing, write_json
+from keensight.core.records import ImageSpec
+from keensight.errors import StoreError
+
+_SCHEMA = 1
+_STALE_SECONDS = 3600.0
+_BUFFER_BYTES = 128 * 2**10
+_MAP_LIMIT = 64 * 2**20
+_PAGE_CLUSTER = 64 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUsage:
+    """What the cache takes on disk."""
+
+    directory: Path
+    images: int
+    """Decoded images, over all sizes."""
+    files: int
+    bytes: int
+
+
+def cache_directory() -> Path:
+    """Where decoded pixels are kept: KEENSIGHT_CACHE, else the user's cache folder."""
+    given = os.environ.get("KEENSIGHT_CACHE")
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "keensight" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "keensight"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keensight"
+
+
+def usage() -> CacheUsage:
+    """Count what lies in the cache directory."""
+    sizes = [path.stat().st_size for path in _cache_files()]
+    images = sum(len(shard.digests) for folder in _spec_folders() for shard in find_shards(folder))
+    return CacheUsage(cache_directory(), images, len(sizes), sum(sizes))
+
+
+def clear() -> int:
+    """Remove all that Keensight keeps in the cache directory; return the bytes freed.
+
+    Raises:
+        StoreError: a file cannot be removed.
+    """
+    freed = 0
+    for path in list(_cache_files()):
+        with storing(path):
+            freed += path.stat().st_size
+            path.unlink(missing_ok=True)
+    for folder in (*_spec_folders(), cache_directory() / "pixels", cache_directory() / "index"):
+        with suppress(OSError):  # something that is not ours lies in it
+            folder.rmdir()
+    return freed
+
+
+def _spec_folders() -> list[Path]:
+    return [path for path in (cache_directory() / "pixels").glob("*") if path.is_dir()]
+
+
+def _cache_files() -> Iterator[Path]:
+    """The files of the cache; nothing else, should the directory hold other things too."""
+    for folder in _spec_folders():
+        yield from (path for path in folder.iterdir() if path.is_file() and _is_ours(path))
+    yield from (cache_directory() / "index").glob("*.json")
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix in (".rows", ".json") or path.name.startswith(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The index of one shard."""
+
+    rows: Path
+    digests: tuple[str, ...]
+    failed: Mapping[str, str]
+    """Digest to reason, of images that were tried and cannot be decoded."""
+
+
+def spec_folder(spec: ImageSpec) -> Path:
+    """Where shards of one size and decoder lie."""
+    return cache_directory() / "pixels" / spec.key
+
+
+def find_shards(folder: Path, row_bytes: int | None = None) -> list[Shard]:
+    """The complete shards of a folder, oldest name first; damaged ones are passed over.
+
+    Args:
+        folder: A folder as :func:`spec_folder` gives.
+        row_bytes: Bytes of one image; where given, a shard of another size counts as damaged.
+    """
+    shards = (_read_shard(path, row_bytes) for path in sorted(folder.glob("*.json")))
+    return [shard for shard in shards if shard is not None]
+
+
+def _read_shard(path: Path, row_bytes: int | None) -> Shard | None:
+    try:
+        index = read_json(path)
+        shard = Shard(path.with_suffix(".rows"), tuple(index["digests"]), dict(index["failed"]))
+        size = shard.rows.stat().st_size
+    except (StoreError, OSError, KeyError, TypeError, ValueError):
+        return None
+    whole = row_bytes is None or size == len(shard.digests) * row_bytes
+    return shard if whole and index["schema"] == _SCHEMA else None
+
+
+def locate(shards: Collection[Shard], wanted: Collection[str]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """Where wanted digests lie, as (shard, row), and why others cannot be decoded."""
+    found: dict[str, tuple[int, int]] = {}
+    failed: dict[str, str] = {}
+    for number, shard in enumerate(shards):
+        found.update((d, (number, row)) for row, d in enumerate(shard.digests) if d in wanted)
+        failed.update((d, reason) for d, reason in shard.failed.items() if d in wanted)
+    return found, failed
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove what killed processes left: hidden files, and rows without an index, of an hour ago."""
+    for path in folder.glob("*"):
+        abandoned = path.name.startswith(".") or (path.suffix == ".rows" and not path.with_suffix(".json").exists())
+        with suppress(OSError):  # another process may be cleaning too
+            if abandoned and time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()
+
+
+class ShardWriter:
+    """Writes one shard; nothing is visible under its name before :meth:`finish`.
+
+    Every method raises StoreError where the disk is full or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        # Names begin with the time, so that a folder lists its shards by age.
+        self._rows = folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.rows"
+        self._hidden = self._rows.with_name(f".{self._rows.name}")
+        self._digests: list[str] = []
+        self._failed: dict[str, str] = {}
+        self.size = 0
+        """Bytes of pixels so far."""
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._stream = self._hidden.open("wb", buffering=_BUFFER_BYTES)
+
+    def add(self, digest: str, pixels: NDArray[np.uint8]) -> None:
+        """Append one image, a C-contiguous array."""
+        with storing(self._rows):
+            self._stream.write(pixels.data)
+        self._digests.append(digest)
+        self.size += pixels.nbytes
+
+    def fail(self, digest: str, reason: str) -> None:
+        """Remember that an image cannot be decoded."""
+        self._failed[digest] = reason
+
+    def finish(self) -> None:
+        """Make the shard visible, whole; on an error, and where it is empty, nothing stays."""
+        if not self._digests and not self._failed:
+            self.abort()
+            return
+        try:
+            with storing(self._rows):
+                self._stream.flush()
+                os.fsync(self._stream.fileno())
+                self._stream.close()
+                self._hidden.replace(self._rows)
+            index = {"schema": _SCHEMA, "digests": self._digests, "failed": self._failed}
+            write_json(self._rows.with_suffix(".json"), index)
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        with suppress(OSError):  # closing flushes, which a full disk refuses again
+            self._stream.close()
+        for path in (self._hidden, self._rows.with_suffix(".json"), self._rows):
+            path.unlink(missing_ok=True)
+
+
+class MappedRows:
+    """Rows of one shard, memory-mapped; pages read are given back before they add up.
+
+    Reading mapped pages counts as resident memory of this process, though the system could take
+    them back. After 64 MiB of them they are released; they stay in the system's page cache.
+
+    Args:
+        path: The file of rows.
+        shape: (H, W, 3) of one row.
+        keep: Never release: faster, where all shards together are small.
+
+    Raises:
+        StoreError: the file has gone.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], keep: bool) -> None:
+        try:
+            with path.open("rb") as stream:
+                self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"cached pixels cannot be read: {error}", "run it again") from error
+        self._rows = np.frombuffer(self._map, np.uint8).reshape(-1, *shape)
+        # A page that is touched brings its neighbours along, on Linux 64 KiB in all.
+        self._row_cost = max(_PAGE_CLUSTER, self._rows[0].nbytes)
+        self._keep = keep or not hasattr(mmap, "MADV_DONTNEED")
+        self._touched = 0
+
+    def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Copy some rows into ``out``, shape (n, H, W, 3)."""
+        step = len(rows) if self._keep else max(1, _MAP_LIMIT // self._row_cost)
+        for start in range(0, len(rows), max(1, step)):
+            some = rows[start : start + step]
+            np.take(self._rows, some, axis=0, out=out[start : start + step], mode="clip")
+            self._touched += len(some) * self._row_cost
+            if self._touched >= _MAP_LIMIT and not self._keep:
+                self._map.madvise(mmap.MADV_DONTNEED)
+                self._touched = 0

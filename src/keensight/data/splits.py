@@ -1,0 +1,243 @@
+"""Who trains, who validates, who tests: stratified, by content, and never two copies apart.
+
+What is dealt out is a *unit*: all images of one group, and all exact copies of one image, are one unit (groups
+that share a copy are joined). A unit's place on [0, 1) is a hash of its group's name, else of its image's
+digest, and of the seed. So the split depends neither on order nor on file names, and an image added later
+moves none of the others, except:
+
+- in a class with fewer than 30 units the parts are filled to their exact shares, in the order of the hash;
+- where a class would be missing from a part, the unit nearest to that part's range moves there;
+- where the new image joins two units.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from keensight.core.records import Dataset, Part, Split
+from keensight.data.names import natural_key
+from keensight.data.units import Unit, make_units, tokens, units_per_class
+from keensight.errors import DataError, UsageError
+
+SMALL_CLASS = 30
+"""With fewer units than this a class is dealt out by exact shares; by hash alone its parts would vary too much."""
+
+VAL_FROM_TRAIN = 0.10
+"""Share of the training images that becomes the validation part where the source gives a test part only."""
+
+Shares = Mapping[Part, float]
+
+
+def make_split(
+    dataset: Dataset,
+    *,
+    exclude: Collection[int] = (),
+    val_share: float = 0.15,
+    test_share: float = 0.15,
+    seed: int = 0,
+) -> Split:
+    """Deal the images out to train, val and test.
+
+    Parts that the source gives are kept as they are, leaks between them included (the audit reports those).
+    Images without a part, in a source that gives parts to others, count as training images. Missing parts
+    are made from the training images: val as 10 % of them where test is given, test by ``test_share``
+    where val is given. A training image with a copy or a group in a given part stays in train.
+
+    Args:
+        dataset: The images; those with an error are in no part.
+        exclude: Indices of further images that shall be in no part.
+        val_share: Share of val, where neither val nor test is given.
+        test_share: Share of test, where it is not given.
+        seed: Another seed gives another split.
+
+    Raises:
+        UsageError: the shares leave nothing to train on.
+        DataError: a class has too few separate images to be in every part, or there is nothing to train on.
+    """
+    if not (val_share > 0 and test_share > 0 and val_share + test_share < 1):
+        raise UsageError(
+            f"val_share {val_share} and test_share {test_share} do not fit together",
+            "both must be above 0, and their sum below 1",
+        )
+    samples, barred = dataset.samples, set(exclude)
+    usable = [i for i, sample in enumerate(samples) if i not in barred and sample.error is None]
+    parts: dict[Part, list[int]] = {"train": [], "val": [], "test": []}
+    for i in usable:
+        parts[samples[i].split or "train"].append(i)
+    if not parts["train"]:
+        raise DataError(
+            f"{dataset.name} has no readable images to train on", "`keensight inspect` lists what is wrong with them"
+        )
+    shares = _shares(bool(parts["val"]), bool(parts["test"]), val_share, test_share)
+    method = _given_in_words(parts, sum(samples[i].split is None for i in usable))
+    if shares:
+        made, how = _deal(dataset, parts, shares, seed)
+        parts.update(made)
+        method = f"{method} {how}".strip()
+    return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), method)
+
+
+def _shares(has_val: bool, has_test: bool, val_share: float, test_share: float) -> Shares:
+    """The parts to make, in the order of their ranges on [0, 1); what is left over is train."""
+    if has_val and has_test:
+        return {}
+    if has_test:
+        return {"val": VAL_FROM_TRAIN}
+    return {"test": test_share} if has_val else {"test": test_share, "val": val_share}
+
+
+def _deal(
+    dataset: Dataset, parts: Mapping[Part, Sequence[int]], shares: Shares, seed: int
+) -> tuple[dict[Part, list[int]], str]:
+    samples = dataset.samples
+    units = make_units(samples, parts["train"], seed)
+    given = {token for part in ("val", "test") for i in parts[part] for token in tokens(samples[i])}
+    free: list[Unit] = []
+    fixed: list[Unit] = []
+    for unit in units:
+        tied = given and any(token in given for i in unit.members for token in tokens(samples[i]))
+        (fixed if tied else free).append(unit)
+    _refuse_small(dataset, units, free, shares, all_classes=not given)
+
+    assigned: dict[str, Part] = {unit.key: "train" for unit in fixed}
+    small = _assign(free, shares, assigned)
+    moved = _repair(units, free, shares, assigned)
+    made: dict[Part, list[int]] = {"train": [], **{part: [] for part in shares}}
+    for unit in units:
+        made[assigned[unit.key]].extend(unit.members)
+    grouped = any(samples[i].group is not None for i in parts["train"])
+    method = _made_in_words(shares, seed, grouped, small, moved)
+    return {part: sorted(indices) for part, indices in made.items()}, method
+
+
+def _refuse_small(
+    dataset: Dataset, units: Sequence[Unit], free: Sequence[Unit], shares: Shares, *, all_classes: bool
+) -> None:
+    """A class needs a movable unit for each part that is made, and one that trains.
+
+    Where parts are given, a class without any training image is the source's own doing, for the audit to tell.
+    """
+    total, movable = units_per_class(units), units_per_class(free)
+    classes = dataset.labels.names if all_classes else [name for name in dataset.labels.names if total[name]]
+    separate = {name: min(total[name], movable[name] + 1) for name in classes}
+    few = [name for name in classes if separate[name] <= len(shares)]
+    if few:
+        listed = ", ".join(f"{name} ({separate[name]})" for name in few[:20]) + (", ..." if len(few) > 20 else "")
+        raise DataError(
+            f"{len(few)} of the {len(dataset.labels)} classes have fewer than {len(shares) + 1} separate images, "
+            f"too few for train, val and test: {listed}",
+            "add images, merge the class with another or remove it; copies of one image, or one group, count once",
+        )
+
+
+def _assign(units: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) -> int:
+    """Give each unit its part; returns how many classes are small.
+
+    A unit of several classes is dealt out with the rarest of them.
+    """
+    count = units_per_class(units)
+    rank = {name: i for i, name in enumerate(_rarest_first(count))}
+    ranges = _ranges(shares)
+    by_class: dict[str, list[Unit]] = defaultdict(list)
+    for unit in units:
+        by_class[min(unit.classes, key=rank.__getitem__)].append(unit)
+    for members in by_class.values():
+        if len(members) < SMALL_CLASS:
+            _assign_exactly(members, shares, assigned)
+        else:
+            for unit in members:
+                assigned[unit.key] = next(part for part, (low, high) in ranges.items() if low <= unit.place < high)
+    return sum(n < SMALL_CLASS for n in count.values())
+
+
+def _rarest_first(count: Mapping[str, int]) -> list[str]:
+    return sorted(count, key=lambda name: (count[name], natural_key(name)))
+
+
+def _assign_exactly(units: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) -> None:
+    """Fill the parts by number of images, units taken in the order of their places; the rest is train.
+
+    A unit goes to the part that lacks most, if it brings that part no further from its share nor half above it;
+    one too large for that trains. An empty part takes the first unit of no more than average size, however
+    small its share.
+    """
+    total = sum(len(unit.members) for unit in units)
+    wanted = {part: share * total for part, share in shares.items()}
+    held = dict.fromkeys(shares, 0)
+    for unit in units:
+        size = len(unit.members)
+        takers = [
+            part for part in shares
+            if size <= min(2 * (wanted[part] - held[part]), 1.5 * wanted[part] - held[part])
+            or (held[part] == 0 and size * len(units) <= total)
+        ]  # fmt: skip
+        if len(units) <= len(shares) or not takers:
+            assigned[unit.key] = "train"
+        else:
+            part = min(takers, key=lambda part: held[part] / wanted[part])
+            assigned[unit.key] = part
+            held[part] += size
+
+
+def _ranges(shares: Shares) -> dict[Part, tuple[float, float]]:
+    ranges: dict[Part, tuple[float, float]] = {}
+    low = 0.0
+    for part, share in shares.items():
+        ranges[part] = (low, low + share)
+        low += share
+    ranges["train"] = (low, float("inf"))
+    return ranges
+
+
+def _repair(units: Sequence[Unit], free: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) -> int:
+    """Bring each class into each part that is made; returns how many units were moved for it."""
+    ranges = _ranges(shares)
+    count: Counter[tuple[Part, str]] = Counter((assigned[unit.key], name) for unit in units for name in unit.classes)
+    total = units_per_class(units)
+    moved = 0
+    for name in _rarest_first(total):
+        for part, (low, high) in ranges.items():
+            if count[part, name]:
+                continue
+            spare = [
+                unit for unit in free
+                if name in unit.classes and all(count[assigned[unit.key], other] > 1 for other in unit.classes)
+            ]  # fmt: skip
+            if not spare:
+                raise DataError(
+                    f"the groups tie the classes together so that {name} cannot be in train, val and test alike",
+                    "add images of other groups, or give the parts yourself in a split column",
+                )
+            unit = min(spare, key=lambda u: (max(low - u.place, u.place - high, 0.0), u.key))
+            count.subtract((assigned[unit.key], other) for other in unit.classes)
+            assigned[unit.key] = part
+            count.update((part, other) for other in unit.classes)
+            moved += 1
+    return moved
+
+
+def _given_in_words(parts: Mapping[Part, Sequence[int]], unassigned: int) -> str:
+    given = [part for part in ("val", "test") if parts[part]]
+    if not given:
+        return ""
+    text = f"{'Train, val and test' if len(given) == 2 else given[0].capitalize()} as given by the source."
+    if unassigned:
+        text += f" {unassigned} images without a given part are in train or were dealt out with it."
+    return text
+
+
+def _made_in_words(shares: Shares, seed: int, grouped: bool, small: int, moved: int) -> str:
+    made = [f"{share:.0%} {part}" for part, share in shares.items()]
+    if len(shares) == 2:
+        made.append(f"{1 - sum(shares.values()):.0%} train")
+    whole = "all images" if len(shares) == 2 else "the training images"
+    by = "group (where there is none, content)" if grouped else "content"
+    kept = "exact copies and groups" if grouped else "exact copies"
+    text = f"{', '.join(made)} of {whole}, class by class, by a hash of each image's {by} with seed {seed}; "
+    text += f"{kept} stay together."
+    if small:
+        text += f" Classes with fewer than {SMALL_CLASS} separate images or groups ({small}) get exact shares."
+    if moved:
+        text += f" Moved so that each class is in each part: {moved}."
+    return text

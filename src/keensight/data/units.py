@@ -1,0 +1,67 @@
+"""Units of a split: what must stay together, and where a hash puts it.
+
+All images of one group are a unit, and so are all exact copies of one image; groups that share a copy are joined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from keensight.core.records import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Samples that go to one part together."""
+
+    place: float
+    """Where the hash puts it, in [0, 1)."""
+    key: str
+    members: tuple[int, ...]
+    """Indices into ``Dataset.samples``."""
+    classes: tuple[str, ...]
+
+
+def tokens(sample: Sample) -> tuple[str, ...]:
+    """What ties a sample to others: its content and its group."""
+    content = f"digest {sample.digest}" if sample.digest else f"path {sample.path}"
+    return (content,) if sample.group is None else (content, f"group {sample.group}")
+
+
+def make_units(samples: Sequence[Sample], pool: Iterable[int], seed: int) -> list[Unit]:
+    """Join samples that share a token (union-find with path halving), in the order of their places."""
+    parent: dict[str, str] = {}
+
+    def find(token: str) -> str:
+        parent.setdefault(token, token)
+        while parent[token] != token:
+            parent[token] = parent[parent[token]]
+            token = parent[token]
+        return token
+
+    pool = list(pool)
+    for i in pool:
+        first, *others = tokens(samples[i])
+        for other in others:
+            parent[find(other)] = find(first)
+    members: dict[str, list[int]] = defaultdict(list)
+    for i in pool:
+        members[find(tokens(samples[i])[0])].append(i)
+    return sorted((_make_unit(samples, indices, seed) for indices in members.values()), key=lambda u: (u.place, u.key))
+
+
+def _make_unit(samples: Sequence[Sample], members: Sequence[int], seed: int) -> Unit:
+    groups = [group for i in members if (group := samples[i].group) is not None]
+    key = min(groups) if groups else samples[members[0]].digest or samples[members[0]].path
+    number = int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big")
+    classes = tuple(sorted({samples[i].label for i in members}))
+    # A group may be called like a digest: the prefix keeps their keys apart.
+    return Unit(number / 2**64, f"{'group' if groups else 'image'} {key}", tuple(members), classes)
+
+
+def units_per_class(units: Iterable[Unit]) -> Counter[str]:
+    """How many units hold images of each class."""
+    return Counter(name for unit in units for name in unit.classes)

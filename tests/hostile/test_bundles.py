@@ -1,0 +1,384 @@
+"""Bundles that somebody damaged or forged: each is refused with one clear sentence, before anything is loaded."""
+
+import io
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keensight.core.files import sha256_file
+from keensight.errors import StoreError
+from keensight.store.archive import check_model
+from keensight.store.bundle import Bundle, open_bundle
+from keensight.store.exam import read_exam
+from store_builders import CONFIG, LAYER, make_bundle, write_model
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "b")
+
+
+def forge(bundle: Bundle, **changes: Any) -> None:
+    """Rewrite the manifest with changes and with digests that fit, as a forger would."""
+    path = bundle.path / "manifest.json"
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    plain["files"] = {name: sha256_file(bundle.path / name) for name in plain["files"]}
+    path.write_text(json.dumps(plain | changes), encoding="utf-8")
+
+
+def refused(path: Path, says: str) -> StoreError:
+    with pytest.raises(StoreError, match=says) as caught:
+        open_bundle(path)
+    assert caught.value.hint
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ["model.keras", "exam.npz", "MODEL_CARD.md"])
+def test_one_changed_byte_is_found_and_named(bundle: Bundle, name: str) -> None:
+    path = bundle.path / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert name in refused(bundle.path, "SHA-256 differs").message
+
+
+@pytest.mark.parametrize("name", ["model.keras", "exam.npz", "MODEL_CARD.md"])
+def test_a_missing_file_is_named(bundle: Bundle, name: str) -> None:
+    (bundle.path / name).unlink()
+    refused(bundle.path, f"lacks {name}")
+
+
+def test_a_file_that_is_not_listed_is_named(bundle: Bundle) -> None:
+    (bundle.path / "custom_layers.py").write_text("import os")
+    refused(bundle.path, "does not list: 'custom_layers.py'")
+    (bundle.path / "custom_layers.py").rename(bundle.path / "\x1b[2Jnext")
+    assert "\x1b" not in refused(bundle.path, "does not list").message
+
+
+def test_a_listed_pickle_is_refused(bundle: Bundle) -> None:
+    (bundle.path / "extra.pkl").write_bytes(b"\x80\x04.")
+    files = {**bundle.manifest.files, "extra.pkl": sha256_file(bundle.path / "extra.pkl")}
+    forge(bundle, files=files)
+    refused(bundle.path, "pickle")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 50, 500])
+def test_a_truncated_manifest_is_refused(bundle: Bundle, keep: int) -> None:
+    path = bundle.path / "manifest.json"
+    path.write_bytes(path.read_bytes()[:keep])
+    refused(bundle.path, "manifest.json")
+
+
+def test_a_newer_schema_says_upgrade(bundle: Bundle) -> None:
+    forge(bundle, schema=2)
+    assert "upgrade" in (refused(bundle.path, "newer Keensight: its schema is 2, .* up to 1").hint or "")
+
+
+SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"labels": {"names": ["ant", "bee"]}}, "manifest names 2 classes"),
+        ({"labels": {"names": ["ant"]}}, "fewer than 2"),
+        ({"labels": {"names": ["ant", "ant", "bee"]}}, "same name"),
+        ({"labels": {"names": ["ant", "", "bee"]}}, "no name"),
+        ({"labels": {"names": ["ant", 3, "bee"]}}, "is a int, not a str"),
+        ({"labels": None}, "labels is a NoneType"),
+        ({"labels": []}, "not a valid BundleManifest"),
+        ({"task": "multi-label"}, "does not know"),
+        ({"image": SPEC | {"width": 60_000}}, "60000 by 32 px"),
+        ({"image": SPEC | {"width": "28"}}, "width is a str"),
+        ({"image": SPEC | {"fit": "guess"}}, "fit cannot be 'guess'"),
+        ({"image": SPEC | {"decoder": 99}}, "decoder is version 99"),
+        ({"temperature": 0}, "temperature is 0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"files": {}}, "does not list model.keras"),
+        ({"files": {"../outside": "0" * 64}}, "names and SHA-256"),
+        ({"files": {"/etc/passwd": "0" * 64}}, "names and SHA-256"),
+        ({"files": {"model.keras": "short"}}, "names and SHA-256"),
+        ({"files": ["model.keras"]}, "files is a list"),
+        ({"schema": "1"}, "no schema number"),
+        ({"provenance": "mine"}, "provenance is a str"),
+    ],
+)
+def test_a_forged_manifest_is_refused(bundle: Bundle, changes: dict[str, Any], says: str) -> None:
+    forge(bundle, **changes)
+    refused(bundle.path, says)
+
+
+def test_a_manifest_of_nothing_but_brackets_is_refused(bundle: Bundle) -> None:
+    (bundle.path / "manifest.json").write_text("[" * 1_000_000)
+    refused(bundle.path, "not valid JSON")
+
+
+def test_an_enormous_manifest_is_not_even_read(bundle: Bundle) -> None:
+    with (bundle.path / "manifest.json").open("wb") as stream:
+        stream.truncate(1 << 40)  # sparse: no disk is used
+    refused(bundle.path, "larger than")
+
+
+def test_an_enormous_file_is_not_even_digested(bundle: Bundle) -> None:
+    with (bundle.path / "MODEL_CARD.md").open("wb") as stream:
+        stream.truncate(1 << 40)
+    refused(bundle.path, "more than")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_a_file_does_not_hang(bundle: Bundle) -> None:
+    (bundle.path / "MODEL_CARD.md").unlink()
+    os.mkfifo(bundle.path / "MODEL_CARD.md")
+    refused(bundle.path, "no regular file")
+
+
+def with_model(bundle: Bundle, write: Callable[[Path], None]) -> Path:
+    """The bundle with another model and digests that fit it."""
+    write(bundle.model_path)
+    forge(bundle)
+    return bundle.path
+
+
+def add(name: str | zipfile.ZipInfo, data: bytes = b"x", kind: int = zipfile.ZIP_STORED) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        write_model(path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(name, data, compress_type=kind)
+
+    return write
+
+
+def link() -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo("assets/link")
+    member.external_attr = 0o120777 << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        (add("../../.bashrc"), "leads out of the archive"),
+        (add("/etc/cron.d/job"), "leads out"),
+        (add("C:/autoexec.bat"), "leads out"),
+        (add("..\\up"), "leads out"),
+        (add("a\x1b[2Jb"), "leads out"),
+        (add(link(), b"/etc/passwd"), "symbolic link"),
+        (add("bomb", bytes(4 << 20), zipfile.ZIP_DEFLATED), "zip bomb: .* bytes unpack to"),
+        (add("odd", b"x" * 100, zipfile.ZIP_LZMA), "unusual way"),
+        (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(2000)), "no readable zip"),
+        (lambda path: path.write_bytes(b""), "no readable zip"),
+        (lambda path: write_model(path, config=[LAYER] * 100_000), "config.json unpacks to"),
+    ],
+)
+def test_a_forged_archive_is_refused(bundle: Bundle, write: Callable[[Path], None], says: str) -> None:
+    refused(with_model(bundle, write), says)
+
+
+def test_a_zip_bomb_is_small_on_the_disk_and_never_unpacked(bundle: Bundle) -> None:
+    path = with_model(bundle, add("assets/bomb", bytes(50 << 20), zipfile.ZIP_DEFLATED))
+    assert bundle.model_path.stat().st_size < 100_000
+    refused(path, "zip bomb")
+
+
+def test_members_are_counted(bundle: Bundle) -> None:
+    def write(path: Path) -> None:
+        write_model(path)
+        with zipfile.ZipFile(path, "a") as archive:
+            for i in range(100):
+                archive.writestr(f"assets/{i}", b"")
+
+    refused(with_model(bundle, write), "103 members")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_stands_twice_is_refused(bundle: Bundle) -> None:
+    refused(with_model(bundle, add("config.json", b"{}")), "twice")
+
+
+def test_members_that_overlap_are_refused(bundle: Bundle) -> None:
+    """One compressed block that many directory entries share unpacks to many times its size."""
+
+    def write(path: Path) -> None:
+        write_model(path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("shared", os.urandom(200_000))
+            first = archive.getinfo("shared")
+            for i in range(20):
+                copy = zipfile.ZipInfo(f"copy{i}")
+                for field in ("header_offset", "compress_size", "file_size", "CRC", "compress_type", "external_attr"):
+                    setattr(copy, field, getattr(first, field))
+                archive.filelist.append(copy)
+            archive._didModify = True  # type: ignore[attr-defined]
+
+    refused(with_model(bundle, write), "overlap")
+
+
+@pytest.mark.parametrize("missing", ["config.json", "metadata.json", "model.weights.h5"])
+def test_a_model_lacks_nothing(bundle: Bundle, missing: str) -> None:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in {"config.json", "metadata.json", "model.weights.h5"} - {missing}:
+                archive.writestr(name, b"{}")
+
+    refused(with_model(bundle, write), f"lacks {missing}")
+
+
+def layer(**changes: Any) -> dict[str, Any]:
+    return {"config": {"layers": [LAYER, LAYER | changes]}, "module": "keras", "class_name": "Functional"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        layer(class_name="Lambda"),
+        layer(class_name="TFSMLayer"),
+        layer(class_name="StringLookup"),
+        layer(module="os", class_name="system"),
+        layer(module="keras.utils", class_name="get_file"),
+        layer(module="keras.src.utils.file_utils", class_name="get_file"),
+        layer(module="builtins", class_name="eval"),
+        layer(module="keras", class_name="config"),
+        layer(module="keras.layersx", class_name="Dense"),
+        layer(module=None, class_name="MyLayer"),
+        layer(module=None, class_name="__lambda__"),
+        layer(module="keras.models", class_name="load_model"),
+        layer(module="evil.models", class_name="Model"),
+        layer(module=["keras.layers"], class_name="Dense"),
+        layer(class_name="Dense", config={"activation": {"class_name": "__lambda__", "module": "builtins"}}),
+        layer(config={"deep": [[[{"class_name": "Popen", "module": "subprocess"}]]]}),
+    ],
+)
+def test_a_model_that_names_foreign_code_is_refused(bundle: Bundle, config: Any) -> None:
+    refused(with_model(bundle, lambda path: write_model(path, config=config)), "not stock Keras")
+
+
+@pytest.mark.parametrize("config", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_a_damaged_configuration_is_refused(bundle: Bundle, config: bytes) -> None:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in (("config.json", config), ("metadata.json", b"{}"), ("model.weights.h5", b"")):
+                archive.writestr(name, data)
+
+    refused(with_model(bundle, write), "config.json cannot be read")
+
+
+def test_optimizers_are_never_built_and_so_may_be_anything(bundle: Bundle) -> None:
+    config = CONFIG | {"compile_config": {"optimizer": {"module": "my.code", "class_name": "Mine"}}}
+    assert open_bundle(with_model(bundle, lambda path: write_model(path, config=config))).manifest.model == "cnn"
+
+
+def exam_arrays(**changes: Any) -> dict[str, Any]:
+    arrays = {
+        "names": np.array(["a.png"]),
+        "lengths": np.array([3], np.int64),
+        "images": np.frombuffer(b"png", np.uint8),
+        "probabilities": np.full((1, 3), 1 / 3, np.float32),
+    }
+    return {name: value for name, value in (arrays | changes).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"names": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
+        ({"names": None}, "no exam"),
+        ({"extra": np.zeros(1)}, "no exam"),
+        ({"names": np.array([1.0])}, "other kinds"),
+        ({"lengths": np.array([4], np.int64)}, "one image for each name"),
+        ({"lengths": np.array([-1], np.int64)}, "one image for each name"),
+        ({"lengths": np.array([1, 2], np.int64)}, "one image for each name"),
+        ({"names": np.array([], np.str_), "lengths": np.array([], np.int64)}, "one image for each name"),
+        ({"names": np.array("a.png")}, "one image for each name"),
+        ({"probabilities": np.full((1, 4), 0.25, np.float32)}, r"shape \(1, 4\)"),
+        ({"probabilities": np.full((2, 3), 1 / 3, np.float32)}, r"shape \(2, 3\)"),
+        ({"probabilities": np.full((1, 3), np.nan, np.float32)}, "shape"),
+        ({"probabilities": np.full((1, 3), 1 / 3, np.float64)}, "other kinds"),
+    ],
+)
+def test_a_forged_exam_is_refused(bundle: Bundle, changes: dict[str, Any], says: str) -> None:
+    np.savez(bundle.path / "exam.npz", **exam_arrays(**changes))
+    forge(bundle)
+    refused(bundle.path, says)
+
+
+def test_an_exam_that_claims_a_huge_array_is_refused(bundle: Bundle) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 60,)})
+    with zipfile.ZipFile(bundle.path / "exam.npz", "w") as archive:
+        for name, array in exam_arrays(images=None).items():
+            sink = io.BytesIO()
+            np.save(sink, array)
+            archive.writestr(f"{name}.npy", sink.getvalue())
+        archive.writestr("images.npy", header.getvalue() + b"png")
+    forge(bundle)
+    refused(bundle.path, "exam.npz cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("model.h5", "old Keras HDF5"),
+        ("MODEL.HDF5", "old Keras HDF5"),
+        ("model.pkl", "a pickle"),
+        ("model.pickle", "a pickle"),
+        ("model.joblib", "a pickle"),
+        ("model.pt", "PyTorch"),
+        ("graph.pb", "TensorFlow graph"),
+        ("model.keras", "without its labels and preprocessing"),
+        ("photo.jpg", "not the folder of a run or a bundle"),
+    ],
+)
+def test_other_kinds_of_models_are_refused_by_name(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x04.")
+    refused(tmp_path / name, says)
+
+
+def test_the_model_of_a_bundle_is_pointed_back_to_its_folder(bundle: Bundle) -> None:
+    assert refused(bundle.model_path, "without its labels").hint == "give the folder that holds it"
+
+
+def test_folders_that_are_no_bundle_are_told_apart(tmp_path: Path) -> None:
+    refused(tmp_path / "nowhere", "there is no run or bundle")
+    refused(tmp_path, "neither a run nor a bundle")
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    refused(tmp_path, "SavedModel")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_archive_never_escapes_as_another_error(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    for name, write in (("model.keras", write_model), ("exam.npz", lambda path: np.savez(path, **exam_arrays()))):
+        path = folder / name
+        write(path)
+        content = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(1, 8))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        cut = data.draw(st.none() | st.integers(0, len(content)))
+        path.write_bytes(content[:cut])
+        try:
+            check_model(path) if name == "model.keras" else read_exam(path, 3)
+        except StoreError as error:
+            assert error.hint
+
+
+def test_keras_is_never_imported(bundle: Bundle) -> None:
+    import subprocess
+
+    code = (
+        "import sys; from keensight.store.bundle import open_bundle\n"
+        f"open_bundle({str(bundle.path)!r}).exam()\n"
+        "print([m for m in ('keras', 'tensorflow', 'h5py', 'pandas', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
