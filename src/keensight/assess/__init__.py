@@ -1,0 +1,1 @@
+"""Room of the figures: how good is it, honestly?"""

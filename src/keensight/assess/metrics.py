@@ -1,0 +1,152 @@
+"""Figures of single-label classification, from probabilities and true classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.assess.uncertainty import wilson
+from keensight.core.records import ClassScore, Evaluation, LabelSet
+from keensight.errors import DataError
+
+_TOP = (1, 2, 3, 5)
+_BINS = 15
+_FLOOR = 1e-7
+"""Smallest probability whose logarithm is taken, as Keras does: one certain mistake costs 16.1 nats, not infinity."""
+_DIGITS = 4
+_LAST = "weighted avg"
+
+
+def evaluate(
+    probabilities: NDArray[Any],
+    targets: NDArray[Any],
+    labels: LabelSet,
+    *,
+    part: str = "test",
+    seconds: float = 0.0,
+) -> Evaluation:
+    """Score predictions against the true classes.
+
+    Precision, recall, F1 and confusion are scikit-learn's, over all classes of ``labels``; the macro mean
+    too, so that a class that does not occur in this part counts with 0 (``zero_division=0``). The predicted
+    class is the most probable one, the first of them where several are. The loss clips probabilities at
+    1e-7. The interval of the accuracy is Wilson's, which takes the images as independent.
+
+    Args:
+        probabilities: Float (n, classes), rows that sum to 1.
+        targets: Integer (n,), classes in the order of ``labels``.
+        labels: The classes.
+        part: What the images are: ``train``, ``val`` or ``test``.
+        seconds: Wall time that predicting took, for the record.
+
+    Raises:
+        DataError: there is no image, shapes or classes do not fit, or a row is NaN or no probabilities.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    probabilities, targets = np.asarray(probabilities), np.asarray(targets)
+    _check(probabilities, targets, len(labels))
+    classes = np.arange(len(labels))
+    predicted = probabilities.argmax(axis=1)
+    scores = precision_recall_fscore_support(targets, predicted, labels=classes, zero_division=0)
+    counts = confusion_matrix(targets, predicted, labels=classes)
+    precision, recall, f1, support = scores
+    return Evaluation(
+        part=part,
+        n=len(targets),
+        labels=labels,
+        loss=cross_entropy(probabilities, targets),
+        accuracy=wilson(int(np.trace(counts)), len(targets)),
+        top_k=top_k(probabilities, targets),
+        macro_f1=float(f1.mean()),
+        weighted_f1=float(np.average(f1, weights=support)),
+        ece=expected_calibration_error(probabilities, targets),
+        per_class=tuple(
+            ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            for i, name in enumerate(labels.names)
+        ),
+        confusion=tuple(tuple(int(count) for count in row) for row in counts),
+        baseline_accuracy=float(support.max() / len(targets)),
+        seconds=seconds,
+    )
+
+
+def _check(probabilities: NDArray[Any], targets: NDArray[Any], k: int) -> None:
+    n = len(targets)
+    if n == 0:
+        raise DataError("there is no image to measure", "give at least one labelled image that can be read")
+    if probabilities.shape != (n, k):
+        raise DataError(
+            f"the probabilities have the shape {probabilities.shape}, not ({n}, {k})",
+            "one row an image, one column a class",
+        )
+    if not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0 or targets.max() >= k:
+        raise DataError(f"the true classes are not whole numbers from 0 to {k - 1}", "encode them with LabelSet.encode")
+    unreadable = int(np.isnan(probabilities).any(axis=1).sum())
+    if unreadable:
+        raise DataError(f"{unreadable:,} of {n:,} rows are NaN (images that could not be read)", "leave them out")
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    if probabilities.min() < 0 or not np.allclose(sums, 1, atol=1e-3):
+        raise DataError("the rows are not probabilities: each must sum to 1", "apply a softmax to logits first")
+
+
+def cross_entropy(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
+    """Mean of -log(probability of the true class) in nats; probabilities are clipped at 1e-7.
+
+    Args:
+        probabilities: Float (n, classes).
+        targets: Integer (n,).
+    """
+    true = probabilities[np.arange(len(targets)), targets].astype(np.float64)
+    return float(-np.log(np.clip(true, _FLOOR, 1.0)).mean())
+
+
+def top_k(probabilities: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
+    """Share of images whose true class is among the k most probable, for k = 1, 2, 3, 5 below the class count.
+
+    Among equal probabilities the first class ranks first, so that k = 1 is the accuracy.
+
+    Args:
+        probabilities: Float (n, classes).
+        targets: Integer (n,).
+    """
+    true = probabilities[np.arange(len(targets)), targets][:, None]
+    earlier = np.arange(probabilities.shape[1])[None, :] < targets[:, None]
+    rank = ((probabilities > true) | ((probabilities == true) & earlier)).sum(axis=1)
+    return {str(k): float((rank < k).mean()) for k in _TOP if k < probabilities.shape[1]}
+
+
+def expected_calibration_error(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
+    """Mean distance of confidence and accuracy over 15 equal-width bins of confidence, weighted by their images.
+
+    Guo et al. 2017, "On calibration of modern neural networks", equation 3. Bins are open on the left.
+
+    Args:
+        probabilities: Float (n, classes); the confidence is a row's largest.
+        targets: Integer (n,).
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = (probabilities.argmax(axis=1) == targets).astype(np.float64)
+    bins = np.digitize(confidence, np.linspace(0, 1, _BINS + 1)[1:-1], right=True)
+    gaps = np.bincount(bins, weights=correct - confidence, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(targets))
+
+
+def report_text(evaluation: Evaluation) -> str:
+    """The evaluation as text, laid out as scikit-learn's ``classification_report`` with four digits."""
+    width = max(len(_LAST), *(len(name) for name in evaluation.labels.names))
+    rows = [(score.label, (score.precision, score.recall, score.f1), score.support) for score in evaluation.per_class]
+    table = np.array([scores for _, scores, _ in rows])
+    supports = [support for _, _, support in rows]
+    heading = " " * width + " " + "".join(f" {name:>9}" for name in ("precision", "recall", "f1-score", "support"))
+    lines = [heading, "", *(_line(*row, width=width) for row in rows), ""]
+    lines.append(f"{'accuracy':>{width}} {'':>20} {evaluation.accuracy.value:>9.{_DIGITS}f} {evaluation.n:>9}")
+    lines.append(_line("macro avg", tuple(table.mean(axis=0)), evaluation.n, width=width))
+    lines.append(_line(_LAST, tuple(np.average(table, axis=0, weights=supports)), evaluation.n, width=width))
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, scores: tuple[float, ...], support: int, *, width: int) -> str:
+    return f"{name:>{width}} " + "".join(f" {score:>9.{_DIGITS}f}" for score in scores) + f" {support:>9}"

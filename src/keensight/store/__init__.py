@@ -1,0 +1,1 @@
+"""Room of the disk: runs and bundles."""

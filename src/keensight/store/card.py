@@ -1,0 +1,126 @@
+"""The model card: what a person should know before using a model (Mitchell et al. 2019, in short)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keensight.core.records import BundleManifest, Evaluation
+
+_ROWS = 200
+_FEW = 20
+
+
+def metrics(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of an evaluation that a manifest keeps."""
+    return {
+        "part": evaluation.part,
+        "n": evaluation.n,
+        "accuracy": evaluation.accuracy.value,
+        "accuracy_ci": [evaluation.accuracy.low, evaluation.accuracy.high],
+        "baseline_accuracy": evaluation.baseline_accuracy,
+        "loss": evaluation.loss,
+        "macro_f1": evaluation.macro_f1,
+        "ece": evaluation.ece,
+    }
+
+
+def model_card(manifest: BundleManifest, evaluation: Evaluation | None = None) -> str:
+    """The card as Markdown.
+
+    Args:
+        manifest: The bundle's manifest.
+        evaluation: What it reached; None: the card says that it has not been measured.
+    """
+    parts = [
+        f"# {_plain(manifest.name)}: image classifier ({_plain(manifest.model)})",
+        _summary(manifest),
+        "## Data\n\n" + _data(manifest.provenance),
+        "## How good it is\n\n" + (_figures(evaluation) if evaluation else "Not measured yet: trust no answer."),
+        "## Limits\n\n" + _limits(manifest, evaluation),
+        "## Use\n\n" + _USE,
+        "## Origin\n\n" + _origin(manifest.provenance),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_USE = """```sh
+keensight predict THIS_FOLDER photo.jpg
+```
+
+```python
+import keensight as ks
+
+model = ks.load("THIS_FOLDER")  # checks every file before anything is loaded
+model.predict("photo.jpg")
+```"""
+
+
+def _summary(manifest: BundleManifest) -> str:
+    image, names = manifest.image, manifest.labels.names
+    listed = ", ".join(_plain(name) for name in names[:_ROWS]) + (", ..." if len(names) > _ROWS else "")
+    return (
+        f"Names one of {len(names)} classes for an image: {listed}.\n\n"
+        f"Any image is decoded to {image.width} × {image.height} px RGB ({image.fit}); "
+        f"in the model: {_plain(manifest.normalisation)}."
+    )
+
+
+def _data(provenance: Mapping[str, Any]) -> str:
+    data = provenance.get("data")
+    if not isinstance(data, Mapping):
+        return "Not recorded."
+    counts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test") if isinstance(data.get(part), int))
+    lines = {"Set": data.get("name"), "Images": counts, "Split": data.get("split"), "SHA-256": data.get("digest")}
+    return _list(lines)
+
+
+def _figures(evaluation: Evaluation) -> str:
+    accuracy = evaluation.accuracy
+    seen = ", which took no part in training" if evaluation.part == "test" else ""
+    table = [
+        "| class | precision | recall | F1 | images |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {_plain(s.label)} | {s.precision:.3f} | {s.recall:.3f} | {s.f1:.3f} | {s.support:,} |"
+            for s in evaluation.per_class[:_ROWS]
+        ),
+    ]
+    return (
+        f"On the {evaluation.part} part{seen} (n = {evaluation.n:,}): "
+        f"**accuracy {accuracy.value:.4f}**, {accuracy.level:.0%} interval {accuracy.low:.4f} to {accuracy.high:.4f} "
+        f"({accuracy.method}). Always naming the most frequent class would reach {evaluation.baseline_accuracy:.4f}. "
+        f"Macro F1 {evaluation.macro_f1:.4f}, loss {evaluation.loss:.4f} nats, "
+        f"calibration error (ECE) {evaluation.ece:.4f}.\n\n" + "\n".join(table)
+    )
+
+
+def _limits(manifest: BundleManifest, evaluation: Evaluation | None) -> str:
+    lines = [
+        f"It always names one of its {len(manifest.labels)} classes, also for an image that shows none of them.",
+        "The figures hold for images like those it was measured on; another camera, place or time can be worse.",
+        "The interval takes the test images as independent of one another and says nothing of such a change.",
+    ]
+    few = [score.label for score in evaluation.per_class if score.support < _FEW] if evaluation else []
+    if few:
+        listed = ", ".join(_plain(name) for name in few[:_FEW]) + (", ..." if len(few) > _FEW else "")
+        lines.append(f"Fewer than {_FEW} test images, so that their figures say little: {listed}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _origin(provenance: Mapping[str, Any]) -> str:
+    versions = provenance.get("versions")
+    text = ", ".join(f"{name} {number}" for name, number in versions.items()) if isinstance(versions, Mapping) else None
+    origin = {"Run": provenance.get("run"), "Command": provenance.get("command"), "Seed": provenance.get("seed")}
+    return _list({**origin, "Versions": text})
+
+
+def _list(values: Mapping[str, Any]) -> str:
+    lines = [f"- {name}: {_plain(str(value))}" for name, value in values.items() if value not in (None, "")]
+    return "\n".join(lines) or "Not recorded."
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: class names come from folders and may hold anything."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join("\\" + sign if sign in "\\`*[]|#" else sign for sign in text)

@@ -1,0 +1,348 @@
+"""A run on the disk: a folder that holds every record of one training, whole at any moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from keensight.core.codec import from_plain, to_plain
+from keensight.core.files import read_json, storing, write_json, write_text
+from keensight.core.records import (
+    AuditReport,
+    Dataset,
+    Epoch,
+    Evaluation,
+    History,
+    Predictions,
+    RunRecord,
+    Skipped,
+    Split,
+)
+from keensight.errors import StoreError
+from keensight.store import tables
+from keensight.store.opening import read_versioned
+
+SCHEMA = 1
+"""Number of the layout of ``run.json`` that this version writes."""
+State = Literal["created", "training", "finished", "failed", "interrupted"]
+_RECORD = "run.json"
+_LIMIT = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's folder and its record as last read or written; everything else is read when asked for."""
+
+    path: Path
+    record: RunRecord
+
+    def update(
+        self,
+        *,
+        state: State | None = None,
+        message: str | None = None,
+        model: str | None = None,
+        results: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Change ``run.json``; what is left out stays as it stands on the disk, whoever wrote it.
+
+        Returns:
+            A handle with the new record.
+
+        Raises:
+            StoreError: the record cannot be read or written.
+        """
+        given = {"state": state, "message": message, "model": model, "results": results}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        record = dataclasses.replace(open_run(self.path).record, **changes, updated=_now())
+        write_json(self.path / _RECORD, to_plain(record))
+        return Run(self.path, record)
+
+    def log(self, line: str) -> None:
+        """Append a line to ``log.txt``, with the time (UTC)."""
+        _append(self.path / "log.txt", f"{_now()} {' '.join(line.splitlines())}")
+
+    def append_epoch(self, epoch: Epoch) -> None:
+        """Append an epoch to ``history.jsonl``, at once readable by others."""
+        plain = {name: _number(value) for name, value in to_plain(epoch).items()}
+        _append(self.path / "history.jsonl", json.dumps(plain, allow_nan=False))
+
+    def save_history(self, history: History) -> None:
+        """Keep which epoch was best and why training stopped; its epochs stand in ``history.jsonl`` already."""
+        write_json(self.path / "history.json", {"best_epoch": history.best_epoch, "stopped": history.stopped})
+
+    def save_config(self, toml: str) -> None:
+        """Write ``config.toml``."""
+        write_text(self.config_path, toml)
+
+    def save_dataset(self, data: Dataset) -> None:
+        """Write ``dataset.parquet``: paths, classes, digests and headers of the images, not their pixels."""
+        tables.write_dataset(self.path / "dataset.parquet", data)
+
+    def save_audit(self, report: AuditReport) -> None:
+        """Write ``audit.json``."""
+        # Not sorted by key as other files are: classes and sizes stand in an order that means something.
+        text = json.dumps(to_plain(report), ensure_ascii=False, allow_nan=False, indent=1)
+        write_text(self.path / "audit.json", text + "\n")
+
+    def save_split(self, split: Split, data: Dataset) -> None:
+        """Write ``split.csv``, and in ``split.json`` how it was made."""
+        write_json(self.path / "split.json", {"method": split.method})
+        tables.write_split(self.path / "split.csv", split, data)
+
+    def save_evaluation(self, evaluation: Evaluation, data: Dataset, report: str | None = None) -> None:
+        """Write ``evaluation/``: the figures, the confusion matrix, and one line an image.
+
+        Args:
+            evaluation: The figures, with their predictions.
+            data: The dataset they were taken on, which knows the true classes.
+            report: The figures as text for ``report.txt`` (:func:`keensight.assess.metrics.report_text`).
+
+        Raises:
+            StoreError: a file cannot be written, or the data are not those of the evaluation.
+        """
+        folder = self.path / "evaluation"
+        if evaluation.predictions is not None:
+            true = tables.true_labels(evaluation.predictions.paths, data)
+            tables.write_predictions(folder / "predictions.csv", evaluation.predictions, true)
+        tables.write_confusion(folder / "confusion.csv", evaluation)
+        if report is not None:
+            write_text(folder / "report.txt", report)
+        write_json(folder / "evaluation.json", to_plain(evaluation))
+
+    @property
+    def dataset(self) -> Dataset:
+        """Who was in the image set; its images themselves are not at hand."""
+        return tables.read_dataset(self._existing("dataset.parquet"))
+
+    @property
+    def audit(self) -> AuditReport:
+        """What the audit found."""
+        return from_plain(AuditReport, read_json(self._existing("audit.json")))
+
+    @property
+    def split(self) -> Split:
+        """Which image went where, as indices into ``dataset.samples``."""
+        return tables.read_split(self._existing("split.csv"), _value(self._existing("split.json"), "method"))
+
+    @property
+    def history(self) -> History:
+        """Training as it went; of a run that broke off, the epochs that it finished."""
+        epochs = _epochs(self._existing("history.jsonl"))
+        summary = self.path / "history.json"
+        if summary.exists():
+            return History(epochs, _value(summary, "best_epoch"), _value(summary, "stopped"))
+        best = min(epochs, key=lambda epoch: epoch.val_loss, default=None)
+        return History(epochs, best.epoch if best else 0, "interrupted")
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The figures taken on the test part."""
+        return from_plain(Evaluation, read_json(self._existing("evaluation/evaluation.json")))
+
+    @property
+    def predictions(self) -> Predictions:
+        """The probabilities behind ``evaluation``."""
+        return tables.read_predictions(self._existing("evaluation/predictions.csv"), self.evaluation.labels)
+
+    def learned_digests(self) -> frozenset[str]:
+        """SHA-256 of every image that the run trained or chose its weights on."""
+        return tables.read_digests(self._existing("split.csv"), ("train", "val"))
+
+    @property
+    def config_path(self) -> Path:
+        """The settings, fully resolved."""
+        return self.path / "config.toml"
+
+    @property
+    def bundle_path(self) -> Path:
+        """The bundle's folder."""
+        return self.path / "bundle"
+
+    @property
+    def pictures_path(self) -> Path:
+        """Small copies of the images that the report shows (:mod:`keensight.store.pictures`)."""
+        return self.path / "evaluation" / "pictures.zip"
+
+    @property
+    def report_path(self) -> Path:
+        """The HTML report."""
+        return self.path / "report.html"
+
+    def __repr__(self) -> str:
+        test = self.record.results.get("test")
+        told = self.record.message
+        if isinstance(test, Mapping) and {"accuracy", "accuracy_ci", "n"} <= test.keys():
+            low, high = test["accuracy_ci"]
+            told = f"test accuracy {test['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, n = {test['n']:,})"
+        headline = ", ".join(part for part in (self.record.model, f"on {self.record.source}", told) if part)
+        return f"<Run {self.path} {self.record.state}: {headline}>"
+
+    def _existing(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise StoreError(
+                f"the run {self.path} has no {name}: it is {self.record.state}",
+                self.record.message or "wait until it is finished, or train again",
+            )
+        return path
+
+
+def create_run(
+    directory: Path | None,
+    *,
+    name: str,
+    source: str,
+    model: str,
+    command: str,
+    seed: int,
+    versions: Mapping[str, str],
+    config_toml: str,
+) -> Run:
+    """Make a new run's folder with ``config.toml`` and ``run.json``, state ``created``.
+
+    Args:
+        directory: An empty or new folder; None: ``runs/NAME-DATE-TIME`` in the working directory.
+        name: What the run is called after.
+        source: Name of the dataset.
+        model: Name of the architecture.
+        command: What the user typed.
+        seed: Start of every random draw.
+        versions: Package to version.
+        config_toml: The settings.
+
+    Raises:
+        StoreError: the folder holds something already, or cannot be written.
+    """
+    path = _fresh(name) if directory is None else _empty(directory)
+    now = _now()
+    record = RunRecord(
+        schema=SCHEMA, name=path.absolute().name, state="created", created=now, updated=now, source=source, model=model,
+        command=command, seed=seed, versions=dict(versions),
+    )  # fmt: skip
+    run = Run(path, record)
+    run.save_config(config_toml)
+    write_json(path / _RECORD, to_plain(record))
+    return run
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run."""
+    return (path / _RECORD).is_file()
+
+
+def open_run(path: Path) -> Run:
+    """Open a run's folder.
+
+    Raises:
+        StoreError: it is no run, is damaged, or was written by a newer Keensight.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no run {path}", "`keensight runs` lists the runs there are")
+    if not is_run(path):
+        raise StoreError(f"{path} is no run: it holds no {_RECORD}", "`keensight runs` lists the runs there are")
+    return Run(path, read_versioned(path / _RECORD, RunRecord, newest=SCHEMA, limit=_LIMIT))
+
+
+def list_runs(directory: Path) -> list[Run]:
+    """Every run in a folder, the newest first; those that cannot be opened are left out (:func:`scan_runs`)."""
+    return scan_runs(directory)[0]
+
+
+def scan_runs(directory: Path) -> tuple[list[Run], list[Skipped]]:
+    """Every run in a folder, the newest first, and those that cannot be opened with the reason.
+
+    Raises:
+        StoreError: the folder cannot be read.
+    """
+    runs: list[Run] = []
+    broken: list[Skipped] = []
+    for path in _folders(directory):
+        try:
+            runs.append(open_run(path))
+        except StoreError as error:
+            broken.append(Skipped(path.name, error.message))
+    runs.sort(key=lambda run: (run.record.created, run.path.name), reverse=True)
+    return runs, broken
+
+
+def _folders(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if is_run(path)) if directory.exists() else []
+    except OSError as error:
+        raise StoreError(f"{directory} cannot be read: {error.strerror or error}", "give a folder of runs") from error
+
+
+def _fresh(name: str) -> Path:
+    """Claim a folder that nobody else has: two runs may start in one second."""
+    stem = f"{_slug(name)}-{datetime.now():%Y%m%d-%H%M%S}"
+    root = Path("runs")
+    with storing(root):
+        root.mkdir(exist_ok=True)
+    for attempt in range(1, 1000):
+        path = root / (stem if attempt == 1 else f"{stem}-{attempt}")
+        with storing(path):
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path
+    raise StoreError(f"there are too many runs called {stem}", "name the run: --run DIR")
+
+
+def _empty(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path} is a file, not a folder", "choose another --run")
+    with storing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        taken = any(path.iterdir())
+    if taken:
+        what = "holds a run" if is_run(path) else "is not empty"
+        raise StoreError(f"{path} {what} already", "choose another --run; nothing is ever overwritten")
+    return path
+
+
+def _slug(name: str) -> str:
+    """A name fit for a folder on every system."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.")[:60] or "run"
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _append(path: Path, line: str) -> None:
+    with storing(path), path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+        stream.write(line + "\n")
+
+
+def _value(path: Path, key: str) -> Any:
+    plain = read_json(path)
+    if not isinstance(plain, dict) or key not in plain:
+        raise StoreError(f"{path} does not say {key!r}", "the file is damaged; restore it or train again")
+    return plain[key]
+
+
+def _number(value: Any) -> Any:
+    """JSON has no NaN: a figure that is none is written as null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _epochs(path: Path) -> tuple[Epoch, ...]:
+    """Finished epochs; a last line that a kill cut short is none."""
+    *whole, _ = path.read_text(encoding="utf-8").split("\n")
+    try:
+        plain = [json.loads(line) for line in whole]
+        return tuple(
+            from_plain(Epoch, {name: math.nan if value is None else value for name, value in item.items()})
+            for item in plain
+        )
+    except (ValueError, AttributeError) as error:
+        raise StoreError(f"{path} cannot be read: {error}", "the file is damaged; train again") from error

@@ -1,0 +1,251 @@
+import dataclasses
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keensight.assess.metrics import report_text
+from keensight.core.records import AuditReport, Epoch, Finding, History, Skipped
+from keensight.errors import StoreError
+from keensight.store.run import Run, is_run, list_runs, open_run, scan_runs
+from store_builders import dataset, evaluation, make_run, split
+
+EPOCH = Epoch(1, "train", 10, 2.5, 0.05, 1.0, 0.5, 0.9, 0.6)
+AUDIT = AuditReport(
+    dataset="insects", n=12, counts={"Ñandú": 4, "ant": 5, "bee | wasp": 3}, parts={}, formats={"JPEG": 11},
+    modes={"RGB": 11}, sizes={"640x480": 8, "100x100": 3}, width_range=(100, 640, 640), height_range=(100, 480, 480),
+    grey_share=0.25, findings=(Finding("duplicate", "warning", "2 copies", 2, (("a.jpg", "b.jpg"),)),),
+    quarantined=(Skipped("ant/broken.jpg", "the file is empty"),),
+)  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return make_run(tmp_path / "r")
+
+
+def test_a_new_run_says_what_it_is(run: Run) -> None:
+    assert sorted(item.name for item in run.path.iterdir()) == ["config.toml", "run.json"]
+    record = open_run(run.path).record
+    assert record == run.record
+    assert (record.state, record.name, record.seed, record.schema) == ("created", "r", 7, 1)
+    assert run.config_path.read_text() == "[train]\nepochs = 3\n"
+
+
+def test_names_of_their_own_even_within_one_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = [make_run(None, name="My Photos/2024: ñ") for _ in range(4)]
+    assert len({run.path for run in runs}) == 4
+    for run in runs:
+        assert run.path.parent == Path("runs")
+        assert run.path.name.startswith("My-Photos-2024-ñ-2")
+    assert make_run(None, name="///").path.name.startswith("run-")
+
+
+def test_an_existing_run_or_folder_is_never_overwritten(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds a run already") as caught:
+        make_run(run.path)
+    assert caught.value.exit_code == 1
+    assert "--run" in (caught.value.hint or "")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("important")
+    with pytest.raises(StoreError, match="not empty"):
+        make_run(tmp_path / "mine")
+    with pytest.raises(StoreError, match="is a file"):
+        make_run(tmp_path / "mine" / "thesis.txt")
+    (tmp_path / "empty").mkdir()
+    assert make_run(tmp_path / "empty").record.state == "created"
+
+
+def test_updates_build_on_what_is_on_the_disk(run: Run) -> None:
+    run.update(state="training", model="resnet")
+    # The first handle is stale now, as it is when an interrupt is caught far up.
+    stopped = run.update(state="interrupted", message="stopped by the user")
+    assert stopped.record.model == "resnet"
+    assert open_run(run.path).record == stopped.record
+    assert stopped.record.created == run.record.created
+
+
+def test_results_may_hold_numpy_numbers(run: Run) -> None:
+    run.update(state="finished", results={"test": {"accuracy": np.float32(0.5), "n": np.int64(4)}})
+    assert open_run(run.path).record.results == {"test": {"accuracy": 0.5, "n": 4}}
+
+
+def test_a_failing_write_leaves_the_old_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StoreError, match="disk is full"):
+            run.update(state="finished")
+    assert open_run(run.path).record.state == "created"
+    assert sorted(item.name for item in run.path.iterdir()) == ["config.toml", "run.json"]
+
+
+def test_every_record_comes_back_as_it_was(run: Run) -> None:
+    data, parts = dataset(), split()
+    measured = evaluation(data, parts)
+    history = History((EPOCH, dataclasses.replace(EPOCH, epoch=2, val_loss=0.7)), 2, "early")
+    run.save_dataset(data)
+    run.save_audit(AUDIT)
+    run.save_split(parts, data)
+    for epoch in history.epochs:
+        run.append_epoch(epoch)
+    run.save_history(history)
+    run.save_evaluation(measured, data, report_text(measured))
+    again = open_run(run.path)
+    assert again.dataset == data
+    assert again.dataset.digest == data.digest
+    assert again.audit == AUDIT
+    assert list(again.audit.sizes) == ["640x480", "100x100"]
+    assert list(again.audit.counts) == ["Ñandú", "ant", "bee | wasp"]
+    assert again.split == parts
+    assert again.history == history
+    assert again.evaluation == measured
+    predictions = again.predictions
+    assert measured.predictions is not None
+    assert predictions == measured.predictions
+    np.testing.assert_array_equal(predictions.probabilities, measured.predictions.probabilities)
+    assert (run.path / "evaluation" / "report.txt").read_text(encoding="utf-8") == report_text(measured)
+
+
+def test_learned_digests_are_those_of_train_and_val(run: Run) -> None:
+    data, parts = dataset(), split()
+    run.save_split(parts, data)
+    learned = {data.samples[i].digest for i in (*parts.train, *parts.val)}
+    assert run.learned_digests() == learned
+    assert data.samples[parts.test[0]].digest not in learned
+
+
+def test_history_of_a_run_that_broke_off(run: Run) -> None:
+    for number, loss in ((1, 0.9), (2, 0.5), (3, 0.6)):
+        run.append_epoch(dataclasses.replace(EPOCH, epoch=number, val_loss=loss))
+    with (run.path / "history.jsonl").open("a") as stream:
+        stream.write('{"epoch": 4, "phase": "tr')  # a kill in the middle of a line
+    history = run.history
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2, 3]
+    assert (history.best_epoch, history.stopped) == (2, "interrupted")
+
+
+def test_a_loss_that_is_no_number_is_valid_json(run: Run) -> None:
+    run.append_epoch(dataclasses.replace(EPOCH, val_loss=math.nan))
+    line = (run.path / "history.jsonl").read_text()
+    assert json.loads(line)["val_loss"] is None
+    assert math.isnan(run.history.epochs[0].val_loss)
+
+
+def test_the_log_has_a_time_and_one_line_a_message(run: Run) -> None:
+    run.log("two\nlines")
+    run.log("odd \udcff name")
+    first, second = (run.path / "log.txt").read_text(encoding="utf-8").splitlines()
+    assert first.endswith("Z two lines")
+    assert second.endswith("odd \\udcff name")
+
+
+def test_what_is_not_there_yet_is_said_with_the_state(run: Run) -> None:
+    run = run.update(state="failed", message="the loss became nan")
+    for name in ("dataset", "audit", "split", "history", "evaluation", "predictions"):
+        with pytest.raises(StoreError, match="it is failed") as caught:
+            getattr(run, name)
+        assert caught.value.hint == "the loss became nan"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not valid JSON"),
+        ("[]", "no JSON object"),
+        ("{}", "no schema number"),
+        ('{"schema": true}', "no schema number"),
+        ('{"schema": 1, "name": "x"}', "not a valid RunRecord"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"schema": 99, "future": 1}', "newer Keensight"),
+    ],
+)
+def test_broken_records_are_refused_and_listed_apart(run: Run, text: str, says: str) -> None:
+    good = make_run(run.path.parent / "good")
+    (run.path / "run.json").write_text(text)
+    with pytest.raises(StoreError, match=says) as caught:
+        open_run(run.path)
+    assert str(run.path) in caught.value.message
+    assert caught.value.hint
+    runs, broken = scan_runs(run.path.parent)
+    assert [found.path for found in runs] == [good.path]
+    assert [item.path for item in broken] == [run.path.name]
+    assert says in broken[0].reason
+
+
+@pytest.mark.parametrize("change", [{"state": "dreaming"}, {"results": []}, {"seed": "7"}, {"message": None}])
+def test_a_field_of_another_type_is_refused(run: Run, change: dict[str, object]) -> None:
+    plain = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(plain | change))
+    with pytest.raises(StoreError, match=next(iter(change))):
+        open_run(run.path)
+
+
+def test_keys_of_a_later_version_are_ignored(run: Run) -> None:
+    plain = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(plain | {"added_later": 1}))
+    assert open_run(run.path).record == run.record
+
+
+def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
+    for name, created in (("a", "2024-01-01T00:00:00Z"), ("b", "2026-01-01T00:00:00Z"), ("c", "2025-01-01T00:00:00Z")):
+        run = make_run(tmp_path / name)
+        plain = json.loads((run.path / "run.json").read_text())
+        (run.path / "run.json").write_text(json.dumps(plain | {"created": created}))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes.txt").write_text("no run")
+    assert [run.path.name for run in list_runs(tmp_path)] == ["b", "c", "a"]
+    assert list_runs(tmp_path / "nowhere") == []
+    with pytest.raises(StoreError):
+        list_runs(tmp_path / "notes.txt")
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    assert not is_run(tmp_path)
+    with pytest.raises(StoreError, match="is no run"):
+        open_run(tmp_path)
+    with pytest.raises(StoreError, match="there is no run"):
+        open_run(tmp_path / "nowhere")
+
+
+def test_a_run_shows_its_headline(run: Run) -> None:
+    assert "created: cnn, on insects" in repr(run)
+    test = {"accuracy": 0.9512, "accuracy_ci": [0.94, 0.96], "n": 1500}
+    finished = run.update(state="finished", results={"test": test})
+    assert "test accuracy 0.9512 (95 % interval 0.9400 to 0.9600, n = 1,500)" in repr(finished)
+    assert "the disk is full" in repr(run.update(state="failed", message="the disk is full", results={}))
+
+
+def test_odd_names_do_not_crash(run: Run) -> None:
+    data, parts = dataset(), split()
+    odd = dataclasses.replace(data.samples[-2], path="odd \udcff\x01\n.jpg", metadata={"file": "\udcfe"})
+    data = dataclasses.replace(data, samples=(*data.samples[:-2], odd, data.samples[-1]))
+    measured = evaluation(data, parts)
+    run.save_dataset(data)
+    run.save_split(parts, data)
+    run.save_evaluation(measured, data)
+    run.save_audit(dataclasses.replace(AUDIT, quarantined=(Skipped(odd.path, "odd"),)))
+    assert run.dataset.samples[-2].path == "odd \\udcff\x01\n.jpg"
+    assert run.dataset.samples[-2].metadata == {"file": "\udcfe"}
+    assert run.split == parts
+    assert run.predictions.paths[-1] == "odd \\udcff\x01\n.jpg"
+    assert run.audit.quarantined[0].path == odd.path
+
+
+def test_a_run_is_opened_without_heavy_imports(run: Run) -> None:
+    import subprocess
+
+    code = (
+        "import sys, pathlib; from keensight.store.run import list_runs\n"
+        f"assert list_runs(pathlib.Path({str(run.path.parent)!r}))\n"
+        "print([m for m in ('pandas', 'pyarrow', 'sklearn', 'matplotlib', 'keras', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
