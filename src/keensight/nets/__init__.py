@@ -1,0 +1,1 @@
+"""Room of the networks, the only one that names Keras or TensorFlow."""

@@ -1,0 +1,112 @@
+"""Arrays to tf.data. The training feed is a pure function of (seed, epoch, step)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import AugmentConfig
+from keensight.nets import augment
+from keensight.nets.runtime import framework
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class Pixels(Protocol):
+    """Decoded images by dataset index."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Array shape of one image."""
+        ...
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """uint8 (n, height, width, 3) in the order of ``indices``."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Which images each training step sees, in which order and how changed.
+
+    ``rows`` are dataset indices of the training part, ``targets`` their class numbers, ``weights`` one
+    weight a class. An epoch drops the images left over from its last whole batch; as the order differs
+    from epoch to epoch, all are seen.
+    """
+
+    rows: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    batch_size: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return max(1, len(self.rows) // self.batch_size)
+
+    def epoch(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Order of the images and one row of draws for each of them, for an epoch counted from 0."""
+        order = np.random.default_rng([self.seed, number, 0]).permutation(len(self.rows))
+        draws = np.random.default_rng([self.seed, number, 1]).random((len(self.rows), augment.DRAWS), np.float32)
+        return order, draws
+
+
+def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
+    """Batches for ``epochs`` epochs: (uint8 images, one-hot float32 targets, float32 sample weights)."""
+    _, tf = framework()
+    current: list[Any] = [-1, None]  # the epoch in work; steps arrive in order
+
+    def batch(step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        number, position = divmod(int(step), plan.steps)
+        if current[0] != number:
+            current[:] = [number, plan.epoch(number)]
+        order, draws = current[1]
+        chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
+        targets = plan.targets[chosen]
+        return pixels.take(plan.rows[chosen]), draws[chosen], _one_hot(targets, plan.weights), plan.weights[targets]
+
+    side = pixels.shape[:2]
+    n = min(plan.batch_size, len(plan.rows))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def load(step: Any) -> Any:
+        kinds = (tf.uint8, tf.float32, tf.float32, tf.float32)
+        images, draws, targets, weights = tf.numpy_function(batch, [step], kinds)
+        images = tf.ensure_shape(images, (n, *pixels.shape))
+        draws = tf.ensure_shape(draws, (n, augment.DRAWS))
+        changed = augment.apply(images, draws, config, side)
+        return changed, tf.ensure_shape(targets, (n, len(plan.weights))), tf.ensure_shape(weights, (n,))
+
+    return tf.data.Dataset.range(epochs * plan.steps).map(load, num_parallel_calls=1).prefetch(2)
+
+
+def plain(rows: NDArray[np.int64], targets: NDArray[np.int64], classes: int, pixels: Pixels) -> tf.data.Dataset:
+    """Batches in the given order, unchanged: (uint8 images, one-hot float32 targets)."""
+    _, tf = framework()
+    size = evaluation_batch(pixels.shape)
+    eye = np.ones(classes, dtype=np.float32)
+
+    def batch(start: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        chosen = slice(int(start), int(start) + size)
+        return pixels.take(rows[chosen]), _one_hot(targets[chosen], eye)
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def load(start: Any) -> Any:
+        images, hot = tf.numpy_function(batch, [start], (tf.uint8, tf.float32))
+        return tf.ensure_shape(images, (None, *pixels.shape)), tf.ensure_shape(hot, (None, classes))
+
+    return tf.data.Dataset.range(0, len(rows), size).map(load, num_parallel_calls=1).prefetch(1)
+
+
+def evaluation_batch(shape: tuple[int, int, int]) -> int:
+    """Images in a forward batch: about 8 MB of pixels, 16 at least and 512 at most."""
+    return int(np.clip(8_000_000 // int(np.prod(shape)), 16, 512))
+
+
+def _one_hot(targets: NDArray[np.int64], like: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.eye(len(like), dtype=np.float32)[targets]

@@ -1,0 +1,177 @@
+"""Training: a plan of steps, Keras' own ``fit``, and the best weights at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import RunConfig, TrainConfig
+from keensight.core.progress import Progress, Silent
+from keensight.core.records import Epoch, History, Split
+from keensight.nets import feed
+from keensight.nets.backbones import ARCHITECTURES
+from keensight.nets.runtime import framework
+
+if TYPE_CHECKING:
+    import keras
+
+_EFFORT = {"quick": 0.4, "standard": 1.0, "best": 2.5}
+_PEAK = {"sgd": 0.05, "adamw": 0.002}
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Training in numbers, resolved from settings and the size of the data."""
+
+    epochs: int
+    batch_size: int
+    steps: int
+    """Steps in an epoch."""
+    learning_rate: float
+    patience: int
+    ema: float
+
+
+def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
+    """Resolve epochs, batch size, peak rate and patience.
+
+    Small sets get smaller batches (32 steps an epoch where they can) and more epochs (60 at most for
+    ``standard``); large ones at least 12.
+
+    Args:
+        config: Settings as given.
+        model: Name of the architecture.
+        n_train: Images in the training part.
+    """
+    batch = config.batch_size
+    if batch is None:
+        batch = int(2 ** np.clip(math.floor(math.log2(max(n_train, 1) / 32)), 4, 7))
+    batch = min(batch, n_train)
+    effort = _EFFORT[config.effort]
+    most, least = round(60 * effort), max(5, round(12 * effort))
+    wanted = round(ARCHITECTURES[model].passes * effort / n_train)
+    epochs = config.epochs or int(np.clip(wanted, least, most))
+    steps = max(1, n_train // batch)
+    peak = config.learning_rate or _PEAK[config.optimizer] * batch / 128
+    return Schedule(
+        epochs=epochs,
+        batch_size=batch,
+        steps=steps,
+        learning_rate=peak,
+        patience=config.patience or max(5, epochs // 3),
+        # A mean over a fifth of an epoch at most: a longer one still holds the first, random weights.
+        ema=min(config.ema, 1 - 5 / max(steps, 10)) if config.ema else 0.0,
+    )
+
+
+def class_weights(targets: NDArray[np.int64], classes: int, balanced: bool) -> NDArray[np.float32]:
+    """One weight a class: 1, or inverse to its frequency with a mean of 1 over the images."""
+    if not balanced:
+        return np.ones(classes, dtype=np.float32)
+    counts = np.maximum(np.bincount(targets, minlength=classes), 1)
+    return (len(targets) / (classes * counts)).astype(np.float32)
+
+
+def fit(
+    model: keras.Model,
+    pixels: feed.Pixels,
+    targets: NDArray[np.int64],
+    split: Split,
+    config: RunConfig,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    tensorboard: Path | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train ``model`` in place; it ends with its best weights.
+
+    Args:
+        model: From ``build``: uint8 images to logits (n, classes).
+        pixels: Decoded images by dataset index.
+        targets: Class number of every sample of the dataset, shape (n,).
+        split: Which samples train and which validate; the test part is not touched.
+        config: Settings with no ``auto`` left in ``model.name`` and ``augment``.
+        on_epoch: Called with each epoch's figures.
+        tensorboard: Folder for TensorBoard events.
+        progress: Where to report.
+
+    Returns:
+        The history; ``best_epoch`` is the one with the lowest validation loss.
+
+    Raises:
+        TrainingError: the loss became NaN or infinite; the message names the step.
+    """
+    keras, _ = framework()
+    from keensight.nets.watcher import Watcher  # subclasses a Keras class, so only once Keras is there
+
+    rows, val_rows = split.part("train"), split.part("val")
+    classes = int(model.output_shape[-1])
+    numbers = schedule(config.train, config.model.name, len(rows))
+    plan = feed.TrainingPlan(
+        rows=rows,
+        targets=targets[rows],
+        weights=class_weights(targets[rows], classes, config.train.class_weights),
+        batch_size=numbers.batch_size,
+        seed=config.train.seed,
+    )
+    _compile(model, config.train, numbers)
+    watcher = Watcher(numbers, on_epoch)
+    callbacks = [watcher]
+    if numbers.ema:
+        # Before the watcher, so that it sees, judges and keeps the averaged weights.
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    if tensorboard is not None:
+        callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
+    with (progress or Silent()).task("training", numbers.epochs * numbers.steps, "steps") as watcher.task:
+        model.fit(
+            feed.training(plan, pixels, config.augment, numbers.epochs),
+            epochs=numbers.epochs,
+            steps_per_epoch=numbers.steps,
+            validation_data=feed.plain(val_rows, targets[val_rows], classes, pixels),
+            callbacks=callbacks,
+            shuffle=False,  # the feed has its own order
+            verbose=0,
+        )
+    watcher.restore_best()
+    return watcher.history()
+
+
+def _compile(model: keras.Model, config: TrainConfig, numbers: Schedule) -> None:
+    keras, _ = framework()
+    options = {
+        "learning_rate": _learning_rate(config.schedule, numbers),
+        "weight_decay": config.weight_decay or None,
+        "use_ema": bool(numbers.ema),
+        "ema_momentum": numbers.ema or 0.99,
+        "ema_overwrite_frequency": None,
+    }
+    if config.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)
+    else:
+        optimizer = keras.optimizers.AdamW(**options)
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+
+
+def _learning_rate(kind: str, numbers: Schedule) -> Any:
+    """Stock schedules: a warm-up from a tenth of the peak, then a cosine to zero (Smith 2018; Loshchilov 2017)."""
+    keras, _ = framework()
+    if kind == "constant":
+        return numbers.learning_rate
+    total = numbers.epochs * numbers.steps
+    warm_up = round(total * (0.2 if kind == "one-cycle" else 0.02))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=numbers.learning_rate / 10,
+        decay_steps=max(1, total - warm_up),
+        alpha=0.0,
+        warmup_target=numbers.learning_rate,
+        warmup_steps=max(1, warm_up),
+    )

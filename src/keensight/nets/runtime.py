@@ -1,0 +1,114 @@
+"""The framework's quiet start: import, threads, seeds, precision."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+_IMPORTING = threading.Lock()
+
+
+@contextmanager
+def _stderr_silenced() -> Iterator[None]:
+    """Silence descriptor 2, where TensorFlow's C++ side writes start-up notes that no log level stops.
+
+    Python's own ``sys.stderr`` goes on to the terminal, as progress may be shown meanwhile.
+    """
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        ours = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):  # no standard error, or one that is no file
+        yield
+        return
+    former = sys.stderr
+    if ours:
+        # Never closed: a progress bar made meanwhile keeps writing to it.
+        sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=former.encoding, errors=former.errors)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+        sys.stderr = former
+
+
+def framework() -> tuple[Any, Any]:
+    """Import Keras and TensorFlow without their start-up chatter.
+
+    Returns:
+        The modules ``(keras, tensorflow)``.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _IMPORTING:  # another thread may be at it
+        quiet = nullcontext() if "tensorflow" in sys.modules else _stderr_silenced()
+        with quiet:
+            import keras
+            import tensorflow
+    return keras, tensorflow
+
+
+def start_in_background() -> None:
+    """Begin the import (2 to 4 s) while other work, such as decoding, goes on."""
+    # No daemon: leaving Python amid TensorFlow's import would crash.
+    threading.Thread(target=framework, name="keensight-framework").start()
+
+
+def configure(*, seed: int, threads: int | None = None, precision: str = "auto") -> str:
+    """Set seeds, threads and the arithmetic of the layers built after this call.
+
+    Args:
+        seed: Seeds Python, NumPy and the framework (initial weights, dropout).
+        threads: Threads for one operation; None: all that the process may use.
+        precision: ``auto``, ``float32`` or ``bfloat16``. Today ``auto`` is float32.
+
+    Returns:
+        The name of the Keras dtype policy that is now in force.
+    """
+    keras, tensorflow = framework()
+    random.seed(seed)
+    np.random.seed(seed)
+    keras.utils.set_random_seed(seed)
+    if threads is not None:
+        _limit_threads(tensorflow, threads)
+    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    keras.mixed_precision.set_dtype_policy(policy)
+    return policy
+
+
+def _limit_threads(tensorflow: Any, threads: int) -> None:
+    if tensorflow.config.threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        from keensight.errors import UsageError
+
+        raise UsageError(
+            "train.threads can only be set before TensorFlow has started in this process",
+            "set it in a new process (in a notebook: restart the kernel)",
+        ) from error
+
+
+def devices() -> list[str]:
+    """Names of the devices that TensorFlow sees, such as ``CPU:0``."""
+    _, tensorflow = framework()
+    return [device.name.removeprefix("/physical_device:") for device in tensorflow.config.list_physical_devices()]
+
+
+def versions() -> dict[str, str]:
+    """Versions of the framework in use."""
+    keras, tensorflow = framework()
+    return {"keras": keras.__version__, "tensorflow": tensorflow.__version__}

@@ -1,0 +1,106 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from keensight.core.config import AugmentConfig
+from keensight.core.records import LabelSet
+from keensight.data.mirror import MirrorEvidence
+
+OFF = AugmentConfig(flip="none", shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
+
+
+def _images(n=6, height=20, width=16):
+    return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
+
+
+def _apply(images, config, draws=None):
+    from keensight.nets import augment
+
+    n, height, width, _ = images.shape
+    if draws is None:
+        draws = np.random.default_rng(1).random((n, augment.DRAWS), np.float32)
+    return np.asarray(augment.apply(images, draws, config, (height, width)))
+
+
+FOR, AGAINST, NEITHER = MirrorEvidence(500, 1, 30), MirrorEvidence(500, 30, 1), MirrorEvidence(500, 9, 8)
+
+
+@pytest.mark.parametrize(
+    ("names", "evidence", "mirrored"),
+    [
+        (("cat", "dog"), None, True),
+        (("T-shirt", "Ankle boot"), NEITHER, True),
+        (("cat", "dog"), AGAINST, False),
+        (("0", "1", "2"), None, False),
+        (("0", "1", "2"), NEITHER, False),
+        (("0", "1", "2"), FOR, True),
+        (("a", "b"), NEITHER, False),
+        (("turn_left", "go on"), FOR, False),
+        (("bright", "dark"), None, True),
+    ],
+)
+def test_images_are_mirrored_only_where_no_class_could_change(names, evidence, mirrored):
+    from keensight.nets.augment import resolve
+
+    resolved = resolve(AugmentConfig(), LabelSet(names), 0.0, evidence)
+    assert resolved.config.flip == ("horizontal" if mirrored else "none")
+    assert len(resolved.reasons) == 2
+
+
+def test_colour_is_left_alone_in_grey_images():
+    from keensight.nets.augment import resolve
+
+    assert resolve(AugmentConfig(), LabelSet(("cat", "dog")), grey_share=1.0).config.color == "none"
+    assert resolve(AugmentConfig(), LabelSet(("cat", "dog")), grey_share=0.0).config.color == "light"
+
+
+def test_disabled_means_every_change_is_off():
+    from keensight.nets.augment import resolve
+
+    assert resolve(AugmentConfig(enabled=False), LabelSet(("cat", "dog")), 0.0).config == replace(OFF, enabled=False)
+
+
+@pytest.mark.slow
+def test_all_off_leaves_every_pixel():
+    np.testing.assert_array_equal(_apply(_images(), OFF), _images())
+
+
+@pytest.mark.slow
+def test_mirroring_is_exact_and_hits_about_half():
+    images = _images(n=200)
+    out = _apply(images, replace(OFF, flip="horizontal"))
+    flipped = [np.array_equal(a, b[:, ::-1]) for a, b in zip(out, images, strict=True)]
+    kept = [np.array_equal(a, b) for a, b in zip(out, images, strict=True)]
+    assert all(f or k for f, k in zip(flipped, kept, strict=True))
+    assert 70 < sum(flipped) < 130
+
+
+@pytest.mark.slow
+def test_shifts_move_whole_pixels_within_the_limit():
+    images = np.zeros((100, 21, 21, 3), np.uint8)
+    images[:, 10, 10] = 255
+    out = _apply(images, replace(OFF, shift=0.1))
+    where = np.array([np.argwhere(image[..., 0] == 255)[0] for image in out]) - 10
+    assert np.abs(where).max() == 2
+    assert {tuple(w) for w in where} > {(0, 0), (2, 2)}
+
+
+@pytest.mark.slow
+def test_erasing_changes_one_box_and_nothing_else():
+    images = np.full((50, 40, 40, 3), 7, np.uint8)
+    out = _apply(images, replace(OFF, erase=0.5))
+    changed = (out != 7).any(axis=-1)
+    for mask in changed[changed.any(axis=(1, 2))]:
+        rows, columns = np.where(mask.any(1))[0], np.where(mask.any(0))[0]
+        assert mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+        assert len(rows) <= 21 and len(columns) <= 21
+
+
+@pytest.mark.slow
+def test_zoom_turn_and_colour_keep_shape_type_and_are_reproducible():
+    config = AugmentConfig(flip="both", shift=0.1, zoom=0.2, rotate=20.0, erase=0.3, color="strong")
+    first, second = _apply(_images(), config), _apply(_images(), config)
+    assert first.dtype == np.uint8 and first.shape == _images().shape
+    np.testing.assert_array_equal(first, second)
+    assert (first != _images()).mean() > 0.5

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from keensight.core import pixels
+from keensight.core.records import ImageSpec, LabelSet
+from keensight.errors import DataError, StoreError
+
+pytestmark = pytest.mark.slow
+SPEC = ImageSpec(12, 16)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    from keensight.nets import runtime
+    from keensight.nets.build import build
+    from keensight.nets.infer import Classifier
+
+    runtime.configure(seed=0)
+    return Classifier(build("cnn", SPEC, 3, width=4), LabelSet(("a", "b", "c")), SPEC)
+
+
+def _images(n):
+    return np.random.default_rng(0).integers(0, 256, (n, *SPEC.shape), dtype=np.uint8)
+
+
+def test_probabilities_sum_to_one_whatever_the_batch(classifier):
+    images = _images(600)
+    p = classifier.predict_array(images)
+    assert p.shape == (600, 3) and p.dtype == np.float32
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(p[:5], classifier.predict_array(images[:5]), atol=1e-6)
+    assert classifier.predict_array(images[:0]).shape == (0, 3)
+
+
+def test_floats_and_other_shapes_are_refused(classifier):
+    with pytest.raises(DataError, match="uint8"):
+        classifier.predict_array(_images(2) / np.float32(255))
+    with pytest.raises(DataError, match="shape"):
+        classifier.predict_array(np.zeros((2, 9, 9, 3), np.uint8))
+
+
+def test_a_temperature_softens_without_reordering(classifier):
+    from keensight.nets.infer import Classifier
+
+    warm = Classifier(classifier.keras_model, classifier.labels, SPEC, temperature=3.0)
+    p, q = classifier.predict_array(_images(20)), warm.predict_array(_images(20))
+    np.testing.assert_array_equal(p.argmax(1), q.argmax(1))
+    assert (q.max(1) <= p.max(1) + 1e-6).all()
+
+
+def test_files_bytes_and_arrays_agree_and_a_bad_file_is_a_row(classifier, tmp_path):
+    image = _images(1)[0]
+    (tmp_path / "good.png").write_bytes(pixels.encode_png(image))
+    (tmp_path / "bad.jpg").write_text("no image")
+    sources = [tmp_path / "good.png", tmp_path / "bad.jpg", pixels.encode_png(image), image, tmp_path / "none.png"]
+    result = classifier.predict(sources)
+    np.testing.assert_allclose(
+        result.probabilities[[0, 2, 3]], classifier.predict_array(image[None]).repeat(3, 0), atol=1e-6
+    )
+    rows = result.rows(top=2)
+    assert rows[0]["label"] == rows[0]["top"][0][0] and len(rows[0]["top"]) == 2
+    assert set(result.errors) == {str(tmp_path / "bad.jpg"), str(tmp_path / "none.png")}
+    assert rows[1]["label"] is None and rows[1]["decision"] == "abstain" and rows[1]["error"]
+
+
+def test_a_file_that_is_no_model_is_a_store_error(tmp_path):
+    from keensight.nets.infer import Classifier
+
+    (tmp_path / "model.keras").write_bytes(b"nothing")
+    with pytest.raises(StoreError, match=r"model\.keras"):
+        Classifier.open(tmp_path / "model.keras", LabelSet(("a", "b")), SPEC)
