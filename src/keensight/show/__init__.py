@@ -1,0 +1,49 @@
+"""Room of the pictures: figures, progress, the terminal and the report.
+
+The public functions are loaded when first used, so that importing the room costs nothing::
+
+    import keensight as ks
+    ks.show.samples(data); ks.show.curves(run); ks.show.confusion(ev); ks.show.mistakes(ev)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
+    from keensight.show.progress import best_progress
+    from keensight.show.report import ReportData, write_report
+
+_HOMES = {
+    "ReportData": "report",
+    "best_progress": "progress",
+    "class_balance": "figures",
+    "confusion": "figures",
+    "curves": "figures",
+    "mistakes": "figures",
+    "samples": "figures",
+    "write_report": "report",
+}
+
+__all__ = [
+    "ReportData",
+    "best_progress",
+    "class_balance",
+    "confusion",
+    "curves",
+    "mistakes",
+    "samples",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

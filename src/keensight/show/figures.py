@@ -1,0 +1,307 @@
+"""Records to matplotlib figures, made without pyplot: show them in a notebook or ``savefig`` them."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from keensight.core.files import write_bytes
+from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, Evaluation, History, Split
+from keensight.errors import UsageError
+from keensight.show import chart
+from keensight.show.chart import Chart, calm, title, words
+from keensight.show.picks import find_mistakes, mixups, row_shares, spread
+from keensight.show.text import percent, plural, shorten
+from keensight.show.thumbs import thumbnail
+
+_WIDTH = 9.0  # inches: a notebook's column
+_ANNOTATED = 20  # more classes than this and counts no longer fit into the cells
+_SORTED = 20  # more classes than this and a class is found by its size, not by its place
+
+
+def samples(dataset: Dataset, n: int = 25, seed: int = 0) -> Figure:
+    """A grid of images with their class names, drawn evenly over the classes.
+
+    Args:
+        dataset: With its images at hand; unreadable ones are left out.
+        n: How many images at most.
+        seed: Start of the draw.
+    """
+    tiles = [
+        (image, [(shorten(dataset.samples[i].label, 17), chart.INK)])
+        for i in spread(dataset, n, seed)
+        if (image := thumbnail(dataset, i)) is not None
+    ]
+    if not tiles:
+        return _note(f"{dataset.name}: no image is at hand to show")
+    shown = len({text for _, lines in tiles for text, _ in lines})
+    return _grid(tiles, f"{plural(len(tiles), 'image')} of {dataset.name}, from {plural(shown, 'class', 'classes')}")
+
+
+def class_balance(source: Dataset | AuditReport, split: Split | None = None) -> Figure:
+    """Images per class, as bars; stacked by part where a split is given.
+
+    Args:
+        source: A dataset or its audit.
+        split: Parts to tell apart; needs the dataset, as an audit holds counts only.
+
+    Raises:
+        UsageError: a split was given with an audit.
+    """
+    names, stacks = _counts(source, split)
+    totals = np.sum(list(stacks.values()), axis=0)
+    if len(names) > _SORTED:
+        order = np.argsort(-totals, kind="stable")
+        names, totals = [names[i] for i in order], totals[order]
+        stacks = {part: counts[order] for part, counts in stacks.items()}
+    alt = f"{plural(len(names), 'class', 'classes')} of {totals.min():,} to {totals.max():,} images."
+    rows = len(names) > 6 or any(len(name) > 12 for name in names)
+    figure = Chart(_WIDTH, 1.1 + len(names) * (0.3 if len(names) <= 20 else 0.19) if rows else 3.4, alt)
+    ax = figure.subplots()
+    _draw_bars(ax, names, stacks, rows)
+    if split is not None:
+        ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    title(ax, "Images per class" + (", largest first" if len(names) > _SORTED else ""))
+    return figure
+
+
+def curves(history: Any) -> Figure:
+    """Loss and accuracy of the training and the validation part against epochs.
+
+    The epoch whose weights were kept is marked; phases are shaded where there is more than one.
+
+    Args:
+        history: A ``History``, or anything with ``.history`` such as a run.
+    """
+    record = _history(history)
+    if not record.epochs:
+        return _note("No epoch was finished.")
+    figure = Chart(_WIDTH, 3.4, f"{curve_words(record, 'loss')} {curve_words(record, 'accuracy')}")
+    for ax, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        draw_curve(ax, record, quantity)
+    return figure
+
+
+def confusion(evaluation: Any, normalize: bool = False) -> Figure:
+    """The confusion matrix: rows are true classes, columns are predicted ones.
+
+    Blue is right, orange is wrong; the stronger the colour, the larger the share of the row (on a square-root
+    scale, so that rare errors can be seen).
+
+    Args:
+        evaluation: An ``Evaluation``, or anything with ``.evaluation`` such as a run.
+        normalize: Write row shares in per cent in place of counts.
+    """
+    record: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    k = len(record.labels)
+    side = float(np.clip(2.6 + 0.42 * k, 4.2, 8.5 if k <= _ANNOTATED else 14.0))
+    figure = Chart(side, side, confusion_words(record))
+    ax = figure.subplots()
+    draw_confusion(ax, record, annotate=k <= _ANNOTATED, normalize=normalize)
+    unit = "% of each true class" if normalize else "images"
+    title(ax, f"Confusion matrix, {record.part} part: {unit} (n = {record.n:,})")
+    return figure
+
+
+def mistakes(evaluation: Any, n: int = 24, dataset: Dataset | None = None) -> Figure:
+    """A gallery of the most confident mistakes: the image, its true class, what was said and how surely.
+
+    Args:
+        evaluation: With its predictions and their dataset, as ``ks.evaluate`` gives it.
+        n: How many at most.
+        dataset: Where the images are; left out: the evaluation's own.
+
+    Raises:
+        UsageError: the predictions or the dataset are not at hand.
+    """
+    record: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    found = find_mistakes(record, dataset)
+    data = dataset or record.dataset
+    if not found or data is None:
+        return _note(f"No mistake among {plural(record.n, 'image')}.")
+    blank = np.full((8, 8, 3), 235, dtype=np.uint8)
+    tiles = []
+    for item in found[:n]:
+        said = f"{shorten(item.predicted, 13)} {percent(item.confidence, 0)}"
+        image = thumbnail(data, item.index)
+        lines = [(f"is {shorten(item.truth, 15)}", chart.INK), (said, chart.RED)]
+        tiles.append((blank if image is None else image, lines))
+    return _grid(tiles, f"{plural(len(found), 'mistake')}, the most confident first: true class and answer")
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write ``figure`` as PNG at twice the screen's density, whole or not at all; returns ``path``.
+
+    Raises:
+        StoreError: the folder cannot be written or the disk is full.
+    """
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=2 * figure.dpi)
+    write_bytes(path, stream.getvalue())
+    return path
+
+
+def draw_curve(ax: Axes, history: History, quantity: str) -> None:
+    """Draw ``loss`` or ``accuracy`` of ``history`` into ``ax``."""
+    at = [e.epoch for e in history.epochs]
+    train: list[float] = [getattr(e, quantity) for e in history.epochs]
+    val: list[float] = [getattr(e, f"val_{quantity}") for e in history.epochs]
+    calm(ax)
+    _shade_phases(ax, history.epochs)
+    dots = "o" if len(at) < 4 else ""
+    ax.plot(at, train, color=chart.RED, linewidth=1.6, label="training", marker=dots, markersize=4)
+    ax.plot(at, val, color=chart.BLUE, linewidth=2.0, label="validation", marker=dots, markersize=4)
+    if history.best_epoch in at:
+        best = val[at.index(history.best_epoch)]
+        ax.axvline(history.best_epoch, color=chart.QUIET, linewidth=0.8, linestyle=(0, (3, 3)))
+        ax.plot([history.best_epoch], [best], "o", color=chart.BLUE, markersize=7, markeredgecolor="white",
+                label=f"kept: epoch {history.best_epoch}, {best:.3f}")  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.set_xlim(min(at) - 0.3, max(at) + 0.3)
+    ax.set_xlabel("epoch", fontsize=9, color=chart.INK)
+    ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK)
+    title(ax, "Loss (cross-entropy, nats)" if quantity == "loss" else "Accuracy")
+
+
+def draw_confusion(
+    ax: Axes, evaluation: Evaluation, *, annotate: bool, normalize: bool = False, clear: bool = False
+) -> None:
+    """Draw the confusion matrix of ``evaluation`` into ``ax`` as seaborn's heatmap.
+
+    With ``clear``, an empty cell is transparent and not white, for a page that may be dark.
+    """
+    import seaborn as sns
+    from matplotlib.colors import LinearSegmentedColormap
+
+    counts = np.array(evaluation.confusion, dtype=np.int64)
+    shares, k = row_shares(counts), len(counts)
+    # An error's share is often a hundredth of the diagonal's: square root and floor let the eye find it.
+    strength = np.where(counts > 0, np.maximum(np.sqrt(shares), 0.15), 0) * np.where(np.eye(k), 1, -1)
+    middle = [(0.5, chart.RED + "00"), (0.5, chart.BLUE + "00")] if clear else [(0.5, "#ffffff")]
+    colors = LinearSegmentedColormap.from_list("wrong to right", [(0, chart.RED), *middle, (1, chart.BLUE)])
+    small = 9 if k <= 12 else 8 if k <= _ANNOTATED else max(5.0, 9 - k / 20)
+    sns.heatmap(
+        strength, ax=ax, cmap=colors, vmin=-1, vmax=1, square=True,
+        annot=(100 * shares if normalize else counts) if annotate else False, fmt=".0f" if normalize else "d",
+        annot_kws={"fontsize": small}, linewidths=0.5 if annotate else 0, linecolor="white",
+        rasterized=not annotate, xticklabels=False, yticklabels=False, cbar=False,
+    )  # fmt: skip
+    names = [shorten(name, 26) for name in evaluation.labels.names]
+    across = 0 if k <= 6 and max(map(len, names)) <= 9 else 90
+    ax.set_xticks(np.arange(k) + 0.5, names, rotation=across, **words(small))
+    ax.set_yticks(np.arange(k) + 0.5, names, rotation=0, **words(small))
+    ax.tick_params(length=0)
+    ax.set_xlabel("predicted", fontsize=10, color=chart.INK)
+    ax.set_ylabel("true", fontsize=10, color=chart.INK)
+
+
+def curve_words(history: History, quantity: str) -> str:
+    """What a learning curve shows, as one sentence."""
+    first, last = history.epochs[0], history.epochs[-1]
+    name = f"val_{quantity}"
+    return (
+        f"Validation {quantity} from {getattr(first, name):.3f} in epoch {first.epoch} to {getattr(last, name):.3f}"
+        f" in epoch {last.epoch}; epoch {history.best_epoch} was kept."
+    )
+
+
+def confusion_words(evaluation: Evaluation) -> str:
+    """What a confusion matrix shows, as one or two sentences."""
+    text = f"Confusion matrix of {plural(len(evaluation.labels), 'class', 'classes')}, {plural(evaluation.n, 'image')}."
+    pairs = mixups(evaluation.confusion, evaluation.labels)
+    if pairs:
+        worst = pairs[0]
+        text += f" Most frequent error: {plural(worst.count, 'image')} of {worst.truth} taken for {worst.predicted}."
+    return text
+
+
+def _history(source: Any) -> History:
+    found = source if isinstance(source, History) else getattr(source, "history", None)
+    if not isinstance(found, History):
+        raise UsageError(f"a {type(source).__name__} has no training history", "give a run or its history")
+    return found
+
+
+def _counts(source: Dataset | AuditReport, split: Split | None) -> tuple[list[str], dict[str, NDArray[np.int64]]]:
+    """Class names, and counts (classes,) of each part to stack."""
+    if isinstance(source, AuditReport):
+        if split is not None:
+            raise UsageError("an audit does not say which image is in which part", "give the dataset with the split")
+        return list(source.counts), {"images": np.array(list(source.counts.values()), dtype=np.int64)}
+    targets, k = source.targets(), len(source.labels)
+    if split is None:
+        return list(source.labels.names), {"images": np.bincount(targets, minlength=k)}
+    return list(source.labels.names), {p: np.bincount(targets[split.part(p)], minlength=k) for p in PARTS}
+
+
+def _draw_bars(ax: Axes, names: list[str], stacks: dict[str, NDArray[np.int64]], rows: bool) -> None:
+    places, size = np.arange(len(names)), 9 if len(names) <= 20 else 7.5
+    base = np.zeros(len(names), dtype=np.int64)
+    for part, counts in stacks.items():
+        color = chart.PARTS.get(part, chart.BLUE)
+        if rows:
+            bars = ax.barh(places, counts, 0.72, left=base, color=color, label=part)
+        else:
+            bars = ax.bar(places, counts, 0.6, bottom=base, color=color, label=part)
+        base = base + counts
+    ax.bar_label(bars, [f"{total:,}" for total in base], padding=3, fontsize=size, color=chart.QUIET)
+    labels = [shorten(name, 28) for name in names]
+    calm(ax, "x" if rows else "y")
+    if rows:
+        ax.set_yticks(places, labels, **words(size))
+        ax.set_ylim(len(names) - 0.4, -0.6)
+        ax.margins(x=0.08)
+    else:
+        ax.set_xticks(places, labels, **words(size))
+        ax.margins(y=0.1)
+
+
+def _shade_phases(ax: Axes, epochs: tuple[Epoch, ...]) -> None:
+    phases = list(dict.fromkeys(e.phase for e in epochs))
+    if len(phases) < 2:
+        return
+    for number, phase in enumerate(phases):
+        inside = [e.epoch for e in epochs if e.phase == phase]
+        if number % 2:
+            ax.axvspan(min(inside) - 0.5, max(inside) + 0.5, color=chart.QUIET, alpha=0.12, linewidth=0)
+        ax.text(
+            min(inside) - 0.3, 1.0, f" {phase}", transform=ax.get_xaxis_transform(), va="top", **words(8, chart.QUIET)
+        )
+
+
+Tile = tuple[NDArray[np.uint8], list[tuple[str, str]]]
+"""An image (h, w, 3) and the lines under it, each with its colour."""
+
+
+def _grid(tiles: list[Tile], heading: str) -> Chart:
+    # Of six to eight columns, the number that leaves the fewest gaps in the last row.
+    columns = min(len(tiles), min((8, 7, 6), key=lambda c: -len(tiles) % c))
+    rows, lines = math.ceil(len(tiles) / columns), len(tiles[0][1])
+    across = _WIDTH / max(columns, 4)
+    figure = Chart(across * columns, rows * (across + 0.16 * lines) + 0.45, heading + ".")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, (image, texts) in zip(axes, tiles, strict=False):
+        ax.set_anchor("S")  # the lines under a row of images stand level
+        ax.imshow(image, interpolation="nearest" if max(image.shape[:2]) <= 64 else "antialiased")
+        for number, (text, color) in enumerate(texts):
+            ax.annotate(text, (0.5, 0), xycoords="axes fraction", xytext=(0, -3 - 10.5 * number),
+                        textcoords="offset points", ha="center", va="top", **words(8, color))  # fmt: skip
+    figure.suptitle(heading, x=0.005, ha="left", fontsize=11, fontweight="bold", color=chart.INK, parse_math=False)
+    return figure
+
+
+def _note(text: str) -> Chart:
+    """A picture that says in words why there is no picture."""
+    figure = Chart(_WIDTH, 1.0, text)
+    figure.text(0.5, 0.5, shorten(text, 90), ha="center", va="center", **words(11, chart.QUIET))
+    return figure

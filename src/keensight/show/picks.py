@@ -1,0 +1,99 @@
+"""Which images and which errors are worth a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.records import Dataset, Evaluation, LabelSet
+from keensight.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong answer."""
+
+    index: int
+    """Place in ``Dataset.samples``."""
+    path: str
+    truth: str
+    predicted: str
+    confidence: float
+    """Probability given to the predicted class, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixup:
+    """One cell off the diagonal of a confusion matrix."""
+
+    truth: str
+    predicted: str
+    count: int
+    share: float
+    """Of the images of the true class, 0 to 1."""
+
+
+def spread(dataset: Dataset, n: int, seed: int = 0) -> list[int]:
+    """Indices of ``n`` readable samples, drawn evenly over the classes and given in class order."""
+    readable = np.array([i for i, sample in enumerate(dataset.samples) if sample.error is None], dtype=np.int64)
+    if not len(readable):
+        return []
+    order = np.random.default_rng(seed).permutation(readable)
+    targets = dataset.targets()[order]
+    turn = np.empty(len(order), dtype=np.int64)
+    for label in np.unique(targets):
+        members = targets == label
+        turn[members] = np.arange(int(members.sum()))
+    chosen = np.argsort(turn, kind="stable")[:n]
+    return [int(order[i]) for i in sorted(chosen, key=lambda i: (targets[i], turn[i]))]
+
+
+def find_mistakes(evaluation: Evaluation, dataset: Dataset | None = None) -> list[Mistake]:
+    """Every wrong answer, the most confident first.
+
+    Args:
+        evaluation: With its predictions.
+        dataset: Where the true labels are; left out: the one that the evaluation carries.
+
+    Raises:
+        UsageError: the predictions or the dataset are not at hand.
+    """
+    data = dataset or evaluation.dataset
+    predictions = evaluation.predictions
+    if predictions is None or data is None:
+        raise UsageError(
+            "this evaluation carries no predictions with their images",
+            "make it again with ks.evaluate(run), or give dataset=ks.open(...)",
+        )
+    places = {sample.path: i for i, sample in enumerate(data.samples)}
+    found = []
+    for path, row in zip(predictions.paths, predictions.probabilities, strict=True):
+        place = places.get(path)
+        if place is None or np.isnan(row).any():
+            continue
+        best = int(np.argmax(row))
+        predicted = predictions.labels.names[best]
+        if predicted != data.samples[place].label:
+            found.append(Mistake(place, path, data.samples[place].label, predicted, float(row[best])))
+    return sorted(found, key=lambda m: (-m.confidence, m.path))
+
+
+def mixups(confusion: Sequence[Sequence[int]], labels: LabelSet) -> list[Mixup]:
+    """Every pair that was mixed up at least once, the most frequent first."""
+    counts = np.array(confusion, dtype=np.int64)
+    shares = row_shares(counts)
+    rows, columns = np.nonzero(counts * (1 - np.eye(len(counts), dtype=np.int64)))
+    pairs = [
+        Mixup(labels.names[int(r)], labels.names[int(c)], int(counts[r, c]), float(shares[r, c]))
+        for r, c in zip(rows, columns, strict=True)
+    ]
+    return sorted(pairs, key=lambda pair: (-pair.count, -pair.share, pair.truth, pair.predicted))
+
+
+def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each row of a confusion matrix (k, k) as shares of its sum; a row without images is all zero."""
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares

@@ -1,0 +1,284 @@
+"""A run as one HTML file that needs nothing else: no network, no fonts, no scripts."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keensight.core.files import write_bytes
+from keensight.core.records import (
+    PARTS,
+    AuditReport,
+    BundleManifest,
+    Dataset,
+    Evaluation,
+    History,
+    RunRecord,
+    Split,
+)
+from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares, spread
+from keensight.show.text import duration, percent, plural
+from keensight.show.thumbs import data_uri, thumbnail
+
+_GALLERY = 24
+_GRID = 36
+_TABLE_CLASSES = 20
+"""Up to here the confusion matrix is a table that can be read and copied; beyond, a picture and the worst pairs."""
+_PAIRS = 12
+_LISTED = 100
+"""Paths of quarantined files that the report names."""
+_PIXELATED = 32
+"""Up to this side in pixels an image is magnified without smoothing: each pixel counts."""
+_GRADES = ("severe", "warning", "info")
+_THUMB = 144
+"""Pixels; twice the size on the page would be 15 kB an image and show little more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """The records that a report is made of. What is None is left out, and the report says so where it matters."""
+
+    record: RunRecord
+    evaluation: Evaluation
+    """With its predictions and dataset, where the gallery of mistakes is wanted."""
+    history: History | None = None
+    audit: AuditReport | None = None
+    split: Split | None = None
+    manifest: BundleManifest | None = None
+    dataset: Dataset | None = None
+    """With its images at hand, where the sample grid is wanted."""
+    config: str = ""
+    """The full configuration as TOML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image of a grid, ready for the page."""
+
+    uri: str
+    label: str
+    path: str
+    small: bool
+    """Few pixels: to be magnified without blur."""
+    predicted: str = ""
+    confidence: float = 0.0
+
+
+def write_report(path: Path, data: ReportData) -> Path:
+    """Write the report and return its path; 5 MB at most at 10,000 test images and 100 classes.
+
+    Raises:
+        StoreError: the folder cannot be written or the disk is full.
+    """
+    # File names may hold bytes that are no Unicode; they become "?" and not a failure.
+    write_bytes(path, _environment().get_template("report.html").render(_context(data)).encode("utf-8", "replace"))
+    return path
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("keensight.show", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"percent": _percent, "duration": duration, "breakable": _breakable}
+    environment.globals["plural"] = plural
+    return environment
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return percent(share, digits).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _breakable(path: str) -> Any:
+    """A path that breaks after its slashes and joints first."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
+
+
+def _context(data: ReportData) -> dict[str, Any]:
+    evaluation, dataset = data.evaluation, data.dataset or data.evaluation.dataset
+    found = _mistakes(evaluation, dataset)
+    return {
+        "record": data.record,
+        "evaluation": evaluation,
+        "right": round(evaluation.accuracy.value * evaluation.n),
+        "most_frequent": max(evaluation.per_class, key=lambda row: row.support).label,
+        "mistakes": None if found is None else [_mistake_picture(m, dataset) for m in found[:_GALLERY]],
+        "mistake_count": 0 if found is None else len(found),
+        "pairs": mixups(evaluation.confusion, evaluation.labels)[:_PAIRS],
+        "matrix": _matrix(evaluation),
+        "heatmap": _heatmap(evaluation),
+        "scores": _scores(evaluation),
+        "curves": _curves(data.history),
+        "history": data.history,
+        "balance": _balance(data),
+        "samples": _samples(dataset),
+        "audit": data.audit,
+        "findings": sorted(data.audit.findings, key=lambda f: _GRADES.index(f.severity)) if data.audit else [],
+        "listed": _LISTED,
+        "split": data.split,
+        "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
+        "facts": _facts(data),
+        "config": data.config.strip(),
+    }
+
+
+def _mistakes(evaluation: Evaluation, dataset: Dataset | None) -> list[Mistake] | None:
+    if evaluation.predictions is None or dataset is None:
+        return None
+    return find_mistakes(evaluation, dataset)
+
+
+def _mistake_picture(mistake: Mistake, dataset: Dataset | None) -> Picture:
+    picture = _picture(dataset, mistake.index, mistake.truth, mistake.path)
+    return Picture(picture.uri, mistake.truth, mistake.path, picture.small, mistake.predicted, mistake.confidence)
+
+
+def _picture(dataset: Dataset | None, index: int, label: str, path: str) -> Picture:
+    image = None if dataset is None else thumbnail(dataset, index, _THUMB)
+    if image is None:
+        return Picture("", label, path, small=False)
+    return Picture(data_uri(image), label, path, small=max(image.shape[:2]) <= _PIXELATED)
+
+
+def _samples(dataset: Dataset | None) -> list[Picture]:
+    if dataset is None or dataset.reader is None:
+        return []
+    wanted = min(100, max(_GRID, len(dataset.labels)))
+    pictures = (
+        _picture(dataset, i, dataset.samples[i].label, dataset.samples[i].path) for i in spread(dataset, wanted)
+    )
+    return [picture for picture in pictures if picture.uri]
+
+
+def _matrix(evaluation: Evaluation) -> list[dict[str, Any]] | None:
+    """Rows of the confusion matrix with each cell's count and the strength of its colour, 0 to 1."""
+    if len(evaluation.labels) > _TABLE_CLASSES:
+        return None
+    shares = row_shares(np.array(evaluation.confusion, dtype=np.int64))
+    return [
+        {"name": name, "cells": [{"count": c, "tint": round(float(s) ** 0.5, 3), "right": i == j}
+                                 for j, (c, s) in enumerate(zip(counts, shares[i], strict=True))]}
+        for i, (name, counts) in enumerate(zip(evaluation.labels.names, evaluation.confusion, strict=True))
+    ]  # fmt: skip
+
+
+def _scores(evaluation: Evaluation) -> dict[str, Any]:
+    """The classification report: rows a class, then the averages as scikit-learn names them."""
+    rows = evaluation.per_class
+    support = np.array([row.support for row in rows], dtype=np.float64)
+    weights = support / max(support.sum(), 1)
+    columns = {name: np.array([getattr(row, name) for row in rows]) for name in ("precision", "recall")}
+    weak = sorted(row.f1 for row in rows if row.support and row.f1 < 0.995)[:3]
+    return {
+        "rows": rows,
+        "weak": max(weak, default=-1.0),
+        "macro": {name: float(values.mean()) for name, values in columns.items()} | {"f1": evaluation.macro_f1},
+        "weighted": {n: float(v @ weights) for n, v in columns.items()} | {"f1": evaluation.weighted_f1},
+    }
+
+
+def _balance(data: ReportData) -> list[dict[str, Any]]:
+    """Images per class and part, for bars made of table cells."""
+    dataset, split = data.dataset or data.evaluation.dataset, data.split
+    if dataset is not None and split is not None:
+        targets, k = dataset.targets(), len(dataset.labels)
+        names = list(dataset.labels.names)
+        counts: dict[str, list[int]] = {p: np.bincount(targets[split.part(p)], minlength=k).tolist() for p in PARTS}
+    elif data.audit is not None:
+        names, counts = list(data.audit.counts), {"images": list(data.audit.counts.values())}
+    else:
+        return []
+    largest = max((sum(column) for column in zip(*counts.values(), strict=True)), default=1) or 1
+    return [
+        {"name": name, "total": sum(c[i] for c in counts.values()),
+         "parts": {part: {"count": c[i], "width": round(100 * c[i] / largest, 2)} for part, c in counts.items()}}
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+
+
+def _facts(data: ReportData) -> dict[str, str]:
+    """How the run was made, as names and values."""
+    record, manifest = data.record, data.manifest
+    facts = {"Command": record.command, "Dataset": record.source, "Model": record.model, "Seed": str(record.seed)}
+    facts |= {"Started": record.created, "Finished": record.updated}
+    if manifest is not None:
+        size = f"{manifest.image.width} × {manifest.image.height} px, {manifest.image.fit}"
+        facts |= {"Model input": size, "Normalisation": manifest.normalisation}
+        facts |= {"Temperature": f"{manifest.temperature:.4g}"}
+        facts |= {_title(key): str(value) for key, value in manifest.provenance.items() if _is_plain(value)}
+    facts["Versions"] = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    return {key: value for key, value in facts.items() if value}
+
+
+def _title(key: str) -> str:
+    words = key.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, Mapping)
+
+
+def _curves(history: History | None) -> list[str]:
+    """Loss and accuracy as inline SVG whose ink follows the page's colour scheme."""
+    if history is None or not history.epochs:
+        return []
+    from keensight.show.chart import Chart
+    from keensight.show.figures import curve_words, draw_curve
+
+    drawn = []
+    for quantity in ("loss", "accuracy"):
+        figure = Chart(4.0, 2.8, curve_words(history, quantity))
+        draw_curve(figure.subplots(), history, quantity)
+        drawn.append(_svg(figure, quantity))
+    return drawn
+
+
+def _heatmap(evaluation: Evaluation) -> str:
+    """The confusion matrix of many classes as inline SVG; empty where the table shows it."""
+    if len(evaluation.labels) <= _TABLE_CLASSES:
+        return ""
+    from keensight.show.chart import Chart
+    from keensight.show.figures import confusion_words, draw_confusion
+
+    side = float(np.clip(2 + 0.16 * len(evaluation.labels), 7, 14))
+    figure = Chart(side, side, confusion_words(evaluation))
+    draw_confusion(figure.subplots(), evaluation, annotate=False, clear=True)
+    return _svg(figure, "confusion")
+
+
+def _svg(figure: Any, salt: str) -> str:
+    """``figure`` as an SVG element for the body of a page: no header, no metadata, scalable, with its alt text."""
+    from html import escape
+
+    from matplotlib import rc_context
+
+    from keensight.show.chart import BLUE, FAINT, INK, QUIET, RED
+
+    stream = io.StringIO()
+    with rc_context({"svg.hashsalt": salt, "svg.fonttype": "path"}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = stream.getvalue()
+    # Metadata, comments, and a style sheet that would reach beyond its figure.
+    text = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
+    # Matplotlib names glyphs and axes alike in every figure; on one page each figure needs ids of its own.
+    text = re.sub(r'( id="| xlink:href="#|url\(#)', rf"\g<1>{salt}-", text)
+    width, height = (round(float(inches) * 96) for inches in figure.get_size_inches())
+    head = (f'<svg class="figure" role="img" aria-label="{escape(figure.alt)}" style="--natural:{width}px" '
+            f'viewBox="0 0 {width * 0.75:g} {height * 0.75:g}" xmlns="http://www.w3.org/2000/svg" '
+            'xmlns:xlink="http://www.w3.org/1999/xlink">')  # fmt: skip
+    text = re.sub(r"<svg[^>]*>", lambda _: head, text, count=1, flags=re.DOTALL)
+    roles = {INK: "ink", QUIET: "quiet", FAINT: "line", BLUE: "blue", RED: "red", "#ffffff": "card"}
+    for color, role in roles.items():
+        text = text.replace(color, f"var(--{role})")
+    return text

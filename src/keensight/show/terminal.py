@@ -1,0 +1,198 @@
+"""What the command line says at its end: plain text, with colour where the console has it.
+
+Every function takes a rich ``Console`` (left out: standard output) for width, colour and encoding, and
+returns text that can be printed there as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from keensight.core.records import AuditReport, Evaluation, Finding
+from keensight.show.picks import Mixup, mixups
+from keensight.show.text import clean, interval, percent, plural, shorten
+
+_LISTED = 8
+"""Rows of a list of the worst or the most frequent."""
+_SHOWN_CLASSES = 60
+_SEVERITY = {"info": "blue", "warning": "yellow", "severe": "bold red"}
+_ORDER = {"severe": 0, "warning": 1, "info": 2}
+_BAR = 24
+
+
+def headline(evaluation: Evaluation) -> str:
+    """The one number with its interval and n, as one line of ASCII."""
+    return f"{evaluation.part} accuracy {interval(evaluation.accuracy)[:-1]}, n = {evaluation.n:,})"
+
+
+def result(evaluation: Evaluation, report: str = "", console: Console | None = None) -> str:
+    """All that ends a training: headline, what naming one class would give, confusions, weakest classes, report."""
+    target = console or Console()
+    naive = f"always naming the most frequent class would give {evaluation.baseline_accuracy:.3f}"
+    parts = [
+        _render(Group(Text(headline(evaluation), style="bold"), Text(naive, style="dim")), target),
+        confusion(evaluation, target),
+        weakest(evaluation, target),
+        f"report  {clean(report, target.encoding)}" if report else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def confusion(evaluation: Evaluation, console: Console | None = None) -> str:
+    """The confusion matrix where it fits the width; else the pairs that were mixed up most often."""
+    target = console or Console()
+    matrix = _matrix(evaluation, target)
+    if matrix is not None:
+        heading = Text("confusion matrix (row: true class, column: predicted)", style="bold")
+        return _render(Group(heading, matrix), target)
+    pairs = mixups(evaluation.confusion, evaluation.labels)
+    if not pairs:
+        return "no image was put into a wrong class"
+    return _render(Group(Text("most frequent mix-ups", style="bold"), _pairs(pairs[:_LISTED], target)), target)
+
+
+def weakest(evaluation: Evaluation, console: Console | None = None) -> str:
+    """The classes with the lowest F1, worst first; empty where every class is perfect."""
+    target = console or Console()
+    scored = [row for row in evaluation.per_class if row.support and row.f1 < 1]
+    worst = sorted(scored, key=lambda row: row.f1)[: min(_LISTED, max(3, len(evaluation.labels) // 3))]
+    if not worst:
+        return ""
+    table = _table(("weakest classes", "left"), ("precision", "right"), ("recall", "right"), ("F1", "right"),
+                   ("images", "right"))  # fmt: skip
+    for row in worst:
+        table.add_row(_name(row.label, 36, target), f"{row.precision:.3f}", f"{row.recall:.3f}",
+                      Text(f"{row.f1:.3f}", style="yellow"), f"{row.support:,}")  # fmt: skip
+    return _render(table, target)
+
+
+def audit(report: AuditReport, console: Console | None = None) -> str:
+    """What is in an image set, and what was found wrong with it."""
+    target = console or Console()
+    heading = f"{report.dataset}: {plural(report.n, 'image')}, {plural(len(report.counts), 'class', 'classes')}"
+    parts: list[RenderableType] = [Text(clean(heading, target.encoding), style="bold"), Text()]
+    parts += [_bars(report.counts, target), Text(), _facts(report, target), Text()]
+    if not report.findings:
+        parts.append(Text("nothing wrong was found", style="green"))
+    for finding in sorted(report.findings, key=lambda f: _ORDER[f.severity]):
+        parts.append(_finding(finding, target))
+    return _render(Group(*parts), target)
+
+
+def _render(what: RenderableType, console: Console) -> str:
+    with console.capture() as captured:
+        console.print(what, highlight=False)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for heading, side in columns:
+        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
+    return table
+
+
+def _name(text: str, width: int, console: Console) -> Text:
+    """A name from a user, as it is: no markup, nothing that the console cannot show."""
+    short = shorten(text, width, "..." if console.options.ascii_only else "…")
+    return Text(clean(short, console.encoding))
+
+
+def _matrix(evaluation: Evaluation, console: Console) -> Table | None:
+    """The matrix as a table; None where it is wider than the console."""
+    counts, names = evaluation.confusion, evaluation.labels.names
+    digits = max(len(f"{count}") for row in counts for count in row)
+    brief = max(map(len, names)) <= max(digits, 4)
+    columns = list(names) if brief else [str(number) for number in range(len(names))]
+    # A class is a column by its number where names are long; its row says both.
+    rows = list(names) if brief else [f"{number:>{len(columns[-1])}} {name}" for number, name in enumerate(names)]
+    cell = 2 + max(digits, *map(len, columns))
+    label = min(24, max(map(len, rows)))
+    if label + 1 + cell * len(columns) > console.width:
+        return None
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(_name(name, cell, console), justify="right", no_wrap=True, min_width=cell - 2)
+    for place, row in enumerate(counts):
+        table.add_row(_name(rows[place], label, console), *_cells(row, place))
+    return table
+
+
+def _cells(row: Sequence[int], diagonal: int) -> Iterable[Text]:
+    """Counts of one true class; zeros are dots, so that the diagonal stands out without colour."""
+    for place, count in enumerate(row):
+        if place == diagonal:
+            yield Text(str(count), style="bold green")
+        else:
+            yield Text(str(count), style="red") if count else Text(".", style="dim")
+
+
+def _pairs(pairs: Iterable[Mixup], console: Console) -> Table:
+    width = max(10, (console.width - 30) // 2)
+    table = _table(("true", "left"), ("taken for", "left"), ("images", "right"), ("of the class", "right"))
+    for pair in pairs:
+        table.add_row(_name(pair.truth, width, console), _name(pair.predicted, width, console), f"{pair.count:,}",
+                      percent(pair.share))  # fmt: skip
+    return table
+
+
+def _bars(counts: Mapping[str, int], console: Console) -> RenderableType:
+    mark = "#" if console.options.ascii_only else "█"
+    largest = max(counts.values(), default=0) or 1
+    shown = list(counts.items())
+    if len(shown) > _SHOWN_CLASSES:
+        ranked = sorted(shown, key=lambda item: -item[1])
+        shown = ranked[:10] + ranked[-10:]
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for name, count in shown:
+        bar = mark * max(1 if count else 0, round(_BAR * count / largest))
+        table.add_row(_name(name, max(10, console.width - _BAR - 14), console), f"{count:,}", Text(bar, style="cyan"))
+    if len(shown) == len(counts):
+        return table
+    return Group(table, Text(f"(the 10 largest and the 10 smallest of {len(counts)} classes)", style="dim"))
+
+
+def _facts(report: AuditReport, console: Console) -> Table:
+    low, middle, high = report.width_range
+    short, median, tall = report.height_range
+    facts = {
+        "parts given": _listing(report.parts),
+        "formats": _listing(report.formats),
+        "colour modes": _listing(report.modes),
+        "width": f"{low} to {high} px, median {middle}",
+        "height": f"{short} to {tall} px, median {median}",
+        "sizes": _listing(dict(list(report.sizes.items())[:4])) + (", ..." if len(report.sizes) > 4 else ""),
+        "without colour": percent(report.grey_share),
+        "quarantined": plural(len(report.quarantined), "image") if report.quarantined else "none",
+        "skipped files": f"{len(report.skipped):,}" if report.skipped else "",
+    }
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in facts.items():
+        if value:
+            table.add_row(key, Text(clean(value, console.encoding)))
+    return table
+
+
+def _listing(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _finding(finding: Finding, console: Console) -> Text:
+    style = _SEVERITY[finding.severity]
+    text = Text.assemble((f"{finding.severity}: ", style), clean(finding.message, console.encoding))
+    for together in finding.images[:3]:
+        text.append("\n    " + clean("  =  ".join(together[:3]), console.encoding), style="dim")
+    rest = len(finding.images) - 3
+    if rest > 0:
+        text.append(f"\n    and {rest:,} more", style="dim")
+    return text

@@ -1,0 +1,46 @@
+"""Names and numbers as people read them."""
+
+from __future__ import annotations
+
+from keensight.core.records import Interval
+
+
+def clean(text: str, encoding: str = "utf-8") -> str:
+    """``text`` without what a screen or ``encoding`` cannot show (control characters, stray bytes of file names)."""
+    visible = "".join(character if character.isprintable() else "?" for character in text)
+    return visible.encode(encoding, "replace").decode(encoding)
+
+
+def shorten(text: str, width: int, ellipsis: str = "…") -> str:
+    """``text`` in at most ``width`` characters; the middle goes, as names often differ at their ends."""
+    text = clean(text)
+    if len(text) <= width:
+        return text
+    tail = max(1, (width - len(ellipsis)) // 3)
+    return text[: max(1, width - len(ellipsis) - tail)] + ellipsis + text[-tail:]
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share between 0 and 1 as ``97.3 %``."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """``1 image``, ``1,234 images``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """``4.2 s``, ``3 min 05 s`` or ``2 h 07 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def interval(measured: Interval) -> str:
+    """``0.973 (95 % interval 0.961-0.982)``."""
+    level = f"{100 * measured.level:.4g} %"
+    return f"{measured.value:.3f} ({level} interval {measured.low:.3f}-{measured.high:.3f})"

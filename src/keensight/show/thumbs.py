@@ -1,0 +1,61 @@
+"""Small copies of a dataset's images, for grids and galleries."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core import pixels
+from keensight.core.records import Dataset, ImageSpec
+from keensight.errors import DataError
+
+_LOSSLESS = 64
+"""Up to this side in pixels PNG is small, and JPEG's blocks would show when magnified."""
+
+
+def thumbnail(dataset: Dataset, index: int, side: int = 128) -> NDArray[np.uint8] | None:
+    """Image ``index`` as uint8 (h, w, 3): its own aspect ratio, at most ``side`` px, never enlarged.
+
+    None where the image is not at hand or cannot be decoded.
+    """
+    try:
+        raw = dataset.load(index)
+        height, width = _size(raw)
+        shrink = min(1.0, side / max(height, width))
+        spec = ImageSpec(max(1, round(height * shrink)), max(1, round(width * shrink)), "stretch")
+        return pixels.decode(raw, spec)
+    except DataError:
+        return None
+
+
+def encode(image: NDArray[np.uint8]) -> bytes:
+    """A small uint8 image (h, w, 3) as a file: PNG up to 64 px, JPEG above."""
+    if max(image.shape[:2]) <= _LOSSLESS:
+        return pixels.encode_png(image)
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=82, optimize=True)
+    return stream.getvalue()
+
+
+def data_uri(image: NDArray[np.uint8]) -> str:
+    """A uint8 image (h, w, 3) as a ``data:`` address for a page that loads nothing."""
+    data = encode(image)
+    return _address("png" if data.startswith(b"\x89PNG") else "jpeg", data)
+
+
+def _size(raw: bytes | NDArray[np.uint8]) -> tuple[int, int]:
+    """Height and width as seen, after EXIF orientation."""
+    if isinstance(raw, np.ndarray):
+        return raw.shape[0], raw.shape[1]
+    info = pixels.probe(raw)
+    turned = info.orientation >= 5  # EXIF 5 to 8 lie on their side
+    return (info.width, info.height) if turned else (info.height, info.width)
+
+
+def _address(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

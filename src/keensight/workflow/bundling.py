@@ -1,0 +1,104 @@
+"""From a trained network to a bundle that has passed its own exam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core import pixels as decoder
+from keensight.core.records import BundleManifest, Dataset, Split
+from keensight.errors import GateError, ImageError
+from keensight.nets.infer import Classifier
+
+if TYPE_CHECKING:
+    from keensight.store.bundle import Bundle, Exam
+
+EXAM_TOLERANCE = 1e-4
+"""Largest difference of a probability at which a loaded bundle still counts as the model that was trained."""
+_EXAM_IMAGES, _EXAM_BYTES = 6, 300_000
+
+
+def bundle(
+    model: Classifier, data: Dataset, split: Split, directory: Path, *, name: str, provenance: dict[str, Any]
+) -> Bundle:
+    """Write a bundle: model, labels, preprocessing, and an exam of a few images with their answers.
+
+    Args:
+        model: The trained network with its labels and preprocessing.
+        data: The image set; a few of its test images become the exam.
+        split: Its split.
+        directory: Where the bundle goes; must not exist.
+        name: Name of the architecture.
+        provenance: What is known of its making (versions, seed, data).
+
+    Raises:
+        StoreError: the directory exists or cannot be written.
+    """
+    from keensight.nets.build import NORMALISATION
+    from keensight.store.bundle import SCHEMA, write_bundle
+
+    manifest = BundleManifest(
+        schema=SCHEMA,
+        name=data.name,
+        task="single-label",
+        labels=model.labels,
+        image=model.spec,
+        model=name,
+        normalisation=NORMALISATION,
+        temperature=model.temperature,
+        decision={"rule": "most probable class"},
+        provenance=provenance,
+        files={},
+    )
+    exam = _exam(model, data, split)
+    return write_bundle(directory, manifest=manifest, save_model=model.keras_model.save, exam=exam)
+
+
+def sit_exam(model: Classifier, exam: Exam) -> float:
+    """Predict the exam's images and compare.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        GateError: it is above ``EXAM_TOLERANCE``.
+    """
+    answers = model.predict(list(exam.images)).probabilities
+    worst = float(np.abs(answers - exam.probabilities).max())
+    if not worst <= EXAM_TOLERANCE:
+        raise GateError(
+            f"the bundle fails its exam: a probability differs by {worst:.2g} from the trained model's",
+            "the versions of Keras or Pillow may differ from those in its manifest",
+        )
+    return worst
+
+
+def _exam(model: Classifier, data: Dataset, split: Split) -> Exam:
+    """A few encoded test images, and of the first one a grey and an EXIF-rotated copy."""
+    from keensight.store.bundle import Exam
+
+    names: list[str] = []
+    images: list[bytes] = []
+    for index in split.test:
+        encoded = _encoded(data, index)
+        if encoded is not None and len(encoded) <= _EXAM_BYTES:
+            names.append(data.samples[index].path)
+            images.append(encoded)
+        if len(images) == _EXAM_IMAGES:
+            break
+    first = decoder.decode(data.load(split.test[0]), model.spec)
+    grey: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    names += ["grey copy", "EXIF-rotated copy"]
+    images += [decoder.encode_png(grey), decoder.encode_png(first, orientation=6)]
+    return Exam(tuple(names), tuple(images), model.predict(images).probabilities)
+
+
+def _encoded(data: Dataset, index: int) -> bytes | None:
+    try:
+        raw = data.load(index)
+    except ImageError:
+        return None
+    return raw if isinstance(raw, bytes) else decoder.encode_png(raw)

@@ -1,0 +1,228 @@
+"""How good is it: evaluation, the document of figures, the report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Evaluation, Part, Predictions, Split
+from keensight.errors import DataError, StoreError
+from keensight.workflow.steps import Source, open, prepare, shown
+from keensight.workflow.using import load
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.infer import Classifier
+    from keensight.store.run import Run
+
+
+def evaluate(
+    model: str | Path | Run | Classifier,
+    source: Source | None = None,
+    *,
+    split: Split | None = None,
+    part: Part = "test",
+    label: str | None = None,
+    path: str | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a model.
+
+    Without a source: the figures that the run took of its own test part, which is opened once. With a
+    source: its images of ``part`` if it gives parts, else all of them; images that the run learned from
+    are left out, by their digest, so that nothing is measured on what it has seen.
+
+    Args:
+        model: A run, a bundle, or a loaded classifier.
+        source: Another image set, or None.
+        split: Take ``part`` from this split of ``source`` instead.
+        part: ``train``, ``val`` or ``test``.
+        label: Table column with the class.
+        path: Table column with the image path.
+        progress: Where to report.
+
+    Raises:
+        DataError: the source has classes that the model does not know, or nothing is left to measure.
+        StoreError: there is no source and the model is no finished run.
+    """
+    if source is None:
+        return _stored(model)
+    show = shown(progress)
+    data = open(source, label=label, path=path, progress=show)
+    classifier = load(model)
+    rows = split.part(part) if split is not None else _unseen(model, data, part)
+    targets = _targets(data, classifier)
+    pixels = prepare(data, classifier.spec, progress=show)
+    rows = np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
+    if not len(rows):
+        raise DataError(f"{data.name}: no image is left to measure", "give images that the model has not learned from")
+    return measure(classifier, data, rows, targets, pixels, part, show)
+
+
+def measure(
+    classifier: Classifier,
+    data: Dataset,
+    rows: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    pixels: Pixels,
+    part: str,
+    progress: Progress,
+) -> Evaluation:
+    """Predict ``rows`` and score them against ``targets`` (class numbers of the classifier, one a sample)."""
+    import dataclasses
+
+    from keensight.assess.metrics import evaluate as score
+    from keensight.nets.feed import evaluation_batch
+
+    started = time.perf_counter()
+    size = evaluation_batch(classifier.spec.shape)
+    parts = []
+    with progress.task("testing", len(rows)) as task:
+        for begin in range(0, len(rows), size):
+            chunk = rows[begin : begin + size]
+            parts.append(classifier.predict_array(pixels.take(chunk)))
+            task.advance(len(chunk))
+    probabilities = np.concatenate(parts)
+    evaluation = score(
+        probabilities, targets[rows], classifier.labels, part=part, seconds=time.perf_counter() - started
+    )
+    paths = tuple(data.samples[int(row)].path for row in rows)
+    return dataclasses.replace(
+        evaluation, predictions=Predictions(paths, classifier.labels, probabilities), dataset=data
+    )
+
+
+def document(run: Run) -> dict[str, Any]:
+    """What ``train --json`` and ``evaluate --json`` print for a finished run."""
+    return {"run": str(run.path), "bundle": str(run.bundle_path), **run.record.results}
+
+
+def figures(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation's headline figures as plain values."""
+    return {
+        "n": evaluation.n,
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy.value,
+        "accuracy_ci": [evaluation.accuracy.low, evaluation.accuracy.high],
+        "baseline_accuracy": evaluation.baseline_accuracy,
+        "macro_f1": evaluation.macro_f1,
+        "weighted_f1": evaluation.weighted_f1,
+        "ece": evaluation.ece,
+        "top_k": dict(evaluation.top_k),
+    }
+
+
+def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Path:
+    """Write the run's HTML report, from its records and the decoded images in the cache.
+
+    Args:
+        run: A finished run.
+        evaluation: The evaluation with its images at hand; None: read from the run.
+
+    Returns:
+        The path of ``report.html``.
+    """
+    from keensight.show.report import ReportData, write_report
+
+    handle = _finished(run)
+    evaluation = evaluation or _with_images(handle)
+    data = ReportData(
+        record=handle.record,
+        audit=handle.audit,
+        split=handle.split,
+        history=handle.history,
+        evaluation=evaluation,
+        manifest=_manifest(handle),
+        config=handle.config_path.read_text(encoding="utf-8"),
+        dataset=evaluation.dataset,
+    )
+    write_report(handle.report_path, data)
+    return handle.report_path
+
+
+def keep_pictures(run: Run, evaluation: Evaluation) -> None:
+    """Keep small copies of the images that the report shows, so that it can be written again without the source."""
+    from keensight.show.picks import find_mistakes, spread
+    from keensight.show.thumbs import encode, thumbnail
+    from keensight.store.pictures import save_pictures
+
+    data = evaluation.dataset
+    if data is None:
+        return
+    wanted = dict.fromkeys(
+        [mistake.index for mistake in find_mistakes(evaluation)[:_MISTAKES]] + spread(data, _SAMPLES)
+    )
+    images = ((data.samples[index].path, thumbnail(data, index)) for index in wanted)
+    save_pictures(run.pictures_path, {path: encode(image) for path, image in images if image is not None})
+
+
+_MISTAKES, _SAMPLES = 200, 100
+
+
+def _manifest(run: Run) -> Any:
+    from keensight.store.bundle import open_bundle
+
+    return open_bundle(run.path).manifest
+
+
+def _finished(run: str | Path | Run) -> Run:
+    from keensight.store.run import Run, open_run
+
+    handle = run if isinstance(run, Run) else open_run(Path(run))
+    if handle.record.state != "finished":
+        raise StoreError(
+            f"the run {handle.path} is {handle.record.state}, not finished: {handle.record.message or 'no message'}",
+            "train again, or name another run; `keensight runs` lists them",
+        )
+    return handle
+
+
+def _stored(model: str | Path | Run | Classifier) -> Evaluation:
+    from keensight.nets.infer import Classifier
+
+    if isinstance(model, Classifier):
+        raise DataError("a model by itself has no stored evaluation", "give the images to measure it on")
+    return _with_images(_finished(model))
+
+
+def _with_images(run: Run) -> Evaluation:
+    """The stored evaluation, with its predictions and the pictures that the run keeps."""
+    import dataclasses
+
+    from keensight.store.pictures import KeptPictures
+
+    dataset = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
+    return dataclasses.replace(run.evaluation, predictions=run.predictions, dataset=dataset)
+
+
+def _unseen(model: str | Path | Run | Classifier, data: Dataset, part: Part) -> NDArray[np.int64]:
+    """Samples of the part that the source gives, without those that the run learned from."""
+    from keensight.nets.infer import Classifier
+    from keensight.store.run import Run, is_run, open_run
+
+    rows = [i for i, sample in enumerate(data.samples) if sample.error is None]
+    if any(sample.split for sample in data.samples):
+        rows = [i for i in rows if data.samples[i].split == part]
+    if isinstance(model, Run) or (not isinstance(model, Classifier) and is_run(Path(model))):
+        run = model if isinstance(model, Run) else open_run(Path(model))
+        learned = run.learned_digests()
+        rows = [i for i in rows if data.samples[i].digest not in learned]
+    return np.array(rows, dtype=np.int64)
+
+
+def _targets(data: Dataset, classifier: Classifier) -> NDArray[np.int64]:
+    unknown = sorted(set(data.labels.names) - set(classifier.labels.names))
+    if unknown:
+        raise DataError(
+            f"{data.name} has classes that the model does not know: {', '.join(unknown[:10])}",
+            f"the model knows {', '.join(classifier.labels.names[:20])}",
+        )
+    return classifier.labels.encode([sample.label for sample in data.samples])
+
+
+__all__ = ["document", "evaluate", "figures", "measure", "report"]

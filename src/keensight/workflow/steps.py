@@ -1,0 +1,241 @@
+"""The single steps, each from record to record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress
+from keensight.core.records import AuditReport, Dataset, History, ImageSpec, Split
+from keensight.errors import UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from keensight.data.cache import CacheMode, Pixels
+    from keensight.nets.augment import Augmentation
+
+Source = str | Path | Dataset
+_SHORTCUTS = {
+    "model": "model.name",
+    "effort": "train.effort",
+    "epochs": "train.epochs",
+    "seed": "train.seed",
+    "image_size": "data.image_size",
+    "group": "data.group",
+    "label": "data.label",
+    "path": "data.path",
+}
+
+
+def open(
+    source: Source,
+    *,
+    label: str | None = None,
+    path: str | None = None,
+    group: str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open a labelled image set; no image is decoded.
+
+    Args:
+        source: A folder per class; train/val/test folders of such; a CSV or Parquet table; a folder of IDX
+            files; an ``.npz``; the name of a sample set; or a dataset that is already open.
+        label: Table column with the class.
+        path: Table column with the image path.
+        group: Table column whose equal values never straddle a split.
+        progress: Where to report.
+
+    Raises:
+        DataError: the source is missing, empty or not understood.
+    """
+    if isinstance(source, Dataset):
+        return source
+    from keensight.data.readers import open_source
+
+    return open_source(source, label=label, path=path, group=group, progress=shown(progress))
+
+
+def image_spec(data: Dataset, image_size: int | None = None, fit: str = "stretch") -> ImageSpec:
+    """The model's input: a square of ``image_size``, or the size that suits the images.
+
+    Args:
+        data: The image set.
+        image_size: Side in pixels, or None to choose (see :func:`keensight.data.sizing.choose_spec`).
+        fit: What to do with another aspect ratio (``stretch``, ``crop``, ``pad``).
+
+    Raises:
+        DataError: no image could be read.
+    """
+    from keensight.data.sizing import choose_spec
+
+    return choose_spec(data, image_size, fit)
+
+
+def prepare(
+    data: Dataset, spec: ImageSpec | None = None, *, cache: CacheMode = "auto", progress: Progress | None = None
+) -> Pixels:
+    """Decode every image once, to uint8 (height, width, 3); later calls find them in the cache.
+
+    Args:
+        data: The image set.
+        spec: Size and fit; None: :func:`image_spec` chooses.
+        cache: ``auto``, ``always`` or ``never`` (decode again at each use).
+        progress: Where to report.
+
+    Returns:
+        Pixels by dataset index; ``.errors`` names the unreadable ones.
+    """
+    from keensight.data.cache import prepare as decode
+
+    return decode(data, spec or image_spec(data), mode=cache, progress=shown(progress))
+
+
+def audit(data: Dataset, *, pixels: Pixels | None = None, progress: Progress | None = None) -> AuditReport:
+    """Look for what is wrong with an image set: unreadable files, copies, conflicts, leaks, imbalance.
+
+    Args:
+        data: The image set.
+        pixels: Its decoded images; None: they are prepared.
+        progress: Where to report.
+    """
+    from keensight.data.audit import audit as examine
+
+    return examine(data, pixels if pixels is not None else prepare(data, progress=progress))
+
+
+def split(
+    data: Dataset,
+    *,
+    audit: AuditReport | None = None,
+    val_share: float = 0.15,
+    test_share: float = 0.15,
+    seed: int = 0,
+) -> Split:
+    """Split into train, val and test: stratified, copies and groups together, stable when images are added.
+
+    Args:
+        data: The image set; parts that it gives are kept.
+        audit: Its audit; quarantined images are left out.
+        val_share: Share of the images used to choose and stop.
+        test_share: Share of the images used to measure.
+        seed: Another seed gives another split.
+
+    Raises:
+        DataError: a class has too few images.
+    """
+    from keensight.data.splits import make_split
+
+    bad = {skipped.path for skipped in audit.quarantined} if audit else set()
+    excluded = [i for i, sample in enumerate(data.samples) if sample.error or sample.path in bad]
+    return make_split(data, exclude=excluded, val_share=val_share, test_share=test_share, seed=seed)
+
+
+def build(
+    data: Dataset | int, spec: ImageSpec, model: str = "cnn", *, width: int | None = None, dropout: float | None = None
+) -> keras.Model:
+    """Build a Keras model with fresh weights: uint8 images to logits.
+
+    Args:
+        data: The image set, or the number of classes.
+        spec: The model's input.
+        model: Name of the architecture (``keensight models``).
+        width: Channels of the first stage.
+        dropout: Share of features dropped before the last layer.
+    """
+    from keensight.nets.build import build as make
+
+    return make(model, spec, data if isinstance(data, int) else len(data.labels), width=width, dropout=dropout)
+
+
+def fit(
+    model: keras.Model,
+    data: Dataset,
+    split: Split,
+    pixels: Pixels,
+    *,
+    config: RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    **shortcuts: Any,
+) -> History:
+    """Train a Keras model in place and leave it with its best weights.
+
+    Args:
+        model: Any Keras model from uint8 images to logits, such as :func:`build` makes.
+        data: The image set.
+        split: Its split; only train and val are used.
+        pixels: Its decoded images.
+        config: Settings; None: the defaults.
+        settings: Changes to them, such as ``{"augment.flip": "none"}``.
+        progress: Where to report.
+        **shortcuts: ``epochs``, ``effort``, ``seed``.
+    """
+    from keensight.nets.fit import fit as run_training
+
+    chosen = configure(config, settings, **shortcuts)
+    if chosen.model.name == "auto":
+        chosen = chosen.with_values({"model.name": "cnn"})
+    chosen = dataclasses.replace(chosen, augment=augmentation(chosen, data, split, pixels).config)
+    return run_training(model, pixels, data.targets(), split, chosen, progress=shown(progress))
+
+
+def configure(
+    config: RunConfig | None = None, settings: Mapping[str, Any] | None = None, **shortcuts: Any
+) -> RunConfig:
+    """Settings from defaults, changes and shortcuts, the last one winning.
+
+    Raises:
+        UsageError: a name does not exist or a value does not fit.
+    """
+    unknown = set(shortcuts) - set(_SHORTCUTS)
+    if unknown:
+        raise UsageError(f"there is no option {sorted(unknown)[0]!r}", f"known: {', '.join(_SHORTCUTS)}")
+    values = dict(settings or {})
+    values.update({_SHORTCUTS[name]: value for name, value in shortcuts.items() if value is not None})
+    return (config or RunConfig()).with_values(values)
+
+
+def augmentation(config: RunConfig, data: Dataset, split: Split, pixels: Pixels) -> Augmentation:
+    """Augmentation settings with every ``auto`` resolved by the training images, and the reasons."""
+    from keensight.data.mirror import mirror_evidence
+    from keensight.nets.augment import resolve
+
+    asked = config.augment.enabled and config.augment.flip == "auto"
+    evidence = mirror_evidence(pixels, split.part("train"), data.targets()) if asked else None
+    return resolve(config.augment, data.labels, grey_share(pixels, split), evidence)
+
+
+def grey_share(pixels: Pixels, split: Split) -> float:
+    """Share of images without colour among at most 256 training images, 0 to 1."""
+    rows = split.part("train")
+    images = pixels.take(rows[:: max(1, len(rows) // 256)][:256]).astype(np.int16)
+    spread = np.abs(images - images.mean(axis=-1, keepdims=True)).max(axis=(1, 2, 3))
+    return float((spread < _GREY).mean())
+
+
+_GREY = 8  # JPEG's chroma rounding gives grey photographs a spread of a few levels
+
+
+def models() -> list[dict[str, Any]]:
+    """The architectures, one row each; nothing heavy is imported."""
+    from keensight.nets.backbones import ARCHITECTURES
+
+    return [
+        {"name": item.name, "pretrained": item.pretrained, "description": item.description}
+        for item in ARCHITECTURES.values()
+    ]
+
+
+def shown(progress: Progress | None) -> Progress:
+    """The place to report to: the one given, or what suits this terminal, notebook or file."""
+    if progress is not None:
+        return progress
+    from keensight.show.progress import best_progress
+
+    return best_progress()

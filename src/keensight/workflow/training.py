@@ -1,0 +1,222 @@
+"""The whole walk, from a source to a finished run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress
+from keensight.core.records import PARTS, AuditReport, Dataset, History, Split
+from keensight.errors import InterruptedRun, KeensightError
+from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.measuring import figures, keep_pictures, measure, report
+from keensight.workflow.steps import Source, audit, augmentation, configure, image_spec, open, prepare, shown, split
+from keensight.workflow.using import classifier_of
+from keensight.workflow.versions import versions
+
+if TYPE_CHECKING:
+    from keensight.data.cache import CacheMode, Pixels
+    from keensight.nets.infer import Classifier
+    from keensight.store.run import Run
+
+
+def train(
+    source: Source,
+    *,
+    run: str | Path | None = None,
+    config: RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+    **shortcuts: Any,
+) -> Run:
+    """The whole walk: open, decode, audit, split, train, bundle, evaluate, report.
+
+    Args:
+        source: See :func:`open`.
+        run: Folder of the run; None: a new one under ``runs/``.
+        config: Settings; None: the defaults.
+        settings: Changes to them, such as ``{"train.epochs": 5}``.
+        command: What the user typed, for the record.
+        progress: Where to report.
+        **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``label``, ``path``.
+
+    Returns:
+        The finished run; ``run.record.results`` holds the figures.
+
+    Raises:
+        DataError: the images cannot be used; nothing has been written then.
+        TrainingError: training broke off; the run says ``failed``.
+        InterruptedRun: Ctrl-C; the run says ``interrupted``.
+    """
+    from keensight.nets import runtime
+    from keensight.nets.backbones import choose
+    from keensight.store.run import create_run
+
+    started = time.perf_counter()
+    chosen = configure(config, settings, **shortcuts)
+    choose(chosen.model.name, n_train=1, side=32)  # a wrong name is refused before any work
+    show = shown(progress)
+    data = open(source, label=chosen.data.label, path=chosen.data.path, group=chosen.data.group, progress=show)
+    _split(data, chosen)  # a set that cannot be split is refused before anything is written
+    runtime.start_in_background()
+    handle = create_run(
+        None if run is None else Path(run),
+        name=data.name,
+        source=data.name,
+        model=chosen.model.name,
+        command=command,
+        seed=chosen.train.seed,
+        versions=versions(),
+        config_toml=chosen.to_toml(),
+    )
+    with _recorded(handle):
+        return _walk(handle, data, chosen, show, started)
+
+
+def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: float) -> Run:
+    from keensight.assess.metrics import report_text
+    from keensight.store.bundle import add_evaluation
+
+    spec = image_spec(data, config.data.image_size, config.data.fit)
+    pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
+    findings = audit(data, pixels=pixels)
+    parts = _split(data, config, findings)
+    run.save_dataset(data)
+    run.save_audit(findings)
+    run.save_split(parts, data)
+    config, reasons = _resolve(config, data, parts, pixels)
+    for reason in reasons:
+        show.say(reason)
+        run.log(reason)
+    run.save_config(config.to_toml())
+    run = run.update(state="training", model=config.model.name)
+    classifier, history = _fit(run, data, parts, pixels, config, show)
+    run.save_history(history)
+    provenance = _provenance(run, data, parts)
+    package = bundle(classifier, data, parts, run.bundle_path, name=config.model.name, provenance=provenance)
+    trusted = classifier_of(package)
+    sit_exam(trusted, package.exam())
+    evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show)
+    add_evaluation(package, evaluation)
+    run.save_evaluation(evaluation, data, report_text(evaluation))
+    keep_pictures(run, evaluation)
+    results = {
+        "labels": list(data.labels.names),
+        "model": config.model.name,
+        "seconds": round(time.perf_counter() - started, 2),
+        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
+        "test": figures(evaluation),
+    }
+    run = run.update(state="finished", results=results)
+    report(run, evaluation=evaluation)
+    return run
+
+
+def _fit(
+    run: Run, data: Dataset, parts: Split, pixels: Pixels, config: RunConfig, show: Progress
+) -> tuple[Classifier, History]:
+    from keensight.nets import runtime
+    from keensight.nets.build import build
+    from keensight.nets.fit import fit
+    from keensight.nets.infer import Classifier
+
+    spec = image_spec(data, config.data.image_size, config.data.fit)
+    make = partial(
+        build, config.model.name, spec, len(data.labels), width=config.model.width, dropout=config.model.dropout
+    )
+    policy = runtime.configure(seed=config.train.seed, threads=config.train.threads, precision=config.train.precision)
+    model = make()
+    history = fit(
+        model,
+        pixels,
+        data.targets(),
+        parts,
+        config,
+        on_epoch=run.append_epoch,
+        tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
+        progress=show,
+    )
+    if policy != "float32":
+        # The shipped graph computes in float32, so that every later form of it gives the same figures.
+        runtime.configure(seed=config.train.seed, precision="float32")
+        plain = make()
+        plain.set_weights(model.get_weights())
+        model = plain
+    return Classifier(model, data.labels, spec), history
+
+
+def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
+    """Every ``auto`` and every number left out, decided; with the reasons in words."""
+    from keensight.nets.backbones import choose
+    from keensight.nets.fit import schedule
+
+    spec = pixels.shape
+    choice = choose(config.model.name, len(parts.train), min(spec[:2]))
+    numbers = schedule(config.train, choice.name, len(parts.train))
+    changes = augmentation(config, data, parts, pixels)
+    resolved = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None),
+        model=dataclasses.replace(config.model, name=choice.name),
+        train=dataclasses.replace(
+            config.train,
+            epochs=numbers.epochs,
+            batch_size=numbers.batch_size,
+            learning_rate=numbers.learning_rate,
+            patience=numbers.patience,
+        ),
+        augment=changes.config,
+    )
+    reasons = [
+        f"model {choice.name}: {choice.reason}",
+        f"input {spec[1]}x{spec[0]} px; {numbers.epochs} epochs of {numbers.steps} steps of "
+        f"{numbers.batch_size} images",
+        *changes.reasons,
+    ]
+    return resolved, reasons
+
+
+def _split(data: Dataset, config: RunConfig, findings: AuditReport | None = None) -> Split:
+    return split(
+        data,
+        audit=findings,
+        val_share=config.data.val_share,
+        test_share=config.data.test_share,
+        seed=config.train.seed,
+    )
+
+
+def _provenance(run: Run, data: Dataset, parts: Split) -> dict[str, Any]:
+    return {
+        "run": run.record.name,
+        "command": run.record.command,
+        "seed": run.record.seed,
+        "versions": dict(run.record.versions),
+        "data": {"name": data.name, "digest": data.digest, "split": parts.method}
+        | {part: len(parts.part(part)) for part in PARTS},
+    }
+
+
+@contextmanager
+def _recorded(run: Run) -> Iterator[None]:
+    """Whatever ends the walk, the run says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.update(state="interrupted", message="stopped by the user")
+        raise InterruptedRun(
+            f"stopped; the run {run.path} keeps what was finished", "train again to start over; the decoded images stay"
+        ) from None
+    except KeensightError as error:
+        run.update(state="failed", message=error.message)
+        raise
+    except BaseException as error:
+        run.update(state="failed", message=f"{type(error).__name__}: {error}")
+        raise

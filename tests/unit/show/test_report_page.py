@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from keensight.core.records import LabelSet
+from keensight.errors import StoreError
+from keensight.show import ReportData, write_report
+
+SECTIONS = ["How often it is right", "What it gets wrong", "How it learned", "The data", "How it was made"]
+VOID = {"meta", "img", "wbr", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """A page taken apart; complains about tags that do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes <{self.open[-1:]}>"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+
+def render(data: ReportData, tmp_path) -> tuple[str, Page]:
+    html = write_report(tmp_path / "report.html", data).read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+@pytest.fixture(scope="module")
+def page(world, tmp_path_factory) -> tuple[str, Page]:
+    return render(world.report, tmp_path_factory.mktemp("page"))
+
+
+def test_sections_come_in_the_order_in_which_they_matter(page):
+    html, _ = page
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", html)
+    assert headings == SECTIONS
+    levels = [int(level) for level in re.findall(r"<h([1-6])", html)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_number_stands_with_interval_n_and_baseline(page):
+    words = page[1].words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "80.0 %" in words
+    assert "Of 15 images of the test part, which took no part in training, 12 were put into the right class" in words
+    assert "between 70.0 % and 80.0 %" in words
+    assert "would be right for 33.3 %" in words
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    html, parsed = page
+    for tag, attributes in parsed.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), (tag, name, value)
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.tags}
+    assert "@import" not in html
+    assert len(parsed.all("style")) == 1, "a chart's style sheet would reach the whole page"
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+
+
+def test_pictures_and_charts_have_words(page):
+    parsed = page[1]
+    images = parsed.all("img")
+    assert len(images) == 3 + 36
+    assert all(image["alt"] for image in images)
+    assert " taken for " in images[0]["alt"]
+    charts = parsed.all("svg")
+    assert len(charts) == 3
+    assert all(chart["role"] == "img" and len(chart["aria-label"]) > 20 for chart in charts)
+
+
+def test_tables_say_what_their_headers_head(page):
+    parsed = page[1]
+    assert parsed.all("html")[0]["lang"] == "en"
+    headers = parsed.all("th")
+    assert headers and all(th.get("scope") in ("row", "col") for th in headers)
+    ids = [attributes["id"] for _, attributes in parsed.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids)), "two charts share an id"
+    targets = [attributes["href"][1:] for attributes in parsed.all("a")]
+    assert targets and set(targets) <= set(ids)
+
+
+def test_the_report_tells_how_the_run_was_made(page):
+    words = page[1].words
+    expected = (
+        "keensight train <photos> --seed 7", "abc123", "keras 3.15.1", 'name = "cnn"', "x / 255",
+        "30 images to learn from, 15 to choose and stop by (validation), 15 to test once. Stratified by class.",
+        "a/ broken<1>.jpg the file is empty", "Thumbs.db no image", "1 image stands under two classes.",
+    )  # fmt: skip
+    assert [text for text in expected if text not in words] == []
+    assert words.index("Severe:") < words.index("Info:")
+
+
+def test_dark_print_and_phone_are_provided_for(page):
+    html = page[0]
+    for rule in ("prefers-color-scheme: dark", "@media print", "max-width: 34rem", 'name="viewport"'):
+        assert rule in html
+    charts = "".join(re.findall(r'<svg class="figure".*?</svg>', html, re.DOTALL))
+    assert "var(--ink)" in charts
+    assert "#24292f" not in charts, "ink that does not follow the colour scheme"
+
+
+def test_names_from_users_are_escaped(make_world, tmp_path):
+    evil = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "{{ 7 * 7 }} & 'so'")
+    world = make_world(names=evil)
+    html, parsed = render(world.report, tmp_path)
+    assert "<script" not in html
+    assert "onerror=alert(2)>" not in html
+    assert not any("onerror" in attributes for _, attributes in parsed.tags)
+    assert evil[0] in parsed.words and "{{ 7 * 7 }} & 'so'" in parsed.words
+
+
+def test_stray_bytes_and_long_names_do_no_harm(make_world, tmp_path):
+    world = make_world(names=("stray \udcff", "x" * 300, "猫"))
+    _, parsed = render(world.report, tmp_path)
+    assert "stray ?" in parsed.words and "猫" in parsed.words
+
+
+def test_what_is_absent_is_left_out_in_words(world, tmp_path):
+    bare = dataclasses.replace(world.evaluation, predictions=None, dataset=None)
+    html, parsed = render(ReportData(world.report.record, bare), tmp_path)
+    assert "were not at hand" in parsed.words
+    assert "How it learned" not in html
+    assert not parsed.all("img")
+
+
+def test_images_that_vanished_leave_a_frame(world, tmp_path):
+    gone = dataclasses.replace(world.dataset, reader=None)
+    data = dataclasses.replace(world.report, dataset=gone)
+    _, parsed = render(data, tmp_path)
+    assert parsed.words.count("image not at hand") == 3
+
+
+def test_a_perfect_model_and_an_unfinished_run(make_world, tmp_path):
+    data = make_world(wrong=0).report
+    record = dataclasses.replace(data.record, state="interrupted", message="stopped by hand")
+    _, parsed = render(dataclasses.replace(data, record=record), tmp_path)
+    assert "every one of 15 images" in parsed.words
+    assert "Most frequent mix-ups" not in parsed.words
+    assert (
+        "This run was interrupted : stopped by hand" in parsed.words or "interrupted: stopped by hand" in parsed.words
+    )
+
+
+def test_a_hundred_classes_and_ten_thousand_images_stay_under_5_mb(make_world, tmp_path):
+    names = tuple(f"class number {i} with a name of some length" for i in range(100))
+    world = make_world(names=names, each=400, side=150, wrong=900)
+    assert world.evaluation.n == 10_000
+    html, parsed = render(world.report, tmp_path)
+    assert len(html.encode()) < 5_000_000
+    assert any(chart["aria-label"].startswith("Confusion matrix of 100 classes") for chart in parsed.all("svg"))
+    assert "24 of 900 mistakes" in parsed.words
+
+
+def test_one_row_per_class_in_matrix_and_report(world, tmp_path):
+    html, _ = render(world.report, tmp_path)
+    matrix = re.search(r'<table class="matrix">.*?</table>', html, re.DOTALL).group()
+    counts = [[int(c) for c in re.findall(r"<td[^>]*>(\d+)</td>", row)] for row in matrix.split("<tr>")[2:]]
+    assert counts == [list(row) for row in world.evaluation.confusion]
+    assert world.evaluation.labels == LabelSet(("cat", "dog", "owl"))
+
+
+def test_a_folder_that_cannot_be_written(world, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError):
+        write_report(tmp_path / "file" / "report.html", world.report)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_of_text_have_contrast(page, scheme):
+    blocks = re.findall(r"color-scheme: (?:dark|light dark|light).*?\}|:root \{[^}]*\}", page[0])
+    roots = [b for b in blocks if "--page" in b]
+    colours = dict(re.findall(r"--(\w+): (#\w{6})", roots[0 if scheme == "light" else 1]))
+    for ink in ("ink", "quiet", "red", "link"):
+        for ground in ("page", "card"):
+            if (ink, ground) != ("red", "page"):  # red stands on cards only
+                assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast ratio of two #rrggbb colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)

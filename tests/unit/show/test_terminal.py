@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from keensight.show import terminal
+
+
+def console(width: int = 80, encoding: str = "utf-8", color: bool = False) -> Console:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    return Console(file=stream, width=width, force_terminal=color, no_color=not color)
+
+
+def test_headline_has_the_number_its_interval_and_n(world):
+    line = terminal.headline(world.evaluation)
+    assert line == "test accuracy 0.800 (95 % interval 0.700-0.800, n = 15)"
+
+
+def test_matrix_shows_every_count_and_dots_for_zeros(world):
+    rows = terminal.confusion(world.evaluation, console()).splitlines()[-3:]
+    for row, counts in zip(rows, world.evaluation.confusion, strict=True):
+        assert row.split()[1:] == [str(c) if c or i == rows.index(row) else "." for i, c in enumerate(counts)]
+
+
+def test_long_names_become_numbers_over_the_columns(make_world):
+    names = ("Ankle boot", "T-shirt/top", "Trouser")
+    lines = terminal.confusion(make_world(names=names).evaluation, console()).splitlines()
+    assert lines[1].split() == ["0", "1", "2"]
+    assert lines[2].startswith("0 Ankle boot")
+
+
+def test_too_many_classes_become_the_worst_pairs(make_world):
+    many = make_world(names=tuple(f"sign {i}" for i in range(43)), wrong=9)
+    text = terminal.confusion(many.evaluation, console())
+    assert "most frequent mix-ups" in text
+    assert len(text.splitlines()) == 2 + 8
+    assert terminal.confusion(make_world(names=tuple(map(str, range(43))), wrong=0).evaluation, console()) == (
+        "no image was put into a wrong class"
+    )
+
+
+def test_everything_fits_into_80_columns(make_world):
+    long = make_world(names=tuple(f"a very long name of the class with number {i}" for i in range(12)))
+    for text in (
+        terminal.result(long.evaluation, "runs/x/report.html", console()),
+        terminal.audit(long.audit, console()),
+    ):
+        assert max(map(len, text.splitlines())) <= 80
+
+
+def test_result_ends_with_the_report_and_names_the_weakest(world):
+    text = terminal.result(world.evaluation, "runs/x/report.html", console())
+    assert text.startswith(terminal.headline(world.evaluation))
+    assert text.endswith("report  runs/x/report.html")
+    weakest = text[text.index("weakest classes") :].splitlines()[1]
+    assert weakest.split() == ["cat", "0.900", "0.700", "0.750", str(world.evaluation.per_class[0].support)]
+
+
+def test_colour_only_where_the_console_has_it(world):
+    assert "\x1b[" not in terminal.result(world.evaluation, "", console())
+    assert "\x1b[1;32m" in terminal.result(world.evaluation, "", console(color=True))
+
+
+def test_an_old_console_and_hostile_names(make_world):
+    names = ("猫", "[red]dog[/red]", "esc\x1b[2Jape")
+    hostile = make_world(names=names)
+    text = terminal.result(hostile.evaluation, "r.html", console(encoding="ascii"))
+    text += terminal.audit(hostile.audit, console(encoding="ascii"))
+    text.encode("ascii")
+    assert "[red]dog[/red]" in text
+    assert "\x1b" not in text
+    assert "####" in text
+
+
+def test_audit_puts_the_severe_first(world):
+    text = terminal.audit(world.audit, console())
+    assert text.startswith("small world: 60 images, 3 classes")
+    assert text.index("severe: 1 image stands") < text.index("info: The classes")
+    assert "a/1.png  =  b/1.png" in text
+    assert "quarantined     1 image" in text
+
+
+def test_audit_of_very_many_classes_shows_the_ends(make_world):
+    text = terminal.audit(make_world(names=tuple(f"c{i:03d}" for i in range(100)), each=2).audit, console())
+    assert "the 10 largest and the 10 smallest of 100 classes" in text
+    assert len(text.splitlines()) < 45
