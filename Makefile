@@ -1,0 +1,51 @@
+# Every recipe works from a fresh clone with Python 3.11+, pip and make; the environment is made once, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test fast check docs bench clean
+
+demo: $(VENV)/.installed            ## set up, then train, measure and report on an embedded sample set
+	$(BIN)/keensight demo
+
+test: $(VENV)/.dev                  ## set up with the development tools, then run every test
+	$(BIN)/python -m pytest
+
+fast: $(VENV)/.dev                  ## the tests that train nothing
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.dev                 ## lint, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs                 ## write the generated pages, then build the site into site/
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.installed           ## measure the start-up of the command line
+	$(BIN)/python benchmarks/startup.py
+
+clean:                              ## remove the environment and what the tools leave
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# --without-pip, then pip from outside: works where ensurepip is missing (Debian), and brings a pip that knows --group.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Keensight needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@echo "Setting up $(VENV), once. TensorFlow is large: allow some minutes."
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --upgrade pip
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $(VENV)/.installed $@

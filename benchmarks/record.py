@@ -1,0 +1,45 @@
+"""What every benchmark shares: one JSON file a benchmark in ``benchmarks/results``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = ("keensight", "keras", "tensorflow", "numpy", "pillow")
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def save(name: str, n: int, figures: dict[str, Any], bar: str = "") -> None:
+    """Print a result as one line of JSON and keep it as ``results/NAME.json``."""
+    document = {
+        "name": name,
+        "n": n,
+        "figures": figures,
+        "bar": bar,
+        "command": "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *map(_plain, sys.argv[1:])]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "versions": {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
+    }
+    print(json.dumps(document))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def _plain(argument: str) -> str:
+    """An argument without the folders of this machine."""
+    return Path(argument).name if argument.startswith("/") else argument

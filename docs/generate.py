@@ -1,0 +1,94 @@
+"""Write docs/commands.md and docs/settings.md from the command line and the settings themselves.
+
+python docs/generate.py
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from keensight import errors
+from keensight.cli.main import root
+from keensight.core.config import RunConfig, Setting, settings
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py; change the source and run `make docs`. -->\n"
+
+
+def commands_page() -> str:
+    """Every command with its options, then the exit codes."""
+    context = click.Context(root, info_name="keensight")
+    sections = [section for command in _walk(root, context) for section in _command(*command)]
+    return "\n".join(["# Commands\n", NOTE, *sections, *_exit_codes()])
+
+
+def settings_page() -> str:
+    """Every setting, section by section."""
+    lines = [
+        "# Settings\n",
+        NOTE,
+        "Give a setting as `--set NAME=VALUE`, in a TOML file for `--config`, or in Python as",
+        '`ks.train(..., settings={"train.epochs": 5})`. Every run writes its own, fully resolved, to `config.toml`.\n',
+    ]
+    section = ""
+    for setting in settings():
+        if setting.section != section:
+            section = setting.section
+            described = inspect.getdoc(type(getattr(RunConfig(), section)))
+            lines += [
+                f"\n## {section}\n",
+                f"{described}\n",
+                "| setting | default | values | what |",
+                "|---|---|---|---|",
+            ]
+        lines.append(_row(setting))
+    return "\n".join(lines) + "\n"
+
+
+def _walk(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    if command is not root:
+        yield command, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from _walk(child, click.Context(child, info_name=name, parent=context))
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
+    yield f"## {context.command_path.removeprefix('keensight ')}\n"
+    yield "```\n" + " ".join([context.command_path, *arguments, "[OPTIONS]"]) + "\n```\n"
+    yield f"{inspect.getdoc(command.callback)}\n"
+    yield "| option | what |\n|---|---|"
+    for option in command.params:
+        record = option.get_help_record(context) if isinstance(option, click.Option) else None
+        if record:
+            yield "| `{}` | {} |".format(*(text.replace("|", "\\|") for text in record))
+    yield ""
+
+
+def _exit_codes() -> Iterator[str]:
+    yield "## Exit codes and errors\n"
+    yield "An error prints `error:` with one sentence and `hint:` with a way out; `--debug` adds the traceback."
+    yield "In Python each is an exception of `keensight.errors`.\n"
+    yield "| exit code | error | when |\n|---|---|---|\n| 0 | | done |"
+    for name, cls in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(cls, errors.KeensightError):
+            yield f"| {cls.exit_code} | `{name}` | {' '.join((inspect.getdoc(cls) or '').split())} |"
+    yield ""
+
+
+def _row(setting: Setting) -> str:
+    value = str(setting.default).lower() if setting.kind is bool else setting.default
+    default = "left out" if setting.default is None else f"`{value}`"
+    return f"| `{setting.dotted}` | {default} | {setting.expected} | {setting.help} |"
+
+
+if __name__ == "__main__":
+    (DOCS / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")

@@ -1,0 +1,80 @@
+"""Commands that look at images before any training: ``samples`` and ``inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keensight.cli.invocation import Invocation, shared, table
+from keensight.cli.options import setting_option, table_options
+from keensight.errors import UsageError
+
+if TYPE_CHECKING:
+    from keensight.core.records import AuditReport, Dataset
+    from keensight.data.samples import SampleSet
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@shared
+def samples(asked: Invocation, name: str | None, directory: Path | None) -> None:
+    """List the embedded sample sets; with NAME and DIRECTORY, write one out as a plain folder per class."""
+    from keensight.data import samples as sets
+    from keensight.show.progress import best_progress
+
+    if name is None:
+        rows = [_described(entry) for entry in sets.list_samples()]
+        asked.answer(rows, lambda: table(rows, ("name", "images", "classes", "size", "source")))
+    elif directory is None:
+        raise UsageError("there is no folder to write to", f"name one: keensight samples {name} {name}/")
+    else:
+        written = sets.write(name, directory, progress=best_progress())
+        document = {"name": name, "directory": str(directory), "images": written}
+        asked.answer(document, lambda: f"{written:,} images in {directory}")
+
+
+def _described(entry: SampleSet) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "images": entry.n,
+        "classes": len(entry.classes),
+        "size": entry.size,
+        "source": entry.source,
+        "licence": entry.licence,
+    }
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for a sample grid (samples.png) and the class balance (classes.png).",
+)  # fmt: skip
+@table_options
+@setting_option("--group", "data.group")
+@shared
+def inspect(asked: Invocation, source: str, out: Path | None, **columns: Any) -> None:
+    """Explore SOURCE and look for what is wrong with it: unreadable files, copies, conflicts, imbalance.
+
+    SOURCE is what `keensight train` takes. Nothing is changed.
+    """
+    from keensight import workflow
+    from keensight.core.codec import to_plain
+    from keensight.show import terminal
+
+    data = workflow.open(source, **columns)
+    report = workflow.audit(data)
+    figures = write_figures(data, report, out) if out else []
+    document = to_plain(report) | {"figures": [str(path) for path in figures]}
+    asked.answer(document, lambda: "\n".join([terminal.audit(report), *(f"wrote {path}" for path in figures)]))
+
+
+def write_figures(data: Dataset, report: AuditReport, directory: Path) -> list[Path]:
+    """Write the sample grid and the class balance as PNG files."""
+    from keensight.show import figures
+
+    drawn = {"samples.png": figures.samples(data), "classes.png": figures.class_balance(report)}
+    return [figures.save(figure, directory / name) for name, figure in drawn.items()]

@@ -1,0 +1,88 @@
+"""What one command line asked for, and the one way to answer it: text, or JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import click
+
+
+@dataclass
+class Invocation:
+    """One command line under way."""
+
+    arguments: tuple[str, ...] = ()
+    json: bool = False
+    debug: bool = False
+    output: TextIO = field(default_factory=lambda: sys.stdout)
+    """Where the answer goes. With ``--json``, ``sys.stdout`` itself leads to standard error meanwhile,
+    so that no library's print can spoil the document."""
+
+    @property
+    def command(self) -> str:
+        """What the user typed."""
+        return shlex.join(["keensight", *self.arguments])
+
+    def answer(self, document: Any, text: Callable[[], str]) -> None:
+        """Print the result: ``document`` as JSON where asked for, else ``text()``."""
+        click.echo(as_json(document, self.output.encoding) if self.json else text(), file=self.output)
+
+
+def _want_json(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    asked = context.ensure_object(Invocation)
+    if wanted and not asked.json:
+        asked.json, asked.output = True, sys.stdout
+        context.with_resource(redirect_stdout(sys.stderr))
+
+
+def _want_traceback(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    asked = context.ensure_object(Invocation)
+    asked.debug = asked.debug or wanted
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--json``, ``--debug``, and its :class:`Invocation` as first argument."""
+    hidden: dict[str, Any] = {"is_flag": True, "expose_value": False, "is_eager": True}
+    command = click.make_pass_decorator(Invocation, ensure=True)(command)
+    command = click.option(
+        "--debug", callback=_want_traceback, help="Show the traceback of an error.", **hidden
+    )(command)  # fmt: skip
+    return click.option(
+        "--json", callback=_want_json, help="Print one JSON document on standard output, all else on standard error.",
+        **hidden,
+    )(command)  # fmt: skip
+
+
+def as_json(document: Any, encoding: str | None) -> str:
+    """``document`` as JSON that a stream of this encoding can carry, escaped only where it cannot."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:  # an old console, or a file name that is not valid Unicode
+        return json.dumps(document, indent=2, allow_nan=False)
+    return text
+
+
+def tolerate_any_console(*streams: TextIO) -> None:
+    """Let a console that lacks a character (``…``, ``✓``, a class name) show ``?`` instead of failing."""
+    for stream in streams:
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def table(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
+    """Rows as aligned columns of text under a heading; None is shown as ``-``."""
+    from rich.cells import cell_len, set_cell_size
+
+    lines = [list(columns)]
+    lines += [["-" if row.get(name) is None else str(row[name]) for name in lines[0]] for row in rows]
+    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = [[set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join("  ".join(line).rstrip() for line in padded)

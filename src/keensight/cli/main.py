@@ -1,0 +1,72 @@
+"""The entry point: the table of commands, and what becomes of every way to end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from keensight.cli.failures import explain
+from keensight.cli.invocation import Invocation, tolerate_any_console
+from keensight.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "demo": ("keensight.cli.training:demo", "Train, measure and report on an embedded sample set."),
+    "samples": ("keensight.cli.exploring:samples", "List the embedded sample sets, or write one out."),
+    "inspect": ("keensight.cli.exploring:inspect", "Explore an image set and look for what is wrong with it."),
+    "train": ("keensight.cli.training:train", "Train a classifier, measure it, and write a report."),
+    "evaluate": ("keensight.cli.using:evaluate", "Show how good a model is, or measure it on other images."),
+    "predict": ("keensight.cli.using:predict", "Name what is in images."),
+    "report": ("keensight.cli.using:report", "Write a run's HTML report again."),
+    "models": ("keensight.cli.upkeep:models", "List the architectures."),
+    "runs": ("keensight.cli.upkeep:runs", "List the runs in a folder."),
+    "cache": ("keensight.cli.upkeep:cache", "Show or clear the decoded images kept on disk."),
+    "doctor": ("keensight.cli.upkeep:doctor", "Check the installation and the machine."),
+}
+"""Command name to where it is and what it does, so that the root help imports none of them."""
+
+
+@click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="keensight", message="%(prog)s %(version)s")
+def root() -> None:
+    """From a folder of labelled images to an honest, reported classifier."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: What follows ``keensight``; None: those of this process.
+
+    Returns:
+        The exit code: 0 done; 1 data, store or training error; 2 usage; 3 a gate refused; 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    asked = Invocation(arguments=tuple(given))
+    tolerate_any_console(sys.stdout, sys.stderr)
+    try:
+        code = _run(given, asked)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return _reader_gone()
+    except (Exception, KeyboardInterrupt) as error:
+        return explain(error, debug=asked.debug)
+
+
+def _run(arguments: list[str], asked: Invocation) -> int:
+    try:
+        result = root.main(arguments, prog_name="keensight", standalone_mode=False, obj=asked)
+    except SystemExit as stop:  # click's answer to a closed pipe
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise BrokenPipeError from stop
+        raise
+    return result if isinstance(result, int) else 0
+
+
+def _reader_gone() -> int:
+    # The reader of our output (such as `head`) has left. Python would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1

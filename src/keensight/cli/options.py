@@ -1,0 +1,66 @@
+"""Options that several commands share, described by the settings behind them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keensight.core.config import Setting, find_setting, parse_assignments, read_config
+
+Command = Callable[..., Any]
+
+
+class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.5 on
+    """A setting's own check of its value, so that its range stands in one place."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self.name = {int: "integer", float: "number"}.get(setting.kind, "text")
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """The choices, where there are some."""
+        return f"[{'|'.join(self._setting.choices)}]" if self._setting.choices else None
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check and convert.
+
+        Raises:
+            UsageError: the value does not fit the setting.
+        """
+        return self._setting.convert(value)
+
+
+def setting_option(name: str, dotted: str) -> Callable[[Command], Command]:
+    """An option that stands for one setting; None where it is not given."""
+    setting = find_setting(dotted)
+    unit = f" ({setting.unit})" if setting.unit else ""
+    text = f"{setting.help[:1].upper()}{setting.help[1:]}{unit}; setting {dotted}."
+    return click.option(name, type=SettingType(setting), default=None, help=text)
+
+
+def table_options(command: Command) -> Command:
+    """``--label`` and ``--path``: which columns of a table to read."""
+    for name in ("path", "label"):
+        command = setting_option(f"--{name}", f"data.{name}")(command)
+    return command
+
+
+def settings_options(command: Command) -> Command:
+    """``--config`` and ``--set``, handed on together as ``settings``."""
+
+    @functools.wraps(command)
+    def merged(*args: Any, config: Path | None, assignments: tuple[str, ...], **kwargs: Any) -> Any:
+        values = read_config(config) if config else {}
+        return command(*args, settings=values | parse_assignments(assignments), **kwargs)
+
+    decorated: Command = click.option(
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE",
+        help="Any setting, such as train.batch_size=64; may be given again. docs/settings.md lists them.",
+    )(merged)  # fmt: skip
+    return click.option(
+        "--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file of settings, such as a run's."
+    )(decorated)

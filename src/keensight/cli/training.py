@@ -1,0 +1,66 @@
+"""Commands that train: ``train`` and ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keensight.cli.invocation import Invocation, shared
+from keensight.cli.options import setting_option, settings_options, table_options
+
+if TYPE_CHECKING:
+    from keensight.store.run import Run
+
+run_option = click.option(
+    "--run", type=click.Path(path_type=Path), help="Folder for the run; left out: a new one under runs/."
+)
+DEMO = {"model.name": "cnn", "train.epochs": 12}
+"""Settings that show the whole walk in a minute or two on two cores."""
+
+
+@click.command()
+@click.argument("source")
+@run_option
+@setting_option("--model", "model.name")
+@setting_option("--effort", "train.effort")
+@setting_option("--epochs", "train.epochs")
+@setting_option("--image-size", "data.image_size")
+@setting_option("--seed", "train.seed")
+@setting_option("--group", "data.group")
+@table_options
+@settings_options
+@shared
+def train(asked: Invocation, source: str, run: Path | None, settings: dict[str, Any], **shortcuts: Any) -> None:
+    """Train a classifier on SOURCE, measure it on images it has not seen, and write a report.
+
+    SOURCE is a folder with one sub-folder per class; a folder holding train/, val/ and test/ of such; a CSV or
+    Parquet table of paths and labels; a folder of IDX files; an .npz of images and labels; or the name of a
+    sample set (see `keensight samples`). Options win over --set, and --set over --config.
+    """
+    from keensight import workflow
+
+    finished = workflow.train(source, run=run, settings=settings, command=asked.command, **shortcuts)
+    asked.answer(workflow.document(finished), lambda: summary(finished))
+
+
+@click.command()
+@run_option
+@shared
+def demo(asked: Invocation, run: Path | None) -> None:
+    """Train a small network on 5,000 handwritten digits, measure it, and write a report.
+
+    The images come with the installation; nothing is downloaded. One to two minutes on two cores.
+    """
+    from keensight import workflow
+
+    finished = workflow.train("mnist", run=run, settings=DEMO, command=asked.command)
+    asked.answer(workflow.document(finished), lambda: summary(finished))
+
+
+def summary(run: Run) -> str:
+    """What the terminal shows of a finished run."""
+    from keensight.show import terminal
+
+    return f"{terminal.result(run.evaluation, str(run.report_path))}\nrun     {run.path}"

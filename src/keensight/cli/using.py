@@ -1,0 +1,123 @@
+"""Commands that use a finished model: ``evaluate``, ``predict`` and ``report``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keensight.cli.invocation import Invocation, shared, table
+from keensight.cli.options import table_options
+
+if TYPE_CHECKING:
+    from keensight.core.records import Evaluation, Predictions
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("source", required=False)
+@table_options
+@shared
+def evaluate(asked: Invocation, model: Path, source: str | None, **columns: Any) -> None:
+    """Show how good MODEL (a run or a bundle) is on its own test images, or measure it on SOURCE.
+
+    From SOURCE, which is what `keensight train` takes, images that the model learned from are left out.
+    """
+    from keensight import workflow
+    from keensight.show import terminal
+
+    evaluation = workflow.evaluate(model, source, **columns)
+    asked.answer(document(model, source, evaluation), lambda: terminal.result(evaluation))
+
+
+def document(model: Path, source: str | None, evaluation: Evaluation) -> dict[str, Any]:
+    """What ``evaluate --json`` prints; with a source, ``test`` and ``seconds`` speak of that source."""
+    from keensight import workflow
+    from keensight.store.run import is_run, open_run
+    from keensight.workflow.measuring import figures
+
+    known = workflow.document(open_run(model)) if is_run(model) else _of_bundle(model)
+    if source is None:
+        return known
+    return known | {"source": source, "seconds": evaluation.seconds, "test": figures(evaluation)}
+
+
+def _of_bundle(path: Path) -> dict[str, Any]:
+    from keensight.store.bundle import open_bundle
+
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    return {
+        "run": None,
+        "bundle": str(bundle.path),
+        "labels": list(manifest.labels.names),
+        "model": manifest.model,
+        "data": manifest.provenance.get("data", {}),
+    }
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a table: a .csv, .json or .parquet file.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to give for an image.")
+@shared
+@click.pass_context
+def predict(
+    context: click.Context, asked: Invocation, model: Path, paths: tuple[str, ...], out: Path | None, top: int
+) -> None:
+    """Name what is in images: files, folders (searched through) or patterns such as 'photos/*.jpg'.
+
+    MODEL is a run or a bundle. Without --out the answer goes to standard output: a table on a terminal, CSV
+    elsewhere. A file that cannot be read becomes a row with its error; only if all fail is the exit code 1.
+    """
+    from keensight import workflow
+
+    found = workflow.predict(model, paths)
+    if out:
+        workflow.write_predictions(found, out, top)
+    asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
+    if found.errors:
+        click.echo(f"{len(found.errors):,} of {len(found):,} images could not be read", err=True)
+        context.exit(int(len(found.errors) == len(found)))
+
+
+def _written(found: Predictions, out: Path) -> str:
+    return f"{len(found):,} predictions in {out}"
+
+
+def _listed(found: Predictions, top: int, on_terminal: bool) -> str:
+    rows = [_flat(row) for row in found.rows(top)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if on_terminal:
+        unused = () if found.errors else ("error",)
+        return table(rows, [name for name in columns if name not in ("decision", *unused)])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().removesuffix("\n")
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """One row as text: the same columns as in a CSV file of ``--out``."""
+    flat = {name: row[name] for name in ("path", "label", "probability", "decision", "error")}
+    for rank, (label, probability) in enumerate(row["top"], start=1):
+        suffix = f"_{rank}" if rank > 1 else ""
+        flat |= {f"label{suffix}": label, f"probability{suffix}": f"{probability:.4f}"}
+    return flat
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@shared
+def report(asked: Invocation, run: Path) -> None:
+    """Write the HTML report of RUN again, from its records."""
+    from keensight import workflow
+
+    path = workflow.report(run)
+    asked.answer({"run": str(run), "report": str(path)}, lambda: str(path))

@@ -1,0 +1,46 @@
+"""The plan's own rules: who may import whom, and who may decode an image."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def run(*command, cwd=ROOT):
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+def test_rooms_know_only_what_lies_below_them():
+    done = run(str(BIN / "lint-imports"), "--no-cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_only_one_file_opens_images():
+    done = run(sys.executable, "-m", "ruff", "check", "--no-cache", "--select", "TID251", "src")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from PIL import Image\nImage.open('a.png')\n",
+        "import PIL.Image\nPIL.Image.open('a.png')\n",
+        "import keras\nkeras.utils.load_img('a.png')\n",
+        "import tensorflow as tf\ntf.io.decode_png(b'')\n",
+        "import keras\nkeras.utils.image_dataset_from_directory('photos')\n",
+    ],
+)
+def test_the_ban_on_other_decoders_bites(line, tmp_path):
+    offender = tmp_path / "offender.py"
+    offender.write_text(line, encoding="utf-8")
+    config = str(ROOT / "pyproject.toml")
+    done = run(
+        sys.executable, "-m", "ruff", "check", "--no-cache", "--config", config, "--select", "TID251", str(offender)
+    )
+    assert done.returncode == 1
+    assert "TID251" in done.stdout

@@ -1,0 +1,79 @@
+"""The front door: a name that appears or goes is a decision, made here."""
+
+import subprocess
+import sys
+
+import pytest
+
+import keensight
+
+PUBLIC = [
+    "AuditReport",
+    "Bundle",
+    "Classifier",
+    "DataError",
+    "Dataset",
+    "Evaluation",
+    "GateError",
+    "History",
+    "ImageError",
+    "ImageSpec",
+    "InterruptedRun",
+    "KeensightError",
+    "LabelSet",
+    "Predictions",
+    "Run",
+    "RunConfig",
+    "Sample",
+    "Split",
+    "StoreError",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+    "audit",
+    "build",
+    "bundle",
+    "errors",
+    "evaluate",
+    "fit",
+    "from_arrays",
+    "from_frame",
+    "image_spec",
+    "list_runs",
+    "load",
+    "open",
+    "open_bundle",
+    "open_run",
+    "predict",
+    "prepare",
+    "report",
+    "show",
+    "split",
+    "train",
+    "write_predictions",
+]
+
+
+def test_public_names_are_these():
+    assert sorted(keensight.__all__) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_there_and_described(name):
+    thing = getattr(keensight, name)
+    assert isinstance(thing, str) or thing.__doc__
+
+
+def test_a_wrong_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'trian'"):
+        _ = keensight.trian
+
+
+def test_the_front_door_imports_no_framework():
+    script = (
+        "import sys, keensight\n"
+        "[getattr(keensight, name) for name in keensight.__all__]\n"
+        "assert not {'keras', 'tensorflow', 'sklearn', 'pandas', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

