@@ -180,7 +180,7 @@ class Setting:
             raise self._refusal(value)
         try:
             converted = self._parse(value)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise self._refusal(value) from error
         outside = isinstance(converted, (int, float)) and not (
             (self.low is None or converted >= self.low) and (self.high is None or converted <= self.high)

@@ -24,7 +24,7 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
 from keensight.data.shards import (
     CacheUsage,
-    MappedRows,
+    MappedShards,
     Shard,
     ShardWriter,
     cache_directory,
@@ -339,14 +339,15 @@ class CachedPixels:
         self.errors: Mapping[int, str] = job.all_errors()
         self.decoded = job.decoded
         self._dataset = job.dataset
+        used = sorted({shard for shard, _ in job.found.values()})
+        shards = [job.shards[number] for number in used]
+        small = sum(len(shard.digests) for shard in shards) * job.row_bytes < _RESIDENT_BYTES
+        self._shards = MappedShards(shards, self.shape, keep=small)
         self._shard_of = np.full(len(job.dataset), -1, dtype=np.int32)
         self._row_of = np.zeros(len(job.dataset), dtype=np.int64)
         for digest, (shard, row) in job.found.items():
-            self._shard_of[job.indices[digest]] = shard
+            self._shard_of[job.indices[digest]] = used.index(shard)
             self._row_of[job.indices[digest]] = row
-        used = sorted({shard for shard, _ in job.found.values()})
-        small = sum(len(job.shards[number].digests) for number in used) * job.row_bytes < _RESIDENT_BYTES
-        self._mapped = {number: MappedRows(job.shards[number].rows, self.shape, small) for number in used}
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -354,19 +355,7 @@ class CachedPixels:
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Images in the order asked for (see :class:`Pixels`)."""
         wanted = _checked(indices, self.errors, self._dataset)
-        out = np.empty((len(wanted), *self.shape), np.uint8)
-        self._gather(self._shard_of[wanted], self._row_of[wanted], out)
-        return out
-
-    def _gather(self, shard_of: NDArray[np.int32], row_of: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        for number, mapped in self._mapped.items():
-            mine = np.flatnonzero(shard_of == number)
-            if len(mine) == len(out):
-                mapped.read(row_of, out)
-            elif len(mine):
-                part = np.empty((len(mine), *self.shape), np.uint8)
-                mapped.read(row_of[mine], part)
-                out[mine] = part
+        return self._shards.read(self._shard_of[wanted], self._row_of[wanted])
 
 
 class StreamedPixels:

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,40 +205,59 @@ class ShardWriter:
             path.unlink(missing_ok=True)
 
 
-class MappedRows:
-    """Rows of one shard, memory-mapped; pages read are given back before they add up.
+class MappedShards:
+    """Rows of several shards, memory-mapped; pages read are given back before they add up.
 
     Reading mapped pages counts as resident memory of this process, though the system could take
     them back. After 64 MiB of them they are released; they stay in the system's page cache.
 
     Args:
-        path: The file of rows.
+        shards: Their files of rows are opened.
         shape: (H, W, 3) of one row.
         keep: Never release: faster, where all shards together are small.
 
     Raises:
-        StoreError: the file has gone.
+        StoreError: a file has gone.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], keep: bool) -> None:
-        try:
-            with path.open("rb") as stream:
-                self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"cached pixels cannot be read: {error}", "run it again") from error
-        self._rows = np.frombuffer(self._map, np.uint8).reshape(-1, *shape)
+    def __init__(self, shards: Sequence[Shard], shape: tuple[int, int, int], keep: bool) -> None:
+        self._shape = shape
+        self._maps = [_map(shard.rows) for shard in shards]
+        self._rows = [np.frombuffer(mapped, np.uint8).reshape(-1, *shape) for mapped in self._maps]
         # A page that is touched brings its neighbours along, on Linux 64 KiB in all.
-        self._row_cost = max(_PAGE_CLUSTER, self._rows[0].nbytes)
+        self._row_cost = max(_PAGE_CLUSTER, shape[0] * shape[1] * shape[2])
         self._keep = keep or not hasattr(mmap, "MADV_DONTNEED")
         self._touched = 0
 
-    def read(self, rows: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        """Copy some rows into ``out``, shape (n, H, W, 3)."""
-        step = len(rows) if self._keep else max(1, _MAP_LIMIT // self._row_cost)
-        for start in range(0, len(rows), max(1, step)):
-            some = rows[start : start + step]
-            np.take(self._rows, some, axis=0, out=out[start : start + step], mode="clip")
-            self._touched += len(some) * self._row_cost
+    def read(self, shard_of: NDArray[np.int32], row_of: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Copies of some rows, shape (n, H, W, 3), each given by its shard and its place in it."""
+        out = np.empty((len(row_of), *self._shape), np.uint8)
+        step = max(1, len(out) if self._keep else _MAP_LIMIT // self._row_cost)
+        for start in range(0, len(out), step):
+            some = slice(start, start + step)
+            self._gather(shard_of[some], row_of[some], out[some])
+            self._touched += len(out[some]) * self._row_cost
             if self._touched >= _MAP_LIMIT and not self._keep:
-                self._map.madvise(mmap.MADV_DONTNEED)
-                self._touched = 0
+                self._release()
+        return out
+
+    def _gather(self, shard_of: NDArray[np.int32], row_of: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        for number, rows in enumerate(self._rows):
+            mine = np.flatnonzero(shard_of == number)
+            if len(mine) == len(out):
+                np.take(rows, row_of, axis=0, out=out, mode="clip")
+            elif len(mine):
+                out[mine] = rows[row_of[mine]]
+
+    def _release(self) -> None:
+        for mapped in self._maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+        self._touched = 0
+
+
+def _map(path: Path) -> mmap.mmap:
+    try:
+        with path.open("rb") as stream:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cached pixels cannot be read: {error}", "run it again") from error

@@ -116,6 +116,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "mistake_count": 0 if found is None else len(found),
         "pairs": mixups(evaluation.confusion, evaluation.labels)[:_PAIRS],
         "matrix": _matrix(evaluation),
+        "brief": max(map(len, evaluation.labels.names)) <= 4,
+        "top_k": [(k, share) for k, share in evaluation.top_k.items() if k != "1"][-2:],
         "heatmap": _heatmap(evaluation),
         "scores": _scores(evaluation),
         "curves": _curves(data.history),
@@ -215,18 +217,10 @@ def _facts(data: ReportData) -> dict[str, str]:
         size = f"{manifest.image.width} × {manifest.image.height} px, {manifest.image.fit}"
         facts |= {"Model input": size, "Normalisation": manifest.normalisation}
         facts |= {"Temperature": f"{manifest.temperature:.4g}"}
-        facts |= {_title(key): str(value) for key, value in manifest.provenance.items() if _is_plain(value)}
+        origin = manifest.provenance.get("data")
+        facts["Data digest"] = str(origin.get("digest", "")) if isinstance(origin, Mapping) else ""
     facts["Versions"] = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return {key: value for key, value in facts.items() if value}
-
-
-def _title(key: str) -> str:
-    words = key.replace("_", " ")
-    return words[:1].upper() + words[1:]
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float)) and not isinstance(value, Mapping)
 
 
 def _curves(history: History | None) -> list[str]:

@@ -49,6 +49,7 @@ def test_an_optional_setting_can_be_left_to_the_program(unset: Any) -> None:
         ("train.epochs", "0"),
         ("train.epochs", "2.5"),
         ("train.epochs", "many"),
+        ("train.epochs", "inf"),
         ("train.seed", None),
         ("train.seed", "-1"),
         ("train.learning_rate", "nan"),

@@ -57,7 +57,7 @@ def test_an_interrupt_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write .*file"):
+    with pytest.raises(StoreError, match=r"cannot write .*file"):
         files.write_text(tmp_path / "file" / "below.txt", "x")
 
 

@@ -121,7 +121,7 @@ def build_world(
     )  # fmt: skip
     manifest = BundleManifest(
         1, "first try", "single-label", dataset.labels, ImageSpec(12, 12), "cnn", "x / 255", 1.25, {},
-        {"data_digest": "abc123", "metrics": {"accuracy": 1.0}}, {},
+        {"data": {"digest": "abc123"}, "metrics": {"accuracy": 1.0}}, {},
     )  # fmt: skip
     report = ReportData(record, evaluation, history, audit, split, manifest, dataset, '[model]\nname = "cnn"\n')
     return World(dataset, split, evaluation, history, audit, report)

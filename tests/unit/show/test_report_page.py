@@ -185,7 +185,7 @@ def test_a_hundred_classes_and_ten_thousand_images_stay_under_5_mb(make_world, t
 
 def test_one_row_per_class_in_matrix_and_report(world, tmp_path):
     html, _ = render(world.report, tmp_path)
-    matrix = re.search(r'<table class="matrix">.*?</table>', html, re.DOTALL).group()
+    matrix = re.search(r'<table class="matrix brief">.*?</table>', html, re.DOTALL).group()
     counts = [[int(c) for c in re.findall(r"<td[^>]*>(\d+)</td>", row)] for row in matrix.split("<tr>")[2:]]
     assert counts == [list(row) for row in world.evaluation.confusion]
     assert world.evaluation.labels == LabelSet(("cat", "dog", "owl"))
