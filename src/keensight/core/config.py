@@ -75,7 +75,7 @@ class TrainConfig:
         None, "peak rate; left out: 0.05 for sgd, 0.002 for adamw, times batch_size/128", low=1e-7, high=10.0
     )
     schedule: str = setting("one-cycle", "learning rate over the steps", choices=("one-cycle", "cosine", "constant"))
-    weight_decay: float = setting(5e-4, "decoupled weight decay of kernels", low=0.0, high=1.0)
+    weight_decay: float = setting(5e-3, "decoupled weight decay of kernels", low=0.0, high=1.0)
     label_smoothing: float = setting(0.1, "probability spread over the other classes", low=0.0, high=0.5)
     ema: float = setting(0.995, "momentum of the averaged weights that are kept; 0: off", low=0.0, high=0.99999)
     class_weights: bool = setting(False, "weigh each class by the inverse of its frequency")
@@ -83,7 +83,11 @@ class TrainConfig:
         None, "epochs without a better validation loss before stopping; left out: a third of the epochs, 5 at least",
         low=1, high=1000,
     )  # fmt: skip
-    precision: str = setting("auto", "arithmetic of the layers", choices=("auto", "float32", "bfloat16"))
+    precision: str = setting(
+        "auto",
+        "arithmetic of the layers while training; auto: the faster one on this machine",
+        choices=("auto", "float32", "bfloat16"),
+    )
     threads: int | None = setting(None, "processor threads; left out: all that this process may use", low=1, high=256)
     seed: int = setting(0, "start of every random draw", low=0, high=2**31 - 1)
     tensorboard: bool = setting(False, "write TensorBoard events into the run")

@@ -41,7 +41,7 @@ for _architecture in (
         width=32,
         dropout=0.1,
         min_side=8,
-        passes=650_000,
+        passes=750_000,
     ),
 ):
     ARCHITECTURES.register(_architecture.name, _architecture)

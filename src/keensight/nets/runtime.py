@@ -65,13 +65,13 @@ def start_in_background() -> None:
     threading.Thread(target=framework, name="keensight-framework").start()
 
 
-def configure(*, seed: int, threads: int | None = None, precision: str = "auto") -> str:
+def configure(*, seed: int, threads: int | None = None, precision: str = "float32") -> str:
     """Set seeds, threads and the arithmetic of the layers built after this call.
 
     Args:
         seed: Seeds Python, NumPy and the framework (initial weights, dropout).
         threads: Threads for one operation; None: all that the process may use.
-        precision: ``auto``, ``float32`` or ``bfloat16``. Today ``auto`` is float32.
+        precision: ``float32`` or ``bfloat16`` (weights, batch normalisation and logits stay float32).
 
     Returns:
         The name of the Keras dtype policy that is now in force.

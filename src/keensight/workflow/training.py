@@ -156,10 +156,13 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
     """Every ``auto`` and every number left out, decided; with the reasons in words."""
     from keensight.nets.backbones import choose
     from keensight.nets.fit import schedule
+    from keensight.nets.precision import choose_precision
 
     spec = pixels.shape
     choice = choose(config.model.name, len(parts.train), min(spec[:2]))
     numbers = schedule(config.train, choice.name, len(parts.train))
+    seen = numbers.epochs * len(parts.train) * spec[0] * spec[1]
+    precision = choose_precision(config.train.precision, seen)
     changes = augmentation(config, data, parts, pixels)
     resolved = dataclasses.replace(
         config,
@@ -171,6 +174,7 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
             batch_size=numbers.batch_size,
             learning_rate=numbers.learning_rate,
             patience=numbers.patience,
+            precision=precision.name,
         ),
         augment=changes.config,
     )
@@ -178,6 +182,7 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
         f"model {choice.name}: {choice.reason}",
         f"input {spec[1]}x{spec[0]} px; {numbers.epochs} epochs of {numbers.steps} steps of "
         f"{numbers.batch_size} images",
+        f"arithmetic {precision.name}: {precision.reason}",
         *changes.reasons,
     ]
     return resolved, reasons
