@@ -1,6 +1,6 @@
 """Train on an image set as a user would (one process, defaults) and note test accuracy, time and memory.
 
-python benchmarks/accuracy.py SOURCE --name fashion-mnist-cnn -- --model cnn
+python benchmarks/accuracy.py SOURCE --name fashion-mnist-cnn --options="--model cnn"
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -22,13 +23,15 @@ def main() -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--bar", default="")
     parser.add_argument("--keep", help="folder for the run; left out: a temporary one")
-    parser.add_argument("options", nargs="*", help="passed on to `keensight train`, after --")
+    parser.add_argument("--options", default="", help="passed on to `keensight train`")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         run = arguments.keep or f"{scratch}/run"
         command = [sys.executable, "-m", "keensight", "train", arguments.source, "--run", run, "--json"]
         started = time.perf_counter()
-        done = subprocess.run([*command, *arguments.options], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [*command, *shlex.split(arguments.options)], stdout=subprocess.PIPE, text=True, check=True
+        )
         seconds = time.perf_counter() - started
     result = json.loads(done.stdout)
     test = result["test"]
@@ -38,7 +41,7 @@ def main() -> None:
         "test_loss": round(test["loss"], 4),
         "n_train": result["data"]["train"],
         "n_test": test["n"],
-        "options": " ".join(arguments.options),
+        "options": arguments.options,
         "minutes": round(seconds / 60, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -42,4 +43,5 @@ def save(name: str, n: int, figures: dict[str, Any], bar: str = "") -> None:
 
 def _plain(argument: str) -> str:
     """An argument without the folders of this machine."""
-    return Path(argument).name if argument.startswith("/") else argument
+    named = Path(argument).name if argument.startswith("/") else argument
+    return shlex.quote(named)

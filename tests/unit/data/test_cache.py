@@ -522,9 +522,18 @@ def test_several_shards_and_pages_given_back(monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setattr(cache_module, "_RESIDENT_BYTES", 0)
     monkeypatch.setattr(cache_module, "_SHARD_BYTES", 33 * 240)
     monkeypatch.setattr(shards_module, "_MAP_LIMIT", 5 * 2**16)
+    released = []
+    original = shards_module.MappedShards._release
+
+    def release(self: shards_module.MappedShards) -> None:
+        released.append(self)
+        original(self)
+
+    monkeypatch.setattr(shards_module.MappedShards, "_release", release)
     files = pngs(100)
     check(prepare(shelf(files)[0], SPEC), files)
     assert len(list(cache_folder.rglob("*.rows"))) == 4
+    assert len(released) == 200 // 5
 
 
 def test_a_random_batch_of_small_images_takes_well_under_a_millisecond() -> None:
