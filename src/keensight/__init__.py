@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "keensight.workflow": (
         "audit",
+        "batches",
         "build",
         "bundle",
         "evaluate",
@@ -48,6 +49,7 @@ _HOMES = {
     ),
     "keensight.data.readers": ("from_arrays", "from_frame"),
     "keensight.nets.infer": ("Classifier",),
+    "keensight.nets.runtime": ("framework",),
     "keensight.store.bundle": ("Bundle", "open_bundle"),
     "keensight.store.run": ("Run", "list_runs", "open_run"),
     "keensight.errors": (

@@ -104,7 +104,7 @@ def _scans(data: bytes, start: int, end: int, components: int) -> bytes:
     stop = _SCAN_END.search(data, end)
     # Without an end marker, zeros at the end are what an interrupted download left of its file.
     scan = data[start : stop.start()] if stop else data[start:].rstrip(b"\0")
-    return scan + b"\xff\xd9"
+    return scan + _LOOKAHEAD
 
 
 # PNG: length, name, body, checksum; names of chunks that pixels need begin with a capital letter.

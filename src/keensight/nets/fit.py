@@ -70,6 +70,27 @@ def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
     )
 
 
+def plan(
+    config: TrainConfig, model: str, rows: NDArray[np.int64], targets: NDArray[np.int64], classes: int
+) -> feed.TrainingPlan:
+    """Which images each step of a training sees.
+
+    Args:
+        config: Settings as given.
+        model: Name of the architecture.
+        rows: Dataset indices of the training part, shape (n,).
+        targets: Class number of every sample of the dataset.
+        classes: Number of classes.
+    """
+    return feed.TrainingPlan(
+        rows=rows,
+        targets=targets[rows],
+        weights=class_weights(targets[rows], classes, config.class_weights),
+        batch_size=schedule(config, model, len(rows)).batch_size,
+        seed=config.seed,
+    )
+
+
 def class_weights(targets: NDArray[np.int64], classes: int, balanced: bool) -> NDArray[np.float32]:
     """One weight a class: 1, or inverse to its frequency with a mean of 1 over the images."""
     if not balanced:
@@ -113,13 +134,7 @@ def fit(
     rows, val_rows = split.part("train"), split.part("val")
     classes = int(model.output_shape[-1])
     numbers = schedule(config.train, config.model.name, len(rows))
-    plan = feed.TrainingPlan(
-        rows=rows,
-        targets=targets[rows],
-        weights=class_weights(targets[rows], classes, config.train.class_weights),
-        batch_size=numbers.batch_size,
-        seed=config.train.seed,
-    )
+    steps = plan(config.train, config.model.name, rows, targets, classes)
     _compile(model, config.train, numbers)
     watcher = Watcher(numbers, on_epoch)
     callbacks = [watcher]
@@ -130,7 +145,7 @@ def fit(
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
     with (progress or Silent()).task("training", numbers.epochs * numbers.steps, "steps") as watcher.task:
         model.fit(
-            feed.training(plan, pixels, config.augment, numbers.epochs),
+            feed.training(steps, pixels, config.augment, numbers.epochs),
             epochs=numbers.epochs,
             steps_per_epoch=numbers.steps,
             validation_data=feed.plain(val_rows, targets[val_rows], classes, pixels),

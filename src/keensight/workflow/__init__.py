@@ -6,13 +6,14 @@ record to record; :func:`train` walks them all and keeps every record in a run.
 
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.measuring import document, evaluate, report
-from keensight.workflow.steps import audit, build, configure, fit, image_spec, models, open, prepare, split
+from keensight.workflow.steps import audit, batches, build, configure, fit, image_spec, models, open, prepare, split
 from keensight.workflow.training import train
 from keensight.workflow.using import load, predict, write_predictions
 from keensight.workflow.versions import versions
 
 __all__ = [
     "audit",
+    "batches",
     "build",
     "bundle",
     "configure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels as decoder
-from keensight.core.records import BundleManifest, Dataset, Split
+from keensight.core.records import PARTS, BundleManifest, Dataset, Split
 from keensight.errors import GateError, ImageError
 from keensight.nets.infer import Classifier
+from keensight.workflow.versions import versions
 
 if TYPE_CHECKING:
     from keensight.store.bundle import Bundle, Exam
@@ -22,7 +24,13 @@ _EXAM_IMAGES, _EXAM_BYTES = 6, 300_000
 
 
 def bundle(
-    model: Classifier, data: Dataset, split: Split, directory: Path, *, name: str, provenance: dict[str, Any]
+    model: Classifier,
+    data: Dataset,
+    split: Split,
+    directory: str | Path,
+    *,
+    name: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Write a bundle: model, labels, preprocessing, and an exam of a few images with their answers.
 
@@ -31,8 +39,8 @@ def bundle(
         data: The image set; a few of its test images become the exam.
         split: Its split.
         directory: Where the bundle goes; must not exist.
-        name: Name of the architecture.
-        provenance: What is known of its making (versions, seed, data).
+        name: Name of the architecture; None: the Keras model's.
+        provenance: What is known of its making besides versions and data.
 
     Raises:
         StoreError: the directory exists or cannot be written.
@@ -46,15 +54,20 @@ def bundle(
         task="single-label",
         labels=model.labels,
         image=model.spec,
-        model=name,
+        model=name or model.keras_model.name,
         normalisation=NORMALISATION,
         temperature=model.temperature,
         decision={"rule": "most probable class"},
-        provenance=provenance,
+        provenance={"versions": versions(), "data": _origin(data, split), **(provenance or {})},
         files={},
     )
     exam = _exam(model, data, split)
-    return write_bundle(directory, manifest=manifest, save_model=model.keras_model.save, exam=exam)
+    return write_bundle(Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam)
+
+
+def _origin(data: Dataset, split: Split) -> dict[str, Any]:
+    counts = {part: len(split.part(part)) for part in PARTS}
+    return {"name": data.name, "digest": data.digest, "split": split.method, **counts}
 
 
 def sit_exam(model: Classifier, exam: Exam) -> float:

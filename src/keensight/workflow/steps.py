@@ -16,6 +16,7 @@ from keensight.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.augment import Augmentation
@@ -151,6 +152,39 @@ def build(
     from keensight.nets.build import build as make
 
     return make(model, spec, data if isinstance(data, int) else len(data.labels), width=width, dropout=dropout)
+
+
+def batches(
+    data: Dataset,
+    split: Split,
+    pixels: Pixels,
+    *,
+    epochs: int = 1,
+    config: RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> tf.data.Dataset:
+    """The training part as tf.data: shuffled, augmented, a pure function of the seed.
+
+    This is what :func:`fit` trains on; take it to look at augmented images, or to train by hand.
+
+    Args:
+        data: The image set.
+        split: Its split.
+        pixels: Its decoded images.
+        epochs: How many epochs the dataset lasts.
+        config: Settings; None: the defaults.
+        settings: Changes to them, such as ``{"augment.rotate": 10}``.
+
+    Returns:
+        A dataset of (uint8 images (n, height, width, 3), one-hot float32 targets (n, classes), float32
+        sample weights (n,)), of known cardinality.
+    """
+    from keensight.nets import feed
+    from keensight.nets.fit import plan
+
+    chosen = configure(config, settings)
+    steps = plan(chosen.train, "cnn", split.part("train"), data.targets(), len(data.labels))
+    return feed.training(steps, pixels, augmentation(chosen, data, split, pixels).config, epochs)
 
 
 def fit(

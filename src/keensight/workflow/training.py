@@ -99,7 +99,7 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
     run = run.update(state="training", model=config.model.name)
     classifier, history = _fit(run, data, parts, pixels, config, show)
     run.save_history(history)
-    provenance = _provenance(run, data, parts)
+    provenance = {"run": run.record.name, "command": run.record.command, "seed": run.record.seed}
     package = bundle(classifier, data, parts, run.bundle_path, name=config.model.name, provenance=provenance)
     trusted = classifier_of(package)
     sit_exam(trusted, package.exam())
@@ -196,17 +196,6 @@ def _split(data: Dataset, config: RunConfig, findings: AuditReport | None = None
         test_share=config.data.test_share,
         seed=config.train.seed,
     )
-
-
-def _provenance(run: Run, data: Dataset, parts: Split) -> dict[str, Any]:
-    return {
-        "run": run.record.name,
-        "command": run.record.command,
-        "seed": run.record.seed,
-        "versions": dict(run.record.versions),
-        "data": {"name": data.name, "digest": data.digest, "split": parts.method}
-        | {part: len(parts.part(part)) for part in PARTS},
-    }
 
 
 @contextmanager
