@@ -66,7 +66,7 @@ def bundle(
 
 
 def _origin(data: Dataset, split: Split) -> dict[str, Any]:
-    counts = {part: len(split.part(part)) for part in PARTS}
+    counts: dict[str, Any] = {part: len(split.part(part)) for part in PARTS}
     return {"name": data.name, "digest": data.digest, "split": split.method, **counts}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, History, Split
+from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.measuring import figures, keep_pictures, measure, report
@@ -139,7 +139,7 @@ def _fit(
         data.targets(),
         parts,
         config,
-        on_epoch=run.append_epoch,
+        on_epoch=partial(_note_epoch, run, config.train.epochs),
         tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
         progress=show,
     )
@@ -150,6 +150,14 @@ def _fit(
         plain.set_weights(model.get_weights())
         model = plain
     return Classifier(model, data.labels, spec), history
+
+
+def _note_epoch(run: Run, epochs: int | None, epoch: Epoch) -> None:
+    run.append_epoch(epoch)
+    run.log(
+        f"epoch {epoch.epoch}/{epochs} loss {epoch.loss:.4f} accuracy {epoch.accuracy:.4f} "
+        f"val_loss {epoch.val_loss:.4f} val_accuracy {epoch.val_accuracy:.4f} in {epoch.seconds:.1f} s"
+    )
 
 
 def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
