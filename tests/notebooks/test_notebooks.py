@@ -47,7 +47,7 @@ def test_the_guided_notebook_runs_and_ends_with_a_good_classifier(tmp_path):
         if "image/png" in output.get("data", {})
     ]
     assert len(pictures) == 6
-    accuracy = float(texts(notebook).split("accuracy ")[1].split()[0])
+    accuracy = float(texts(notebook).split("accuracy ")[1].split(",")[0])
     assert accuracy > 0.95
     assert "macro avg" in texts(notebook)
     assert not list(tmp_path.iterdir())

@@ -6,19 +6,19 @@ back a :class:`Pixels` from which batches are gathered. The files are those of :
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keensight.core.files import sha256
+from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
@@ -35,52 +35,19 @@ from keensight.data.shards import (
     spec_folder,
     usage,
 )
+from keensight.data.views import Pixels, array_pixels, checked_indices
 from keensight.errors import DataError, ImageError, StoreError
 
 __all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "usage"]
 
 CacheMode = Literal["auto", "always", "never"]
 _Outcome = tuple[str, NDArray[np.uint8] | str, bool]
-T = TypeVar("T")
-R = TypeVar("R")
 
 _DISK_MARGIN = 2**30
 _SHARD_BYTES = 512 * 2**20
 _RESIDENT_BYTES = 256 * 2**20
-_ARRAY_BYTES = 500 * 2**20
 _CHUNK_BYTES = 2 * 2**20
 _CHUNK_IMAGES = 32
-
-
-class Pixels(Protocol):
-    """Decoded images of a dataset; indices are those of ``Dataset.samples``."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, 3) of one image."""
-        ...
-
-    @property
-    def errors(self) -> Mapping[int, str]:
-        """Index to reason, of samples that have no pixels."""
-        ...
-
-    @property
-    def decoded(self) -> int:
-        """How many images this call to :func:`prepare` decoded; 0 when all were known."""
-        ...
-
-    def __len__(self) -> int:
-        """The number of samples, those with errors included."""
-        ...
-
-    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Images in the order asked for, uint8, shape (n, H, W, 3).
-
-        Raises:
-            DataError: an index is out of range, or its sample has no pixels.
-        """
-        ...
 
 
 def prepare(
@@ -112,10 +79,10 @@ def prepare(
         DataError: the dataset has no images at hand.
     """
     progress = progress or Silent()
-    arrays = _array_pixels(dataset, spec)
+    arrays = array_pixels(dataset, spec)
     if arrays is not None:
         return arrays
-    job = _Job(dataset, spec, workers or _processors(), progress)
+    job = _Job(dataset, spec, workers or processors(), progress)
     if mode == "never":
         return job.stream()
     try:
@@ -127,12 +94,6 @@ def prepare(
             raise
         progress.say(f"The cache is not used, so images are decoded anew in each epoch: {error.message}.")
     return job.stream()
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Job:
@@ -200,7 +161,7 @@ class _Job:
         """(digest, pixels or reason, whether the reason lies in the content) in the order given."""
         size = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // self.row_bytes))
         chunks = [digests[i : i + size] for i in range(0, len(digests), size)]
-        running = closing(_parallel(self._decode_chunk, chunks, self.workers))
+        running = closing(ordered(self._decode_chunk, chunks, self.workers))
         with self.progress.task("decoding", len(digests)) as task, running as results:
             for chunk, outcomes in zip(chunks, results, strict=True):
                 for digest, (outcome, lasting) in zip(chunk, outcomes, strict=True):
@@ -250,21 +211,6 @@ def _free_bytes(directory: Path) -> int:
     while not directory.exists() and directory != directory.parent:
         directory = directory.parent
     return shutil.disk_usage(directory).free
-
-
-def _parallel(work: Callable[[T], R], items: Sequence[T], workers: int) -> Generator[R, None, None]:
-    """Results in order, with no more than a few under way; Pillow decodes outside the GIL."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="keensight-decode")
-    waiting: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > workers + 2:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Shards:
@@ -319,18 +265,6 @@ class _Shards:
             writer.abort()
 
 
-def _checked(indices: ArrayLike, errors: Mapping[int, str], dataset: Dataset) -> NDArray[np.int64]:
-    """Indices as an array, none of them out of range or without pixels."""
-    wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-    if wanted.size and (wanted.min() < 0 or wanted.max() >= len(dataset)):
-        raise DataError(f"there is no sample {wanted.min()} to {wanted.max()}", f"indices run to {len(dataset) - 1}")
-    if errors:
-        bad = next((index for index in wanted.tolist() if index in errors), None)
-        if bad is not None:
-            raise DataError(f"{dataset.samples[bad].path} has no pixels: {errors[bad]}", "leave its index out")
-    return wanted
-
-
 class CachedPixels:
     """Pixels in shards on disk, memory-mapped."""
 
@@ -354,7 +288,7 @@ class CachedPixels:
 
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """Images in the order asked for (see :class:`Pixels`)."""
-        wanted = _checked(indices, self.errors, self._dataset)
+        wanted = checked_indices(indices, self.errors, self._dataset)
         return self._shards.read(self._shard_of[wanted], self._row_of[wanted])
 
 
@@ -377,7 +311,7 @@ class StreamedPixels:
         Raises:
             ImageError: a file that could be decoded before cannot be read any more.
         """
-        wanted = _checked(indices, self.errors, self._dataset)
+        wanted = checked_indices(indices, self.errors, self._dataset)
         out = np.empty((len(wanted), *self.shape), np.uint8)
         list(self._pool.map(self._fill, out, wanted.tolist()))
         return out
@@ -387,68 +321,3 @@ class StreamedPixels:
             row[...] = decode(self._dataset.load(index), self._spec)
         except ImageError as error:
             raise ImageError(f"{self._dataset.samples[index].path}: {error.message}", error.hint) from error
-
-
-class ArrayPixels:
-    """Pixels of images that are arrays of the right size already, in memory.
-
-    Args:
-        rows: uint8, shape (n, H, W, 1) or (n, H, W, 3); rows with errors are zero.
-        errors: Index to reason.
-        dataset: Where the arrays come from.
-    """
-
-    decoded = 0
-
-    def __init__(self, rows: NDArray[np.uint8], errors: Mapping[int, str], dataset: Dataset) -> None:
-        self.shape = (rows.shape[1], rows.shape[2], 3)
-        self.errors = errors
-        self._rows = rows
-        self._dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Images in the order asked for (see :class:`Pixels`)."""
-        wanted = _checked(indices, self.errors, self._dataset)
-        taken = self._rows[wanted]
-        return taken if taken.shape[3] == 3 else np.repeat(taken, 3, axis=3)
-
-
-def _array_pixels(dataset: Dataset, spec: ImageSpec) -> ArrayPixels | None:
-    """The dataset in memory, if it holds small arrays of the right size; else None."""
-    first = _first_array(dataset)
-    if first is None or first.shape[:2] != (spec.height, spec.width):
-        return None
-    channels = 1 if first.ndim == 2 else 3
-    if len(dataset) * spec.height * spec.width * channels > _ARRAY_BYTES:
-        return None
-    rows = np.zeros((len(dataset), spec.height, spec.width, channels), np.uint8)
-    errors: dict[int, str] = {}
-    for index, sample in enumerate(dataset.samples):
-        if sample.error is not None:
-            errors[index] = sample.error
-            continue
-        try:
-            raw = dataset.load(index)
-            if isinstance(raw, bytes) or raw.shape != first.shape or raw.dtype != np.uint8:
-                return None
-            rows[index] = raw[:, :, np.newaxis] if raw.ndim == 2 else raw
-        except ImageError as error:
-            errors[index] = error.message
-    return ArrayPixels(rows, errors, dataset)
-
-
-def _first_array(dataset: Dataset) -> NDArray[np.uint8] | None:
-    """The first image, if it is an array of one grey or three colour channels."""
-    for index, sample in enumerate(dataset.samples):
-        if sample.error is None:
-            try:
-                raw = dataset.load(index)
-            except ImageError:
-                continue
-            if isinstance(raw, np.ndarray) and (raw.ndim == 2 or raw.shape[2:] == (3,)):
-                return raw
-            return None
-    return None

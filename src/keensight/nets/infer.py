@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels
+from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec, LabelSet, Predictions
 from keensight.errors import DataError, ImageError, StoreError
@@ -99,8 +100,8 @@ class Classifier:
         probabilities = np.full((len(sources), len(self.labels)), np.nan, dtype=np.float32)
         errors: dict[str, str] = {}
         position = 0
-        with (progress or Silent()).task("predicting", len(sources)) as task, ThreadPoolExecutor() as pool:
-            decoded = _ahead(pool, partial(_decode, spec=self.spec), sources)
+        decoding = ordered(partial(_decode, spec=self.spec), sources, processors(), ahead=64)
+        with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as decoded:
             for chunk in _chunks(decoded, evaluation_batch(self.spec.shape)):
                 good = [i for i, image in enumerate(chunk) if not isinstance(image, str)]
                 for i, image in enumerate(chunk):
@@ -141,17 +142,6 @@ def _decode(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
         return error.message
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[Source], T], items: Sequence[Source], ahead: int = 64
-) -> Iterator[T]:
-    """``map`` in order that keeps only ``ahead`` results waiting, so that memory stays bounded."""
-    pending = iter(items)
-    queue = [pool.submit(work, item) for item in islice(pending, ahead)]
-    while queue:
-        yield queue.pop(0).result()
-        queue.extend(pool.submit(work, item) for item in islice(pending, 1))
 
 
 def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:

@@ -195,7 +195,7 @@ def draw_confusion(
         rasterized=not annotate, xticklabels=False, yticklabels=False, cbar=False,
     )  # fmt: skip
     names = [shorten(name, 26) for name in evaluation.labels.names]
-    across = 0 if k <= 6 and max(map(len, names)) <= 9 else 90
+    across = 0 if k * max(map(len, names)) <= 54 else 90  # letters that fit side by side
     ax.set_xticks(np.arange(k) + 0.5, names, rotation=across, **words(small))
     ax.set_yticks(np.arange(k) + 0.5, names, rotation=0, **words(small))
     ax.tick_params(length=0)

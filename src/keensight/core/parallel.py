@@ -1,0 +1,43 @@
+"""Work spread over threads, in order and within bounds. Pillow decodes outside Python's global lock."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def ordered(work: Callable[[T], R], items: Iterable[T], workers: int, ahead: int = 2) -> Generator[R, None, None]:
+    """Results of ``work`` in the order of ``items``, so that memory stays bounded.
+
+    Close it (or leave it by an exception) and what has not begun is dropped.
+
+    Args:
+        work: Called in a thread for each item.
+        items: What to work on.
+        workers: Threads.
+        ahead: Results that may wait beyond one a thread.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="keensight")
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > workers + ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

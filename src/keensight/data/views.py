@@ -1,0 +1,122 @@
+"""What batches are gathered from: the interface, and images that lie in memory already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keensight.core.records import Dataset, ImageSpec
+from keensight.errors import DataError, ImageError
+
+_ARRAY_BYTES = 500 * 2**20
+
+
+class Pixels(Protocol):
+    """Decoded images of a dataset; indices are those of ``Dataset.samples``."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3) of one image."""
+        ...
+
+    @property
+    def errors(self) -> Mapping[int, str]:
+        """Index to reason, of samples that have no pixels."""
+        ...
+
+    @property
+    def decoded(self) -> int:
+        """How many images this call to :func:`prepare` decoded; 0 when all were known."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of samples, those with errors included."""
+        ...
+
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """Images in the order asked for, uint8, shape (n, H, W, 3).
+
+        Raises:
+            DataError: an index is out of range, or its sample has no pixels.
+        """
+        ...
+
+
+def checked_indices(indices: ArrayLike, errors: Mapping[int, str], dataset: Dataset) -> NDArray[np.int64]:
+    """Indices as an array, none of them out of range or without pixels."""
+    wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if wanted.size and (wanted.min() < 0 or wanted.max() >= len(dataset)):
+        raise DataError(f"there is no sample {wanted.min()} to {wanted.max()}", f"indices run to {len(dataset) - 1}")
+    if errors:
+        bad = next((index for index in wanted.tolist() if index in errors), None)
+        if bad is not None:
+            raise DataError(f"{dataset.samples[bad].path} has no pixels: {errors[bad]}", "leave its index out")
+    return wanted
+
+
+class ArrayPixels:
+    """Pixels of images that are arrays of the right size already, in memory.
+
+    Args:
+        rows: uint8, shape (n, H, W, 1) or (n, H, W, 3); rows with errors are zero.
+        errors: Index to reason.
+        dataset: Where the arrays come from.
+    """
+
+    decoded = 0
+
+    def __init__(self, rows: NDArray[np.uint8], errors: Mapping[int, str], dataset: Dataset) -> None:
+        self.shape = (rows.shape[1], rows.shape[2], 3)
+        self.errors = errors
+        self._rows = rows
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """Images in the order asked for (see :class:`Pixels`)."""
+        wanted = checked_indices(indices, self.errors, self._dataset)
+        taken = self._rows[wanted]
+        return taken if taken.shape[3] == 3 else np.repeat(taken, 3, axis=3)
+
+
+def array_pixels(dataset: Dataset, spec: ImageSpec) -> ArrayPixels | None:
+    """The dataset in memory, if it holds small arrays of the right size; else None."""
+    first = _first_array(dataset)
+    if first is None or first.shape[:2] != (spec.height, spec.width):
+        return None
+    channels = 1 if first.ndim == 2 else 3
+    if len(dataset) * spec.height * spec.width * channels > _ARRAY_BYTES:
+        return None
+    rows = np.zeros((len(dataset), spec.height, spec.width, channels), np.uint8)
+    errors: dict[int, str] = {}
+    for index, sample in enumerate(dataset.samples):
+        if sample.error is not None:
+            errors[index] = sample.error
+            continue
+        try:
+            raw = dataset.load(index)
+            if isinstance(raw, bytes) or raw.shape != first.shape or raw.dtype != np.uint8:
+                return None
+            rows[index] = raw[:, :, np.newaxis] if raw.ndim == 2 else raw
+        except ImageError as error:
+            errors[index] = error.message
+    return ArrayPixels(rows, errors, dataset)
+
+
+def _first_array(dataset: Dataset) -> NDArray[np.uint8] | None:
+    """The first image, if it is an array of one grey or three colour channels."""
+    for index, sample in enumerate(dataset.samples):
+        if sample.error is None:
+            try:
+                raw = dataset.load(index)
+            except ImageError:
+                continue
+            if isinstance(raw, np.ndarray) and (raw.ndim == 2 or raw.shape[2:] == (3,)):
+                return raw
+            return None
+    return None
