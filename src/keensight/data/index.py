@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from keensight.core import pixels
 from keensight.core.files import sha256, write_bytes
+from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageInfo, Sample
 from keensight.data.cache import cache_directory
@@ -123,20 +123,12 @@ def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress
 
 
 def _examine_fresh(root: Path, fresh: Sequence[Found], facts: dict[str, Facts], progress: Progress) -> None:
-    with progress.task("reading", len(fresh)) as task, _pool() as pool:
-        for found, result in zip(fresh, pool.map(lambda f: _examine_file(root / f.path), fresh), strict=True):
+    # More threads than processors: hashing runs in parallel, and some threads always wait for the disk.
+    examining = ordered(lambda found: _examine_file(root / found.path), fresh, processors() + 2, ahead=64)
+    with progress.task("reading", len(fresh)) as task, closing(examining) as results:
+        for found, result in zip(fresh, results, strict=True):
             facts[found.path] = result
             task.advance()
-
-
-@contextmanager
-def _pool() -> Iterator[ThreadPoolExecutor]:
-    # More threads than processors: hashing runs in parallel, and some threads always wait for the disk.
-    pool = ThreadPoolExecutor(min(16, (os.cpu_count() or 1) + 2), thread_name_prefix="keensight-read")
-    try:
-        yield pool
-    finally:  # on Ctrl-C the files still queued are dropped
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _examine_file(path: Path) -> Facts:

@@ -18,6 +18,7 @@ import pytest
 
 import keensight.data.cache as cache_module
 import keensight.data.shards as shards_module
+import keensight.data.views as views_module
 from keensight.core.files import sha256
 from keensight.core.pixels import decode, encode_png
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Sample
@@ -281,7 +282,7 @@ def test_other_arrays_go_through_the_decoder(shapes: list[tuple[int, ...]]) -> N
 
 
 def test_large_array_sets_go_to_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_ARRAY_BYTES", 100)
+    monkeypatch.setattr(views_module, "_ARRAY_BYTES", 100)
     dataset, _ = shelf([np.full((8, 10), k, np.uint8) for k in range(5)])
     pixels = prepare(dataset, SPEC)
     assert pixels.decoded == 5
