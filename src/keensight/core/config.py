@@ -72,7 +72,10 @@ class TrainConfig:
     )
     optimizer: str = setting("sgd", "update rule (Nesterov momentum or AdamW)", choices=("sgd", "adamw"))
     learning_rate: float | None = setting(
-        None, "peak rate; left out: 0.05 for sgd, 0.002 for adamw, times batch_size/128", low=1e-7, high=10.0
+        None,
+        "peak rate; left out: the architecture's own for sgd, 0.002 for adamw, times batch_size/128",
+        low=1e-7,
+        high=10.0,
     )
     schedule: str = setting("one-cycle", "learning rate over the steps", choices=("one-cycle", "cosine", "constant"))
     weight_decay: float = setting(5e-3, "decoupled weight decay of kernels", low=0.0, high=1.0)

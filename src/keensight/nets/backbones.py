@@ -19,6 +19,8 @@ class Architecture:
     dropout: float
     min_side: int
     """Smallest side of the input that it takes, in pixels."""
+    learning_rate: float
+    """Peak rate of SGD at a batch of 128 images."""
     passes: int
     """Images (with repetition) that ``--effort standard`` shows it; sets the number of epochs."""
 
@@ -32,6 +34,7 @@ for _architecture in (
         width=32,
         dropout=0.3,
         min_side=8,
+        learning_rate=0.05,
         passes=650_000,
     ),
     Architecture(
@@ -41,7 +44,8 @@ for _architecture in (
         width=32,
         dropout=0.1,
         min_side=8,
-        passes=750_000,
+        learning_rate=0.1,
+        passes=920_000,
     ),
 ):
     ARCHITECTURES.register(_architecture.name, _architecture)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 _EFFORT = {"quick": 0.4, "standard": 1.0, "best": 2.5}
-_PEAK = {"sgd": 0.05, "adamw": 0.002}
+_ADAMW_PEAK = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
     wanted = round(ARCHITECTURES[model].passes * effort / n_train)
     epochs = config.epochs or int(np.clip(wanted, least, most))
     steps = max(1, n_train // batch)
-    peak = config.learning_rate or _PEAK[config.optimizer] * batch / 128
+    peak = _ADAMW_PEAK if config.optimizer == "adamw" else ARCHITECTURES[model].learning_rate
     return Schedule(
         epochs=epochs,
         batch_size=batch,
         steps=steps,
-        learning_rate=peak,
+        learning_rate=config.learning_rate or peak * batch / 128,
         patience=config.patience or max(5, epochs // 3),
         # A mean over a fifth of an epoch at most: a longer one still holds the first, random weights.
         ema=min(config.ema, 1 - 5 / max(steps, 10)) if config.ema else 0.0,

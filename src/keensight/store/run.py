@@ -233,17 +233,18 @@ def create_run(
     return run
 
 
-def is_run(path: Path) -> bool:
+def is_run(path: str | Path) -> bool:
     """Whether a folder holds a run."""
-    return (path / _RECORD).is_file()
+    return (Path(path) / _RECORD).is_file()
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: str | Path) -> Run:
     """Open a run's folder.
 
     Raises:
         StoreError: it is no run, is damaged, or was written by a newer Keensight.
     """
+    path = Path(path)
     if not path.exists():
         raise StoreError(f"there is no run {path}", "`keensight runs` lists the runs there are")
     if not is_run(path):
@@ -251,12 +252,12 @@ def open_run(path: Path) -> Run:
     return Run(path, read_versioned(path / _RECORD, RunRecord, newest=SCHEMA, limit=_LIMIT))
 
 
-def list_runs(directory: Path) -> list[Run]:
+def list_runs(directory: str | Path) -> list[Run]:
     """Every run in a folder, the newest first; those that cannot be opened are left out (:func:`scan_runs`)."""
     return scan_runs(directory)[0]
 
 
-def scan_runs(directory: Path) -> tuple[list[Run], list[Skipped]]:
+def scan_runs(directory: str | Path) -> tuple[list[Run], list[Skipped]]:
     """Every run in a folder, the newest first, and those that cannot be opened with the reason.
 
     Raises:
@@ -264,7 +265,7 @@ def scan_runs(directory: Path) -> tuple[list[Run], list[Skipped]]:
     """
     runs: list[Run] = []
     broken: list[Skipped] = []
-    for path in _folders(directory):
+    for path in _folders(Path(directory)):
         try:
             runs.append(open_run(path))
         except StoreError as error:
