@@ -1,20 +1,18 @@
-"""How long `keensight --help` takes as a process: prints one JSON line.
+"""How long `keensight --help` takes as a process.
 
 python benchmarks/startup.py
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 
+from record import save
+
 RUNS = 11
-BAR = 0.25
 
 
 def seconds(*arguments: str) -> float:
@@ -28,18 +26,8 @@ def main() -> None:
     """Measure after one run that fills the disk cache."""
     seconds("--help")
     times = [seconds("--help") for _ in range(RUNS)]
-    figures = {
-        "benchmark": "startup",
-        "command": "keensight --help",
-        "n": RUNS,
-        "median_s": round(statistics.median(times), 3),
-        "min_s": round(min(times), 3),
-        "max_s": round(max(times), 3),
-        "bar_s": BAR,
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-    }
-    print(json.dumps(figures))
+    figures = {"median_seconds": round(statistics.median(times), 3), "max_seconds": round(max(times), 3)}
+    save("startup", RUNS, figures, "<= 0.25 s")
 
 
 if __name__ == "__main__":
