@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from keensight.errors import UsageError
+
 _IMPORTING = threading.Lock()
 
 
@@ -65,37 +67,40 @@ def start_in_background() -> None:
     threading.Thread(target=framework, name="keensight-framework").start()
 
 
-def configure(*, seed: int, threads: int | None = None, precision: str = "float32") -> str:
-    """Set seeds, threads and the arithmetic of the layers built after this call.
+def configure(*, seed: int, precision: str = "float32") -> str:
+    """Set seeds and the arithmetic of the layers built after this call.
 
     Args:
         seed: Seeds Python, NumPy and the framework (initial weights, dropout).
-        threads: Threads for one operation; None: all that the process may use.
         precision: ``float32`` or ``bfloat16`` (weights, batch normalisation and logits stay float32).
 
     Returns:
         The name of the Keras dtype policy that is now in force.
     """
-    keras, tensorflow = framework()
+    keras, _ = framework()
     random.seed(seed)
     np.random.seed(seed)
     keras.utils.set_random_seed(seed)
-    if threads is not None:
-        _limit_threads(tensorflow, threads)
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     keras.mixed_precision.set_dtype_policy(policy)
     return policy
 
 
-def _limit_threads(tensorflow: Any, threads: int) -> None:
+def use_threads(threads: int | None) -> None:
+    """Limit the threads of TensorFlow's operations; None leaves it all that the process may use.
+
+    Raises:
+        UsageError: TensorFlow has begun to compute with another number.
+    """
+    if threads is None:
+        return
+    _, tensorflow = framework()
     if tensorflow.config.threading.get_intra_op_parallelism_threads() == threads:
         return
     try:
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
-        from keensight.errors import UsageError
-
         raise UsageError(
             "train.threads can only be set before TensorFlow has started in this process",
             "set it in a new process (in a notebook: restart the kernel)",

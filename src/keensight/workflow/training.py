@@ -82,8 +82,10 @@ def train(
 
 def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: float) -> Run:
     from keensight.assess.metrics import report_text
+    from keensight.nets.runtime import use_threads
     from keensight.store.bundle import add_evaluation
 
+    use_threads(config.train.threads)  # before anything is computed
     spec = image_spec(data, config.data.image_size, config.data.fit)
     pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
     findings = audit(data, pixels=pixels)
@@ -131,7 +133,7 @@ def _fit(
     make = partial(
         build, config.model.name, spec, len(data.labels), width=config.model.width, dropout=config.model.dropout
     )
-    policy = runtime.configure(seed=config.train.seed, threads=config.train.threads, precision=config.train.precision)
+    policy = runtime.configure(seed=config.train.seed, precision=config.train.precision)
     model = make()
     history = fit(
         model,

@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import pytest
+
+from keensight.errors import UsageError
+
+pytestmark = pytest.mark.slow
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_the_framework_starts_in_silence_while_our_own_messages_go_on():
+    code = """
+import sys, time
+from keensight.nets import runtime
+runtime.start_in_background()
+while "keras" not in sys.modules: time.sleep(0.01)
+print("in between", file=sys.stderr, flush=True)
+keras, tensorflow = runtime.framework()
+assert runtime.devices()
+print("after", file=sys.stderr)
+print(keras.__version__)
+"""
+    done = python(code)
+    assert done.stderr == "in between\nafter\n"
+    assert done.stdout.startswith("3.")
+
+
+def test_threads_can_be_limited_before_anything_is_computed():
+    code = """
+from keensight.nets import runtime
+runtime.use_threads(1)
+tensorflow = runtime.framework()[1]
+tensorflow.zeros(1) + 1
+runtime.use_threads(1)
+print(tensorflow.config.threading.get_intra_op_parallelism_threads())
+"""
+    assert python(code).stdout.strip() == "1"
+
+
+def test_threads_cannot_change_afterwards_and_the_error_says_what_to_do():
+    from keensight.nets import runtime
+
+    _, tensorflow = runtime.framework()
+    assert float(tensorflow.ones(1)[0]) == 1
+    with pytest.raises(UsageError, match="before TensorFlow") as caught:
+        runtime.use_threads(173)
+    assert "restart" in caught.value.hint
