@@ -37,8 +37,8 @@ class MirrorEvidence(Protocol):
         ...
 
     @property
-    def useful(self) -> bool:
-        """They help to recognise their own class, beyond chance."""
+    def natural(self) -> bool:
+        """They look like real images of their own class."""
         ...
 
 
@@ -80,8 +80,8 @@ def _mirror_rule(labels: LabelSet, mirror: MirrorEvidence | None) -> tuple[bool,
     coded = next((name for name in labels.names if sum(map(str.isalpha, name)) < 2), None)
     if coded is None:
         return True, "images are mirrored: no class looks like another one mirrored"
-    if mirror is not None and mirror.useful:
-        return True, "images are mirrored: mirrored ones look like their own class"
+    if mirror is not None and mirror.natural:
+        return True, "images are mirrored: mirrored ones look like real ones of their class"
     return False, f"images are not mirrored: class {coded!r} may be a digit, a letter or a sign"
 
 

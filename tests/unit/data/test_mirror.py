@@ -26,12 +26,13 @@ def _arrows(n, both_ways):
 def test_classes_that_differ_by_side_speak_against_mirroring():
     pixels, targets = _arrows(200, both_ways=False)
     evidence = mirror_evidence(pixels, np.arange(200), targets)
-    assert evidence.harmful and not evidence.useful
+    assert evidence.harmful and not evidence.natural
 
 
 def test_classes_that_do_not_differ_by_side_raise_no_alarm():
     pixels, targets = _arrows(200, both_ways=True)
-    assert not mirror_evidence(pixels, np.arange(200), targets).harmful
+    evidence = mirror_evidence(pixels, np.arange(200), targets)
+    assert evidence.natural and not evidence.harmful
 
 
 def test_real_digits_speak_against_mirroring():

@@ -23,7 +23,7 @@ def _apply(images, config, draws=None):
     return np.asarray(augment.apply(images, draws, config, (height, width)))
 
 
-FOR, AGAINST, NEITHER = MirrorEvidence(500, 1, 30), MirrorEvidence(500, 30, 1), MirrorEvidence(500, 9, 8)
+FOR, AGAINST, NEITHER = MirrorEvidence(500, 9, 8, 90), MirrorEvidence(500, 30, 1, 90), MirrorEvidence(500, 9, 8, 20)
 
 
 @pytest.mark.parametrize(
