@@ -63,9 +63,10 @@ def train(
     chosen = configure(config, settings, **shortcuts)
     choose(chosen.model.name, n_train=1, side=32)  # a wrong name is refused before any work
     show = shown(progress)
+    if isinstance(source, Dataset) or Path(source).exists():  # else open refuses at once, with nothing to wait for
+        runtime.start_in_background()
     data = open(source, label=chosen.data.label, path=chosen.data.path, group=chosen.data.group, progress=show)
     _split(data, chosen)  # a set that cannot be split is refused before anything is written
-    runtime.start_in_background()
     handle = create_run(
         None if run is None else Path(run),
         name=data.name,
@@ -172,8 +173,8 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
     choice = choose(config.model.name, len(parts.train), min(spec[:2]))
     numbers = schedule(config.train, choice.name, len(parts.train))
     seen = numbers.epochs * len(parts.train) * spec[0] * spec[1]
+    changes = augmentation(config, data, parts, pixels)  # first, while the framework is still being imported
     precision = choose_precision(config.train.precision, seen)
-    changes = augmentation(config, data, parts, pixels)
     resolved = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None),
