@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from keensight.core.files import read_json, write_json
+from keensight.errors import StoreError
 from keensight.nets.backbones import Choice
 from keensight.nets.runtime import framework
 
@@ -14,7 +20,7 @@ _GAIN = 1.15
 """bfloat16 must be this much faster: its rounding is coarser."""
 
 
-def choose_precision(asked: str, pixels_seen: float) -> Choice:
+def choose_precision(asked: str, pixels_seen: float, memory: Path | None = None) -> Choice:
     """Resolve ``auto``.
 
     Short trainings use float32. For long ones a forward and backward step of two convolutions is timed in
@@ -23,6 +29,7 @@ def choose_precision(asked: str, pixels_seen: float) -> Choice:
     Args:
         asked: ``auto``, ``float32`` or ``bfloat16``.
         pixels_seen: Epochs times images times pixels of an image.
+        memory: File that remembers what was measured on this machine; None: measure each time.
 
     Returns:
         ``float32`` or ``bfloat16``, with the reason.
@@ -31,10 +38,24 @@ def choose_precision(asked: str, pixels_seen: float) -> Choice:
         return Choice(asked, "as asked")
     if pixels_seen < _LONG:
         return Choice("float32", "the training is short")
-    _, tf = framework()
-    plain, brain = _step_seconds(tf.float32), _step_seconds(tf.bfloat16)
+    plain, brain = _measured(memory)
     name = "bfloat16" if plain > _GAIN * brain else "float32"
     return Choice(name, f"a step of two convolutions takes {brain:.3f} s in bfloat16, {plain:.3f} s in float32 here")
+
+
+def _measured(memory: Path | None) -> tuple[float, float]:
+    """Seconds of a step in float32 and in bfloat16, measured here or remembered."""
+    _, tf = framework()
+    machine = f"{platform.node()}, {os.cpu_count()} processors, TensorFlow {tf.__version__}"
+    if memory is not None and memory.exists():
+        with suppress(StoreError, KeyError, TypeError, ValueError):
+            known = read_json(memory)[machine]
+            return float(known["float32"]), float(known["bfloat16"])
+    plain, brain = _step_seconds(tf.float32), _step_seconds(tf.bfloat16)
+    if memory is not None:
+        with suppress(StoreError):  # a cache that cannot be written costs a second, no more
+            write_json(memory, {machine: {"float32": plain, "bfloat16": brain}})
+    return plain, brain
 
 
 def _step_seconds(kind: Any) -> float:

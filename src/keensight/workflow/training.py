@@ -165,6 +165,7 @@ def _note_epoch(run: Run, epochs: int | None, epoch: Epoch) -> None:
 
 def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
     """Every ``auto`` and every number left out, decided; with the reasons in words."""
+    from keensight.data.cache import cache_directory
     from keensight.nets.backbones import choose
     from keensight.nets.fit import schedule
     from keensight.nets.precision import choose_precision
@@ -174,7 +175,7 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
     numbers = schedule(config.train, choice.name, len(parts.train))
     seen = numbers.epochs * len(parts.train) * spec[0] * spec[1]
     changes = augmentation(config, data, parts, pixels)  # first, while the framework is still being imported
-    precision = choose_precision(config.train.precision, seen)
+    precision = choose_precision(config.train.precision, seen, cache_directory() / "precision.json")
     resolved = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None),
