@@ -17,7 +17,7 @@ README = {
     "fashion-mnist-resnet": ("Fashion-MNIST, `--model resnet`", "test accuracy {test_accuracy} in {minutes} minutes"),
     "warm-start": ("second training on the same images: first step", "{warm_seconds_median} s after the command"),
     "decoding-clothing_small-224": ("decoding photographs to 224 px", "{ratio_to_the_faster} × bare Pillow's rate"),
-    "train-memory": ("memory, 20,000 instead of 2,000 images of 224 px", "{growth_mb} MB more"),
+    "prepare-memory": ("memory for 20,000 instead of 2,000 images of 224 px, decoded and read", "{growth_mb} MB more"),
     "startup": ("`keensight --help`", "{median_seconds} s"),
 }
 
