@@ -38,12 +38,11 @@ def document(model: Path, source: str | None, evaluation: Evaluation) -> dict[st
     """What ``evaluate --json`` prints; with a source, ``test`` and ``seconds`` speak of that source."""
     from keensight import workflow
     from keensight.store.run import is_run, open_run
-    from keensight.workflow.measuring import figures
 
     known = workflow.document(open_run(model)) if is_run(model) else _of_bundle(model)
     if source is None:
         return known
-    return known | {"source": source, "seconds": evaluation.seconds, "test": figures(evaluation)}
+    return known | {"source": source, "seconds": evaluation.seconds, "test": evaluation.headline()}
 
 
 def _of_bundle(path: Path) -> dict[str, Any]:

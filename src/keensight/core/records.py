@@ -338,6 +338,20 @@ class Evaluation:
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """The dataset they were taken on, for pictures; not saved."""
 
+    def headline(self) -> dict[str, Any]:
+        """The figures that stand for the whole, as plain values: for JSON and for a bundle's manifest."""
+        return {
+            "n": self.n,
+            "loss": self.loss,
+            "accuracy": self.accuracy.value,
+            "accuracy_ci": [self.accuracy.low, self.accuracy.high],
+            "baseline_accuracy": self.baseline_accuracy,
+            "macro_f1": self.macro_f1,
+            "weighted_f1": self.weighted_f1,
+            "ece": self.ece,
+            "top_k": dict(self.top_k),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class BundleManifest:

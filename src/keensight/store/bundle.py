@@ -23,7 +23,7 @@ from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.records import BundleManifest, Evaluation, ImageSpec
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
-from keensight.store.card import metrics, model_card
+from keensight.store.card import model_card
 from keensight.store.exam import Exam, read_exam, write_exam
 from keensight.store.opening import read_versioned
 
@@ -133,7 +133,7 @@ def add_evaluation(bundle: Bundle, evaluation: Evaluation) -> Bundle:
     Raises:
         StoreError: the bundle cannot be read or written.
     """
-    provenance = {**bundle.manifest.provenance, "metrics": metrics(evaluation)}
+    provenance = {**bundle.manifest.provenance, "metrics": {"part": evaluation.part, **evaluation.headline()}}
     manifest = dataclasses.replace(bundle.manifest, provenance=provenance)
     place = bundle.path.resolve()
     with _beside(place) as folder:

@@ -11,20 +11,6 @@ _ROWS = 200
 _FEW = 20
 
 
-def metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures of an evaluation that a manifest keeps."""
-    return {
-        "part": evaluation.part,
-        "n": evaluation.n,
-        "accuracy": evaluation.accuracy.value,
-        "accuracy_ci": [evaluation.accuracy.low, evaluation.accuracy.high],
-        "baseline_accuracy": evaluation.baseline_accuracy,
-        "loss": evaluation.loss,
-        "macro_f1": evaluation.macro_f1,
-        "ece": evaluation.ece,
-    }
-
-
 def model_card(manifest: BundleManifest, evaluation: Evaluation | None = None) -> str:
     """The card as Markdown.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,8 +75,6 @@ def measure(
     progress: Progress,
 ) -> Evaluation:
     """Predict ``rows`` and score them against ``targets`` (class numbers of the classifier, one a sample)."""
-    import dataclasses
-
     from keensight.assess.metrics import evaluate as score
     from keensight.nets.feed import evaluation_batch
 
@@ -100,21 +99,6 @@ def measure(
 def document(run: Run) -> dict[str, Any]:
     """What ``train --json`` and ``evaluate --json`` print for a finished run."""
     return {"run": str(run.path), "bundle": str(run.bundle_path), **run.record.results}
-
-
-def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation's headline figures as plain values."""
-    return {
-        "n": evaluation.n,
-        "loss": evaluation.loss,
-        "accuracy": evaluation.accuracy.value,
-        "accuracy_ci": [evaluation.accuracy.low, evaluation.accuracy.high],
-        "baseline_accuracy": evaluation.baseline_accuracy,
-        "macro_f1": evaluation.macro_f1,
-        "weighted_f1": evaluation.weighted_f1,
-        "ece": evaluation.ece,
-        "top_k": dict(evaluation.top_k),
-    }
 
 
 def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Path:
@@ -192,8 +176,6 @@ def _stored(model: str | Path | Run | Classifier) -> Evaluation:
 
 def _with_images(run: Run) -> Evaluation:
     """The stored evaluation, with its predictions and the pictures that the run keeps."""
-    import dataclasses
-
     from keensight.store.pictures import KeptPictures
 
     dataset = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
@@ -223,6 +205,3 @@ def _targets(data: Dataset, classifier: Classifier) -> NDArray[np.int64]:
             f"the model knows {', '.join(classifier.labels.names[:20])}",
         )
     return classifier.labels.encode([sample.label for sample in data.samples])
-
-
-__all__ = ["document", "evaluate", "figures", "measure", "report"]

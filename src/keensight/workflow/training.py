@@ -15,7 +15,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow.bundling import bundle, sit_exam
-from keensight.workflow.measuring import figures, keep_pictures, measure, report
+from keensight.workflow.measuring import keep_pictures, measure, report
 from keensight.workflow.steps import Source, audit, augmentation, configure, image_spec, open, prepare, shown, split
 from keensight.workflow.using import classifier_of
 from keensight.workflow.versions import versions
@@ -115,7 +115,7 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
         "model": config.model.name,
         "seconds": round(time.perf_counter() - started, 2),
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
-        "test": figures(evaluation),
+        "test": evaluation.headline(),
     }
     run = run.update(state="finished", results=results)
     report(run, evaluation=evaluation)
