@@ -173,7 +173,9 @@ def _compile(model: keras.Model, config: TrainConfig, numbers: Schedule) -> None
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    # With every variable made here, tf.function traces the step once; made inside of it, twice.
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
 
 
 def _learning_rate(kind: str, numbers: Schedule) -> Any:
