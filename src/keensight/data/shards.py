@@ -1,10 +1,11 @@
-"""Decoded pixels on disk: append-only shards in the cache directory.
+"""Rows on disk by image digest: append-only shards in the cache directory.
 
 ``<cache>/pixels/<ImageSpec.key>/`` holds pairs of files: ``NAME.rows``, the uint8 pixels of some
 images one after the other, and ``NAME.json``, the digests of those images in the same order with
 the reasons of images that cannot be decoded. Both are written under hidden names and renamed when
 complete, the index last; so a shard is whole or absent, two processes can write at once, and a
-killed one leaves nothing but a hidden file, which a later one removes.
+killed one leaves nothing but a hidden file, which a later one removes. ``<cache>/features`` holds
+features of images in the same way, and ``<cache>/networks`` networks converted to run fast.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def cache_directory() -> Path:
 def usage() -> CacheUsage:
     """Count what lies in the cache directory."""
     sizes = [path.stat().st_size for path in _cache_files()]
-    images = sum(len(shard.digests) for folder in _spec_folders() for shard in find_shards(folder))
+    images = sum(len(shard.digests) for folder in _folders("pixels") for shard in find_shards(folder))
     return CacheUsage(cache_directory(), images, len(sizes), sum(sizes))
 
 
@@ -74,21 +75,23 @@ def clear() -> int:
         with storing(path):
             freed += path.stat().st_size
             path.unlink(missing_ok=True)
-    for folder in (*_spec_folders(), cache_directory() / "pixels", cache_directory() / "index"):
+    kinds = ("pixels", "features", "index", "networks")
+    for folder in (*_folders("pixels"), *_folders("features"), *(cache_directory() / kind for kind in kinds)):
         with suppress(OSError):  # something that is not ours lies in it
             folder.rmdir()
     return freed
 
 
-def _spec_folders() -> list[Path]:
-    return [path for path in (cache_directory() / "pixels").glob("*") if path.is_dir()]
+def _folders(kind: str) -> list[Path]:
+    return [path for path in (cache_directory() / kind).glob("*") if path.is_dir()]
 
 
 def _cache_files() -> Iterator[Path]:
     """The files of the cache; nothing else, should the directory hold other things too."""
-    for folder in _spec_folders():
+    for folder in (*_folders("pixels"), *_folders("features")):
         yield from (path for path in folder.iterdir() if path.is_file() and _is_ours(path))
     yield from (cache_directory() / "index").glob("*.json")
+    yield from (cache_directory() / "networks").glob("*.tflite")
 
 
 def _is_ours(path: Path) -> bool:
@@ -169,8 +172,8 @@ class ShardWriter:
             folder.mkdir(parents=True, exist_ok=True)
             self._stream = self._hidden.open("wb", buffering=_BUFFER_BYTES)
 
-    def add(self, digest: str, pixels: NDArray[np.uint8]) -> None:
-        """Append one image, a C-contiguous array."""
+    def add(self, digest: str, pixels: NDArray[np.uint8] | NDArray[np.float32]) -> None:
+        """Append one image's row, a C-contiguous array."""
         with storing(self._rows):
             self._stream.write(pixels.data)
         self._digests.append(digest)

@@ -18,7 +18,7 @@ _IMPORTING = threading.Lock()
 
 
 @contextmanager
-def _stderr_silenced() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Silence descriptor 2, where TensorFlow's C++ side writes start-up notes that no log level stops.
 
     Python's own ``sys.stderr`` goes on to the terminal, as progress may be shown meanwhile.
@@ -54,7 +54,7 @@ def framework() -> tuple[Any, Any]:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _IMPORTING:  # another thread may be at it
-        quiet = nullcontext() if "tensorflow" in sys.modules else _stderr_silenced()
+        quiet = nullcontext() if "tensorflow" in sys.modules else silenced()
         with quiet:
             import keras
             import tensorflow

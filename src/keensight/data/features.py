@@ -1,0 +1,48 @@
+"""Features of images on disk, computed once for each network and image: shards of float32 rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.data.shards import ShardWriter, cache_directory, find_shards, locate, remove_stale
+from keensight.errors import StoreError
+
+
+class FeatureCache:
+    """Rows of one network, by image digest.
+
+    Args:
+        network: Digest of the network.
+        values: Numbers in a row.
+    """
+
+    def __init__(self, network: str, values: int) -> None:
+        self._folder = cache_directory() / "features" / network[:32]
+        self._values = values
+
+    def find(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The rows that are known, float32 (values,) each."""
+        shards = find_shards(self._folder, 4 * self._values)
+        places, _ = locate(shards, set(digests))
+        rows: dict[int, NDArray[np.float32]] = {}
+        for number in {shard for shard, _ in places.values()}:
+            with suppress(OSError, ValueError):  # cleared by another process meanwhile: computed again
+                rows[number] = np.memmap(shards[number].rows, np.float32, "r").reshape(-1, self._values)
+        return {digest: rows[shard][row] for digest, (shard, row) in places.items() if shard in rows}
+
+    def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
+        """Keep rows, shape (n, values); where the disk refuses they are computed again the next time."""
+        with suppress(StoreError):
+            remove_stale(self._folder)
+            writer = ShardWriter(self._folder)
+            try:
+                for digest, row in zip(digests, np.ascontiguousarray(rows), strict=True):
+                    writer.add(digest, row)
+                writer.finish()
+            except BaseException:
+                writer.abort()
+                raise

@@ -1,0 +1,119 @@
+"""A network, or its lower part, that no longer changes: run on LiteRT, one interpreter a processor.
+
+On a CPU LiteRT (with XNNPACK) runs a convolutional network about 1.7 times as fast as TensorFlow does, in the same
+float32 arithmetic; one interpreter a thread keeps every processor busy, as no operation waits for another thread.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from math import prod
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.files import sha256, write_bytes
+from keensight.core.parallel import ordered, processors
+from keensight.errors import StoreError
+from keensight.nets.runtime import framework, silenced
+
+if TYPE_CHECKING:
+    import keras
+
+_PIXELS = 224 * 224
+"""About the pixels that one call works on: more would not stay in a processor's own cache."""
+
+
+class FrozenNet:
+    """Runs a converted network on batches of images.
+
+    Args:
+        flatbuffer: The network, as LiteRT's converter wrote it.
+        workers: Threads; None: one a processor.
+    """
+
+    def __init__(self, flatbuffer: bytes, workers: int | None = None) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.workers = workers or processors()
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        with silenced():
+            for _ in range(self.workers):
+                interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
+                interpreter.allocate_tensors()
+                self._idle.put(interpreter)
+        self.shape: tuple[int, ...] = tuple(int(n) for n in interpreter.get_output_details()[0]["shape"][1:])
+        """Shape of one image's output."""
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Outputs of some images, float32 (n, *shape), computed in the calling thread.
+
+        Args:
+            images: uint8 (n, height, width, 3).
+        """
+        size = max(1, round(_PIXELS / prod(images.shape[1:3])))
+        out = np.empty((len(images), *self.shape), np.float32)
+        interpreter = self._idle.get()
+        try:
+            for begin in range(0, len(images), size):
+                out[begin : begin + size] = _invoke(interpreter, images[begin : begin + size])
+        finally:
+            self._idle.put(interpreter)
+        return out
+
+    def stream(self, batches: Iterable[Callable[[], NDArray[np.uint8]]]) -> Iterator[NDArray[np.float32]]:
+        """Outputs of batches in order; each batch is made and run in a thread of its own."""
+        with closing(ordered(lambda batch: self(batch()), batches, self.workers)) as results:
+            yield from results
+
+
+def _invoke(interpreter: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    place = interpreter.get_input_details()[0]
+    if tuple(place["shape"]) != images.shape:
+        interpreter.resize_tensor_input(place["index"], images.shape)
+        interpreter.allocate_tensors()
+    interpreter.set_tensor(place["index"], images)
+    interpreter.invoke()
+    found: NDArray[np.float32] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return found
+
+
+def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
+    """Convert a network from uint8 images to one output.
+
+    Args:
+        model: A functional Keras model.
+        memory: Folder that keeps converted networks, which takes some seconds, by the digest of their weights;
+            None: convert anew.
+
+    Raises:
+        TrainingError: LiteRT cannot run one of its operations.
+    """
+    kept = None if memory is None else memory / f"{digest(model)}.tflite"
+    if kept is not None and kept.is_file():
+        return FrozenNet(kept.read_bytes())
+    flatbuffer = _convert(model)
+    if kept is not None:
+        with suppress(StoreError):  # a cache that cannot be written costs some seconds the next time, no more
+            write_bytes(kept, flatbuffer)
+    return FrozenNet(flatbuffer)
+
+
+def digest(model: keras.Model) -> str:
+    """SHA-256 of a network: its layers in order, its input and all its weights."""
+    parts = [repr((model.input_shape, [(layer.__class__.__name__, layer.name) for layer in model.layers])).encode()]
+    parts += [np.ascontiguousarray(weight).tobytes() for weight in model.get_weights()]
+    return sha256("".join(sha256(part) for part in parts).encode())
+
+
+def _convert(model: keras.Model) -> bytes:
+    _, tf = framework()
+    with tempfile.TemporaryDirectory() as folder, silenced():
+        model.export(folder, format="tf_saved_model", verbose=False)
+        flatbuffer: bytes = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    return flatbuffer
