@@ -140,12 +140,12 @@ for _name, _application, _mode, _side, _millions, _least, _description in (
     ("mobilenet_v2", "MobileNetV2", "tf", 224, 2.3, 32, "the classic small network (Sandler et al. 2018)"),
     ("mobilenet_v3_small", "MobileNetV3Small", "in-model", 224, 0.9, 32, "the quickest (Howard et al. 2019)"),
     ("mobilenet_v3_large", "MobileNetV3Large", "in-model", 224, 3.0, 32, "quick and accurate (Howard et al. 2019)"),
-    ("efficientnet_b0", "EfficientNetB0", "in-model", 224, 4.0, 32, "accurate for its size (Tan and Le 2019)"),
+    ("efficientnet_b0", "EfficientNetB0", "torch", 224, 4.0, 32, "accurate for its size (Tan and Le 2019)"),
     ("efficientnet_v2_b0", "EfficientNetV2B0", "in-model", 224, 5.9, 32, "trains faster (Tan and Le 2021)"),
     ("resnet50", "ResNet50", "caffe", 224, 23.6, 32, "the reference of the field (He et al. 2016)"),
     ("resnet50_v2", "ResNet50V2", "tf", 224, 23.6, 32, "the same, normalised before each layer (He et al. 2016)"),
     ("densenet121", "DenseNet121", "torch", 224, 7.0, 32, "common in medical imaging (Huang et al. 2017)"),
-    ("convnext_tiny", "ConvNeXtTiny", "in-model", 224, 27.8, 32, "a modern convolutional network (Liu et al. 2022)"),
+    ("convnext_tiny", "ConvNeXtTiny", "torch", 224, 27.8, 32, "a modern convolutional network (Liu et al. 2022)"),
     ("xception", "Xception", "tf", 299, 20.9, 71, "separable convolutions throughout (Chollet 2017)"),
 ):
     _pretrained(

@@ -8,7 +8,8 @@ import numpy as np
 
 from keensight.nets.runtime import framework
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels from 0 to 1, by channel, RGB."""
 _BGR_MEAN = (103.939, 116.779, 123.68)
 
 
@@ -29,7 +30,7 @@ def normalise(x: Any, mode: str) -> Any:
     scale, offset = {
         "tf": (1 / 127.5, -1.0),
         "lite": (1 / 128, -127 / 128),
-        "torch": ([1 / (255 * s) for s in _STD], [-m / s for m, s in zip(_MEAN, _STD, strict=True)]),
+        "torch": ([1 / (255 * s) for s in STD], [-m / s for m, s in zip(MEAN, STD, strict=True)]),
         "in-model": (1.0, 0.0),
     }[mode]
     return layers.Rescaling(scale, offset=offset, name="normalise")(x)
