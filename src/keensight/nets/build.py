@@ -3,50 +3,93 @@
 from __future__ import annotations
 
 from math import log2
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keensight.core.records import ImageSpec
 from keensight.errors import UsageError
-from keensight.nets.backbones import ARCHITECTURES
+from keensight.nets import applications, efficientnet
+from keensight.nets.backbones import ARCHITECTURES, Architecture
+from keensight.nets.normalise import normalise
 from keensight.nets.runtime import framework
+from keensight.nets.weights import load_file, load_packaged
 
 if TYPE_CHECKING:
     import keras
 
-NORMALISATION = "pixels / 127.5 - 1 in the first layer of the graph (range -1 to 1)"
-
 
 def build(
-    name: str, spec: ImageSpec, classes: int, *, width: int | None = None, dropout: float | None = None
+    name: str,
+    spec: ImageSpec,
+    classes: int,
+    *,
+    width: int | None = None,
+    dropout: float | None = None,
+    weights: str | Path | None = "imagenet",
 ) -> keras.Model:
-    """Build a network by name, with fresh weights.
+    """Build a network by name.
 
     Args:
-        name: ``cnn`` or ``resnet``.
+        name: A name of ``backbones.ARCHITECTURES``.
         spec: Its input: uint8 (height, width, 3).
         classes: Number of classes, 2 or more.
         width: Channels of the first stage; None: the architecture's own.
         dropout: Share dropped before the last layer; None: the architecture's own.
+        weights: ``imagenet`` (fresh ones where the architecture has none), None or ``none`` for fresh ones, or
+            the path of a ``.keras`` or ``.pth`` file. The logits layer is always fresh.
 
     Returns:
-        A functional model from uint8 (n, height, width, 3) to float32 logits (n, classes).
+        A functional model, flat, from uint8 (n, height, width, 3) to float32 logits (n, classes).
 
     Raises:
-        UsageError: no such architecture, or the input is too small for it.
+        UsageError: no such architecture, the input is too small for it, its width is fixed, or the weights
+            do not fit.
+        StoreError: the weights cannot be had.
     """
     architecture = ARCHITECTURES[name]
+    _check(architecture, spec, width)
+    share = architecture.dropout if dropout is None else dropout
+    imagenet = weights == "imagenet"
+    if architecture.width is not None:
+        make = {"cnn": cnn, "resnet": resnet}[name]
+        model = make(spec, classes, width=architecture.width if width is None else width, dropout=share)
+    else:
+        model = _pretrained(architecture, spec, classes, share, imagenet=imagenet)
+    if weights not in ("imagenet", "none", None):
+        load_file(model, Path(weights))
+    return model
+
+
+def _check(architecture: Architecture, spec: ImageSpec, width: int | None) -> None:
     if min(spec.height, spec.width) < architecture.min_side:
         raise UsageError(
-            f"{name} needs images of at least {architecture.min_side} px, not {spec.width}x{spec.height}",
+            f"{architecture.name} needs images of at least {architecture.min_side} px, not {spec.width}x{spec.height}",
             f"add --image-size {architecture.min_side} or more",
         )
-    make = {"cnn": cnn, "resnet": resnet}[name]
-    return make(
-        spec,
-        classes,
-        width=architecture.width if width is None else width,
-        dropout=architecture.dropout if dropout is None else dropout,
-    )
+    if width is not None and architecture.width is None:
+        raise UsageError(f"the width of {architecture.name} is fixed", "leave model.width out")
+
+
+def _pretrained(
+    architecture: Architecture, spec: ImageSpec, classes: int, dropout: float, *, imagenet: bool
+) -> keras.Model:
+    """Pixels, normalisation, backbone, mean over the map (``features``), dropout, ``logits``: one flat graph."""
+    keras, _ = framework()
+    layers = keras.layers
+
+    inputs = layers.Input(spec.shape, dtype="uint8", name="image")
+    x = normalise(inputs, architecture.normalisation)
+    if architecture.embedded is None:
+        x = applications.backbone(x, architecture, imagenet=imagenet)
+    else:
+        x = efficientnet.backbone(x, architecture.name)
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
+    model = keras.Model(inputs, logits, name=architecture.name)
+    if imagenet and architecture.embedded is not None:
+        load_packaged(model, architecture.embedded)
+    return model
 
 
 def cnn(spec: ImageSpec, classes: int, *, width: int = 32, dropout: float = 0.3) -> keras.Model:

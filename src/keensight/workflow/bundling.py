@@ -45,7 +45,7 @@ def bundle(
     Raises:
         StoreError: the directory exists or cannot be written.
     """
-    from keensight.nets.build import NORMALISATION
+    from keensight.nets.backbones import normalisation_of
     from keensight.store.bundle import SCHEMA, write_bundle
 
     manifest = BundleManifest(
@@ -55,7 +55,7 @@ def bundle(
         labels=model.labels,
         image=model.spec,
         model=name or model.keras_model.name,
-        normalisation=NORMALISATION,
+        normalisation=normalisation_of(name or model.keras_model.name),
         temperature=model.temperature,
         decision={"rule": "most probable class"},
         provenance={"versions": versions(), "data": _origin(data, split), **(provenance or {})},

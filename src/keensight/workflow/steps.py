@@ -138,9 +138,15 @@ def split(
 
 
 def build(
-    data: Dataset | int, spec: ImageSpec, model: str = "cnn", *, width: int | None = None, dropout: float | None = None
+    data: Dataset | int,
+    spec: ImageSpec,
+    model: str = "cnn",
+    *,
+    width: int | None = None,
+    dropout: float | None = None,
+    weights: str = "imagenet",
 ) -> keras.Model:
-    """Build a Keras model with fresh weights: uint8 images to logits.
+    """Build a Keras model: uint8 images to logits.
 
     Args:
         data: The image set, or the number of classes.
@@ -148,10 +154,14 @@ def build(
         model: Name of the architecture (``keensight models``).
         width: Channels of the first stage.
         dropout: Share of features dropped before the last layer.
+        weights: ``imagenet`` (where the architecture has such), ``none``, a ``.keras`` or ``.pth`` file, or
+            ``run:FOLDER``.
     """
     from keensight.nets.build import build as make
+    from keensight.workflow.weights import start_weights
 
-    return make(model, spec, data if isinstance(data, int) else len(data.labels), width=width, dropout=dropout)
+    classes = data if isinstance(data, int) else len(data.labels)
+    return make(model, spec, classes, width=width, dropout=dropout, weights=start_weights(weights))
 
 
 def batches(
@@ -261,7 +271,14 @@ def models() -> list[dict[str, Any]]:
     from keensight.nets.backbones import ARCHITECTURES
 
     return [
-        {"name": item.name, "pretrained": item.pretrained, "description": item.description}
+        {
+            "name": item.name,
+            "pretrained": item.pretrained,
+            "weights": item.source,
+            "side": item.side,
+            "parameters_millions": item.parameters,
+            "description": item.description,
+        }
         for item in ARCHITECTURES.values()
     ]
 

@@ -19,6 +19,7 @@ from keensight.workflow.measuring import keep_pictures, measure, report
 from keensight.workflow.steps import Source, audit, augmentation, configure, image_spec, open, prepare, shown, split
 from keensight.workflow.using import classifier_of
 from keensight.workflow.versions import versions
+from keensight.workflow.weights import start_weights
 
 if TYPE_CHECKING:
     from keensight.data.cache import CacheMode, Pixels
@@ -62,6 +63,7 @@ def train(
     started = time.perf_counter()
     chosen = configure(config, settings, **shortcuts)
     choose(chosen.model.name, n_train=1, side=32)  # a wrong name is refused before any work
+    start_weights(chosen.model.weights)
     show = shown(progress)
     if isinstance(source, Dataset) or Path(source).exists():  # else open refuses at once, with nothing to wait for
         runtime.start_in_background()
@@ -132,7 +134,13 @@ def _fit(
 
     spec = image_spec(data, config.data.image_size, config.data.fit)
     make = partial(
-        build, config.model.name, spec, len(data.labels), width=config.model.width, dropout=config.model.dropout
+        build,
+        config.model.name,
+        spec,
+        len(data.labels),
+        width=config.model.width,
+        dropout=config.model.dropout,
+        weights=start_weights(config.model.weights),
     )
     policy = runtime.configure(seed=config.train.seed, precision=config.train.precision)
     model = make()

@@ -57,7 +57,13 @@ def test_a_sample_set_is_written_as_folders(capsys):
 
 def test_models_are_listed(capsys):
     assert {"cnn", "resnet"} <= {row["name"] for row in document(capsys, "models")}
-    assert answer(capsys, "models").out.splitlines()[0].split() == ["name", "description"]
+    assert answer(capsys, "models").out.splitlines()[0].split() == [
+        "name",
+        "weights",
+        "side",
+        "parameters_millions",
+        "description",
+    ]
 
 
 def test_inspect_counts_and_finds(capsys, photos):
