@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 SIDE = 224
+PACKAGES = ("torch", "onnxruntime", "openvino", "ai-edge-litert")
 THREADS = int(os.environ.get("PEER_THREADS", os.cpu_count() or 1))
 BATCHES = (1, 8, 32, 128)
 N = 128
@@ -234,6 +235,25 @@ class Engine:
         self.process.wait()
 
 
+def compare(names: list[str], batches: list[int] | None, rounds: int) -> dict[str, Any]:
+    """All engines, in turns."""
+    with tempfile.TemporaryDirectory() as scratch:
+        subprocess.run([sys.executable, __file__, "--engine", "export", "--folder", scratch], check=True)
+        engines = [Engine(name, Path(scratch)) for name in names]
+        for engine in engines:
+            if batches and engine.name != "keensight":
+                engine.settings = [one for one in engine.settings if one[0] in batches]
+        for number in range(rounds):
+            for engine in list(engines):
+                if not all(engine.turn(setting) for setting in engine.settings):
+                    print(f"{engine.name}: not there", file=sys.stderr)
+                    engines.remove(engine)
+            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        for engine in engines:
+            engine.close()
+    return {engine.name: engine.best() for engine in engines}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -246,25 +266,13 @@ def main() -> None:
         return export(arguments.folder)
     if arguments.engine:
         return serve(arguments.engine, arguments.folder)
-    with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run([sys.executable, __file__, "--engine", "export", "--folder", scratch], check=True)
-        engines = [Engine(name, Path(scratch)) for name in arguments.only]
-        for engine in engines:
-            if arguments.batches and engine.name != "keensight":
-                engine.settings = [one for one in engine.settings if one[0] in arguments.batches]
-        for number in range(arguments.rounds):
-            for engine in list(engines):
-                if not all(engine.turn(setting) for setting in engine.settings):
-                    print(f"{engine.name}: not there", file=sys.stderr)
-                    engines.remove(engine)
-            print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
-        figures = {engine.name: engine.best() for engine in engines}
-        for engine in engines:
-            engine.close()
+    figures = compare(arguments.only, arguments.batches, arguments.rounds)
     sys.path.insert(0, str(Path(__file__).parents[1]))
+    from importlib.metadata import version
+
     from record import save
 
-    save("extraction", N, figures, "")
+    save("extraction", N, figures, versions={name: version(name) for name in PACKAGES})
 
 
 if __name__ == "__main__":

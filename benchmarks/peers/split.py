@@ -39,7 +39,9 @@ def main() -> None:
     parser.add_argument("--label", help="column of the class")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print(dict(write(arguments.source, arguments.out, group=arguments.group, label=arguments.label, seed=arguments.seed)))
+    print(
+        dict(write(arguments.source, arguments.out, group=arguments.group, label=arguments.label, seed=arguments.seed))
+    )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def main() -> None:
     parser = common.options(__doc__, epochs=20)
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--workers", type=int, default=1, help="processes that decode; two leave too few cores to train")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes that decode; two leave too few cores to train"
+    )
     arguments = parser.parse_args()
     log, table = common.Log(arguments.out), common.read(arguments.table, arguments.limit)
     torch.manual_seed(arguments.seed)
@@ -96,7 +98,12 @@ def main() -> None:
     optimizer = torch.optim.AdamW(groups(net, 0.02), lr=arguments.learning_rate, fused=True)
     total = arguments.epochs * len(loaders["train"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, arguments.learning_rate, total_steps=total, pct_start=0.1, anneal_strategy="cos", cycle_momentum=False
+        optimizer,
+        arguments.learning_rate,
+        total_steps=total,
+        pct_start=0.1,
+        anneal_strategy="cos",
+        cycle_momentum=False,
     )
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.1)
     for epoch in range(1, arguments.epochs + 1):
