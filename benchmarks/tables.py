@@ -55,7 +55,7 @@ def peers_section(document: dict[str, Any]) -> list[str]:
         "The same images in each part, the same weights file, one after the other; seconds from the start of the "
         "process. A peer's time to an accuracy is its first epoch that would have tested so well; Keensight's is "
         f"that of the whole command. `{document['command']}`\n",
-        "| who | validation | test (95 % interval) | n | time | " + " | ".join(f"to {t}" for t in targets) + " |",
+        f"| {' | '.join(['who', 'validation', 'test (95 % interval)', 'n', 'time', *(f'to {t}' for t in targets)])} |",
         "|---" * (5 + len(targets)) + "|",
     ]
     for who, one in figures.items():

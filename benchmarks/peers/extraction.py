@@ -119,9 +119,10 @@ def litert(folder: Path, batch: int, mode: str) -> Extract:
 
 
 def torch(folder: Path, batch: int, mode: str) -> Extract:
-    """``eager``, or ``frozen``: traced, with batch normalisation folded into the convolutions."""
+    """``eager``; ``frozen``: traced, batch normalisation folded into the convolutions; ``compiled``: by Inductor."""
     import common
     import torch
+    import torch._inductor.config
 
     torch.set_num_threads(THREADS)
     net = common.torch_lite0(2).eval().to(memory_format=torch.channels_last)
@@ -129,7 +130,10 @@ def torch(folder: Path, batch: int, mode: str) -> Extract:
     if mode == "frozen":
         like = torch.zeros(batch, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
         with torch.inference_mode():
-            net = torch.jit.freeze(torch.jit.trace(net, like))
+            net = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, like)))
+    elif mode == "compiled":
+        torch._inductor.config.freezing = True
+        net = torch.compile(net)
 
     @torch.inference_mode()
     def run(images: np.ndarray) -> np.ndarray:
@@ -157,13 +161,17 @@ def keensight(folder: Path, batch: int, mode: str) -> Extract:
     return lambda images: features.extract(model, Rows(images), np.arange(len(images)))
 
 
-ENGINES: dict[str, tuple[Callable[[Path, int, str], Extract], tuple[str, ...], tuple[int, ...]]] = {
-    "tensorflow": (tensorflow, ("",), BATCHES),
-    "onnxruntime": (onnxruntime, ("",), BATCHES),
-    "openvino": (openvino, ("latency", "streams"), BATCHES),
-    "litert": (litert, ("",), BATCHES),
-    "torch": (torch, ("eager", "frozen"), BATCHES),
-    "keensight": (keensight, ("",), (N,)),
+def settings(*modes: str) -> list[tuple[int, str]]:
+    return [(batch, mode) for mode in modes for batch in BATCHES]
+
+
+ENGINES: dict[str, tuple[Callable[[Path, int, str], Extract], list[tuple[int, str]]]] = {
+    "tensorflow": (tensorflow, settings("")),
+    "onnxruntime": (onnxruntime, settings("")),
+    "openvino": (openvino, settings("latency", "streams")),
+    "litert": (litert, settings("")),
+    "torch": (torch, [*settings("eager", "frozen"), (8, "compiled"), (32, "compiled")]),
+    "keensight": (keensight, [(N, "")]),
 }
 
 
@@ -171,7 +179,7 @@ def serve(name: str, folder: Path) -> None:
     """In the engine's process: a line in asks for a turn, a line out tells its figures."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not mix with the answers
-    make, _, _ = ENGINES[name]
+    make, _ = ENGINES[name]
     images = pixels()
     ready: dict[tuple[int, str], Extract] = {}
     for line in sys.stdin:
@@ -191,8 +199,7 @@ class Engine:
     """An engine's process, seen from here."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        _, modes, batches = ENGINES[name]
-        self.name, self.settings = name, [(batch, mode) for mode in modes for batch in batches]
+        self.name, self.settings = name, list(ENGINES[name][1])
         self.turns: dict[tuple[int, str], list[dict[str, float]]] = {setting: [] for setting in self.settings}
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--engine", name, "--folder", str(folder)],

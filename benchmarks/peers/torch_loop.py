@@ -72,6 +72,7 @@ def groups(net: nn.Module, weight_decay: float) -> list[dict]:
 def main() -> None:
     parser = common.options(__doc__, epochs=20)
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
+    parser.add_argument("--compile", action="store_true", help="train through torch.compile")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument(
         "--workers", type=int, default=1, help="processes that decode; two leave too few cores to train"
@@ -95,6 +96,7 @@ def main() -> None:
 
     loaders = {part: loader(part) for part in common.PARTS}
     net = common.torch_lite0(len(table.labels)).to(memory_format=torch.channels_last)
+    run = torch.compile(net) if arguments.compile else net
     optimizer = torch.optim.AdamW(groups(net, 0.02), lr=arguments.learning_rate, fused=True)
     total = arguments.epochs * len(loaders["train"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -110,7 +112,7 @@ def main() -> None:
         net.train()
         for images, targets in loaders["train"]:
             with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
-                logits = net(normalised(images))
+                logits = run(normalised(images))
             loss = loss_of(logits.float(), targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
