@@ -1,10 +1,11 @@
 # Every recipe works from a fresh clone with Python 3.11+, pip and make; the environment is made once, in .venv.
 PYTHON ?= python3
+PEERS ?= .peers
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast check docs bench clean
+.PHONY: demo test fast check docs bench peers clean
 
 demo: $(VENV)/.installed            ## set up, then train, measure and report on an embedded sample set
 	$(BIN)/keensight demo
@@ -28,8 +29,10 @@ docs: $(VENV)/.docs                 ## write the generated pages, then build the
 bench: $(VENV)/.installed           ## measure the start-up of the command line
 	$(BIN)/python benchmarks/startup.py
 
+peers: $(PEERS)/.installed          ## make the environment of what Keensight is compared with, some GB
+
 clean:                              ## remove the environment and what the tools leave
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .peers site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # --without-pip, then pip from outside: works where ensurepip is missing (Debian), and brings a pip that knows --group.
 $(BIN)/pip:
@@ -49,3 +52,9 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/pip
 $(VENV)/.docs: pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $(VENV)/.installed $@
+
+$(PEERS)/.installed: pyproject.toml benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv --without-pip $(PEERS)
+	$(PYTHON) -m pip --python $(PEERS)/bin/python install --quiet --requirement benchmarks/peers/requirements.txt
+	$(PYTHON) -m pip --python $(PEERS)/bin/python install --quiet --editable .
+	@touch $@

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).resolve().parent / "results"
 _PACKAGES = ("keensight", "keras", "tensorflow", "numpy", "pillow")
 
 
@@ -24,17 +24,20 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def save(name: str, n: int, figures: dict[str, Any], bar: str = "") -> None:
-    """Print a result as one line of JSON and keep it as ``results/NAME.json``."""
+def save(name: str, n: int, figures: dict[str, Any], bar: str = "", *, versions: dict[str, str] | None = None) -> None:
+    """Print a result as one line of JSON and keep it as ``results/NAME.json``; ``versions``: of further packages."""
+    script = Path(sys.argv[0]).resolve().relative_to(RESULTS.parent.parent).as_posix()
     document = {
         "name": name,
         "n": n,
         "figures": figures,
         "bar": bar,
-        "command": "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *map(_plain, sys.argv[1:])]),
+        "command": " ".join(["python", script, *map(_plain, sys.argv[1:])]),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{processor()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in _PACKAGES}
+        | (versions or {}),
     }
     print(json.dumps(document))
     RESULTS.mkdir(exist_ok=True)

@@ -36,6 +36,79 @@ def readme_table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def peers_section(document: dict[str, Any]) -> list[str]:
+    """Keensight and peers on one image set, and how long each took to some test accuracies."""
+    figures = document["figures"]
+    targets = [
+        target
+        for target in next(iter(figures.values()))["seconds_to"]
+        if any(one["seconds_to"][target] is not None for one in figures.values())
+    ][-4:]
+    lines = [
+        f"\n## {document['name'].removeprefix('peers-')}: Keensight and its peers\n",
+        "The same images in each part, the same weights file, one after the other; seconds from the start of the "
+        "process. A peer's time to an accuracy is its first epoch that would have tested so well; Keensight's is "
+        f"that of the whole command. `{document['command']}`\n",
+        f"| {' | '.join(['who', 'validation', 'test (95 % interval)', 'n', 'time', *(f'to {t}' for t in targets)])} |",
+        "|---" * (5 + len(targets)) + "|",
+    ]
+    for who, one in figures.items():
+        low, high = one["interval_95"]
+        cells = [
+            who,
+            f"{one['val_accuracy']:.3f}",
+            f"{one['test_accuracy']:.3f} ({low:.3f} to {high:.3f})",
+            str(one["n_test"]),
+            duration(one["seconds"]),
+            *(duration(one["seconds_to"][target]) for target in targets),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def extraction_section(document: dict[str, Any]) -> list[str]:
+    lines = [
+        "\n## Frozen features, engine by engine\n",
+        f"EfficientNet-Lite0, 224 px, float32, from decoded pixels; the best of several batches. "
+        f"`{document['command']}`\n",
+        "| engine | images a second | processor in use | batch |",
+        "|---|---|---|---|",
+    ]
+    for who, one in sorted(document["figures"].items(), key=lambda item: -item[1]["images_per_second"]):
+        batch = f"{one['batch']} {one['mode']}".strip()
+        lines.append(f"| {who} | {one['images_per_second']} | {one['cpu_share']:.0%} | {batch} |")
+    return lines
+
+
+def scratch_section(document: dict[str, Any]) -> list[str]:
+    lines = [
+        "\n## A training step of `resnet`\n",
+        f"28 px, batches of 128, no augmentation; the share is of the fastest product or convolution measured. "
+        f"`{document['command']}`\n",
+        "| who | images a second | share of the peak |",
+        "|---|---|---|",
+    ]
+    for who, one in document["figures"].items():
+        if "images_per_second" in one:
+            lines.append(f"| {who} | {one['images_per_second']:.0f} | {one['share_of_peak']:.0%} |")
+    return lines
+
+
+def section(document: dict[str, Any]) -> list[str] | None:
+    """Results of many rows have a section of their own; None: the result is a row of the first table."""
+    if document["name"].startswith("peers-"):
+        return peers_section(document)
+    return {"extraction": extraction_section, "scratch-peers": scratch_section}.get(document["name"], lambda _: None)(
+        document
+    )
+
+
 def page(results: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Measured figures\n",
@@ -44,9 +117,16 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "| what | bar | measured | n | command |",
         "|---|---|---|---|---|",
     ]
+    sections = {name: section(document) for name, document in results.items()}
     for name, document in results.items():
+        if sections[name] is not None:
+            continue
         figures = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in document["figures"].items())
         lines.append(f"| {name} | {document['bar']} | {figures} | {document['n']} | `{document['command']}` |")
+    for rows in sections.values():
+        lines += rows or []
+    if (ROOT / "docs" / "images" / "growth.png").exists():
+        lines.append("\n![Time and disk against the number of images](images/growth.png)")
     machines = sorted({document["machine"] for document in results.values()})
     versions = sorted({", ".join(f"{k} {v}" for k, v in d["versions"].items()) for d in results.values()})
     lines += [f"\nMachine: {'; '.join(machines)}.\n", f"Versions: {'; '.join(versions)}.\n"]
