@@ -34,7 +34,10 @@ def classifier(name: str, spec: ImageSpec):
     _, tf = framework()
     file = ARCHITECTURES[name].embedded
     model = build(name, spec, 1000)
-    model.get_layer("logits").set_weights(logits_weights(read_state(packaged(file), file.sha256)))
+    logits = model.get_layer("logits")
+    kernel, bias = logits_weights(read_state(packaged(file), file.sha256))
+    # The original classifier sees the last map's means only, which stand last among our features.
+    logits.set_weights([np.pad(kernel, ((logits.kernel.shape[0] - len(kernel), 0), (0, 0))), bias])
     return tf.function(lambda images: model(images, training=False))
 
 

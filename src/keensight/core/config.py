@@ -75,10 +75,14 @@ class TrainConfig:
     batch_size: int | None = setting(
         None, "images in a step; left out: 128, fewer for small sets", low=1, high=4096, unit="images"
     )
-    optimizer: str = setting("sgd", "update rule (Nesterov momentum or AdamW)", choices=("sgd", "adamw"))
+    optimizer: str = setting(
+        "auto",
+        "update rule (Nesterov momentum or AdamW); auto: the architecture's own",
+        choices=("auto", "sgd", "adamw"),
+    )
     learning_rate: float | None = setting(
         None,
-        "peak rate; left out: the architecture's own for sgd, 0.002 for adamw, times batch_size/128",
+        "peak rate; left out: the architecture's own, times batch_size/128",
         low=1e-7,
         high=10.0,
     )
@@ -86,6 +90,14 @@ class TrainConfig:
     weight_decay: float = setting(5e-3, "decoupled weight decay of kernels", low=0.0, high=1.0)
     label_smoothing: float = setting(0.1, "probability spread over the other classes", low=0.0, high=0.5)
     ema: float = setting(0.995, "momentum of the averaged weights that are kept; 0: off", low=0.0, high=0.99999)
+    frozen: float = setting(
+        0.65, "share of a pretrained network's arithmetic, from the input up, that `standard` leaves as it was",
+        low=0.0, high=1.0,
+    )  # fmt: skip
+    views: int | None = setting(
+        None, "augmented views of each image that `standard` computes once; left out: 4, fewer where memory is short",
+        low=1, high=100,
+    )  # fmt: skip
     class_weights: bool = setting(False, "weigh each class by the inverse of its frequency")
     patience: int | None = setting(
         None, "epochs without a better validation loss before stopping; left out: a third of the epochs, 5 at least",

@@ -46,9 +46,11 @@ class Architecture:
     min_side: int
     """Smallest side of the input that it takes, in pixels."""
     learning_rate: float
-    """Peak rate of SGD at a batch of 128 images."""
+    """Peak rate of its optimizer at a batch of 128 images."""
     passes: int
     """Images (with repetition) that ``--effort standard`` shows it; sets the number of epochs."""
+    optimizer: str = "sgd"
+    """``sgd`` or ``adamw``."""
     normalisation: str = "tf"
     """A mode of ``NORMALISATIONS``."""
     side: int | None = None
@@ -111,7 +113,7 @@ def _pretrained(
 ) -> None:
     architecture = Architecture(
         name, description, pretrained=True, width=None, dropout=dropout, min_side=min_side,
-        learning_rate=0.02, passes=60_000, side=side, parameters=parameters, **more,
+        optimizer="adamw", learning_rate=0.004, passes=16_000, side=side, parameters=parameters, **more,
     )  # fmt: skip
     ARCHITECTURES.register(name, architecture)
 
@@ -167,23 +169,34 @@ class Choice:
     reason: str
 
 
-def choose(name: str, n_train: int, side: int) -> Choice:
-    """Resolve ``auto`` to an architecture.
+def from_scratch(n_train: int, side: int) -> Choice:
+    """The network that learns such images from scratch in reasonable time.
 
     Args:
-        name: An architecture or ``auto``.
         n_train: Images in the training part.
         side: Shorter side of the input, in pixels.
-
-    Raises:
-        UsageError: there is no such architecture.
     """
-    if name != "auto":
-        return Choice(ARCHITECTURES[name].name, "as asked")
-    cost = n_train * side * side
-    if cost <= _LIGHT_WORK:
+    if n_train * side * side <= _LIGHT_WORK:
         return Choice("resnet", f"{n_train:,} training images of {side} px are few enough for the residual network")
     return Choice("cnn", f"{n_train:,} training images of {side} px would keep the residual network busy for long")
+
+
+def tuning_side(name: str, effort: str) -> int | None:
+    """Largest input side of a pretrained network, in pixels: what one pass costs grows with its square.
+
+    ``quick`` looks at each image once, at the side of the pretraining; the others look often, at a smaller one.
+
+    Returns:
+        A multiple of 32 (or the side of the pretraining); None for a network without pretraining.
+    """
+    side = ARCHITECTURES[name].side
+    if side is None or effort == "quick":
+        return side
+    return 32 * round(side * _SIDE_SHARE[effort] / 32)
+
+
+_SIDE_SHARE = {"standard": 5 / 7, "best": 6 / 7}
+DEFAULT_PRETRAINED = "efficientnet_lite0"
 
 
 # About 20,000 images of 32 px: a residual network's standard training then takes some 20 minutes on 2 cores.

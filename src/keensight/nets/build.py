@@ -73,17 +73,17 @@ def _check(architecture: Architecture, spec: ImageSpec, width: int | None) -> No
 def _pretrained(
     architecture: Architecture, spec: ImageSpec, classes: int, dropout: float, *, imagenet: bool
 ) -> keras.Model:
-    """Pixels, normalisation, backbone, mean over the map (``features``), dropout, ``logits``: one flat graph."""
+    """Pixels, normalisation, backbone, means over its maps (``features``), dropout, ``logits``: one flat graph."""
     keras, _ = framework()
     layers = keras.layers
 
     inputs = layers.Input(spec.shape, dtype="uint8", name="image")
     x = normalise(inputs, architecture.normalisation)
     if architecture.embedded is None:
-        x = applications.backbone(x, architecture, imagenet=imagenet)
+        x = layers.GlobalAveragePooling2D(name="features")(applications.backbone(x, architecture, imagenet=imagenet))
     else:
-        x = efficientnet.backbone(x, architecture.name)
-    x = layers.GlobalAveragePooling2D(name="features")(x)
+        means = [layers.GlobalAveragePooling2D()(level) for level in efficientnet.backbone(x, architecture.name)]
+        x = layers.Concatenate(name="features")(means)
     x = layers.Dropout(dropout, name="dropout")(x)
     logits = layers.Dense(classes, dtype="float32", name="logits")(x)
     model = keras.Model(inputs, logits, name=architecture.name)

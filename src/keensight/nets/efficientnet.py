@@ -31,6 +31,8 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _STEM, _HEAD = 32, 1280
+_LEVELS = 3
+"""Stages whose maps are features too, beside the head's."""
 _SCALES = {
     "efficientnet_lite0": (1.0, 1.0),
     "efficientnet_lite1": (1.0, 1.1),
@@ -48,6 +50,9 @@ class Block:
     stride: int
     expansion: int
     channels: int
+    stage: int
+    last: bool
+    """The last one of its stage."""
 
 
 def blocks(name: str) -> Iterator[Block]:
@@ -56,8 +61,10 @@ def blocks(name: str) -> Iterator[Block]:
     index = 0
     for stage, (repeats, kernel, stride, expansion, channels) in enumerate(_STAGES):
         fixed = stage in (0, len(_STAGES) - 1)
-        for repeat in range(repeats if fixed else math.ceil(depth * repeats)):
-            yield Block(index, kernel, stride if repeat == 0 else 1, expansion, _rounded(width * channels))
+        count = repeats if fixed else math.ceil(depth * repeats)
+        for repeat in range(count):
+            step = stride if repeat == 0 else 1
+            yield Block(index, kernel, step, expansion, _rounded(width * channels), stage, repeat == count - 1)
             index += 1
 
 
@@ -67,15 +74,20 @@ def _rounded(channels: float) -> int:
     return near + 8 if near < 0.9 * channels else near
 
 
-def backbone(x: Any, name: str) -> Any:
-    """From normalised pixels (n, height, width, 3) to a map of 1,280 channels at a 32nd of the side.
+def backbone(x: Any, name: str) -> list[Any]:
+    """From normalised pixels (n, height, width, 3) to maps, the last of 1,280 channels at a 32nd of the side.
 
-    Padding is TensorFlow's ``SAME``, with which the weights were trained; the PyTorch file is a port of them.
+    The others are what the last three stages end with: their means tell texture and material better than the
+    last map's, which knows ImageNet's classes. Padding is TensorFlow's ``SAME``, with which the weights were
+    trained; the PyTorch file is a port of them.
     """
     x = _norm(_conv(x, _STEM, 3, stride=2, name="stem"), "stem")
+    maps = []
     for block in blocks(name):
         x = _block(x, block)
-    return _norm(_conv(x, _HEAD, 1, name="head"), "head")
+        if block.last and block.stage >= len(_STAGES) - _LEVELS:
+            maps.append(x)
+    return [*maps, _norm(_conv(x, _HEAD, 1, name="head"), "head")]
 
 
 def _block(x: Any, block: Block) -> Any:

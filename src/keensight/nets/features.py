@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Known(Protocol):
 
 
 def extract(
-    net: FrozenNet,
+    make: Callable[[], FrozenNet],
     pixels: Pixels,
     rows: NDArray[np.int64],
     digests: Sequence[str],
@@ -41,7 +41,7 @@ def extract(
     """Features of some images; each distinct image is computed once, and not at all if it is known.
 
     Args:
-        net: From uint8 images to features (n, d).
+        make: Gives the network from uint8 images to features (n, d); called only if there is something to compute.
         pixels: Decoded images by dataset index.
         rows: Dataset indices, shape (n,).
         digests: Digest of each of them, in the same order.
@@ -55,6 +55,7 @@ def extract(
     found = known.find(list(place)) if known else {}
     missing = [digest for digest in place if digest not in found]
     if missing:
+        net = make()
         with (progress or Silent()).task("computing features", len(missing)) as task:
             for begin in range(0, len(missing), _SAVE_EVERY):
                 some = missing[begin : begin + _SAVE_EVERY]
@@ -62,12 +63,12 @@ def extract(
                 found.update(zip(some, new, strict=True))
                 if known:
                     known.add(some, new)
-    return np.stack([found[digest] for digest in digests]) if digests else np.zeros((0, *net.shape), np.float32)
+    return np.stack([found[digest] for digest in digests])
 
 
-def run(net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], task: Task) -> NDArray[np.float32]:
-    """Outputs of a frozen network for some images, float32 (n, *shape), on all processors."""
-    out = np.empty((len(rows), *net.shape), np.float32)
+def run(net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], task: Task, dtype: type = np.float32) -> NDArray[Any]:
+    """Outputs of a frozen network for some images, (n, *shape), computed on all processors."""
+    out: NDArray[Any] = np.empty((len(rows), *net.shape), dtype)
     size = max(1, _CHUNK_PIXELS // (pixels.shape[0] * pixels.shape[1]))
     chunks = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     place = 0

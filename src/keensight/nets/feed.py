@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -83,6 +84,57 @@ def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: 
         return changed, tf.ensure_shape(targets, (n, len(plan.weights))), tf.ensure_shape(weights, (n,))
 
     return tf.data.Dataset.range(epochs * plan.steps).map(load, num_parallel_calls=1).prefetch(2)
+
+
+def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> tf.data.Dataset:
+    """Like :func:`training`, from activations computed before: each time an image is seen, one of its views.
+
+    Args:
+        plan: The steps; ``plan.rows`` is not used.
+        views: float16 (views, n, ...), image i of the training part at [:, i].
+        epochs: How many epochs the dataset lasts.
+    """
+    current: list[Any] = [-1, None]
+
+    def batch(step: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        number, position = divmod(int(step), plan.steps)
+        if current[0] != number:
+            current[:] = [number, plan.epoch(number)]
+        order, draws = current[1]
+        chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
+        seen = views[(draws[chosen, 0] * len(views)).astype(np.int64), chosen]
+        targets = plan.targets[chosen]
+        return seen.astype(np.float32), _one_hot(targets, plan.weights), plan.weights[targets]
+
+    shapes = [(min(plan.batch_size, len(plan.targets)), *rest) for rest in (views.shape[2:], (len(plan.weights),), ())]
+    return _numbered(range(epochs * plan.steps), batch, shapes, prefetch=2)
+
+
+def stored(values: NDArray[np.float16], targets: NDArray[np.int64], classes: int) -> tf.data.Dataset:
+    """Like :func:`plain`, from activations (n, ...) computed before."""
+    size = 128
+    eye = np.ones(classes, dtype=np.float32)
+
+    def batch(start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        chosen = slice(int(start), int(start) + size)
+        return values[chosen].astype(np.float32), _one_hot(targets[chosen], eye)
+
+    return _numbered(range(0, len(values), size), batch, [(None, *values.shape[1:]), (None, classes)], prefetch=1)
+
+
+def _numbered(
+    numbers: range, make: Callable[[int], tuple[NDArray[np.float32], ...]], shapes: list[Any], prefetch: int
+) -> tf.data.Dataset:
+    """One element a number, made by Python, of known cardinality and shapes."""
+    _, tf = framework()
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def load(number: Any) -> Any:
+        made = tf.numpy_function(make, [number], [tf.float32] * len(shapes))
+        return tuple(tf.ensure_shape(value, shape) for value, shape in zip(made, shapes, strict=True))
+
+    source = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
+    return source.map(load, num_parallel_calls=1).prefetch(prefetch)
 
 
 def plain(rows: NDArray[np.int64], targets: NDArray[np.int64], classes: int, pixels: Pixels) -> tf.data.Dataset:

@@ -16,13 +16,15 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import Epoch, History, Split
 from keensight.nets import feed
 from keensight.nets.backbones import ARCHITECTURES
+from keensight.nets.precision import training_form
 from keensight.nets.runtime import framework
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 _EFFORT = {"quick": 0.4, "standard": 1.0, "best": 2.5}
-_ADAMW_PEAK = 0.002
+_TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +43,29 @@ class Schedule:
 def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
     """Resolve epochs, batch size, peak rate and patience.
 
-    Small sets get smaller batches (32 steps an epoch where they can) and more epochs (60 at most for
-    ``standard``); large ones at least 12.
+    From scratch, small sets get smaller batches (32 steps an epoch where they can) and more epochs (60 at
+    most for ``standard``); large ones at least 12. Fine-tuning takes batches of 32 and 4 to 20 epochs.
 
     Args:
         config: Settings as given.
         model: Name of the architecture.
         n_train: Images in the training part.
     """
-    batch = config.batch_size
-    if batch is None:
-        batch = int(2 ** np.clip(math.floor(math.log2(max(n_train, 1) / 32)), 4, 7))
-    batch = min(batch, n_train)
+    architecture = ARCHITECTURES[model]
     effort = _EFFORT[config.effort]
-    most, least = round(60 * effort), max(5, round(12 * effort))
-    wanted = round(ARCHITECTURES[model].passes * effort / n_train)
-    epochs = config.epochs or int(np.clip(wanted, least, most))
+    if architecture.pretrained:
+        batch, least, most = _TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST
+        wanted = architecture.passes / n_train
+    else:
+        batch = int(2 ** np.clip(math.floor(math.log2(max(n_train, 1) / 32)), 4, 7))
+        least, most = max(5, round(12 * effort)), round(60 * effort)
+        wanted = architecture.passes * effort / n_train
+    batch = min(config.batch_size or batch, n_train)
+    epochs = config.epochs or int(np.clip(round(wanted), least, most))
     steps = max(1, n_train // batch)
-    peak = _ADAMW_PEAK if config.optimizer == "adamw" else ARCHITECTURES[model].learning_rate
+    peak = (
+        architecture.learning_rate if optimizer_of(config, model) == architecture.optimizer else _PEAK[config.optimizer]
+    )
     return Schedule(
         epochs=epochs,
         batch_size=batch,
@@ -68,6 +75,15 @@ def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
         # A mean over a fifth of an epoch at most: a longer one still holds the first, random weights.
         ema=min(config.ema, 1 - 5 / max(steps, 10)) if config.ema else 0.0,
     )
+
+
+_PEAK = {"sgd": 0.05, "adamw": 0.002}
+"""Peak rates at a batch of 128 images, of the optimizer that an architecture does not use by itself."""
+
+
+def optimizer_of(config: TrainConfig, model: str) -> str:
+    """``sgd`` or ``adamw``; ``auto`` is the architecture's own."""
+    return ARCHITECTURES[model].optimizer if config.optimizer == "auto" else config.optimizer
 
 
 def plan(
@@ -109,6 +125,7 @@ def fit(
     on_epoch: Callable[[Epoch], None] | None = None,
     tensorboard: Path | None = None,
     progress: Progress | None = None,
+    phase: str = "train",
 ) -> History:
     """Train ``model`` in place; it ends with its best weights.
 
@@ -121,6 +138,7 @@ def fit(
         on_epoch: Called with each epoch's figures.
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
+        phase: What the epochs are recorded as.
 
     Returns:
         The history; ``best_epoch`` is the one with the lowest validation loss.
@@ -128,15 +146,57 @@ def fit(
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.
     """
-    keras, _ = framework()
-    from keensight.nets.watcher import Watcher  # subclasses a Keras class, so only once Keras is there
-
     rows, val_rows = split.part("train"), split.part("val")
     classes = int(model.output_shape[-1])
     numbers = schedule(config.train, config.model.name, len(rows))
     steps = plan(config.train, config.model.name, rows, targets, classes)
-    _compile(model, config.train, numbers)
-    watcher = Watcher(numbers, on_epoch)
+    return drive(
+        model,
+        feed.training(steps, pixels, config.augment, numbers.epochs),
+        feed.plain(val_rows, targets[val_rows], classes, pixels),
+        config,
+        numbers,
+        on_epoch=on_epoch,
+        tensorboard=tensorboard,
+        progress=progress,
+        phase=phase,
+    )
+
+
+def drive(
+    model: keras.Model,
+    training: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    config: RunConfig,
+    numbers: Schedule,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    tensorboard: Path | None = None,
+    progress: Progress | None = None,
+    phase: str = "train",
+) -> History:
+    """Keras' own ``fit`` on batches that are made already; the model ends with its best weights.
+
+    Args:
+        model: Inputs to logits.
+        training: Batches of all epochs: inputs, one-hot targets, sample weights.
+        validation: Batches: inputs, one-hot targets.
+        config: Settings with no ``auto`` left in ``train.precision``.
+        numbers: The schedule.
+        on_epoch: Called with each epoch's figures.
+        tensorboard: Folder for TensorBoard events.
+        progress: Where to report.
+        phase: What the epochs are recorded as.
+
+    Raises:
+        TrainingError: the loss became NaN or infinite; the message names the step.
+    """
+    keras, _ = framework()
+    from keensight.nets.watcher import Watcher  # subclasses a Keras class, so only once Keras is there
+
+    trained = training_form(model, config.train.precision)
+    _compile(trained, config, numbers)
+    watcher = Watcher(numbers, on_epoch, phase)
     callbacks = [watcher]
     if numbers.ema:
         # Before the watcher, so that it sees, judges and keeps the averaged weights.
@@ -144,35 +204,38 @@ def fit(
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
     with (progress or Silent()).task("training", numbers.epochs * numbers.steps, "steps") as watcher.task:
-        model.fit(
-            feed.training(steps, pixels, config.augment, numbers.epochs),
+        trained.fit(
+            training,
             epochs=numbers.epochs,
             steps_per_epoch=numbers.steps,
-            validation_data=feed.plain(val_rows, targets[val_rows], classes, pixels),
+            validation_data=validation,
             callbacks=callbacks,
             shuffle=False,  # the feed has its own order
             verbose=0,
         )
     watcher.restore_best()
+    if trained is not model:
+        model.set_weights(trained.get_weights())
     return watcher.history()
 
 
-def _compile(model: keras.Model, config: TrainConfig, numbers: Schedule) -> None:
+def _compile(model: keras.Model, config: RunConfig, numbers: Schedule) -> None:
     keras, _ = framework()
+    train = config.train
     options = {
-        "learning_rate": _learning_rate(config.schedule, numbers),
-        "weight_decay": config.weight_decay or None,
+        "learning_rate": _learning_rate(train.schedule, numbers),
+        "weight_decay": train.weight_decay or None,
         "use_ema": bool(numbers.ema),
         "ema_momentum": numbers.ema or 0.99,
         "ema_overwrite_frequency": None,
     }
-    if config.optimizer == "sgd":
+    if optimizer_of(train, config.model.name) == "sgd":
         optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)
     else:
         optimizer = keras.optimizers.AdamW(**options)
-    if config.weight_decay:
+    if train.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=train.label_smoothing)
     # With every variable made here, tf.function traces the step once; made inside of it, twice.
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.progress import Progress, Silent
+from keensight.nets.runtime import framework
 
 if TYPE_CHECKING:
     import keras
 
-_STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4.0, 2.01, 0.5))
-"""Inverse strengths of the L2 penalty that are tried, the strongest penalty first."""
-_PATIENCE = 2
-_STEPS = 2000
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+"""Inverse strengths of the penalty that are tried, the strongest penalty first; then those about the best."""
+_GROUP = 300.0
+_STEPS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A dense layer from features to logits, and how well it does on the validation part."""
+    """A dense layer from features to logits, and how well it does."""
 
     kernel: NDArray[np.float32]
     """Shape (features, classes)."""
@@ -47,78 +48,96 @@ def fit_head(
     val_targets: NDArray[np.int64],
     classes: int,
     *,
-    balanced: bool = False,
+    levels: Sequence[int] = (),
+    weights: NDArray[np.float32] | None = None,
     progress: Progress | None = None,
 ) -> Head:
     """Train the head to convergence (L-BFGS), its penalty chosen by the loss on the validation part.
 
-    Features are standardised first, so that one penalty suits all; kernel and bias undo it. The penalty is
-    weakened step by step, each fit starting from the one before, until the validation loss has risen twice.
+    Features are standardised, so that one penalty suits all, and each level of the network gets the same
+    weight in it, however many features it has; kernel and bias undo both.
 
     Args:
         features: Of the training part, float32 (n, d).
-        targets: Class numbers, shape (n,); every class must occur.
+        targets: Class numbers, shape (n,).
         val_features: Of the validation part, float32 (m, d).
         val_targets: Class numbers, shape (m,).
         classes: Number of classes.
-        balanced: Weigh each class by the inverse of its frequency.
+        levels: How many features each level of the network gives, in order; left out: one level.
+        weights: One weight an image, shape (n,).
         progress: Where to report.
     """
-    from sklearn.linear_model import LogisticRegression
-
     mean = features.mean(axis=0)
-    scale = 1.0 / (features.std(axis=0) + 1e-6)
-    standard = (features - mean) * scale
-    solver = LogisticRegression(
-        C=1.0, max_iter=_STEPS, tol=1e-4, warm_start=True, class_weight="balanced" if balanced else None
-    )
-    best: Head | None = None
-    worse = 0
-    with (
-        (progress or Silent()).task("fitting the head", len(_STRENGTHS), "penalties") as task,
-        warnings.catch_warnings(),
-    ):
-        # A fit that stopped at the last step is judged like any other, by its validation loss.
-        warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+    sizes = np.array(levels or [features.shape[1]])
+    scale = 1.0 / ((features.std(axis=0) + 1e-6) * np.repeat(np.sqrt(sizes / _GROUP), sizes)).astype(np.float32)
+    solve = _solver((features - mean) * scale, targets, classes, weights)
+    found: dict[float, Head] = {}
+
+    def attempt(strength: float, start: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        point = solve(strength, start)
+        kernel = point[:-classes].reshape(-1, classes).astype(np.float32) * scale[:, None]
+        bias = (point[-classes:] - mean @ kernel).astype(np.float32)
+        scores = score(features @ kernel + bias, targets) + score(val_features @ kernel + bias, val_targets)
+        found[strength] = Head(kernel, bias, strength, *scores)
+        task.advance(1, f"val {found[strength].val_accuracy:.3f}")
+        return point
+
+    with (progress or Silent()).task("fitting the head", len(_STRENGTHS) + 2, "penalties") as task:
+        points: dict[float, NDArray[np.float64]] = {}
+        last = None
         for strength in _STRENGTHS:
-            solver.set_params(C=float(strength)).fit(standard, targets)
-            kernel, bias = _softmax_form(solver.coef_, solver.intercept_, classes)
-            kernel *= scale[:, None]
-            found = _judged(kernel, bias - mean @ kernel, float(strength), features, targets, val_features, val_targets)
-            worse = 0 if best is None or found.val_loss < best.val_loss else worse + 1
-            best = found if worse == 0 else best
-            task.advance(1, f"val {found.val_accuracy:.3f}")
-            if worse >= _PATIENCE:
+            last = points[strength] = attempt(strength, last)
+            if found[strength].val_loss > min(head.val_loss for head in found.values()):
                 break
-    assert best is not None
-    return best
+        best = _best(found).strength
+        for strength in (best / 10**0.5, best * 10**0.5):
+            attempt(strength, points[best])
+    return _best(found)
 
 
-def _softmax_form(
-    coef: NDArray[np.float64], intercept: NDArray[np.float64], classes: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Kernel (d, classes) and bias; two classes share one row in scikit-learn, which is split in halves."""
-    if classes == 2 and len(coef) == 1:
-        coef, intercept = np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
-    return coef.T.astype(np.float32), intercept.astype(np.float32)
+def _best(found: dict[float, Head]) -> Head:
+    return min(found.values(), key=lambda head: head.val_loss)
 
 
-def _judged(
-    kernel: NDArray[np.float32],
-    bias: NDArray[np.float32],
-    strength: float,
-    features: NDArray[np.float32],
-    targets: NDArray[np.int64],
-    val_features: NDArray[np.float32],
-    val_targets: NDArray[np.int64],
-) -> Head:
-    loss, accuracy = score(features @ kernel + bias, targets)
-    val_loss, val_accuracy = score(val_features @ kernel + bias, val_targets)
-    return Head(kernel, bias, strength, loss, accuracy, val_loss, val_accuracy)
+def _solver(
+    features: NDArray[np.float32], targets: NDArray[np.int64], classes: int, weights: NDArray[np.float32] | None
+) -> Callable[[float, NDArray[np.float64] | None], NDArray[np.float64]]:
+    """From a strength and a starting point to the minimum: kernel, row by row, then bias, shape (d + 1) * classes."""
+    from scipy.optimize import minimize
+
+    _, tf = framework()
+    count, width = features.shape
+    x, truth = tf.constant(features), tf.one_hot(targets, classes)
+    share = tf.constant(np.full(count, 1.0 / count) if weights is None else weights / weights.sum(), tf.float32)
+
+    # TensorFlow's products are several times as fast as NumPy's where the latter has a generic library.
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def loss(point: Any, penalty: Any) -> Any:
+        kernel, bias = tf.reshape(point[:-classes], (width, classes)), point[-classes:]
+        logits = x @ kernel + bias
+        wrong = (tf.nn.softmax(logits) - truth) * share[:, None]
+        value = tf.reduce_sum(share * tf.nn.softmax_cross_entropy_with_logits(truth, logits))
+        slope = tf.linalg.matmul(x, wrong, transpose_a=True) + penalty * kernel
+        slopes = tf.concat([tf.reshape(slope, [-1]), tf.reduce_sum(wrong, axis=0)], axis=0)
+        return value + penalty / 2 * tf.reduce_sum(kernel**2), slopes
+
+    def solve(strength: float, start: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        penalty = tf.constant(1.0 / (strength * count), tf.float32)
+
+        def both(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            value, slopes = loss(tf.constant(point, tf.float32), penalty)
+            return float(value), slopes.numpy().astype(np.float64)
+
+        first = np.zeros((width + 1) * classes) if start is None else start
+        limits = {"maxiter": _STEPS, "ftol": 1e-7, "gtol": 1e-5}
+        found: NDArray[np.float64] = minimize(both, first, jac=True, method="L-BFGS-B", options=limits).x
+        return found
+
+    return solve
 
 
 def score(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean cross-entropy in nats and accuracy of some logits."""
+    """Mean cross-entropy in nats and accuracy of some logits (n, classes)."""
     logits = logits - logits.max(axis=1, keepdims=True)
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     loss = -log_probabilities[np.arange(len(targets)), targets].mean()

@@ -1,4 +1,8 @@
-"""float32 or bfloat16? Measured on the machine at hand, where the training is long enough to pay for it."""
+"""float32 or bfloat16? Measured on the machine at hand, where the training is long enough to pay for it.
+
+The network itself stays float32; what is trained in bfloat16 is a copy of it, so that the shipped graph computes in
+float32 and every later form of it gives the same figures.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,15 @@ import platform
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keensight.core.files import read_json, write_json
 from keensight.errors import StoreError
 from keensight.nets.backbones import Choice
 from keensight.nets.runtime import framework
+
+if TYPE_CHECKING:
+    import keras
 
 _LONG = 3e8
 """Pixels seen in training (epochs x images x area) from which on a second of measuring pays."""
@@ -41,6 +48,31 @@ def choose_precision(asked: str, pixels_seen: float, memory: Path | None = None)
     plain, brain = _measured(memory)
     name = "bfloat16" if plain > _GAIN * brain else "float32"
     return Choice(name, f"a step of two convolutions takes {brain:.3f} s in bfloat16, {plain:.3f} s in float32 here")
+
+
+def training_form(model: keras.Model, precision: str) -> keras.Model:
+    """The network as it is trained: itself in ``float32``; in ``bfloat16`` a copy with float32 weights and logits.
+
+    Depthwise convolutions stay float32, as TensorFlow's gradient of their kernels is several times slower in
+    bfloat16; so do layers that ask for a type of their own.
+
+    Args:
+        model: A functional Keras model; its layers' ``trainable`` is kept.
+        precision: ``float32`` or ``bfloat16``.
+    """
+    if precision == "float32":
+        return model
+    keras, _ = framework()
+
+    def copy(layer: Any) -> Any:
+        config = layer.get_config()
+        if not isinstance(layer, keras.layers.DepthwiseConv2D) and layer.name != "logits":
+            config["dtype"] = "mixed_bfloat16"
+        return layer.__class__.from_config(config)
+
+    form = keras.models.clone_model(model, clone_function=copy)
+    form.set_weights(model.get_weights())
+    return form
 
 
 def _measured(memory: Path | None) -> tuple[float, float]:

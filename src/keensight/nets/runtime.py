@@ -67,23 +67,12 @@ def start_in_background() -> None:
     threading.Thread(target=framework, name="keensight-framework").start()
 
 
-def configure(*, seed: int, precision: str = "float32") -> str:
-    """Set seeds and the arithmetic of the layers built after this call.
-
-    Args:
-        seed: Seeds Python, NumPy and the framework (initial weights, dropout).
-        precision: ``float32`` or ``bfloat16`` (weights, batch normalisation and logits stay float32).
-
-    Returns:
-        The name of the Keras dtype policy that is now in force.
-    """
+def configure(*, seed: int) -> None:
+    """Seed Python, NumPy and the framework (initial weights, dropout)."""
     keras, _ = framework()
     random.seed(seed)
     np.random.seed(seed)
     keras.utils.set_random_seed(seed)
-    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    keras.mixed_precision.set_dtype_policy(policy)
-    return policy
 
 
 def use_threads(threads: int | None) -> None:

@@ -27,13 +27,15 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
     Args:
         numbers: The schedule in force.
         on_epoch: Called with each epoch's figures.
+        phase: What the epochs are recorded as.
     """
 
-    def __init__(self, numbers: Schedule, on_epoch: Callable[[Epoch], None] | None) -> None:
+    def __init__(self, numbers: Schedule, on_epoch: Callable[[Epoch], None] | None, phase: str) -> None:
         super().__init__()
         self.task: Task | None = None
         self._numbers = numbers
         self._on_epoch = on_epoch
+        self._phase = phase
         self._epochs: list[Epoch] = []
         self._best: Epoch | None = None
         self._best_weights: list[NDArray[np.float32]] = []
@@ -81,7 +83,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
     def _record(self, epoch: int, logs: Any) -> Epoch:
         return Epoch(
             epoch=epoch + 1,
-            phase="train",
+            phase=self._phase,
             steps=self._numbers.steps,
             seconds=time.perf_counter() - self._started,
             learning_rate=float(np.asarray(self.model.optimizer.learning_rate)),

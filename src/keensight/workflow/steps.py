@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
-from keensight.core.records import AuditReport, Dataset, History, ImageSpec, Split
+from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.augment import Augmentation
+    from keensight.nets.transfer import Images, Workshop
 
 Source = str | Path | Dataset
 _SHORTCUTS = {
@@ -62,20 +63,30 @@ def open(
     return open_source(source, label=label, path=path, group=group, progress=shown(progress))
 
 
-def image_spec(data: Dataset, image_size: int | None = None, fit: str = "stretch") -> ImageSpec:
-    """The model's input: a square of ``image_size``, or the size that suits the images.
+def image_spec(
+    data: Dataset,
+    image_size: int | None = None,
+    fit: str = "stretch",
+    *,
+    model: str | None = None,
+    effort: str = "standard",
+) -> ImageSpec:
+    """The model's input: a square of ``image_size``, or the size that suits the images and the model.
 
     Args:
         data: The image set.
         image_size: Side in pixels, or None to choose (see :func:`keensight.data.sizing.choose_spec`).
         fit: What to do with another aspect ratio (``stretch``, ``crop``, ``pad``).
+        model: Name of the architecture; None: one that learns from scratch.
+        effort: ``quick``, ``standard`` or ``best``: how often a pretrained model will look at each image.
 
     Raises:
         DataError: no image could be read.
     """
     from keensight.data.sizing import choose_spec
+    from keensight.nets.backbones import tuning_side
 
-    return choose_spec(data, image_size, fit)
+    return choose_spec(data, image_size, fit, pretrained=tuning_side(model, effort) if model else None)
 
 
 def prepare(
@@ -220,13 +231,55 @@ def fit(
         progress: Where to report.
         **shortcuts: ``epochs``, ``effort``, ``seed``.
     """
-    from keensight.nets.fit import fit as run_training
+    from keensight.nets.backbones import ARCHITECTURES
 
     chosen = configure(config, settings, **shortcuts)
     if chosen.model.name == "auto":
-        chosen = chosen.with_values({"model.name": "cnn"})
+        chosen = chosen.with_values({"model.name": model.name if model.name in ARCHITECTURES else "cnn"})
+    if chosen.train.precision == "auto":
+        chosen = chosen.with_values({"train.precision": "float32"})
     chosen = dataclasses.replace(chosen, augment=augmentation(chosen, data, split, pixels).config)
-    return run_training(model, pixels, data.targets(), split, chosen, progress=shown(progress))
+    return run_fit(model, data, split, pixels, chosen, progress=shown(progress))
+
+
+def run_fit(
+    model: keras.Model,
+    data: Dataset,
+    split: Split,
+    pixels: Pixels,
+    config: RunConfig,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    tensorboard: Path | None = None,
+    progress: Progress,
+) -> History:
+    """Train from scratch or transfer, as the architecture has it; no ``auto`` is left in ``config``."""
+    from keensight.nets.backbones import ARCHITECTURES
+    from keensight.nets.fit import fit as train_from_scratch
+    from keensight.nets.transfer import transfer
+
+    if ARCHITECTURES[config.model.name].pretrained and config.model.weights != "none":
+        images = images_of(data, split, pixels)
+        return transfer(model, images, config, workshop(progress, on_epoch))
+    return train_from_scratch(
+        model, pixels, data.targets(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
+    )
+
+
+def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
+    """What a transfer learns from."""
+    from keensight.nets.transfer import Images
+
+    return Images(pixels, data.targets(), [sample.digest for sample in data.samples], split)
+
+
+def workshop(progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Workshop:
+    """The caches of features and converted networks, and where to report."""
+    from keensight.data.features import FeatureCache
+    from keensight.data.shards import cache_directory
+    from keensight.nets.transfer import Workshop
+
+    return Workshop(FeatureCache, cache_directory() / "networks", on_epoch, progress)
 
 
 def configure(

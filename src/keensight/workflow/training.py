@@ -12,11 +12,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, Split
+from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.choosing import choose_model
 from keensight.workflow.measuring import keep_pictures, measure, report
-from keensight.workflow.steps import Source, audit, augmentation, configure, image_spec, open, prepare, shown, split
+from keensight.workflow.steps import (
+    Source,
+    audit,
+    augmentation,
+    build,
+    configure,
+    image_spec,
+    open,
+    prepare,
+    run_fit,
+    shown,
+    split,
+)
 from keensight.workflow.using import classifier_of
 from keensight.workflow.versions import versions
 from keensight.workflow.weights import start_weights
@@ -57,18 +70,19 @@ def train(
         InterruptedRun: Ctrl-C; the run says ``interrupted``.
     """
     from keensight.nets import runtime
-    from keensight.nets.backbones import choose
+    from keensight.nets.backbones import ARCHITECTURES
     from keensight.store.run import create_run
 
     started = time.perf_counter()
     chosen = configure(config, settings, **shortcuts)
-    choose(chosen.model.name, n_train=1, side=32)  # a wrong name is refused before any work
+    if chosen.model.name != "auto":
+        ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
     show = shown(progress)
     if isinstance(source, Dataset) or Path(source).exists():  # else open refuses at once, with nothing to wait for
         runtime.start_in_background()
     data = open(source, label=chosen.data.label, path=chosen.data.path, group=chosen.data.group, progress=show)
-    _split(data, chosen)  # a set that cannot be split is refused before anything is written
+    parts = _split(data, chosen)  # a set that cannot be split is refused before anything is written
     handle = create_run(
         None if run is None else Path(run),
         name=data.name,
@@ -80,16 +94,20 @@ def train(
         config_toml=chosen.to_toml(),
     )
     with _recorded(handle):
-        return _walk(handle, data, chosen, show, started)
+        return _walk(handle, data, parts, chosen, show, started)
 
 
-def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: float) -> Run:
+def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progress, started: float) -> Run:
     from keensight.assess.metrics import report_text
     from keensight.nets.runtime import use_threads
     from keensight.store.bundle import add_evaluation
 
     use_threads(config.train.threads)  # before anything is computed
-    spec = image_spec(data, config.data.image_size, config.data.fit)
+    choice = choose_model(data, parts, config, show)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, name=choice.name))
+    spec = image_spec(
+        data, config.data.image_size, config.data.fit, model=config.model.name, effort=config.train.effort
+    )
     pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
     findings = audit(data, pixels=pixels)
     parts = _split(data, config, findings)
@@ -97,12 +115,12 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
     run.save_audit(findings)
     run.save_split(parts, data)
     config, reasons = _resolve(config, data, parts, pixels)
-    for reason in reasons:
+    for reason in (f"model {choice.name}: {choice.reason}", *reasons):
         show.say(reason)
         run.log(reason)
     run.save_config(config.to_toml())
     run = run.update(state="training", model=config.model.name)
-    classifier, history = _fit(run, data, parts, pixels, config, show)
+    classifier, history = _fit(run, data, parts, pixels, spec, config, show)
     run.save_history(history)
     provenance = {"run": run.record.name, "command": run.record.command, "seed": run.record.seed}
     package = bundle(classifier, data, parts, run.bundle_path, name=config.model.name, provenance=provenance)
@@ -125,41 +143,24 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
 
 
 def _fit(
-    run: Run, data: Dataset, parts: Split, pixels: Pixels, config: RunConfig, show: Progress
+    run: Run, data: Dataset, parts: Split, pixels: Pixels, spec: ImageSpec, config: RunConfig, show: Progress
 ) -> tuple[Classifier, History]:
     from keensight.nets import runtime
-    from keensight.nets.build import build
-    from keensight.nets.fit import fit
     from keensight.nets.infer import Classifier
 
-    spec = image_spec(data, config.data.image_size, config.data.fit)
-    make = partial(
-        build,
-        config.model.name,
-        spec,
-        len(data.labels),
-        width=config.model.width,
-        dropout=config.model.dropout,
-        weights=start_weights(config.model.weights),
-    )
-    policy = runtime.configure(seed=config.train.seed, precision=config.train.precision)
-    model = make()
-    history = fit(
+    runtime.configure(seed=config.train.seed)
+    net = config.model
+    model = build(data, spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
+    history = run_fit(
         model,
-        pixels,
-        data.targets(),
+        data,
         parts,
+        pixels,
         config,
         on_epoch=partial(_note_epoch, run, config.train.epochs),
         tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
         progress=show,
     )
-    if policy != "float32":
-        # The shipped graph computes in float32, so that every later form of it gives the same figures.
-        runtime.configure(seed=config.train.seed, precision="float32")
-        plain = make()
-        plain.set_weights(model.get_weights())
-        model = plain
     return Classifier(model, data.labels, spec), history
 
 
@@ -174,22 +175,20 @@ def _note_epoch(run: Run, epochs: int | None, epoch: Epoch) -> None:
 def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
     """Every ``auto`` and every number left out, decided; with the reasons in words."""
     from keensight.data.cache import cache_directory
-    from keensight.nets.backbones import choose
-    from keensight.nets.fit import schedule
+    from keensight.nets.fit import optimizer_of, schedule
     from keensight.nets.precision import choose_precision
 
     spec = pixels.shape
-    choice = choose(config.model.name, len(parts.train), min(spec[:2]))
-    numbers = schedule(config.train, choice.name, len(parts.train))
+    numbers = schedule(config.train, config.model.name, len(parts.train))
     seen = numbers.epochs * len(parts.train) * spec[0] * spec[1]
     changes = augmentation(config, data, parts, pixels)  # first, while the framework is still being imported
     precision = choose_precision(config.train.precision, seen, cache_directory() / "precision.json")
     resolved = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None),
-        model=dataclasses.replace(config.model, name=choice.name),
         train=dataclasses.replace(
             config.train,
+            optimizer=optimizer_of(config.train, config.model.name),
             epochs=numbers.epochs,
             batch_size=numbers.batch_size,
             learning_rate=numbers.learning_rate,
@@ -199,7 +198,6 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
         augment=changes.config,
     )
     reasons = [
-        f"model {choice.name}: {choice.reason}",
         f"input {spec[1]}x{spec[0]} px; {numbers.epochs} epochs of {numbers.steps} steps of "
         f"{numbers.batch_size} images",
         f"arithmetic {precision.name}: {precision.reason}",

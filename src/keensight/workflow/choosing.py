@@ -1,0 +1,101 @@
+"""Which network? By the images' size and number, and where these do not tell, by a short race on validation images."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Split
+from keensight.workflow.steps import augmentation, build, image_spec, prepare, run_fit
+
+if TYPE_CHECKING:
+    from keensight.nets.backbones import Choice
+
+_PHOTOGRAPH, _TINY = 96, 40
+_MANY = 20_000
+_RACE_TRAIN, _RACE_VAL = 1500, 500
+_RACE_PIXELS = 3e7
+"""Pixels that the network from scratch may see in a race: about half a minute on two processors."""
+
+
+def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress) -> Choice:
+    """Resolve ``model.name``.
+
+    Photographs (median shorter side of 96 px or more) are for the pretrained network. Tiny images (40 px at
+    most) in great number (20,000 or more) are for one that learns from scratch. In between, both learn from
+    up to 1,500 training images for a short time, and the one that classifies up to 500 validation images
+    better is taken; of equals, the pretrained one.
+
+    Args:
+        data: The image set.
+        parts: Its split; the test part is not touched.
+        config: Settings as given.
+        show: Where to report.
+    """
+    from keensight.data.sizing import median_side
+    from keensight.nets.backbones import ARCHITECTURES, DEFAULT_PRETRAINED, Choice, from_scratch
+
+    if config.model.name != "auto":
+        return Choice(ARCHITECTURES[config.model.name].name, "as asked")
+    side, count = round(median_side(data)), len(parts.train)
+    scratch = from_scratch(count, config.data.image_size or min(image_spec(data).shape[:2]))
+    if config.model.weights == "none":
+        return scratch
+    if side >= _PHOTOGRAPH:
+        return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
+    if side <= _TINY and count >= _MANY:
+        return scratch
+    return _race(data, parts, config, scratch.name, DEFAULT_PRETRAINED, show)
+
+
+def _race(data: Dataset, parts: Split, config: RunConfig, scratch: str, pretrained: str, show: Progress) -> Choice:
+    from keensight.nets.backbones import Choice
+
+    started = time.perf_counter()
+    few, split = _few(data, parts)
+    reached = {name: _reached(name, few, split, config, show) for name in (pretrained, scratch)}
+    figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
+    seconds = time.perf_counter() - started
+    return Choice(
+        max(reached, key=lambda name: reached[name]),
+        f"val accuracy in a race on {len(split.train):,} training images ({seconds:.0f} s): {figures}",
+    )
+
+
+def _few(data: Dataset, parts: Split) -> tuple[Dataset, Split]:
+    """An evenly spread share of the training and validation parts, as a dataset of its own."""
+    train, val = _spread(parts.part("train"), _RACE_TRAIN), _spread(parts.part("val"), _RACE_VAL)
+    samples = tuple(data.samples[int(row)] for row in (*train, *val))
+    numbers = range(len(samples))
+    split = Split(tuple(numbers[: len(train)]), tuple(numbers[len(train) :]), (), "a share for a race")
+    return dataclasses.replace(data, samples=samples), split
+
+
+def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    chosen: NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
+    return chosen
+
+
+def _reached(name: str, data: Dataset, split: Split, config: RunConfig, show: Progress) -> float:
+    """Validation accuracy after a short training."""
+    from keensight.nets import runtime
+
+    spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="standard")
+    pixels = prepare(data, spec, progress=show)
+    train_rows, val_rows = (tuple(row for row in rows if row not in pixels.errors) for rows in (split.train, split.val))
+    split = dataclasses.replace(split, train=train_rows, val=val_rows)
+    epochs = int(np.clip(_RACE_PIXELS / (len(split.train) * spec.height * spec.width), 3, 20))
+    train = dataclasses.replace(config.train, effort="quick", epochs=epochs, precision="float32", optimizer="auto")
+    model_config = dataclasses.replace(config.model, name=name, width=None)
+    runtime.configure(seed=config.train.seed)
+    model = build(data, spec, name, weights=config.model.weights)
+    settings = dataclasses.replace(config, model=model_config, train=train)
+    settings = dataclasses.replace(settings, augment=augmentation(settings, data, split, pixels).config)
+    history = run_fit(model, data, split, pixels, settings, progress=show)
+    return history.epochs[history.best_epoch - 1].val_accuracy
