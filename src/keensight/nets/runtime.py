@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from keensight.core.parallel import processors
 from keensight.errors import UsageError
 
 _IMPORTING = threading.Lock()
@@ -75,25 +76,33 @@ def configure(*, seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def use_threads(threads: int | None) -> None:
-    """Limit the threads of TensorFlow's operations; None leaves it all that the process may use.
+def use_threads(threads: int | None) -> int:
+    """Set the threads of TensorFlow's operations; None: one for each processor that this process may use.
+
+    TensorFlow by itself takes one for each processor of the machine, which is far too many in a container that
+    is granted a few of them.
+
+    Returns:
+        The number in force.
 
     Raises:
-        UsageError: TensorFlow has begun to compute with another number.
+        UsageError: TensorFlow has begun to compute with another number than the one asked for.
     """
-    if threads is None:
-        return
     _, tensorflow = framework()
-    if tensorflow.config.threading.get_intra_op_parallelism_threads() == threads:
-        return
+    wanted = threads or processors()
+    if tensorflow.config.threading.get_intra_op_parallelism_threads() == wanted:
+        return wanted
     try:
-        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_intra_op_parallelism_threads(wanted)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(wanted)
     except RuntimeError as error:
+        if threads is None:
+            return int(tensorflow.config.threading.get_intra_op_parallelism_threads()) or processors()
         raise UsageError(
             "train.threads can only be set before TensorFlow has started in this process",
             "set it in a new process (in a notebook: restart the kernel)",
         ) from error
+    return wanted
 
 
 def devices() -> list[str]:

@@ -102,7 +102,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     from keensight.nets.runtime import use_threads
     from keensight.store.bundle import add_evaluation
 
-    use_threads(config.train.threads)  # before anything is computed
+    threads = use_threads(config.train.threads)  # before anything is computed
     choice = choose_model(data, parts, config, show)
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, name=choice.name))
     spec = image_spec(
@@ -115,7 +115,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run.save_audit(findings)
     run.save_split(parts, data)
     config, reasons = _resolve(config, data, parts, pixels)
-    for reason in (f"model {choice.name}: {choice.reason}", *reasons):
+    for reason in (f"model {choice.name}: {choice.reason}", f"{threads} threads", *reasons):
         show.say(reason)
         run.log(reason)
     run.save_config(config.to_toml())
@@ -157,17 +157,17 @@ def _fit(
         parts,
         pixels,
         config,
-        on_epoch=partial(_note_epoch, run, config.train.epochs),
+        on_epoch=partial(_note_epoch, run),
         tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
         progress=show,
     )
     return Classifier(model, data.labels, spec), history
 
 
-def _note_epoch(run: Run, epochs: int | None, epoch: Epoch) -> None:
+def _note_epoch(run: Run, epoch: Epoch) -> None:
     run.append_epoch(epoch)
     run.log(
-        f"epoch {epoch.epoch}/{epochs} loss {epoch.loss:.4f} accuracy {epoch.accuracy:.4f} "
+        f"epoch {epoch.epoch} ({epoch.phase}) loss {epoch.loss:.4f} accuracy {epoch.accuracy:.4f} "
         f"val_loss {epoch.val_loss:.4f} val_accuracy {epoch.val_accuracy:.4f} in {epoch.seconds:.1f} s"
     )
 

@@ -3,20 +3,24 @@ import sys
 
 import pytest
 
-from keensight.errors import UsageError
-from keensight.nets.backbones import choose
+from keensight.nets.backbones import ARCHITECTURES, from_scratch, tuning_side
 
 
-def test_auto_takes_the_residual_network_where_its_training_is_short():
-    assert choose("auto", n_train=3500, side=28).name == "resnet"
-    assert choose("auto", n_train=200_000, side=128).name == "cnn"
-    assert "few enough" in choose("auto", n_train=3500, side=28).reason
+def test_the_residual_network_is_taken_where_its_training_is_short():
+    assert from_scratch(3500, 28).name == "resnet"
+    assert from_scratch(200_000, 128).name == "cnn"
+    assert "few enough" in from_scratch(3500, 28).reason
 
 
-def test_a_name_is_taken_as_asked_and_a_wrong_one_refused():
-    assert choose("cnn", n_train=10, side=28).reason == "as asked"
-    with pytest.raises(UsageError):
-        choose("nope", n_train=10, side=28)
+@pytest.mark.parametrize(("effort", "side"), [("quick", 224), ("standard", 160), ("best", 192)])
+def test_a_pretrained_network_sees_smaller_images_the_more_often_it_looks(effort, side):
+    assert tuning_side("efficientnet_lite0", effort) == side
+    assert tuning_side("cnn", effort) is None
+
+
+def test_every_pretrained_network_names_what_it_starts_from():
+    pretrained = [item for item in ARCHITECTURES.values() if item.pretrained]
+    assert all(item.side and item.parameters and item.source != "none" for item in pretrained)
 
 
 def test_listing_architectures_imports_no_framework():

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from keensight.core.records import ImageSpec
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def net():
+    from keensight.nets.build import build
+    from keensight.nets.transfer import features_of
+
+    return features_of(build("efficientnet_lite0", ImageSpec(64, 64), 3))
+
+
+def _images(n=9):
+    return np.random.default_rng(0).integers(0, 256, (n, 64, 64, 3), dtype=np.uint8)
+
+
+def test_a_frozen_network_gives_the_features_that_keras_gives(net):
+    from keensight.nets.frozen import freeze
+
+    frozen, images = freeze(net), _images()
+    expected = np.asarray(net(images))
+    assert frozen.shape == expected.shape[1:]
+    np.testing.assert_allclose(frozen(images), expected, rtol=1e-4, atol=1e-4)
+    parts = list(frozen.stream(lambda begin=begin: images[begin : begin + 2] for begin in range(0, 9, 2)))
+    np.testing.assert_array_equal(np.concatenate(parts), frozen(images))
+
+
+def test_a_converted_network_is_kept_and_found_by_its_weights(net, tmp_path, monkeypatch):
+    from keensight.nets import frozen
+
+    first = frozen.freeze(net, tmp_path)(_images(2))
+    (kept,) = tmp_path.glob("*.tflite")
+    assert kept.stem == frozen.digest(net)
+    monkeypatch.setattr(frozen, "_convert", lambda model: pytest.fail("converted again"))
+    np.testing.assert_array_equal(frozen.freeze(net, tmp_path)(_images(2)), first)
+
+
+def test_another_weight_is_another_network(net):
+    from keensight.nets.frozen import digest
+
+    before, layer = digest(net), net.get_layer("stem")
+    kernel = layer.get_weights()[0]
+    layer.set_weights([kernel + 1e-3])
+    assert digest(net) != before
+    layer.set_weights([kernel])
+    assert digest(net) == before
+
+
+def test_nothing_is_printed_while_it_is_converted(net, capfd):
+    from keensight.nets.frozen import freeze
+
+    freeze(net)
+    out, error = capfd.readouterr()
+    assert (out, error) == ("", "")
