@@ -164,25 +164,27 @@ def torch_convolution(bf16: bool) -> float:
 # Keensight
 
 
-def keras_net(precision: str) -> Any:
+def keras_net() -> Any:
     from keensight.core.records import ImageSpec
     from keensight.nets import runtime
     from keensight.nets.build import build
 
     runtime.use_threads(THREADS)
-    runtime.configure(seed=0, precision=precision)
+    runtime.configure(seed=0)
     return build("resnet", ImageSpec(SIDE, SIDE), CLASSES, width=WIDTH)
 
 
 def keras_rates(precision: str, seconds: float) -> dict[str, float]:
     """The same figures from inside Keras' ``fit``."""
-    from keensight.core.config import TrainConfig
+    from keensight.core.config import RunConfig
     from keensight.nets import fit
+    from keensight.nets.precision import training_form
     from keensight.nets.runtime import framework
 
     keras, tf = framework()
-    model = keras_net(precision)
-    fit._compile(model, TrainConfig(), fit.schedule(TrainConfig(batch_size=BATCH), "resnet", 54_000))
+    model = training_form(keras_net(), precision)
+    config = RunConfig().with_values({"model.name": "resnet", "train.batch_size": BATCH})
+    fit._compile(model, config, fit.schedule(config.train, "resnet", 54_000))
     images, targets = batch()
     one_hot = np.eye(CLASSES, dtype=np.float32)[targets]
     feed = tf.data.Dataset.from_tensors((images, one_hot, np.ones(BATCH, np.float32))).repeat()
@@ -216,7 +218,7 @@ def keras_matmul(bf16: bool) -> float:
 def multiply_adds() -> int:
     """Of a forward pass of one image, counted over convolutions and dense layers."""
     total = 0
-    for layer in keras_net("float32").layers:
+    for layer in keras_net().layers:
         kind = type(layer).__name__
         if kind == "Conv2D":
             _, height, width, channels = layer.output.shape

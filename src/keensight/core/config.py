@@ -125,7 +125,10 @@ class AugmentConfig:
     shift: float = setting(0.08, "largest shift, as a share of the side", low=0.0, high=0.5)
     zoom: float = setting(0.0, "largest change of scale", low=0.0, high=0.9)
     rotate: float = setting(0.0, "largest turn", low=0.0, high=180.0, unit="degrees")
-    erase: float = setting(0.25, "largest side of a random erased box, as a share of the side", low=0.0, high=0.9)
+    erase: float | None = setting(
+        None, "largest side of a random erased box, as a share of the side; left out: the architecture's own",
+        low=0.0, high=0.9,
+    )  # fmt: skip
     color: str = setting(
         "auto", "random brightness, contrast and saturation; auto: only for colour images",
         choices=("auto", "none", "light", "strong"),

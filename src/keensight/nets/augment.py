@@ -151,13 +151,14 @@ def _shade(images: Any, draws: Any, config: AugmentConfig) -> Any:
 
 def _erase(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int]) -> Any:
     """Random erasing (Zhong et al. 2020): one box of one random grey an image."""
-    if not config.erase:
+    largest = config.erase
+    if not largest:
         return images
     _, tf = framework()
     height, width = side
 
     def inside(length: int, centre: Any, share: Any) -> Any:
-        half = tf.maximum(share * config.erase, 0.05) * length / 2.0
+        half = tf.maximum(share * largest, 0.05) * length / 2.0
         return tf.abs(tf.range(length, dtype=tf.float32)[None] + 0.5 - centre[:, None] * length) < half[:, None]
 
     rows, columns = inside(height, draws[:, 6], draws[:, 8]), inside(width, draws[:, 7], draws[:, 13])

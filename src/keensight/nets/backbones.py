@@ -49,6 +49,8 @@ class Architecture:
     """Peak rate of its optimizer at a batch of 128 images."""
     passes: int
     """Images (with repetition) that ``--effort standard`` shows it; sets the number of epochs."""
+    erase: float = 0.25
+    """Largest side of the random erased box in training images, as a share of the side."""
     optimizer: str = "sgd"
     """``sgd`` or ``adamw``."""
     normalisation: str = "tf"
@@ -102,7 +104,8 @@ for _architecture in (
         dropout=0.1,
         min_side=8,
         learning_rate=0.1,
-        passes=920_000,
+        passes=1_080_000,
+        erase=0.5,
     ),
 ):
     ARCHITECTURES.register(_architecture.name, _architecture)

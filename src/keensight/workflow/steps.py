@@ -302,10 +302,15 @@ def augmentation(config: RunConfig, data: Dataset, split: Split, pixels: Pixels)
     """Augmentation settings with every ``auto`` resolved by the training images, and the reasons."""
     from keensight.data.mirror import mirror_evidence
     from keensight.nets.augment import resolve
+    from keensight.nets.backbones import ARCHITECTURES
 
-    asked = config.augment.enabled and config.augment.flip == "auto"
+    given = config.augment
+    if given.erase is None:
+        architecture = ARCHITECTURES["cnn" if config.model.name == "auto" else config.model.name]
+        given = dataclasses.replace(given, erase=architecture.erase)
+    asked = given.enabled and given.flip == "auto"
     evidence = mirror_evidence(pixels, split.part("train"), data.targets()) if asked else None
-    return resolve(config.augment, data.labels, grey_share(pixels, split), evidence)
+    return resolve(given, data.labels, grey_share(pixels, split), evidence)
 
 
 def grey_share(pixels: Pixels, split: Split) -> float:
