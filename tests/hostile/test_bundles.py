@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from keensight.core.files import sha256_file
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
-from keensight.store.bundle import Bundle, open_bundle
+from keensight.store.bundle import SCHEMA, Bundle, open_bundle
 from keensight.store.exam import read_exam
 from store_builders import CONFIG, LAYER, make_bundle, write_model
 
@@ -80,8 +80,8 @@ def test_a_truncated_manifest_is_refused(bundle: Bundle, keep: int) -> None:
 
 
 def test_a_newer_schema_says_upgrade(bundle: Bundle) -> None:
-    forge(bundle, schema=2)
-    assert "upgrade" in (refused(bundle.path, "newer Keensight: its schema is 2, .* up to 1").hint or "")
+    forge(bundle, schema=SCHEMA + 1)
+    assert "upgrade" in (refused(bundle.path, f"newer Keensight: its schema is {SCHEMA + 1}, .* up to {SCHEMA}").hint or "")
 
 
 SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}

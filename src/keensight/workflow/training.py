@@ -16,6 +16,7 @@ from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, 
 from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.measuring import keep_pictures, measure, report
+from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.steps import Source, audit, augmentation, configure, image_spec, open, prepare, shown, split
 from keensight.workflow.using import classifier_of
 from keensight.workflow.versions import versions
@@ -105,7 +106,16 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
     classifier, history = _fit(run, data, parts, pixels, config, show)
     run.save_history(history)
     provenance = {"run": run.record.name, "command": run.record.command, "seed": run.record.seed}
-    package = bundle(classifier, data, parts, run.bundle_path, name=config.model.name, provenance=provenance)
+    prototypes = prototypes_of(classifier, data, parts, pixels, progress=show)
+    package = bundle(
+        classifier,
+        data,
+        parts,
+        run.bundle_path,
+        name=config.model.name,
+        provenance=provenance,
+        prototypes=prototypes,
+    )
     trusted = classifier_of(package)
     sit_exam(trusted, package.exam())
     evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show)
