@@ -13,6 +13,7 @@ PUBLIC = [
     "Classifier",
     "DataError",
     "Dataset",
+    "Embeddings",
     "Evaluation",
     "GateError",
     "History",
@@ -34,6 +35,8 @@ PUBLIC = [
     "batches",
     "build",
     "bundle",
+    "embed",
+    "enrol",
     "errors",
     "evaluate",
     "fit",
@@ -52,6 +55,7 @@ PUBLIC = [
     "show",
     "split",
     "train",
+    "write_embeddings",
     "write_predictions",
 ]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from keensight.core.files import sha256_file
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
-from keensight.store.bundle import Bundle, open_bundle
+from keensight.store.bundle import SCHEMA, Bundle, open_bundle
 from keensight.store.exam import read_exam
 from store_builders import CONFIG, LAYER, make_bundle, write_model
 
@@ -80,8 +80,9 @@ def test_a_truncated_manifest_is_refused(bundle: Bundle, keep: int) -> None:
 
 
 def test_a_newer_schema_says_upgrade(bundle: Bundle) -> None:
-    forge(bundle, schema=2)
-    assert "upgrade" in (refused(bundle.path, "newer Keensight: its schema is 2, .* up to 1").hint or "")
+    forge(bundle, schema=SCHEMA + 1)
+    says = f"newer Keensight: its schema is {SCHEMA + 1}, .* up to {SCHEMA}"
+    assert "upgrade" in (refused(bundle.path, says).hint or "")
 
 
 SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
@@ -322,6 +323,73 @@ def test_an_exam_that_claims_a_huge_array_is_refused(bundle: Bundle) -> None:
         archive.writestr("images.npy", header.getvalue() + b"png")
     forge(bundle)
     refused(bundle.path, "exam.npz cannot be read")
+
+
+def prototype_arrays(**changes: Any) -> dict[str, Any]:
+    arrays = {
+        "centre": np.zeros(4, np.float32),
+        "means": np.ones((3, 4), np.float32),
+        "counts": np.ones(3, np.int64),
+        "threshold": np.float64(0.5),
+        "kept": np.float64(0.95),
+        "temperature": np.float64(0.1),
+    }
+    return {name: value for name, value in (arrays | changes).items() if value is not None}
+
+
+def with_prototypes(bundle: Bundle, **changes: Any) -> None:
+    """The bundle with class means and digests that fit them."""
+    path = bundle.path / "prototypes.npz"
+    np.savez(path, **prototype_arrays(**changes))
+    forge(bundle, files={**bundle.manifest.files, path.name: sha256_file(path)})
+
+
+def test_class_means_that_fit_are_read(bundle: Bundle) -> None:
+    with_prototypes(bundle)
+    found = open_bundle(bundle.path).prototypes()
+    assert found is not None and found.means.shape == (3, 4) and found.threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"means": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
+        ({"means": None}, "no class means"),
+        ({"extra": np.zeros(1)}, "no class means"),
+        ({"means": np.ones((4, 4), np.float32)}, r"shape \(4, 4\), but the manifest names 3"),
+        ({"means": np.ones(3, np.float32)}, r"shape \(3,\)"),
+        ({"means": np.ones((3, 0), np.float32), "centre": np.zeros(0, np.float32)}, r"shape \(3, 0\)"),
+        ({"means": np.ones((3, 4), np.float64)}, "means are of another kind"),
+        ({"means": np.full((3, 4), np.nan, np.float32)}, "not finite"),
+        ({"centre": np.full(4, np.inf, np.float32)}, "not finite"),
+        ({"centre": np.zeros(5, np.float32)}, "centre do not have the shape"),
+        ({"counts": np.ones(2, np.int64)}, "counts do not have the shape"),
+        ({"counts": np.array([1, 0, 1], np.int64)}, "of no image"),
+        ({"counts": np.ones(3, np.float32)}, "counts are of another kind"),
+        ({"threshold": np.float64("nan")}, "not finite"),
+        ({"threshold": np.float64(2)}, "threshold 2.0"),
+        ({"threshold": np.zeros(3)}, "threshold do not have the shape"),
+        ({"kept": np.float64(1.5)}, "kept 1.5"),
+        ({"temperature": np.float64(0)}, "temperature 0.0"),
+    ],
+)
+def test_forged_class_means_are_refused(bundle: Bundle, changes: dict[str, Any], says: str) -> None:
+    with_prototypes(bundle, **changes)
+    refused(bundle.path, says)
+
+
+def test_damaged_class_means_are_found(bundle: Bundle) -> None:
+    with_prototypes(bundle)
+    path = bundle.path / "prototypes.npz"
+    path.write_bytes(path.read_bytes()[:-40])
+    refused(bundle.path, "SHA-256 differs")
+    forge(bundle, files={**bundle.manifest.files, path.name: sha256_file(path)})
+    refused(bundle.path, "prototypes.npz is no readable zip")
+
+
+def test_a_rule_that_needs_class_means_needs_their_file(bundle: Bundle) -> None:
+    forge(bundle, decision={"rule": "nearest class mean", "trained": 2, "enrolled": ["Ñandú"]})
+    refused(bundle.path, "lists no prototypes.npz")
 
 
 @pytest.mark.parametrize(

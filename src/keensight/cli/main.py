@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("keensight.cli.training:train", "Train a classifier, measure it, and write a report."),
     "evaluate": ("keensight.cli.using:evaluate", "Show how good a model is, or measure it on other images."),
     "predict": ("keensight.cli.using:predict", "Name what is in images."),
+    "enrol": ("keensight.cli.enrolling:enrol", "Teach a model a new class from a few images."),
     "report": ("keensight.cli.using:report", "Write a run's HTML report again."),
     "models": ("keensight.cli.upkeep:models", "List the architectures."),
     "runs": ("keensight.cli.upkeep:runs", "List the runs in a folder."),

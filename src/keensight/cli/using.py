@@ -63,11 +63,23 @@ def _of_bundle(path: Path) -> dict[str, Any]:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a table: a .csv, .json or .parquet file.")
+@click.option(
+    "--embeddings",
+    "vectors",
+    type=click.Path(path_type=Path),
+    help="Write what the network knows of each image before its last layer: a .npz, .csv or .parquet file.",
+)
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to give for an image.")
 @shared
 @click.pass_context
 def predict(
-    context: click.Context, asked: Invocation, model: Path, paths: tuple[str, ...], out: Path | None, top: int
+    context: click.Context,
+    asked: Invocation,
+    model: Path,
+    paths: tuple[str, ...],
+    out: Path | None,
+    vectors: Path | None,
+    top: int,
 ) -> None:
     """Name what is in images: files, folders (searched through) or patterns such as 'photos/*.jpg'.
 
@@ -76,13 +88,26 @@ def predict(
     """
     from keensight import workflow
 
-    found = workflow.predict(model, paths)
+    found = _predicted(model, paths, vectors)
     if out:
         workflow.write_predictions(found, out, top)
     asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
     if found.errors:
         click.echo(f"{len(found.errors):,} of {len(found):,} images could not be read", err=True)
         context.exit(int(len(found.errors) == len(found)))
+
+
+def _predicted(model: Path, paths: tuple[str, ...], vectors: Path | None) -> Predictions:
+    """Predictions; the embeddings, where wanted, are written on the way."""
+    from keensight import workflow
+
+    if vectors is None:
+        return workflow.predict(model, paths)
+    workflow.check_embeddings_name(vectors)
+    found, embeddings = workflow.predict_and_embed(model, paths)
+    workflow.write_embeddings(embeddings, vectors)
+    click.echo(f"{len(embeddings):,} embeddings in {vectors}", err=True)
+    return found
 
 
 def _written(found: Predictions, out: Path) -> str:
@@ -93,8 +118,9 @@ def _listed(found: Predictions, top: int, on_terminal: bool) -> str:
     rows = [_flat(row) for row in found.rows(top)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if on_terminal:
-        unused = () if found.errors else ("error",)
-        return table(rows, [name for name in columns if name not in ("decision", *unused)])
+        unknown = found.unknown is not None and bool(found.unknown.any())
+        unused = [name for name, used in (("error", found.errors), ("decision", unknown)) if not used]
+        return table(rows, [name for name in columns if name not in unused])
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

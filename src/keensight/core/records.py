@@ -269,6 +269,8 @@ class Predictions:
     """Shape (n, classes)."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """Path to reason, for images that could not be read."""
+    unknown: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    """Shape (n,): images that are like none of the classes; None: the model always names one."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -285,8 +287,44 @@ class Predictions:
         p = self.probabilities[i]
         order = np.argsort(-p, kind="stable")[:top]
         ranked = [[self.labels.names[int(k)], float(p[k])] for k in order]
+        abstains = self.unknown is not None and bool(self.unknown[i])
         return {"path": path, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked,
-                "decision": "accept", "error": None}  # fmt: skip
+                "decision": "abstain" if abstains else "accept", "error": None}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What a network knows of each image before its last layer: near vectors are like images."""
+
+    paths: tuple[str, ...]
+    vectors: NDArray[np.float32] = field(compare=False)
+    """Shape (n, d); a row is NaN where the image could not be read."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """Path to reason, for images that could not be read."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prototypes:
+    """Class means on embeddings, and from which cosine on an image counts as known (see ``core.nearest``)."""
+
+    centre: NDArray[np.float32]
+    """Shape (d,): the mean of the trained classes' mean embeddings, from which directions are taken."""
+    means: NDArray[np.float32]
+    """Shape (classes, d): mean of the unit directions of each class' images."""
+    counts: NDArray[np.int64]
+    """Shape (classes,): how many images each mean is of."""
+    threshold: float
+    """Cosine to the nearest mean below which an image is unknown, -1 to 1."""
+    kept: float
+    """Share of the validation images that reached the threshold, 0 to 1."""
+    temperature: float
+    """Cosines are divided by it in a softmax."""
+
+    def __len__(self) -> int:
+        return len(self.means)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,24 @@
-"""The one way from images to probabilities, for evaluation, prediction and every shipped form."""
+"""The one way from images to probabilities and embeddings, for evaluation, prediction and every shipped form."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels
+from keensight.core.nearest import cosines, joined, softmax, unknown
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
-from keensight.core.records import ImageSpec, LabelSet, Predictions
+from keensight.core.records import Embeddings, ImageSpec, LabelSet, Predictions, Prototypes
 from keensight.errors import DataError, ImageError, StoreError
+from keensight.nets.embed import LAYER, both, embedding
 from keensight.nets.feed import evaluation_batch
 from keensight.nets.runtime import framework
 
@@ -27,36 +29,88 @@ T = TypeVar("T")
 Source = str | Path | bytes | NDArray[np.uint8]
 
 
+class Answers(NamedTuple):
+    """What a classifier says of n images that already have its size."""
+
+    probabilities: NDArray[np.float32]
+    """Shape (n, classes); rows sum to 1."""
+    vectors: NDArray[np.float32]
+    """Embeddings, shape (n, d); d is 0 for a network without a layer ``logits``."""
+    unknown: NDArray[np.bool_]
+    """Shape (n,): images that are like none of the classes."""
+
+
 class Classifier:
     """A trained model with its labels and its preprocessing, as they were measured.
 
     Args:
-        model: A Keras model from uint8 (n, height, width, 3) to logits (n, classes).
-        labels: Class names in the order of the logits.
+        model: A Keras model from uint8 (n, height, width, 3) to logits (n, trained classes).
+        labels: Class names in the order of the logits, then those of classes enrolled later.
         spec: How an image becomes an input.
         temperature: Logits are divided by it before the softmax (Guo et al. 2017); 1: as trained.
+        prototypes: Class means, which decide on enrolled classes (see ``core.nearest``); None: there are none.
+
+    Raises:
+        StoreError: the network, the labels and the class means do not belong together.
     """
 
-    def __init__(self, model: keras.Model, labels: LabelSet, spec: ImageSpec, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        labels: LabelSet,
+        spec: ImageSpec,
+        temperature: float = 1.0,
+        prototypes: Prototypes | None = None,
+    ) -> None:
         self.keras_model = model
         self.labels = labels
         self.spec = spec
         self.temperature = temperature
-        self._forward = _compiled(model)
+        self.prototypes = prototypes
+        self.enrolled: int = len(labels) - model.output_shape[-1]
+        """How many classes, the last ones, were enrolled after training."""
+        _check_fit(model, labels, prototypes)
+        self._forward = both(model)
 
     @classmethod
-    def open(cls, path: Path, labels: LabelSet, spec: ImageSpec, temperature: float = 1.0) -> Classifier:
+    def open(
+        cls,
+        path: Path,
+        labels: LabelSet,
+        spec: ImageSpec,
+        temperature: float = 1.0,
+        prototypes: Prototypes | None = None,
+    ) -> Classifier:
         """Load a ``.keras`` file in Keras' safe mode.
 
         Raises:
-            StoreError: Keras cannot load the file.
+            StoreError: Keras cannot load the file, or it does not fit the labels.
         """
         keras, _ = framework()
         try:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"Keras cannot load {path.name}: {error}", "the bundle is damaged: train again") from error
-        return cls(model, labels, spec, temperature)
+        return cls(model, labels, spec, temperature, prototypes)
+
+    def with_classes(self, labels: LabelSet, prototypes: Prototypes) -> Classifier:
+        """The same network with other labels and class means, as when a class has been enrolled."""
+        return Classifier(self.keras_model, labels, self.spec, self.temperature, prototypes)
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding, d.
+
+        Raises:
+            DataError: the network has no layer ``logits`` that takes a vector in.
+        """
+        inner = embedding(self.keras_model)
+        if inner is None:
+            raise DataError(
+                f"the network {self.keras_model.name} has no embedding: it has no layer {LAYER!r} that takes a vector",
+                f"call its last dense layer {LAYER!r}",
+            )
+        return int(inner.shape[-1])
 
     def predict_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities for images that already have the model's size.
@@ -71,19 +125,36 @@ class Classifier:
             DataError: another dtype or shape. Floats are refused because pixels scaled to 0..1 would be
                 accepted by the graph in silence and give wrong answers.
         """
-        if images.dtype != np.uint8:
-            raise DataError(
-                f"images must be uint8 from 0 to 255, not {images.dtype}",
-                "give the pixels as they were decoded; the model scales them itself",
-            )
-        if images.ndim != 4 or images.shape[1:] != self.spec.shape:
-            raise DataError(
-                f"images must have the shape (n, {', '.join(map(str, self.spec.shape))}), not {images.shape}",
-                "use predict(), which decodes and resizes",
-            )
-        size = evaluation_batch(self.spec.shape)
-        parts = [self._batch(images[i : i + size]) for i in range(0, len(images), size)]
+        parts = [answers.probabilities for answers in self._answers(images)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
+
+    def embed_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of images that already have the model's size: what its last layer takes in.
+
+        Args:
+            images: uint8 array (n, height, width, 3), RGB, 0 to 255.
+
+        Returns:
+            float32 (n, d).
+
+        Raises:
+            DataError: another dtype or shape, or the network has no layer ``logits``.
+        """
+        size = self.embedding_size
+        parts = [answers.vectors for answers in self._answers(images)]
+        return np.concatenate(parts) if parts else np.zeros((0, size), np.float32)
+
+    def predict_vectors(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities for images whose embeddings are known: the last layer alone is computed.
+
+        Args:
+            vectors: Embeddings, float32 (n, d).
+
+        Returns:
+            float32 (n, classes); rows sum to 1.
+        """
+        kernel, bias = self.keras_model.get_layer(LAYER).get_weights()
+        return self._answered(vectors @ kernel + bias, vectors).probabilities
 
     def predict(self, images: Source | Iterable[Source], *, progress: Progress | None = None) -> Predictions:
         """Probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
@@ -95,39 +166,121 @@ class Classifier:
         Returns:
             Predictions in the order given.
         """
+        table = self._table(images, self._prediction, progress)
+        return self._predictions(table)
+
+    def embed(self, images: Source | Iterable[Source], *, progress: Progress | None = None) -> Embeddings:
+        """Embeddings of files, encoded bytes or decoded arrays: what the last layer takes in.
+
+        Args:
+            images: One image or many, as for :meth:`predict`.
+            progress: Where to report.
+
+        Returns:
+            Embeddings in the order given; the row of an unreadable image is NaN.
+
+        Raises:
+            DataError: the network has no layer ``logits``.
+        """
+        table = self._table(images, {"vectors": (self.embedding_size,)}, progress)
+        return Embeddings(table.names, table.columns["vectors"], table.errors)
+
+    def predict_and_embed(
+        self, images: Source | Iterable[Source], *, progress: Progress | None = None
+    ) -> tuple[Predictions, Embeddings]:
+        """What :meth:`predict` and :meth:`embed` give, of one pass through the network."""
+        table = self._table(images, {**self._prediction, "vectors": (self.embedding_size,)}, progress)
+        return self._predictions(table), Embeddings(table.names, table.columns["vectors"], table.errors)
+
+    @property
+    def _prediction(self) -> dict[str, tuple[int, ...]]:
+        return {"probabilities": (len(self.labels),), "unknown": ()}
+
+    def _predictions(self, table: _Table) -> Predictions:
+        # Only an enrolled class makes a model say that it does not know: others answer as they always have.
+        unknown = table.columns["unknown"] == 1 if self.enrolled else None
+        return Predictions(table.names, self.labels, table.columns["probabilities"], table.errors, unknown)
+
+    def _table(
+        self, images: Source | Iterable[Source], wanted: Mapping[str, tuple[int, ...]], progress: Progress | None
+    ) -> _Table:
+        """Decode and run images chunk by chunk, and keep the ``wanted`` fields of the answers, by shape of a row."""
         sources = [images] if isinstance(images, (str, Path, bytes, np.ndarray)) else list(images)
-        names = [_name(source, i) for i, source in enumerate(sources)]
-        probabilities = np.full((len(sources), len(self.labels)), np.nan, dtype=np.float32)
-        errors: dict[str, str] = {}
+        names = tuple(_name(source, i) for i, source in enumerate(sources))
+        table = _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {})
         position = 0
         decoding = ordered(partial(_decode, spec=self.spec), sources, processors(), ahead=64)
         with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as decoded:
             for chunk in _chunks(decoded, evaluation_batch(self.spec.shape)):
+                table.errors.update({names[position + i]: x for i, x in enumerate(chunk) if isinstance(x, str)})
                 good = [i for i, image in enumerate(chunk) if not isinstance(image, str)]
-                for i, image in enumerate(chunk):
-                    if isinstance(image, str):
-                        errors[names[position + i]] = image
-                if good:
-                    stacked = np.stack([chunk[i] for i in good])
-                    probabilities[[position + i for i in good]] = self.predict_array(stacked)
+                for answers in self._answers(np.stack([chunk[i] for i in good])) if good else ():
+                    for key, column in table.columns.items():
+                        column[[position + i for i in good]] = getattr(answers, key)
                 position += len(chunk)
                 task.advance(len(chunk))
-        return Predictions(tuple(names), self.labels, probabilities, errors)
+        return table
 
-    def _batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        logits = np.asarray(self._forward(images), dtype=np.float64) / self.temperature
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float32] = (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probabilities
+    def _answers(self, images: NDArray[np.uint8]) -> Iterator[Answers]:
+        """Answers to decoded images, batch by batch."""
+        _check_images(images, self.spec)
+        size = evaluation_batch(self.spec.shape)
+        for begin in range(0, len(images), size):
+            yield self._answer(images[begin : begin + size])
+
+    def _answer(self, images: NDArray[np.uint8]) -> Answers:
+        logits, inner = self._forward(images)
+        return self._answered(np.asarray(logits), np.asarray(inner, dtype=np.float32))
+
+    def _answered(self, logits: NDArray[np.float32], vectors: NDArray[np.float32]) -> Answers:
+        probabilities = softmax(logits.astype(np.float64) / self.temperature).astype(np.float32)
+        if not self.enrolled or self.prototypes is None:
+            return Answers(probabilities, vectors, np.zeros(len(logits), np.bool_))
+        similar = cosines(vectors, self.prototypes)
+        probabilities = joined(probabilities, similar, self.prototypes.temperature)
+        return Answers(probabilities, vectors, unknown(similar, self.prototypes.threshold))
 
     def __repr__(self) -> str:
         return f"<Classifier {self.keras_model.name}, {len(self.labels)} classes, {self.spec.key}>"
 
 
-def _compiled(model: keras.Model) -> Callable[[Any], Any]:
-    _, tf = framework()
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
-    return tf.function(lambda images: model(images, training=False), input_signature=signature, autograph=False)  # type: ignore[no-any-return]
+class _Table(NamedTuple):
+    """Rows gathered for a list of images; NaN where one could not be read."""
+
+    names: tuple[str, ...]
+    columns: dict[str, NDArray[np.float32]]
+    errors: dict[str, str]
+
+
+def _check_fit(model: keras.Model, labels: LabelSet, prototypes: Prototypes | None) -> None:
+    outputs, inner = model.output_shape[-1], embedding(model)
+    if len(labels) < outputs or (len(labels) > outputs and prototypes is None):
+        raise StoreError(
+            f"the network answers for {outputs} classes, but there are {len(labels)} class names",
+            "give the labels that it was trained with",
+        )
+    if prototypes is None:
+        return
+    size = 0 if inner is None else int(inner.shape[-1])
+    if prototypes.means.shape != (len(labels), size):
+        raise StoreError(
+            f"the class means have the shape {prototypes.means.shape}, not {(len(labels), size)}: they belong to "
+            "another network",
+            "get the bundle again from where it was made",
+        )
+
+
+def _check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"images must be uint8 from 0 to 255, not {images.dtype}",
+            "give the pixels as they were decoded; the model scales them itself",
+        )
+    if images.ndim != 4 or images.shape[1:] != spec.shape:
+        raise DataError(
+            f"images must have the shape (n, {', '.join(map(str, spec.shape))}), not {images.shape}",
+            "use predict(), which decodes and resizes",
+        )
 
 
 def _name(source: Source, position: int) -> str:

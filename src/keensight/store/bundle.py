@@ -1,8 +1,9 @@
 """The bundle: the artefact that is measured and shipped. Looked through before anything in it is loaded.
 
 A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-256 of the other files),
-``model.keras``, ``exam.npz`` and ``MODEL_CARD.md``. Digests find damage and mix-ups; they do not prove who
-made the bundle, so what could harm (pickles, foreign code, zip bombs) is refused whatever they say.
+``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` and, where classes can be enrolled, ``prototypes.npz``. Digests
+find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles, foreign code, zip
+bombs) is refused whatever they say.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from pathlib import Path
 
 from keensight.core.codec import to_plain
 from keensight.core.files import sha256_file, storing, write_json, write_text
-from keensight.core.records import BundleManifest, Evaluation, ImageSpec
+from keensight.core.nearest import RULE
+from keensight.core.records import BundleManifest, Evaluation, ImageSpec, Prototypes
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
 from keensight.store.card import model_card
 from keensight.store.exam import Exam, read_exam, write_exam
 from keensight.store.opening import read_versioned
+from keensight.store.prototypes import read_prototypes, write_prototypes
 
 __all__ = [
     "SCHEMA",
@@ -37,11 +40,12 @@ __all__ = [
     "write_bundle",
 ]
 
-SCHEMA = 1
-"""Number of the layout of a bundle that this version writes."""
+SCHEMA = 2
+"""Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes."""
 _MANIFEST, _MODEL, _EXAM, _CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
+_PROTOTYPES = "prototypes.npz"
 _REQUIRED = (_MODEL, _EXAM, _CARD)
-_LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, _CARD: 8 << 20}
+_LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, _CARD: 8 << 20, _PROTOTYPES: 256 << 20}
 _LIMIT = 4 << 30
 _LITTER = frozenset({"Thumbs.db", "desktop.ini"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -86,6 +90,14 @@ class Bundle:
         """
         return read_exam(self.path / _EXAM, len(self.manifest.labels))
 
+    def prototypes(self) -> Prototypes | None:
+        """The class means, or None where the bundle has none (those of schema 1 never have).
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        return _prototypes(self.path, self.manifest)
+
     def __repr__(self) -> str:
         manifest = self.manifest
         return f"<Bundle {self.path}: {manifest.model} on {manifest.name}, {len(manifest.labels)} classes>"
@@ -97,6 +109,7 @@ def write_bundle(
     manifest: BundleManifest,
     save_model: Callable[[Path], object],
     exam: Exam,
+    prototypes: Prototypes | None = None,
     card: str | None = None,
 ) -> Bundle:
     """Write a bundle beside its place, look it through, and only then move it there: it is whole or absent.
@@ -106,6 +119,7 @@ def write_bundle(
         manifest: What it says of itself; ``files`` is filled in here.
         save_model: Writes the model to the path it gets (``keras_model.save``).
         exam: Images and the answers that the model gave.
+        prototypes: Class means; None: no class can be enrolled.
         card: Text of ``MODEL_CARD.md``; None: made from the manifest.
 
     Raises:
@@ -116,6 +130,8 @@ def write_bundle(
     with _beside(directory) as folder:
         save_model(folder / _MODEL)
         write_exam(folder / _EXAM, exam)
+        if prototypes is not None:
+            write_prototypes(folder / _PROTOTYPES, prototypes)
         _describe(folder, manifest, card or model_card(manifest))
         checked = open_bundle(folder)
         if directory.exists():
@@ -149,7 +165,7 @@ def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle, or the bundle of a run, after checking all of it; nothing is loaded.
 
     In this order: manifest, schema, labels and preprocessing, list of files, sizes, SHA-256, the model's
-    archive and what its configuration names, the exam.
+    archive and what its configuration names, the exam, the class means.
 
     Args:
         path: The folder of a bundle or of a run.
@@ -162,6 +178,7 @@ def open_bundle(path: str | Path) -> Bundle:
     _check_files(folder, manifest)
     check_model(folder / _MODEL)
     read_exam(folder / _EXAM, len(manifest.labels))
+    _prototypes(folder, manifest)
     return Bundle(folder, manifest)
 
 
@@ -183,6 +200,9 @@ def read_manifest(path: Path) -> BundleManifest:
         ),
         f"its decoder is version {image.decoder}, this one is {newest}": not 1 <= image.decoder <= newest,
         f"its temperature is {manifest.temperature}": not 0 < manifest.temperature < math.inf,
+        f"its rule is {RULE!r}, but it lists no {_PROTOTYPES}": (
+            manifest.decision.get("rule") == RULE and _PROTOTYPES not in manifest.files
+        ),
         "its list of files holds something else than names and SHA-256": not all(
             _NAME.fullmatch(name) and _DIGEST.fullmatch(digest) for name, digest in manifest.files.items()
         ),
@@ -210,6 +230,12 @@ def _folder(path: Path) -> Path:
     if (path / "saved_model.pb").is_file():
         raise StoreError(f"{path} is a TensorFlow SavedModel, which names no labels", _TRAIN)
     raise StoreError(f"{path} is neither a run nor a bundle", "give a folder that holds run.json or manifest.json")
+
+
+def _prototypes(folder: Path, manifest: BundleManifest) -> Prototypes | None:
+    if _PROTOTYPES not in manifest.files:
+        return None
+    return read_prototypes(folder / _PROTOTYPES, len(manifest.labels))
 
 
 def _check_files(folder: Path, manifest: BundleManifest) -> None:

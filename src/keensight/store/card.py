@@ -83,7 +83,7 @@ def _figures(evaluation: Evaluation) -> str:
 
 def _limits(manifest: BundleManifest, evaluation: Evaluation | None) -> str:
     lines = [
-        f"It always names one of its {len(manifest.labels)} classes, also for an image that shows none of them.",
+        *_enrolled(manifest),
         "The figures hold for images like those it was measured on; another camera, place or time can be worse.",
         "The interval takes the test images as independent of one another and says nothing of such a change.",
     ]
@@ -92,6 +92,20 @@ def _limits(manifest: BundleManifest, evaluation: Evaluation | None) -> str:
         listed = ", ".join(_plain(name) for name in few[:_FEW]) + (", ..." if len(few) > _FEW else "")
         lines.append(f"Fewer than {_FEW} test images, so that their figures say little: {listed}.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _enrolled(manifest: BundleManifest) -> list[str]:
+    names = manifest.decision.get("enrolled")
+    if not names:
+        return [
+            f"It always names one of its {len(manifest.labels)} classes, also for an image that shows none of them."
+        ]
+    listed = ", ".join(_plain(str(name)) for name in names)
+    return [
+        f"Enrolled after training, from a few images each, without training: {listed}. An image goes to one of them "
+        "if that class' mean is the nearest (docs/embeddings.md); how often that is right has not been measured.",
+        "An image that is like none of the classes is marked unknown (`abstain`); many such images still pass.",
+    ]
 
 
 def _origin(provenance: Mapping[str, Any]) -> str:

@@ -5,10 +5,20 @@ record to record; :func:`train` walks them all and keeps every record in a run.
 """
 
 from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.enrolling import enrol
 from keensight.workflow.measuring import document, evaluate, report
+from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.steps import audit, batches, build, configure, fit, image_spec, models, open, prepare, split
 from keensight.workflow.training import train
-from keensight.workflow.using import load, predict, write_predictions
+from keensight.workflow.using import (
+    check_embeddings_name,
+    embed,
+    load,
+    predict,
+    predict_and_embed,
+    write_embeddings,
+    write_predictions,
+)
 from keensight.workflow.versions import versions
 
 __all__ = [
@@ -16,8 +26,11 @@ __all__ = [
     "batches",
     "build",
     "bundle",
+    "check_embeddings_name",
     "configure",
     "document",
+    "embed",
+    "enrol",
     "evaluate",
     "fit",
     "image_spec",
@@ -25,11 +38,14 @@ __all__ = [
     "models",
     "open",
     "predict",
+    "predict_and_embed",
     "prepare",
+    "prototypes_of",
     "report",
     "sit_exam",
     "split",
     "train",
     "versions",
+    "write_embeddings",
     "write_predictions",
 ]

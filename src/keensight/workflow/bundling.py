@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels as decoder
-from keensight.core.records import PARTS, BundleManifest, Dataset, Split
+from keensight.core.records import PARTS, BundleManifest, Dataset, Prototypes, Split
 from keensight.errors import GateError, ImageError
 from keensight.nets.infer import Classifier
 from keensight.workflow.versions import versions
@@ -31,6 +31,7 @@ def bundle(
     *,
     name: str | None = None,
     provenance: Mapping[str, Any] | None = None,
+    prototypes: Prototypes | None = None,
 ) -> Bundle:
     """Write a bundle: model, labels, preprocessing, and an exam of a few images with their answers.
 
@@ -41,6 +42,7 @@ def bundle(
         directory: Where the bundle goes; must not exist.
         name: Name of the architecture; None: the Keras model's.
         provenance: What is known of its making besides versions and data.
+        prototypes: Its class means (:func:`prototypes_of`); None: no class can be enrolled later.
 
     Raises:
         StoreError: the directory exists or cannot be written.
@@ -62,7 +64,9 @@ def bundle(
         files={},
     )
     exam = _exam(model, data, split)
-    return write_bundle(Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam)
+    return write_bundle(
+        Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes
+    )
 
 
 def _origin(data: Dataset, split: Split) -> dict[str, Any]:

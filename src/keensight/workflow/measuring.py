@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Evaluation, Part, Predictions, Split
 from keensight.errors import DataError, StoreError
-from keensight.workflow.steps import Source, open, prepare, shown
+from keensight.workflow.steps import Features, Source, open, prepare, shown
 from keensight.workflow.using import load
 
 if TYPE_CHECKING:
@@ -73,20 +73,19 @@ def measure(
     pixels: Pixels,
     part: str,
     progress: Progress,
+    features: Features | None = None,
 ) -> Evaluation:
-    """Predict ``rows`` and score them against ``targets`` (class numbers of the classifier, one a sample)."""
+    """Predict ``rows`` and score them against ``targets`` (class numbers of the classifier, one a sample).
+
+    With ``features``, the last layer alone answers for the rows whose features are at hand.
+    """
     from keensight.assess.metrics import evaluate as score
-    from keensight.nets.feed import evaluation_batch
 
     started = time.perf_counter()
-    size = evaluation_batch(classifier.spec.shape)
-    parts = []
-    with progress.task("testing", len(rows)) as task:
-        for begin in range(0, len(rows), size):
-            chunk = rows[begin : begin + size]
-            parts.append(classifier.predict_array(pixels.take(chunk)))
-            task.advance(len(chunk))
-    probabilities = np.concatenate(parts)
+    if features is not None:
+        probabilities = classifier.predict_vectors(features(classifier, rows))
+    else:
+        probabilities = _predicted(classifier, rows, pixels, progress)
     evaluation = score(
         probabilities, targets[rows], classifier.labels, part=part, seconds=time.perf_counter() - started
     )
@@ -94,6 +93,21 @@ def measure(
     return dataclasses.replace(
         evaluation, predictions=Predictions(paths, classifier.labels, probabilities), dataset=data
     )
+
+
+def _predicted(
+    classifier: Classifier, rows: NDArray[np.int64], pixels: Pixels, progress: Progress
+) -> NDArray[np.float32]:
+    from keensight.nets.feed import evaluation_batch
+
+    size = evaluation_batch(classifier.spec.shape)
+    parts = []
+    with progress.task("testing", len(rows)) as task:
+        for begin in range(0, len(rows), size):
+            chunk = rows[begin : begin + size]
+            parts.append(classifier.predict_array(pixels.take(chunk)))
+            task.advance(len(chunk))
+    return np.concatenate(parts)
 
 
 def document(run: Run) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.augment import Augmentation
+    from keensight.nets.infer import Classifier
     from keensight.nets.transfer import Images, Workshop
 
 Source = str | Path | Dataset
+Features = Callable[["Classifier", "NDArray[np.int64]"], "NDArray[np.float32]"]
+"""From a classifier and some dataset indices (n,) to features (n, d)."""
 _SHORTCUTS = {
     "model": "model.name",
     "effort": "train.effort",
@@ -271,6 +275,15 @@ def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
     from keensight.nets.transfer import Images
 
     return Images(pixels, data.targets(), [sample.digest for sample in data.samples], split)
+
+
+def features_of(
+    model: Classifier, rows: NDArray[np.int64], *, data: Dataset, split: Split, pixels: Pixels, progress: Progress
+) -> NDArray[np.float32]:
+    """Features (n, d) of some samples; those that a network of the very same weights gave before are not computed."""
+    from keensight.nets.transfer import features
+
+    return features(model.keras_model, images_of(data, split, pixels), rows, workshop(progress))
 
 
 def workshop(progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Workshop:

@@ -17,12 +17,14 @@ from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.measuring import keep_pictures, measure, report
+from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.steps import (
     Source,
     audit,
     augmentation,
     build,
     configure,
+    features_of,
     image_spec,
     open,
     prepare,
@@ -123,10 +125,20 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     classifier, history = _fit(run, data, parts, pixels, spec, config, show)
     run.save_history(history)
     provenance = {"run": run.record.name, "command": run.record.command, "seed": run.record.seed}
-    package = bundle(classifier, data, parts, run.bundle_path, name=config.model.name, provenance=provenance)
+    frozen = history.epochs[history.best_epoch - 1].phase == "head"
+    features = partial(features_of, data=data, split=parts, pixels=pixels, progress=show) if frozen else None
+    package = bundle(
+        classifier,
+        data,
+        parts,
+        run.bundle_path,
+        name=config.model.name,
+        provenance=provenance,
+        prototypes=prototypes_of(classifier, data, parts, pixels, features=features, progress=show),
+    )
     trusted = classifier_of(package)
     sit_exam(trusted, package.exam())
-    evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show)
+    evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show, features)
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, data, report_text(evaluation))
     keep_pictures(run, evaluation)

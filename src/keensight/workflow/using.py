@@ -1,14 +1,18 @@
-"""A finished model at work: load and predict."""
+"""A finished model at work: load, predict and embed."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keensight.core.files import write_bytes, write_json, write_text
 from keensight.core.progress import Progress
-from keensight.core.records import Predictions
+from keensight.core.records import Embeddings, Predictions
 from keensight.errors import DataError, UsageError
 from keensight.workflow.steps import shown
 
@@ -18,14 +22,17 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
-def predict(
-    model: str | Path | Run | Classifier, paths: Sequence[str | Path], *, progress: Progress | None = None
-) -> Predictions:
+Image = str | Path | bytes | NDArray[np.uint8]
+Images = Image | Sequence[Image]
+
+
+def predict(model: str | Path | Run | Classifier, paths: Images, *, progress: Progress | None = None) -> Predictions:
     """Predict images, folders or globs.
 
     Args:
         model: A run, a bundle, or a loaded classifier.
-        paths: Image files, folders (searched through), or patterns such as ``photos/*.jpg``.
+        paths: One or several of: image files, folders (searched through), patterns such as ``photos/*.jpg``,
+            encoded bytes, and uint8 arrays (height, width[, 3]); or one array (n, height, width, 3).
         progress: Where to report.
 
     Returns:
@@ -34,12 +41,52 @@ def predict(
     Raises:
         DataError: nothing was given, or a folder or pattern holds no image.
     """
+    return load(model).predict(find(paths), progress=shown(progress))
+
+
+def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
+    """Embed images, folders or globs, for search, clustering and few-shot learning.
+
+    An embedding is what the network's last layer, ``logits``, takes in: like images have near embeddings.
+
+    Args:
+        model: A run, a bundle, or a loaded classifier.
+        images: As for :func:`predict`.
+        progress: Where to report.
+
+    Returns:
+        One float32 row (d,) an image, in the order given; a file that cannot be read has NaN and its reason in
+        ``errors``.
+
+    Raises:
+        DataError: nothing was given, a folder or pattern holds no image, or the network has no layer ``logits``.
+    """
+    return load(model).embed(find(images), progress=shown(progress))
+
+
+def predict_and_embed(
+    model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
+) -> tuple[Predictions, Embeddings]:
+    """What :func:`predict` and :func:`embed` give, of one pass through the network."""
+    return load(model).predict_and_embed(find(images), progress=shown(progress))
+
+
+def find(images: Images) -> list[Image]:
+    """Single images from what a user gives (see :func:`predict`).
+
+    Raises:
+        DataError: there are none.
+    """
     from keensight.data.inputs import find_images
 
-    files = [file for path in paths for file in find_images(path)]
-    if not files:
-        raise DataError("there is no image to predict", "give image files, folders or patterns such as photos/*.jpg")
-    return load(model).predict(files, progress=shown(progress))
+    if isinstance(images, (str, Path, bytes)) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        images = [images]
+    found: list[Image] = []
+    for image in images:
+        found += find_images(image) if isinstance(image, (str, Path)) else [image]
+    if not found:
+        raise DataError("no image was given", "give image files, folders or patterns such as photos/*.jpg")
+    return found
 
 
 def load(model: str | Path | Run | Classifier) -> Classifier:
@@ -62,7 +109,9 @@ def classifier_of(bundle: Bundle) -> Classifier:
     from keensight.nets.infer import Classifier
 
     manifest = bundle.manifest
-    return Classifier.open(bundle.model_path, manifest.labels, manifest.image, manifest.temperature)
+    return Classifier.open(
+        bundle.model_path, manifest.labels, manifest.image, manifest.temperature, bundle.prototypes()
+    )
 
 
 def write_predictions(predictions: Predictions, path: Path, top: int = 5) -> None:
@@ -91,6 +140,57 @@ def write_predictions(predictions: Predictions, path: Path, top: int = 5) -> Non
         raise UsageError(
             f"cannot write predictions as {ending or 'a file without ending'}", "use .csv, .json or .parquet"
         )
+
+
+def write_embeddings(embeddings: Embeddings, path: Path) -> None:
+    """Write embeddings as NumPy's ``.npz`` or as a CSV or Parquet table, by the file's ending.
+
+    ``.npz``: ``paths`` (n,), ``vectors`` float32 (n, d) and ``errors`` (n,), empty where an image was read.
+    Tables: one row an image with path, e0, e1 and so on, error; without numbers where it could not be read.
+
+    Raises:
+        UsageError: the ending is none of the three.
+        StoreError: the file cannot be written.
+    """
+    ending = path.suffix.lower()
+    check_embeddings_name(path)
+    if ending == ".npz":
+        write_bytes(path, _as_npz(embeddings))
+        return
+    import pandas as pd
+
+    columns = [f"e{i}" for i in range(embeddings.vectors.shape[1])]
+    table = pd.DataFrame(embeddings.vectors, columns=columns)
+    table.insert(0, "path", list(embeddings.paths))
+    table["error"] = [embeddings.errors.get(name) for name in embeddings.paths]
+    if ending == ".csv":
+        write_text(path, table.to_csv(index=False))
+    else:
+        write_bytes(path, table.to_parquet(index=False))
+
+
+def check_embeddings_name(path: Path) -> None:
+    """Refuse an ending that embeddings cannot be written as, before they are computed.
+
+    Raises:
+        UsageError: it is none of ``.npz``, ``.csv`` and ``.parquet``.
+    """
+    ending = path.suffix.lower()
+    if ending not in (".npz", ".csv", ".parquet"):
+        raise UsageError(
+            f"cannot write embeddings as {ending or 'a file without ending'}", "use .npz, .csv or .parquet"
+        )
+
+
+def _as_npz(embeddings: Embeddings) -> bytes:
+    sink = io.BytesIO()
+    np.savez(
+        sink,
+        paths=np.array(embeddings.paths, dtype=np.str_),
+        vectors=embeddings.vectors,
+        errors=np.array([embeddings.errors.get(name, "") for name in embeddings.paths], dtype=np.str_),
+    )
+    return sink.getvalue()
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

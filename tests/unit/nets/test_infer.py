@@ -69,3 +69,67 @@ def test_a_file_that_is_no_model_is_a_store_error(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"nothing")
     with pytest.raises(StoreError, match=r"model\.keras"):
         Classifier.open(tmp_path / "model.keras", LabelSet(("a", "b")), SPEC)
+
+
+def _plain_network(name="logits"):
+    from keensight.nets.runtime import framework
+
+    keras, _ = framework()
+    inputs = keras.Input(SPEC.shape, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3, name=name)(x), name="plain")
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet"])
+def test_an_embedding_is_what_the_last_layer_takes_in(name):
+    from keensight.nets import runtime
+    from keensight.nets.build import build
+    from keensight.nets.infer import Classifier
+
+    runtime.configure(seed=0)
+    found = Classifier(build(name, SPEC, 3, width=4, dropout=0.5), LabelSet(("a", "b", "c")), SPEC)
+    images = _images(600)
+    vectors = found.embed_array(images)
+    kernel, bias = found.keras_model.get_layer("logits").get_weights()
+    assert vectors.shape == (600, found.embedding_size) == (600, len(kernel)) and vectors.dtype == np.float32
+    logits = np.asarray(found.keras_model(images, training=False))
+    np.testing.assert_allclose(vectors @ kernel + bias, logits, atol=1e-4)
+    assert found.embed_array(images[:0]).shape == (0, len(kernel))
+
+
+def test_an_unreadable_image_has_no_embedding(classifier, tmp_path):
+    image = _images(1)[0]
+    sources = [image, b"no image", tmp_path / "none.png"]
+    found = classifier.embed(sources)
+    np.testing.assert_allclose(found.vectors[0], classifier.embed_array(image[None])[0], atol=1e-5)
+    assert np.isnan(found.vectors[1:]).all()
+    assert set(found.errors) == {"image 1", str(tmp_path / "none.png")}
+    predictions, again = classifier.predict_and_embed(sources)
+    np.testing.assert_array_equal(again.vectors, found.vectors)
+    np.testing.assert_array_equal(predictions.probabilities, classifier.predict(sources).probabilities)
+    assert predictions.unknown is None
+    assert classifier.embed([b"x"]).vectors.shape == (1, classifier.embedding_size)
+
+
+def test_a_network_without_a_layer_logits_predicts_but_does_not_embed():
+    from keensight.nets.infer import Classifier
+
+    other = Classifier(_plain_network("out"), LabelSet(("a", "b", "c")), SPEC)
+    assert other.predict_array(_images(2)).shape == (2, 3)
+    with pytest.raises(DataError, match="no embedding"):
+        other.embed_array(_images(2))
+
+
+def test_labels_and_class_means_must_fit_the_network(classifier):
+    from keensight.core.records import Prototypes
+    from keensight.nets.infer import Classifier
+
+    model, d = classifier.keras_model, classifier.embedding_size
+    four = LabelSet(("a", "b", "c", "d"))
+    for labels in (LabelSet(("a", "b")), four):
+        with pytest.raises(StoreError, match="answers for 3 classes"):
+            Classifier(model, labels, SPEC)
+    for shape in ((3, d), (4, d + 1)):
+        means = Prototypes(np.zeros(shape[1], np.float32), np.ones(shape, np.float32), np.ones(shape[0]), 0.5, 1, 0.1)
+        with pytest.raises(StoreError, match="belong to another network"):
+            Classifier(model, four, SPEC, prototypes=means)

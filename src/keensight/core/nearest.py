@@ -1,0 +1,140 @@
+"""Nearest class mean on embeddings: how a class is enrolled after training, and when an image is unknown.
+
+The nearest class mean classifier of Mensink et al. 2013 (Distance-Based Image Classification: Generalizing to New
+Classes at Near-Zero Cost) with the cosine in place of a learned metric; a class enrolled from a few images is a
+prototype in the sense of Snell et al. 2017 (Prototypical Networks for Few-shot Learning). The rule, with ``e`` an
+image's embedding:
+
+1. its direction is ``u = (e - centre) / |e - centre|``, where ``centre`` is the mean of the trained classes' mean
+   embeddings and never changes;
+2. a class' mean ``m`` is the mean of its images' directions, and ``s`` the cosine between ``u`` and ``m``;
+3. if the largest ``s`` among all classes is an enrolled class', the image goes to that class; else the network
+   decides among the classes that it was trained on;
+4. the image is unknown if the largest ``s`` is below ``threshold``, which 95 % of the validation images reached.
+
+Probabilities are a softmax in which the network's most probable class stands at ``a / temperature``, ``a`` being the
+largest ``s`` of a trained class, the other trained classes below it by their log odds against it, and an enrolled class
+at ``s / temperature``. So the odds among trained classes are the network's own, and the most probable class is the
+rule's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.records import Prototypes
+
+RULE = "nearest class mean"
+"""What a manifest calls the decision of a bundle with enrolled classes."""
+KEEP = 0.95
+"""Share of the validation images that the threshold keeps, at least."""
+_TEMPERATURES = np.geomspace(0.005, 1.0, 60)
+_TINY = 1e-12
+
+
+def directions(vectors: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Embeddings (n, d) about the centre (d,), scaled to length 1; one that lies on the centre stays 0."""
+    moved = vectors.astype(np.float64) - centre
+    scaled: NDArray[np.float64] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), _TINY)
+    return scaled
+
+
+def cosines(vectors: NDArray[np.float32], prototypes: Prototypes) -> NDArray[np.float64]:
+    """Cosine of each embedding (n, d) with each class mean, shape (n, classes)."""
+    means = prototypes.means.astype(np.float64)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _TINY)
+    found: NDArray[np.float64] = directions(vectors, prototypes.centre) @ means.T
+    return found
+
+
+def joined(probabilities: NDArray[np.float32], similar: NDArray[np.float64], temperature: float) -> NDArray[np.float32]:
+    """Probabilities of trained and enrolled classes together.
+
+    Args:
+        probabilities: The network's, of the classes that it was trained on, shape (n, trained).
+        similar: Cosines with all class means, shape (n, classes), the trained classes first.
+        temperature: Cosines are divided by it.
+
+    Returns:
+        float32 (n, classes); rows sum to 1.
+    """
+    trained = probabilities.shape[1]
+    odds = np.log(np.maximum(probabilities.astype(np.float64), 1e-300))
+    odds += similar[:, :trained].max(axis=1, keepdims=True) / temperature - odds.max(axis=1, keepdims=True)
+    return softmax(np.concatenate([odds, similar[:, trained:] / temperature], axis=1)).astype(np.float32)
+
+
+def unknown(similar: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Which images are near no class mean, shape (n,); so is one whose embedding is not finite."""
+    refused: NDArray[np.bool_] = ~(similar.max(axis=1) >= threshold)
+    return refused
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of logits to probabilities."""
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
+    return shares
+
+
+def measure(
+    vectors: NDArray[np.float32],
+    targets: NDArray[np.int64],
+    val_vectors: NDArray[np.float32],
+    val_targets: NDArray[np.int64],
+    classes: int,
+) -> Prototypes:
+    """Class means from training images; threshold and temperature from validation images.
+
+    The temperature is the one at which a softmax over cosines loses least (cross-entropy) on the validation images.
+    Without any, nothing is ever unknown.
+
+    Args:
+        vectors: Embeddings of training images, shape (n, d); every class must occur.
+        targets: Their class numbers, shape (n,).
+        val_vectors: Embeddings of validation images, shape (m, d).
+        val_targets: Their class numbers, shape (m,).
+        classes: Number of classes.
+    """
+    centre = _means(vectors.astype(np.float64), targets, classes).mean(axis=0).astype(np.float32)
+    means = _means(directions(vectors, centre), targets, classes).astype(np.float32)
+    counts = np.bincount(targets, minlength=classes).astype(np.int64)
+    bare = Prototypes(centre, means, counts, threshold=-1.0, kept=1.0, temperature=0.1)
+    if not len(val_vectors):
+        return bare
+    similar = cosines(val_vectors, bare)
+    nearest = np.sort(similar.max(axis=1))
+    threshold = float(nearest[int((1 - KEEP) * len(nearest))])
+    kept = float((nearest >= threshold).mean())
+    return Prototypes(centre, means, counts, threshold, kept, _temperature(similar, val_targets))
+
+
+def enrolled(prototypes: Prototypes, vectors: NDArray[np.float32], index: int) -> Prototypes:
+    """The same prototypes with images added to class ``index``, which may be the next new one.
+
+    Args:
+        prototypes: What is known; centre, threshold and temperature stay.
+        vectors: Embeddings of the images, shape (n, d), n at least 1.
+        index: Class number, up to the number of classes.
+    """
+    means, counts = prototypes.means, prototypes.counts
+    if index == len(means):
+        means = np.concatenate([means, np.zeros((1, means.shape[1]), np.float32)])
+        counts = np.append(counts, 0)
+    else:
+        means, counts = means.copy(), counts.copy()
+    total = counts[index] * means[index].astype(np.float64) + directions(vectors, prototypes.centre).sum(axis=0)
+    counts[index] += len(vectors)
+    means[index] = total / counts[index]
+    return Prototypes(prototypes.centre, means, counts, prototypes.threshold, prototypes.kept, prototypes.temperature)
+
+
+def _means(rows: NDArray[np.float64], targets: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    return np.stack([rows[targets == number].mean(axis=0) for number in range(classes)])
+
+
+def _temperature(similar: NDArray[np.float64], targets: NDArray[np.int64]) -> float:
+    right = np.arange(len(targets)), targets
+    losses = [-np.log(np.maximum(softmax(similar / t)[right], 1e-300)).mean() for t in _TEMPERATURES]
+    return float(_TEMPERATURES[int(np.argmin(losses))])

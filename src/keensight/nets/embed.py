@@ -1,0 +1,41 @@
+"""Where a network's embedding is: the input of its last layer, ``logits``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from keensight.nets.runtime import framework
+
+if TYPE_CHECKING:
+    import keras
+
+LAYER = "logits"
+
+
+def embedding(model: keras.Model) -> Any | None:
+    """The tensor (n, d) that the layer ``logits`` takes in; None: the network has no such layer.
+
+    Dropout before the layer changes nothing at inference, so the tensor is then what the dropout takes in.
+    """
+    layer = next((layer for layer in reversed(model.layers) if layer.name == LAYER), None)
+    if layer is None or len(layer.input.shape) != 2:
+        return None
+    return layer.input
+
+
+def both(model: keras.Model) -> Callable[[Any], Any]:
+    """A compiled function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
+
+    One pass gives both; ``d`` is 0 for a network without a layer ``logits``.
+    """
+    keras, tf = framework()
+    inner = embedding(model)
+    net = model if inner is None else keras.Model(model.inputs, [model.output, inner])
+
+    def forward(images: Any) -> Any:
+        found = net(images, training=False)
+        return found if inner is not None else (found, tf.zeros((tf.shape(images)[0], 0)))
+
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
+    return tf.function(forward, input_signature=signature, autograph=False)  # type: ignore[no-any-return]
