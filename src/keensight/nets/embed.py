@@ -24,10 +24,11 @@ def embedding(model: keras.Model) -> Any | None:
     return layer.input
 
 
-def both(model: keras.Model) -> Callable[[Any], Any]:
+def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
     """A compiled function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
 
-    One pass gives both; ``d`` is 0 for a network without a layer ``logits``.
+    One pass gives both; ``d`` is 0 for a network without a layer ``logits``. With ``mirror`` the logits are the
+    mean of those of the image and of its mirror image, the embeddings those of the image.
     """
     keras, tf = framework()
     inner = embedding(model)
@@ -35,7 +36,10 @@ def both(model: keras.Model) -> Callable[[Any], Any]:
 
     def forward(images: Any) -> Any:
         found = net(images, training=False)
-        return found if inner is not None else (found, tf.zeros((tf.shape(images)[0], 0)))
+        logits, vectors = found if inner is not None else (found, tf.zeros((tf.shape(images)[0], 0)))
+        if mirror:
+            logits = (logits + model(tf.reverse(images, axis=[2]), training=False)) / 2.0
+        return logits, vectors
 
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
     return tf.function(forward, input_signature=signature, autograph=False)  # type: ignore[no-any-return]

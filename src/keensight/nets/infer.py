@@ -49,6 +49,7 @@ class Classifier:
         spec: How an image becomes an input.
         temperature: Logits are divided by it before the softmax (Guo et al. 2017); 1: as trained.
         prototypes: Class means, which decide on enrolled classes (see ``core.nearest``); None: there are none.
+        mirror: Answer with the mean of the logits of an image and of its mirror image.
 
     Raises:
         StoreError: the network, the labels and the class means do not belong together.
@@ -61,16 +62,18 @@ class Classifier:
         spec: ImageSpec,
         temperature: float = 1.0,
         prototypes: Prototypes | None = None,
+        mirror: bool = False,
     ) -> None:
         self.keras_model = model
         self.labels = labels
         self.spec = spec
         self.temperature = temperature
         self.prototypes = prototypes
+        self.mirror = mirror
         self.enrolled: int = len(labels) - model.output_shape[-1]
         """How many classes, the last ones, were enrolled after training."""
         _check_fit(model, labels, prototypes)
-        self._forward = both(model)
+        self._forward = both(model, mirror)
 
     @classmethod
     def open(
@@ -80,6 +83,7 @@ class Classifier:
         spec: ImageSpec,
         temperature: float = 1.0,
         prototypes: Prototypes | None = None,
+        mirror: bool = False,
     ) -> Classifier:
         """Load a ``.keras`` file in Keras' safe mode.
 
@@ -91,11 +95,11 @@ class Classifier:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"Keras cannot load {path.name}: {error}", "the bundle is damaged: train again") from error
-        return cls(model, labels, spec, temperature, prototypes)
+        return cls(model, labels, spec, temperature, prototypes, mirror)
 
     def with_classes(self, labels: LabelSet, prototypes: Prototypes) -> Classifier:
         """The same network with other labels and class means, as when a class has been enrolled."""
-        return Classifier(self.keras_model, labels, self.spec, self.temperature, prototypes)
+        return Classifier(self.keras_model, labels, self.spec, self.temperature, prototypes, self.mirror)
 
     @property
     def embedding_size(self) -> int:

@@ -59,7 +59,7 @@ def bundle(
         model=name or model.keras_model.name,
         normalisation=normalisation_of(name or model.keras_model.name),
         temperature=model.temperature,
-        decision={"rule": "most probable class"},
+        decision={"rule": "most probable class", "mirror": model.mirror},
         provenance={"versions": versions(), "data": _origin(data, split), **(provenance or {})},
         files={},
     )

@@ -146,7 +146,12 @@ def _manifest(old: BundleManifest, label: str, means: Prototypes, trained: int) 
     return dataclasses.replace(
         old,
         labels=LabelSet(names),
-        decision={"rule": nearest.RULE, "trained": trained, "enrolled": list(names[trained:])},
+        decision={
+            "rule": nearest.RULE,
+            "mirror": bool(old.decision.get("mirror", False)),
+            "trained": trained,
+            "enrolled": list(names[trained:]),
+        },
         provenance={**provenance, **before, "enrolled_images": counts},
         files={},
     )

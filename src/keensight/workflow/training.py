@@ -14,6 +14,7 @@ from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import InterruptedRun, KeensightError
+from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.measuring import keep_pictures, measure, report
@@ -124,6 +125,8 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run = run.update(state="training", model=config.model.name)
     classifier, history = _fit(run, data, parts, pixels, spec, config, show)
     run.save_history(history)
+    if config.train.effort == "best" and config.augment.flip in ("horizontal", "both"):
+        classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show)
     provenance = {"run": run.record.name, "command": run.record.command, "seed": run.record.seed}
     frozen = history.epochs[history.best_epoch - 1].phase == "head"
     features = partial(features_of, data=data, split=parts, pixels=pixels, progress=show) if frozen else None

@@ -110,7 +110,12 @@ def classifier_of(bundle: Bundle) -> Classifier:
 
     manifest = bundle.manifest
     return Classifier.open(
-        bundle.model_path, manifest.labels, manifest.image, manifest.temperature, bundle.prototypes()
+        bundle.model_path,
+        manifest.labels,
+        manifest.image,
+        manifest.temperature,
+        bundle.prototypes(),
+        bool(manifest.decision.get("mirror", False)),
     )
 
 
