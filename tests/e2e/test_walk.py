@@ -91,6 +91,7 @@ def test_the_run_keeps_every_record_and_holds_no_absolute_path(run, photos):
         "run.json", "config.toml", "dataset.parquet", "audit.json", "split.csv", "history.jsonl", "log.txt",
         "report.html",
         "bundle/manifest.json", "bundle/model.keras", "bundle/exam.npz", "bundle/MODEL_CARD.md",
+        "bundle/prototypes.npz",
         "evaluation/evaluation.json", "evaluation/predictions.csv", "evaluation/confusion.csv",
         "evaluation/report.txt",
     }  # fmt: skip

@@ -138,6 +138,15 @@ def test_the_schema_written_is_this_versions(tmp_path: Path) -> None:
     assert make_bundle(tmp_path / "b", schema=0).manifest.schema == SCHEMA
 
 
+def test_a_bundle_of_schema_1_opens_without_class_means(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path / "b").path / "manifest.json"
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(plain | {"schema": 1}), encoding="utf-8")
+    opened = open_bundle(tmp_path / "b")
+    assert opened.manifest.schema == 1
+    assert opened.prototypes() is None
+
+
 def test_the_card_tells_what_a_user_must_know() -> None:
     measured = evaluation(dataset(), split())
     card = model_card(manifest(), measured)
