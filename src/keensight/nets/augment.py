@@ -140,13 +140,14 @@ def _shade(images: Any, draws: Any, config: AugmentConfig) -> Any:
         return images
     _, tf = framework()
     factor = 1.0 + strength * (draws[:, 10:13, None, None] * 2.0 - 1.0)
-    brightness, contrast, saturation = (factor[:, i, :, :, None] for i in range(3))
-    x = tf.cast(images, tf.float32) * brightness
-    mean = tf.reduce_mean(x, axis=(1, 2, 3), keepdims=True)
-    x = mean + contrast * (x - mean)
-    grey = tf.reduce_mean(x, axis=3, keepdims=True)
-    x = grey + saturation * (x - grey)
-    return tf.cast(tf.clip_by_value(tf.round(x), 0.0, 255.0), tf.uint8)
+    brightness, contrast, saturation = (factor[:, i] for i in range(3))
+    x = tf.cast(images, tf.float32)
+    # All three are linear in a pixel's channels: one product with a matrix an image, and one offset.
+    grey = tf.fill((3, 3), 1.0 / 3.0)
+    matrix = brightness * contrast * (saturation * tf.eye(3) + (1.0 - saturation) * grey)
+    offset = (1.0 - contrast) * brightness * tf.reduce_mean(x, axis=(1, 2, 3))[:, None, None]
+    pixels = tf.reshape(x, (tf.shape(x)[0], -1, 3)) @ matrix + offset
+    return tf.reshape(tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8), tf.shape(images))
 
 
 def _erase(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int]) -> Any:

@@ -125,7 +125,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run = run.update(state="training", model=config.model.name)
     classifier, history = _fit(run, data, parts, pixels, spec, config, show)
     run.save_history(history)
-    if config.train.effort == "best" and config.augment.flip in ("horizontal", "both"):
+    if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
         classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show)
     provenance = {"run": run.record.name, "command": run.record.command, "seed": run.record.seed}
     frozen = history.epochs[history.best_epoch - 1].phase == "head"
