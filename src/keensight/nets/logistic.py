@@ -15,8 +15,10 @@ from keensight.nets.runtime import framework
 if TYPE_CHECKING:
     import keras
 
-_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
-"""Inverse strengths of the penalty that are tried, the strongest penalty first; then those about the best."""
+_FIRST, _LEAST, _MOST = 1e-2, 1e-5, 1e3
+"""Inverse strengths of the penalty: where the search begins and between which bounds it goes on."""
+_TRIES = 8
+"""Penalties that are tried at most: five tenfold steps up, the first, and two about the best."""
 _GROUP = 300.0
 _STEPS = 500
 
@@ -55,7 +57,9 @@ def fit_head(
     """Train the head to convergence (L-BFGS), its penalty chosen by the loss on the validation part.
 
     Features are standardised, so that one penalty suits all, and each level of the network gets the same
-    weight in it, however many features it has; kernel and bias undo both.
+    weight in it, however many features it has; kernel and bias undo both. The search goes by factors of ten
+    from 0.01 until the validation loss rises, upwards and then, if that did not help, downwards; at last it looks
+    on both sides of the best.
 
     Args:
         features: Of the training part, float32 (n, d).
@@ -82,16 +86,17 @@ def fit_head(
         task.advance(1, f"val {found[strength].val_accuracy:.3f}")
         return point
 
-    with (progress or Silent()).task("fitting the head", len(_STRENGTHS) + 2, "penalties") as task:
-        points: dict[float, NDArray[np.float64]] = {}
-        last = None
-        for strength in _STRENGTHS:
-            last = points[strength] = attempt(strength, last)
-            if found[strength].val_loss > min(head.val_loss for head in found.values()):
-                break
+    with (progress or Silent()).task("fitting the head", _TRIES, "penalties") as task:
+        points = {_FIRST: attempt(_FIRST, None)}
+        for factor in (10.0, 0.1):
+            strength = _FIRST
+            while _best(found).strength == strength and _LEAST < strength < _MOST:
+                strength, before = strength * factor, strength
+                points[strength] = attempt(strength, points[before])
         best = _best(found).strength
         for strength in (best / 10**0.5, best * 10**0.5):
             attempt(strength, points[best])
+        task.advance(_TRIES - len(found))
     return _best(found)
 
 

@@ -258,16 +258,23 @@ def run_fit(
     progress: Progress,
 ) -> History:
     """Train from scratch or transfer, as the architecture has it; no ``auto`` is left in ``config``."""
-    from keensight.nets.backbones import ARCHITECTURES
     from keensight.nets.fit import fit as train_from_scratch
     from keensight.nets.transfer import transfer
 
-    if ARCHITECTURES[config.model.name].pretrained and config.model.weights != "none":
+    if transfers(config):
         images = images_of(data, split, pixels)
         return transfer(model, images, config, workshop(progress, on_epoch))
     return train_from_scratch(
         model, pixels, data.targets(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
     )
+
+
+def transfers(config: RunConfig) -> bool:
+    """Whether a training with these settings starts from pretrained weights."""
+    from keensight.nets.backbones import ARCHITECTURES
+
+    known = config.model.name in ARCHITECTURES and ARCHITECTURES[config.model.name].pretrained
+    return known and config.model.weights != "none"
 
 
 def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
@@ -321,6 +328,8 @@ def augmentation(config: RunConfig, data: Dataset, split: Split, pixels: Pixels)
     if given.erase is None:
         architecture = ARCHITECTURES["cnn" if config.model.name == "auto" else config.model.name]
         given = dataclasses.replace(given, erase=architecture.erase)
+    if transfers(config) and config.train.effort == "quick":
+        given = dataclasses.replace(given, enabled=False)  # each image is looked at once, as it is
     asked = given.enabled and given.flip == "auto"
     evidence = mirror_evidence(pixels, split.part("train"), data.targets()) if asked else None
     return resolve(given, data.labels, grey_share(pixels, split), evidence)

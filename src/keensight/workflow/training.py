@@ -32,6 +32,7 @@ from keensight.workflow.steps import (
     run_fit,
     shown,
     split,
+    transfers,
 )
 from keensight.workflow.using import classifier_of
 from keensight.workflow.versions import versions
@@ -195,7 +196,8 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
 
     spec = pixels.shape
     numbers = schedule(config.train, config.model.name, len(parts.train))
-    seen = numbers.epochs * len(parts.train) * spec[0] * spec[1]
+    epochs = 0 if transfers(config) and config.train.effort == "quick" else numbers.epochs
+    seen = epochs * len(parts.train) * spec[0] * spec[1]
     changes = augmentation(config, data, parts, pixels)  # first, while the framework is still being imported
     precision = choose_precision(config.train.precision, seen, cache_directory() / "precision.json")
     resolved = dataclasses.replace(
@@ -212,9 +214,11 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
         ),
         augment=changes.config,
     )
+    size = f"input {spec[1]}x{spec[0]} px"
+    if transfers(config) and config.train.effort == "quick":
+        return resolved, [f"{size}; a logistic head on frozen features"]
     reasons = [
-        f"input {spec[1]}x{spec[0]} px; {numbers.epochs} epochs of {numbers.steps} steps of "
-        f"{numbers.batch_size} images",
+        f"{size}; {numbers.epochs} epochs of {numbers.steps} steps of {numbers.batch_size} images",
         f"arithmetic {precision.name}: {precision.reason}",
         *changes.reasons,
     ]

@@ -1,0 +1,136 @@
+"""From a folder of photographs to a transferred classifier, and what a second training need not do again."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keensight as ks
+from keensight.core.progress import Silent
+
+pytestmark = pytest.mark.slow
+
+
+class Recorder(Silent):
+    """Notes what is said and how much each phase does."""
+
+    def __init__(self):
+        self.said, self.done = [], {}
+
+    def say(self, message):
+        self.said.append(message)
+
+    @contextmanager
+    def task(self, label, total, unit="images"):
+        recorder = self
+
+        class Task:
+            def advance(self, amount=1, note=None):
+                recorder.done[label] = recorder.done.get(label, 0) + amount
+
+        yield Task()
+
+
+def _folder(root, side, n=16):
+    """Stripes across, stripes down, and dots: noisy, in colour."""
+    rng = np.random.default_rng(0)
+    place = np.arange(side)
+    across = np.where(place // 6 % 2, 200, 60)[:, None] * np.ones(side)
+    kinds = {"across": across, "down": across.T, "dots": np.minimum(across, across.T)}
+    for name, pattern in kinds.items():
+        (root / name).mkdir(parents=True)
+        for i in range(n):
+            noisy = pattern[..., None] + rng.integers(-50, 50, (side, side, 3))
+            Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEENSIGHT_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _one_cache(cache, cache_folder, monkeypatch):
+    """One cache for all tests here: converting a network anew in each would take most of their time."""
+    monkeypatch.setenv("KEENSIGHT_CACHE", str(cache))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return _folder(tmp_path_factory.mktemp("set") / "photos", side=112)
+
+
+@pytest.fixture(scope="module")
+def first(photos, cache, tmp_path_factory):
+    progress = Recorder()
+    run = ks.train(photos, run=tmp_path_factory.mktemp("runs") / "first", effort="quick", progress=progress)
+    return run, progress
+
+
+def test_photographs_go_to_the_pretrained_network_which_says_why(first):
+    run, progress = first
+    assert run.record.results["model"] == "efficientnet_lite0"
+    assert any("pretrained on photographs" in line for line in progress.said)
+    assert run.evaluation.accuracy.value > 0.9
+    assert [epoch.phase for epoch in run.history.epochs] == ["head"]
+    assert run.report_path.is_file()
+
+
+def test_a_second_training_decodes_nothing_and_computes_no_feature(first, photos, tmp_path):
+    again = Recorder()
+    run = ks.train(photos, run=tmp_path / "run", effort="quick", settings={"train.class_weights": True}, progress=again)
+    assert not {"decoding", "computing features", "class means", "testing"} & again.done.keys()
+    assert run.evaluation.n == first[0].evaluation.n
+
+
+def test_the_figures_from_features_are_those_of_the_whole_bundle(first, photos):
+    run = first[0]
+    whole = ks.load(run).predict([photos / path for path in run.predictions.paths]).probabilities
+    np.testing.assert_allclose(run.predictions.probabilities, whole, atol=1e-5)
+
+
+def test_a_run_starts_from_an_earlier_one(first, photos, tmp_path):
+    start = {"model.weights": f"run:{first[0].path}", "model.name": "efficientnet_lite0"}
+    run = ks.train(photos, run=tmp_path / "run", effort="quick", settings=start)
+    assert run.evaluation.accuracy.value > 0.9
+
+
+def test_the_steps_by_hand_transfer_too(photos):
+    data = ks.open(photos)
+    split = ks.split(data)
+    spec = ks.image_spec(data, model="efficientnet_lite0", image_size=64)
+    pixels = ks.prepare(data, spec)
+    model = ks.build(data, spec, "efficientnet_lite0")
+    history = ks.fit(model, data, split, pixels, effort="quick")
+    assert history.epochs[0].val_accuracy > 0.6
+    evaluation = ks.evaluate(ks.Classifier(model, data.labels, spec), data, split=split)
+    assert evaluation.n == len(split.test)
+
+
+def test_middle_sized_images_are_decided_by_a_race(tmp_path):
+    from keensight.core.config import RunConfig
+    from keensight.workflow.choosing import choose_model
+
+    data = ks.open(_folder(tmp_path / "small", side=48))
+    choice = choose_model(data, ks.split(data), RunConfig(), Silent())
+    assert choice.name in ("efficientnet_lite0", "resnet")
+    assert "race on" in choice.reason
+    assert "efficientnet_lite0 " in choice.reason
+
+
+def test_no_race_where_the_answer_is_known(tmp_path):
+    from keensight.core.config import RunConfig
+    from keensight.workflow.choosing import choose_model
+
+    data = ks.open(_folder(tmp_path / "large", side=100, n=6))
+    split = ks.split(data)
+    assert choose_model(data, split, RunConfig(), Silent()).name == "efficientnet_lite0"
+    fresh = RunConfig().with_values({"model.weights": "none"})
+    assert choose_model(data, split, fresh, Silent()).name in ("cnn", "resnet")
+    asked = RunConfig().with_values({"model.name": "cnn"})
+    assert choose_model(data, split, asked, Silent()).reason == "as asked"
