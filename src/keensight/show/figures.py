@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from keensight.core.files import write_bytes
@@ -156,15 +157,19 @@ def draw_curve(ax: Axes, history: History, quantity: str) -> None:
     val: list[float] = [getattr(e, f"val_{quantity}") for e in history.epochs]
     calm(ax)
     _shade_phases(ax, history.epochs)
-    dots = "o" if len(at) < 4 else ""
-    ax.plot(at, train, color=chart.RED, linewidth=1.6, label="training", marker=dots, markersize=4)
-    ax.plot(at, val, color=chart.BLUE, linewidth=2.0, label="validation", marker=dots, markersize=4)
+    # No line from phase to phase: their losses do not compare, as only some smooth their labels.
+    phases = [list(run) for _, run in groupby(range(len(at)), key=lambda i: history.epochs[i].phase)]
+    for values, color, width, label in ((train, chart.RED, 1.6, "training"), (val, chart.BLUE, 2.0, "validation")):
+        for run in phases:
+            x, y, dots = [at[i] for i in run], [values[i] for i in run], "o" if len(run) < 4 else ""
+            named = label if run is phases[-1] else "_"
+            ax.plot(x, y, color=color, linewidth=width, label=named, marker=dots, markersize=4)
     if history.best_epoch in at:
         best = val[at.index(history.best_epoch)]
         ax.axvline(history.best_epoch, color=chart.QUIET, linewidth=0.8, linestyle=(0, (3, 3)))
         ax.plot([history.best_epoch], [best], "o", color=chart.BLUE, markersize=7, markeredgecolor="white",
                 label=f"kept: epoch {history.best_epoch}, {best:.3f}")  # fmt: skip
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True) if len(at) > 1 else FixedLocator(at))
     ax.set_xlim(min(at) - 0.3, max(at) + 0.3)
     ax.set_xlabel("epoch", fontsize=9, color=chart.INK)
     ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK)
