@@ -99,7 +99,7 @@ def test_the_run_keeps_every_record_and_holds_no_absolute_path(run, photos):
         if path.is_file() and path.suffix in (".json", ".toml", ".csv", ".txt", ".html", ".jsonl", ".md"):
             assert str(photos.parent) not in path.read_text(encoding="utf-8"), path
     assert len(run.history.epochs) == 3
-    assert "epoch 3/3" in (run.path / "log.txt").read_text(encoding="utf-8")
+    assert "epoch 3 (train)" in (run.path / "log.txt").read_text(encoding="utf-8")
 
 
 def test_the_measured_figures_are_those_of_the_bundle(run, photos):

@@ -105,8 +105,9 @@ def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
 
 
 def digest(model: keras.Model) -> str:
-    """SHA-256 of a network: its layers in order, its input and all its weights."""
-    parts = [repr((model.input_shape, [(layer.__class__.__name__, layer.name) for layer in model.layers])).encode()]
+    """SHA-256 of a network: its input, its layers in order with all their settings but the names, and its weights."""
+    layers = [(layer.__class__.__name__, {**layer.get_config(), "name": ""}) for layer in model.layers]
+    parts = [repr((model.input_shape, layers)).encode()]
     parts += [np.ascontiguousarray(weight).tobytes() for weight in model.get_weights()]
     return sha256("".join(sha256(part) for part in parts).encode())
 

@@ -56,3 +56,15 @@ def test_nothing_is_printed_while_it_is_converted(net, capfd):
     freeze(net)
     out, error = capfd.readouterr()
     assert (out, error) == ("", "")
+
+
+def test_the_same_network_built_again_has_the_same_digest():
+    from keensight.nets.build import build
+    from keensight.nets.frozen import digest
+    from keensight.nets.transfer import features_of
+
+    def made(side):
+        return digest(features_of(build("efficientnet_lite0", ImageSpec(side, side), 3)))
+
+    assert made(64) == made(64)  # whatever names Keras has given its layers
+    assert made(64) != made(96)
