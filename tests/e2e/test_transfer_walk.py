@@ -130,7 +130,8 @@ def test_no_race_where_the_answer_is_known(tmp_path):
     data = ks.open(_folder(tmp_path / "large", side=100, n=6))
     split = ks.split(data)
     assert choose_model(data, split, RunConfig(), Silent()).name == "efficientnet_lite0"
-    fresh = RunConfig().with_values({"model.weights": "none"})
-    assert choose_model(data, split, fresh, Silent()).name in ("cnn", "resnet")
+    for setting in ({"model.weights": "none"}, {"model.width": 8}, {"data.image_size": 24}):
+        chosen = choose_model(data, split, RunConfig().with_values(setting), Silent())
+        assert chosen.name in ("cnn", "resnet"), setting
     asked = RunConfig().with_values({"model.name": "cnn"})
     assert choose_model(data, split, asked, Silent()).reason == "as asked"

@@ -30,7 +30,8 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
     Photographs (median shorter side of 96 px or more) are for the pretrained network. Tiny images (40 px at
     most) in great number (20,000 or more) are for one that learns from scratch. In between, both learn from
     up to 1,500 training images for a short time, and the one that classifies up to 500 validation images
-    better is taken; of equals, the pretrained one.
+    better is taken; of equals, the pretrained one. Settings that no pretrained network can follow
+    (``model.weights=none``, a ``model.width``, an input below its smallest side) leave only the others.
 
     Args:
         data: The image set.
@@ -45,7 +46,8 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
         return Choice(ARCHITECTURES[config.model.name].name, "as asked")
     side, count = round(median_side(data)), len(parts.train)
     scratch = from_scratch(count, config.data.image_size or min(image_spec(data).shape[:2]))
-    if config.model.weights == "none":
+    too_small = (config.data.image_size or _PHOTOGRAPH) < ARCHITECTURES[DEFAULT_PRETRAINED].min_side
+    if config.model.weights == "none" or config.model.width is not None or too_small:
         return scratch
     if side >= _PHOTOGRAPH:
         return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
