@@ -15,6 +15,11 @@ MARKS = ("<!-- figures: written by benchmarks/tables.py -->", "<!-- end of figur
 README = {
     "fashion-mnist-cnn": ("Fashion-MNIST, `--model cnn`", "test accuracy {test_accuracy} in {minutes} minutes"),
     "fashion-mnist-resnet": ("Fashion-MNIST, `--model resnet`", "test accuracy {test_accuracy} in {minutes} minutes"),
+    "clothing-small-quick": (
+        "3,781 photographs of clothes in 10 classes, `--effort quick`",
+        "test accuracy {test_accuracy} in {minutes} minutes",
+    ),
+    "clothing-small-standard": ("the same, standard", "test accuracy {test_accuracy} in {minutes} minutes"),
     "warm-start": ("second training on the same images: first step", "{warm_seconds_median} s after the command"),
     "decoding-clothing_small-224": ("decoding photographs to 224 px", "{ratio_to_the_faster} × bare Pillow's rate"),
     "prepare-memory": ("memory for 20,000 instead of 2,000 images of 224 px, decoded and read", "{growth_mb} MB more"),

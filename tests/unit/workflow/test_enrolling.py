@@ -58,7 +58,12 @@ def test_the_old_bundle_is_as_it_was_and_the_new_one_has_the_class_at_the_end(bu
     assert enrolled.bundle.manifest.labels.names == ("blue", "green", "red")
     assert (enrolled.label, enrolled.index, enrolled.images) == ("red", 2, 5)
     assert enrolled.bundle.model_path.read_bytes() == before["model.keras"]
-    assert enrolled.bundle.manifest.decision == {"rule": "nearest class mean", "trained": 2, "enrolled": ["red"], "mirror": False}
+    assert enrolled.bundle.manifest.decision == {
+        "rule": "nearest class mean",
+        "trained": 2,
+        "enrolled": ["red"],
+        "mirror": False,
+    }
     assert "Enrolled after training" in enrolled.bundle.card_path.read_text(encoding="utf-8")
 
 
