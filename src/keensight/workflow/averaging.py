@@ -35,9 +35,9 @@ def mirrored_if_it_pays(
     targets = data.targets()[rows]
     reached = []
     for candidate in (classifier, double):
-        truth = candidate.predict_array(pixels.take(rows))
-        right = float((truth.argmax(axis=1) == targets).mean())
-        reached.append((right, float(-np.log(np.maximum(truth[np.arange(len(rows)), targets], 1e-12)).mean())))
+        probabilities = candidate.predict_array(pixels.take(rows))
+        right = float((probabilities.argmax(axis=1) == targets).mean())
+        reached.append((right, float(-np.log(np.maximum(probabilities[np.arange(len(rows)), targets], 1e-12)).mean())))
     (plain_right, plain_loss), (double_right, double_loss) = reached
     pays = double_loss < plain_loss and double_right >= plain_right
     progress.say(
