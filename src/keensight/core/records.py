@@ -190,6 +190,12 @@ class Finding:
     count: int
     images: tuple[tuple[str, ...], ...] = ()
     """Paths to look at; images that belong together (copies of one another) share a tuple."""
+    scores: tuple[float, ...] = ()
+    """One an entry of ``images``, in the same order; empty where there is nothing to grade."""
+    threshold: float | None = None
+    """The score from which on an image is reported."""
+    measure: str = ""
+    """What the score is, with its unit or range."""
 
 
 @dataclass(frozen=True, slots=True)
