@@ -269,6 +269,7 @@ class CachedPixels:
     """Pixels in shards on disk, memory-mapped."""
 
     def __init__(self, job: _Job) -> None:
+        self.spec = job.spec
         self.shape = job.spec.shape
         self.errors: Mapping[int, str] = job.all_errors()
         self.decoded = job.decoded
@@ -296,6 +297,7 @@ class StreamedPixels:
     """Pixels decoded each time they are taken, by the same decoder."""
 
     def __init__(self, job: _Job) -> None:
+        self.spec = job.spec
         self.shape = job.spec.shape
         self.errors: Mapping[int, str] = job.all_errors()
         self.decoded = job.decoded

@@ -18,6 +18,11 @@ class Pixels(Protocol):
     """Decoded images of a dataset; indices are those of ``Dataset.samples``."""
 
     @property
+    def spec(self) -> ImageSpec:
+        """How they were decoded."""
+        ...
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, 3) of one image."""
         ...
@@ -64,12 +69,16 @@ class ArrayPixels:
         rows: uint8, shape (n, H, W, 1) or (n, H, W, 3); rows with errors are zero.
         errors: Index to reason.
         dataset: Where the arrays come from.
+        spec: Their size.
     """
 
     decoded = 0
 
-    def __init__(self, rows: NDArray[np.uint8], errors: Mapping[int, str], dataset: Dataset) -> None:
-        self.shape = (rows.shape[1], rows.shape[2], 3)
+    def __init__(
+        self, rows: NDArray[np.uint8], errors: Mapping[int, str], dataset: Dataset, spec: ImageSpec
+    ) -> None:
+        self.spec = spec
+        self.shape = spec.shape
         self.errors = errors
         self._rows = rows
         self._dataset = dataset
@@ -105,7 +114,7 @@ def array_pixels(dataset: Dataset, spec: ImageSpec) -> ArrayPixels | None:
             rows[index] = raw[:, :, np.newaxis] if raw.ndim == 2 else raw
         except ImageError as error:
             errors[index] = error.message
-    return ArrayPixels(rows, errors, dataset)
+    return ArrayPixels(rows, errors, dataset, spec)
 
 
 def _first_array(dataset: Dataset) -> NDArray[np.uint8] | None:

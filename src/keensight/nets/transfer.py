@@ -46,7 +46,7 @@ class Images:
     targets: NDArray[np.int64]
     """Class number of every sample of the dataset."""
     digests: Sequence[str]
-    """Content digest of every sample."""
+    """What the pixels of every sample are known by."""
     split: Split
 
     def part(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

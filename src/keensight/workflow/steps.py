@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
+from keensight.core.files import sha256
 from keensight.core.progress import Progress
 from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import UsageError
@@ -281,7 +282,9 @@ def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
     """What a transfer learns from."""
     from keensight.nets.transfer import Images
 
-    return Images(pixels, data.targets(), [sample.digest for sample in data.samples], split)
+    # The same file gives other pixels, and so other features, where it is fitted otherwise.
+    names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in data.samples]
+    return Images(pixels, data.targets(), names, split)
 
 
 def features_of(
