@@ -1,8 +1,6 @@
 """``python -m keensight`` is the same as ``keensight``."""
 
-import sys
-
-from keensight.cli.main import main
+from keensight.cli.main import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -33,9 +33,12 @@ class DataConfig:
     """Which images, and how they are split and sized."""
 
     image_size: int | None = setting(
-        None, "side of the model's square input; left out: chosen from the images", low=8, high=1024, unit="px"
+        None, "side of the model's square input; left out: a frame chosen from the images", low=8, high=1024, unit="px"
     )
-    fit: str = setting("stretch", "what to do with another aspect ratio", choices=("stretch", "crop", "pad"))
+    fit: str = setting(
+        "auto", "what to do with another aspect ratio; auto: pad for a pretrained network, else stretch",
+        choices=("auto", "stretch", "crop", "pad"),
+    )  # fmt: skip
     val_share: float = setting(0.15, "share of the images used to choose and stop", low=0.01, high=0.5)
     test_share: float = setting(0.15, "share of the images used once, to measure", low=0.01, high=0.5)
     group: str | None = setting(None, "table column whose equal values never straddle a split")

@@ -235,8 +235,8 @@ def mixed_sizes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     if not aspects or max(aspects) < 2 * min(aspects):
         return []
     message = (
-        f"Width over height runs from {min(aspects):.2f} to {max(aspects):.2f}: if shapes matter, "
-        "choose fit = crop or pad instead of stretch."
+        f"Width over height runs from {min(aspects):.2f} to {max(aspects):.2f}: a network from scratch sees them "
+        "stretched to one frame; if shapes matter, set data.fit to crop or pad."
     )
     return [Finding("mixed-sizes", "info", message, len({(info.width, info.height) for info in infos}))]
 

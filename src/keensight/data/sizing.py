@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 
-from keensight.core.records import Dataset, Fit, ImageSpec
+from keensight.core.records import Dataset, Fit, ImageInfo, ImageSpec
 from keensight.errors import DataError, UsageError
 
 _SMALLEST, _OWN_SIZE, _LARGEST = 8, 96, 128
-_PRETRAINED_SMALLEST, _STEP = 96, 32
+_PRETRAINED_SMALLEST, _STEP, _SHAPE_STEP = 96, 32, 16
+_SQUARE, _LONGEST = 1.1, 2.0
+"""Width over height: below the first it counts as square, and beyond the second a frame is not drawn out further."""
 
 
 def choose_spec(
-    data: Dataset, image_size: int | None = None, fit: str = "stretch", *, pretrained: int | None = None
+    data: Dataset, image_size: int | None = None, fit: str = "auto", *, pretrained: int | None = None
 ) -> ImageSpec:
-    """Choose the input size of a network.
+    """Choose the input of a network.
 
-    Given: a square of that side. Left out, for a network that learns from scratch: the images' own size where
+    Given a side: a square of it. Left out, for a network that learns from scratch: the images' own size where
     they share one of at most 96 px; else a square of their median shorter side, rounded to a multiple of 8 and
-    at most 128 px. For a pretrained one: ``pretrained``, or where the images are smaller than half of that,
-    twice their median shorter side, as its filters look for larger things than small images show.
+    at most 128 px. For a pretrained one: a frame of the images' median aspect ratio, whose area is that of a
+    square of ``pretrained``, or where the images are smaller than half of that, of twice their median shorter
+    side, as its filters look for larger things than small images show.
 
     Args:
         data: The image set.
         image_size: Side in pixels, or None to choose.
-        fit: What to do with another aspect ratio (``stretch``, ``crop``, ``pad``).
-        pretrained: Largest side for a pretrained network, in pixels; None: it learns from scratch.
+        fit: What to do with another aspect ratio (``stretch``, ``crop``, ``pad``); ``auto``: ``pad`` for a
+            pretrained network, which learned from undistorted pictures, else ``stretch``.
+        pretrained: Side for a pretrained network, in pixels; None: it learns from scratch.
 
     Raises:
         DataError: no image could be read.
-        UsageError: ``fit`` is none of the three.
+        UsageError: ``fit`` is none of these.
     """
-    if fit not in typing.get_args(Fit):
-        raise UsageError(f"fit cannot be {fit!r}", "expected stretch, crop or pad")
-    kind = typing.cast(Fit, fit)
+    if fit not in ("auto", *typing.get_args(Fit)):
+        raise UsageError(f"fit cannot be {fit!r}", "expected auto, stretch, crop or pad")
+    wanted = ("stretch" if pretrained is None else "pad") if fit == "auto" else fit
+    kind = typing.cast(Fit, wanted)
     infos = [sample.info for sample in data.samples if sample.info is not None]
     if not infos:
         raise DataError(f"{data.name}: not one image could be read", "run `keensight inspect` to see the reasons")
@@ -43,15 +49,30 @@ def choose_spec(
         return ImageSpec(image_size, image_size, kind)
     median = median_side(data)
     if pretrained is not None:
-        wanted = _STEP * round(2 * median / _STEP)
-        side = int(np.clip(wanted, min(_PRETRAINED_SMALLEST, pretrained), pretrained))
-        return ImageSpec(side, side, kind)
+        double = _STEP * round(2 * median / _STEP)
+        side = int(np.clip(double, min(_PRETRAINED_SMALLEST, pretrained), pretrained))
+        return ImageSpec(*_frame(side, _median_aspect(infos)), kind)
     sizes = {(info.height, info.width) for info in infos}
     if len(sizes) == 1 and max(next(iter(sizes))) <= _OWN_SIZE:
         height, width = next(iter(sizes))
         return ImageSpec(max(height, _SMALLEST), max(width, _SMALLEST), kind)
     side = int(np.clip(8 * round(median / 8), _SMALLEST, _LARGEST))
     return ImageSpec(side, side, kind)
+
+
+def _median_aspect(infos: Sequence[ImageInfo]) -> float:
+    """Median of width over height, as the images are seen: an EXIF orientation of 5 to 8 turns one on its side."""
+    turned = ((info.height, info.width) if info.orientation >= 5 else (info.width, info.height) for info in infos)
+    return float(np.median([width / height for width, height in turned]))
+
+
+def _frame(side: int, aspect: float) -> tuple[int, int]:
+    """Height and width of about the area of a square, multiples of 16; ``aspect`` is width over height."""
+    if 1 / _SQUARE < aspect < _SQUARE:
+        return side, side
+    stretch = float(np.clip(aspect, 1 / _LONGEST, _LONGEST)) ** 0.5
+    height, width = (max(_SHAPE_STEP * round(length / _SHAPE_STEP), 64) for length in (side / stretch, side * stretch))
+    return height, width
 
 
 def median_side(data: Dataset) -> float:

@@ -74,9 +74,7 @@ class ArrayPixels:
 
     decoded = 0
 
-    def __init__(
-        self, rows: NDArray[np.uint8], errors: Mapping[int, str], dataset: Dataset, spec: ImageSpec
-    ) -> None:
+    def __init__(self, rows: NDArray[np.uint8], errors: Mapping[int, str], dataset: Dataset, spec: ImageSpec) -> None:
         self.spec = spec
         self.shape = spec.shape
         self.errors = errors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ _TRIES = 8
 """Penalties that are tried at most: five tenfold steps up, the first, and two about the best."""
 _GROUP = 300.0
 _STEPS = 500
+_ROUGH, _FINE = 1e-6, 1e-7
+"""Relative gain of the loss at which a fit ends: enough to compare penalties, and to be done."""
+_VARIANCE = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ def fit_head(
     Features are standardised, so that one penalty suits all, and each level of the network gets the same
     weight in it, however many features it has; kernel and bias undo both. The search goes by factors of ten
     from 0.01 until the validation loss rises, upwards and then, if that did not help, downwards; at last it looks
-    on both sides of the best.
+    on both sides of the best. It works on the principal axes of the features; the penalty that it finds is then
+    fitted on all of them.
 
     Args:
         features: Of the training part, float32 (n, d).
@@ -74,40 +78,77 @@ def fit_head(
     mean = features.mean(axis=0)
     sizes = np.array(levels or [features.shape[1]])
     scale = 1.0 / ((features.std(axis=0) + 1e-6) * np.repeat(np.sqrt(sizes / _GROUP), sizes)).astype(np.float32)
-    solve = _solver((features - mean) * scale, targets, classes, weights)
-    found: dict[float, Head] = {}
+    standard = (features - mean) * scale
 
-    def attempt(strength: float, start: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        point = solve(strength, start)
+    def head(strength: float, point: NDArray[np.float64]) -> Head:
         kernel = point[:-classes].reshape(-1, classes).astype(np.float32) * scale[:, None]
         bias = (point[-classes:] - mean @ kernel).astype(np.float32)
         scores = score(features @ kernel + bias, targets) + score(val_features @ kernel + bias, val_targets)
-        found[strength] = Head(kernel, bias, strength, *scores)
-        task.advance(1, f"val {found[strength].val_accuracy:.3f}")
-        return point
+        return Head(kernel, bias, strength, *scores)
 
     with (progress or Silent()).task("fitting the head", _TRIES, "penalties") as task:
-        points = {_FIRST: attempt(_FIRST, None)}
-        for factor in (10.0, 0.1):
-            strength = _FIRST
-            while _best(found).strength == strength and _LEAST < strength < _MOST:
-                strength, before = strength * factor, strength
-                points[strength] = attempt(strength, points[before])
+        axes = principal_axes(standard)
+        solve = _solver(standard if axes is None else standard @ axes, targets, classes, weights)
+        found: dict[float, Head] = {}
+        points: dict[float, NDArray[np.float64]] = {}
+
+        def attempt(strength: float, start: float | None) -> None:
+            points[strength] = solve(strength, None if start is None else points[start], _ROUGH)
+            found[strength] = head(strength, _unrotated(points[strength], axes, classes))
+            task.advance(1, f"val {found[strength].val_accuracy:.3f}")
+
+        _search(attempt, found)
         best = _best(found).strength
-        for strength in (best / 10**0.5, best * 10**0.5):
-            attempt(strength, points[best])
-        task.advance(_TRIES - len(found))
-    return _best(found)
+        if axes is not None:
+            solve = _solver(standard, targets, classes, weights)
+        final = head(best, solve(best, _unrotated(points[best], axes, classes), _FINE))
+        task.advance(_TRIES - len(found), f"val {final.val_accuracy:.3f}")
+    return final
 
 
-def _best(found: dict[float, Head]) -> Head:
+def _search(attempt: Callable[[float, float | None], None], found: Mapping[float, Head]) -> None:
+    """Try penalties, each from the solution of the one before, until the best is between two others."""
+    attempt(_FIRST, None)
+    for factor in (10.0, 0.1):
+        strength = _FIRST
+        while _best(found).strength == strength and _LEAST < strength < _MOST:
+            strength, before = strength * factor, strength
+            attempt(strength, before)
+    best = _best(found).strength
+    for strength in (best / 10**0.5, best * 10**0.5):
+        attempt(strength, best)
+
+
+def principal_axes(rows: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Directions (d, r) that hold 98 % of the variance of centred rows (n, d); None where n < d.
+
+    With them, what a penalty is worth is known in half the time; for few rows finding them takes longer than that.
+    """
+    from scipy.linalg import eigh
+
+    if len(rows) < rows.shape[1]:
+        return None
+    variances, axes = eigh(rows.T @ rows, driver="evd", overwrite_a=True, check_finite=False)
+    shares = np.cumsum(variances[::-1]) / variances.sum()
+    kept: NDArray[np.float32] = axes[:, ::-1][:, : int(np.searchsorted(shares, _VARIANCE)) + 1]
+    return kept
+
+
+def _unrotated(point: NDArray[np.float64], axes: NDArray[np.float32] | None, classes: int) -> NDArray[np.float64]:
+    """Kernel and bias on principal axes as those on all features."""
+    if axes is None:
+        return point
+    return np.concatenate([(axes @ point[:-classes].reshape(-1, classes)).ravel(), point[-classes:]])
+
+
+def _best(found: Mapping[float, Head]) -> Head:
     return min(found.values(), key=lambda head: head.val_loss)
 
 
 def _solver(
     features: NDArray[np.float32], targets: NDArray[np.int64], classes: int, weights: NDArray[np.float32] | None
-) -> Callable[[float, NDArray[np.float64] | None], NDArray[np.float64]]:
-    """From a strength and a starting point to the minimum: kernel, row by row, then bias, shape (d + 1) * classes."""
+) -> Callable[[float, NDArray[np.float64] | None, float], NDArray[np.float64]]:
+    """From a strength, a start and a tolerance to the minimum: kernel, row by row, then bias, (d + 1) * classes."""
     from scipy.optimize import minimize
 
     _, tf = framework()
@@ -126,7 +167,7 @@ def _solver(
         slopes = tf.concat([tf.reshape(slope, [-1]), tf.reduce_sum(wrong, axis=0)], axis=0)
         return value + penalty / 2 * tf.reduce_sum(kernel**2), slopes
 
-    def solve(strength: float, start: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    def solve(strength: float, start: NDArray[np.float64] | None, tolerance: float) -> NDArray[np.float64]:
         penalty = tf.constant(1.0 / (strength * count), tf.float32)
 
         def both(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -134,7 +175,7 @@ def _solver(
             return float(value), slopes.numpy().astype(np.float64)
 
         first = np.zeros((width + 1) * classes) if start is None else start
-        limits = {"maxiter": _STEPS, "ftol": 1e-7, "gtol": 1e-5}
+        limits = {"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-5}
         found: NDArray[np.float64] = minimize(both, first, jac=True, method="L-BFGS-B", options=limits).x
         return found
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,26 @@ def framework() -> tuple[Any, Any]:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _IMPORTING:  # another thread may be at it
-        quiet = nullcontext() if "tensorflow" in sys.modules else silenced()
-        with quiet:
+        if "tensorflow" in sys.modules:
             import keras
             import tensorflow
+        else:
+            with silenced(), _uncollected():
+                import keras
+                import tensorflow
     return keras, tensorflow
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection: an import makes hundreds of thousands of objects that stay, looked through in vain."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def start_in_background() -> None:

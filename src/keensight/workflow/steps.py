@@ -71,17 +71,17 @@ def open(
 def image_spec(
     data: Dataset,
     image_size: int | None = None,
-    fit: str = "stretch",
+    fit: str = "auto",
     *,
     model: str | None = None,
     effort: str = "standard",
 ) -> ImageSpec:
-    """The model's input: a square of ``image_size``, or the size that suits the images and the model.
+    """The model's input: a square of ``image_size``, or the frame that suits the images and the model.
 
     Args:
         data: The image set.
         image_size: Side in pixels, or None to choose (see :func:`keensight.data.sizing.choose_spec`).
-        fit: What to do with another aspect ratio (``stretch``, ``crop``, ``pad``).
+        fit: What to do with another aspect ratio (``auto``, ``stretch``, ``crop``, ``pad``).
         model: Name of the architecture; None: one that learns from scratch.
         effort: ``quick``, ``standard`` or ``best``: how often a pretrained model will look at each image.
 

@@ -202,7 +202,7 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
     precision = choose_precision(config.train.precision, seen, cache_directory() / "precision.json")
     resolved = dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None),
+        data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None, fit=pixels.spec.fit),
         train=dataclasses.replace(
             config.train,
             optimizer=optimizer_of(config.train, config.model.name),
