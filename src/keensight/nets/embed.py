@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import keras
 
 LAYER = "logits"
+_FEW = 16
 
 
 def embedding(model: keras.Model) -> Any | None:
@@ -25,10 +26,11 @@ def embedding(model: keras.Model) -> Any | None:
 
 
 def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
-    """A compiled function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
+    """A function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
 
-    One pass gives both; ``d`` is 0 for a network without a layer ``logits``. With ``mirror`` the logits are the
-    mean of those of the image and of its mirror image, the embeddings those of the image.
+    One pass gives both, compiled where that pays; ``d`` is 0 for a network without a layer ``logits``. With
+    ``mirror`` the logits are the mean of those of the image and of its mirror image, the embeddings those of the
+    image.
     """
     keras, tf = framework()
     inner = embedding(model)
@@ -42,4 +44,11 @@ def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
         return logits, vectors
 
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
-    return tf.function(forward, input_signature=signature, autograph=False)  # type: ignore[no-any-return]
+    compiled = tf.function(forward, input_signature=signature, autograph=False)
+
+    def answer(images: Any) -> Any:
+        # Compiling takes longer than a few images do.
+        few = len(images) <= _FEW and not compiled.experimental_get_tracing_count()
+        return forward(tf.constant(images)) if few else compiled(images)
+
+    return answer

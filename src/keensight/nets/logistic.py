@@ -23,7 +23,7 @@ _GROUP = 300.0
 _STEPS = 500
 _ROUGH, _FINE = 1e-6, 1e-7
 """Relative gain of the loss at which a fit ends: enough to compare penalties, and to be done."""
-_VARIANCE = 0.98
+_VARIANCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _search(attempt: Callable[[float, float | None], None], found: Mapping[float
 
 
 def principal_axes(rows: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Directions (d, r) that hold 98 % of the variance of centred rows (n, d); None where n < d.
+    """Directions (d, r) that hold 95 % of the variance of centred rows (n, d); None where n < d.
 
     With them, what a penalty is worth is known in half the time; for few rows finding them takes longer than that.
     """

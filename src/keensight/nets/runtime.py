@@ -75,6 +75,7 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if collecting:
+            gc.freeze()
             gc.enable()
 
 

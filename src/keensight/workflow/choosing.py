@@ -57,9 +57,11 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
 
 
 def _race(data: Dataset, parts: Split, config: RunConfig, scratch: str, pretrained: str, show: Progress) -> Choice:
+    from keensight.nets import runtime
     from keensight.nets.backbones import Choice
 
     started = time.perf_counter()
+    runtime.use_threads(config.train.threads)
     few, split = _few(data, parts)
     reached = {name: _reached(name, few, split, config, show) for name in (pretrained, scratch)}
     figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())

@@ -106,7 +106,6 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     from keensight.nets.runtime import use_threads
     from keensight.store.bundle import add_evaluation
 
-    threads = use_threads(config.train.threads)  # before anything is computed
     choice = choose_model(data, parts, config, show)
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, name=choice.name))
     spec = image_spec(
@@ -118,6 +117,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run.save_dataset(data)
     run.save_audit(findings)
     run.save_split(parts, data)
+    threads = use_threads(config.train.threads)  # as late as this, so that the framework's import is not waited for
     config, reasons = _resolve(config, data, parts, pixels)
     for reason in (f"model {choice.name}: {choice.reason}", f"{threads} threads", *reasons):
         show.say(reason)
