@@ -29,6 +29,18 @@ class Known(Protocol):
         ...
 
 
+class Remembered(dict[str, NDArray[np.float32]]):
+    """Rows that are known for as long as this object lives."""
+
+    def find(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Those that are known."""
+        return {digest: self[digest] for digest in digests if digest in self}
+
+    def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
+        """Keep some."""
+        self.update(zip(digests, rows, strict=True))
+
+
 def extract(
     make: Callable[[], FrozenNet],
     pixels: Pixels,

@@ -148,17 +148,21 @@ class Classifier:
         parts = [answers.vectors for answers in self._answers(images)]
         return np.concatenate(parts) if parts else np.zeros((0, size), np.float32)
 
-    def predict_vectors(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_vectors(
+        self, vectors: NDArray[np.float32], mirrored: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Probabilities for images whose embeddings are known: the last layer alone is computed.
 
         Args:
             vectors: Embeddings, float32 (n, d).
+            mirrored: Those of the mirrored images, which a classifier with ``mirror`` needs.
 
         Returns:
             float32 (n, classes); rows sum to 1.
         """
         kernel, bias = self.keras_model.get_layer(LAYER).get_weights()
-        return self._answered(vectors @ kernel + bias, vectors).probabilities
+        seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
+        return self._answered(seen @ kernel + bias, vectors).probabilities
 
     def predict(self, images: Source | Iterable[Source], *, progress: Progress | None = None) -> Predictions:
         """Probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
+from keensight.core.files import sha256
 from keensight.core.progress import Progress
 from keensight.core.records import Epoch, History, Split
 from keensight.nets import feed
@@ -53,6 +54,23 @@ class Images:
         """Dataset indices and class numbers of a part."""
         rows = self.split.part(name)  # type: ignore[arg-type]
         return rows, self.targets[rows]
+
+    def mirrored(self) -> Images:
+        """The same images with left and right exchanged."""
+        names = [sha256(f"{digest} mirrored".encode()) for digest in self.digests]
+        return dataclasses.replace(self, pixels=_Mirrored(self.pixels), digests=names)
+
+
+@dataclass(frozen=True)
+class _Mirrored:
+    images: feed.Pixels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.images.shape
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(self.images.take(indices)[:, :, ::-1])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import numpy as np
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Split
+from keensight.workflow.measuring import probabilities_of
+from keensight.workflow.steps import Features
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def mirrored_if_it_pays(
-    classifier: Classifier, data: Dataset, split: Split, pixels: Pixels, progress: Progress
+    classifier: Classifier,
+    data: Dataset,
+    split: Split,
+    pixels: Pixels,
+    progress: Progress,
+    features: Features | None = None,
 ) -> Classifier:
     """The classifier, or one that averages the logits of an image and of its mirror image, at twice the cost.
 
@@ -27,6 +34,7 @@ def mirrored_if_it_pays(
         split: Its split; only the validation part is looked at.
         pixels: Its decoded images.
         progress: Where to report.
+        features: A way to features that is quicker than the classifier's own.
     """
     from keensight.nets.infer import Classifier
 
@@ -35,7 +43,7 @@ def mirrored_if_it_pays(
     targets = data.targets()[rows]
     reached = []
     for candidate in (classifier, double):
-        probabilities = candidate.predict_array(pixels.take(rows))
+        probabilities = probabilities_of(candidate, rows, pixels, progress, features)
         right = float((probabilities.argmax(axis=1) == targets).mean())
         reached.append((right, float(-np.log(np.maximum(probabilities[np.arange(len(rows)), targets], 1e-12)).mean())))
     (plain_right, plain_loss), (double_right, double_loss) = reached

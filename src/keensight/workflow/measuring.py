@@ -77,15 +77,12 @@ def measure(
 ) -> Evaluation:
     """Predict ``rows`` and score them against ``targets`` (class numbers of the classifier, one a sample).
 
-    With ``features``, the last layer alone answers for the rows whose features are at hand.
+    With ``features``, the last layer alone answers, from features that come quicker.
     """
     from keensight.assess.metrics import evaluate as score
 
     started = time.perf_counter()
-    if features is not None:
-        probabilities = classifier.predict_vectors(features(classifier, rows))
-    else:
-        probabilities = _predicted(classifier, rows, pixels, progress)
+    probabilities = probabilities_of(classifier, rows, pixels, progress, features)
     evaluation = score(
         probabilities, targets[rows], classifier.labels, part=part, seconds=time.perf_counter() - started
     )
@@ -95,11 +92,19 @@ def measure(
     )
 
 
-def _predicted(
-    classifier: Classifier, rows: NDArray[np.int64], pixels: Pixels, progress: Progress
+def probabilities_of(
+    classifier: Classifier,
+    rows: NDArray[np.int64],
+    pixels: Pixels,
+    progress: Progress,
+    features: Features | None = None,
 ) -> NDArray[np.float32]:
+    """Probabilities (n, classes) of some samples, from their features where there is a way to these."""
     from keensight.nets.feed import evaluation_batch
 
+    if features is not None:
+        mirrored = features(classifier, rows, mirror=True) if classifier.mirror else None
+        return classifier.predict_vectors(features(classifier, rows), mirrored)
     size = evaluation_batch(classifier.spec.shape)
     parts = []
     with progress.task("testing", len(rows)) as task:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from keensight.nets.transfer import Images, Workshop
 
 Source = str | Path | Dataset
-Features = Callable[["Classifier", "NDArray[np.int64]"], "NDArray[np.float32]"]
-"""From a classifier and some dataset indices (n,) to features (n, d)."""
 _SHORTCUTS = {
     "model": "model.name",
     "effort": "train.effort",
@@ -287,13 +287,41 @@ def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
     return Images(pixels, data.targets(), names, split)
 
 
+class Features(Protocol):
+    """A way to features that is quicker than the classifier's own."""
+
+    def __call__(self, model: Classifier, rows: NDArray[np.int64], *, mirror: bool = False) -> NDArray[np.float32]:
+        """Features (n, d) of some samples, by dataset index, or of their mirror images."""
+        ...
+
+
+@contextmanager
 def features_of(
-    model: Classifier, rows: NDArray[np.int64], *, data: Dataset, split: Split, pixels: Pixels, progress: Progress
-) -> NDArray[np.float32]:
-    """Features (n, d) of some samples; those that a network of the very same weights gave before are not computed."""
+    data: Dataset, split: Split, pixels: Pixels, progress: Progress, *, trained: bool
+) -> Iterator[Features]:
+    """Features from networks on LiteRT, each computed once.
+
+    Args:
+        data: The image set.
+        split: Its split.
+        pixels: Its decoded images.
+        progress: Where to report.
+        trained: The network was trained itself: what it gives will not be asked for again, and is forgotten.
+    """
+    from keensight.nets.features import Remembered
     from keensight.nets.transfer import features
 
-    return features(model.keras_model, images_of(data, split, pixels), rows, workshop(progress))
+    images = images_of(data, split, pixels)
+    with TemporaryDirectory(prefix="keensight-") as folder:
+        shop = workshop(progress)
+        if trained:
+            remembered = Remembered()
+            shop = dataclasses.replace(shop, known=lambda network, values: remembered, networks=Path(folder))
+
+        def find(model: Classifier, rows: NDArray[np.int64], *, mirror: bool = False) -> NDArray[np.float32]:
+            return features(model.keras_model, images.mirrored() if mirror else images, rows, shop)
+
+        yield find
 
 
 def workshop(progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Workshop:

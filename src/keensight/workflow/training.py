@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+_MANY_PASSES = 1000
+"""From here on LiteRT's speed makes up for the conversion."""
+
+
 def train(
     source: Source,
     *,
@@ -126,23 +130,23 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run = run.update(state="training", model=config.model.name)
     classifier, history = _fit(run, data, parts, pixels, spec, config, show)
     run.save_history(history)
-    if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
-        classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show)
-    provenance = {"run": run.record.name, "command": run.record.command, "seed": run.record.seed}
-    frozen = history.epochs[history.best_epoch - 1].phase == "head"
-    features = partial(features_of, data=data, split=parts, pixels=pixels, progress=show) if frozen else None
-    package = bundle(
-        classifier,
-        data,
-        parts,
-        run.bundle_path,
-        name=config.model.name,
-        provenance=provenance,
-        prototypes=prototypes_of(classifier, data, parts, pixels, features=features, progress=show),
-    )
-    trusted = classifier_of(package)
-    sit_exam(trusted, package.exam())
-    evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show, features)
+    trained = history.epochs[history.best_epoch - 1].phase != "head"
+    with features_of(data, parts, pixels, show, trained=trained) as features:
+        quicker = features if not trained or _passes(config, parts) > _MANY_PASSES else None
+        if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
+            classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, quicker)
+        package = bundle(
+            classifier,
+            data,
+            parts,
+            run.bundle_path,
+            name=config.model.name,
+            provenance={"run": run.record.name, "command": run.record.command, "seed": run.record.seed},
+            prototypes=prototypes_of(classifier, data, parts, pixels, features=quicker, progress=show),
+        )
+        trusted = classifier_of(package)
+        sit_exam(trusted, package.exam())
+        evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show, quicker)
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, data, report_text(evaluation))
     keep_pictures(run, evaluation)
@@ -178,6 +182,11 @@ def _fit(
         progress=show,
     )
     return Classifier(model, data.labels, spec), history
+
+
+def _passes(config: RunConfig, parts: Split) -> int:
+    """How many images a pretrained network is still to be shown once it is trained; 0 for one from scratch."""
+    return 3 * len(parts.val) + 2 * len(parts.test) if transfers(config) else 0
 
 
 def _note_epoch(run: Run, epoch: Epoch) -> None:
