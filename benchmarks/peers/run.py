@@ -29,10 +29,10 @@ from split import write
 
 PEERS: dict[str, list[str]] = {
     "pytorch": ["torch_loop.py", "--epochs", "8"],
-    "pytorch short": ["torch_loop.py", "--epochs", "3"],
     "pytorch bfloat16": ["torch_loop.py", "--epochs", "8", "--bf16"],
+    "pytorch bfloat16 short": ["torch_loop.py", "--epochs", "3", "--bf16"],
     "fastai": ["fastai_tune.py", "--freeze-epochs", "1", "--epochs", "6"],
-    "keras guide": ["keras_guide.py", "--head-epochs", "10", "--epochs", "5"],
+    "keras guide": ["keras_guide.py", "--head-epochs", "5", "--epochs", "4"],
 }
 EFFORTS = ("quick", "standard", "best")
 TARGETS = (0.80, 0.85, 0.87, 0.88, 0.89, 0.90, 0.91, 0.92, 0.93)
