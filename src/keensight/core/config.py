@@ -111,7 +111,10 @@ class TrainConfig:
         "arithmetic of the layers while training; auto: the faster one on this machine",
         choices=("auto", "float32", "bfloat16"),
     )
-    threads: int | None = setting(None, "processor threads; left out: all that this process may use", low=1, high=256)
+    threads: int | None = setting(
+        None, "processor threads; left out: all that this process may use, or half of them if that is measured faster",
+        low=1, high=256,
+    )  # fmt: skip
     seed: int = setting(0, "start of every random draw", low=0, high=2**31 - 1)
     tensorboard: bool = setting(False, "write TensorBoard events into the run")
 

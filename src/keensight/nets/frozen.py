@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.files import sha256, write_bytes
-from keensight.core.parallel import ordered, processors
+from keensight.core.parallel import ordered
 from keensight.errors import StoreError
-from keensight.nets.runtime import framework, silenced
+from keensight.nets.runtime import framework, silenced, threads_in_force
 
 if TYPE_CHECKING:
     import keras
@@ -34,13 +34,13 @@ class FrozenNet:
 
     Args:
         flatbuffer: The network, as LiteRT's converter wrote it.
-        workers: Threads; None: one a processor.
+        workers: Threads; None: as many as TensorFlow is set to use.
     """
 
     def __init__(self, flatbuffer: bytes, workers: int | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self.workers = workers or processors()
+        self.workers = workers or threads_in_force()
         self._idle: SimpleQueue[Any] = SimpleQueue()
         with silenced():
             for _ in range(self.workers):

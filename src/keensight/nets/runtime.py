@@ -9,12 +9,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keensight.core.parallel import processors
 from keensight.errors import UsageError
+from keensight.nets.backbones import Choice
+from keensight.nets.threads import choose_threads
 
 _IMPORTING = threading.Lock()
 
@@ -93,33 +96,42 @@ def configure(*, seed: int) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def use_threads(threads: int | None) -> int:
-    """Set the threads of TensorFlow's operations; None: one for each processor that this process may use.
+def use_threads(threads: int | None, memory: Path | None = None) -> Choice:
+    """Set the threads of TensorFlow's operations, and so of converted networks.
 
     TensorFlow by itself takes one for each processor of the machine, which is far too many in a container that
     is granted a few of them.
 
+    Args:
+        threads: None: chosen by measuring (:func:`~keensight.nets.threads.choose_threads`).
+        memory: File that remembers what was measured.
+
     Returns:
-        The number in force.
+        The number in force, and why it is that.
 
     Raises:
         UsageError: TensorFlow has begun to compute with another number than the one asked for.
     """
     _, tensorflow = framework()
-    wanted = threads or processors()
-    if tensorflow.config.threading.get_intra_op_parallelism_threads() == wanted:
-        return wanted
-    try:
-        tensorflow.config.threading.set_intra_op_parallelism_threads(wanted)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(wanted)
-    except RuntimeError as error:
-        if threads is None:
-            return int(tensorflow.config.threading.get_intra_op_parallelism_threads()) or processors()
-        raise UsageError(
-            "train.threads can only be set before TensorFlow has started in this process",
-            "set it in a new process (in a notebook: restart the kernel)",
-        ) from error
-    return wanted
+    wanted, reason = choose_threads(threads, memory)
+    if threads_in_force() != wanted:
+        try:
+            tensorflow.config.threading.set_intra_op_parallelism_threads(wanted)
+            tensorflow.config.threading.set_inter_op_parallelism_threads(wanted)
+        except RuntimeError as error:
+            if threads is not None:
+                raise UsageError(
+                    "train.threads can only be set before TensorFlow has started in this process",
+                    "set it in a new process (in a notebook: restart the kernel)",
+                ) from error
+            return Choice(str(threads_in_force()), "TensorFlow has started with these in this process")
+    return Choice(str(wanted), reason)
+
+
+def threads_in_force() -> int:
+    """Threads that TensorFlow's operations are set to use; where none were set, all processors at hand."""
+    _, tensorflow = framework()
+    return int(tensorflow.config.threading.get_intra_op_parallelism_threads()) or processors()
 
 
 def devices() -> list[str]:

@@ -57,11 +57,12 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
 
 
 def _race(data: Dataset, parts: Split, config: RunConfig, scratch: str, pretrained: str, show: Progress) -> Choice:
+    from keensight.data.cache import cache_directory
     from keensight.nets import runtime
     from keensight.nets.backbones import Choice
 
     started = time.perf_counter()
-    runtime.use_threads(config.train.threads)
+    runtime.use_threads(config.train.threads, cache_directory() / "threads.json")
     few, split = _few(data, parts)
     reached = {name: _reached(name, few, split, config, show) for name in (pretrained, scratch)}
     figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())

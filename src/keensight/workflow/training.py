@@ -107,6 +107,7 @@ def train(
 
 def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progress, started: float) -> Run:
     from keensight.assess.metrics import report_text
+    from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
     from keensight.store.bundle import add_evaluation
 
@@ -121,9 +122,10 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run.save_dataset(data)
     run.save_audit(findings)
     run.save_split(parts, data)
-    threads = use_threads(config.train.threads)  # as late as this, so that the framework's import is not waited for
+    # As late as this, so that the framework's import is not waited for.
+    threads = use_threads(config.train.threads, cache_directory() / "threads.json")
     config, reasons = _resolve(config, data, parts, pixels)
-    for reason in (f"model {choice.name}: {choice.reason}", f"{threads} threads", *reasons):
+    for reason in (f"model {choice.name}: {choice.reason}", f"threads {threads.name}: {threads.reason}", *reasons):
         show.say(reason)
         run.log(reason)
     run.save_config(config.to_toml())
