@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _EFFORT = {"quick": 0.4, "standard": 1.0, "best": 2.5}
-_TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 20
+_TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
     """Resolve epochs, batch size, peak rate and patience.
 
     From scratch, small sets get smaller batches (32 steps an epoch where they can) and more epochs (60 at
-    most for ``standard``); large ones at least 12. Fine-tuning takes batches of 32 and 4 to 20 epochs.
+    most for ``standard``); large ones at least 12. Fine-tuning takes batches of 32 and 4 to 10 epochs.
 
     Args:
         config: Settings as given.
