@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _WHOLE_RATE = 0.3
 """Peak rate of the last phase, as a share of that of the phase before."""
 _WHOLE_EPOCHS, _WHOLE_LEAST = 0.6, 3
-"""Epochs of the last phase, as a share of those of the phase before, and at least."""
+"""Epochs of the last phase, as a share of those of the phase before, and at least (where that has as many)."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def freezing_point(model: keras.Model, share: float) -> Cut:
 def train_whole(model: keras.Model, images: Images, config: RunConfig, shop: Workshop) -> History:
     """Every layer, on augmented images, at a lower rate."""
     numbers = schedule(config.train, config.model.name, len(images.split.train))
-    epochs = max(_WHOLE_LEAST, round(numbers.epochs * _WHOLE_EPOCHS))
+    epochs = max(min(_WHOLE_LEAST, numbers.epochs), round(numbers.epochs * _WHOLE_EPOCHS))
     train = dataclasses.replace(config.train, learning_rate=numbers.learning_rate * _WHOLE_RATE, epochs=epochs)
     with keeping_statistics(model):
         return fit(
