@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keensight.cli.invocation import Invocation, shared, table
-from keensight.cli.options import setting_option, table_options
+from keensight.cli.options import flag_option, setting_option, table_options
 from keensight.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ def _described(entry: SampleSet) -> dict[str, Any]:
 )  # fmt: skip
 @table_options
 @setting_option("--group", "data.group")
+@setting_option("--group-regex", "data.group_regex")
+@flag_option("--strict", "data.strict")
 @shared
-def inspect(asked: Invocation, source: str, out: Path | None, **columns: Any) -> None:
+def inspect(asked: Invocation, source: str, out: Path | None, strict: bool | None, **columns: Any) -> None:
     """Explore SOURCE and look for what is wrong with it: unreadable files, copies, conflicts, imbalance.
 
     SOURCE is what `keensight train` takes. Nothing is changed.
@@ -70,6 +72,8 @@ def inspect(asked: Invocation, source: str, out: Path | None, **columns: Any) ->
     figures = write_figures(data, report, out) if out else []
     document = to_plain(report) | {"figures": [str(path) for path in figures]}
     asked.answer(document, lambda: "\n".join([terminal.audit(report), *(f"wrote {path}" for path in figures)]))
+    if strict:
+        workflow.refuse_severe(report)
 
 
 def write_figures(data: Dataset, report: AuditReport, directory: Path) -> list[Path]:

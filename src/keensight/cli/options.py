@@ -42,6 +42,13 @@ def setting_option(name: str, dotted: str) -> Callable[[Command], Command]:
     return click.option(name, type=SettingType(setting), default=None, help=text)
 
 
+def flag_option(name: str, dotted: str) -> Callable[[Command], Command]:
+    """A flag that stands for one truth value; None where it is not given."""
+    setting = find_setting(dotted)
+    text = f"{setting.help[:1].upper()}{setting.help[1:]}; setting {dotted}."
+    return click.option(name, is_flag=True, default=None, help=text)
+
+
 def table_options(command: Command) -> Command:
     """``--label`` and ``--path``: which columns of a table to read."""
     for name in ("path", "label"):

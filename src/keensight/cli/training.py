@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keensight.cli.invocation import Invocation, shared
-from keensight.cli.options import setting_option, settings_options, table_options
+from keensight.cli.options import flag_option, setting_option, settings_options, table_options
 
 if TYPE_CHECKING:
     from keensight.store.run import Run
@@ -29,6 +29,8 @@ DEMO = {"model.name": "cnn", "train.epochs": 12}
 @setting_option("--image-size", "data.image_size")
 @setting_option("--seed", "train.seed")
 @setting_option("--group", "data.group")
+@setting_option("--group-regex", "data.group_regex")
+@flag_option("--strict", "data.strict")
 @table_options
 @settings_options
 @shared

@@ -42,6 +42,10 @@ class DataConfig:
     val_share: float = setting(0.15, "share of the images used to choose and stop", low=0.01, high=0.5)
     test_share: float = setting(0.15, "share of the images used once, to measure", low=0.01, high=0.5)
     group: str | None = setting(None, "table column whose equal values never straddle a split")
+    group_regex: str | None = setting(
+        None, "pattern in the relative file path whose first group, else whole match, names the group of an image"
+    )
+    strict: bool = setting(False, "let a severe finding of the audit end the work, with exit code 3")
     label: str | None = setting(None, "table column with the class; left out: found by name")
     path: str | None = setting(None, "table column with the image path; left out: found by name")
     cache: str = setting(

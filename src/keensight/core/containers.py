@@ -62,7 +62,7 @@ _LOOKAHEAD = bytes(8)
 def _jpeg(data: bytes) -> Container:
     kept = [b"\xff\xd8"]
     orientation, components = 1, 0
-    for marker, start, end in _segments(data):
+    for marker, start, end in jpeg_segments(data):
         segment = data[start:end]
         if marker == _SOS:
             kept.append(_scans(data, start, end, components))
@@ -76,7 +76,7 @@ def _jpeg(data: bytes) -> Container:
     return Container("JPEG", b"".join(kept), orientation)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of each header segment, up to the first scan."""
     position = 2
     while found := _MARKER.search(data, position):

@@ -179,6 +179,26 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = "wilson"
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How often which value occurs."""
+
+    edges: tuple[float, ...]
+    """Ascending, one more than there are counts."""
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that an audit found."""
 
@@ -196,6 +216,44 @@ class Finding:
     """The score from which on an image is reported."""
     measure: str = ""
     """What the score is, with its unit or range."""
+    histogram: Histogram | None = None
+    """The scores of all images looked at, those without a fault included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How well a simple classifier names the class when it is shown one aspect of each image only."""
+
+    name: str
+    """What is shown: ``metadata``, ``bytes``, ``corners``, ``border``, ``surround``; to compare with them ``centre``,
+    ``middle``, ``thumbnail``, ``picture``."""
+    accuracy: Interval
+    """Cross-validated."""
+    chance: float
+    """What always naming the most frequent class would reach."""
+    balanced: float
+    """Mean recall over the classes, cross-validated; guessing reaches one over their number."""
+    n: int
+    verdict: Literal["alarm", "quiet", "reference"]
+    """``alarm``: it tells more than it should; ``reference``: it is there to compare with."""
+    words: str
+    """One sentence: what was shown, and what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of metadata, set against the classes."""
+
+    name: str
+    kind: Literal["category", "number", "identifier", "constant", "empty"]
+    """``identifier``: nearly every value occurs once."""
+    missing: int
+    """Images without a value."""
+    distinct: int
+    common: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Class to value to count, the most common values of the whole column first; for a category."""
+    quantiles: Mapping[str, tuple[float, float, float, float, float]] = field(default_factory=dict)
+    """Class to least value, quartiles and greatest value; for a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +279,10 @@ class AuditReport:
     quarantined: tuple[Skipped, ...]
     """Unreadable images with their reasons; they take no part in training or testing."""
     skipped: tuple[Skipped, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    """What can tell the class besides its subject; empty where it was not looked for."""
+    columns: tuple[Column, ...] = ()
+    """The metadata of the source's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,17 +393,6 @@ class Prototypes:
 
     def __len__(self) -> int:
         return len(self.means)
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-    level: float = 0.95
-    method: str = "wilson"
 
 
 @dataclass(frozen=True, slots=True)

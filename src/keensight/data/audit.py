@@ -7,31 +7,45 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from keensight.core.records import PARTS, AuditReport, Dataset, ImageInfo, Skipped
+from keensight.core.progress import Progress
+from keensight.core.records import PARTS, AuditReport, Dataset, Finding, Sample, Skipped
 from keensight.data.cache import Pixels
 from keensight.data.checks import CHECKS, quarantine
+from keensight.data.groups import suggested_groups
+from keensight.data.quality import COLOUR, DARK, LIGHT, looks, quality
+from keensight.data.scan import scan
+from keensight.data.shapes import odd_aspect, odd_size
 
+_CHECKS = (*CHECKS, suggested_groups, odd_size, odd_aspect)
 _SEVERITIES = ("severe", "warning", "info")
 _GREY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
-_GREY_SAMPLE = 256
-_BATCH = 32
 _GREY_TOLERANCE = 8
 """Largest difference between the channels of a pixel that still counts as grey: JPEG rounds each on its own."""
+_ODD_COLOUR = 0.05
+"""Up to this share of a set, images with or without colour are odd ones."""
 
 
-def audit(dataset: Dataset, pixels: Pixels | None = None) -> AuditReport:
+def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress | None = None) -> AuditReport:
     """Describe an image set and list its faults, the severest first.
 
     Args:
         dataset: The image set.
-        pixels: Its decoded images: files that only fail in their body are found by these, and grey pictures
-            stored as colour. Left out: the headers alone are judged.
+        pixels: Its decoded images: files that only fail in their body are found by these, and what is wrong
+            with an image's looks. Left out: the headers alone are judged.
+        progress: Where to report.
     """
     bad = quarantine(dataset, pixels)
     infos = [sample.info for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
     counted = Counter(sample.label for sample in dataset.samples)
     parts = Counter(sample.split for sample in dataset.samples if sample.split is not None)
-    findings = [finding for check in CHECKS for finding in check(dataset, pixels)]
+    findings = [finding for check in _CHECKS for finding in check(dataset, pixels)]
+    colours: dict[int, float] = {}
+    rows = np.array([i for i in range(len(dataset)) if i not in bad], dtype=np.int64)
+    if pixels is not None and len(rows):
+        (scores,) = scan(pixels, rows, [looks], progress=progress)
+        colours = dict(zip(rows.tolist(), scores[:, COLOUR].tolist(), strict=True))
+        lit = {i: colour for (i, colour), light in zip(colours.items(), scores[:, LIGHT], strict=True) if light >= DARK}
+        findings += [*quality(dataset, rows, scores), *_odd_colour(dataset, lit)]
     findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
     return AuditReport(
         dataset=dataset.name,
@@ -43,7 +57,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None) -> AuditReport:
         sizes=_most_common((f"{info.width}x{info.height}" for info in infos), 20),
         width_range=_range([info.width for info in infos]),
         height_range=_range([info.height for info in infos]),
-        grey_share=_grey_share(dataset, pixels, bad),
+        grey_share=_grey_share(dataset, bad, colours),
         findings=tuple(findings),
         quarantined=tuple(Skipped(dataset.samples[i].path, reason) for i, reason in sorted(bad.items())),
         skipped=dataset.skipped,
@@ -58,30 +72,24 @@ def _range(values: Sequence[int]) -> tuple[int, int, int]:
     return (min(values), int(np.median(values)), max(values)) if values else (0, 0, 0)
 
 
-def _grey_share(dataset: Dataset, pixels: Pixels | None, bad: Mapping[int, str]) -> float:
-    """Share of readable images without colour.
-
-    Grey modes count by their header; of the others an even sample of 256 at most is looked at.
-    """
-    usable = [(i, sample.info) for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
-    coloured = [i for i, info in usable if not _is_grey_mode(info)]
-    if not usable:
-        return 0.0
-    looks_grey = 0.0
-    if coloured and pixels is not None:
-        picked = np.unique(np.linspace(0, len(coloured) - 1, min(len(coloured), _GREY_SAMPLE)).round().astype(int))
-        looks_grey = len(coloured) * _share_without_colour(pixels, [coloured[k] for k in picked])
-    return (len(usable) - len(coloured) + looks_grey) / len(usable)
+def _grey_share(dataset: Dataset, bad: Mapping[int, str], colours: Mapping[int, float]) -> float:
+    """Share of readable images without colour: by their mode, or because no pixel shows any."""
+    usable = [i for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
+    return sum(_is_grey(dataset.samples[i], colours.get(i)) for i in usable) / max(1, len(usable))
 
 
-def _is_grey_mode(info: ImageInfo) -> bool:
-    return info.mode in _GREY_MODES or info.mode.startswith("I;16")
+def _is_grey(sample: Sample, colour: float | None) -> bool:
+    mode = sample.info.mode if sample.info is not None else ""
+    return mode in _GREY_MODES or mode.startswith("I;16") or (colour is not None and colour <= _GREY_TOLERANCE)
 
 
-def _share_without_colour(pixels: Pixels, indices: Sequence[int]) -> float:
-    grey = 0
-    for start in range(0, len(indices), _BATCH):
-        images = pixels.take(indices[start : start + _BATCH])
-        spread = images.max(axis=3) - images.min(axis=3)
-        grey += int((spread.max(axis=(1, 2)) <= _GREY_TOLERANCE).sum())
-    return grey / len(indices)
+def _odd_colour(dataset: Dataset, colours: Mapping[int, float]) -> list[Finding]:
+    """The few grey images of a coloured set, or the few coloured ones of a grey set."""
+    grey = [i for i, colour in colours.items() if _is_grey(dataset.samples[i], colour)]
+    few, many = ("without", "with") if 2 * len(grey) < len(colours) else ("with", "without")
+    odd = grey if few == "without" else sorted(colours.keys() - set(grey))
+    if not 0 < len(odd) <= _ODD_COLOUR * len(colours):
+        return []
+    subject = f"1 image is {few} colour" if len(odd) == 1 else f"{len(odd)} images are {few} colour"
+    message = f"{subject} in a set {many} it: look whether they come from another source, which a network would notice."
+    return [Finding("odd-colour", "info", message, len(odd), tuple((dataset.samples[i].path,) for i in odd))]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.data.blocks import block_means
+
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
 
@@ -76,13 +78,7 @@ def _pairs(pixels: Pixels, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Unit vectors without their mean, shape (n, 14 * 14 at most), by averaging blocks."""
-    grey: NDArray[np.float32] = images.astype(np.float32)
-    for axis in (1, 2):
-        length = grey.shape[axis]
-        starts = np.arange(min(_SIDE, length)) * length // min(_SIDE, length)
-        sizes = np.diff(np.append(starts, length)).astype(np.float32)
-        blocks = np.add.reduceat(grey, starts, axis=axis)
-        grey = (blocks / sizes.reshape((-1, 1) if axis == 1 else (1, -1))).astype(np.float32)
+    grey = block_means(images, _SIDE)
     grey = grey.reshape(len(grey), -1)
     grey -= grey.mean(axis=1, keepdims=True)
     unit: NDArray[np.float32] = grey / (np.linalg.norm(grey, axis=1, keepdims=True) + 1e-6)

@@ -4,11 +4,12 @@
 record to record; :func:`train` walks them all and keeps every record in a run.
 """
 
+from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.enrolling import enrol
 from keensight.workflow.measuring import document, evaluate, report
 from keensight.workflow.prototypes import prototypes_of
-from keensight.workflow.steps import audit, batches, build, configure, fit, image_spec, models, open, prepare, split
+from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare, split
 from keensight.workflow.training import train
 from keensight.workflow.using import (
     check_embeddings_name,
@@ -41,6 +42,7 @@ __all__ = [
     "predict_and_embed",
     "prepare",
     "prototypes_of",
+    "refuse_severe",
     "report",
     "sit_exam",
     "split",

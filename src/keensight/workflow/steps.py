@@ -35,6 +35,8 @@ _SHORTCUTS = {
     "seed": "train.seed",
     "image_size": "data.image_size",
     "group": "data.group",
+    "group_regex": "data.group_regex",
+    "strict": "data.strict",
     "label": "data.label",
     "path": "data.path",
 }
@@ -46,6 +48,7 @@ def open(
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
+    group_regex: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open a labelled image set; no image is decoded.
@@ -56,16 +59,24 @@ def open(
         label: Table column with the class.
         path: Table column with the image path.
         group: Table column whose equal values never straddle a split.
+        group_regex: In its place, a pattern in the relative file path; its first group, else the whole match,
+            names the image's group.
         progress: Where to report.
 
     Raises:
-        DataError: the source is missing, empty or not understood.
+        DataError: the source is missing, empty or not understood, or the pattern makes no groups of it.
+        UsageError: the pattern is no regular expression, or both ways to group are given.
     """
-    if isinstance(source, Dataset):
-        return source
+    from keensight.data.groups import grouped
     from keensight.data.readers import open_source
 
-    return open_source(source, label=label, path=path, group=group, progress=shown(progress))
+    if group and group_regex:
+        raise UsageError("groups are given twice, by a column and by a pattern", "leave out group or group_regex")
+    if isinstance(source, Dataset):
+        data = source
+    else:
+        data = open_source(source, label=label, path=path, group=group, progress=shown(progress))
+    return grouped(data, group_regex) if group_regex else data
 
 
 def image_spec(
@@ -111,19 +122,6 @@ def prepare(
     from keensight.data.cache import prepare as decode
 
     return decode(data, spec or image_spec(data), mode=cache, progress=shown(progress))
-
-
-def audit(data: Dataset, *, pixels: Pixels | None = None, progress: Progress | None = None) -> AuditReport:
-    """Look for what is wrong with an image set: unreadable files, copies, conflicts, leaks, imbalance.
-
-    Args:
-        data: The image set.
-        pixels: Its decoded images; None: they are prepared.
-        progress: Where to report.
-    """
-    from keensight.data.audit import audit as examine
-
-    return examine(data, pixels if pixels is not None else prepare(data, progress=progress))
 
 
 def split(

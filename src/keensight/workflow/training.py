@@ -14,6 +14,7 @@ from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import InterruptedRun, KeensightError
+from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
@@ -21,7 +22,6 @@ from keensight.workflow.measuring import keep_pictures, measure, report
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.steps import (
     Source,
-    audit,
     augmentation,
     build,
     configure,
@@ -67,13 +67,15 @@ def train(
         settings: Changes to them, such as ``{"train.epochs": 5}``.
         command: What the user typed, for the record.
         progress: Where to report.
-        **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``label``, ``path``.
+        **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``group_regex``,
+            ``label``, ``path``, ``strict``.
 
     Returns:
         The finished run; ``run.record.results`` holds the figures.
 
     Raises:
         DataError: the images cannot be used; nothing has been written then.
+        GateError: ``strict`` was asked for and the audit found something severe; the run says ``failed``.
         TrainingError: training broke off; the run says ``failed``.
         InterruptedRun: Ctrl-C; the run says ``interrupted``.
     """
@@ -89,7 +91,14 @@ def train(
     show = shown(progress)
     if isinstance(source, Dataset) or Path(source).exists():  # else open refuses at once, with nothing to wait for
         runtime.start_in_background()
-    data = open(source, label=chosen.data.label, path=chosen.data.path, group=chosen.data.group, progress=show)
+    data = open(
+        source,
+        label=chosen.data.label,
+        path=chosen.data.path,
+        group=chosen.data.group,
+        group_regex=chosen.data.group_regex,
+        progress=show,
+    )
     parts = _split(data, chosen)  # a set that cannot be split is refused before anything is written
     handle = create_run(
         None if run is None else Path(run),
@@ -117,10 +126,12 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
         data, config.data.image_size, config.data.fit, model=config.model.name, effort=config.train.effort
     )
     pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
-    findings = audit(data, pixels=pixels)
+    findings = audit(data, pixels=pixels, probes=config.train.effort != "quick", progress=show)
     parts = _split(data, config, findings)
     run.save_dataset(data)
     run.save_audit(findings)
+    if config.data.strict:
+        refuse_severe(findings)
     run.save_split(parts, data)
     # As late as this, so that the framework's import is not waited for.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")

@@ -152,6 +152,7 @@ def test_odd_files_are_told(root: Path) -> None:
     assert found["unusual-mode"].images == (("dog/print.jpg",),)
     assert "0.20" not in found["mixed-sizes"].message and "5.00" in found["mixed-sizes"].message
     assert found["skipped"].images == (("dog/notes.txt",),)
+    assert found.pop("low-information").images == (("dog/moves.gif",), ("dog/print.jpg",)), "one colour throughout"
     assert {finding.severity for finding in found.values()} == {"info"}
 
 

@@ -1,0 +1,84 @@
+"""The audit: what the images say, what their files say, and what could tell the class besides the subject."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.progress import Progress
+from keensight.core.records import AuditReport, Dataset
+from keensight.errors import GateError
+from keensight.workflow.steps import prepare, shown
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+
+_SEVERITIES = ("severe", "warning", "info")
+
+
+def audit(
+    data: Dataset, *, pixels: Pixels | None = None, probes: bool = True, progress: Progress | None = None
+) -> AuditReport:
+    """Look for what is wrong with an image set.
+
+    Unreadable files, copies, conflicts, leaks, imbalance, images of poor quality, names that suggest groups, and
+    shortcuts to the label (see :mod:`keensight.assess.probes`).
+
+    Args:
+        data: The image set.
+        pixels: Its decoded images; None: they are prepared.
+        probes: Probe for shortcuts, which takes some seconds.
+        progress: Where to report.
+    """
+    from keensight.data.audit import audit as examine
+    from keensight.data.columns import describe
+
+    show = shown(progress)
+    decoded = pixels if pixels is not None else prepare(data, progress=show)
+    report = dataclasses.replace(examine(data, decoded, progress=show), columns=describe(data))
+    return _with_probes(report, data, decoded, show) if probes else report
+
+
+def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progress) -> AuditReport:
+    from keensight.assess.probes import choose, probe
+    from keensight.data.blocks import thumbnails
+    from keensight.data.scan import scan
+    from keensight.data.traits import traits
+
+    readable = np.array([i for i in range(len(data)) if i not in pixels.errors], dtype=np.int64)
+    targets, units = data.targets(), _units(data, readable)
+    rows = readable[choose(targets[readable], units[readable])]
+    if not len(rows):
+        return report
+    (pictures,) = scan(pixels, rows, [thumbnails], progress=show)
+    probes, findings = probe(pictures, traits(data, rows), targets[rows], units[rows], progress=show)
+    ordered = sorted((*report.findings, *findings), key=lambda finding: _SEVERITIES.index(finding.severity))
+    return dataclasses.replace(report, probes=probes, findings=tuple(ordered))
+
+
+def _units(data: Dataset, pool: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of each sample's unit, shape (samples,): what a split keeps together, probes do too."""
+    from keensight.data.units import make_units
+
+    numbers = np.zeros(len(data), dtype=np.int64)
+    for number, unit in enumerate(make_units(data.samples, pool.tolist(), 0)):
+        numbers[list(unit.members)] = number
+    return numbers
+
+
+def refuse_severe(report: AuditReport) -> None:
+    """Let nothing pass that has a severe finding.
+
+    Raises:
+        GateError: there is one; the message is its sentence.
+    """
+    severe = [finding for finding in report.findings if finding.severity == "severe"]
+    if severe:
+        more = f" (and {len(severe) - 1} more)" if len(severe) > 1 else ""
+        raise GateError(
+            f"{report.dataset} has a severe finding, {severe[0].kind}{more}: {severe[0].message.rstrip('.')}",
+            "mend it, or leave out strict; `keensight inspect` lists the images",
+        )
