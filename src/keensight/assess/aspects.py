@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.blocks import block_means
+
 Features = NDArray[np.float32]
 Parts = dict[str, Features]
 
@@ -37,25 +39,13 @@ def centre(pictures: NDArray[np.uint8]) -> Features:
 
 def surround(pictures: NDArray[np.uint8]) -> tuple[Features, Features]:
     """What is left where the middle six eighths of each side are masked, and what was masked."""
-    grid = pooled(pictures, 8, 8)
+    grid = block_means(pictures, 8, 8)
     inside = np.zeros(grid.shape[1:3], bool)
     inside[1:-1, 1:-1] = True
     return grid[:, ~inside].reshape(len(grid), -1), grid[:, inside].reshape(len(grid), -1)
 
 
-def pooled(pictures: NDArray[np.uint8], rows: int, columns: int) -> Features:
-    """Means of a grid of blocks, (n, rows, columns, 3) at most."""
-    means = pictures.astype(np.float32)
-    for axis, wanted in ((1, rows), (2, columns)):
-        length = means.shape[axis]
-        starts = np.arange(min(wanted, length)) * length // min(wanted, length)
-        sizes = np.diff(np.append(starts, length)).astype(np.float32)
-        shape = (-1, *[1] * (3 - axis))
-        means = (np.add.reduceat(means, starts, axis=axis) / sizes.reshape(shape)).astype(np.float32)
-    return means
-
-
 def _summary(patch: NDArray[np.uint8], rows: int, columns: int) -> Features:
     """Colours of a coarse grid and how much each channel varies."""
-    means = pooled(patch, rows, columns).reshape(len(patch), -1)
+    means = block_means(patch, rows, columns).reshape(len(patch), -1)
     return np.concatenate([means, patch.astype(np.float32).std(axis=(1, 2))], axis=1)

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from keensight.assess import aspects
 from keensight.assess.uncertainty import wilson
+from keensight.core.blocks import block_means
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Finding, Probe, Severity
@@ -142,8 +143,8 @@ def _aspects(pictures: NDArray[np.uint8], traits: Mapping[str, NDArray[np.float6
     naming = "no network sees a name, but classes named apart were often taken apart; compare how they were taken"
     marker = "look for a marker, frame or background that goes with the class; crop or mask it"
     offered = [
-        _Aspect("picture", "the picture at 16 x 16 pixels", {"": _flat(aspects.pooled(pictures, 16, 16))}),
-        _Aspect("thumbnail", "the picture at 8 x 8 pixels", {"": _flat(aspects.pooled(pictures, 8, 8))}),
+        _Aspect("picture", "the picture at 16 x 16 pixels", {"": _flat(block_means(pictures, 16))}),
+        _Aspect("thumbnail", "the picture at 8 x 8 pixels", {"": _flat(block_means(pictures, 8))}),
         _Aspect("centre", "a small square in the middle", {"": aspects.centre(pictures)}),
         _Aspect("middle", "the picture without its surround", {"": inside}),
         _Aspect("metadata", "the file's size, format, JPEG quality or EXIF", file, source),

@@ -51,7 +51,7 @@ def _described(entry: SampleSet) -> dict[str, Any]:
 @click.argument("source")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for a sample grid (samples.png) and the class balance (classes.png).",
+    help="Folder for the audit as a page (audit.html), a sample grid and the class balance (PNG).",
 )  # fmt: skip
 @table_options
 @setting_option("--group", "data.group")
@@ -69,16 +69,24 @@ def inspect(asked: Invocation, source: str, out: Path | None, strict: bool | Non
 
     data = workflow.open(source, **columns)
     report = workflow.audit(data)
-    figures = write_figures(data, report, out) if out else []
-    document = to_plain(report) | {"figures": [str(path) for path in figures]}
-    asked.answer(document, lambda: "\n".join([terminal.audit(report), *(f"wrote {path}" for path in figures)]))
+    written = write_files(data, report, out) if out else []
+    document = to_plain(report) | {"figures": [str(path) for path in written]}
+    asked.answer(document, lambda: "\n".join([terminal.audit(report), *(f"wrote {path}" for path in written)]))
     if strict:
         workflow.refuse_severe(report)
 
 
-def write_figures(data: Dataset, report: AuditReport, directory: Path) -> list[Path]:
-    """Write the sample grid and the class balance as PNG files."""
+def write_files(data: Dataset, report: AuditReport, directory: Path) -> list[Path]:
+    """Write the sample grid and the class balance as PNG files, and the audit as a page and as JSON."""
+    import json
+
+    from keensight.core.codec import to_plain
+    from keensight.core.files import write_text
     from keensight.show import figures
+    from keensight.show.audit_page import write_audit
 
     drawn = {"samples.png": figures.samples(data), "classes.png": figures.class_balance(report)}
-    return [figures.save(figure, directory / name) for name, figure in drawn.items()]
+    pictures = [figures.save(figure, directory / name) for name, figure in drawn.items()]
+    record = directory / "audit.json"
+    write_text(record, json.dumps(to_plain(report), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    return [*pictures, write_audit(directory / "audit.html", report, data), record]

@@ -17,7 +17,7 @@ PATTERNS = (_FIRST_NUMBER, _NUMBERED)
 """What a name is tried for: up to its first number (``person1`` of ``person1_bacteria_12.jpeg``), or without its
 last one (``img_0001`` of ``img_0001-2.png``)."""
 
-_COVERED = 0.5
+_COVERED = 0.3
 """Share of the files that must stand in groups of two and more."""
 _LARGEST = 0.05
 """Share of the files above which a common name is no subject but a source or a class."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.data.blocks import block_means
+from keensight.core.blocks import block_means
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from keensight.core.files import write_bytes
 from keensight.core.records import (
     PARTS,
     AuditReport,
@@ -22,22 +19,15 @@ from keensight.core.records import (
     RunRecord,
     Split,
 )
-from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares, spread
-from keensight.show.text import duration, percent, plural
-from keensight.show.thumbs import data_uri, thumbnail
+from keensight.show.page import GRADES, Picture, picture, sample_pictures, svg, write_page
+from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares
 
 _GALLERY = 24
-_GRID = 36
 _TABLE_CLASSES = 20
 """Up to here the confusion matrix is a table that can be read and copied; beyond, a picture and the worst pairs."""
 _PAIRS = 12
 _LISTED = 100
 """Paths of quarantined files that the report names."""
-_PIXELATED = 32
-"""Up to this side in pixels an image is magnified without smoothing: each pixel counts."""
-_GRADES = ("severe", "warning", "info")
-_THUMB = 144
-"""Pixels; twice the size on the page would be 15 kB an image and show little more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,51 +47,13 @@ class ReportData:
     """The full configuration as TOML."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One image of a grid, ready for the page."""
-
-    uri: str
-    label: str
-    path: str
-    small: bool
-    """Few pixels: to be magnified without blur."""
-    predicted: str = ""
-    confidence: float = 0.0
-
-
 def write_report(path: Path, data: ReportData) -> Path:
     """Write the report and return its path; 5 MB at most at 10,000 test images and 100 classes.
 
     Raises:
         StoreError: the folder cannot be written or the disk is full.
     """
-    # File names may hold bytes that are no Unicode; they become "?" and not a failure.
-    write_bytes(path, _environment().get_template("report.html").render(_context(data)).encode("utf-8", "replace"))
-    return path
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("keensight.show", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"percent": _percent, "duration": duration, "breakable": _breakable}
-    environment.globals["plural"] = plural
-    return environment
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return percent(share, digits).replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _breakable(path: str) -> Any:
-    """A path that breaks after its slashes and joints first."""
-    from markupsafe import Markup, escape
-
-    return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
+    return write_page(path, "report.html", _context(data))
 
 
 def _context(data: ReportData) -> dict[str, Any]:
@@ -123,9 +75,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         "curves": _curves(data.history),
         "history": data.history,
         "balance": _balance(data),
-        "samples": _samples(dataset),
+        "samples": sample_pictures(dataset),
         "audit": data.audit,
-        "findings": sorted(data.audit.findings, key=lambda f: _GRADES.index(f.severity)) if data.audit else [],
+        "findings": sorted(data.audit.findings, key=lambda f: GRADES.index(f.severity)) if data.audit else [],
         "listed": _LISTED,
         "split": data.split,
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
@@ -141,25 +93,8 @@ def _mistakes(evaluation: Evaluation, dataset: Dataset | None) -> list[Mistake] 
 
 
 def _mistake_picture(mistake: Mistake, dataset: Dataset | None) -> Picture:
-    picture = _picture(dataset, mistake.index, mistake.truth, mistake.path)
-    return Picture(picture.uri, mistake.truth, mistake.path, picture.small, mistake.predicted, mistake.confidence)
-
-
-def _picture(dataset: Dataset | None, index: int, label: str, path: str) -> Picture:
-    image = None if dataset is None else thumbnail(dataset, index, _THUMB)
-    if image is None:
-        return Picture("", label, path, small=False)
-    return Picture(data_uri(image), label, path, small=max(image.shape[:2]) <= _PIXELATED)
-
-
-def _samples(dataset: Dataset | None) -> list[Picture]:
-    if dataset is None or dataset.reader is None:
-        return []
-    wanted = min(100, max(_GRID, len(dataset.labels)))
-    pictures = (
-        _picture(dataset, i, dataset.samples[i].label, dataset.samples[i].path) for i in spread(dataset, wanted)
-    )
-    return [picture for picture in pictures if picture.uri]
+    image = picture(dataset, mistake.index, mistake.truth, mistake.path)
+    return Picture(image.uri, mistake.truth, mistake.path, image.small, mistake.predicted, mistake.confidence)
 
 
 def _matrix(evaluation: Evaluation) -> list[dict[str, Any]] | None:
@@ -234,7 +169,7 @@ def _curves(history: History | None) -> list[str]:
     for quantity in ("loss", "accuracy"):
         figure = Chart(4.0, 2.8, curve_words(history, quantity))
         draw_curve(figure.subplots(), history, quantity)
-        drawn.append(_svg(figure, quantity))
+        drawn.append(svg(figure, quantity))
     return drawn
 
 
@@ -248,31 +183,4 @@ def _heatmap(evaluation: Evaluation) -> str:
     side = float(np.clip(2 + 0.16 * len(evaluation.labels), 7, 14))
     figure = Chart(side, side, confusion_words(evaluation))
     draw_confusion(figure.subplots(), evaluation, annotate=False, clear=True)
-    return _svg(figure, "confusion")
-
-
-def _svg(figure: Any, salt: str) -> str:
-    """``figure`` as an SVG element for the body of a page: no header, no metadata, scalable, with its alt text."""
-    from html import escape
-
-    from matplotlib import rc_context
-
-    from keensight.show.chart import BLUE, FAINT, INK, QUIET, RED
-
-    stream = io.StringIO()
-    with rc_context({"svg.hashsalt": salt, "svg.fonttype": "path"}):
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    text = stream.getvalue()
-    # Metadata, comments, and a style sheet that would reach beyond its figure.
-    text = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
-    # Matplotlib names glyphs and axes alike in every figure; on one page each figure needs ids of its own.
-    text = re.sub(r'( id="| xlink:href="#|url\(#)', rf"\g<1>{salt}-", text)
-    width, height = (round(float(inches) * 96) for inches in figure.get_size_inches())
-    head = (f'<svg class="figure" role="img" aria-label="{escape(figure.alt)}" style="--natural:{width}px" '
-            f'viewBox="0 0 {width * 0.75:g} {height * 0.75:g}" xmlns="http://www.w3.org/2000/svg" '
-            'xmlns:xlink="http://www.w3.org/1999/xlink">')  # fmt: skip
-    text = re.sub(r"<svg[^>]*>", lambda _: head, text, count=1, flags=re.DOTALL)
-    roles = {INK: "ink", QUIET: "quiet", FAINT: "line", BLUE: "blue", RED: "red", "#ffffff": "card"}
-    for color, role in roles.items():
-        text = text.replace(color, f"var(--{role})")
-    return text
+    return svg(figure, "confusion")

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from keensight.core.records import AuditReport, Evaluation, Finding
+from keensight.core.records import AuditReport, Column, Evaluation, Finding, Probe
 from keensight.show.picks import Mixup, mixups
 from keensight.show.text import clean, interval, percent, plural, shorten
 
@@ -80,7 +80,29 @@ def audit(report: AuditReport, console: Console | None = None) -> str:
         parts.append(Text("nothing wrong was found", style="green"))
     for finding in sorted(report.findings, key=lambda f: _ORDER[f.severity]):
         parts.append(_finding(finding, target))
+    if report.probes:
+        parts += [Text(), _probes(report.probes)]
+    if report.columns:
+        parts += [Text(), _columns(report.columns, target)]
     return _render(Group(*parts), target)
+
+
+def _probes(probes: Sequence[Probe]) -> Table:
+    """What told the class when it was shown alone."""
+    table = _table((f"shown alone (chance {percent(probes[0].chance)})", "left"), ("right", "right"),
+                   ("mean recall", "right"), ("", "left"))  # fmt: skip
+    for probe in probes:
+        style = {"alarm": "yellow", "reference": "dim"}.get(probe.verdict, "")
+        verdict = probe.verdict if probe.verdict != "quiet" else ""
+        table.add_row(probe.name, percent(probe.accuracy.value), percent(probe.balanced), verdict, style=style)
+    return table
+
+
+def _columns(columns: Sequence[Column], console: Console) -> Table:
+    table = _table(("metadata", "left"), ("kind", "left"), ("values", "right"), ("missing", "right"))
+    for column in columns:
+        table.add_row(_name(column.name, 36, console), column.kind, f"{column.distinct:,}", f"{column.missing:,}")
+    return table
 
 
 def _render(what: RenderableType, console: Console) -> str:

@@ -44,7 +44,7 @@ def audit(
 
 def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progress) -> AuditReport:
     from keensight.assess.probes import choose, probe
-    from keensight.data.blocks import thumbnails
+    from keensight.core.blocks import thumbnails
     from keensight.data.scan import scan
     from keensight.data.traits import traits
 

@@ -76,7 +76,7 @@ def test_inspect_counts_and_finds(capsys, photos):
 
 def test_inspect_draws_where_asked(capsys, photos):
     found = document(capsys, "inspect", "photos", "--out", "seen")
-    assert [Path(path).name for path in found["figures"]] == ["samples.png", "classes.png"]
+    assert [Path(path).name for path in found["figures"]] == ["samples.png", "classes.png", "audit.html", "audit.json"]
     for path in found["figures"]:
         with Image.open(path) as picture:
             assert min(picture.size) > 100

@@ -1,0 +1,115 @@
+"""Pages that need nothing else: what every page of Keensight is made with."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keensight.core.files import write_bytes
+from keensight.core.records import Dataset
+from keensight.show.picks import spread
+from keensight.show.text import duration, percent, plural
+from keensight.show.thumbs import data_uri, thumbnail
+
+GRADES = ("severe", "warning", "info")
+"""Severities, the gravest first."""
+_GRID = 36
+_PIXELATED = 32
+"""Up to this side in pixels an image is magnified without smoothing: each pixel counts."""
+_THUMB = 144
+"""Pixels; twice the size on the page would be 15 kB an image and show little more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image of a grid, ready for the page."""
+
+    uri: str
+    label: str
+    path: str
+    small: bool
+    """Few pixels: to be magnified without blur."""
+    predicted: str = ""
+    confidence: float = 0.0
+
+
+def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:
+    """Render a template of this room into a file and return its path.
+
+    Raises:
+        StoreError: the folder cannot be written or the disk is full.
+    """
+    # File names may hold bytes that are no Unicode; they become "?" and not a failure.
+    write_bytes(path, _environment().get_template(template).render(context).encode("utf-8", "replace"))
+    return path
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("keensight.show", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"percent": _percent, "duration": duration, "breakable": _breakable}
+    environment.globals["plural"] = plural
+    return environment
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return percent(share, digits).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _breakable(path: str) -> Any:
+    """A path that breaks after its slashes and joints first."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
+
+
+def picture(dataset: Dataset | None, index: int, label: str, path: str) -> Picture:
+    """Image ``index`` of a dataset for the page; without an address where it is not at hand."""
+    image = None if dataset is None else thumbnail(dataset, index, _THUMB)
+    if image is None:
+        return Picture("", label, path, small=False)
+    return Picture(data_uri(image), label, path, small=max(image.shape[:2]) <= _PIXELATED)
+
+
+def sample_pictures(dataset: Dataset | None) -> list[Picture]:
+    """Some images of each class, drawn evenly."""
+    if dataset is None or dataset.reader is None:
+        return []
+    wanted = min(100, max(_GRID, len(dataset.labels)))
+    drawn = (picture(dataset, i, dataset.samples[i].label, dataset.samples[i].path) for i in spread(dataset, wanted))
+    return [one for one in drawn if one.uri]
+
+
+def svg(figure: Any, salt: str) -> str:
+    """``figure`` as an SVG element for the body of a page: no header, no metadata, scalable, with its alt text."""
+    from html import escape
+
+    from matplotlib import rc_context
+
+    from keensight.show.chart import BLUE, FAINT, INK, QUIET, RED
+
+    stream = io.StringIO()
+    with rc_context({"svg.hashsalt": salt, "svg.fonttype": "path"}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = stream.getvalue()
+    # Metadata, comments, and a style sheet that would reach beyond its figure.
+    text = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
+    # Matplotlib names glyphs and axes alike in every figure; on one page each figure needs ids of its own.
+    text = re.sub(r'( id="| xlink:href="#|url\(#)', rf"\g<1>{salt}-", text)
+    width, height = (round(float(inches) * 96) for inches in figure.get_size_inches())
+    head = (f'<svg class="figure" role="img" aria-label="{escape(figure.alt)}" style="--natural:{width}px" '
+            f'viewBox="0 0 {width * 0.75:g} {height * 0.75:g}" xmlns="http://www.w3.org/2000/svg" '
+            'xmlns:xlink="http://www.w3.org/1999/xlink">')  # fmt: skip
+    text = re.sub(r"<svg[^>]*>", lambda _: head, text, count=1, flags=re.DOTALL)
+    roles = {INK: "ink", QUIET: "quiet", FAINT: "line", BLUE: "blue", RED: "red", "#ffffff": "card"}
+    for color, role in roles.items():
+        text = text.replace(color, f"var(--{role})")
+    return text
