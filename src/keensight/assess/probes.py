@@ -12,6 +12,8 @@ over the classes on a scale where guessing is 0 and perfection 1. The rules:
 - ``corners``, ``border``, ``surround`` may tell something, as a scene or a texture fills its frame. It is an alarm
   where their skill is at least :data:`TELLING` and :data:`SHARE` of the whole picture's, and beats that of as many
   pixels in the middle by 0.03 (corners, which few subjects reach) or 0.05, significantly (paired, one-sided 5 %).
+  So it is, in a set whose middle tells all as well, where one corner or side has a skill of :data:`SEVERE` and
+  another one lacks :data:`UNEVEN` of that.
 - ``centre``, ``middle``, ``thumbnail`` (8 x 8) and ``picture`` (16 x 16) are there to compare with:
   an easy set is no fault.
 
@@ -32,14 +34,14 @@ from numpy.typing import NDArray
 from keensight.assess import aspects
 from keensight.assess.uncertainty import wilson
 from keensight.core.blocks import block_means
-from keensight.core.parallel import ordered, processors
+from keensight.core.parallel import processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Finding, Probe, Severity
 
 MOST = 4000
 """Images that are probed at most."""
-TELLING, SHARE, SEVERE = 0.25, 0.7, 0.8
-"""Skill that raises an alarm; for places, as a share of the whole picture's too; skill that is severe."""
+TELLING, SHARE, SEVERE, UNEVEN = 0.25, 0.7, 0.8, 0.3
+"""Skill that raises an alarm; its share of the whole picture's; skill that tells nearly all; gap between places."""
 _FOLDS, _TREES, _LEAF = 5, 25, 3
 _ONE_SIDED = 1.645  # quantile of the normal distribution
 _CARRIES = 0.8
@@ -177,15 +179,11 @@ def _right(features: NDArray[np.floating], trial: _Trial) -> NDArray[np.bool_]:
     """Whether trees that have not seen an image or its unit name its class, shape (n,)."""
     from sklearn.ensemble import ExtraTreesClassifier
 
-    def answer(held: NDArray[np.int64]) -> NDArray[np.int64]:
-        seen = np.setdiff1d(np.arange(len(features)), held)
-        trees = ExtraTreesClassifier(_TREES, min_samples_leaf=_LEAF, random_state=0, n_jobs=1)
-        answers: NDArray[np.int64] = trees.fit(features[seen], trial.targets[seen]).predict(features[held])
-        return answers
-
     right = np.zeros(len(features), bool)
-    for held, answers in zip(trial.folds, ordered(answer, trial.folds, processors()), strict=True):
-        right[held] = answers == trial.targets[held]
+    for held in trial.folds:
+        seen = np.setdiff1d(np.arange(len(features)), held)
+        trees = ExtraTreesClassifier(_TREES, min_samples_leaf=_LEAF, random_state=0, n_jobs=processors())
+        right[held] = trees.fit(features[seen], trial.targets[seen]).predict(features[held]) == trial.targets[held]
     return right
 
 
@@ -198,31 +196,40 @@ def _judge(
 ) -> tuple[Probe, Finding | None]:
     right = answers[aspect.name]
     n, accuracy, balanced = len(right), wilson(int(right.sum()), len(right)), _balanced(right, trial.targets)
+    n, accuracy, balanced = len(right), wilson(int(right.sum()), len(right)), _balanced(right, trial.targets)
     skill, rival = trial.skill(balanced), probes.get(aspect.rival)
+    telling = bool(aspect.advice) and accuracy.low > trial.chance and skill >= TELLING
+    alone = _alone(aspect, trial) if telling else {}
     lead = skill - trial.skill(rival.balanced) if rival else skill
-    alarm = bool(aspect.advice) and accuracy.low > trial.chance and skill >= TELLING
+    uneven = rival is not None and bool(alone) and _uneven(list(alone.values()))
+    alarm = telling
     if rival:
         ahead = right.astype(float) - answers[aspect.rival]
-        significant = ahead.mean() > _ONE_SIDED * ahead.std() / np.sqrt(n)
-        alarm = alarm and lead >= aspect.margin and significant
-        alarm = alarm and skill >= SHARE * trial.skill(probes["picture"].balanced)
-    carriers = _carriers(aspect, trial, skill) if alarm else []
-    words = _words(aspect, accuracy.value, rival, carriers, trial, n)
+        beats = lead >= aspect.margin and ahead.mean() > _ONE_SIDED * ahead.std() / np.sqrt(n)
+        alarm = telling and ((beats and skill >= SHARE * trial.skill(probes["picture"].balanced)) or uneven)
+    words = _words(aspect, accuracy.value, rival, _carriers(alone, skill) if alarm else [], trial, n)
     verdict: Literal["alarm", "quiet", "reference"] = "quiet" if aspect.advice else "reference"
     found = Probe(aspect.name, accuracy, trial.chance, balanced, n, "alarm" if alarm else verdict, words + ".")
     if not alarm:
         return found, None
-    grave = aspect.gravest == "severe" and not (skill >= SEVERE and lead >= SEVERE / 2)
-    return found, Finding("shortcut", "warning" if grave else aspect.gravest, f"{words}: {aspect.advice}.", n)
+    mild = aspect.gravest == "severe" and (skill < SEVERE or not (uneven or lead >= SEVERE / 2))
+    return found, Finding("shortcut", "warning" if mild else aspect.gravest, f"{words}: {aspect.advice}.", n)
 
 
-def _carriers(aspect: _Aspect, trial: _Trial, skill: float) -> list[str]:
-    """The parts that tell nearly as much as the whole, the most telling first."""
+def _alone(aspect: _Aspect, trial: _Trial) -> dict[str, float]:
+    """Skill of each part by itself; empty where there is only one."""
     if len(aspect.parts) < 2:
-        return []
-    alone = {
-        name: trial.skill(_balanced(_right(features, trial), trial.targets)) for name, features in aspect.parts.items()
-    }
+        return {}
+    return {name: trial.skill(_balanced(_right(part, trial), trial.targets)) for name, part in aspect.parts.items()}
+
+
+def _uneven(skills: Sequence[float]) -> bool:
+    """Whether one place tells nearly all and another one of its kind does not, as no texture or scene would."""
+    return max(skills) >= SEVERE and max(skills) - min(skills) >= UNEVEN
+
+
+def _carriers(alone: Mapping[str, float], skill: float) -> list[str]:
+    """The parts that tell nearly as much as the whole, the most telling first."""
     ranked = sorted(alone, key=lambda name: -alone[name])
     return [name for name in ranked if alone[name] >= _CARRIES * skill] or ranked[:1]
 

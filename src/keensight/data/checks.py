@@ -181,6 +181,18 @@ def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     return findings
 
 
+def similar_classes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Class names that differ by case, blanks or signs only, as stray folders do."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in dataset.labels.names:
+        alike["".join(filter(str.isalnum, name.casefold())) or name].append(name)
+    pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    if not pairs:
+        return []
+    message = f"Classes have nearly the same name ({'; '.join(pairs[:5])}): if they are one, merge their folders."
+    return [Finding("similar-classes", "warning", message, len(pairs))]
+
+
 def ungrouped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images without a group in a set where others have one."""
     alone = [sample for sample in dataset.samples if sample.group is None]
@@ -264,6 +276,6 @@ def skipped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     unreadable, label_conflict, leak, group_leak, duplicate, absent_class, empty_class, small_class, imbalance,
-    unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes, skipped,
+    similar_classes, unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes, skipped,
 )  # fmt: skip
 """All checks, in the order in which findings of equal severity are shown."""

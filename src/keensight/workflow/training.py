@@ -116,10 +116,13 @@ def train(
 
 def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progress, started: float) -> Run:
     from keensight.assess.metrics import report_text
+    from keensight.data.audit import audit as audit_headers
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
     from keensight.store.bundle import add_evaluation
 
+    if config.data.strict:
+        refuse_severe(audit_headers(data))  # what the headers tell already, before networks race
     choice = choose_model(data, parts, config, show)
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, name=choice.name))
     spec = image_spec(

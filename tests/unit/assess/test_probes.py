@@ -1,0 +1,90 @@
+"""Planted shortcuts are called out by name, and a clean set raises no alarm."""
+
+import numpy as np
+import pytest
+
+from keensight.assess.probes import choose, probe
+from keensight.core.records import Finding, Probe
+
+N, CLASSES = 400, 4
+TARGETS = np.arange(N) % CLASSES
+ALONE = np.arange(N)
+
+
+def pictures() -> np.ndarray:
+    """A disc in the class's shade amid noise."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 120, (N, 32, 32, 3))
+    images[:, 10:22, 10:22] += (40 * TARGETS)[:, None, None, None]
+    return images.astype(np.uint8)
+
+
+def run(images: np.ndarray, units: np.ndarray = ALONE, **traits: np.ndarray) -> tuple[dict[str, Probe], list[Finding]]:
+    probes, findings = probe(images, {k.replace("_", " "): v for k, v in traits.items()}, TARGETS, units)
+    return {one.name: one for one in probes}, findings
+
+
+def test_a_clean_set_raises_no_alarm() -> None:
+    noise = np.random.default_rng(1).normal(size=(N, 2))
+    probes, findings = run(pictures(), image_size=noise, bytes=noise)
+    assert findings == []
+    assert probes["picture"].balanced > 0.9
+    assert probes["corners"].accuracy.value < 0.4
+    assert {one.verdict for one in probes.values()} == {"quiet", "reference"}
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (np.s_[:, -4:, :4], "lower left corner"),
+        (np.s_[:, :2, 8:24], "upper border"),
+        (np.s_[:, 9:20, :2], "left border"),
+    ],
+)
+def test_a_colour_of_the_class_is_found_where_it_is(place: tuple[slice, ...], name: str) -> None:
+    images = pictures()
+    colours = np.random.default_rng(2).integers(0, 256, (CLASSES, 3))
+    images[place] = colours[TARGETS][:, None, None, :]
+    (finding,) = run(images)[1]
+    assert finding.message.split("carried by the ")[1].startswith(name + ":")
+
+
+def test_a_perfect_corner_in_a_hard_set_is_severe() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (N, 32, 32, 3)).astype(np.uint8)
+    images[:, :5, -5:] = (60 * TARGETS)[:, None, None, None]
+    assert [finding.severity for finding in run(images)[1]] == ["severe"]
+
+
+def test_a_texture_that_fills_the_picture_is_no_alarm() -> None:
+    shades = 40 + 50 * TARGETS[:, None, None, None]
+    images = (shades + np.random.default_rng(0).integers(-30, 31, (N, 32, 32, 3))).clip(0, 255).astype(np.uint8)
+    probes, findings = run(images)
+    assert probes["corners"].balanced > 0.95
+    assert findings == []
+
+
+def test_the_trait_that_carries_it_is_named() -> None:
+    noise = np.random.default_rng(1).normal(size=(N, 2))
+    quality = (70.0 + 5 * TARGETS)[:, None]
+    probes, findings = run(pictures(), image_size=noise, JPEG_quality=quality, file_name=quality)
+    assert [finding.severity for finding in findings] == ["warning", "info"]
+    assert "carried by the JPEG quality:" in findings[0].message
+    assert probes["metadata"].verdict == "alarm"
+
+
+def test_copies_do_not_help_across_folds() -> None:
+    rng = np.random.default_rng(0)
+    half = rng.integers(0, 256, (N // 4, 32, 32, 3)).astype(np.uint8)
+    images, units = np.repeat(half, 4, axis=0), np.arange(N) // 4
+    targets = rng.integers(0, 2, N // 4).repeat(4)
+    apart = probe(images, {}, targets, ALONE)[0][0].balanced
+    together = probe(images, {}, targets, units)[0][0].balanced
+    assert apart > 0.9 > 0.65 > together
+
+
+def test_only_classes_that_can_be_measured_are_chosen() -> None:
+    targets = np.array([0] * 100 + [1] * 100 + [2] * 4)
+    assert len(choose(targets, np.arange(204))) == 200
+    assert len(choose(targets, np.zeros(204, int))) == 0
+    assert len(choose(np.zeros(9000, int), np.arange(9000))) == 0
+    assert len(choose(np.arange(9000) % 3, np.arange(9000))) == 4000
