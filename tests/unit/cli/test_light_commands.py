@@ -77,9 +77,31 @@ def test_inspect_counts_and_finds(capsys, photos):
 def test_inspect_draws_where_asked(capsys, photos):
     found = document(capsys, "inspect", "photos", "--out", "seen")
     assert [Path(path).name for path in found["figures"]] == ["samples.png", "classes.png", "audit.html", "audit.json"]
-    for path in found["figures"]:
+    assert "cat/0.png" in Path("seen/audit.html").read_text(encoding="utf-8").replace("<wbr>", "")
+    for path in found["figures"][:2]:
         with Image.open(path) as picture:
             assert min(picture.size) > 100
+
+
+def test_strict_ends_with_3_after_the_answer(capsys, photos):
+    printed = answer(capsys, "inspect", "photos", "--strict", "--json", code=3)
+    assert json.loads(printed.out)["n"] == 10
+    assert "label-conflict" in printed.err or "unreadable" in printed.err
+
+
+def test_strict_training_is_refused_before_it_begins(capsys, photos):
+    printed = answer(capsys, "train", "photos", "--strict", "--run", "run", code=3)
+    assert "severe finding" in printed.err
+    record = json.loads(Path("run/run.json").read_text(encoding="utf-8"))
+    assert record["state"] == "failed"
+    assert "severe finding" in record["message"]
+    assert not Path("run/bundle").exists()
+
+
+def test_groups_by_a_pattern(capsys, photos):
+    assert document(capsys, "inspect", "photos", "--group-regex", r"/(\d)\.png")["n"] == 10
+    assert "no regular expression" in answer(capsys, "inspect", "photos", "--group-regex", "(", code=2).err
+    assert "matches no path" in answer(capsys, "inspect", "photos", "--group-regex", "fox", code=1).err
 
 
 def test_inspect_in_words_goes_to_standard_output(capsys, photos):
