@@ -27,7 +27,7 @@ def dataset() -> Dataset:
 def report(data: Dataset) -> AuditReport:
     paths = [sample.path for sample in data.samples]
     findings = (
-        Finding("dark", "warning", "2 images are <nearly> black: look.", 2, ((paths[0],), (paths[1],)), (3.0, 4.0), 32.0,
+        Finding("dark", "warning", "2 are <nearly> black: look.", 2, ((paths[0],), (paths[1],)), (3.0, 4.0), 32.0,
                 "level", Histogram((0.0, 50.0, 100.0), (2, 38))),
         Finding("duplicate", "severe", "Copies: delete them.", 1, ((paths[2], paths[3]),)),
         Finding("imbalance", "info", "One class is larger: look.", 2),
