@@ -89,6 +89,7 @@ def test_strict_ends_with_3_after_the_answer(capsys, photos):
     assert "label-conflict" in printed.err or "unreadable" in printed.err
 
 
+@pytest.mark.slow
 def test_strict_training_is_refused_before_it_begins(capsys, photos):
     printed = answer(capsys, "train", "photos", "--strict", "--run", "run", code=3)
     assert "severe finding" in printed.err
