@@ -105,10 +105,39 @@ def scratch_section(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+METHODS = {
+    "precision_in_top_5_percent": "the label check",
+    "top_5_percent_plain_regression_confidence": "plain regression, confidence",
+    "top_5_percent_plain_regression_margin": "plain regression, margin",
+    "top_5_percent_10_neighbours": "10 neighbours",
+}
+
+
+def label_errors_section(documents: list[dict[str, Any]]) -> list[str]:
+    """One row an image set: how many planted errors each method ranks among the most suspicious 5 %."""
+    lines = [
+        "\n## Planted label errors\n",
+        "5 % of the labels changed, each to another class at random. By method: the share of wrong ones among the most "
+        "suspicious 5 % of the images, the mean of some draws; it is precision and recall in one. All methods have the "
+        "same features; the plain ones are scikit-learn's logistic regression with its defaults, out of fold, and the "
+        f"labels of the nearest images. Bar: {documents[0]['bar']}.\n",
+        f"| {' | '.join(['set', 'n', *METHODS.values(), 'suspects: precision', 'recall', 'command'])} |",
+        "|---" * (5 + len(METHODS)) + "|",
+    ]
+    for document in documents:
+        figures = document["figures"]
+        shares = [figures[name] for name in (*METHODS, "precision_of_suspects", "recall_of_suspects")]
+        cells = [document["name"].removeprefix("label-errors-"), document["n"], *(f"{share:.3f}" for share in shares)]
+        lines.append(f"| {' | '.join(map(str, cells))} | `{document['command']}` |")
+    return lines
+
+
 def section(document: dict[str, Any]) -> list[str] | None:
     """Results of many rows have a section of their own; None: the result is a row of the first table."""
     if document["name"].startswith("peers-"):
         return peers_section(document)
+    if document["name"].startswith("label-errors-"):
+        return []
     return {"extraction": extraction_section, "scratch-peers": scratch_section}.get(document["name"], lambda _: None)(
         document
     )
@@ -130,6 +159,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         lines.append(f"| {name} | {document['bar']} | {figures} | {document['n']} | `{document['command']}` |")
     for rows in sections.values():
         lines += rows or []
+    labels = [document for name, document in results.items() if name.startswith("label-errors-")]
+    lines += label_errors_section(labels) if labels else []
     if (ROOT / "docs" / "images" / "growth.png").exists():
         lines.append("\n![Time and disk against the number of images](images/growth.png)")
     machines = sorted({document["machine"] for document in results.values()})

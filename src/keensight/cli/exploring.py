@@ -53,12 +53,18 @@ def _described(entry: SampleSet) -> dict[str, Any]:
     "--out", type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the audit as a page (audit.html), a sample grid and the class balance (PNG).",
 )  # fmt: skip
+@click.option(
+    "--against", type=click.Path(path_type=Path),
+    help="A run: say what was added, removed, changed, moved or relabelled in SOURCE since.",
+)  # fmt: skip
 @table_options
 @setting_option("--group", "data.group")
 @setting_option("--group-regex", "data.group_regex")
 @flag_option("--strict", "data.strict")
 @shared
-def inspect(asked: Invocation, source: str, out: Path | None, strict: bool | None, **columns: Any) -> None:
+def inspect(
+    asked: Invocation, source: str, out: Path | None, against: Path | None, strict: bool | None, **columns: Any
+) -> None:
     """Explore SOURCE and look for what is wrong with it: unreadable files, copies, conflicts, imbalance.
 
     SOURCE is what `keensight train` takes. Nothing is changed.
@@ -69,9 +75,12 @@ def inspect(asked: Invocation, source: str, out: Path | None, strict: bool | Non
 
     data = workflow.open(source, **columns)
     report = workflow.audit(data)
+    since = workflow.changes_since(against, data) if against else None
     written = write_files(data, report, out) if out else []
     document = to_plain(report) | {"figures": [str(path) for path in written]}
-    asked.answer(document, lambda: "\n".join([terminal.audit(report), *(f"wrote {path}" for path in written)]))
+    document |= {"against": to_plain(since) | {"same": since.same}} if since else {}
+    told = [terminal.audit(report), *([terminal.changes(since)] if since else ())]
+    asked.answer(document, lambda: "\n".join([*told, *(f"wrote {path}" for path in written)]))
     if strict:
         workflow.refuse_severe(report)
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "inspect": ("keensight.cli.exploring:inspect", "Explore an image set and look for what is wrong with it."),
     "train": ("keensight.cli.training:train", "Train a classifier, measure it, and write a report."),
     "evaluate": ("keensight.cli.using:evaluate", "Show how good a model is, or measure it on other images."),
+    "review": ("keensight.cli.reviewing:review", "Judge labels that look wrong, on a local page."),
     "predict": ("keensight.cli.using:predict", "Name what is in images."),
     "enrol": ("keensight.cli.enrolling:enrol", "Teach a model a new class from a few images."),
     "report": ("keensight.cli.using:report", "Write a run's HTML report again."),

@@ -31,6 +31,7 @@ DEMO = {"model.name": "cnn", "train.epochs": 12}
 @setting_option("--group", "data.group")
 @setting_option("--group-regex", "data.group_regex")
 @flag_option("--strict", "data.strict")
+@setting_option("--corrections", "data.corrections")
 @table_options
 @settings_options
 @shared
@@ -65,4 +66,5 @@ def summary(run: Run) -> str:
     """What the terminal shows of a finished run."""
     from keensight.show import terminal
 
-    return f"{terminal.result(run.evaluation, str(run.report_path))}\nrun     {run.path}"
+    told = terminal.result(run.evaluation, str(run.report_path), labels=run.label_suspects)
+    return f"{told}\nrun     {run.path}"

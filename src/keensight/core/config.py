@@ -48,6 +48,9 @@ class DataConfig:
     strict: bool = setting(False, "let a severe finding of the audit end the work, with exit code 3")
     label: str | None = setting(None, "table column with the class; left out: found by name")
     path: str | None = setting(None, "table column with the image path; left out: found by name")
+    corrections: str | None = setting(
+        None, "table of decisions about labels, as `keensight review` writes it; they are applied before the split"
+    )
     cache: str = setting(
         "auto", "keep decoded images on disk; auto: yes where they fit", choices=("auto", "always", "never")
     )
@@ -120,6 +123,10 @@ class TrainConfig:
         low=1, high=256,
     )  # fmt: skip
     seed: int = setting(0, "start of every random draw", low=0, high=2**31 - 1)
+    label_check: str = setting(
+        "auto", "look for wrong labels at the end; auto: not in quick, and from scratch from 15 epochs on",
+        choices=("auto", "yes", "no"),
+    )  # fmt: skip
     tensorboard: bool = setting(False, "write TensorBoard events into the run")
 
 

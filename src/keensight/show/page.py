@@ -35,6 +35,7 @@ class Picture:
     """Few pixels: to be magnified without blur."""
     predicted: str = ""
     confidence: float = 0.0
+    part: str = ""
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:
@@ -44,11 +45,12 @@ def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:
         StoreError: the folder cannot be written or the disk is full.
     """
     # File names may hold bytes that are no Unicode; they become "?" and not a failure.
-    write_bytes(path, _environment().get_template(template).render(context).encode("utf-8", "replace"))
+    write_bytes(path, environment().get_template(template).render(context).encode("utf-8", "replace"))
     return path
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Jinja with the templates of this room; everything is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keensight.core.labels import ClassNoise, LabelSuspects
 from keensight.core.records import (
     PARTS,
     AuditReport,
@@ -23,6 +25,7 @@ from keensight.show.page import GRADES, Picture, picture, sample_pictures, svg, 
 from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares
 
 _GALLERY = 24
+_SUSPECTS = 12
 _TABLE_CLASSES = 20
 """Up to here the confusion matrix is a table that can be read and copied; beyond, a picture and the worst pairs."""
 _PAIRS = 12
@@ -45,6 +48,7 @@ class ReportData:
     """With its images at hand, where the sample grid is wanted."""
     config: str = ""
     """The full configuration as TOML."""
+    labels: LabelSuspects | None = None
 
 
 def write_report(path: Path, data: ReportData) -> Path:
@@ -66,6 +70,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         "most_frequent": max(evaluation.per_class, key=lambda row: row.support).label,
         "mistakes": None if found is None else [_mistake_picture(m, dataset) for m in found[:_GALLERY]],
         "mistake_count": 0 if found is None else len(found),
+        "labels": data.labels,
+        "suspects": _suspects(data.labels, dataset),
+        "noisiest": _noisiest(data.labels),
         "pairs": mixups(evaluation.confusion, evaluation.labels)[:_PAIRS],
         "matrix": _matrix(evaluation),
         "brief": max(map(len, evaluation.labels.names)) <= 4,
@@ -95,6 +102,24 @@ def _mistakes(evaluation: Evaluation, dataset: Dataset | None) -> list[Mistake] 
 def _mistake_picture(mistake: Mistake, dataset: Dataset | None) -> Picture:
     image = picture(dataset, mistake.index, mistake.truth, mistake.path)
     return Picture(image.uri, mistake.truth, mistake.path, image.small, mistake.predicted, mistake.confidence)
+
+
+def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Picture]:
+    if labels is None or dataset is None:
+        return []
+    places = {sample.path: i for i, sample in enumerate(dataset.samples)}
+    found = []
+    for suspect in [suspect for suspect in labels.suspects if suspect.path in places][:_SUSPECTS]:
+        image = picture(dataset, places[suspect.path], suspect.given, suspect.path)
+        found.append(
+            dataclasses.replace(image, predicted=suspect.suggested, confidence=suspect.probability, part=suspect.part)
+        )
+    return found
+
+
+def _noisiest(labels: LabelSuspects | None) -> list[ClassNoise]:
+    found = [row for row in (labels.classes if labels else ()) if row.suspects]
+    return sorted(found, key=lambda row: (-row.suspects, row.label))[:_PAIRS]
 
 
 def _matrix(evaluation: Evaluation) -> list[dict[str, Any]] | None:

@@ -12,6 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from keensight.core.changes import Change, DatasetChanges
+from keensight.core.labels import LabelSuspects
 from keensight.core.records import AuditReport, Column, Evaluation, Finding, Probe
 from keensight.show.picks import Mixup, mixups
 from keensight.show.text import clean, interval, percent, plural, shorten
@@ -24,12 +26,39 @@ _ORDER = {"severe": 0, "warning": 1, "info": 2}
 _BAR = 24
 
 
+def changes(since: DatasetChanges, console: Console | None = None) -> str:
+    """What has changed in an image set since a run was made, with some of the images by name."""
+    target = console or Console()
+    if since.same:
+        return _render(Text("since the run: nothing has changed", style="bold"), target)
+    kinds = {
+        "added": since.added, "removed": since.removed, "changed content": since.changed,
+        "moved": [f"{change.before} -> {change.after}" for change in since.moved],
+        "relabelled": [_arrow(change) for change in since.relabelled],
+        "other group": [_arrow(change) for change in since.regrouped],
+        "other part": [_arrow(change) for change in since.resplit],
+    }  # fmt: skip
+    lines = [Text(f"since the run: {plural(since.unchanged, 'image')} unchanged", style="bold")]
+    for kind, images in kinds.items():
+        if images:
+            lines.append(Text(f"{kind}: {plural(len(images), 'image')}", style="yellow"))
+            lines += [Text(f"  {clean(image, target.encoding)}", style="dim") for image in images[:_LISTED]]
+            lines += [Text(f"  and {len(images) - _LISTED:,} more", style="dim")] if len(images) > _LISTED else []
+    return _render(Group(*lines), target)
+
+
+def _arrow(change: Change) -> str:
+    return f"{change.path}: {change.before or 'none'} -> {change.after or 'none'}"
+
+
 def headline(evaluation: Evaluation) -> str:
     """The one number with its interval and n, as one line of ASCII."""
     return f"{evaluation.part} accuracy {interval(evaluation.accuracy)[:-1]}, n = {evaluation.n:,})"
 
 
-def result(evaluation: Evaluation, report: str = "", console: Console | None = None) -> str:
+def result(
+    evaluation: Evaluation, report: str = "", console: Console | None = None, labels: LabelSuspects | None = None
+) -> str:
     """All that ends a training: headline, what naming one class would give, confusions, weakest classes, report."""
     target = console or Console()
     naive = f"always naming the most frequent class would give {evaluation.baseline_accuracy:.3f}"
@@ -37,9 +66,15 @@ def result(evaluation: Evaluation, report: str = "", console: Console | None = N
         _render(Group(Text(headline(evaluation), style="bold"), Text(naive, style="dim")), target),
         confusion(evaluation, target),
         weakest(evaluation, target),
+        "" if labels is None else _suspects(labels, target),
         f"report  {clean(report, target.encoding)}" if report else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _suspects(labels: LabelSuspects, console: Console) -> str:
+    hint = "; `keensight review` shows them" if labels.suspects else ""
+    return _render(Text(f"labels  {labels.sentence()}{hint}"), console)
 
 
 def confusion(evaluation: Evaluation, console: Console | None = None) -> str:

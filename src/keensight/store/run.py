@@ -6,14 +6,16 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from keensight.core.codec import from_plain, to_plain
+from keensight.core.corrections import Correction, read_corrections, write_corrections
 from keensight.core.files import read_json, storing, write_json, write_text
+from keensight.core.labels import LabelSuspects
 from keensight.core.records import (
     AuditReport,
     Dataset,
@@ -116,6 +118,27 @@ class Run:
         if report is not None:
             write_text(folder / "report.txt", report)
         write_json(folder / "evaluation.json", to_plain(evaluation))
+
+    def save_label_suspects(self, found: LabelSuspects) -> None:
+        """Write ``labels.json``, and the suspects alone as ``suspects.csv``."""
+        write_json(self.path / "labels.json", to_plain(found))
+        tables.write_suspects(self.path / "suspects.csv", found.suspects)
+
+    def save_corrections(self, corrections: Iterable[Correction]) -> None:
+        """Keep the corrections that the dataset was trained with, as ``applied_corrections.csv``."""
+        write_corrections(self.path / "applied_corrections.csv", corrections)
+
+    @property
+    def label_suspects(self) -> LabelSuspects | None:
+        """What the label check found; None: this run made none."""
+        path = self.path / "labels.json"
+        return from_plain(LabelSuspects, read_json(path)) if path.is_file() else None
+
+    @property
+    def applied_corrections(self) -> tuple[Correction, ...]:
+        """The corrections that the dataset was trained with."""
+        path = self.path / "applied_corrections.csv"
+        return read_corrections(path) if path.is_file() else ()
 
     @property
     def dataset(self) -> Dataset:

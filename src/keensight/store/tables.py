@@ -6,6 +6,7 @@ Text that UTF-8 cannot hold is written as ``\\udcff``, so that every table opens
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import write_bytes, write_text
+from keensight.core.labels import Suspect
 from keensight.core.records import (
     PARTS,
     Dataset,
@@ -239,6 +241,18 @@ def write_confusion(path: Path, evaluation: Evaluation) -> None:
     names = evaluation.labels.names
     rows = ((name, *counts) for name, counts in zip(names, evaluation.confusion, strict=True))
     write_csv(path, ("true \\ predicted", *names), rows)
+
+
+def write_suspects(path: Path, suspects: Iterable[Suspect]) -> None:
+    """Write suspected label errors as CSV, one line an image, the most suspicious first.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    rows = (
+        (s.path, s.digest, s.part, s.given, s.suggested, f"{s.score:.6f}", f"{s.probability:.6f}") for s in suspects
+    )
+    write_csv(path, [field.name for field in dataclasses.fields(Suspect)], rows)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

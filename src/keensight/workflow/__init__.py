@@ -6,10 +6,13 @@ record to record; :func:`train` walks them all and keeps every record in a run.
 
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.correcting import changes_since
 from keensight.workflow.enrolling import enrol
 from keensight.workflow.measuring import document, evaluate, report
 from keensight.workflow.prototypes import prototypes_of
+from keensight.workflow.reviewing import review
 from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare, split
+from keensight.workflow.suspects import check_labels
 from keensight.workflow.training import train
 from keensight.workflow.using import (
     check_embeddings_name,
@@ -27,7 +30,9 @@ __all__ = [
     "batches",
     "build",
     "bundle",
+    "changes_since",
     "check_embeddings_name",
+    "check_labels",
     "configure",
     "document",
     "embed",
@@ -44,6 +49,7 @@ __all__ = [
     "prototypes_of",
     "refuse_severe",
     "report",
+    "review",
     "sit_exam",
     "split",
     "train",

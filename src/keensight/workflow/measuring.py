@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +134,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Pa
     """
     from keensight.show.report import ReportData, write_report
 
-    handle = _finished(run)
+    handle = finished(run)
     evaluation = evaluation or _with_images(handle)
     data = ReportData(
         record=handle.record,
@@ -142,14 +144,21 @@ def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Pa
         evaluation=evaluation,
         manifest=_manifest(handle),
         config=handle.config_path.read_text(encoding="utf-8"),
+        labels=handle.label_suspects,
         dataset=evaluation.dataset,
     )
     write_report(handle.report_path, data)
     return handle.report_path
 
 
-def keep_pictures(run: Run, evaluation: Evaluation) -> None:
-    """Keep small copies of the images that the report shows, so that it can be written again without the source."""
+def keep_pictures(run: Run, evaluation: Evaluation, suspects: Iterable[str] = ()) -> None:
+    """Keep small copies of the images that report and review show, so that both can do without the source.
+
+    Args:
+        run: Where to keep them.
+        evaluation: Its mistakes are kept, and some samples of its dataset.
+        suspects: Paths of further images, in the order of their importance.
+    """
     from keensight.show.picks import find_mistakes, spread
     from keensight.show.thumbs import encode, thumbnail
     from keensight.store.pictures import save_pictures
@@ -157,14 +166,17 @@ def keep_pictures(run: Run, evaluation: Evaluation) -> None:
     data = evaluation.dataset
     if data is None:
         return
+    places = {sample.path: index for index, sample in enumerate(data.samples)}
     wanted = dict.fromkeys(
-        [mistake.index for mistake in find_mistakes(evaluation)[:_MISTAKES]] + spread(data, _SAMPLES)
+        [mistake.index for mistake in find_mistakes(evaluation)[:_MISTAKES]]
+        + [places[path] for path in islice(suspects, _SUSPECTS)]
+        + spread(data, _SAMPLES)
     )
     images = ((data.samples[index].path, thumbnail(data, index)) for index in wanted)
     save_pictures(run.pictures_path, {path: encode(image) for path, image in images if image is not None})
 
 
-_MISTAKES, _SAMPLES = 200, 100
+_MISTAKES, _SUSPECTS, _SAMPLES = 200, 200, 100
 
 
 def _manifest(run: Run) -> Any:
@@ -173,7 +185,12 @@ def _manifest(run: Run) -> Any:
     return open_bundle(run.path).manifest
 
 
-def _finished(run: str | Path | Run) -> Run:
+def finished(run: str | Path | Run) -> Run:
+    """A run that came to its end.
+
+    Raises:
+        StoreError: it is no run, or did not.
+    """
     from keensight.store.run import Run, open_run
 
     handle = run if isinstance(run, Run) else open_run(Path(run))
@@ -190,7 +207,7 @@ def _stored(model: str | Path | Run | Classifier) -> Evaluation:
 
     if isinstance(model, Classifier):
         raise DataError("a model by itself has no stored evaluation", "give the images to measure it on")
-    return _with_images(_finished(model))
+    return _with_images(finished(model))
 
 
 def _with_images(run: Run) -> Evaluation:

@@ -39,6 +39,7 @@ _SHORTCUTS = {
     "strict": "data.strict",
     "label": "data.label",
     "path": "data.path",
+    "corrections": "data.corrections",
 }
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.config import RunConfig
+from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, ImageSpec, Split
-from keensight.errors import InterruptedRun, KeensightError
+from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, Evaluation, History, ImageSpec, Split
+from keensight.errors import DataError, InterruptedRun, KeensightError
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
+from keensight.workflow.correcting import corrected
 from keensight.workflow.measuring import keep_pictures, measure, report
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.steps import (
@@ -34,6 +36,7 @@ from keensight.workflow.steps import (
     split,
     transfers,
 )
+from keensight.workflow.suspects import check_labels, wanted
 from keensight.workflow.using import classifier_of
 from keensight.workflow.versions import versions
 from keensight.workflow.weights import start_weights
@@ -68,7 +71,7 @@ def train(
         command: What the user typed, for the record.
         progress: Where to report.
         **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``group_regex``,
-            ``label``, ``path``, ``strict``.
+            ``label``, ``path``, ``strict``, ``corrections``.
 
     Returns:
         The finished run; ``run.record.results`` holds the figures.
@@ -99,6 +102,7 @@ def train(
         group_regex=chosen.data.group_regex,
         progress=show,
     )
+    data, decisions = corrected(data, chosen.data.corrections, show)
     parts = _split(data, chosen)  # a set that cannot be split is refused before anything is written
     handle = create_run(
         None if run is None else Path(run),
@@ -111,6 +115,8 @@ def train(
         config_toml=chosen.to_toml(),
     )
     with _recorded(handle):
+        if decisions:
+            handle.save_corrections(decisions)
         return _walk(handle, data, parts, chosen, show, started)
 
 
@@ -165,14 +171,16 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
         evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show, quicker)
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, data, report_text(evaluation))
-    keep_pictures(run, evaluation)
+    suspects = _check_labels(run, data, parts, pixels, config, evaluation, show)
+    keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
     results = {
         "labels": list(data.labels.names),
         "model": config.model.name,
         "seconds": round(time.perf_counter() - started, 2),
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
+        "dataset_digest": data.digest,
         "test": evaluation.headline(),
-    }
+    } | ({} if suspects is None else {"label_check": suspects.headline()})
     run = run.update(state="finished", results=results)
     report(run, evaluation=evaluation)
     return run
@@ -203,6 +211,22 @@ def _fit(
 def _passes(config: RunConfig, parts: Split) -> int:
     """How many images a pretrained network is still to be shown once it is trained; 0 for one from scratch."""
     return 3 * len(parts.val) + 2 * len(parts.test) if transfers(config) else 0
+
+
+def _check_labels(
+    run: Run, data: Dataset, parts: Split, pixels: Pixels, config: RunConfig, evaluation: Evaluation, show: Progress
+) -> LabelSuspects | None:
+    """The label check, where the settings want it; a set too small for it is not worth a failure."""
+    if not wanted(config):
+        return None
+    try:
+        found = check_labels(data, parts, config=config, pixels=pixels, evaluation=evaluation, progress=show)
+    except DataError as error:
+        show.say(f"no label check: {error.message}")
+        return None
+    run.save_label_suspects(found)
+    run.log(found.sentence())
+    return found
 
 
 def _note_epoch(run: Run, epoch: Epoch) -> None:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.records import LabelSet
 from keensight.errors import StoreError
 from keensight.show import ReportData, write_report
@@ -218,3 +219,19 @@ def contrast(one: str, other: str) -> float:
 
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+def test_the_worst_suspects_are_shown_with_what_they_mean(world, tmp_path):
+    sample = world.dataset.samples[3]
+    suspects = [Suspect(sample.path, sample.digest, "train", "cat", "<dog>", 0.01, 0.87)] * 20
+    classes = (ClassNoise("cat", 20, 20, 0.11, "dog"), ClassNoise("owl", 20, 0, 0.0, ""))
+    found = LabelSuspects(
+        60, "by hand", 0.9, 0.02, tuple(suspects), classes, AccuracyRange(15, 2, 0.8, 0.7, 0.86, 0.75)
+    )
+    _, page = render(dataclasses.replace(world.report, labels=found), tmp_path)
+    assert page.words.count("looks like <dog> , 87 %") == 12
+    assert "between 70.0 % and 86.0" in page.words
+    assert "11.0 %" in page.words
+    none = dataclasses.replace(found, suspects=(), classes=())
+    assert "None of 60 labels is suspect" in render(dataclasses.replace(world.report, labels=none), tmp_path)[1].words
+    assert "suspect" not in render(world.report, tmp_path)[1].words

@@ -4,6 +4,8 @@ import io
 
 from rich.console import Console
 
+from keensight.core.changes import Change, DatasetChanges
+from keensight.core.labels import AccuracyRange, LabelSuspects, Suspect
 from keensight.show import terminal
 
 
@@ -85,3 +87,24 @@ def test_audit_of_very_many_classes_shows_the_ends(make_world):
     text = terminal.audit(make_world(names=tuple(f"c{i:03d}" for i in range(100)), each=2).audit, console())
     assert "the 10 largest and the 10 smallest of 100 classes" in text
     assert len(text.splitlines()) < 45
+
+
+def test_suspects_and_what_they_mean_for_the_accuracy_are_one_line(world):
+    suspect = Suspect("a.png", "aa", "test", "cat", "dog", 0.01, 0.9)
+    found = LabelSuspects(60, "by hand", 0.9, 0.02, (suspect,), (), AccuracyRange(15, 1, 0.8, 0.733, 0.8, 0.733))
+    told = " ".join(terminal.result(world.evaluation, console=console(), labels=found).split())
+    assert "1 of 60 labels are suspect; 1 of them in the test part: if they are wrong, its accuracy is 0.733" in told
+    assert "suspect" not in terminal.result(world.evaluation, console=console())
+
+
+def test_changes_since_a_run_are_named_and_long_lists_cut():
+    added = tuple(f"new/{i}.png" for i in range(20))
+    since = DatasetChanges("a", "b", 7, added, (), (), (), (Change("cat/1.png", "cat", "dog"),), (), ())
+    told = terminal.changes(since, console())
+    assert "7 images unchanged" in told
+    assert "added: 20 images" in told
+    assert "and 12 more" in told
+    assert "cat/1.png: cat -> dog" in told
+    assert "removed" not in told
+    same = DatasetChanges("a", "a", 7, (), (), (), (), (), (), ())
+    assert terminal.changes(same, console()) == "since the run: nothing has changed"

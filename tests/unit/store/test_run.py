@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from keensight.assess.metrics import report_text
+from keensight.core.corrections import Correction
+from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.records import AuditReport, Epoch, Finding, History, Skipped
 from keensight.errors import StoreError
 from keensight.store.run import Run, is_run, list_runs, open_run, scan_runs
@@ -249,3 +251,20 @@ def test_a_run_is_opened_without_heavy_imports(run: Run) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_suspects_and_corrections_come_back_as_they_were_saved(run: Run) -> None:
+    assert run.label_suspects is None
+    assert run.applied_corrections == ()
+    suspect = Suspect('bild 3, "é".jpg', "ab" * 32, "val", "ant", "Ñandú", 0.0125, 0.75)
+    found = LabelSuspects(
+        11, "by hand", 0.9, 0.02, (suspect,), (ClassNoise("ant", 5, 1, 0.1, "Ñandú"),), AccuracyRange(4, 0, 1, 1, 1, 1)
+    )
+    run.save_label_suspects(found)
+    assert run.label_suspects == found
+    lines = (run.path / "suspects.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "path,digest,part,given,suggested,score,probability"
+    assert lines[1].endswith(",val,ant,Ñandú,0.012500,0.750000")
+    decisions = (Correction("a.jpg", "cd" * 32, "ant", "drop", ""),)
+    run.save_corrections(decisions)
+    assert run.applied_corrections == decisions

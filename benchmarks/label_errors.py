@@ -1,0 +1,124 @@
+"""Are planted label errors found? Recall and precision of the label check, beside plain ways with scikit-learn.
+
+python benchmarks/label_errors.py SOURCE [--side 64] [--images 10000] [--group COLUMN] [--draws 3]
+
+In each draw 5 % of the labels are changed, each to another class at random, and all images are ranked by how
+suspicious their label is. The set's own errors count against each method. Figures are means over the draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from record import save
+
+import keensight as ks
+from keensight.assess.labels import judge, out_of_fold
+from keensight.core.progress import Silent
+from keensight.data.units import make_units
+from keensight.nets import transfer
+from keensight.workflow.steps import images_of, workshop
+
+MODEL = "efficientnet_lite0"
+SHARE = 0.05
+NEIGHBOURS = 10
+Rows = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+
+
+def features(source: str, side: int | None, images: int, group: str | None) -> tuple[Rows, Numbers, Numbers, int]:
+    """Features, class numbers, groups, and the number of classes."""
+    data = ks.open(source, group=group)
+    picked = np.sort(np.random.default_rng(0).permutation(len(data))[:images])
+    data = dataclasses.replace(data, samples=tuple(data.samples[i] for i in picked))
+    spec = ks.image_spec(data, side, model=MODEL)
+    pixels = ks.prepare(data, spec, cache="never")
+    rows = np.array([i for i in range(len(data)) if i not in pixels.errors])
+    groups = np.zeros(len(data), np.int64)
+    for number, unit in enumerate(make_units(data.samples, rows.tolist(), 0)):
+        groups[list(unit.members)] = number
+    images = images_of(data, ks.split(data), pixels)
+    found = transfer.features(ks.build(data, spec, MODEL), images, rows, workshop(Silent()))
+    return found, data.targets()[rows], groups[rows], len(data.labels)
+
+
+def plant(targets: Numbers, classes: int, seed: int) -> tuple[Numbers, NDArray[np.bool_]]:
+    draw = np.random.default_rng(seed)
+    bad = draw.permutation(len(targets))[: round(SHARE * len(targets))]
+    changed = targets.copy()
+    changed[bad] = (targets[bad] + draw.integers(1, classes, len(bad))) % classes
+    return changed, changed != targets
+
+
+def plain_probabilities(rows: Rows, targets: Numbers) -> NDArray[np.float64]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=100, tol=1e-2))
+    found: NDArray[np.float64] = cross_val_predict(model, rows, targets, cv=5, method="predict_proba")
+    return found
+
+
+def neighbour_agreement(rows: Rows, targets: Numbers) -> NDArray[np.float64]:
+    """Share of the nearest images (cosine of standardised features) that have the same label."""
+    from sklearn.neighbors import NearestNeighbors
+
+    scaled = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1e-6)
+    index = NearestNeighbors(n_neighbors=NEIGHBOURS + 1, metric="cosine").fit(scaled)
+    near = index.kneighbors(scaled, return_distance=False)[:, 1:]
+    return (targets[near] == targets[:, None]).mean(axis=1)
+
+
+def margin(probabilities: NDArray[np.float64], targets: Numbers) -> NDArray[np.float64]:
+    own = probabilities[np.arange(len(targets)), targets]
+    others = probabilities.copy()
+    others[np.arange(len(targets)), targets] = -1
+    return own - others.max(axis=1)
+
+
+def in_top(scores: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
+    """Precision among the most suspicious 5 %, which is also the recall, as just so many are wrong."""
+    top = np.argsort(scores, kind="stable")[: round(SHARE * len(scores))]
+    return float(wrong[top].mean())
+
+
+def draw(rows: Rows, truth: Numbers, groups: Numbers, classes: int, seed: int) -> dict[str, float]:
+    targets, wrong = plant(truth, classes, seed)
+    found = judge(out_of_fold(rows, targets, groups, classes), targets)
+    plain = plain_probabilities(rows, targets)
+    own = plain[np.arange(len(targets)), targets]
+    return {
+        "precision_in_top_5_percent": in_top(found.scores, wrong),
+        "suspects": float(len(found.suspects)),
+        "precision_of_suspects": float(wrong[found.suspects].mean()),
+        "recall_of_suspects": float(wrong[found.suspects].sum() / wrong.sum()),
+        "top_5_percent_plain_regression_margin": in_top(margin(plain, targets), wrong),
+        "top_5_percent_plain_regression_confidence": in_top(own, wrong),
+        "top_5_percent_10_neighbours": in_top(neighbour_agreement(rows, targets), wrong),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source")
+    parser.add_argument("--side", type=int, help="left out: what a standard training of the network takes")
+    parser.add_argument("--images", type=int, default=10**9, help="at most so many, at random")
+    parser.add_argument("--group", help="column whose equal values are never on both sides")
+    parser.add_argument("--draws", type=int, default=3)
+    arguments = parser.parse_args()
+    rows, truth, groups, classes = features(arguments.source, arguments.side, arguments.images, arguments.group)
+    draws = [draw(rows, truth, groups, classes, seed) for seed in range(arguments.draws)]
+    figures = {key: round(float(np.mean([one[key] for one in draws])), 3) for key in draws[0]}
+    options = {"classes": classes, "draws": arguments.draws}
+    name = f"label-errors-{Path(arguments.source).name}"
+    save(name, len(truth), figures | options, "precision_in_top_5_percent ≥ 0.7")
+
+
+if __name__ == "__main__":
+    main()

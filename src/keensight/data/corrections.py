@@ -1,0 +1,148 @@
+"""Applies what a person decided about labels to a dataset; no file is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from keensight.core.corrections import Correction
+from keensight.core.records import Dataset, Sample, Skipped
+from keensight.core.registry import did_you_mean
+from keensight.errors import DataError
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How many images a table of corrections changed."""
+
+    relabelled: int
+    dropped: int
+    kept: int
+    """Looked at and left as they are."""
+    already: int
+    """Had the new label before."""
+
+    def sentence(self) -> str:
+        """For the terminal and the log."""
+        text = f"corrections: {self.relabelled:,} relabelled, {self.dropped:,} dropped, {self.kept:,} kept as they are"
+        return text + (f", {self.already:,} had their new label already" if self.already else "")
+
+
+def apply_corrections(data: Dataset, corrections: Iterable[Correction]) -> tuple[Dataset, Applied]:
+    """A dataset with images relabelled or left out; classes stay as they are.
+
+    An image is found by its digest, and every copy of it that carries the label which was looked at is corrected.
+    Only a line without a digest is looked up by its path.
+
+    Args:
+        data: The image set.
+        corrections: The decisions.
+
+    Raises:
+        DataError: a label is no class of the set, an image is not in it or has changed, its label is another one
+            than when it was looked at, or two lines contradict each other.
+    """
+    decided = _consistent(corrections)
+    _check_classes(data, decided)
+    by_digest: dict[str, list[int]] = defaultdict(list)
+    by_path: dict[str, list[int]] = defaultdict(list)
+    for number, sample in enumerate(data.samples):
+        by_digest[sample.digest].append(number)
+        by_path[sample.path].append(number)
+    places = [by_digest[c.digest] if c.digest else by_path[c.path] for c in decided]
+    _check_present(data, [c for c, found in zip(decided, places, strict=True) if not found], by_path)
+    matched = [[i for i in found if data.samples[i].label == c.given] for c, found in zip(decided, places, strict=True)]
+    _check_fresh(data, decided, places, matched)
+    new: dict[int, str | None] = {}
+    for correction, found in zip(decided, matched, strict=True):
+        if correction.action != "keep":
+            new.update(dict.fromkeys(found, correction.label or None))
+    kept = sum(len(found) for c, found in zip(decided, matched, strict=True) if c.action == "keep")
+    already = sum(not found for c, found in zip(decided, matched, strict=True) if c.action == "relabel")
+    gone = [number for number, label in new.items() if label is None]
+    return _changed(data, new), Applied(len(new) - len(gone), len(gone), kept, already)
+
+
+def _changed(data: Dataset, new: dict[int, str | None]) -> Dataset:
+    samples = [
+        sample if number not in new else dataclasses.replace(sample, label=new[number] or "")
+        for number, sample in enumerate(data.samples)
+    ]
+    left = tuple(sample for sample in samples if sample.label)
+    dropped = tuple(
+        Skipped(data.samples[i].path, "dropped by the corrections") for i, label in new.items() if not label
+    )
+    return dataclasses.replace(data, samples=left, skipped=data.skipped + dropped)
+
+
+def _consistent(corrections: Iterable[Correction]) -> list[Correction]:
+    decided: dict[tuple[str, str], Correction] = {}
+    for correction in corrections:
+        key = (correction.digest or correction.path, correction.given)
+        other = decided.setdefault(key, correction)
+        if (other.action, other.label) != (correction.action, correction.label):
+            raise DataError(
+                f"the corrections contradict each other: {other.path} and {correction.path} are one image with the "
+                f"label {other.given!r}, once {_words(other)}, once {_words(correction)}",
+                "leave one of the two lines",
+            )
+    return list(decided.values())
+
+
+def _words(correction: Correction) -> str:
+    verb = {"keep": "kept", "drop": "dropped"}.get(correction.action)
+    return verb or f"relabelled to {correction.label!r}"
+
+
+def _check_classes(data: Dataset, corrections: Sequence[Correction]) -> None:
+    for correction in corrections:
+        if correction.action == "relabel" and correction.label not in data.labels.names:
+            raise DataError(
+                f"the corrections call {correction.path} {correction.label!r}, which is no class of {data.name}",
+                did_you_mean(correction.label, list(data.labels.names)),
+            )
+
+
+def _check_present(data: Dataset, lost: Sequence[Correction], by_path: dict[str, list[int]]) -> None:
+    if not lost:
+        return
+    changed = [c for c in lost if c.path in by_path]
+    if changed:
+        raise DataError(
+            f"{_count(changed)} of the corrections have changed since they were looked at: {_paths(changed)}",
+            "review them again, or take their lines out",
+        )
+    raise DataError(
+        f"{_count(lost)} of the corrections are not in {data.name}: {_paths(lost)}",
+        "give the corrections of this image set, or take their lines out",
+    )
+
+
+def _check_fresh(
+    data: Dataset, corrections: Sequence[Correction], places: Sequence[list[int]], matched: Sequence[list[int]]
+) -> None:
+    stale = [
+        (correction, data.samples[found[0]])
+        for correction, found, same in zip(corrections, places, matched, strict=True)
+        if not same and correction.label not in {data.samples[i].label for i in found}
+    ]
+    if stale:
+        correction, sample = stale[0]
+        raise DataError(
+            f"{_count(stale)} of the corrections have another label than when they were looked at: "
+            f"{sample.path} is {sample.label!r} now and was {correction.given!r}",
+            "review them again, or take their lines out",
+        )
+
+
+def _count(items: Sequence[Correction | tuple[Correction, Sample]]) -> str:
+    return f"{len(items):,} image{'s' if len(items) > 1 else ''}"
+
+
+def _paths(corrections: Sequence[Correction]) -> str:
+    more = len(corrections) - _NAMED
+    return ", ".join(c.path for c in corrections[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,38 @@
+"""When labels are checked, and whose labels can be."""
+
+import numpy as np
+import pytest
+
+from keensight.core.config import RunConfig
+from keensight.core.records import Dataset, LabelSet, Sample
+from keensight.workflow.suspects import _groups, _large_classes, wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"train.effort": "quick"}, False),
+        ({"train.effort": "quick", "train.label_check": "yes"}, True),
+        ({"train.effort": "standard"}, True),
+        ({"train.effort": "best", "train.label_check": "no"}, False),
+        ({"model.name": "cnn", "train.epochs": 15}, True),
+        ({"model.name": "cnn", "train.epochs": 14}, False),
+        ({"model.weights": "none", "train.epochs": 3}, False),
+    ],
+)
+def test_it_is_made_where_it_costs_little_beside_the_training(settings, expected):
+    assert wanted(RunConfig().with_values({"model.name": "efficientnet_lite0"} | settings)) is expected
+
+
+def test_copies_and_groups_are_one_and_small_classes_are_left_out():
+    samples = [Sample(f"a/{i}", "a", f"d{i}") for i in range(5)]
+    samples += [Sample("b/copy", "b", "d0"), Sample("b/1", "b", "e1", group="p"), Sample("b/2", "b", "e2", group="p")]
+    data = Dataset("set", "folder", LabelSet(("a", "b")), tuple(samples))
+    rows = np.arange(len(samples))
+    groups = _groups(data, rows)
+    assert groups[0] == groups[5]
+    assert groups[6] == groups[7]
+    assert len(set(groups.tolist())) == 6
+    kept, left = _large_classes(data, rows, groups, 5)
+    assert kept.tolist() == [0, 1, 2, 3, 4]
+    assert left.tolist() == groups[:5].tolist()
