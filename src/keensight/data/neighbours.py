@@ -26,6 +26,8 @@ _BLOCK = 2048
 _SAMPLE = 20_000
 _CONTRAST = 2.0
 """Levels of standard deviation below which a picture is blank."""
+_BAR = 0.05
+"""A picture is a bar where its steps in one direction have less than this share of the other's energy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +50,18 @@ def _views() -> Floats:
 _VIEWS = _views()
 
 
-def candidates(thumbs: NDArray[np.uint8], seed: int, progress: Progress) -> Candidates:
+def candidates(thumbs: NDArray[np.uint8], progress: Progress) -> Candidates:
     """Pairs of pictures that might be copies; blank pictures have none.
 
     Args:
         thumbs: Shape (n, side, side).
-        seed: Which pictures the cells are made around.
         progress: Where to report.
     """
-    rows = np.flatnonzero(thumbs.reshape(len(thumbs), -1).std(axis=1) >= _CONTRAST)
+    rows = np.flatnonzero(_telling(thumbs))
     if len(rows) < 2:
         nothing = np.zeros(0, np.int64)
         return Candidates(nothing, nothing, np.zeros((0, 4), np.float32), nothing.astype(bool))
-    space = _Space(thumbs, rows, np.random.default_rng(seed))
+    space = _Space(thumbs, rows, np.random.default_rng(0))
     found = []
     with progress.task("comparing the images", len(rows)) as task:
         for begin in range(0, len(rows), _BLOCK):
@@ -68,6 +69,17 @@ def candidates(thumbs: NDArray[np.uint8], seed: int, progress: Progress) -> Cand
             task.advance(len(rows[begin : begin + _BLOCK]))
     first, second, view = np.concatenate(found, axis=1)
     return Candidates(rows[first], rows[second], _VIEWS[view // 2], view % 2 == 1)
+
+
+def _telling(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pictures with contrast down as well as across: any two of a single bar could be laid onto one another."""
+    told = np.zeros(len(thumbs), bool)
+    for begin in range(0, len(thumbs), _BLOCK):
+        some = thumbs[begin : begin + _BLOCK].astype(np.float32)
+        across, down = ((np.diff(some, axis=axis) ** 2).sum(axis=(1, 2)) for axis in (2, 1))
+        bars = np.minimum(across, down) < _BAR * np.maximum(across, down)
+        told[begin : begin + _BLOCK] = (some.std(axis=(1, 2)) >= _CONTRAST) & ~bars
+    return told
 
 
 class _Space:
