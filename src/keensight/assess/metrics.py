@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess.uncertainty import wilson
-from keensight.core.records import ClassScore, Evaluation, LabelSet
+from keensight.core.records import ClassScore, Evaluation, Interval, LabelSet
 from keensight.errors import DataError
 
 _TOP = (1, 2, 3, 5)
@@ -90,6 +90,18 @@ def _check(probabilities: NDArray[Any], targets: NDArray[Any], k: int) -> None:
     sums = probabilities.sum(axis=1, dtype=np.float64)
     if probabilities.min() < 0 or not np.allclose(sums, 1, atol=1e-3):
         raise DataError("the rows are not probabilities: each must sum to 1", "apply a softmax to logits first")
+
+
+def accuracy_without(probabilities: NDArray[Any], targets: NDArray[Any], left_out: NDArray[np.bool_]) -> Interval:
+    """Accuracy, with Wilson's interval, of the images that are not left out; at least one stays.
+
+    Args:
+        probabilities: Float (n, classes).
+        targets: Integer (n,).
+        left_out: Shape (n,).
+    """
+    right = (probabilities.argmax(axis=1) == targets)[~left_out]
+    return wilson(int(right.sum()), len(right))
 
 
 def cross_entropy(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:

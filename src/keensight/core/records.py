@@ -428,6 +428,10 @@ class Evaluation:
     baseline_accuracy: float
     """What always naming the most frequent class of this part would reach."""
     seconds: float = 0.0
+    cleaned: Interval | None = None
+    """Accuracy without the images of which a copy or near copy stands in another part; None where there is none."""
+    cleaned_n: int = 0
+    """How many images that is."""
     predictions: Predictions | None = field(default=None, compare=False, repr=False)
     """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
@@ -435,6 +439,13 @@ class Evaluation:
 
     def headline(self) -> dict[str, Any]:
         """The figures that stand for the whole, as plain values: for JSON and for a bundle's manifest."""
+        cleaned: dict[str, Any] = {}
+        if self.cleaned is not None:
+            cleaned = {
+                "cleaned_n": self.cleaned_n,
+                "cleaned_accuracy": self.cleaned.value,
+                "cleaned_accuracy_ci": [self.cleaned.low, self.cleaned.high],
+            }
         return {
             "n": self.n,
             "loss": self.loss,
@@ -445,6 +456,7 @@ class Evaluation:
             "weighted_f1": self.weighted_f1,
             "ece": self.ece,
             "top_k": dict(self.top_k),
+            **cleaned,
         }
 
 

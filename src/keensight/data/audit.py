@@ -11,8 +11,10 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, AuditReport, Dataset, Finding, Sample, Skipped
 from keensight.data.cache import Pixels
 from keensight.data.checks import CHECKS, quarantine
+from keensight.data.copies import copy_findings
 from keensight.data.groups import suggested_groups
 from keensight.data.quality import COLOUR, DARK, LIGHT, looks, quality
+from keensight.data.remembered import remembered_copies
 from keensight.data.scan import scan
 from keensight.data.shapes import odd_aspect, odd_size
 
@@ -30,15 +32,17 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
 
     Args:
         dataset: The image set.
-        pixels: Its decoded images: files that only fail in their body are found by these, and what is wrong
-            with an image's looks. Left out: the headers alone are judged.
+        pixels: Its decoded images: files that only fail in their body are found by these, near copies, and
+            what is wrong with an image's looks. Left out: the headers alone are judged.
         progress: Where to report.
     """
     bad = quarantine(dataset, pixels)
     infos = [sample.info for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
     counted = Counter(sample.label for sample in dataset.samples)
     parts = Counter(sample.split for sample in dataset.samples if sample.split is not None)
-    findings = [finding for check in _CHECKS for finding in check(dataset, pixels)]
+    copies = None if pixels is None else remembered_copies(dataset, pixels, progress)
+    findings = copy_findings(dataset, pixels, copies)
+    findings += [finding for check in _CHECKS for finding in check(dataset, pixels)]
     colours: dict[int, float] = {}
     rows = np.array([i for i in range(len(dataset)) if i not in bad], dtype=np.int64)
     if pixels is not None and len(rows):

@@ -1,7 +1,7 @@
 """The checks of an audit: each looks for one kind of fault and returns its findings.
 
 A check is a function of the dataset and of its decoded pixels (None where nothing was decoded). A new one is
-written here or in a module beside, and added to :data:`CHECKS`.
+written here or in a module beside, and added to :data:`CHECKS`. Copies have :mod:`.copies`.
 """
 
 from __future__ import annotations
@@ -51,15 +51,6 @@ def _single(samples: Iterable[Sample]) -> tuple[tuple[str, ...], ...]:
     return tuple((sample.path,) for sample in samples)
 
 
-def _copies(dataset: Dataset, pixels: Pixels | None) -> list[list[Sample]]:
-    """Samples with the same content, two and more together."""
-    same: dict[str, list[Sample]] = defaultdict(list)
-    for sample in readable(dataset, pixels):
-        if sample.digest:
-            same[sample.digest].append(sample)
-    return [samples for samples in same.values() if len(samples) > 1]
-
-
 def _paths(groups: Sequence[Sequence[Sample]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(sample.path for sample in group) for group in groups)
 
@@ -75,26 +66,6 @@ def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     return [Finding("unreadable", severity, message, len(bad), _single(dataset.samples[i] for i in sorted(bad)))]
 
 
-def label_conflict(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """The same image under two labels."""
-    groups = [group for group in _copies(dataset, pixels) if len({sample.label for sample in group}) > 1]
-    if not groups:
-        return []
-    subject = "1 picture stands" if len(groups) == 1 else f"{len(groups)} pictures stand"
-    message = f"{subject} under more than one label: decide which is right and delete the other copies."
-    return [Finding("label-conflict", "severe", message, len(groups), _paths(groups))]
-
-
-def leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """The same image in two given parts."""
-    groups = [group for group in _copies(dataset, pixels) if len({sample.split for sample in group} - {None}) > 1]
-    if not groups:
-        return []
-    subject = "1 picture is" if len(groups) == 1 else f"{len(groups)} pictures are"
-    message = f"{subject} in more than one given part, so the test score flatters: delete the copies from train."
-    return [Finding("leak", "severe", message, len(groups), _paths(groups))]
-
-
 def group_leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """One group in two given parts."""
     members: dict[str, list[Sample]] = defaultdict(list)
@@ -107,17 +78,6 @@ def group_leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     subject = "1 group has" if len(torn) == 1 else f"{len(torn)} groups have"
     message = f"{subject} images in more than one given part, so the test score flatters: make the split anew."
     return [Finding("group-leak", "severe", message, len(torn), _paths(torn))]
-
-
-def duplicate(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Exact copies, by digest."""
-    groups = _copies(dataset, pixels)
-    if not groups:
-        return []
-    surplus = sum(len(group) - 1 for group in groups)
-    subject = _images(surplus, "is an exact copy of another", "are exact copies of others")
-    message = f"{subject}: a split made here keeps them together, but delete them unless they are meant to count twice."
-    return [Finding("duplicate", "warning", message, surplus, _paths(groups))]
 
 
 def imbalance(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
@@ -275,7 +235,7 @@ def skipped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    unreadable, label_conflict, leak, group_leak, duplicate, absent_class, empty_class, small_class, imbalance,
+    unreadable, group_leak, absent_class, empty_class, small_class, imbalance,
     similar_classes, unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes, skipped,
 )  # fmt: skip
 """All checks, in the order in which findings of equal severity are shown."""

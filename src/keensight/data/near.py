@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Hashable)
 
 MEASURE = "correlation of the details of both pictures at 64 px, once one is laid onto the other; 1 for equal pixels"
 NEAR = 0.9
-"""Least score of one picture: of 500 planted copies all had more, of pairs of different pictures of the same sets none."""
+"""Least score of one picture: of 500 planted copies 499 had more, other pairs of their sets 0.85 at most."""
 TINY = 32
 """Up to this shorter side in pixels hardly any detail tells two pictures of a kind apart."""
 NEAR_TINY = 0.98
@@ -81,7 +81,7 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
     if len(rows) < 2:
         return Copies((), NEAR)
     files = _alike(rows.tolist(), lambda i: dataset.samples[i].digest or f"path {dataset.samples[i].path}")
-    pairs = [Pair(*sorted((one[0], other)), 1.0, "exact") for one in files for other in one[1:]]
+    pairs = [Pair(one[0], other, 1.0, "exact") for one in files for other in one[1:]]
     rows = np.array([one[0] for one in files], dtype=np.int64)
     (thumbs,) = scan(pixels, rows, [_thumbnails], progress=show)
     kept, same = _same_pixels(dataset, pixels, rows, thumbs)
@@ -146,7 +146,8 @@ def _grey(images: NDArray[np.uint8], side: int) -> Floats:
     zero = np.zeros(1, np.float32)
     down, across = (resampling(length, side, zero, zero + 1)[0] for length in (height, width))
     narrow = images.reshape(n * height, width * 3).astype(np.float32) @ np.repeat(across.T / 3, 3, axis=0)
-    return np.matmul(down, narrow.reshape(n, height, side))
+    grey: Floats = np.matmul(down, narrow.reshape(n, height, side))
+    return grey
 
 
 def _same_pixels(
@@ -181,9 +182,10 @@ def _decode_alike(dataset: Dataset, first: int, second: int) -> bool:
     if one != other or one is None:
         return False
     try:
-        return bool(np.array_equal(*(decode(dataset.load(i), ImageSpec(*one)) for i in (first, second))))
+        left, right = (decode(dataset.load(i), ImageSpec(*one)) for i in (first, second))
     except ImageError:  # gone since it was decoded
         return False
+    return np.array_equal(left, right)
 
 
 def _upright(info: ImageInfo | None) -> tuple[int, int] | None:

@@ -149,7 +149,7 @@ def _nearest(
 ) -> NDArray[np.int64]:
     """The best view of each pair, then the nearest pictures of each."""
     order = np.lexsort((-alike, second, first))
-    first, second, view, alike = (values[order] for values in (first, second, view, alike))
+    first, second, view, alike = first[order], second[order], view[order], alike[order]
     new = np.flatnonzero(np.diff(first, prepend=-1) | np.diff(second, prepend=-1))
     order = new[np.lexsort((-alike[new], first[new]))]
     first, second, view = first[order], second[order], view[order]

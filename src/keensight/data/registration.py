@@ -41,7 +41,8 @@ def windows_of(pictures: Floats, windows: Floats, side: int) -> Floats:
     """What each window shows of its picture, (n, side, side); pictures (n, h, w), windows (n, 4)."""
     across = resampling(pictures.shape[2], side, windows[:, 0], windows[:, 1])
     down = resampling(pictures.shape[1], side, windows[:, 2], windows[:, 3])
-    return np.matmul(np.matmul(down, pictures), across.transpose(0, 2, 1))
+    seen: Floats = np.matmul(np.matmul(down, pictures), across.transpose(0, 2, 1))
+    return seen
 
 
 def fit_windows(pictures: Floats, targets: Floats, windows: Floats, steps: int) -> Floats:
@@ -54,15 +55,21 @@ def fit_windows(pictures: Floats, targets: Floats, windows: Floats, steps: int) 
         steps: How often to improve them.
     """
     side = targets.shape[1]
-    place = ((np.arange(side, dtype=np.float32) + 0.5) / side)
+    place = (np.arange(side, dtype=np.float32) + 0.5) / side
     wanted = targets.reshape(len(targets), -1, 1)
     for _ in range(steps):
         seen = windows_of(pictures, windows, side)
         down, across = np.gradient(seen, axis=(1, 2))
         across *= side / (windows[:, 1] - windows[:, 0])[:, None, None]
         down *= side / (windows[:, 3] - windows[:, 2])[:, None, None]
-        columns = (across * (1 - place), across * place, down * (1 - place)[:, None], down * place[:, None], seen,
-                   np.ones_like(seen))
+        columns = (
+            across * (1 - place),
+            across * place,
+            down * (1 - place)[:, None],
+            down * place[:, None],
+            seen,
+            np.ones_like(seen),
+        )
         basis = np.stack([column.reshape(len(seen), -1) for column in columns], axis=1)
         normal = np.matmul(basis, basis.transpose(0, 2, 1)).astype(np.float64)
         diagonal = np.arange(6)

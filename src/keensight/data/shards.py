@@ -75,7 +75,7 @@ def clear() -> int:
         with storing(path):
             freed += path.stat().st_size
             path.unlink(missing_ok=True)
-    kinds = ("pixels", "features", "index", "networks")
+    kinds = ("pixels", "features", "index", "copies", "networks")
     for folder in (*_folders("pixels"), *_folders("features"), *(cache_directory() / kind for kind in kinds)):
         with suppress(OSError):  # something that is not ours lies in it
             folder.rmdir()
@@ -90,7 +90,8 @@ def _cache_files() -> Iterator[Path]:
     """The files of the cache; nothing else, should the directory hold other things too."""
     for folder in (*_folders("pixels"), *_folders("features")):
         yield from (path for path in folder.iterdir() if path.is_file() and _is_ours(path))
-    yield from (cache_directory() / "index").glob("*.json")
+    for kind in ("index", "copies"):
+        yield from (cache_directory() / kind).glob("*.json")
     yield from (cache_directory() / "networks").glob("*.tflite")
 
 

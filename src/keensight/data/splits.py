@@ -1,13 +1,14 @@
 """Who trains, who validates, who tests: stratified, by content, and never two copies apart.
 
 What is dealt out is a *unit*: all images of one group, and all exact copies of one image, are one unit (groups
-that share a copy are joined). A unit's place on [0, 1) is a hash of its group's name, else of its image's
-digest, and of the seed. So the split depends neither on order nor on file names, and an image added later
-moves none of the others, except:
+that share a copy are joined), and so are images that the caller ties, such as near copies. A unit's place on [0, 1)
+is a hash of its group's name, else of the least of its images' digests, and of the seed. So the split depends neither
+on order nor on file names, and an image added later moves none of the others, except:
 
 - in a class with fewer than 30 units the parts are filled to their exact shares, in the order of the hash;
 - where a class would be missing from a part, the unit nearest to that part's range moves there;
-- where the new image joins two units.
+- where the new image joins two units, or, as a near copy, brings the least digest into a unit without groups: that
+  unit takes its new place whole.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ def make_split(
     val_share: float = 0.15,
     test_share: float = 0.15,
     seed: int = 0,
+    ties: Sequence[Sequence[int]] = (),
 ) -> Split:
     """Deal the images out to train, val and test.
 
     Parts that the source gives are kept as they are, leaks between them included (the audit reports those).
     Images without a part, in a source that gives parts to others, count as training images. Missing parts
     are made from the training images: val as 10 % of them where test is given, test by ``test_share``
-    where val is given. A training image with a copy or a group in a given part stays in train.
+    where val is given. A training image with a copy, a tie or a group in a given part stays in train.
 
     Args:
         dataset: The images; those with an error are in no part.
@@ -50,6 +52,7 @@ def make_split(
         val_share: Share of val, where neither val nor test is given.
         test_share: Share of test, where it is not given.
         seed: Another seed gives another split.
+        ties: Indices of images that stay together, such as near copies.
 
     Raises:
         UsageError: the shares leave nothing to train on.
@@ -72,7 +75,7 @@ def make_split(
     shares = _shares(bool(parts["val"]), bool(parts["test"]), val_share, test_share)
     method = _given_in_words(parts, sum(samples[i].split is None for i in usable))
     if shares:
-        made, how = _deal(dataset, parts, shares, seed)
+        made, how = _deal(dataset, parts, shares, seed, ties)
         parts.update(made)
         method = f"{method} {how}".strip()
     return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), method)
@@ -88,15 +91,16 @@ def _shares(has_val: bool, has_test: bool, val_share: float, test_share: float) 
 
 
 def _deal(
-    dataset: Dataset, parts: Mapping[Part, Sequence[int]], shares: Shares, seed: int
+    dataset: Dataset, parts: Mapping[Part, Sequence[int]], shares: Shares, seed: int, ties: Sequence[Sequence[int]]
 ) -> tuple[dict[Part, list[int]], str]:
     samples = dataset.samples
-    units = make_units(samples, parts["train"], seed)
-    given = {token for part in ("val", "test") for i in parts[part] for token in tokens(samples[i])}
+    held = tokens(samples, ties)
+    units = make_units(samples, parts["train"], seed, held)
+    given = {token for part in ("val", "test") for i in parts[part] for token in held[i]}
     free: list[Unit] = []
     fixed: list[Unit] = []
     for unit in units:
-        tied = given and any(token in given for i in unit.members for token in tokens(samples[i]))
+        tied = given and any(token in given for i in unit.members for token in held[i])
         (fixed if tied else free).append(unit)
     _refuse_small(dataset, units, free, shares, all_classes=not given)
 
@@ -107,7 +111,8 @@ def _deal(
     for unit in units:
         made[assigned[unit.key]].extend(unit.members)
     grouped = any(samples[i].group is not None for i in parts["train"])
-    method = _made_in_words(shares, seed, grouped, small, moved)
+    kept = [name for name, together in (("near copies", ties), ("groups", grouped)) if together]
+    method = _made_in_words(shares, seed, kept, small, moved)
     return {part: sorted(indices) for part, indices in made.items()}, method
 
 
@@ -227,15 +232,16 @@ def _given_in_words(parts: Mapping[Part, Sequence[int]], unassigned: int) -> str
     return text
 
 
-def _made_in_words(shares: Shares, seed: int, grouped: bool, small: int, moved: int) -> str:
+def _made_in_words(shares: Shares, seed: int, kept: Sequence[str], small: int, moved: int) -> str:
+    """``kept``: what stays together beside exact copies."""
     made = [f"{share:.0%} {part}" for part, share in shares.items()]
     if len(shares) == 2:
         made.append(f"{1 - sum(shares.values()):.0%} train")
     whole = "all images" if len(shares) == 2 else "the training images"
-    by = "group (where there is none, content)" if grouped else "content"
-    kept = "exact copies and groups" if grouped else "exact copies"
+    by = "group (where there is none, content)" if "groups" in kept else "content"
+    together = ", ".join(["exact copies", *kept[:-1]]) + (f" and {kept[-1]}" if kept else "")
     text = f"{', '.join(made)} of {whole}, class by class, by a hash of each image's {by} with seed {seed}; "
-    text += f"{kept} stay together."
+    text += f"{together} stay together."
     if small:
         text += f" Classes with fewer than {SMALL_CLASS} separate images or groups ({small}) get exact shares."
     if moved:

@@ -1,6 +1,7 @@
 """Units of a split: what must stay together, and where a hash puts it.
 
-All images of one group are a unit, and so are all exact copies of one image; groups that share a copy are joined.
+All images of one group are a unit, and so are all exact copies of one image and all images that are tied (near copies);
+groups that share a copy are joined.
 """
 
 from __future__ import annotations
@@ -25,13 +26,21 @@ class Unit:
     classes: tuple[str, ...]
 
 
-def tokens(sample: Sample) -> tuple[str, ...]:
-    """What ties a sample to others: its content and its group."""
-    content = f"digest {sample.digest}" if sample.digest else f"path {sample.path}"
-    return (content,) if sample.group is None else (content, f"group {sample.group}")
+def tokens(samples: Sequence[Sample], ties: Iterable[Sequence[int]] = ()) -> list[tuple[str, ...]]:
+    """What ties each sample to others: its content, its group and the ties it is in."""
+    held = [[f"digest {sample.digest}" if sample.digest else f"path {sample.path}"] for sample in samples]
+    for own, sample in zip(held, samples, strict=True):
+        if sample.group is not None:
+            own.append(f"group {sample.group}")
+    for number, tie in enumerate(ties):
+        for i in tie:
+            held[i].append(f"tie {number}")
+    return [tuple(own) for own in held]
 
 
-def make_units(samples: Sequence[Sample], pool: Iterable[int], seed: int) -> list[Unit]:
+def make_units(
+    samples: Sequence[Sample], pool: Iterable[int], seed: int, held: Sequence[tuple[str, ...]] | None = None
+) -> list[Unit]:
     """Join samples that share a token (union-find with path halving), in the order of their places."""
     parent: dict[str, str] = {}
 
@@ -42,20 +51,20 @@ def make_units(samples: Sequence[Sample], pool: Iterable[int], seed: int) -> lis
             token = parent[token]
         return token
 
-    pool = list(pool)
+    pool, held = list(pool), tokens(samples) if held is None else held
     for i in pool:
-        first, *others = tokens(samples[i])
+        first, *others = held[i]
         for other in others:
             parent[find(other)] = find(first)
     members: dict[str, list[int]] = defaultdict(list)
     for i in pool:
-        members[find(tokens(samples[i])[0])].append(i)
+        members[find(held[i][0])].append(i)
     return sorted((_make_unit(samples, indices, seed) for indices in members.values()), key=lambda u: (u.place, u.key))
 
 
 def _make_unit(samples: Sequence[Sample], members: Sequence[int], seed: int) -> Unit:
     groups = [group for i in members if (group := samples[i].group) is not None]
-    key = min(groups) if groups else samples[members[0]].digest or samples[members[0]].path
+    key = min(groups) if groups else min(samples[i].digest or samples[i].path for i in members)
     number = int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big")
     classes = tuple(sorted({samples[i].label for i in members}))
     # A group may be called like a digest: the prefix keeps their keys apart.

@@ -63,7 +63,9 @@ def result(
     target = console or Console()
     naive = f"always naming the most frequent class would give {evaluation.baseline_accuracy:.3f}"
     parts = [
-        _render(Group(Text(headline(evaluation), style="bold"), Text(naive, style="dim")), target),
+        _render(
+            Group(Text(headline(evaluation), style="bold"), *_cleaned(evaluation), Text(naive, style="dim")), target
+        ),
         confusion(evaluation, target),
         weakest(evaluation, target),
         "" if labels is None else _suspects(labels, target),
@@ -75,6 +77,14 @@ def result(
 def _suspects(labels: LabelSuspects, console: Console) -> str:
     hint = "; `keensight review` shows them" if labels.suspects else ""
     return _render(Text(f"labels  {labels.sentence()}{hint}"), console)
+
+
+def _cleaned(evaluation: Evaluation) -> list[Text]:
+    if evaluation.cleaned is None:
+        return []
+    copied = plural(evaluation.n - evaluation.cleaned_n, "image")
+    told = f"without {copied} whose copy or near copy is in another part:"
+    return [Text(f"{told} {interval(evaluation.cleaned)[:-1]}, n = {evaluation.cleaned_n:,})", style="yellow")]
 
 
 def confusion(evaluation: Evaluation, console: Console | None = None) -> str:

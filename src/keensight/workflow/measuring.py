@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Evaluation, Part, Predictions, Split
+from keensight.core.records import PARTS, Dataset, Evaluation, Part, Predictions, Split
 from keensight.errors import DataError, StoreError
 from keensight.workflow.steps import Features, Source, open, prepare, shown
 from keensight.workflow.using import load
@@ -38,7 +38,8 @@ def evaluate(
 
     Without a source: the figures that the run took of its own test part, which is opened once. With a
     source: its images of ``part`` if it gives parts, else all of them; images that the run learned from
-    are left out, by their digest, so that nothing is measured on what it has seen.
+    are left out, by their digest, so that nothing is measured on what it has seen. Where the source gives several
+    parts, the accuracy without copies and near copies of the others is given too (``cleaned``).
 
     Args:
         model: A run, a bundle, or a loaded classifier.
@@ -64,7 +65,27 @@ def evaluate(
     rows = np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
     if not len(rows):
         raise DataError(f"{data.name}: no image is left to measure", "give images that the model has not learned from")
-    return measure(classifier, data, rows, targets, pixels, part, show)
+    copies = _seen(data, pixels, split or _given(data), part, show)
+    return measure(classifier, data, rows, targets, pixels, part, show, seen=copies)
+
+
+def _given(data: Dataset) -> Split:
+    """The parts that the source gives."""
+    given = any(sample.split for sample in data.samples)
+    parts: dict[Part, list[int]] = {name: [] for name in PARTS}
+    for i, sample in enumerate(data.samples if given else ()):
+        parts[sample.split or "train"].append(i)
+    return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), "as given by the source")
+
+
+def _seen(data: Dataset, pixels: Pixels, split: Split, part: Part, progress: Progress) -> frozenset[int]:
+    """Images of the part of which a copy or near copy stands in another part of the same source."""
+    from keensight.data.audit import audit
+    from keensight.data.copies import seen
+
+    if not any(len(split.part(name)) for name in PARTS if name != part):
+        return frozenset()
+    return seen(audit(data, pixels, progress=progress), data, split, part)
 
 
 def measure(
@@ -76,11 +97,14 @@ def measure(
     part: str,
     progress: Progress,
     features: Features | None = None,
+    seen: Collection[int] = (),
 ) -> Evaluation:
     """Predict ``rows`` and score them against ``targets`` (class numbers of the classifier, one a sample).
 
-    With ``features``, the last layer alone answers, from features that come quicker.
+    With ``features``, the last layer alone answers, from features that come quicker. Without the rows that were
+    ``seen`` in another part, as copies or near copies, the accuracy is given a second time.
     """
+    from keensight.assess.metrics import accuracy_without
     from keensight.assess.metrics import evaluate as score
 
     started = time.perf_counter()
@@ -88,6 +112,10 @@ def measure(
     evaluation = score(
         probabilities, targets[rows], classifier.labels, part=part, seconds=time.perf_counter() - started
     )
+    copied = np.isin(rows, list(seen))
+    if copied.any() and not copied.all():
+        cleaned = accuracy_without(probabilities, targets[rows], copied)
+        evaluation = dataclasses.replace(evaluation, cleaned=cleaned, cleaned_n=int((~copied).sum()))
     paths = tuple(data.samples[int(row)].path for row in rows)
     return dataclasses.replace(
         evaluation, predictions=Predictions(paths, classifier.labels, probabilities), dataset=data

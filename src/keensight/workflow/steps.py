@@ -137,7 +137,7 @@ def split(
 
     Args:
         data: The image set; parts that it gives are kept.
-        audit: Its audit; quarantined images are left out.
+        audit: Its audit; quarantined images are left out, and near copies stay together.
         val_share: Share of the images used to choose and stop.
         test_share: Share of the images used to measure.
         seed: Another seed gives another split.
@@ -145,11 +145,13 @@ def split(
     Raises:
         DataError: a class has too few images.
     """
+    from keensight.data.copies import ties
     from keensight.data.splits import make_split
 
     bad = {skipped.path for skipped in audit.quarantined} if audit else set()
     excluded = [i for i, sample in enumerate(data.samples) if sample.error or sample.path in bad]
-    return make_split(data, exclude=excluded, val_share=val_share, test_share=test_share, seed=seed)
+    tied = ties(audit, data) if audit else ()
+    return make_split(data, exclude=excluded, val_share=val_share, test_share=test_share, seed=seed, ties=tied)
 
 
 def build(

@@ -124,6 +124,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     from keensight.assess.metrics import report_text
     from keensight.data.audit import audit as audit_headers
     from keensight.data.cache import cache_directory
+    from keensight.data.copies import seen
     from keensight.nets.runtime import use_threads
     from keensight.store.bundle import add_evaluation
 
@@ -168,7 +169,8 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
         )
         trusted = classifier_of(package)
         sit_exam(trusted, package.exam())
-        evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show, quicker)
+        copied = seen(findings, data, parts)
+        evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show, quicker, copied)
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, data, report_text(evaluation))
     suspects = _check_labels(run, data, parts, pixels, config, evaluation, show)

@@ -1,0 +1,128 @@
+"""What copies mean for an image set: findings, what a split must keep together, and which test images were seen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from keensight.core.records import PARTS, AuditReport, Dataset, Finding, Part, Sample, Severity, Split
+from keensight.data.near import MEASURE, Copies, clusters
+from keensight.data.views import Pixels
+
+_TIES = ("duplicate", "near-duplicate")
+"""Findings whose images show the same picture."""
+
+Groups = list[list[Sample]]
+
+
+def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None) -> list[Finding]:
+    """Copies, copies under two labels and copies in two parts: exact ones, then near ones.
+
+    Args:
+        dataset: The image set.
+        pixels: Its decoded images, which tell the unreadable ones.
+        copies: Its copies by decoded pixels; None: files are compared by their digests, and no near copy is found.
+    """
+    if copies is None:
+        return _exact(_by_digest(dataset, pixels))
+    exact = clusters(pair for pair in copies.pairs if pair.kind == "exact")
+    return _exact([[dataset.samples[i] for i in group] for group in exact]) + _near(dataset, copies)
+
+
+def ties(report: AuditReport, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
+    """Images that show the same picture, as indices, by what an audit found."""
+    place = {sample.path: i for i, sample in enumerate(dataset.samples)}
+    groups = (images for finding in report.findings if finding.kind in _TIES for images in finding.images)
+    return tuple(tuple(place[path] for path in group if path in place) for group in groups)
+
+
+def seen(report: AuditReport, dataset: Dataset, split: Split, part: Part = "test") -> frozenset[int]:
+    """Images of one part of which an exact or near copy stands in another, as indices."""
+    inside = frozenset(split.part(part).tolist())
+    others = frozenset(int(i) for name in PARTS if name != part for i in split.part(name))
+    return frozenset(i for tie in ties(report, dataset) if others.intersection(tie) for i in tie if i in inside)
+
+
+def _by_digest(dataset: Dataset, pixels: Pixels | None) -> Groups:
+    same: dict[str, list[Sample]] = defaultdict(list)
+    errors = {} if pixels is None else pixels.errors
+    for i, sample in enumerate(dataset.samples):
+        if sample.digest and sample.error is None and i not in errors:
+            same[sample.digest].append(sample)
+    return [samples for samples in same.values() if len(samples) > 1]
+
+
+def _exact(groups: Groups) -> list[Finding]:
+    findings = []
+    mixed = [group for group in groups if _is_mixed(group)]
+    if mixed:
+        subject = "1 picture stands" if len(mixed) == 1 else f"{len(mixed)} pictures stand"
+        message = f"{subject} under more than one label: decide which is right and delete the other copies."
+        findings.append(Finding("label-conflict", "severe", message, len(mixed), _paths(mixed)))
+    torn = [group for group in groups if _is_torn(group)]
+    if torn:
+        subject = "1 picture is" if len(torn) == 1 else f"{len(torn)} pictures are"
+        message = f"{subject} in more than one given part, so the test score flatters: delete the copies from train."
+        findings.append(Finding("leak", "severe", message, len(torn), _paths(torn)))
+    if groups:
+        surplus = sum(len(group) - 1 for group in groups)
+        subject = (
+            "1 image is an exact copy of another" if surplus == 1 else f"{surplus} images are exact copies of others"
+        )
+        message = (
+            f"{subject}: a split made here keeps them together, but delete them unless they are meant to count twice."
+        )
+        findings.append(Finding("duplicate", "warning", message, surplus, _paths(groups)))
+    return findings
+
+
+def _near(dataset: Dataset, copies: Copies) -> list[Finding]:
+    """Findings on groups that hang together by near copies; a group's score is that of its weakest tie."""
+    weakest: dict[int, float] = {}
+    for pair in copies.pairs:
+        if pair.kind != "exact":
+            weakest[pair.first] = min(pair.score, weakest.get(pair.first, 1.0))
+    scored = [
+        (min(weakest[i] for i in members if i in weakest), [dataset.samples[i] for i in members])
+        for members in clusters(copies.pairs) if not weakest.keys().isdisjoint(members)
+    ]  # fmt: skip
+    scored.sort(key=lambda one: -one[0])
+    findings = []
+    for kind, severity, applies, message in _NEAR:
+        some = [one for one in scored if applies(one[1])]
+        if some:
+            subject = "1 picture stands" if len(some) == 1 else f"{len(some)} pictures stand"
+            paths, scores = _paths([group for _, group in some]), tuple(round(score, 4) for score, _ in some)
+            message = f"{subject} {message}"
+            findings.append(Finding(kind, severity, message, len(some), paths, scores, copies.threshold, MEASURE))
+    return findings
+
+
+def _is_mixed(group: Sequence[Sample]) -> bool:
+    return len({sample.label for sample in group}) > 1
+
+
+def _is_torn(group: Sequence[Sample]) -> bool:
+    return len({sample.split for sample in group} - {None}) > 1
+
+
+_NEAR: tuple[tuple[str, Severity, Callable[[Sequence[Sample]], bool], str], ...] = (
+    (
+        "near-leak", "severe", _is_torn,
+        "in more than one given part, changed a little (resized, compressed, recoloured, cropped or mirrored), so the "
+        "test score flatters: delete the copies from train, and read the score without them.",
+    ),
+    (
+        "near-label-conflict", "warning", _is_mixed,
+        "under more than one label, changed a little: look whether both are the same thing, and which label is right.",
+    ),
+    (
+        "near-duplicate", "warning", lambda group: True,
+        "there more than once, changed a little (resized, compressed, recoloured, cropped or mirrored): a split made "
+        "here keeps them together; look at them, and delete what adds nothing.",
+    ),
+)  # fmt: skip
+
+
+def _paths(groups: Sequence[Sequence[Sample]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(sample.path for sample in group) for group in groups)
