@@ -5,7 +5,7 @@ Into a copy of an image set go 50 exact copies (half of them saved again as PNG)
 Pairs that the set holds before are its own and count neither way.
 
 python benchmarks/near.py planted FOLDER
-python benchmarks/near.py growth
+python benchmarks/near.py growth [N ...]
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageEnhance
 from record import save
 
-from keensight.core.records import Dataset
+from keensight.core.records import Dataset, LabelSet, Sample
 from keensight.data.cache import prepare
-from keensight.data.near import clusters, near_copies
+from keensight.data.near import Copies, near_copies
 from keensight.data.readers import open_source
 from keensight.data.sizing import choose_spec
 
@@ -90,3 +90,108 @@ def plant(folder: Path, sources: list[Path], rng: np.random.Generator) -> dict[f
                 changed.save(copy, **options)
         planted[frozenset(part.relative_to(folder).as_posix() for part in (path, copy))] = name
     return planted
+
+
+def found_in(folder: Path) -> tuple[dict[frozenset[str], str], Copies, float]:
+    """Each pair of paths that is found, with its kind; what the set was judged by; seconds without decoding."""
+    data = open_source(folder)
+    pixels = prepare(data, choose_spec(data))
+    started = time.perf_counter()
+    copies = near_copies(data, pixels)
+    seconds = time.perf_counter() - started
+    paths = [sample.path for sample in data.samples]
+    return {frozenset((paths[p.first], paths[p.second])): p.kind for p in copies.pairs}, copies, seconds
+
+
+def planted(folder: Path, seed: int) -> None:
+    """Recall of each kind of copy, and precision of all pairs found beside those that the set holds itself."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch, folder.name)
+        shutil.copytree(folder, copy)
+        own, _, _ = found_in(copy)
+        free = sorted(path for path in copy.rglob("*") if path.suffix.lower() in SUFFIXES)
+        tied = {copy / path for pair in own for path in pair}
+        free = [path for path in free if path not in tied]
+        rng = np.random.default_rng(seed)
+        chosen = [free[i] for i in rng.choice(len(free), EACH * len(CHANGES), replace=False)]
+        wanted = plant(copy, chosen, rng)
+        found, copies, seconds = found_in(copy)
+    figures: dict[str, object] = {}
+    for name in CHANGES:
+        pairs = [pair for pair, kind in wanted.items() if kind == name]
+        hit = [pair for pair in pairs if pair in found and (found[pair] == "exact") == (name == "exact")]
+        figures[f"recall_{name}"] = round(len(hit) / len(pairs), 3)
+    new = {pair: kind for pair, kind in found.items() if pair not in own}
+    for name, kinds in (("exact", {"exact"}), ("near", {"near", "mirror"})):
+        judged = [pair for pair, kind in new.items() if kind in kinds]
+        figures[f"precision_{name}"] = round(sum(pair in wanted for pair in judged) / len(judged), 3)
+    figures |= {"pairs_of_its_own": len(own), "threshold": copies.threshold, "seconds": round(seconds, 1)}
+    save(f"near-{folder.name}", EACH, figures, "exact 1.0 / 1.0, near >= 0.95 / 0.95")
+
+
+class Drawn:
+    """Synthetic pictures of 64 px, drawn when they are asked for: every tenth is a copy, its colours changed."""
+
+    shape = (64, 64, 3)
+    decoded = 0
+
+    def __init__(self, n: int) -> None:
+        self.errors: dict[int, str] = {}
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        return np.stack([self._draw(int(i)) for i in np.asarray(indices)])
+
+    def _draw(self, index: int) -> NDArray[np.uint8]:
+        copied = index % 10 == 9
+        rng = np.random.default_rng(index - copied)
+        canvas = np.zeros((64, 64, 3), np.uint8)
+        for cells in (4, 8, 16):
+            blots = rng.integers(0, 85, (cells, cells, 3), dtype=np.uint8)
+            canvas += np.repeat(np.repeat(blots, 64 // cells, axis=0), 64 // cells, axis=1)
+        return canvas // 10 * 9 + 20 if copied else canvas
+
+
+def grow(n: int) -> None:
+    """One size, in a process of its own: seconds, peak memory, and the copies found."""
+    samples = tuple(Sample(f"{i}.png", "all", str(i)) for i in range(n))
+    pixels = Drawn(n)
+    started = time.perf_counter()
+    copies = near_copies(Dataset("drawn", "arrays", LabelSet(("all",)), samples), pixels)
+    seconds = time.perf_counter() - started
+    right = sum(pair.second == pair.first + 1 and pair.second % 10 == 9 for pair in copies.pairs)
+    print(json.dumps({
+        "seconds": round(seconds, 1), "recall": round(right / (n // 10), 4),
+        "precision": round(right / max(1, len(copies.pairs)), 4),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }))  # fmt: skip
+
+
+def growth(sizes: list[int]) -> None:
+    figures = {}
+    for n in sizes:
+        command = [sys.executable, __file__, "one", str(n)]
+        figures[str(n)] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        print(n, figures[str(n)], file=sys.stderr, flush=True)
+    save("near-growth", len(sizes), figures, "100,000 images in minutes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["planted", "growth", "one"])
+    parser.add_argument("given", nargs="*", help="planted: a folder of images; growth: numbers of images")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.what == "planted":
+        planted(Path(arguments.given[0]), arguments.seed)
+    elif arguments.what == "one":
+        grow(int(arguments.given[0]))
+    else:
+        growth([int(n) for n in arguments.given or (1_000, 4_000, 16_000, 100_000)])
+
+
+if __name__ == "__main__":
+    main()
