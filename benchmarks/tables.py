@@ -132,15 +132,46 @@ def label_errors_section(documents: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def near_section(document: dict[str, Any]) -> list[str]:
+    lines = [
+        "\n## Growth of the search for near copies\n",
+        "Synthetic pictures of 64 px, drawn as they are read, which is part of the seconds; every tenth is a recoloured "
+        f"copy of the one before. `{document['command']}`\n",
+        "| images | seconds | peak MB | recall | precision |",
+        "|---|---|---|---|---|",
+    ]
+    for n, one in sorted(document["figures"].items(), key=lambda item: int(item[0])):
+        lines.append(f"| {int(n):,} | {one['seconds']} | {one['peak_mb']} | {one['recall']} | {one['precision']} |")
+    return lines
+
+
+def planted_section(document: dict[str, Any]) -> list[str]:
+    """What was found of planted copies: one table a set."""
+    figures = document["figures"]
+    kinds = [key.removeprefix("recall_") for key in figures if key.startswith("recall_")]
+    kinds.sort(key=["exact", "resized", "mirrored", "cropped", "recoloured"].index)
+    return [
+        f"\n## Planted copies in {document['name'].removeprefix('near-')}\n",
+        f"{document['n']} of each kind; bar: {document['bar']} (recall / precision). {figures['pairs_of_its_own']} pairs "
+        f"are the set's own and count neither way. Threshold {figures['threshold']}; {figures['seconds']} s without "
+        f"decoding. `{document['command']}`\n",
+        f"| | {' | '.join(kinds)} |",
+        "|---" * (len(kinds) + 1) + "|",
+        f"| recall | {' | '.join(str(figures[f'recall_{kind}']) for kind in kinds)} |",
+        f"\nPrecision: exact {figures['precision_exact']}, near {figures['precision_near']}.",
+    ]
+
+
 def section(document: dict[str, Any]) -> list[str] | None:
     """Results of many rows have a section of their own; None: the result is a row of the first table."""
     if document["name"].startswith("peers-"):
         return peers_section(document)
     if document["name"].startswith("label-errors-"):
         return []
-    return {"extraction": extraction_section, "scratch-peers": scratch_section}.get(document["name"], lambda _: None)(
-        document
-    )
+    if "precision_near" in document["figures"]:
+        return planted_section(document)
+    named = {"extraction": extraction_section, "scratch-peers": scratch_section, "near-growth": near_section}
+    return named.get(document["name"], lambda _: None)(document)
 
 
 def page(results: dict[str, dict[str, Any]]) -> str:

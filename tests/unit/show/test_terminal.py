@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.labels import AccuracyRange, LabelSuspects, Suspect
+from keensight.core.records import Interval
 from keensight.show import terminal
 
 
@@ -17,6 +19,15 @@ def console(width: int = 80, encoding: str = "utf-8", color: bool = False) -> Co
 def test_headline_has_the_number_its_interval_and_n(world):
     line = terminal.headline(world.evaluation)
     assert line == "test accuracy 0.800 (95 % interval 0.700-0.800, n = 15)"
+
+
+def test_a_cleaned_score_stands_beside_the_plain_one(world):
+    assert "near copy" not in terminal.result(world.evaluation, console=console())
+    cleaned = replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), cleaned_n=12)
+    lines = terminal.result(cleaned, console=console(120)).splitlines()
+    assert lines[1] == (
+        "without 3 images whose copy or near copy is in another part: 0.500 (95 % interval 0.400-0.600, n = 12)"
+    )
 
 
 def test_matrix_shows_every_count_and_dots_for_zeros(world):

@@ -1,0 +1,97 @@
+"""What copies do to an audit, to a split and to the score."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keensight.core.records import PARTS, AuditReport, Dataset, Finding, ImageSpec
+from keensight.data import remembered
+from keensight.data.audit import audit
+from keensight.data.cache import prepare
+from keensight.data.copies import seen, ties
+from keensight.data.readers import open_source
+from keensight.data.splits import make_split
+
+
+def _photo(path: Path, seed: int, quality: int = 90) -> None:
+    rng = np.random.default_rng(seed)
+    canvas = np.zeros((96, 96, 3))
+    for cells in (3, 6, 12, 24):
+        blots = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        canvas += np.asarray(blots.resize((96, 96), Image.Resampling.BICUBIC)) / 4
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(canvas.astype(np.uint8)).save(path, quality=quality)
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Path:
+    """Given parts: a near copy and a file of the same pixels in train and test, another near copy under two labels."""
+    root = tmp_path / "source"
+    for part, start, n in (("train", 0, 25), ("val", 200, 5), ("test", 300, 20)):
+        for label in ("cat", "dog"):
+            for i in range(n):
+                _photo(root / part / label / f"{i}.png", start + i + (1000 if label == "dog" else 0))
+    _photo(root / "test/cat/near.jpg", 0, 60)
+    _photo(root / "test/dog/exact.bmp", 1001)
+    _photo(root / "train/dog/other-label.jpg", 2, 60)
+    return root
+
+
+def _audited(root: Path) -> tuple[Dataset, AuditReport, dict[str, Finding]]:
+    data = open_source(root)
+    report = audit(data, prepare(data, ImageSpec(96, 96)))
+    return data, report, {finding.kind: finding for finding in report.findings}
+
+
+def test_leaks_and_conflicts_of_both_kinds_are_told_apart(given: Path) -> None:
+    _, _, found = _audited(given)
+    assert set(found) == {"leak", "duplicate", "near-leak", "near-label-conflict", "near-duplicate"}
+    assert set(found["leak"].images[0]) == {"train/dog/1.png", "test/dog/exact.bmp"}
+    assert set(found["near-leak"].images[0]) == {"train/cat/0.png", "test/cat/near.jpg"}
+    assert set(found["near-label-conflict"].images[0]) == {"train/cat/2.png", "train/dog/other-label.jpg"}
+    near = found["near-duplicate"]
+    assert (near.count, near.severity, found["near-leak"].severity) == (2, "warning", "severe")
+    assert len(near.scores) == len(near.images) and near.threshold is not None and "correlation" in near.measure
+    assert min(near.scores) >= near.threshold
+
+
+def test_test_images_with_a_copy_elsewhere_were_seen(given: Path) -> None:
+    data, report, _ = _audited(given)
+    copied = seen(report, data, make_split(data))
+    assert {data.samples[i].path for i in copied} == {"test/cat/near.jpg", "test/dog/exact.bmp"}
+
+
+def test_a_split_made_here_keeps_near_copies_together(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    for label in ("cat", "dog"):
+        for i in range(40):
+            _photo(root / label / f"{i}.png", i + (1000 if label == "dog" else 0))
+            _photo(root / label / f"{i}-copy.jpg", i + (1000 if label == "dog" else 0), 60)
+    data, report, _ = _audited(root)
+    split = make_split(data, ties=ties(report, data))
+    part_of = {data.samples[i].path.split(".")[0]: part for part in PARTS for i in split.part(part)}
+    assert len(part_of) == 160
+    assert all(part_of[path] == part_of[f"{path}-copy"] for path in part_of if not path.endswith("-copy"))
+    assert "near copies stay together" in split.method
+    torn = make_split(data)
+    assert seen(report, data, torn) and not seen(report, data, split)
+
+
+def test_a_set_is_compared_once(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, first, _ = _audited(given)
+    monkeypatch.setattr(remembered, "near_copies", None)
+    assert _audited(given)[1] == first
+    _photo(given / "train/dog/new.png", 77)
+    with pytest.raises(TypeError):
+        _audited(given)
+
+
+def test_without_pixels_only_files_are_compared(given: Path) -> None:
+    (given / "train/dog/again.png").write_bytes((given / "train/dog/3.png").read_bytes())
+    report = audit(open_source(given))
+    assert [finding.images for finding in report.findings if finding.kind == "duplicate"] == [
+        (("train/dog/3.png", "train/dog/again.png"),)
+    ]
+    assert not any(finding.kind.startswith("near") for finding in report.findings)
