@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageEnhance
 from record import save
 
-from keensight.core.records import Dataset, LabelSet, Sample
+from keensight.core.records import Dataset, ImageSpec, LabelSet, Sample
 from keensight.data.cache import prepare
 from keensight.data.near import Copies, near_copies
 from keensight.data.readers import open_source
@@ -132,7 +132,8 @@ def planted(folder: Path, seed: int) -> None:
 class Drawn:
     """Synthetic pictures of 64 px, drawn when they are asked for: every tenth is a copy, its colours changed."""
 
-    shape = (64, 64, 3)
+    spec = ImageSpec(64, 64)
+    shape = spec.shape
     decoded = 0
 
     def __init__(self, n: int) -> None:

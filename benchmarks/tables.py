@@ -135,8 +135,8 @@ def label_errors_section(documents: list[dict[str, Any]]) -> list[str]:
 def near_section(document: dict[str, Any]) -> list[str]:
     lines = [
         "\n## Growth of the search for near copies\n",
-        "Synthetic pictures of 64 px, drawn as they are read, which is part of the seconds; every tenth is a recoloured "
-        f"copy of the one before. `{document['command']}`\n",
+        "Synthetic pictures of 64 px, drawn as they are read, which is part of the seconds; every tenth is a "
+        f"recoloured copy of the one before. `{document['command']}`\n",
         "| images | seconds | peak MB | recall | precision |",
         "|---|---|---|---|---|",
     ]
@@ -152,8 +152,8 @@ def planted_section(document: dict[str, Any]) -> list[str]:
     kinds.sort(key=["exact", "resized", "mirrored", "cropped", "recoloured"].index)
     return [
         f"\n## Planted copies in {document['name'].removeprefix('near-')}\n",
-        f"{document['n']} of each kind; bar: {document['bar']} (recall / precision). {figures['pairs_of_its_own']} pairs "
-        f"are the set's own and count neither way. Threshold {figures['threshold']}; {figures['seconds']} s without "
+        f"{document['n']} of each kind; bar: {document['bar']} (recall / precision). {figures['pairs_of_its_own']} "
+        f"pairs are the set's own and count neither way. Threshold {figures['threshold']}; {figures['seconds']} s without "
         f"decoding. `{document['command']}`\n",
         f"| | {' | '.join(kinds)} |",
         "|---" * (len(kinds) + 1) + "|",

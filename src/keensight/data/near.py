@@ -19,7 +19,7 @@ from keensight.core.pixels import decode
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageInfo, ImageSpec
 from keensight.data.neighbours import Candidates, candidates
-from keensight.data.registration import Floats, correlation, details, fit_windows, resampling, windows_of
+from keensight.data.registration import WHOLE, Floats, correlation, details, fit_windows, resampling, windows_of
 from keensight.data.scan import scan
 from keensight.data.views import Pixels
 from keensight.errors import ImageError
@@ -84,10 +84,13 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
     pairs = [Pair(one[0], other, 1.0, "exact") for one in files for other in one[1:]]
     rows = np.array([one[0] for one in files], dtype=np.int64)
     (thumbs,) = scan(pixels, rows, [_thumbnails], progress=show)
+    content = _content(dataset, pixels.spec)
+    if pixels.spec.fit == "pad":
+        thumbs = _unpadded(thumbs, content[rows])
     kept, same = _same_pixels(dataset, pixels, rows, thumbs)
     pairs += same
     likely = _registered(thumbs[kept], candidates(thumbs[kept], show))
-    one, other, mirrored, scores = _scored(pixels, rows[kept], likely, show)
+    one, other, mirrored, scores = _scored(pixels, content, rows[kept], likely, show)
     least = _threshold(scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
     pairs += [
         _pair(dataset, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
@@ -136,18 +139,39 @@ def _alike(items: Iterable[int], key: Callable[[int], T]) -> list[list[int]]:
 
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    side = min(_THUMB, *images.shape[1:3])
-    return np.rint(_grey(images, side)).astype(np.uint8)
-
-
-def _grey(images: NDArray[np.uint8], side: int) -> Floats:
-    """Means of the channels, (n, side, side)."""
+    """Means of the channels, resampled, (n, side, side)."""
     n, height, width, _ = images.shape
+    side = min(_THUMB, height, width)
     zero = np.zeros(1, np.float32)
     down, across = (resampling(length, side, zero, zero + 1)[0] for length in (height, width))
     narrow = images.reshape(n * height, width * 3).astype(np.float32) @ np.repeat(across.T / 3, 3, axis=0)
-    grey: Floats = np.matmul(down, narrow.reshape(n, height, side))
-    return grey
+    thumbs: NDArray[np.uint8] = np.rint(np.matmul(down, narrow.reshape(n, height, side))).astype(np.uint8)
+    return thumbs
+
+
+def _pictures(pixels: Pixels, indices: NDArray[np.int64], content: Floats, side: int) -> Floats:
+    grey = pixels.take(indices).astype(np.float32) @ np.full(3, 1 / 3, np.float32)
+    return windows_of(grey, content[indices], side)
+
+
+def _content(dataset: Dataset, spec: ImageSpec) -> Floats:
+    """Where each picture lies in its frame, as windows (n, 4): all of it, unless it was padded."""
+    windows = np.tile(WHOLE, (len(dataset), 1))
+    if spec.fit == "pad":
+        for i, sample in enumerate(dataset.samples):
+            height, width = _upright(sample.info) or (spec.height, spec.width)
+            scale = min(spec.width / width, spec.height / height)
+            across, down = width * scale / spec.width, height * scale / spec.height
+            windows[i] = ((1 - across) / 2, (1 + across) / 2, (1 - down) / 2, (1 + down) / 2)
+    return windows
+
+
+def _unpadded(thumbs: NDArray[np.uint8], content: Floats) -> NDArray[np.uint8]:
+    cut = np.empty_like(thumbs)
+    for begin in range(0, len(thumbs), _CHUNK):
+        some = slice(begin, begin + _CHUNK)
+        cut[some] = np.rint(windows_of(thumbs[some].astype(np.float32), content[some], thumbs.shape[1]))
+    return cut
 
 
 def _same_pixels(
@@ -226,7 +250,7 @@ _BLUR = 2.0
 
 
 def _scored(
-    pixels: Pixels, rows: NDArray[np.int64], found: Candidates, progress: Progress
+    pixels: Pixels, content: Floats, rows: NDArray[np.int64], found: Candidates, progress: Progress
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], Floats]:
     """Pairs of dataset indices, whether one is mirrored, and the score: the better one of both directions."""
     side = min(_PICTURE, *pixels.shape[:2])
@@ -235,7 +259,7 @@ def _scored(
     with progress.task("comparing pairs", len(one)) as task:
         for begin in range(0, len(one), _CHUNK):
             some = slice(begin, begin + _CHUNK)
-            first, second = (_grey(pixels.take(indices[some]), side) for indices in (one, other))
+            first, second = (_pictures(pixels, indices[some], content, side) for indices in (one, other))
             parts.append(_compare(first, second, found.windows[some], found.mirrored[some], steps=6)[1])
             task.advance(len(first))
     scores = np.minimum(np.concatenate(parts), 1)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from keensight.assess.metrics import evaluate, expected_calibration_error, report_text
+from keensight.assess.metrics import accuracy_without, evaluate, expected_calibration_error, report_text
 from keensight.core.records import LabelSet
 from keensight.errors import DataError
 
@@ -63,6 +63,13 @@ def test_report_text_is_untouched_scikit_learn_where_all_classes_occur() -> None
     probabilities, targets = draw(400, 7, 3)
     expected = sk.classification_report(targets, probabilities.argmax(axis=1), target_names=NAMES, digits=4)
     assert report_text(evaluate(probabilities, targets, labels(7))) == expected
+
+
+def test_accuracy_without_some_images_is_that_of_the_others() -> None:
+    probabilities, targets = draw(100, 3, 0)
+    left_out = np.arange(100) % 4 == 0
+    alone = evaluate(probabilities[~left_out], targets[~left_out], labels(3))
+    assert accuracy_without(probabilities, targets, left_out) == alone.accuracy
 
 
 def test_top_k_is_given_below_the_number_of_classes() -> None:

@@ -75,6 +75,21 @@ def test_each_kind_of_near_copy_is_found(root: Path, change: str) -> None:
     assert min(pair.score for pair in copies.pairs) >= copies.threshold
 
 
+def test_padding_is_no_part_of_a_picture(root: Path) -> None:
+    for number in range(40):
+        path = root / ("cat" if number % 2 else "dog") / f"{number:02d}.jpg"
+        with Image.open(path) as image:
+            wide = image.resize((160, 100))
+        _jpeg(wide, path, 95)
+        if number < 10:
+            _jpeg(wide.crop((4, 2, 152, 94)), path.with_name(f"{number:02d}-copy.jpg"))
+    data = open_source(root)
+    copies = near_copies(data, prepare(data, ImageSpec(96, 96, "pad")))
+    stems = [Path(sample.path).stem[:2] for sample in data.samples]
+    names = [(stems[pair.first], stems[pair.second]) for pair in copies.pairs]
+    assert sorted(names) == [(f"{number:02d}",) * 2 for number in range(10)]
+
+
 def test_the_same_pixels_in_another_file_are_an_exact_copy(root: Path) -> None:
     with Image.open(root / "cat/01.jpg") as image:
         (root / "cat/saved-again.png").write_bytes(encode_png(np.asarray(image)))

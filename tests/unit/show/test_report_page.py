@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
-from keensight.core.records import LabelSet
+from keensight.core.records import Interval, LabelSet
 from keensight.errors import StoreError
 from keensight.show import ReportData, write_report
 
@@ -76,6 +76,16 @@ def test_the_number_stands_with_interval_n_and_baseline(page):
     assert "Of 15 images of the test part, which took no part in training, 12 were put into the right class" in words
     assert "between 70.0 % and 80.0 %" in words
     assert "would be right for 33.3 %" in words
+
+
+def test_a_cleaned_score_has_a_sentence_of_its_own(world, tmp_path):
+    def written(evaluation):
+        path = write_report(tmp_path / "report.html", dataclasses.replace(world.report, evaluation=evaluation))
+        return path.read_text()
+
+    assert "near copy" not in written(world.evaluation)
+    cleaned = dataclasses.replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), cleaned_n=12)
+    assert "Of 3 of these images a copy or near copy stands in another part" in written(cleaned)
 
 
 def test_nothing_is_loaded_from_elsewhere(page):
