@@ -135,13 +135,13 @@ def label_errors_section(documents: list[dict[str, Any]]) -> list[str]:
 def near_section(document: dict[str, Any]) -> list[str]:
     lines = [
         "\n## Growth of the search for near copies\n",
-        "Synthetic pictures of 64 px, drawn as they are read, which is part of the seconds; every tenth is a "
-        f"recoloured copy of the one before. `{document['command']}`\n",
-        "| images | seconds | peak MB | recall | precision |",
+        "Synthetic pictures of 64 px, drawn as they are read, which is in the figures; every tenth is a recoloured "
+        f"copy of the one before. Seconds of one processor. `{document['command']}`\n",
+        "| images | processor seconds | peak MB | recall | precision |",
         "|---|---|---|---|---|",
     ]
     for n, one in sorted(document["figures"].items(), key=lambda item: int(item[0])):
-        lines.append(f"| {int(n):,} | {one['seconds']} | {one['peak_mb']} | {one['recall']} | {one['precision']} |")
+        lines.append(f"| {int(n):,} | {one['cpu_seconds']} | {one['peak_mb']} | {one['recall']} | {one['precision']} |")
     return lines
 
 
@@ -153,8 +153,8 @@ def planted_section(document: dict[str, Any]) -> list[str]:
     return [
         f"\n## Planted copies in {document['name'].removeprefix('near-')}\n",
         f"{document['n']} of each kind; bar: {document['bar']} (recall / precision). {figures['pairs_of_its_own']} "
-        f"pairs are the set's own and count neither way. Threshold {figures['threshold']}; {figures['seconds']} s without "
-        f"decoding. `{document['command']}`\n",
+        f"pairs are the set's own and count neither way. Threshold {figures['threshold']}; {figures['cpu_seconds']} s "
+        f"of one processor without decoding. `{document['command']}`\n",
         f"| | {' | '.join(kinds)} |",
         "|---" * (len(kinds) + 1) + "|",
         f"| recall | {' | '.join(str(figures[f'recall_{kind}']) for kind in kinds)} |",
