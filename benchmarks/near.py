@@ -93,7 +93,7 @@ def plant(folder: Path, sources: list[Path], rng: np.random.Generator) -> dict[f
 
 
 def found_in(folder: Path) -> tuple[dict[frozenset[str], str], Copies, float]:
-    """Each pair of paths that is found, with its kind; what the set was judged by; processor seconds without decoding."""
+    """Each pair of paths that is found, with its kind; how it was judged; processor seconds without decoding."""
     data = open_source(folder)
     pixels = prepare(data, choose_spec(data))
     started = time.process_time()

@@ -428,10 +428,10 @@ class Evaluation:
     baseline_accuracy: float
     """What always naming the most frequent class of this part would reach."""
     seconds: float = 0.0
+    seen: int = 0
+    """How many of the images have a copy or near copy in another part."""
     cleaned: Interval | None = None
-    """Accuracy without the images of which a copy or near copy stands in another part; None where there is none."""
-    cleaned_n: int = 0
-    """How many images that is."""
+    """Accuracy without these; None where there are none, or nothing else."""
     predictions: Predictions | None = field(default=None, compare=False, repr=False)
     """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
@@ -440,11 +440,12 @@ class Evaluation:
     def headline(self) -> dict[str, Any]:
         """The figures that stand for the whole, as plain values: for JSON and for a bundle's manifest."""
         cleaned: dict[str, Any] = {}
-        if self.cleaned is not None:
+        if self.seen:
+            kept = self.cleaned
             cleaned = {
-                "cleaned_n": self.cleaned_n,
-                "cleaned_accuracy": self.cleaned.value,
-                "cleaned_accuracy_ci": [self.cleaned.low, self.cleaned.high],
+                "cleaned_n": self.n - self.seen,
+                "cleaned_accuracy": None if kept is None else kept.value,
+                "cleaned_accuracy_ci": None if kept is None else [kept.low, kept.high],
             }
         return {
             "n": self.n,

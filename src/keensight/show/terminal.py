@@ -80,11 +80,13 @@ def _suspects(labels: LabelSuspects, console: Console) -> str:
 
 
 def _cleaned(evaluation: Evaluation) -> list[Text]:
-    if evaluation.cleaned is None:
+    if not evaluation.seen:
         return []
-    copied = plural(evaluation.n - evaluation.cleaned_n, "image")
-    told = f"without {copied} whose copy or near copy is in another part:"
-    return [Text(f"{told} {interval(evaluation.cleaned)[:-1]}, n = {evaluation.cleaned_n:,})", style="yellow")]
+    if evaluation.cleaned is None:
+        return [Text("every image has a copy or near copy in another part: this says nothing of others", "bold red")]
+    told = f"without {plural(evaluation.seen, 'image')} whose copy or near copy is in another part:"
+    kept = f"{interval(evaluation.cleaned)[:-1]}, n = {evaluation.n - evaluation.seen:,})"
+    return [Text(f"{told} {kept}", "yellow")]
 
 
 def confusion(evaluation: Evaluation, console: Console | None = None) -> str:

@@ -113,9 +113,9 @@ def measure(
         probabilities, targets[rows], classifier.labels, part=part, seconds=time.perf_counter() - started
     )
     copied = np.isin(rows, list(seen))
-    if copied.any() and not copied.all():
-        cleaned = accuracy_without(probabilities, targets[rows], copied)
-        evaluation = dataclasses.replace(evaluation, cleaned=cleaned, cleaned_n=int((~copied).sum()))
+    if copied.any():
+        cleaned = None if copied.all() else accuracy_without(probabilities, targets[rows], copied)
+        evaluation = dataclasses.replace(evaluation, cleaned=cleaned, seen=int(copied.sum()))
     paths = tuple(data.samples[int(row)].path for row in rows)
     return dataclasses.replace(
         evaluation, predictions=Predictions(paths, classifier.labels, probabilities), dataset=data

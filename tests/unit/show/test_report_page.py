@@ -84,8 +84,9 @@ def test_a_cleaned_score_has_a_sentence_of_its_own(world, tmp_path):
         return path.read_text()
 
     assert "near copy" not in written(world.evaluation)
-    cleaned = dataclasses.replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), cleaned_n=12)
+    cleaned = dataclasses.replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), seen=3)
     assert "Of 3 of these images a copy or near copy stands in another part" in written(cleaned)
+    assert "Every one of these images" in written(dataclasses.replace(world.evaluation, seen=world.evaluation.n))
 
 
 def test_nothing_is_loaded_from_elsewhere(page):

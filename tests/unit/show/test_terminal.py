@@ -23,11 +23,13 @@ def test_headline_has_the_number_its_interval_and_n(world):
 
 def test_a_cleaned_score_stands_beside_the_plain_one(world):
     assert "near copy" not in terminal.result(world.evaluation, console=console())
-    cleaned = replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), cleaned_n=12)
+    cleaned = replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), seen=3)
     lines = terminal.result(cleaned, console=console(120)).splitlines()
     assert lines[1] == (
         "without 3 images whose copy or near copy is in another part: 0.500 (95 % interval 0.400-0.600, n = 12)"
     )
+    nothing_left = replace(world.evaluation, seen=world.evaluation.n)
+    assert "every image has a copy" in terminal.result(nothing_left, console=console(120))
 
 
 def test_matrix_shows_every_count_and_dots_for_zeros(world):
