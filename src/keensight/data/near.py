@@ -180,7 +180,7 @@ def _same_pixels(
     """Places in ``rows`` of one image for each content, and the pairs of the others with these."""
     kept: list[int] = []
     pairs: list[Pair] = []
-    for place in _alike(range(len(rows)), lambda k: thumbs[k].tobytes()):
+    for place in _alike(range(len(rows)), lambda k: hashlib.sha256(thumbs[k].data).digest()):
         groups = [place] if len(place) == 1 else _alike(place, lambda k: _pixel_digest(pixels, int(rows[k])))
         for group in groups:
             kept.append(group[0])
