@@ -13,9 +13,8 @@ from keensight.data.cache import Pixels
 from keensight.data.checks import CHECKS, quarantine
 from keensight.data.copies import copy_findings
 from keensight.data.groups import suggested_groups
-from keensight.data.quality import COLOUR, DARK, LIGHT, looks, quality
-from keensight.data.remembered import remembered_copies
-from keensight.data.scan import scan
+from keensight.data.quality import COLOUR, DARK, LIGHT, quality
+from keensight.data.remembered import remembered_copies, remembered_looks
 from keensight.data.shapes import odd_aspect, odd_size
 
 _CHECKS = (*CHECKS, suggested_groups, odd_size, odd_aspect)
@@ -46,7 +45,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
     colours: dict[int, float] = {}
     rows = np.array([i for i in range(len(dataset)) if i not in bad], dtype=np.int64)
     if pixels is not None and len(rows):
-        (scores,) = scan(pixels, rows, [looks], progress=progress)
+        scores = remembered_looks(dataset, pixels, rows, progress)
         colours = dict(zip(rows.tolist(), scores[:, COLOUR].tolist(), strict=True))
         lit = {i: colour for (i, colour), light in zip(colours.items(), scores[:, LIGHT], strict=True) if light >= DARK}
         findings += [*quality(dataset, rows, scores), *_odd_colour(dataset, lit)]

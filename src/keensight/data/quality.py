@@ -79,8 +79,8 @@ def _looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-LIGHT, COLOUR = 0, 5
-"""Columns of :func:`looks` with the level of the brightest pixels, and with the difference between channels."""
+LIGHT, COLOUR, MEASURES = 0, 5, 6
+"""Columns of :func:`looks`: the level of the brightest pixels, the difference between channels; how many there are."""
 
 
 def _counts(levels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -1,20 +1,44 @@
-"""Copies of a set that was looked at before: kept in the cache, by the content of the whole set."""
+"""What an audit computed before, kept in the cache: looks by image, copies by the content of the whole set."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import read_json, sha256, write_json
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
+from keensight.data.features import FeatureCache
 from keensight.data.near import Copies, near_copies
+from keensight.data.quality import MEASURES, looks
+from keensight.data.scan import scan
 from keensight.data.shards import cache_directory
 from keensight.data.views import Pixels
 from keensight.errors import StoreError
 
 _VERSION = 1
 """Raised where :func:`near_copies` comes to find other pairs."""
+_LOOKS_VERSION = 1
+"""Raised where :func:`~keensight.data.quality.looks` comes to give other figures."""
+
+
+def remembered_looks(
+    dataset: Dataset, pixels: Pixels, rows: NDArray[np.int64], progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """:func:`~keensight.data.quality.looks` of some images (n, measures), computed once for each and decoded size."""
+    cache = FeatureCache(sha256(f"looks {_LOOKS_VERSION} {pixels.spec.key}".encode()), MEASURES)
+    digests = [dataset.samples[int(row)].digest for row in rows]
+    place = dict(zip(digests, rows.tolist(), strict=True))
+    found = cache.find(digests)
+    missing = [digest for digest in place if digest not in found]
+    if missing:
+        (new,) = scan(pixels, np.array([place[digest] for digest in missing]), [looks], progress=progress)
+        cache.add(missing, new)
+        found.update(zip(missing, new, strict=True))
+    return np.stack([found[digest] for digest in digests])
 
 
 def remembered_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
