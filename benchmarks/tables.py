@@ -162,6 +162,21 @@ def planted_section(document: dict[str, Any]) -> list[str]:
     ]
 
 
+def audit_section(document: dict[str, Any]) -> list[str]:
+    lines = [
+        "\n## What the audit says\n",
+        f"Of real sets, and of copies of one with a planted shortcut; seconds of the processor with shortcut probes, "
+        f"decoding aside. Bar: {document['bar']}. `{document['command']}`\n",
+        "| set | images | seconds | findings | shortcuts |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in document["figures"].items():
+        findings = ", ".join(f"{kind}: {count:,}" for kind, count in one["findings"].items()) or "none"
+        shortcuts = " ".join(one["shortcuts"]) or "–"
+        lines.append(f"| {name} | {one['n']:,} | {one['cpu_seconds']} | {findings} | {shortcuts} |")
+    return lines
+
+
 def section(document: dict[str, Any]) -> list[str] | None:
     """Results of many rows have a section of their own; None: the result is a row of the first table."""
     if document["name"].startswith("peers-"):
@@ -170,7 +185,10 @@ def section(document: dict[str, Any]) -> list[str] | None:
         return []
     if "precision_near" in document["figures"]:
         return planted_section(document)
-    named = {"extraction": extraction_section, "scratch-peers": scratch_section, "near-growth": near_section}
+    named = {
+        "audit": audit_section, "extraction": extraction_section, "near-growth": near_section,
+        "scratch-peers": scratch_section,
+    }  # fmt: skip
     return named.get(document["name"], lambda _: None)(document)
 
 
