@@ -50,8 +50,8 @@ def flag_option(name: str, dotted: str) -> Callable[[Command], Command]:
 
 
 def table_options(command: Command) -> Command:
-    """``--label`` and ``--path``: which columns of a table to read."""
-    for name in ("path", "label"):
+    """``--label``, ``--labels`` and ``--path``: which columns of a table to read."""
+    for name in ("path", "labels", "label"):
         command = setting_option(f"--{name}", f"data.{name}")(command)
     return command
 

@@ -130,11 +130,9 @@ def _listed(found: Predictions, top: int, on_terminal: bool) -> str:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """One row as text: the same columns as in a CSV file of ``--out``."""
-    flat = {name: row[name] for name in ("path", "label", "probability", "decision", "error")}
-    for rank, (label, probability) in enumerate(row["top"], start=1):
-        suffix = f"_{rank}" if rank > 1 else ""
-        flat |= {f"label{suffix}": label, f"probability{suffix}": f"{probability:.4f}"}
-    return flat
+    from keensight.workflow.using import flat
+
+    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in flat(row).items()}
 
 
 @click.command()

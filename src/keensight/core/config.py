@@ -47,6 +47,9 @@ class DataConfig:
     )
     strict: bool = setting(False, "let a severe finding of the audit end the work, with exit code 3")
     label: str | None = setting(None, "table column with the class; left out: found by name")
+    labels: str | None = setting(
+        None, "table columns of 0 and 1, one a label, separated by commas (multi-label); left out: found by content"
+    )
     path: str | None = setting(None, "table column with the image path; left out: found by name")
     corrections: str | None = setting(
         None, "table of decisions about labels, as `keensight review` writes it; they are applied before the split"
@@ -98,7 +101,9 @@ class TrainConfig:
     )
     schedule: str = setting("one-cycle", "learning rate over the steps", choices=("one-cycle", "cosine", "constant"))
     weight_decay: float = setting(5e-3, "decoupled weight decay of kernels", low=0.0, high=1.0)
-    label_smoothing: float = setting(0.1, "probability spread over the other classes", low=0.0, high=0.5)
+    label_smoothing: float = setting(
+        0.1, "probability spread over the other classes; not for multi-label sets", low=0.0, high=0.5
+    )
     ema: float = setting(0.995, "momentum of the averaged weights that are kept; 0: off", low=0.0, high=0.99999)
     frozen: float = setting(
         0.65, "share of a pretrained network's arithmetic, from the input up, that `standard` leaves as it was",
@@ -108,7 +113,9 @@ class TrainConfig:
         None, "augmented views of each image that `standard` computes once; left out: 4, fewer where memory is short",
         low=1, high=100,
     )  # fmt: skip
-    class_weights: bool = setting(False, "weigh each class by the inverse of its frequency")
+    class_weights: bool = setting(
+        False, "weigh each class (or the presence and the absence of each label) by the inverse of its frequency"
+    )
     patience: int | None = setting(
         None, "epochs without a better validation loss before stopping; left out: a third of the epochs, 5 at least",
         low=1, high=1000,

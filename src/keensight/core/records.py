@@ -20,6 +20,9 @@ Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 Severity = Literal["info", "warning", "severe"]
 Fit = Literal["stretch", "crop", "pad"]
+Task = Literal["multiclass", "multilabel"]
+SEPARATOR = "|"
+"""Stands between the labels of an image of a multi-label set: ``cat|dog``."""
 
 
 class Reader(Protocol):
@@ -132,6 +135,13 @@ class Sample:
     """What the header says; None where it could not be read."""
     error: str | None = None
     """Why the file could not be read (missing, empty, no image), else None."""
+    labels: tuple[str, ...] = ()
+    """In a multi-label set what the image shows, maybe nothing; ``label`` is the same as text, ``cat|dog``."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes or labels that the image counts for."""
+        return self.labels or ((self.label,) if self.label else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +163,8 @@ class Dataset:
     samples: tuple[Sample, ...]
     skipped: tuple[Skipped, ...] = ()
     reader: Reader | None = field(default=None, compare=False, repr=False)
+    task: Task = "multiclass"
+    """``multiclass``: one class an image; ``multilabel``: any number of labels an image."""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -161,11 +173,47 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 over all paths, labels and image digests, whatever their order."""
         lines = sorted(f"{sample.digest} {sample.label} {sample.path}" for sample in self.samples)
+        if self.task != "multiclass":
+            lines.append(self.task)
         return sha256("\n".join(lines).encode("utf-8", "surrogateescape"))
 
     def targets(self) -> NDArray[np.int64]:
-        """Integer labels of all samples, shape (n,)."""
+        """Class numbers of all samples, shape (n,).
+
+        Raises:
+            DataError: the images have any number of labels, not one class each.
+        """
+        if self.task == "multilabel":
+            raise DataError(
+                f"{self.name} is a multi-label set: its images have no single class",
+                "use indicators(), one 0/1 column a label",
+            )
         return self.labels.encode([sample.label for sample in self.samples])
+
+    def indicators(self) -> NDArray[np.uint8]:
+        """1 where a sample has a class or label, else 0: shape (n, classes)."""
+        held = [(i, name) for i, sample in enumerate(self.samples) for name in sample.classes]
+        table = np.zeros((len(self), len(self.labels)), dtype=np.uint8)
+        table[[i for i, _ in held], self.labels.encode([name for _, name in held])] = 1
+        return table
+
+    def truth(self) -> NDArray[Any]:
+        """What there is to learn: :meth:`targets`, or of a multi-label set :meth:`indicators`."""
+        return self.indicators() if self.task == "multilabel" else self.targets()
+
+    def combinations(self) -> NDArray[np.int64]:
+        """Class numbers; in a multi-label set a number for each set of labels that occurs. Shape (n,)."""
+        if self.task == "multiclass":
+            return self.targets()
+        found: NDArray[np.int64] = np.unique(self.indicators(), axis=0, return_inverse=True)[1].reshape(-1)
+        return found
+
+    def counts(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Images of each class or label among ``rows`` (None: all), shape (classes,)."""
+        truth = self.truth() if rows is None else self.truth()[rows]
+        if truth.ndim == 2:
+            return np.asarray(truth.sum(axis=0, dtype=np.int64))
+        return np.bincount(truth, minlength=len(self.labels))
 
     def load(self, index: int) -> bytes | NDArray[np.uint8]:
         """The image of sample ``index`` as stored (see :class:`Reader`).
@@ -302,7 +350,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch's figures. Losses are mean cross-entropy in nats; ``seconds`` is wall time."""
+    """One epoch's figures. Losses are mean cross-entropy in nats; ``seconds`` is wall time.
+
+    Of a multi-label set, losses are means over images and labels, and an accuracy is the share of all (image, label)
+    pairs that are right at a probability of 0.5.
+    """
 
     epoch: int
     """Counted from 1 through all phases."""
@@ -314,6 +366,13 @@ class Epoch:
     accuracy: float
     val_loss: float
     val_accuracy: float
+    val_map: float | None = None
+    """Mean average precision of the validation part; multi-label sets only."""
+
+    @property
+    def reached(self) -> float:
+        """What trainings are compared by: the validation part's accuracy, or its mean average precision."""
+        return self.val_accuracy if self.val_map is None else self.val_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,9 +398,18 @@ class Predictions:
     """Path to reason, for images that could not be read."""
     unknown: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
     """Shape (n,): images that are like none of the classes; None: the model always names one."""
+    thresholds: tuple[float, ...] | None = None
+    """Of a multi-label model: the probability from which on each label counts as there."""
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def named(self, i: int) -> tuple[str, ...]:
+        """What the model names for row ``i``: the most probable class, or every label at or above its threshold."""
+        row = self.probabilities[i]
+        if self.thresholds is None:
+            return (self.labels.names[int(np.argmax(row))],)
+        return tuple(name for name, p, t in zip(self.labels.names, row, self.thresholds, strict=True) if p >= t)
 
     def rows(self, top: int = 5) -> list[dict[str, Any]]:
         """One plain dictionary an image, as ``predict --json`` prints them."""
@@ -350,11 +418,16 @@ class Predictions:
     def _row(self, i: int, top: int) -> dict[str, Any]:
         path = self.paths[i]
         if path in self.errors:
-            return {"path": path, "label": None, "probability": None, "top": [],
-                    "decision": "abstain", "error": self.errors[path]}  # fmt: skip
+            unread: dict[str, Any] = {"path": path, "label": None, "probability": None, "top": [],
+                      "decision": "abstain", "error": self.errors[path]}  # fmt: skip
+            return unread if self.thresholds is None else unread | {"labels": []}
         p = self.probabilities[i]
         order = np.argsort(-p, kind="stable")[:top]
         ranked = [[self.labels.names[int(k)], float(p[k])] for k in order]
+        if self.thresholds is not None:
+            named = self.named(i)
+            return {"path": path, "label": SEPARATOR.join(named), "labels": list(named), "probability": ranked[0][1],
+                    "top": ranked, "decision": "accept", "error": None}  # fmt: skip
         abstains = self.unknown is not None and bool(self.unknown[i])
         return {"path": path, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked,
                 "decision": "abstain" if abstains else "accept", "error": None}  # fmt: skip
@@ -407,8 +480,45 @@ class ClassScore:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelScore:
+    """How well one label of a multi-label set is told; precision, recall and F1 stand in :class:`ClassScore`."""
+
+    label: str
+    threshold: float
+    """Probability from which on the label counts as there."""
+    base_rate: float
+    """Share of the images that have it: the average precision that guessing would reach."""
+    average_precision: float | None
+    """None where no image has the label."""
+    auroc: float | None
+    """Area under the ROC curve; None where all images have the label, or none."""
+    counts: tuple[int, int, int, int]
+    """Images rightly without it, wrongly given it, wrongly without it, rightly given it (tn, fp, fn, tp)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultilabelScores:
+    """What an evaluation of a multi-label model adds."""
+
+    mean_average_precision: Interval
+    """Mean over the labels that occur (macro); the interval is of a bootstrap over images."""
+    micro_f1: Interval
+    """F1 of all (image, label) pairs together; the interval is of the same bootstrap."""
+    hamming_loss: float
+    """Share of all (image, label) pairs that are wrong."""
+    per_label: tuple[LabelScore, ...]
+    together: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
+    """How many images have both of two labels, as they are and as predicted; on the diagonal, one label."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good a bundle is on one part of a dataset."""
+    """How good a bundle is on one part of a dataset.
+
+    Of a multi-label model ``accuracy`` is the subset accuracy (every label of an image right), ``loss`` the mean
+    binary cross-entropy over images and labels, ``ece`` that of all (image, label) pairs; ``top_k`` and ``confusion``
+    are empty.
+    """
 
     part: str
     n: int
@@ -426,12 +536,14 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     """Counts; row = true class, column = predicted class."""
     baseline_accuracy: float
-    """What always naming the most frequent class of this part would reach."""
+    """What always naming the most frequent class (or set of labels) of this part would reach."""
     seconds: float = 0.0
     seen: int = 0
     """How many of the images have a copy or near copy in another part."""
     cleaned: Interval | None = None
     """Accuracy without these; None where there are none, or nothing else."""
+    multilabel: MultilabelScores | None = None
+    """What only a multi-label model has; else None."""
     predictions: Predictions | None = field(default=None, compare=False, repr=False)
     """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
@@ -447,7 +559,7 @@ class Evaluation:
                 "cleaned_accuracy": None if kept is None else kept.value,
                 "cleaned_accuracy_ci": None if kept is None else [kept.low, kept.high],
             }
-        return {
+        found: dict[str, Any] = {
             "n": self.n,
             "loss": self.loss,
             "accuracy": self.accuracy.value,
@@ -459,6 +571,16 @@ class Evaluation:
             "top_k": dict(self.top_k),
             **cleaned,
         }
+        if self.multilabel is not None:
+            area, f1 = self.multilabel.mean_average_precision, self.multilabel.micro_f1
+            found |= {
+                "map": area.value,
+                "map_ci": [area.low, area.high],
+                "micro_f1": f1.value,
+                "micro_f1_ci": [f1.low, f1.high],
+                "hamming_loss": self.multilabel.hamming_loss,
+            }
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keensight.core.records import Dataset, LabelSet, Reader, Sample, Skipped
+from keensight.core.records import Dataset, LabelSet, Reader, Sample, Skipped, Task
 from keensight.data.names import natural_key
 from keensight.errors import DataError
 
@@ -17,6 +17,7 @@ def assemble(
     *,
     skipped: Sequence[Skipped] = (),
     classes: Sequence[str] | None = None,
+    task: Task = "multiclass",
 ) -> Dataset:
     """Check what every image set must fulfil, and build the record.
 
@@ -27,11 +28,12 @@ def assemble(
         reader: Loads them.
         skipped: What in the source is no image of the set.
         classes: The class names in order; left out: those that occur, in natural order.
+        task: One class an image, or any number of labels.
 
     Raises:
         DataError: there is no image, none can be read, or all are of one class.
     """
-    found = sorted({sample.label for sample in samples}, key=natural_key)
+    found = sorted({name for sample in samples for name in sample.classes}, key=natural_key)
     if not samples:
         raise DataError(f"{name} holds no labelled image", _reasons(skipped))
     if all(sample.error is not None for sample in samples):
@@ -39,13 +41,18 @@ def assemble(
             f"none of the {len(samples)} images of {name} can be read; {samples[0].path}: {samples[0].error}",
             "check the paths and that the files are images",
         )
+    if len(found) < 2 and task == "multilabel":
+        raise DataError(
+            f"{name} holds images of {len(found)} labels only: a multi-label set needs two that occur",
+            "check the label columns: each must hold a 1 somewhere",
+        )
     if len(found) < 2:
         raise DataError(
             f"{name} holds one class only ({found[0]}): a classifier needs two",
             "add images of another class, or open the folder whose sub-folders are the classes",
         )
     labels = LabelSet(tuple(classes) if classes is not None else tuple(found))
-    return Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader)
+    return Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task)
 
 
 def _reasons(skipped: Sequence[Skipped]) -> str:

@@ -13,11 +13,12 @@ from keensight.data.cache import Pixels
 from keensight.data.checks import CHECKS, quarantine
 from keensight.data.copies import copy_findings
 from keensight.data.groups import suggested_groups
+from keensight.data.label_checks import LABEL_CHECKS
 from keensight.data.quality import COLOUR, DARK, LIGHT, quality
 from keensight.data.remembered import remembered_copies, remembered_looks
 from keensight.data.shapes import odd_aspect, odd_size
 
-_CHECKS = (*CHECKS, suggested_groups, odd_size, odd_aspect)
+_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect)
 _SEVERITIES = ("severe", "warning", "info")
 _GREY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
 _GREY_TOLERANCE = 8
@@ -37,7 +38,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
     """
     bad = quarantine(dataset, pixels)
     infos = [sample.info for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
-    counted = Counter(sample.label for sample in dataset.samples)
+    counted = Counter(name for sample in dataset.samples for name in sample.classes)
     parts = Counter(sample.split for sample in dataset.samples if sample.split is not None)
     copies = None if pixels is None else remembered_copies(dataset, pixels, progress)
     findings = copy_findings(dataset, pixels, copies)

@@ -43,7 +43,18 @@ def readable(dataset: Dataset, pixels: Pixels | None) -> list[Sample]:
     return [sample for i, sample in enumerate(dataset.samples) if i not in bad]
 
 
-def _images(n: int, one: str, many: str) -> str:
+def _counts(dataset: Dataset, pixels: Pixels | None) -> Counter[str]:
+    """Readable images of each class, or of each label of a multi-label set."""
+    return Counter(name for sample in readable(dataset, pixels) for name in sample.classes)
+
+
+def noun(dataset: Dataset) -> str:
+    """What the names of a set are called: ``class`` or ``label``."""
+    return "label" if dataset.task == "multilabel" else "class"
+
+
+def images_in_words(n: int, one: str, many: str) -> str:
+    """``1 image ONE`` or ``N images MANY``."""
     return f"1 image {one}" if n == 1 else f"{n} images {many}"
 
 
@@ -60,7 +71,7 @@ def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     bad = quarantine(dataset, pixels)
     if not bad:
         return []
-    subject = _images(len(bad), "cannot be read and takes", "cannot be read and take")
+    subject = images_in_words(len(bad), "cannot be read and takes", "cannot be read and take")
     severity: Severity = "severe" if len(bad) > 0.05 * len(dataset) else "warning"
     message = f"{subject} no part in training or testing: replace or delete them (the reasons are listed)."
     return [Finding("unreadable", severity, message, len(bad), _single(dataset.samples[i] for i in sorted(bad)))]
@@ -82,22 +93,24 @@ def group_leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 def imbalance(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Classes of very different size."""
-    counts = Counter(sample.label for sample in readable(dataset, pixels))
+    counts = _counts(dataset, pixels)
     if len(counts) < 2:
         return []
     (largest, most), (smallest, fewest) = counts.most_common()[0], counts.most_common()[-1]
     if most < 3 * fewest:
         return []
     message = (
-        f"The largest class ({largest}, {most}) has {most / fewest:.1f} times as many images as the smallest "
-        f"({smallest}, {fewest}): look at the scores per class, and try class weights."
+        f"The largest {noun(dataset)} ({largest}, {most}) has {most / fewest:.1f} times as many images as the smallest "
+        f"({smallest}, {fewest}): look at the scores per {noun(dataset)}, and try class weights."
     )
     return [Finding("imbalance", "warning" if most >= 10 * fewest else "info", message, len(counts))]
 
 
 def small_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Classes too small to be measured."""
-    counts = Counter(sample.label for sample in readable(dataset, pixels))
+    """Classes too small to be measured (of labels: :func:`~keensight.data.label_checks.near_empty_label`)."""
+    if dataset.task == "multilabel":
+        return []
+    counts = _counts(dataset, pixels)
     small = {name: counts[name] for name in dataset.labels.names if 0 < counts[name] < SMALL_CLASS}
     if not small:
         return []
@@ -112,7 +125,7 @@ def _classes(counts: Mapping[str, int]) -> str:
 
 def empty_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Class folders without images, and classes without a readable one."""
-    counts = Counter(sample.label for sample in readable(dataset, pixels))
+    counts = _counts(dataset, pixels)
     folders = [item.path for item in dataset.skipped if item.reason == EMPTY_CLASS]
     empty = [*folders, *(name for name in dataset.labels.names if not counts[name])]
     if not empty:
@@ -127,14 +140,14 @@ def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     held: dict[str, set[str]] = defaultdict(set)
     for sample in readable(dataset, pixels):
         if sample.split is not None:
-            held[sample.split].add(sample.label)
+            held[sample.split].update(sample.classes)
     findings = []
     for part in PARTS:
         absent = [name for name in dataset.labels.names if held[part] and name not in held[part]]
         if absent:
             fate = "cannot be learned" if part == "train" else "is not measured there"
             message = (
-                f"The given {part} part has no image of {', '.join(absent[:10])}, so that class {fate}: "
+                f"The given {part} part has no image of {', '.join(absent[:10])}, so that {noun(dataset)} {fate}: "
                 "add images or make the split anew."
             )
             findings.append(Finding("absent-class", "severe" if part == "train" else "warning", message, len(absent)))
@@ -158,7 +171,7 @@ def ungrouped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     alone = [sample for sample in dataset.samples if sample.group is None]
     if not alone or len(alone) == len(dataset):
         return []
-    subject = _images(len(alone), "has", "have")
+    subject = images_in_words(len(alone), "has", "have")
     message = f"{subject} no group while others have one, and could straddle the split unseen: fill the group column."
     return [Finding("ungrouped", "warning", message, len(alone), _single(alone))]
 
@@ -168,7 +181,7 @@ def wrong_extension(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     wrong = [sample for sample in readable(dataset, pixels) if _is_misnamed(sample)]
     if not wrong:
         return []
-    subject = _images(len(wrong), "has another format than its", "have another format than their")
+    subject = images_in_words(len(wrong), "has another format than its", "have another format than their")
     message = f"{subject} name says; they were read by their content, but rename them for other programs."
     return [Finding("wrong-extension", "info", message, len(wrong), _single(wrong))]
 
@@ -183,7 +196,7 @@ def animated(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     several = [s for s in readable(dataset, pixels) if s.info is not None and s.info.frames > 1]
     if not several:
         return []
-    subject = _images(len(several), "has", "have")
+    subject = images_in_words(len(several), "has", "have")
     message = f"{subject} several frames or pages, of which only the first is used: export the others if they matter."
     return [Finding("animated", "info", message, len(several), _single(several))]
 
@@ -195,7 +208,7 @@ def unusual_mode(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
         return []
     modes = Counter(sample.info.mode for sample in unusual if sample.info is not None)
     listed = ", ".join(f"{mode} {n}" for mode, n in modes.most_common(5))
-    subject = _images(len(unusual), "is", "are")
+    subject = images_in_words(len(unusual), "is", "are")
     message = f"{subject} neither plain grey nor RGB ({listed}) and will be converted: look whether that is right."
     return [Finding("unusual-mode", "info", message, len(unusual), _single(unusual))]
 
@@ -218,7 +231,9 @@ def unlabelled(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     paths = [item.path for item in dataset.skipped if item.reason == NO_LABEL]
     if not paths:
         return []
-    message = f"{_images(len(paths), 'has', 'have')} no label in the table and are left out: fill the label column."
+    message = (
+        f"{images_in_words(len(paths), 'has', 'have')} no label in the table and are left out: fill the label column."
+    )
     return [Finding("unlabelled", "warning", message, len(paths), tuple((path,) for path in paths))]
 
 

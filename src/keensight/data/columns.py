@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from keensight.core.records import Column, Dataset
@@ -25,11 +25,12 @@ def describe(dataset: Dataset) -> tuple[Column, ...]:
     import pandas as pd
 
     frame = pd.DataFrame([dict(sample.metadata) for sample in dataset.samples])
-    labels = pd.Series([sample.label for sample in dataset.samples])
-    return tuple(_describe(str(name), frame[name], labels, dataset.labels.names) for name in frame.columns)
+    table = dataset.indicators().astype(bool)
+    members = {name: pd.Series(table[:, i]) for i, name in enumerate(dataset.labels.names)}
+    return tuple(_describe(str(name), frame[name], members) for name in frame.columns)
 
 
-def _describe(name: str, values: pd.Series[Any], labels: pd.Series[str], classes: Sequence[str]) -> Column:
+def _describe(name: str, values: pd.Series[Any], members: Mapping[str, pd.Series[bool]]) -> Column:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     present = values.dropna()
@@ -37,13 +38,13 @@ def _describe(name: str, values: pd.Series[Any], labels: pd.Series[str], classes
     if distinct < 2:
         return Column(name, "constant" if distinct else "empty", missing, distinct)
     if is_numeric_dtype(present) and not is_bool_dtype(present) and distinct >= _NUMERIC:
-        by_class = {label: present[labels == label] for label in classes}
+        by_class = {label: present[held.loc[present.index]] for label, held in members.items()}
         return Column(name, "number", missing, distinct, quantiles=_quantiles(by_class))
     if distinct > _UNIQUE * len(present):
         return Column(name, "identifier", missing, distinct)
     texts = present.map(str)
     top = [str(value) for value in texts.value_counts().index[:_COMMON]]
-    counts = {label: Counter(texts[labels == label]) for label in classes}
+    counts = {label: Counter(texts[held.loc[texts.index]]) for label, held in members.items()}
     return Column(name, "category", missing, distinct, {k: {v: n[v] for v in top} for k, n in counts.items()})
 
 

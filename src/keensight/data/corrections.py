@@ -43,9 +43,13 @@ def apply_corrections(data: Dataset, corrections: Iterable[Correction]) -> tuple
         corrections: The decisions.
 
     Raises:
-        DataError: a label is no class of the set, an image is not in it or has changed, its label is another one
-            than when it was looked at, or two lines contradict each other.
+        DataError: the set is multi-label, a label is no class of the set, an image is not in it or has changed, its
+            label is another one than when it was looked at, or two lines contradict each other.
     """
+    if data.task == "multilabel":
+        raise DataError(
+            f"{data.name} is a multi-label set, and corrections give an image one class", "correct its table by hand"
+        )
     decided = _consistent(corrections)
     _check_classes(data, decided)
     by_digest: dict[str, list[int]] = defaultdict(list)

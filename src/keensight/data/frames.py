@@ -13,7 +13,7 @@ from keensight.core.records import Dataset, Part, Sample, Skipped
 from keensight.data.assemble import assemble
 from keensight.data.index import MISSING, Facts, FileReader, examine, stat_files
 from keensight.data.listing import Found
-from keensight.data.names import is_image_name, natural_key
+from keensight.data.names import clean_label, is_image_name, natural_key
 from keensight.data.tables import NO_LABEL, Row, find_columns, read_rows
 from keensight.errors import DataError
 
@@ -28,6 +28,7 @@ def from_frame(
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
+    labels: Sequence[str] = (),
     name: str = "table",
     source: Path | None = None,
     progress: Progress | None = None,
@@ -39,9 +40,12 @@ def from_frame(
             which become metadata.
         root: The folder that relative paths start from. Where a path leads out of it, samples are named
             from the folder that all of them share.
-        label: The column with the class; left out: found by name.
+        label: The column with the class; left out: found by name. Where some of its cells are lists such as
+            ``cat|dog``, the set is multi-label, and an empty cell means none of the labels.
         path: The column with the path; left out: found by name.
         group: The column whose equal values never straddle a split.
+        labels: Columns of 0 and 1 (true and false, an empty cell is 0), one a label of a multi-label set; left out:
+            all such columns, where there are two or more and no column has the name of a label.
         name: What to call the dataset.
         source: The table's file, under whose name digests are remembered; left out: ``root``.
         progress: Told while files are read.
@@ -50,7 +54,7 @@ def from_frame(
         DataError: a column is missing or ambiguous, no file exists, or fewer than two classes are left.
     """
     frame = _named(frame, name)
-    columns = find_columns(frame, name, path=path, label=label, group=group)
+    columns = find_columns(frame, name, path=path, label=label, group=group, labels=labels)
     rows, skipped = read_rows(frame, columns, name)
     rows, rejected = _usable(rows)
     base, paths = _locate(Path(root), [row.path for row in rows])
@@ -59,7 +63,12 @@ def from_frame(
     facts = examine(source or Path(root), base, files, progress)
     samples = [_sample(*given) for given in zip(rows, files, facts, strict=True)]
     samples.sort(key=lambda sample: natural_key(sample.path))
-    return assemble(name, "table", samples, FileReader(base), skipped=[*skipped, *rejected])
+    multilabel = any(row.labels is not None for row in rows)
+    return assemble(
+        name, "table", samples, FileReader(base), skipped=[*skipped, *rejected],
+        classes=[clean_label(column) or column for column in columns.indicators] or None,
+        task="multilabel" if multilabel else "multiclass",
+    )  # fmt: skip
 
 
 def _named(frame: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -118,4 +127,5 @@ def _sample(row: Row, found: Found, facts: Facts) -> Sample:
     return Sample(
         found.path, row.label or "", facts.digest, found.size,
         group=row.group, split=row.split, metadata=row.metadata, info=facts.info, error=facts.error,
+        labels=row.labels or (),
     )  # fmt: skip

@@ -69,7 +69,13 @@ def attach(
 def _read(table: Path, *, label: str | None, path: str | None, group: str | None) -> tuple[Columns, list[Row]]:
     frame = read_table(table)
     columns = find_columns(frame, NAME, path=path, label=label, group=group, need_label=False)
-    return columns, read_rows(frame, columns, NAME)[0]
+    rows = read_rows(frame, columns, NAME)[0]
+    if any(row.labels is not None for row in rows):
+        raise DataError(
+            f"the column {label!r} of {NAME} holds lists of labels, but its folders give one class each",
+            f"open the table itself for a multi-label set: {table}",
+        )
+    return columns, rows
 
 
 def _key(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from keensight.core.progress import Progress
@@ -24,6 +25,7 @@ def open_source(
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
+    labels: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
     """Open a labelled image set. No image is decoded: files are hashed and their headers read, once.
@@ -36,25 +38,31 @@ def open_source(
             table's is found by its name, a folder's is the folder.
         path: Column with the image's path; left out: found by its name.
         group: Column whose equal values (a patient, a product) never straddle a split.
+        labels: Columns of 0 and 1 of a table, one a label (multi-label); left out: found by their content.
         progress: Told while files are read.
 
     Raises:
         DataError: the source is missing, empty, of one class only or otherwise unfit; the message says why.
     """
     where = Path(source)
+    listed = ",".join(labels) or None
     if not _exists(where):
-        return _no_columns(_sample_set(source), label=label, path=path, group=group)
+        return _no_columns(_sample_set(source), label=label, path=path, group=group, labels=listed)
     if where.is_dir():
         if holds_idx(where):
-            return _no_columns(open_idx(where), label=label, path=path, group=group)
+            return _no_columns(open_idx(where), label=label, path=path, group=group, labels=listed)
+        if labels:
+            raise DataError(
+                f"{where} is a folder, so the label columns {listed} cannot be looked up", "open a table instead"
+            )
         return open_folder(where, label=label, path=path, group=group, progress=progress)
     if where.suffix.lower() in TABLE_SUFFIXES:
         return from_frame(
-            read_table(where), where.parent, label=label, path=path, group=group, name=where.name, source=where,
-            progress=progress,
+            read_table(where), where.parent, label=label, path=path, group=group, labels=labels, name=where.name,
+            source=where, progress=progress,
         )  # fmt: skip
     if where.suffix.lower() == ".npz":
-        return _no_columns(open_npz(where), label=label, path=path, group=group)
+        return _no_columns(open_npz(where), label=label, path=path, group=group, labels=listed)
     raise DataError(f"{where} is neither a folder nor a table nor an .npz file", _file_hint(where))
 
 

@@ -9,6 +9,9 @@ on order nor on file names, and an image added later moves none of the others, e
 - where a class would be missing from a part, the unit nearest to that part's range moves there;
 - where the new image joins two units, or, as a near copy, brings the least digest into a unit without groups: that
   unit takes its new place whole.
+
+Multi-label sets are dealt out by iterative stratification (``data.stratify``), which shifts a few units near the
+edges of the parts when images are added.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from keensight.core.records import Dataset, Part, Split
 from keensight.data.names import natural_key
+from keensight.data.stratify import stratify
 from keensight.data.units import Unit, make_units, tokens, units_per_class
 from keensight.errors import DataError, UsageError
 
@@ -102,17 +106,21 @@ def _deal(
     for unit in units:
         tied = given and any(token in given for i in unit.members for token in held[i])
         (fixed if tied else free).append(unit)
-    _refuse_small(dataset, units, free, shares, all_classes=not given)
-
     assigned: dict[str, Part] = {unit.key: "train" for unit in fixed}
-    small = _assign(free, shares, assigned)
-    moved = _repair(units, free, shares, assigned)
+    small = moved = 0
+    if dataset.task == "multilabel":
+        assigned |= stratify(samples, free, _ranges(shares))
+    else:
+        _refuse_small(dataset, units, free, shares, all_classes=not given)
+        small = _assign(free, shares, assigned)
+        moved = _repair(units, free, shares, assigned)
     made: dict[Part, list[int]] = {"train": [], **{part: [] for part in shares}}
     for unit in units:
         made[assigned[unit.key]].extend(unit.members)
     grouped = any(samples[i].group is not None for i in parts["train"])
     kept = [name for name, together in (("near copies", ties), ("groups", grouped)) if together]
-    method = _made_in_words(shares, seed, kept, small, moved)
+    how = "label by label" if dataset.task == "multilabel" else "class by class"
+    method = _made_in_words(shares, seed, kept, small, moved, how)
     return {part: sorted(indices) for part, indices in made.items()}, method
 
 
@@ -232,7 +240,7 @@ def _given_in_words(parts: Mapping[Part, Sequence[int]], unassigned: int) -> str
     return text
 
 
-def _made_in_words(shares: Shares, seed: int, kept: Sequence[str], small: int, moved: int) -> str:
+def _made_in_words(shares: Shares, seed: int, kept: Sequence[str], small: int, moved: int, how: str) -> str:
     """``kept``: what stays together beside exact copies."""
     made = [f"{share:.0%} {part}" for part, share in shares.items()]
     if len(shares) == 2:
@@ -240,7 +248,7 @@ def _made_in_words(shares: Shares, seed: int, kept: Sequence[str], small: int, m
     whole = "all images" if len(shares) == 2 else "the training images"
     by = "group (where there is none, content)" if "groups" in kept else "content"
     together = ", ".join(["exact copies", *kept[:-1]]) + (f" and {kept[-1]}" if kept else "")
-    text = f"{', '.join(made)} of {whole}, class by class, by a hash of each image's {by} with seed {seed}; "
+    text = f"{', '.join(made)} of {whole}, {how}, by a hash of each image's {by} with seed {seed}; "
     text += f"{together} stay together."
     if small:
         text += f" Classes with fewer than {SMALL_CLASS} separate images or groups ({small}) get exact shares."

@@ -6,12 +6,12 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keensight.core.records import Part, Skipped
-from keensight.data.names import clean_label, is_encodable, part_of, printable
+from keensight.core.records import SEPARATOR, Part, Skipped
+from keensight.data.names import clean_label, is_encodable, natural_key, part_of, printable
 from keensight.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ _MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "#N/A", "<NA>", "null",
 NO_LABEL = "no label"
 """Reason under which a line without a label is skipped."""
 
+_INDICATORS = {
+    **dict.fromkeys(("0", "0.0", "false", "False", "FALSE"), False),
+    **dict.fromkeys(("1", "1.0", "true", "True", "TRUE"), True),
+}
+"""What a cell of a 0/1 column may hold, as text; an empty cell says no."""
+
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
 
 
@@ -45,17 +51,23 @@ class Columns:
     label: str | None
     group: str | None
     split: str | None
+    indicators: tuple[str, ...] = ()
+    """Columns of 0 and 1, one a label; ``label`` is None then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table, its label cleaned; ``label`` and ``group`` are None where their cell is empty."""
+    """One line of a table, its label cleaned; ``label`` and ``group`` are None where their cell is empty.
+
+    ``labels`` is None but for a multi-label table.
+    """
 
     path: str
     label: str | None
     group: str | None
     split: Part | None
     metadata: Mapping[str, Any]
+    labels: tuple[str, ...] | None = None
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -87,9 +99,19 @@ def _separator(path: Path) -> str:
 
 
 def find_columns(
-    frame: pd.DataFrame, name: str, *, path: str | None, label: str | None, group: str | None, need_label: bool = True
+    frame: pd.DataFrame,
+    name: str,
+    *,
+    path: str | None,
+    label: str | None,
+    group: str | None,
+    labels: Sequence[str] = (),
+    need_label: bool = True,
 ) -> Columns:
     """Decide which column holds what: as named by the user, else by the field's common names.
+
+    Where a label is needed and no column has the name of one, two and more columns that hold only 0 and 1 (or true
+    and false, or nothing) are taken for one label each.
 
     Raises:
         DataError: a column is missing, or several could be meant; the hint lists the columns.
@@ -97,15 +119,42 @@ def find_columns(
     names = [str(column) for column in frame.columns]
     found = Columns(
         path=_find(names, path, PATH_NAMES, "path", name),
-        label=_find(names, label, LABEL_NAMES, "label", name) if need_label or label else None,
+        label=None,
         group=_find(names, group, (), "group", name) if group else None,
         split=next((column for column in names if column.strip().lower() == "split"), None),
     )
+    if label and labels:
+        raise DataError(f"both a label column and label columns are named for {name}", "give label= or labels=")
+    if labels:
+        columns = tuple(dict.fromkeys(_find(names, wanted, (), "label", name) for wanted in labels))
+        return _with_indicators(found, columns, name)
+    if need_label and label is None and not any(column.strip().lower() in LABEL_NAMES for column in names):
+        taken = {found.path, found.group, found.split}
+        columns = tuple(column for column in names if column not in taken and _is_indicator(frame[column]))
+        if len(columns) > 1:
+            return _with_indicators(found, columns, name)
+    if need_label or label:
+        found = replace(found, label=_find(names, label, LABEL_NAMES, "label", name))
     if found.path == found.label:
         raise DataError(
             f"the column {found.path!r} of {name} cannot be both path and label", f"columns: {', '.join(names)}"
         )
     return found
+
+
+def _with_indicators(found: Columns, columns: tuple[str, ...], name: str) -> Columns:
+    odd = [column for column in columns if SEPARATOR in column or not is_encodable(column)]
+    if len(columns) < 2 or odd:
+        raise DataError(
+            f"{name}: {f'the label {odd[0]!r} holds a {SEPARATOR!r}' if odd else 'one label column is not enough'}",
+            "rename the column" if odd else "name two or more, or give a column of classes with label=",
+        )
+    return replace(found, indicators=columns)
+
+
+def _is_indicator(column: pd.Series[Any]) -> bool:
+    found = {str(value) for value in _cells(column) if value is not None}
+    return bool(found) and found <= _INDICATORS.keys()
 
 
 def _find(columns: Sequence[str], wanted: str | None, common: Sequence[str], role: str, table: str) -> str:
@@ -134,10 +183,11 @@ def read_rows(frame: pd.DataFrame, columns: Columns, name: str) -> tuple[list[Ro
     cells = {str(column): _cells(frame[column]) for column in frame.columns}
     nothing: list[Any] = [None] * len(frame)
     paths = [os.fspath(path) if isinstance(path, os.PathLike) else path for path in frame[columns.path]]
-    labels = cells[columns.label] if columns.label else nothing
+    labels = [_label(cell) for cell in cells[columns.label]] if columns.label else nothing
+    several = _several(cells, columns, labels, name)
     groups = cells[columns.group] if columns.group else nothing
     parts = _parts(cells[columns.split], name) if columns.split else nothing
-    used = {columns.path, columns.label, columns.group, columns.split}
+    used = {columns.path, columns.label, columns.group, columns.split, *columns.indicators}
     others = {column: _numbers(values) for column, values in cells.items() if column not in used}
     rows: list[Row] = []
     skipped: list[Skipped] = []
@@ -148,8 +198,35 @@ def read_rows(frame: pd.DataFrame, columns: Columns, name: str) -> tuple[list[Ro
             skipped.append(Skipped(printable(path), "its name is not valid UTF-8: rename it"))
         else:
             metadata = {column: values[i] for column, values in others.items()}
-            rows.append(Row(path.strip(), _label(labels[i]), _text(groups[i]), parts[i], metadata))
+            label = labels[i] if several is None else SEPARATOR.join(several[i])
+            held = None if several is None else several[i]
+            rows.append(Row(path.strip(), label, _text(groups[i]), parts[i], metadata, held))
     return rows, skipped
+
+
+def _several(
+    cells: Mapping[str, list[Any]], columns: Columns, labels: Sequence[str | None], name: str
+) -> list[tuple[str, ...]] | None:
+    """The labels of each line where the table gives any number of them: 0/1 columns, or lists such as ``cat|dog``."""
+    if columns.indicators:
+        held = [_truth(cells[column], column, name) for column in columns.indicators]
+        titles = [clean_label(column) or column for column in columns.indicators]
+        return [
+            tuple(title for title, there in zip(titles, line, strict=True) if there) for line in zip(*held, strict=True)
+        ]
+    if not any(label is not None and SEPARATOR in label for label in labels):
+        return None
+    lists = [{clean_label(item) for item in (label or "").split(SEPARATOR)} - {""} for label in labels]
+    return [tuple(sorted(items, key=natural_key)) for items in lists]
+
+
+def _truth(values: Sequence[Any], column: str, name: str) -> list[bool]:
+    odd = next((value for value in values if value is not None and str(value) not in _INDICATORS), None)
+    if odd is not None:
+        raise DataError(
+            f"the label column {column!r} of {name} holds {odd!r}", "each cell must be 0, 1, true, false or empty"
+        )
+    return [value is not None and _INDICATORS[str(value)] for value in values]
 
 
 def _cells(column: pd.Series[Any]) -> list[Any]:

@@ -66,7 +66,7 @@ def _make_unit(samples: Sequence[Sample], members: Sequence[int], seed: int) -> 
     groups = [group for i in members if (group := samples[i].group) is not None]
     key = min(groups) if groups else min(samples[i].digest or samples[i].path for i in members)
     number = int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big")
-    classes = tuple(sorted({samples[i].label for i in members}))
+    classes = tuple(sorted({name for i in members for name in samples[i].classes}))
     # A group may be called like a digest: the prefix keeps their keys apart.
     return Unit(number / 2**64, f"{'group' if groups else 'image'} {key}", tuple(members), classes)
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from keensight.core.config import AugmentConfig
 from keensight.nets import augment
 from keensight.nets.runtime import framework
+from keensight.nets.tasks import image_weights
+from keensight.nets.tasks import rows as target_rows
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -34,13 +36,13 @@ class Pixels(Protocol):
 class TrainingPlan:
     """Which images each training step sees, in which order and how changed.
 
-    ``rows`` are dataset indices of the training part, ``targets`` their class numbers, ``weights`` one
-    weight a class. An epoch drops the images left over from its last whole batch; as the order differs
-    from epoch to epoch, all are seen.
+    ``rows`` are dataset indices of the training part, ``targets`` their class numbers (n,) or indicators
+    (n, classes), ``weights`` one weight a class. An epoch drops the images left over from its last whole batch; as
+    the order differs from epoch to epoch, all are seen.
     """
 
     rows: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     weights: NDArray[np.float32]
     batch_size: int
     seed: int
@@ -58,7 +60,7 @@ class TrainingPlan:
 
 
 def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
-    """Batches for ``epochs`` epochs: (uint8 images, one-hot float32 targets, float32 sample weights)."""
+    """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights)."""
     _, tf = framework()
     current: list[Any] = [-1, None]  # the epoch in work; steps arrive in order
 
@@ -69,7 +71,8 @@ def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: 
         order, draws = current[1]
         chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
         targets = plan.targets[chosen]
-        return pixels.take(plan.rows[chosen]), draws[chosen], _one_hot(targets, plan.weights), plan.weights[targets]
+        hot, weights = target_rows(targets, len(plan.weights)), image_weights(targets, plan.weights)
+        return pixels.take(plan.rows[chosen]), draws[chosen], hot, weights
 
     side = pixels.shape[:2]
     n = min(plan.batch_size, len(plan.rows))
@@ -104,20 +107,20 @@ def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> 
         chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
         seen = views[(draws[chosen, 0] * len(views)).astype(np.int64), chosen]
         targets = plan.targets[chosen]
-        return seen.astype(np.float32), _one_hot(targets, plan.weights), plan.weights[targets]
+        hot, weights = target_rows(targets, len(plan.weights)), image_weights(targets, plan.weights)
+        return seen.astype(np.float32), hot, weights
 
     shapes = [(min(plan.batch_size, len(plan.targets)), *rest) for rest in (views.shape[2:], (len(plan.weights),), ())]
     return _numbered(range(epochs * plan.steps), batch, shapes, prefetch=2)
 
 
-def stored(values: NDArray[np.float16], targets: NDArray[np.int64], classes: int) -> tf.data.Dataset:
+def stored(values: NDArray[np.float16], targets: NDArray[Any], classes: int) -> tf.data.Dataset:
     """Like :func:`plain`, from activations (n, ...) computed before."""
     size = 128
-    eye = np.ones(classes, dtype=np.float32)
 
     def batch(start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         chosen = slice(int(start), int(start) + size)
-        return values[chosen].astype(np.float32), _one_hot(targets[chosen], eye)
+        return values[chosen].astype(np.float32), target_rows(targets[chosen], classes)
 
     return _numbered(range(0, len(values), size), batch, [(None, *values.shape[1:]), (None, classes)], prefetch=1)
 
@@ -137,15 +140,14 @@ def _numbered(
     return source.map(load, num_parallel_calls=1).prefetch(prefetch)
 
 
-def plain(rows: NDArray[np.int64], targets: NDArray[np.int64], classes: int, pixels: Pixels) -> tf.data.Dataset:
-    """Batches in the given order, unchanged: (uint8 images, one-hot float32 targets)."""
+def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: Pixels) -> tf.data.Dataset:
+    """Batches in the given order, unchanged: (uint8 images, one-hot or 0/1 float32 targets)."""
     _, tf = framework()
     size = evaluation_batch(pixels.shape)
-    eye = np.ones(classes, dtype=np.float32)
 
     def batch(start: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         chosen = slice(int(start), int(start) + size)
-        return pixels.take(rows[chosen]), _one_hot(targets[chosen], eye)
+        return pixels.take(rows[chosen]), target_rows(targets[chosen], classes)
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def load(start: Any) -> Any:
@@ -158,7 +160,3 @@ def plain(rows: NDArray[np.int64], targets: NDArray[np.int64], classes: int, pix
 def evaluation_batch(shape: tuple[int, int, int]) -> int:
     """Images in a forward batch: about 8 MB of pixels, 16 at least and 512 at most."""
     return int(np.clip(8_000_000 // int(np.prod(shape)), 16, 512))
-
-
-def _one_hot(targets: NDArray[np.int64], like: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.eye(len(like), dtype=np.float32)[targets]

@@ -18,6 +18,7 @@ from keensight.nets import feed
 from keensight.nets.backbones import ARCHITECTURES
 from keensight.nets.precision import training_form
 from keensight.nets.runtime import framework
+from keensight.nets.tasks import Multilabel, Task, task_of
 
 if TYPE_CHECKING:
     import keras
@@ -87,7 +88,7 @@ def optimizer_of(config: TrainConfig, model: str) -> str:
 
 
 def plan(
-    config: TrainConfig, model: str, rows: NDArray[np.int64], targets: NDArray[np.int64], classes: int
+    config: TrainConfig, model: str, rows: NDArray[np.int64], targets: NDArray[Any], classes: int
 ) -> feed.TrainingPlan:
     """Which images each step of a training sees.
 
@@ -95,7 +96,7 @@ def plan(
         config: Settings as given.
         model: Name of the architecture.
         rows: Dataset indices of the training part, shape (n,).
-        targets: Class number of every sample of the dataset.
+        targets: Class number (or indicators) of every sample of the dataset.
         classes: Number of classes.
     """
     return feed.TrainingPlan(
@@ -107,9 +108,12 @@ def plan(
     )
 
 
-def class_weights(targets: NDArray[np.int64], classes: int, balanced: bool) -> NDArray[np.float32]:
-    """One weight a class: 1, or inverse to its frequency with a mean of 1 over the images."""
-    if not balanced:
+def class_weights(targets: NDArray[Any], classes: int, balanced: bool) -> NDArray[np.float32]:
+    """One weight a class: 1, or inverse to its frequency with a mean of 1 over the images.
+
+    Labels of a multi-label set are weighed in the loss (:class:`~keensight.nets.tasks.Multilabel`) and have 1 here.
+    """
+    if not balanced or targets.ndim == 2:
         return np.ones(classes, dtype=np.float32)
     counts = np.maximum(np.bincount(targets, minlength=classes), 1)
     return (len(targets) / (classes * counts)).astype(np.float32)
@@ -118,7 +122,7 @@ def class_weights(targets: NDArray[np.int64], classes: int, balanced: bool) -> N
 def fit(
     model: keras.Model,
     pixels: feed.Pixels,
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
     split: Split,
     config: RunConfig,
     *,
@@ -132,7 +136,7 @@ def fit(
     Args:
         model: From ``build``: uint8 images to logits (n, classes).
         pixels: Decoded images by dataset index.
-        targets: Class number of every sample of the dataset, shape (n,).
+        targets: Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes).
         split: Which samples train and which validate; the test part is not touched.
         config: Settings with no ``auto`` left in ``model.name`` and ``augment``.
         on_epoch: Called with each epoch's figures.
@@ -156,6 +160,8 @@ def fit(
         feed.plain(val_rows, targets[val_rows], classes, pixels),
         config,
         numbers,
+        task=task_of(targets[rows], config.train.class_weights),
+        val_targets=targets[val_rows],
         on_epoch=on_epoch,
         tensorboard=tensorboard,
         progress=progress,
@@ -170,6 +176,8 @@ def drive(
     config: RunConfig,
     numbers: Schedule,
     *,
+    task: Task,
+    val_targets: NDArray[Any],
     on_epoch: Callable[[Epoch], None] | None = None,
     tensorboard: Path | None = None,
     progress: Progress | None = None,
@@ -183,6 +191,8 @@ def drive(
         validation: Batches: inputs, one-hot targets.
         config: Settings with no ``auto`` left in ``train.precision``.
         numbers: The schedule.
+        task: Softmax or sigmoid.
+        val_targets: Class numbers or indicators of the validation part.
         on_epoch: Called with each epoch's figures.
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
@@ -195,8 +205,18 @@ def drive(
     from keensight.nets.watcher import Watcher  # subclasses a Keras class, so only once Keras is there
 
     trained = training_form(model, config.train.precision)
-    _compile(trained, config, numbers)
-    watcher = Watcher(numbers, on_epoch, phase)
+    if trained is model and isinstance(task, Multilabel):
+        # A second model of the same layers is compiled, so that the saved one does not name a loss of ours.
+        trained = keras.Model(model.inputs, model.outputs, name=model.name)
+    _compile(trained, config, numbers, task)
+
+    def ranking() -> float | None:
+        """Mean average precision of the validation part: one more pass over it, for multi-label sets only."""
+        if val_targets.ndim == 1:
+            return None
+        return task.ranking(trained.predict(validation, verbose=0), val_targets)
+
+    watcher = Watcher(numbers, on_epoch, phase, ranking)
     callbacks = [watcher]
     if numbers.ema:
         # Before the watcher, so that it sees, judges and keeps the averaged weights.
@@ -219,7 +239,7 @@ def drive(
     return watcher.history()
 
 
-def _compile(model: keras.Model, config: RunConfig, numbers: Schedule) -> None:
+def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, task: Task) -> None:
     keras, _ = framework()
     train = config.train
     options = {
@@ -235,10 +255,9 @@ def _compile(model: keras.Model, config: RunConfig, numbers: Schedule) -> None:
         optimizer = keras.optimizers.AdamW(**options)
     if train.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=train.label_smoothing)
     # With every variable made here, tf.function traces the step once; made inside of it, twice.
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
+    model.compile(optimizer, task.loss(train.label_smoothing), metrics=[task.accuracy()])
 
 
 def _learning_rate(kind: str, numbers: Schedule) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels
-from keensight.core.nearest import cosines, joined, softmax, unknown
+from keensight.core.nearest import cosines, joined, unknown
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Embeddings, ImageSpec, LabelSet, Predictions, Prototypes
@@ -21,6 +21,7 @@ from keensight.errors import DataError, ImageError, StoreError
 from keensight.nets.embed import LAYER, both, embedding
 from keensight.nets.feed import evaluation_batch
 from keensight.nets.runtime import framework
+from keensight.nets.tasks import Multiclass, Multilabel, Task
 
 if TYPE_CHECKING:
     import keras
@@ -33,7 +34,7 @@ class Answers(NamedTuple):
     """What a classifier says of n images that already have its size."""
 
     probabilities: NDArray[np.float32]
-    """Shape (n, classes); rows sum to 1."""
+    """Shape (n, classes); rows sum to 1, but for a multi-label model, which answers label by label."""
     vectors: NDArray[np.float32]
     """Embeddings, shape (n, d); d is 0 for a network without a layer ``logits``."""
     unknown: NDArray[np.bool_]
@@ -50,6 +51,8 @@ class Classifier:
         temperature: Logits are divided by it before the softmax (Guo et al. 2017); 1: as trained.
         prototypes: Class means, which decide on enrolled classes (see ``core.nearest``); None: there are none.
         mirror: Answer with the mean of the logits of an image and of its mirror image.
+        thresholds: Of a multi-label model, whose probabilities are sigmoids: from which one on each label counts as
+            there. None: one class an image, by a softmax.
 
     Raises:
         StoreError: the network, the labels and the class means do not belong together.
@@ -63,6 +66,7 @@ class Classifier:
         temperature: float = 1.0,
         prototypes: Prototypes | None = None,
         mirror: bool = False,
+        thresholds: tuple[float, ...] | None = None,
     ) -> None:
         self.keras_model = model
         self.labels = labels
@@ -70,9 +74,11 @@ class Classifier:
         self.temperature = temperature
         self.prototypes = prototypes
         self.mirror = mirror
+        self.thresholds = thresholds
+        self._task: Task = Multiclass() if thresholds is None else Multilabel()
         self.enrolled: int = len(labels) - model.output_shape[-1]
         """How many classes, the last ones, were enrolled after training."""
-        _check_fit(model, labels, prototypes)
+        _check_fit(model, labels, prototypes, thresholds)
         self._forward = both(model, mirror)
 
     @classmethod
@@ -84,6 +90,7 @@ class Classifier:
         temperature: float = 1.0,
         prototypes: Prototypes | None = None,
         mirror: bool = False,
+        thresholds: tuple[float, ...] | None = None,
     ) -> Classifier:
         """Load a ``.keras`` file in Keras' safe mode.
 
@@ -95,11 +102,17 @@ class Classifier:
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"Keras cannot load {path.name}: {error}", "the bundle is damaged: train again") from error
-        return cls(model, labels, spec, temperature, prototypes, mirror)
+        return cls(model, labels, spec, temperature, prototypes, mirror, thresholds)
 
     def with_classes(self, labels: LabelSet, prototypes: Prototypes) -> Classifier:
         """The same network with other labels and class means, as when a class has been enrolled."""
         return Classifier(self.keras_model, labels, self.spec, self.temperature, prototypes, self.mirror)
+
+    def with_thresholds(self, thresholds: tuple[float, ...]) -> Classifier:
+        """The same multi-label network, which decides by other thresholds."""
+        return Classifier(
+            self.keras_model, self.labels, self.spec, self.temperature, self.prototypes, self.mirror, thresholds
+        )
 
     @property
     def embedding_size(self) -> int:
@@ -123,7 +136,7 @@ class Classifier:
             images: uint8 array (n, height, width, 3), RGB, 0 to 255.
 
         Returns:
-            float32 (n, classes); rows sum to 1.
+            float32 (n, classes); rows sum to 1, but for a multi-label model.
 
         Raises:
             DataError: another dtype or shape. Floats are refused because pixels scaled to 0..1 would be
@@ -158,7 +171,7 @@ class Classifier:
             mirrored: Those of the mirrored images, which a classifier with ``mirror`` needs.
 
         Returns:
-            float32 (n, classes); rows sum to 1.
+            float32 (n, classes); rows sum to 1, but for a multi-label model.
         """
         kernel, bias = self.keras_model.get_layer(LAYER).get_weights()
         seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
@@ -207,7 +220,9 @@ class Classifier:
     def _predictions(self, table: _Table) -> Predictions:
         # Only an enrolled class makes a model say that it does not know: others answer as they always have.
         unknown = table.columns["unknown"] == 1 if self.enrolled else None
-        return Predictions(table.names, self.labels, table.columns["probabilities"], table.errors, unknown)
+        return Predictions(
+            table.names, self.labels, table.columns["probabilities"], table.errors, unknown, self.thresholds
+        )
 
     def _table(
         self, images: Source | Iterable[Source], wanted: Mapping[str, tuple[int, ...]], progress: Progress | None
@@ -241,7 +256,7 @@ class Classifier:
         return self._answered(np.asarray(logits), np.asarray(inner, dtype=np.float32))
 
     def _answered(self, logits: NDArray[np.float32], vectors: NDArray[np.float32]) -> Answers:
-        probabilities = softmax(logits.astype(np.float64) / self.temperature).astype(np.float32)
+        probabilities = self._task.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
         if not self.enrolled or self.prototypes is None:
             return Answers(probabilities, vectors, np.zeros(len(logits), np.bool_))
         similar = cosines(vectors, self.prototypes)
@@ -260,12 +275,19 @@ class _Table(NamedTuple):
     errors: dict[str, str]
 
 
-def _check_fit(model: keras.Model, labels: LabelSet, prototypes: Prototypes | None) -> None:
+def _check_fit(
+    model: keras.Model, labels: LabelSet, prototypes: Prototypes | None, thresholds: tuple[float, ...] | None
+) -> None:
     outputs, inner = model.output_shape[-1], embedding(model)
     if len(labels) < outputs or (len(labels) > outputs and prototypes is None):
         raise StoreError(
             f"the network answers for {outputs} classes, but there are {len(labels)} class names",
             "give the labels that it was trained with",
+        )
+    if thresholds is not None and len(thresholds) != outputs:
+        raise StoreError(
+            f"the network answers for {outputs} labels, but there are {len(thresholds)} thresholds",
+            "get the bundle again from where it was made",
         )
     if prototypes is None:
         return

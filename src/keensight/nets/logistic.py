@@ -1,4 +1,7 @@
-"""The quick head: multinomial logistic regression on frozen features, folded into the network's last layer."""
+"""The quick head: logistic regression on frozen features, folded into the network's last layer.
+
+Multinomial where an image has one class; one regression a label, with one penalty for all, where it has any number.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from numpy.typing import NDArray
 
 from keensight.core.progress import Progress, Silent
 from keensight.nets.runtime import framework
+from keensight.nets.tasks import rows as target_rows
+from keensight.nets.tasks import task_of
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +44,8 @@ class Head:
     accuracy: float
     val_loss: float
     val_accuracy: float
+    val_map: float | None = None
+    """Mean average precision of the validation part; multi-label sets only."""
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits, shape (n, classes)."""
@@ -48,9 +55,9 @@ class Head:
 
 def fit_head(
     features: NDArray[np.float32],
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
     val_features: NDArray[np.float32],
-    val_targets: NDArray[np.int64],
+    val_targets: NDArray[Any],
     classes: int,
     *,
     levels: Sequence[int] = (),
@@ -67,12 +74,12 @@ def fit_head(
 
     Args:
         features: Of the training part, float32 (n, d).
-        targets: Class numbers, shape (n,).
+        targets: Class numbers, shape (n,), or labels as 0 and 1, (n, classes).
         val_features: Of the validation part, float32 (m, d).
-        val_targets: Class numbers, shape (m,).
+        val_targets: Class numbers, shape (m,), or labels as 0 and 1, (m, classes).
         classes: Number of classes.
         levels: How many features each level of the network gives, in order; left out: one level.
-        weights: One weight an image, shape (n,).
+        weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
         progress: Where to report.
     """
     mean = features.mean(axis=0)
@@ -83,8 +90,9 @@ def fit_head(
     def head(strength: float, point: NDArray[np.float64]) -> Head:
         kernel = point[:-classes].reshape(-1, classes).astype(np.float32) * scale[:, None]
         bias = (point[-classes:] - mean @ kernel).astype(np.float32)
-        scores = score(features @ kernel + bias, targets) + score(val_features @ kernel + bias, val_targets)
-        return Head(kernel, bias, strength, *scores)
+        val_logits = val_features @ kernel + bias
+        scores = score(features @ kernel + bias, targets) + score(val_logits, val_targets)
+        return Head(kernel, bias, strength, *scores, task_of(targets).ranking(val_logits, val_targets))
 
     with (progress or Silent()).task("fitting the head", _TRIES, "penalties") as task:
         axes = principal_axes(standard)
@@ -146,23 +154,26 @@ def _best(found: Mapping[float, Head]) -> Head:
 
 
 def _solver(
-    features: NDArray[np.float32], targets: NDArray[np.int64], classes: int, weights: NDArray[np.float32] | None
+    features: NDArray[np.float32], targets: NDArray[Any], classes: int, weights: NDArray[np.float32] | None
 ) -> Callable[[float, NDArray[np.float64] | None, float], NDArray[np.float64]]:
     """From a strength, a start and a tolerance to the minimum: kernel, row by row, then bias, (d + 1) * classes."""
     from scipy.optimize import minimize
 
     _, tf = framework()
     count, width = features.shape
-    x, truth = tf.constant(features), tf.one_hot(targets, classes)
-    share = tf.constant(np.full(count, 1.0 / count) if weights is None else weights / weights.sum(), tf.float32)
+    task = task_of(targets)
+    x, truth = tf.constant(features), tf.constant(target_rows(targets, classes))
+    counted = np.ones((count, 1)) if weights is None else weights.reshape(count, -1)
+    share = tf.constant(counted / counted.sum(axis=0), tf.float32)
 
     # TensorFlow's products are several times as fast as NumPy's where the latter has a generic library.
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def loss(point: Any, penalty: Any) -> Any:
         kernel, bias = tf.reshape(point[:-classes], (width, classes)), point[-classes:]
         logits = x @ kernel + bias
-        wrong = (tf.nn.softmax(logits) - truth) * share[:, None]
-        value = tf.reduce_sum(share * tf.nn.softmax_cross_entropy_with_logits(truth, logits))
+        terms, probabilities = task.terms(truth, logits)
+        wrong = (probabilities - truth) * share
+        value = tf.reduce_sum(share * terms)
         slope = tf.linalg.matmul(x, wrong, transpose_a=True) + penalty * kernel
         slopes = tf.concat([tf.reshape(slope, [-1]), tf.reduce_sum(wrong, axis=0)], axis=0)
         return value + penalty / 2 * tf.reduce_sum(kernel**2), slopes
@@ -182,12 +193,10 @@ def _solver(
     return solve
 
 
-def score(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean cross-entropy in nats and accuracy of some logits (n, classes)."""
-    logits = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    loss = -log_probabilities[np.arange(len(targets)), targets].mean()
-    return float(loss), float((logits.argmax(axis=1) == targets).mean())
+def score(logits: NDArray[np.float32], targets: NDArray[Any]) -> tuple[float, float]:
+    """Mean loss in nats and accuracy of some logits (n, classes)."""
+    task = task_of(targets)
+    return task.score(task.probabilities(logits.astype(np.float64)), targets)
 
 
 def fold(model: keras.Model, head: Head) -> None:

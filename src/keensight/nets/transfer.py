@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from keensight.nets.fit import class_weights, drive, fit, plan, schedule
 from keensight.nets.frozen import digest, freeze
 from keensight.nets.logistic import Head, fit_head, fold
 from keensight.nets.runtime import framework
+from keensight.nets.tasks import task_of
 from keensight.nets.views import compute_views, how_many
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ class Images:
     """What a transfer learns from."""
 
     pixels: feed.Pixels
-    targets: NDArray[np.int64]
-    """Class number of every sample of the dataset."""
+    targets: NDArray[Any]
+    """Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes)."""
     digests: Sequence[str]
     """What the pixels of every sample are known by."""
     split: Split
 
-    def part(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Dataset indices and class numbers of a part."""
+    def part(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Dataset indices and targets of a part."""
         rows = self.split.part(name)  # type: ignore[arg-type]
         return rows, self.targets[rows]
 
@@ -121,9 +122,10 @@ def train_head(model: keras.Model, images: Images, config: RunConfig, shop: Work
     started = time.perf_counter()
     head = _fit_head(model, images, config, shop)
     fold(model, head)
-    shop.progress.say(f"head: val accuracy {head.val_accuracy:.4f} with the penalty C = {head.strength:.3g}")
     seconds = time.perf_counter() - started
-    epoch = Epoch(1, "head", 1, seconds, 0.0, head.loss, head.accuracy, head.val_loss, head.val_accuracy)
+    epoch = Epoch(1, "head", 1, seconds, 0.0, head.loss, head.accuracy, head.val_loss, head.val_accuracy, head.val_map)
+    figure = "accuracy" if head.val_map is None else "mAP"
+    shop.progress.say(f"head: val {figure} {epoch.reached:.4f} with the penalty C = {head.strength:.3g}")
     shop.on_epoch(epoch)
     return History((epoch,), 1)
 
@@ -132,7 +134,8 @@ def _fit_head(model: keras.Model, images: Images, config: RunConfig, shop: Works
     (rows, targets), (val_rows, val_targets) = images.part("train"), images.part("val")
     found = features(model, images, np.concatenate([rows, val_rows]), shop)
     classes = int(model.output_shape[-1])
-    weights = class_weights(targets, classes, config.train.class_weights)[targets]
+    balanced = config.train.class_weights
+    weights = task_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced))
     part = len(rows)
     return fit_head(
         found[:part],
@@ -182,6 +185,8 @@ def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Works
             feed.stored(val, val_targets, classes),
             config,
             numbers,
+            task=task_of(steps.targets, config.train.class_weights),
+            val_targets=val_targets,
             on_epoch=shop.on_epoch,
             progress=shop.progress,
             phase="top",
@@ -230,7 +235,7 @@ def keeping_statistics(model: keras.Model) -> Iterator[None]:
 def _kept_if_better(
     model: keras.Model, before: History, phase: Callable[[Workshop], History], shop: Workshop
 ) -> History:
-    """One more phase; where the validation part is not classified better, the model gets its old weights back."""
+    """One more phase; where the validation part is not answered better, the model gets its old weights back."""
     weights, best = model.get_weights(), before.epochs[before.best_epoch - 1]
     offset = len(before.epochs)
 
@@ -241,11 +246,11 @@ def _kept_if_better(
     reached = after.epochs[after.best_epoch - 1]
     epochs = (*before.epochs, *map(counted, after.epochs))
     # Losses do not compare across phases: label smoothing belongs to the later ones only.
-    if (reached.val_accuracy, -reached.val_loss) > (best.val_accuracy, -best.val_loss):
+    if (reached.reached, -reached.val_loss) > (best.reached, -best.val_loss):
         return History(epochs, after.best_epoch + offset, after.stopped)
     model.set_weights(weights)
     shop.progress.say(
-        f"{reached.phase}: taken back, as it classifies the validation part no better "
-        f"({reached.val_accuracy:.4f} against {best.val_accuracy:.4f})"
+        f"{reached.phase}: taken back, as it answers the validation part no better "
+        f"({reached.reached:.4f} against {best.reached:.4f})"
     )
     return History(epochs, before.best_epoch, after.stopped)

@@ -28,14 +28,22 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         numbers: The schedule in force.
         on_epoch: Called with each epoch's figures.
         phase: What the epochs are recorded as.
+        ranking: Gives the mean average precision of the validation part, or None.
     """
 
-    def __init__(self, numbers: Schedule, on_epoch: Callable[[Epoch], None] | None, phase: str) -> None:
+    def __init__(
+        self,
+        numbers: Schedule,
+        on_epoch: Callable[[Epoch], None] | None,
+        phase: str,
+        ranking: Callable[[], float | None] = lambda: None,
+    ) -> None:
         super().__init__()
         self.task: Task | None = None
         self._numbers = numbers
         self._on_epoch = on_epoch
         self._phase = phase
+        self._ranking = ranking
         self._epochs: list[Epoch] = []
         self._best: Epoch | None = None
         self._best_weights: list[NDArray[np.float32]] = []
@@ -57,7 +65,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             )
         note = f"epoch {len(self._epochs) + 1}/{self._numbers.epochs} loss {loss:.3f} accuracy {accuracy:.3f}"
         if self._epochs:
-            note += f" val {self._epochs[-1].val_accuracy:.3f}"
+            note += f" val {self._epochs[-1].reached:.3f}"
         if self.task is not None:
             self.task.advance(1, note)
 
@@ -91,4 +99,5 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             accuracy=float(logs["accuracy"]),
             val_loss=float(logs["val_loss"]),
             val_accuracy=float(logs["val_accuracy"]),
+            val_map=self._ranking(),
         )

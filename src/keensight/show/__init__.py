@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
+    from keensight.show.multilabel import average_precision, co_occurrence, label_counts
     from keensight.show.progress import best_progress
     from keensight.show.report import ReportData, write_report
 
 _HOMES = {
     "ReportData": "report",
+    "average_precision": "multilabel",
     "best_progress": "progress",
     "class_balance": "figures",
+    "co_occurrence": "multilabel",
     "confusion": "figures",
     "curves": "figures",
+    "label_counts": "multilabel",
     "mistakes": "figures",
     "samples": "figures",
     "write_report": "report",
@@ -29,10 +33,13 @@ _HOMES = {
 
 __all__ = [
     "ReportData",
+    "average_precision",
     "best_progress",
     "class_balance",
+    "co_occurrence",
     "confusion",
     "curves",
+    "label_counts",
     "mistakes",
     "samples",
     "write_report",

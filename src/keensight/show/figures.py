@@ -28,6 +28,13 @@ _ANNOTATED = 20  # more classes than this and counts no longer fit into the cell
 _SORTED = 20  # more classes than this and a class is found by its size, not by its place
 
 
+_CURVES = {
+    "loss": "Loss (cross-entropy, nats)",
+    "accuracy": "Accuracy",
+    "map": "Mean average precision (mAP)",
+}
+
+
 def samples(dataset: Dataset, n: int = 25, seed: int = 0) -> Figure:
     """A grid of images with their class names, drawn evenly over the classes.
 
@@ -75,7 +82,7 @@ def class_balance(source: Dataset | AuditReport, split: Split | None = None) -> 
 
 
 def curves(history: Any) -> Figure:
-    """Loss and accuracy of the training and the validation part against epochs.
+    """Loss and accuracy of the training and the validation part against epochs; of a multi-label set, loss and mAP.
 
     The epoch whose weights were kept is marked; phases are shaded where there is more than one.
 
@@ -85,8 +92,9 @@ def curves(history: Any) -> Figure:
     record = _history(history)
     if not record.epochs:
         return _note("No epoch was finished.")
-    figure = Chart(_WIDTH, 3.4, f"{curve_words(record, 'loss')} {curve_words(record, 'accuracy')}")
-    for ax, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    drawn = quantities(record)
+    figure = Chart(_WIDTH, 3.4, " ".join(curve_words(record, quantity) for quantity in drawn))
+    for ax, quantity in zip(figure.subplots(1, 2), drawn, strict=True):
         draw_curve(ax, record, quantity)
     return figure
 
@@ -100,8 +108,16 @@ def confusion(evaluation: Any, normalize: bool = False) -> Figure:
     Args:
         evaluation: An ``Evaluation``, or anything with ``.evaluation`` such as a run.
         normalize: Write row shares in per cent in place of counts.
+
+    Raises:
+        UsageError: it is of a multi-label model.
     """
     record: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    if record.multilabel is not None:
+        raise UsageError(
+            "a multi-label model has no confusion matrix",
+            "look at ks.show.label_counts(...) or ks.show.co_occurrence(...) instead",
+        )
     k = len(record.labels)
     side = float(np.clip(2.6 + 0.42 * k, 4.2, 8.5 if k <= _ANNOTATED else 14.0))
     figure = Chart(side, side, confusion_words(record))
@@ -132,10 +148,13 @@ def mistakes(evaluation: Any, n: int = 24, dataset: Dataset | None = None) -> Fi
     tiles = []
     for item in found[:n]:
         said = f"{shorten(item.predicted, 13)} {percent(item.confidence, 0)}"
+        if record.multilabel is not None:
+            said = shorten(" ".join([*("-" + name for name in item.missed), *("+" + name for name in item.added)]), 18)
         image = thumbnail(data, item.index)
         lines = [(f"is {shorten(item.truth, 15)}", chart.INK), (said, chart.RED)]
         tiles.append((blank if image is None else image, lines))
-    return _grid(tiles, f"{plural(len(found), 'mistake')}, the most confident first: true class and answer")
+    told = "true class and answer" if record.multilabel is None else "true labels, missed (-) and wrongly added (+)"
+    return _grid(tiles, f"{plural(len(found), 'mistake')}, the most confident first: {told}")
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -151,9 +170,10 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def draw_curve(ax: Axes, history: History, quantity: str) -> None:
-    """Draw ``loss`` or ``accuracy`` of ``history`` into ``ax``."""
+    """Draw ``loss``, ``accuracy`` or ``map`` of ``history`` into ``ax``."""
     at = [e.epoch for e in history.epochs]
-    train: list[float] = [getattr(e, quantity) for e in history.epochs]
+    # A ranking is measured on the validation part only: there is no `map` of an epoch.
+    train: list[float] = [getattr(e, quantity, math.nan) for e in history.epochs]
     val: list[float] = [getattr(e, f"val_{quantity}") for e in history.epochs]
     calm(ax)
     _shade_phases(ax, history.epochs)
@@ -162,7 +182,7 @@ def draw_curve(ax: Axes, history: History, quantity: str) -> None:
     for values, color, width, label in ((train, chart.RED, 1.6, "training"), (val, chart.BLUE, 2.0, "validation")):
         for run in phases:
             x, y, dots = [at[i] for i in run], [values[i] for i in run], "o" if len(run) < 4 else ""
-            named = label if run is phases[-1] else "_"
+            named = label if run is phases[-1] and not np.isnan(y).all() else "_"
             ax.plot(x, y, color=color, linewidth=width, label=named, marker=dots, markersize=4)
     if history.best_epoch in at:
         best = val[at.index(history.best_epoch)]
@@ -173,7 +193,7 @@ def draw_curve(ax: Axes, history: History, quantity: str) -> None:
     ax.set_xlim(min(at) - 0.3, max(at) + 0.3)
     ax.set_xlabel("epoch", fontsize=9, color=chart.INK)
     ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK)
-    title(ax, "Loss (cross-entropy, nats)" if quantity == "loss" else "Accuracy")
+    title(ax, _CURVES[quantity])
 
 
 def draw_confusion(
@@ -208,12 +228,17 @@ def draw_confusion(
     ax.set_ylabel("true", fontsize=10, color=chart.INK)
 
 
+def quantities(history: History) -> tuple[str, str]:
+    """Which curves tell a training: its loss, and its accuracy or mean average precision."""
+    return ("loss", "accuracy" if history.epochs[0].val_map is None else "map")
+
+
 def curve_words(history: History, quantity: str) -> str:
     """What a learning curve shows, as one sentence."""
     first, last = history.epochs[0], history.epochs[-1]
-    name = f"val_{quantity}"
+    name, called = f"val_{quantity}", "mAP" if quantity == "map" else quantity
     return (
-        f"Validation {quantity} from {getattr(first, name):.3f} in epoch {first.epoch} to {getattr(last, name):.3f}"
+        f"Validation {called} from {getattr(first, name):.3f} in epoch {first.epoch} to {getattr(last, name):.3f}"
         f" in epoch {last.epoch}; epoch {history.best_epoch} was kept."
     )
 
@@ -241,10 +266,9 @@ def _counts(source: Dataset | AuditReport, split: Split | None) -> tuple[list[st
         if split is not None:
             raise UsageError("an audit does not say which image is in which part", "give the dataset with the split")
         return list(source.counts), {"images": np.array(list(source.counts.values()), dtype=np.int64)}
-    targets, k = source.targets(), len(source.labels)
     if split is None:
-        return list(source.labels.names), {"images": np.bincount(targets, minlength=k)}
-    return list(source.labels.names), {p: np.bincount(targets[split.part(p)], minlength=k) for p in PARTS}
+        return list(source.labels.names), {"images": source.counts()}
+    return list(source.labels.names), {p: source.counts(split.part(p)) for p in PARTS}
 
 
 def _draw_bars(ax: Axes, names: list[str], stacks: dict[str, NDArray[np.int64]], rows: bool) -> None:

@@ -36,6 +36,8 @@ class Picture:
     predicted: str = ""
     confidence: float = 0.0
     part: str = ""
+    missed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:

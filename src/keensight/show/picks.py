@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import Dataset, Evaluation, LabelSet
+from keensight.core.records import SEPARATOR, Dataset, Evaluation, LabelSet, Predictions
 from keensight.errors import UsageError
 
 
@@ -22,7 +22,11 @@ class Mistake:
     truth: str
     predicted: str
     confidence: float
-    """Probability given to the predicted class, 0 to 1."""
+    """Probability given to the predicted class, 0 to 1; of several labels, how far the worst is past its threshold."""
+    missed: tuple[str, ...] = ()
+    """Labels of a multi-label set that the image has and was not given."""
+    added: tuple[str, ...] = ()
+    """Labels that it was given and does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,12 @@ class Mixup:
 
 
 def spread(dataset: Dataset, n: int, seed: int = 0) -> list[int]:
-    """Indices of ``n`` readable samples, drawn evenly over the classes and given in class order."""
+    """Indices of ``n`` readable samples, drawn evenly over the classes (or sets of labels) and given in their order."""
     readable = np.array([i for i, sample in enumerate(dataset.samples) if sample.error is None], dtype=np.int64)
     if not len(readable):
         return []
     order = np.random.default_rng(seed).permutation(readable)
-    targets = dataset.targets()[order]
+    targets = dataset.combinations()[order]
     turn = np.empty(len(order), dtype=np.int64)
     for label in np.unique(targets):
         members = targets == label
@@ -70,15 +74,31 @@ def find_mistakes(evaluation: Evaluation, dataset: Dataset | None = None) -> lis
         )
     places = {sample.path: i for i, sample in enumerate(data.samples)}
     found = []
-    for path, row in zip(predictions.paths, predictions.probabilities, strict=True):
+    for i, (path, row) in enumerate(zip(predictions.paths, predictions.probabilities, strict=True)):
         place = places.get(path)
         if place is None or np.isnan(row).any():
+            continue
+        if predictions.thresholds is not None:
+            wrong = _wrong_labels(predictions, i, place, data)
+            found += [wrong] if wrong else []
             continue
         best = int(np.argmax(row))
         predicted = predictions.labels.names[best]
         if predicted != data.samples[place].label:
             found.append(Mistake(place, path, data.samples[place].label, predicted, float(row[best])))
     return sorted(found, key=lambda m: (-m.confidence, m.path))
+
+
+def _wrong_labels(predictions: Predictions, i: int, place: int, data: Dataset) -> Mistake | None:
+    """What row ``i`` missed or added; None where every label is right."""
+    sample, given = data.samples[place], predictions.named(i)
+    missed = tuple(name for name in sample.classes if name not in given)
+    added = tuple(name for name in given if name not in sample.classes)
+    if not missed and not added:
+        return None
+    past = np.abs(predictions.probabilities[i] - np.array(predictions.thresholds))
+    worst = max(float(past[predictions.labels.names.index(name)]) for name in (*missed, *added))
+    return Mistake(place, predictions.paths[i], sample.label, SEPARATOR.join(given), worst, missed, added)
 
 
 def mixups(confusion: Sequence[Sequence[int]], labels: LabelSet) -> list[Mixup]:

@@ -73,11 +73,13 @@ def _context(data: ReportData) -> dict[str, Any]:
         "labels": data.labels,
         "suspects": _suspects(data.labels, dataset),
         "noisiest": _noisiest(data.labels),
-        "pairs": mixups(evaluation.confusion, evaluation.labels)[:_PAIRS],
+        "pairs": [] if evaluation.multilabel else mixups(evaluation.confusion, evaluation.labels)[:_PAIRS],
         "matrix": _matrix(evaluation),
         "brief": max(map(len, evaluation.labels.names)) <= 4,
         "top_k": [(k, share) for k, share in evaluation.top_k.items() if k != "1"][-2:],
         "heatmap": _heatmap(evaluation),
+        "label_figures": _label_figures(evaluation),
+        "noun": "class" if evaluation.multilabel is None else "label",
         "scores": _scores(evaluation),
         "curves": _curves(data.history),
         "history": data.history,
@@ -101,7 +103,9 @@ def _mistakes(evaluation: Evaluation, dataset: Dataset | None) -> list[Mistake] 
 
 def _mistake_picture(mistake: Mistake, dataset: Dataset | None) -> Picture:
     image = picture(dataset, mistake.index, mistake.truth, mistake.path)
-    return Picture(image.uri, mistake.truth, mistake.path, image.small, mistake.predicted, mistake.confidence)
+    return dataclasses.replace(
+        image, predicted=mistake.predicted, confidence=mistake.confidence, missed=mistake.missed, added=mistake.added
+    )
 
 
 def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Picture]:
@@ -124,7 +128,7 @@ def _noisiest(labels: LabelSuspects | None) -> list[ClassNoise]:
 
 def _matrix(evaluation: Evaluation) -> list[dict[str, Any]] | None:
     """Rows of the confusion matrix with each cell's count and the strength of its colour, 0 to 1."""
-    if len(evaluation.labels) > _TABLE_CLASSES:
+    if len(evaluation.labels) > _TABLE_CLASSES or evaluation.multilabel is not None:
         return None
     shares = row_shares(np.array(evaluation.confusion, dtype=np.int64))
     return [
@@ -141,8 +145,14 @@ def _scores(evaluation: Evaluation) -> dict[str, Any]:
     weights = support / max(support.sum(), 1)
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in ("precision", "recall")}
     weak = sorted(row.f1 for row in rows if row.support and row.f1 < 0.995)[:3]
+    scores = evaluation.multilabel
+    label_rows = [] if scores is None else list(zip(rows, scores.per_label, strict=True))
+    occurring = [label.base_rate for _, label in label_rows if label.average_precision is not None]
     return {
         "rows": rows,
+        "multilabel": scores,
+        "label_rows": label_rows,
+        "guess": sum(occurring) / max(len(occurring), 1),
         "weak": max(weak, default=-1.0),
         "macro": {name: float(values.mean()) for name, values in columns.items()} | {"f1": evaluation.macro_f1},
         "weighted": {n: float(v @ weights) for n, v in columns.items()} | {"f1": evaluation.weighted_f1},
@@ -153,9 +163,8 @@ def _balance(data: ReportData) -> list[dict[str, Any]]:
     """Images per class and part, for bars made of table cells."""
     dataset, split = data.dataset or data.evaluation.dataset, data.split
     if dataset is not None and split is not None:
-        targets, k = dataset.targets(), len(dataset.labels)
         names = list(dataset.labels.names)
-        counts: dict[str, list[int]] = {p: np.bincount(targets[split.part(p)], minlength=k).tolist() for p in PARTS}
+        counts: dict[str, list[int]] = {p: dataset.counts(split.part(p)).tolist() for p in PARTS}
     elif data.audit is not None:
         names, counts = list(data.audit.counts), {"images": list(data.audit.counts.values())}
     else:
@@ -188,10 +197,10 @@ def _curves(history: History | None) -> list[str]:
     if history is None or not history.epochs:
         return []
     from keensight.show.chart import Chart
-    from keensight.show.figures import curve_words, draw_curve
+    from keensight.show.figures import curve_words, draw_curve, quantities
 
     drawn = []
-    for quantity in ("loss", "accuracy"):
+    for quantity in quantities(history):
         figure = Chart(4.0, 2.8, curve_words(history, quantity))
         draw_curve(figure.subplots(), history, quantity)
         drawn.append(svg(figure, quantity))
@@ -200,7 +209,7 @@ def _curves(history: History | None) -> list[str]:
 
 def _heatmap(evaluation: Evaluation) -> str:
     """The confusion matrix of many classes as inline SVG; empty where the table shows it."""
-    if len(evaluation.labels) <= _TABLE_CLASSES:
+    if len(evaluation.labels) <= _TABLE_CLASSES or evaluation.multilabel is not None:
         return ""
     from keensight.show.chart import Chart
     from keensight.show.figures import confusion_words, draw_confusion
@@ -209,3 +218,22 @@ def _heatmap(evaluation: Evaluation) -> str:
     figure = Chart(side, side, confusion_words(evaluation))
     draw_confusion(figure.subplots(), evaluation, annotate=False, clear=True)
     return svg(figure, "confusion")
+
+
+def _label_figures(evaluation: Evaluation) -> list[str]:
+    """The pictures of a multi-label evaluation as inline SVG."""
+    if evaluation.multilabel is None:
+        return []
+    from keensight.show import multilabel as pictures
+    from keensight.show.chart import Chart
+
+    scores = evaluation.multilabel
+    drawn = []
+    for draw, words in (
+        (pictures.draw_precision, pictures.precision_words),
+        (pictures.draw_counts, pictures.counts_words),
+    ):
+        figure = Chart(5.2, pictures.height(evaluation), words(scores))
+        draw(figure.subplots(), scores)
+        drawn.append(svg(figure, draw.__name__))
+    return [*drawn, svg(pictures.co_occurrence(evaluation), "together")]

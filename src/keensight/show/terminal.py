@@ -14,13 +14,14 @@ from rich.text import Text
 
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.labels import LabelSuspects
-from keensight.core.records import AuditReport, Column, Evaluation, Finding, Probe
+from keensight.core.records import AuditReport, Column, Evaluation, Finding, MultilabelScores, Probe
 from keensight.show.picks import Mixup, mixups
 from keensight.show.text import clean, interval, percent, plural, shorten
 
 _LISTED = 8
 """Rows of a list of the worst or the most frequent."""
 _SHOWN_CLASSES = 60
+_SHOWN_LABELS = 20
 _SEVERITY = {"info": "blue", "warning": "yellow", "severe": "bold red"}
 _ORDER = {"severe": 0, "warning": 1, "info": 2}
 _BAR = 24
@@ -53,6 +54,9 @@ def _arrow(change: Change) -> str:
 
 def headline(evaluation: Evaluation) -> str:
     """The one number with its interval and n, as one line of ASCII."""
+    if evaluation.multilabel is not None:
+        area = evaluation.multilabel.mean_average_precision
+        return f"{evaluation.part} mAP {interval(area)[:-1]}, n = {evaluation.n:,})"
     return f"{evaluation.part} accuracy {interval(evaluation.accuracy)[:-1]}, n = {evaluation.n:,})"
 
 
@@ -61,6 +65,8 @@ def result(
 ) -> str:
     """All that ends a training: headline, what naming one class would give, confusions, weakest classes, report."""
     target = console or Console()
+    if evaluation.multilabel is not None:
+        return _labels_result(evaluation, evaluation.multilabel, report, target)
     naive = f"always naming the most frequent class would give {evaluation.baseline_accuracy:.3f}"
     parts = [
         _render(
@@ -87,6 +93,30 @@ def _cleaned(evaluation: Evaluation) -> list[Text]:
     told = f"without {plural(evaluation.seen, 'image')} whose copy or near copy is in another part:"
     kept = f"{interval(evaluation.cleaned)[:-1]}, n = {evaluation.n - evaluation.seen:,})"
     return [Text(f"{told} {kept}", "yellow")]
+
+
+def _labels_result(evaluation: Evaluation, scores: MultilabelScores, report: str, console: Console) -> str:
+    exact = (
+        f"micro F1 {interval(scores.micro_f1)}, macro F1 {evaluation.macro_f1:.3f}\n"
+        f"every label right: {interval(evaluation.accuracy)}; "
+        f"always answering the most frequent set of labels would give {evaluation.baseline_accuracy:.3f}\n"
+        f"wrong (image, label) pairs (Hamming loss): {scores.hamming_loss:.4f}"
+    )
+    table = _table(("label", "left"), ("AP", "right"), ("of all", "right"), ("precision", "right"),
+                   ("recall", "right"), ("F1", "right"), ("images", "right"))  # fmt: skip
+    rows = sorted(zip(evaluation.per_class, scores.per_label, strict=True), key=lambda pair: pair[0].f1)
+    for row, label in rows[:_SHOWN_LABELS]:
+        area = "-" if label.average_precision is None else f"{label.average_precision:.3f}"
+        table.add_row(_name(row.label, 30, console), area, f"{label.base_rate:.3f}", f"{row.precision:.3f}",
+                      f"{row.recall:.3f}", f"{row.f1:.3f}", f"{row.support:,}")  # fmt: skip
+    cut = f" ({_SHOWN_LABELS} of {len(rows)})" if len(rows) > _SHOWN_LABELS else ""
+    heading = f"labels, the lowest F1 first{cut}"
+    parts = [
+        _render(Group(Text(headline(evaluation), style="bold"), Text(exact), *_cleaned(evaluation)), console),
+        _render(Group(Text(heading, style="bold"), table), console),
+        f"report  {clean(report, console.encoding)}" if report else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def confusion(evaluation: Evaluation, console: Console | None = None) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keensight.core.codec import to_plain
 from keensight.core.files import sha256_file, storing, write_json, write_text
@@ -44,6 +45,7 @@ SCHEMA = 2
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes."""
 _MANIFEST, _MODEL, _EXAM, _CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
 _PROTOTYPES = "prototypes.npz"
+_TASKS = ("single-label", "multilabel")
 _REQUIRED = (_MODEL, _EXAM, _CARD)
 _LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, _CARD: 8 << 20, _PROTOTYPES: 256 << 20}
 _LIMIT = 4 << 30
@@ -192,7 +194,7 @@ def read_manifest(path: Path) -> BundleManifest:
     image = manifest.image
     newest = ImageSpec(1, 1).decoder
     problems = {
-        f"its task is {manifest.task!r}, which this version does not know": manifest.task != "single-label",
+        f"its task is {manifest.task!r}, which this version does not know": manifest.task not in _TASKS,
         f"it names {len(manifest.labels)} classes, fewer than 2": len(manifest.labels) < 2,
         "a class has no name": not all(manifest.labels.names),
         f"its images are {image.width} by {image.height} px": not (
@@ -200,6 +202,9 @@ def read_manifest(path: Path) -> BundleManifest:
         ),
         f"its decoder is version {image.decoder}, this one is {newest}": not 1 <= image.decoder <= newest,
         f"its temperature is {manifest.temperature}": not 0 < manifest.temperature < math.inf,
+        "it does not give each label a threshold from 0 to 1": (
+            manifest.task == "multilabel" and not _are_thresholds(manifest.decision.get("thresholds"), manifest)
+        ),
         f"its rule is {RULE!r}, but it lists no {_PROTOTYPES}": (
             manifest.decision.get("rule") == RULE and _PROTOTYPES not in manifest.files
         ),
@@ -212,6 +217,14 @@ def read_manifest(path: Path) -> BundleManifest:
         if found:
             raise StoreError(f"{path} is no valid manifest: {problem}", _AGAIN)
     return manifest
+
+
+def _are_thresholds(found: Any, manifest: BundleManifest) -> bool:
+    return (
+        isinstance(found, list)
+        and len(found) == len(manifest.labels)
+        and all(isinstance(value, float) and 0 <= value <= 1 for value in found)
+    )
 
 
 def _folder(path: Path) -> Path:

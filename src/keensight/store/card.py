@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keensight.core.records import BundleManifest, Evaluation
+from keensight.core.records import BundleManifest, Evaluation, MultilabelScores
 
 _ROWS = 200
 _FEW = 20
@@ -45,8 +45,11 @@ model.predict("photo.jpg")
 def _summary(manifest: BundleManifest) -> str:
     image, names = manifest.image, manifest.labels.names
     listed = ", ".join(_plain(name) for name in names[:_ROWS]) + (", ..." if len(names) > _ROWS else "")
+    what = f"Names one of {len(names)} classes for an image"
+    if manifest.task == "multilabel":
+        what = f"Says which of {len(names)} labels an image has, any number of them"
     return (
-        f"Names one of {len(names)} classes for an image: {listed}.\n\n"
+        f"{what}: {listed}.\n\n"
         f"Any image is decoded to {image.width} × {image.height} px RGB ({image.fit}); "
         f"in the model: {_plain(manifest.normalisation)}."
     )
@@ -62,6 +65,8 @@ def _data(provenance: Mapping[str, Any]) -> str:
 
 
 def _figures(evaluation: Evaluation) -> str:
+    if evaluation.multilabel is not None:
+        return _label_figures(evaluation, evaluation.multilabel)
     accuracy = evaluation.accuracy
     seen = ", which took no part in training" if evaluation.part == "test" else ""
     table = [
@@ -81,6 +86,26 @@ def _figures(evaluation: Evaluation) -> str:
     )
 
 
+def _label_figures(evaluation: Evaluation, scores: MultilabelScores) -> str:
+    area, micro, exact = scores.mean_average_precision, scores.micro_f1, evaluation.accuracy
+    seen = ", which took no part in training" if evaluation.part == "test" else ""
+    rows = [
+        f"| {_plain(row.label)} | {'-' if label.average_precision is None else f'{label.average_precision:.3f}'} "
+        f"| {label.base_rate:.3f} | {label.threshold:.2f} | {row.precision:.3f} | {row.recall:.3f} | {row.f1:.3f} "
+        f"| {row.support:,} |"
+        for row, label in list(zip(evaluation.per_class, scores.per_label, strict=True))[:_ROWS]
+    ]
+    return (
+        f"On the {evaluation.part} part{seen} (n = {evaluation.n:,}): **mean average precision {area.value:.4f}**, "
+        f"{area.level:.0%} interval {area.low:.4f} to {area.high:.4f} ({area.method}). Micro F1 {micro.value:.4f} "
+        f"({micro.low:.4f} to {micro.high:.4f}), macro F1 {evaluation.macro_f1:.4f}, Hamming loss "
+        f"{scores.hamming_loss:.4f}. Every label is right for {exact.value:.4f} of the images ({exact.low:.4f} to "
+        f"{exact.high:.4f}); the most frequent set of labels alone would reach {evaluation.baseline_accuracy:.4f}.\n\n"
+        "| label | AP | share of images | threshold | precision | recall | F1 | images |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|\n" + "\n".join(rows)
+    )
+
+
 def _limits(manifest: BundleManifest, evaluation: Evaluation | None) -> str:
     lines = [
         *_enrolled(manifest),
@@ -95,6 +120,8 @@ def _limits(manifest: BundleManifest, evaluation: Evaluation | None) -> str:
 
 
 def _enrolled(manifest: BundleManifest) -> list[str]:
+    if manifest.task == "multilabel":
+        return ["It knows no other labels than these, and each was judged by a threshold chosen on validation images."]
     names = manifest.decision.get("enrolled")
     if not names:
         return [

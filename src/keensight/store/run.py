@@ -73,7 +73,7 @@ class Run:
 
     def append_epoch(self, epoch: Epoch) -> None:
         """Append an epoch to ``history.jsonl``, at once readable by others."""
-        plain = {name: _number(value) for name, value in to_plain(epoch).items()}
+        plain = {name: _number(value) for name, value in to_plain(epoch).items() if value is not None}
         _append(self.path / "history.jsonl", json.dumps(plain, allow_nan=False))
 
     def save_history(self, history: History) -> None:
@@ -173,7 +173,12 @@ class Run:
     @property
     def predictions(self) -> Predictions:
         """The probabilities behind ``evaluation``."""
-        return tables.read_predictions(self._existing("evaluation/predictions.csv"), self.evaluation.labels)
+        evaluation = self.evaluation
+        found = tables.read_predictions(self._existing("evaluation/predictions.csv"), evaluation.labels)
+        if evaluation.multilabel is None:
+            return found
+        thresholds = tuple(row.threshold for row in evaluation.multilabel.per_label)
+        return dataclasses.replace(found, thresholds=thresholds)
 
     def learned_digests(self) -> frozenset[str]:
         """SHA-256 of every image that the run trained or chose its weights on."""

@@ -21,6 +21,7 @@ from keensight.core.files import write_bytes, write_text
 from keensight.core.labels import Suspect
 from keensight.core.records import (
     PARTS,
+    SEPARATOR,
     Dataset,
     Evaluation,
     ImageInfo,
@@ -75,8 +76,16 @@ def write_dataset(path: Path, data: Dataset) -> None:
         **{name: [getattr(sample.info, name, None) for sample in data.samples] for name in _INFO},
         "error": [None if sample.error is None else _utf8(sample.error) for sample in data.samples],
     }
-    schema = pa.schema([(name, getattr(pa, _NUMBERS.get(name, "string"))()) for name in columns])
-    whole = {"schema": 1, "name": data.name, "kind": data.kind, "labels": data.labels, "skipped": data.skipped}
+    if data.task == "multilabel":
+        columns["labels"] = [[_utf8(name) for name in sample.labels] for sample in data.samples]
+    kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in columns}
+    if "labels" in kinds:
+        kinds["labels"] = pa.list_(pa.string())
+    schema = pa.schema(list(kinds.items()))
+    whole = {
+        "schema": 1, "name": data.name, "kind": data.kind, "labels": data.labels, "skipped": data.skipped,
+        "task": data.task,
+    }  # fmt: skip
     table = pa.table(columns, schema=schema.with_metadata({_KEY: json.dumps(to_plain(whole)).encode()}))
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
@@ -96,13 +105,14 @@ def read_dataset(path: Path) -> Dataset:
             table = file.read()
         whole = json.loads(table.schema.metadata[_KEY])
         column = {name: table.column(name).to_pylist() for name in table.column_names}
-        infos = map(_info, *(column[name] for name in _INFO))
+        infos = list(map(_info, *(column[name] for name in _INFO)))
         metadata = [json.loads(text) if text else {} for text in column["metadata"]]
         names = ("path", "label", "digest", "size", "group", "split")
-        samples = tuple(map(Sample, *(column[name] for name in names), metadata, infos, column["error"]))
+        several = map(tuple, column.get("labels") or [()] * len(infos))
+        samples = tuple(map(Sample, *(column[name] for name in names), metadata, infos, column["error"], several))
         labels = from_plain(LabelSet, whole["labels"])
         skipped = tuple(from_plain(Skipped, item) for item in whole["skipped"])
-        return Dataset(whole["name"], whole["kind"], labels, samples, skipped)
+        return Dataset(whole["name"], whole["kind"], labels, samples, skipped, task=whole.get("task", "multiclass"))
 
 
 def _info(format: str | None, mode: str, width: int, height: int, frames: int, orientation: int) -> ImageInfo | None:
@@ -161,7 +171,7 @@ def write_predictions(path: Path, predictions: Predictions, true: Sequence[str])
     Args:
         path: The file.
         predictions: n rows, none of them unreadable.
-        true: The n true classes.
+        true: The n true classes, or lists of labels such as ``cat|dog``.
 
     Raises:
         StoreError: the file cannot be written.
@@ -170,10 +180,10 @@ def write_predictions(path: Path, predictions: Predictions, true: Sequence[str])
 
     probabilities = predictions.probabilities
     names = [_utf8(name) for name in predictions.labels.names]
-    top = probabilities.argmax(axis=1)
-    right = np.asarray(predictions.labels.names, dtype=object)[top] == np.asarray(true, dtype=object)
+    said = [SEPARATOR.join(predictions.named(i)) for i in range(len(predictions))]
+    right = [set(a.split(SEPARATOR)) == set(b.split(SEPARATOR)) for a, b in zip(said, true, strict=True)]
     facts = [
-        [_utf8(name) for name in predictions.paths], [_utf8(name) for name in true], [names[k] for k in top],
+        [_utf8(name) for name in predictions.paths], [_utf8(name) for name in true], [_utf8(name) for name in said],
         probabilities.max(axis=1), right,
     ]  # fmt: skip
     frame = pd.concat(
@@ -235,10 +245,16 @@ def true_labels(paths: Sequence[str], data: Dataset) -> list[str]:
 def write_confusion(path: Path, evaluation: Evaluation) -> None:
     """Write the confusion matrix as CSV: a line a true class, a column a predicted one.
 
+    Of a multi-label evaluation: a line a label, with its images rightly and wrongly without and with it.
+
     Raises:
         StoreError: the file cannot be written.
     """
     names = evaluation.labels.names
+    if evaluation.multilabel is not None:
+        counts = ((row.label, *row.counts) for row in evaluation.multilabel.per_label)
+        write_csv(path, ("label", "true_negative", "false_positive", "false_negative", "true_positive"), counts)
+        return
     rows = ((name, *counts) for name, counts in zip(names, evaluation.confusion, strict=True))
     write_csv(path, ("true \\ predicted", *names), rows)
 

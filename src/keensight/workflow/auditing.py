@@ -49,7 +49,7 @@ def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progr
     from keensight.data.traits import traits
 
     readable = np.array([i for i in range(len(data)) if i not in pixels.errors], dtype=np.int64)
-    targets, units = data.targets(), _units(data, readable)
+    targets, units = data.combinations(), _units(data, readable)
     rows = readable[choose(targets[readable], units[readable])]
     if not len(rows):
         return report

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Split
 from keensight.workflow.measuring import probabilities_of
@@ -26,7 +24,8 @@ def mirrored_if_it_pays(
 ) -> Classifier:
     """The classifier, or one that averages the logits of an image and of its mirror image, at twice the cost.
 
-    It is taken where the loss on the validation part is lower and no fewer of its images are classified right.
+    It is taken where the loss on the validation part is lower and the accuracy (of a multi-label set: the mean average
+    precision) no lower.
 
     Args:
         classifier: The trained classifier.
@@ -37,19 +36,26 @@ def mirrored_if_it_pays(
         features: A way to features that is quicker than the classifier's own.
     """
     from keensight.nets.infer import Classifier
+    from keensight.nets.tasks import task_of
 
-    double = Classifier(classifier.keras_model, classifier.labels, classifier.spec, classifier.temperature, mirror=True)
+    double = Classifier(
+        classifier.keras_model, classifier.labels, classifier.spec, classifier.temperature, mirror=True,
+        thresholds=classifier.thresholds,
+    )  # fmt: skip
     rows = split.part("val")
-    targets = data.targets()[rows]
+    targets = data.truth()[rows]
+    task = task_of(targets)
     reached = []
     for candidate in (classifier, double):
         probabilities = probabilities_of(candidate, rows, pixels, progress, features)
-        right = float((probabilities.argmax(axis=1) == targets).mean())
-        reached.append((right, float(-np.log(np.maximum(probabilities[np.arange(len(rows)), targets], 1e-12)).mean())))
+        loss, accuracy = task.score(probabilities, targets)
+        ranking = task.ranking(probabilities, targets)
+        reached.append((accuracy if ranking is None else ranking, loss))
     (plain_right, plain_loss), (double_right, double_loss) = reached
     pays = double_loss < plain_loss and double_right >= plain_right
+    figure = "accuracy" if targets.ndim == 1 else "mAP"
     progress.say(
-        f"mirror images: {'averaged' if pays else 'not averaged'} (val accuracy {double_right:.4f} against "
+        f"mirror images: {'averaged' if pays else 'not averaged'} (val {figure} {double_right:.4f} against "
         f"{plain_right:.4f}, loss {double_loss:.4f} against {plain_loss:.4f})"
     )
     return double if pays else classifier

@@ -53,13 +53,13 @@ def bundle(
     manifest = BundleManifest(
         schema=SCHEMA,
         name=data.name,
-        task="single-label",
+        task="single-label" if model.thresholds is None else "multilabel",
         labels=model.labels,
         image=model.spec,
         model=name or model.keras_model.name,
         normalisation=normalisation_of(name or model.keras_model.name),
         temperature=model.temperature,
-        decision={"rule": "most probable class", "mirror": model.mirror},
+        decision=_decision(model),
         provenance={"versions": versions(), "data": _origin(data, split), **(provenance or {})},
         files={},
     )
@@ -67,6 +67,14 @@ def bundle(
     return write_bundle(
         Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes
     )
+
+
+def _decision(model: Classifier) -> dict[str, Any]:
+    if model.thresholds is None:
+        return {"rule": "most probable class", "mirror": model.mirror}
+    return {
+        "rule": "labels at or above their thresholds", "mirror": model.mirror, "thresholds": list(model.thresholds)
+    }  # fmt: skip
 
 
 def _origin(data: Dataset, split: Split) -> dict[str, Any]:

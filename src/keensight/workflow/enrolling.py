@@ -66,7 +66,8 @@ def enrol(
         progress: Where to report.
 
     Raises:
-        UsageError: the name is empty, or that of a class that the network was trained on.
+        UsageError: the model is a multi-label one; or the name is empty, or that of a class that the network was
+            trained on.
         DataError: no image could be read.
         StoreError: the bundle has no class means, or the new one cannot be written.
         GateError: the old or the new bundle fails its exam.
@@ -75,6 +76,11 @@ def enrol(
 
     show = shown(progress)
     old = model if isinstance(model, Bundle) else open_bundle(model if isinstance(model, (str, Path)) else model.path)
+    if old.manifest.task == "multilabel":
+        raise UsageError(
+            f"{old.path} is a multi-label model, and no label can be enrolled in one",
+            "train again with the new label, or enrol in a model of one class an image",
+        )
     known = old.prototypes()
     if known is None:
         raise StoreError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, Dataset, Evaluation, Part, Predictions, Split
+from keensight.core.records import PARTS, Dataset, Evaluation, Interval, Part, Predictions, Split
 from keensight.errors import DataError, StoreError
 from keensight.workflow.steps import Features, Source, open, prepare, shown
 from keensight.workflow.using import load
@@ -32,6 +32,7 @@ def evaluate(
     part: Part = "test",
     label: str | None = None,
     path: str | None = None,
+    labels: str | Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model.
@@ -48,6 +49,7 @@ def evaluate(
         part: ``train``, ``val`` or ``test``.
         label: Table column with the class.
         path: Table column with the image path.
+        labels: Table columns of 0 and 1, one a label (see :func:`open`).
         progress: Where to report.
 
     Raises:
@@ -57,7 +59,7 @@ def evaluate(
     if source is None:
         return _stored(model)
     show = shown(progress)
-    data = open(source, label=label, path=path, progress=show)
+    data = open(source, label=label, path=path, labels=labels, progress=show)
     classifier = load(model)
     rows = split.part(part) if split is not None else _unseen(model, data, part)
     targets = _targets(data, classifier)
@@ -92,34 +94,59 @@ def measure(
     classifier: Classifier,
     data: Dataset,
     rows: NDArray[np.int64],
-    targets: NDArray[np.int64],
+    targets: NDArray[Any],
     pixels: Pixels,
     part: str,
     progress: Progress,
     features: Features | None = None,
     seen: Collection[int] = (),
 ) -> Evaluation:
-    """Predict ``rows`` and score them against ``targets`` (class numbers of the classifier, one a sample).
+    """Predict ``rows`` and score them against ``targets``: the classifier's class numbers or indicators, by sample.
 
     With ``features``, the last layer alone answers, from features that come quicker. Without the rows that were
     ``seen`` in another part, as copies or near copies, the accuracy is given a second time.
     """
-    from keensight.assess.metrics import accuracy_without
-    from keensight.assess.metrics import evaluate as score
-
     started = time.perf_counter()
     probabilities = probabilities_of(classifier, rows, pixels, progress, features)
-    evaluation = score(
-        probabilities, targets[rows], classifier.labels, part=part, seconds=time.perf_counter() - started
-    )
+    evaluation = _scored(classifier, probabilities, targets[rows], part, time.perf_counter() - started)
     copied = np.isin(rows, list(seen))
     if copied.any():
-        cleaned = None if copied.all() else accuracy_without(probabilities, targets[rows], copied)
+        cleaned = None if copied.all() else _cleaned(classifier, probabilities, targets[rows], copied)
         evaluation = dataclasses.replace(evaluation, cleaned=cleaned, seen=int(copied.sum()))
     paths = tuple(data.samples[int(row)].path for row in rows)
-    return dataclasses.replace(
-        evaluation, predictions=Predictions(paths, classifier.labels, probabilities), dataset=data
-    )
+    predictions = Predictions(paths, classifier.labels, probabilities, thresholds=classifier.thresholds)
+    return dataclasses.replace(evaluation, predictions=predictions, dataset=data)
+
+
+def _scored(
+    classifier: Classifier, probabilities: NDArray[np.float32], targets: NDArray[Any], part: str, seconds: float
+) -> Evaluation:
+    from keensight.assess import metrics, multilabel
+
+    labels, thresholds = classifier.labels, classifier.thresholds
+    if thresholds is None:
+        return metrics.evaluate(probabilities, targets, labels, part=part, seconds=seconds)
+    return multilabel.evaluate(probabilities, targets, labels, thresholds, part=part, seconds=seconds)
+
+
+def _cleaned(
+    classifier: Classifier, probabilities: NDArray[np.float32], targets: NDArray[Any], copied: NDArray[np.bool_]
+) -> Interval:
+    """The accuracy without the images that have a copy in another part."""
+    from keensight.assess import metrics, multilabel
+
+    if classifier.thresholds is None:
+        return metrics.accuracy_without(probabilities, targets, copied)
+    return multilabel.accuracy_without(probabilities, targets, classifier.thresholds, copied)
+
+
+def report_text(evaluation: Evaluation) -> str:
+    """The figures as text, class by class or label by label."""
+    from keensight.assess import metrics, multilabel
+
+    if evaluation.multilabel is None:
+        return metrics.report_text(evaluation)
+    return multilabel.report_text(evaluation)
 
 
 def probabilities_of(
@@ -261,11 +288,18 @@ def _unseen(model: str | Path | Run | Classifier, data: Dataset, part: Part) -> 
     return np.array(rows, dtype=np.int64)
 
 
-def _targets(data: Dataset, classifier: Classifier) -> NDArray[np.int64]:
+def _targets(data: Dataset, classifier: Classifier) -> NDArray[Any]:
     unknown = sorted(set(data.labels.names) - set(classifier.labels.names))
     if unknown:
         raise DataError(
             f"{data.name} has classes that the model does not know: {', '.join(unknown[:10])}",
             f"the model knows {', '.join(classifier.labels.names[:20])}",
+        )
+    if classifier.thresholds is not None:  # images of one class each are images of one label
+        return dataclasses.replace(data, labels=classifier.labels, task="multilabel").indicators()
+    if data.task == "multilabel":
+        raise DataError(
+            f"{data.name} gives images any number of labels, but the model names one class each",
+            "measure it on a table with one class an image, or train a model on a multi-label table",
         )
     return classifier.labels.encode([sample.label for sample in data.samples])

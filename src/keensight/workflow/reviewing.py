@@ -208,6 +208,11 @@ def open_desk(
     """The questions that a run raises (see :func:`review`)."""
     handle = finished(run)
     data = _with_images(handle, source, progress)
+    if data.task == "multilabel":
+        raise DataError(
+            f"{handle.path} is of a multi-label set, and a review gives an image one class",
+            "look at the mistakes in its report, and correct the table by hand",
+        )
     suspects = handle.label_suspects
     if suspects is None and source is not None:
         suspects = _checked(handle, data, progress)

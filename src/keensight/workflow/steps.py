@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ _SHORTCUTS = {
     "group_regex": "data.group_regex",
     "strict": "data.strict",
     "label": "data.label",
+    "labels": "data.labels",
     "path": "data.path",
     "corrections": "data.corrections",
 }
@@ -50,6 +51,7 @@ def open(
     path: str | None = None,
     group: str | None = None,
     group_regex: str | None = None,
+    labels: str | Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open a labelled image set; no image is decoded.
@@ -62,6 +64,8 @@ def open(
         group: Table column whose equal values never straddle a split.
         group_regex: In its place, a pattern in the relative file path; its first group, else the whole match,
             names the image's group.
+        labels: Table columns of 0 and 1, one a label, as a list or separated by commas: a multi-label set; left out:
+            found by content where no column has the name of a label.
         progress: Where to report.
 
     Raises:
@@ -73,10 +77,12 @@ def open(
 
     if group and group_regex:
         raise UsageError("groups are given twice, by a column and by a pattern", "leave out group or group_regex")
+    names = labels.split(",") if isinstance(labels, str) else labels or ()
+    columns = [name.strip() for name in names if name.strip()]
     if isinstance(source, Dataset):
         data = source
     else:
-        data = open_source(source, label=label, path=path, group=group, progress=shown(progress))
+        data = open_source(source, label=label, path=path, group=group, labels=columns, progress=shown(progress))
     return grouped(data, group_regex) if group_regex else data
 
 
@@ -203,14 +209,14 @@ def batches(
         settings: Changes to them, such as ``{"augment.rotate": 10}``.
 
     Returns:
-        A dataset of (uint8 images (n, height, width, 3), one-hot float32 targets (n, classes), float32
+        A dataset of (uint8 images (n, height, width, 3), one-hot (or 0/1) float32 targets (n, classes), float32
         sample weights (n,)), of known cardinality.
     """
     from keensight.nets import feed
     from keensight.nets.fit import plan
 
     chosen = configure(config, settings)
-    steps = plan(chosen.train, "cnn", split.part("train"), data.targets(), len(data.labels))
+    steps = plan(chosen.train, "cnn", split.part("train"), data.truth(), len(data.labels))
     return feed.training(steps, pixels, augmentation(chosen, data, split, pixels).config, epochs)
 
 
@@ -267,7 +273,7 @@ def run_fit(
         images = images_of(data, split, pixels)
         return transfer(model, images, config, workshop(progress, on_epoch))
     return train_from_scratch(
-        model, pixels, data.targets(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
+        model, pixels, data.truth(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
     )
 
 
@@ -285,7 +291,7 @@ def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
 
     # The same file gives other pixels, and so other features, where it is fitted otherwise.
     names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in data.samples]
-    return Images(pixels, data.targets(), names, split)
+    return Images(pixels, data.truth(), names, split)
 
 
 class Features(Protocol):
@@ -363,7 +369,7 @@ def augmentation(config: RunConfig, data: Dataset, split: Split, pixels: Pixels)
     if transfers(config) and config.train.effort == "quick":
         given = dataclasses.replace(given, enabled=False)  # each image is looked at once, as it is
     asked = given.enabled and given.flip == "auto"
-    evidence = mirror_evidence(pixels, split.part("train"), data.targets()) if asked else None
+    evidence = mirror_evidence(pixels, split.part("train"), data.combinations()) if asked else None
     return resolve(given, data.labels, grey_share(pixels, split), evidence)
 
 

@@ -20,7 +20,7 @@ from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.correcting import corrected
-from keensight.workflow.measuring import keep_pictures, measure, report
+from keensight.workflow.measuring import keep_pictures, measure, report, report_text
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.steps import (
     Source,
@@ -37,6 +37,7 @@ from keensight.workflow.steps import (
     transfers,
 )
 from keensight.workflow.suspects import check_labels, wanted
+from keensight.workflow.thresholds import with_best_thresholds
 from keensight.workflow.using import classifier_of
 from keensight.workflow.versions import versions
 from keensight.workflow.weights import start_weights
@@ -71,7 +72,7 @@ def train(
         command: What the user typed, for the record.
         progress: Where to report.
         **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``group_regex``,
-            ``label``, ``path``, ``strict``, ``corrections``.
+            ``label``, ``labels``, ``path``, ``strict``, ``corrections``.
 
     Returns:
         The finished run; ``run.record.results`` holds the figures.
@@ -97,6 +98,7 @@ def train(
     data = open(
         source,
         label=chosen.data.label,
+        labels=chosen.data.labels,
         path=chosen.data.path,
         group=chosen.data.group,
         group_regex=chosen.data.group_regex,
@@ -121,7 +123,6 @@ def train(
 
 
 def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progress, started: float) -> Run:
-    from keensight.assess.metrics import report_text
     from keensight.data.audit import audit as audit_headers
     from keensight.data.cache import cache_directory
     from keensight.data.copies import seen
@@ -158,6 +159,11 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
         quicker = features if not trained or _passes(config, parts) > _MANY_PASSES else None
         if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
             classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, quicker)
+        means = None
+        if data.task == "multilabel":
+            classifier = with_best_thresholds(classifier, data, parts, pixels, show, quicker)
+        else:
+            means = prototypes_of(classifier, data, parts, pixels, features=quicker, progress=show)
         package = bundle(
             classifier,
             data,
@@ -165,12 +171,12 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
             run.bundle_path,
             name=config.model.name,
             provenance={"run": run.record.name, "command": run.record.command, "seed": run.record.seed},
-            prototypes=prototypes_of(classifier, data, parts, pixels, features=quicker, progress=show),
+            prototypes=means,
         )
         trusted = classifier_of(package)
         sit_exam(trusted, package.exam())
         copied = seen(findings, data, parts)
-        evaluation = measure(trusted, data, parts.part("test"), data.targets(), pixels, "test", show, quicker, copied)
+        evaluation = measure(trusted, data, parts.part("test"), data.truth(), pixels, "test", show, quicker, copied)
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, data, report_text(evaluation))
     suspects = _check_labels(run, data, parts, pixels, config, evaluation, show)
@@ -191,6 +197,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
 def _fit(
     run: Run, data: Dataset, parts: Split, pixels: Pixels, spec: ImageSpec, config: RunConfig, show: Progress
 ) -> tuple[Classifier, History]:
+    from keensight.assess.thresholds import DEFAULT
     from keensight.nets import runtime
     from keensight.nets.infer import Classifier
 
@@ -207,7 +214,8 @@ def _fit(
         tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
         progress=show,
     )
-    return Classifier(model, data.labels, spec), history
+    thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
+    return Classifier(model, data.labels, spec, thresholds=thresholds), history
 
 
 def _passes(config: RunConfig, parts: Split) -> int:
@@ -235,7 +243,9 @@ def _note_epoch(run: Run, epoch: Epoch) -> None:
     run.append_epoch(epoch)
     run.log(
         f"epoch {epoch.epoch} ({epoch.phase}) loss {epoch.loss:.4f} accuracy {epoch.accuracy:.4f} "
-        f"val_loss {epoch.val_loss:.4f} val_accuracy {epoch.val_accuracy:.4f} in {epoch.seconds:.1f} s"
+        f"val_loss {epoch.val_loss:.4f} val_accuracy {epoch.val_accuracy:.4f} "
+        + (f"val_map {epoch.val_map:.4f} " if epoch.val_map is not None else "")
+        + f"in {epoch.seconds:.1f} s"
     )
 
 
@@ -262,6 +272,7 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
             learning_rate=numbers.learning_rate,
             patience=numbers.patience,
             precision=precision.name,
+            label_smoothing=config.train.label_smoothing if data.task == "multiclass" else 0.0,
         ),
         augment=changes.config,
     )

@@ -116,6 +116,7 @@ def classifier_of(bundle: Bundle) -> Classifier:
         manifest.temperature,
         bundle.prototypes(),
         bool(manifest.decision.get("mirror", False)),
+        tuple(manifest.decision["thresholds"]) if manifest.task == "multilabel" else None,
     )
 
 
@@ -123,7 +124,8 @@ def write_predictions(predictions: Predictions, path: Path, top: int = 5) -> Non
     """Write predictions as a CSV, JSON or Parquet table, by the file's ending.
 
     CSV and Parquet have one row an image: path, label, probability, decision, error, then the ``top``
-    classes as ``label_2``, ``probability_2`` and so on.
+    classes as ``label_2``, ``probability_2`` and so on. Of a multi-label model ``label`` is a list such as
+    ``cat|dog``, empty where no label reaches its threshold, and the most probable labels begin with ``label_1``.
 
     Raises:
         UsageError: the ending is none of the three.
@@ -136,7 +138,7 @@ def write_predictions(predictions: Predictions, path: Path, top: int = 5) -> Non
         return
     import pandas as pd
 
-    table = pd.DataFrame([_flat(row) for row in rows])
+    table = pd.DataFrame([flat(row) for row in rows])
     if ending == ".csv":
         write_text(path, table.to_csv(index=False))
     elif ending == ".parquet":
@@ -198,8 +200,10 @@ def _as_npz(embeddings: Embeddings) -> bytes:
     return sink.getvalue()
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
     flat = {key: row[key] for key in ("path", "label", "probability", "decision", "error")}
-    for rank, (label, probability) in enumerate(row["top"][1:], start=2):
+    skipped = 0 if "labels" in row else 1  # the most probable class is the label; of several labels it need not be
+    for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
         flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability
     return flat

@@ -16,12 +16,12 @@ class Pixels:
 
 
 class Data:
-    """Enough of a dataset for this: its targets."""
+    """Enough of a dataset for this: its truth."""
 
     def __init__(self, targets):
         self._targets = targets
 
-    def targets(self):
+    def truth(self):
         return self._targets
 
 

@@ -1,0 +1,174 @@
+"""Pictures of a multi-label evaluation: how well each label is ranked, what is decided, what goes together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from keensight.core.records import Evaluation, LabelScore, MultilabelScores
+from keensight.errors import UsageError
+from keensight.show import chart
+from keensight.show.chart import Chart, calm, title, words
+from keensight.show.text import plural, shorten
+
+_WIDTH = 9.0
+_ANNOTATED = 16
+"""More labels than this and counts no longer fit into the cells."""
+
+
+def average_precision(evaluation: Any) -> Figure:
+    """Average precision of each label as bars, the best first, with the share that guessing would reach.
+
+    Args:
+        evaluation: A multi-label ``Evaluation``, or anything with ``.evaluation`` such as a run.
+
+    Raises:
+        UsageError: it is of a model of one class an image.
+    """
+    record, scores = _scores(evaluation)
+    figure = Chart(_WIDTH, height(record), precision_words(scores))
+    draw_precision(figure.subplots(), scores)
+    return figure
+
+
+def label_counts(evaluation: Any) -> Figure:
+    """What is decided about each label: found, missed and wrongly added, as shares of the images that matter.
+
+    Args:
+        evaluation: A multi-label ``Evaluation``, or anything with ``.evaluation`` such as a run.
+
+    Raises:
+        UsageError: it is of a model of one class an image.
+    """
+    record, scores = _scores(evaluation)
+    figure = Chart(_WIDTH, height(record), counts_words(scores))
+    draw_counts(figure.subplots(), scores)
+    return figure
+
+
+def co_occurrence(evaluation: Any) -> Figure:
+    """How many images have both of two labels: as they are beside as predicted.
+
+    Args:
+        evaluation: A multi-label ``Evaluation``, or anything with ``.evaluation`` such as a run.
+
+    Raises:
+        UsageError: it is of a model of one class an image.
+    """
+    record, scores = _scores(evaluation)
+    side = float(np.clip(2.2 + 0.32 * len(record.labels), 3.6, 8.0))
+    figure = Chart(2 * side, side, together_words(record, scores))
+    draw_together(figure.subplots(1, 2, sharey=True), record, scores)
+    return figure
+
+
+def draw_precision(ax: Axes, scores: MultilabelScores) -> None:
+    """Draw :func:`average_precision` into ``ax``."""
+    rows = sorted(scores.per_label, key=lambda row: -(row.average_precision or 0.0))
+    places = np.arange(len(rows))
+    found = [row.average_precision or 0.0 for row in rows]
+    bars = ax.barh(places, found, 0.7, color=chart.BLUE)
+    notes = ["not in this part" if row.average_precision is None else f"{row.average_precision:.2f}" for row in rows]
+    ax.bar_label(bars, notes, padding=3, fontsize=8.5, color=chart.QUIET)
+    ax.plot([row.base_rate for row in rows], places, "|", color=chart.RED, markersize=11, markeredgewidth=2,
+            label="guessing")  # fmt: skip
+    _name_rows(ax, rows)
+    ax.set_xlim(0, 1.08)
+    ax.legend(frameon=False, fontsize=8.5, labelcolor=chart.INK, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+    title(ax, "Average precision\n")
+
+
+def draw_counts(ax: Axes, scores: MultilabelScores) -> None:
+    """Draw :func:`label_counts` into ``ax``."""
+    rows = scores.per_label
+    places = np.arange(len(rows))
+    _, added, missed, found = (np.array(column) for column in zip(*(row.counts for row in rows), strict=True))
+    ax.barh(places, found, 0.7, color=chart.BLUE, label="found")
+    ax.barh(places, missed, 0.7, left=found, color=chart.ORANGE, label="missed")
+    bars = ax.barh(places, added, 0.7, left=found + missed, color=chart.RED, label="wrongly added")
+    notes = [f"{f:,} / {m:,} / {a:,}" for f, m, a in zip(found, missed, added, strict=True)]
+    ax.bar_label(bars, notes, padding=3, fontsize=8.5, color=chart.QUIET)
+    _name_rows(ax, rows)
+    ax.margins(x=0.16)
+    ax.set_xlabel("images", fontsize=9, color=chart.INK)
+    ax.legend(frameon=False, fontsize=8.5, labelcolor=chart.INK, loc="lower right", bbox_to_anchor=(1, 1), ncols=3,
+              borderpad=0, columnspacing=1.2, handlelength=1.2)  # fmt: skip
+    title(ax, "Each label's images\n")  # the legend is wider than the rest of the line: it has one of its own
+
+
+def draw_together(axes: Any, evaluation: Evaluation, scores: MultilabelScores) -> None:
+    """Draw :func:`co_occurrence` into two axes side by side."""
+    names = [shorten(name, 22) for name in evaluation.labels.names]
+    k = len(names)
+    tables = [np.array(table) for table in scores.together]
+    most = max(float(np.sqrt(table.max())) for table in tables) or 1.0
+    for ax, table, heading in zip(axes, tables, ("as they are", "as predicted"), strict=True):
+        shown = np.ma.masked_equal(np.sqrt(table), 0.0)
+        ax.imshow(shown, cmap=_blues(), vmin=0, vmax=most)
+        if k <= _ANNOTATED:
+            for i, j in zip(*np.nonzero(table), strict=True):
+                ink = "white" if np.sqrt(table[i, j]) > 0.6 * most else chart.INK
+                ax.text(j, i, f"{table[i, j]:,}", ha="center", va="center", fontsize=8, color=ink)
+        ax.set_xticks(np.arange(k), names, rotation=90, **words(8))
+        ax.set_yticks(np.arange(k), names, **words(8))
+        ax.tick_params(length=0)
+        for side in ax.spines.values():
+            side.set_color(chart.FAINT)
+        title(ax, f"Images with both labels, {heading}")
+
+
+def precision_words(scores: MultilabelScores) -> str:
+    """What :func:`average_precision` shows, in a sentence."""
+    found = [row for row in scores.per_label if row.average_precision is not None]
+    best = max(found, key=lambda row: row.average_precision or 0.0)
+    worst = min(found, key=lambda row: row.average_precision or 0.0)
+    return (
+        f"Average precision of {plural(len(found), 'label')}, from {worst.average_precision:.2f} ({worst.label}) to "
+        f"{best.average_precision:.2f} ({best.label})."
+    )
+
+
+def counts_words(scores: MultilabelScores) -> str:
+    """What :func:`label_counts` shows, in a sentence."""
+    _, added, missed, found = (sum(column) for column in zip(*(row.counts for row in scores.per_label), strict=True))
+    return f"Over all labels and images: {found:,} labels found, {missed:,} missed, {added:,} wrongly added."
+
+
+def together_words(evaluation: Evaluation, scores: MultilabelScores) -> str:
+    """What :func:`co_occurrence` shows, in a sentence."""
+    true, said = (np.triu(np.array(table), 1) for table in scores.together)
+    return (
+        f"Pairs of {plural(len(evaluation.labels), 'label')} on one image: {int((true > 0).sum()):,} occur, "
+        f"{int((said > 0).sum()):,} are predicted, {int(((said > 0) & (true == 0)).sum()):,} of these never occur."
+    )
+
+
+def _scores(evaluation: Any) -> tuple[Evaluation, MultilabelScores]:
+    record: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    if record.multilabel is None:
+        raise UsageError(
+            "this evaluation is of a model that names one class an image", "look at ks.show.confusion(...) instead"
+        )
+    return record, record.multilabel
+
+
+def height(record: Evaluation) -> float:
+    """Inches that a row a label takes."""
+    return 1.2 + len(record.labels) * (0.3 if len(record.labels) <= 20 else 0.19)
+
+
+def _name_rows(ax: Axes, rows: Sequence[LabelScore]) -> None:
+    calm(ax, "x")
+    size = 9 if len(rows) <= 20 else 7.5
+    ax.set_yticks(np.arange(len(rows)), [shorten(row.label, 30) for row in rows], **words(size))
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+
+
+def _blues() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("counts", [(0, chart.BLUE + "18"), (1, chart.BLUE)])

@@ -1,0 +1,87 @@
+"""A multi-label table from training to answers, by the command line and in Python."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import keensight as ks
+from keensight.cli.main import root
+from keensight.errors import DataError, UsageError
+from keensight.workflow.using import write_predictions
+from multilabel_builders import SHAPES, write_shapes
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shapes")
+    table = write_shapes(folder / "images", 400)
+    settings = {"train.epochs": 10, "augment.flip": "none"}
+    return ks.train(table, run=folder / "run", model="cnn", settings=settings)
+
+
+def test_three_labels_are_learned(run):
+    test = run.record.results["test"]
+    assert run.record.results["labels"] == list(SHAPES)
+    assert test["map"] > 0.9
+    assert test["map_ci"][0] <= test["map"] <= test["map_ci"][1]
+    assert test["micro_f1"] > 0.8
+    assert 0 < test["accuracy"] <= 1
+    best = run.history.epochs[run.history.best_epoch - 1]
+    assert best.val_map > 0.9
+    assert "label_smoothing = 0.0" in run.config_path.read_text()
+    assert run.split.method.count("label by label")
+    assert "Label by label" in run.report_path.read_text(encoding="utf-8")
+
+
+def test_the_bundle_decides_by_thresholds_of_the_validation_part(run):
+    manifest = ks.open_bundle(run.path).manifest
+    assert manifest.task == "multilabel"
+    assert len(manifest.decision["thresholds"]) == 3
+    classifier = ks.load(run)
+    assert classifier.thresholds == tuple(manifest.decision["thresholds"])
+    assert ks.open_bundle(run.path).prototypes() is None
+
+
+def test_a_stored_evaluation_is_that_of_the_bundle(run):
+    stored = ks.evaluate(run)
+    again = ks.evaluate(ks.load(run), run.path.parent / "images" / "table.csv", split=run.split)
+    assert again.accuracy == stored.accuracy
+    assert again.multilabel.per_label[0].counts == stored.multilabel.per_label[0].counts
+    assert again.loss == pytest.approx(stored.loss, abs=1e-4)
+    np.testing.assert_allclose(again.predictions.probabilities, stored.predictions.probabilities, atol=1e-3)
+
+
+def test_another_table_is_measured_by_the_names_of_its_labels(run, tmp_path):
+    table = write_shapes(tmp_path / "new", 60, seed=5, lists=True)
+    found = ks.evaluate(run, table)
+    assert found.n == 60
+    assert found.labels.names == SHAPES
+    assert found.headline()["map"] > 0.85
+    (tmp_path / "new" / "table.csv").write_text("path,label\n0.png,bar|cube\n1.png,dot\n")
+    with pytest.raises(DataError, match="cube"):
+        ks.evaluate(run, table)
+
+
+def test_predictions_name_all_labels(run, tmp_path):
+    images = run.path.parent / "images"
+    asked = ["predict", str(run.path), str(images / "0.png"), str(images / "1.png"), "--json"]
+    answer = CliRunner().invoke(root, asked)
+    rows = json.loads(answer.stdout)
+    assert [row["label"] for row in rows] == ["|".join(row["labels"]) for row in rows]
+    assert len(rows[0]["top"]) == 3
+    write_predictions(ks.predict(run, images / "0.png"), tmp_path / "out.csv", top=2)
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        row = next(csv.DictReader(stream))
+    assert list(row) == ["path", "label", "probability", "decision", "error", "label_1", "probability_1", "label_2",
+                         "probability_2"]  # fmt: skip
+    assert row["label_1"] == rows[0]["top"][0][0]
+
+
+def test_no_label_is_enrolled(run, tmp_path):
+    with pytest.raises(UsageError, match="multi-label"):
+        ks.enrol(run, "cube", run.path.parent / "images" / "0.png", tmp_path / "wider")

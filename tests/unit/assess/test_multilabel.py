@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, f1_score
+
+from keensight.assess.multilabel import evaluate, mean_average_precision, report_text
+from keensight.assess.thresholds import best_threshold, choose_thresholds
+from keensight.core.codec import from_plain, to_plain
+from keensight.core.records import Evaluation, LabelSet
+from keensight.errors import DataError
+from multilabel_builders import scored
+
+LABELS = LabelSet(("a", "b", "c"))
+
+
+def example(n=200, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((n, 3)) < (0.5, 0.2, 0.1)).astype(int)
+    # Rounded, so that several images share a probability.
+    return np.round(np.clip(truth * 0.3 + rng.random((n, 3)) * 0.7, 0, 1), 1), truth
+
+
+def test_figures_are_those_of_sklearn():
+    probabilities, truth = example()
+    found = evaluate(probabilities, truth, LABELS, (0.5, 0.5, 0.5))
+    said = probabilities >= 0.5
+    scores = found.multilabel
+    assert scores.mean_average_precision.value == pytest.approx(average_precision_score(truth, probabilities))
+    assert scores.micro_f1.value == pytest.approx(f1_score(truth, said, average="micro"))
+    assert found.macro_f1 == pytest.approx(f1_score(truth, said, average="macro"))
+    assert scores.hamming_loss == pytest.approx((said != truth).mean())
+    assert found.accuracy.value == pytest.approx((said == truth).all(axis=1).mean())
+    for j, row in enumerate(scores.per_label):
+        tn, fp, fn, tp = row.counts
+        assert tp == (said[:, j] & (truth[:, j] == 1)).sum()
+        assert fp == (said[:, j] & (truth[:, j] == 0)).sum()
+        assert tn + fp + fn + tp == len(truth)
+        assert row.base_rate == pytest.approx(truth[:, j].mean())
+    assert scores.together[0][0][1] == (truth[:, 0] & truth[:, 1]).sum()
+
+
+def test_weights_of_images_are_copies_of_them():
+    probabilities, truth = example(60)
+    drawn = np.random.default_rng(1).multinomial(60, np.full(60, 1 / 60), size=3)
+    found = mean_average_precision(probabilities, truth, drawn.astype(np.float32))
+    for area, times in zip(found, drawn, strict=True):
+        again = average_precision_score(np.repeat(truth, times, axis=0), np.repeat(probabilities, times, axis=0))
+        assert area == pytest.approx(again)
+
+
+def test_the_interval_of_the_bootstrap_shrinks_with_the_images():
+    def width(n):
+        found = evaluate(*example(n), LABELS, (0.5,) * 3).multilabel.mean_average_precision
+        assert found.low < found.value < found.high
+        return found.high - found.low
+
+    assert width(2000) < 0.5 * width(100)
+
+
+def test_a_perfect_model_is_perfect():
+    truth = example()[1]
+    found = evaluate(truth.astype(float), truth, LABELS, (0.5,) * 3)
+    assert found.headline()["map"] == found.headline()["micro_f1"] == found.accuracy.value == 1
+    assert found.multilabel.hamming_loss == found.loss == pytest.approx(0, abs=1e-6)
+    assert found.ece == pytest.approx(0)
+
+
+def test_a_label_that_never_occurs_has_no_average_precision():
+    scores = scored().multilabel
+    assert scores.per_label[3].average_precision is None
+    assert scores.per_label[3].auroc is None
+    areas = [row.average_precision for row in scores.per_label[:3]]
+    assert scores.mean_average_precision.value == pytest.approx(np.mean(areas))
+
+
+def test_an_evaluation_is_written_and_read():
+    found = scored()
+    again = from_plain(Evaluation, to_plain(found))
+    assert again == found
+    assert "never" in report_text(found)
+    assert f"{found.multilabel.micro_f1.value:.4f}" in report_text(found)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "truth", "message"),
+    [
+        (np.zeros((0, 3)), np.zeros((0, 3)), "no image"),
+        (np.zeros((4, 2)), np.zeros((4, 3)), "do not fit"),
+        (np.full((4, 3), 1.5), np.zeros((4, 3)), "not probabilities"),
+        (np.full((4, 3), np.nan), np.zeros((4, 3)), "NaN"),
+        (np.zeros((4, 3)), np.full((4, 3), 2), "else than 0 and 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(probabilities, truth, message):
+    with pytest.raises(DataError, match=message):
+        evaluate(probabilities, truth, LABELS, (0.5,) * 3)
+
+
+def test_the_best_threshold_has_the_best_f1():
+    probabilities, truth = (column[:, 1] for column in example())
+    chosen = best_threshold(probabilities, truth)
+    best = max(f1_score(truth, probabilities >= t) for t in np.linspace(0.01, 1, 200))
+    assert f1_score(truth, probabilities >= chosen) == pytest.approx(best)
+
+
+def test_thresholds_of_rare_labels_are_drawn_to_the_common_one():
+    rng = np.random.default_rng(0)
+    truth = np.zeros((400, 2), int)
+    truth[:200, 0] = truth[:1, 1] = 1
+    probabilities = np.where(truth == 1, 0.6, 0.4) + rng.random((400, 2)) * 0.05
+    probabilities[:, 1] *= 0.1  # the rare label's own best threshold is near 0.05
+    common, rare = choose_thresholds(probabilities, truth)
+    assert common == pytest.approx(0.52, abs=0.05)
+    assert rare > 0.4
+    truth[:100, 1] = 1
+    probabilities[:100, 1] = 0.06
+    assert choose_thresholds(probabilities, truth)[1] < 0.15
+
+
+def test_a_label_that_validation_lacks_takes_the_common_threshold():
+    probabilities, truth = example()
+    truth[:, 2] = 0
+    found = choose_thresholds(probabilities, truth)
+    assert found[2] == pytest.approx(best_threshold(probabilities.ravel(), truth.ravel()))
