@@ -9,14 +9,14 @@ from keensight.core.records import Interval
 from keensight.errors import DataError
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     """Score interval of a share.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22. It keeps
     its level for small ``n`` and near 0 and 1, where mean ± 1.96 standard errors does not.
 
     Args:
-        successes: How many of the ``n`` were right.
+        successes: How many of the ``n`` were right; no whole number where ``n`` is an effective one.
         n: How many there were; taken as independent of one another.
         level: Share of such intervals that hold the true value, above 0 and below 1.
 
