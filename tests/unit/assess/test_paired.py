@@ -1,0 +1,63 @@
+"""Two models on the same images."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import f1_score, log_loss
+
+from keensight.assess.paired import bootstrap, difference, flip_groups, mcnemar
+
+
+def test_mcnemar_is_the_exact_binomial_test():
+    for only_first, only_second in ((3, 12), (10, 10), (0, 6), (25, 9)):
+        assert mcnemar(only_first, only_second) == binomtest(only_second, only_first + only_second, 0.5).pvalue
+    assert mcnemar(0, 0) == 1.0
+
+
+def test_newcombes_interval_is_that_of_his_paper():
+    # Newcombe 1998 (Statistics in Medicine 17, 2635), table III, first example: 36, 12, 2, 0 of 50, method 10.
+    first = np.repeat([True, False, True, False], [36, 2, 12, 0])
+    second = np.repeat([True, True, False, False], [36, 2, 12, 0])
+    found = difference(second, first)
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0569, 0.3404), abs=5e-4)
+
+
+def test_the_interval_of_the_difference_holds_its_level():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        easy = rng.random(150) < 0.7
+        first = easy | (rng.random(150) < 0.3)
+        second = easy | (rng.random(150) < 0.5)
+        found = difference(first, second)
+        held += found.low <= 0.3 * 0.2 <= found.high
+    assert held / 400 > 0.92
+
+
+def test_bootstrapped_figures_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    first, second = (rng.dirichlet(np.ones(3), 200).astype(np.float32) for _ in range(2))
+    targets = rng.integers(0, 3, 200)
+    found = bootstrap(first, second, targets)
+    f1 = [f1_score(targets, p.argmax(1), average="macro") for p in (first, second)]
+    assert found["macro_f1"].value == pytest.approx(f1[1] - f1[0])
+    exact = [p.astype(np.float64) / p.sum(axis=1, dtype=np.float64)[:, None] for p in (first, second)]
+    loss = [log_loss(targets, p, labels=[0, 1, 2]) for p in exact]
+    assert found["loss"].value == pytest.approx(loss[1] - loss[0], rel=1e-3)
+    assert found["loss"].low < found["loss"].value < found["loss"].high
+
+
+def _flips(rng, groups):
+    who = np.repeat(np.arange(groups), 8)
+    odd, better = rng.random(groups) < 0.3, rng.random(groups) < 0.5
+    return ~(odd & better)[who], ~(odd & ~better)[who], who
+
+
+def test_flipping_groups_keeps_its_level_where_images_alone_would_not():
+    rng = np.random.default_rng(0)
+    grouped = alone = 0
+    for _ in range(150):
+        first, second, who = _flips(rng, 60)
+        grouped += flip_groups(first, second, who) <= 0.05
+        alone += mcnemar(int((first & ~second).sum()), int((second & ~first).sum())) <= 0.05
+    assert grouped / 150 < 0.1 < 0.3 < alone / 150
