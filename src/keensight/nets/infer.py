@@ -97,12 +97,7 @@ class Classifier:
         Raises:
             StoreError: Keras cannot load the file, or it does not fit the labels.
         """
-        keras, _ = framework()
-        try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"Keras cannot load {path.name}: {error}", "the bundle is damaged: train again") from error
-        return cls(model, labels, spec, temperature, prototypes, mirror, thresholds)
+        return cls(open_model(path), labels, spec, temperature, prototypes, mirror, thresholds)
 
     def with_classes(self, labels: LabelSet, prototypes: Prototypes) -> Classifier:
         """The same network with other labels and class means, as when a class has been enrolled."""
@@ -232,9 +227,9 @@ class Classifier:
         names = tuple(_name(source, i) for i, source in enumerate(sources))
         table = _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {})
         position = 0
-        decoding = ordered(partial(_decode, spec=self.spec), sources, processors(), ahead=64)
+        decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
         with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as decoded:
-            for chunk in _chunks(decoded, evaluation_batch(self.spec.shape)):
+            for chunk in chunks(decoded, evaluation_batch(self.spec.shape)):
                 table.errors.update({names[position + i]: x for i, x in enumerate(chunk) if isinstance(x, str)})
                 good = [i for i, image in enumerate(chunk) if not isinstance(image, str)]
                 for answers in self._answers(np.stack([chunk[i] for i in good])) if good else ():
@@ -246,7 +241,7 @@ class Classifier:
 
     def _answers(self, images: NDArray[np.uint8]) -> Iterator[Answers]:
         """Answers to decoded images, batch by batch."""
-        _check_images(images, self.spec)
+        check_images(images, self.spec)
         size = evaluation_batch(self.spec.shape)
         for begin in range(0, len(images), size):
             yield self._answer(images[begin : begin + size])
@@ -300,7 +295,21 @@ def _check_fit(
         )
 
 
-def _check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
+def open_model(path: Path) -> keras.Model:
+    """A ``.keras`` file, loaded in Keras' safe mode.
+
+    Raises:
+        StoreError: Keras cannot load the file.
+    """
+    keras, _ = framework()
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"Keras cannot load {path.name}: {error}", "the bundle is damaged: train again") from error
+
+
+def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
+    """Refuse what is no uint8 (n, height, width, 3) of a model's size."""
     if images.dtype != np.uint8:
         raise DataError(
             f"images must be uint8 from 0 to 255, not {images.dtype}",
@@ -313,11 +322,13 @@ def _check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
         )
 
 
-def _name(source: Source, position: int) -> str:
+def name_of(source: Source, position: int) -> str:
+    """What an image is called in answers."""
     return str(source) if isinstance(source, (str, Path)) else f"image {position}"
 
 
-def _decode(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
+def read_image(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
+    """A decoded image, or why it could not be read."""
     try:
         raw = Path(source).read_bytes() if isinstance(source, (str, Path)) else source
         return pixels.decode(raw, spec)
@@ -327,6 +338,7 @@ def _decode(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
         return f"cannot be read: {error.strerror or error}"
 
 
-def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+def chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    """``items`` in lists of ``size``."""
     while chunk := list(islice(items, size)):
         yield chunk
