@@ -9,7 +9,7 @@ that a stated share of unseen normal images exceeds: from 1 on an image is anoma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ ODDEST = 0.05
 """Share of an image's patches whose mean is its score."""
 FALSE_ALARMS = 0.05
 """Share of normal images above the threshold, at most."""
-_RIDGE = 1e-3
+_RIDGE, _TINY = 1e-3, 1e-6
 _COLOURED = 0.99
 """Share of normal patches that a heatmap leaves clear."""
 
@@ -115,14 +115,24 @@ class AnomalyEvaluation:
         return found | {"expected_false_alarms": self.limits.rate}
 
 
-def gaussian(patches: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The mean (d,) of patches (n, d), and the matrix (d, d) that turns their distances into Mahalanobis distances.
+def gaussian(batches: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The Gaussian of patches, from batches (n, rows, columns, d) that need not be in memory together.
 
     A small ridge on the covariance keeps directions without variance from counting as infinitely odd.
+
+    Returns:
+        The mean (d,), and the matrix (d, d) whose product with a patch's difference from it has the length of the
+        Mahalanobis distance.
     """
-    mean = patches.mean(axis=0, dtype=np.float64)
-    covariance = np.cov(patches, rowvar=False, dtype=np.float64)
-    covariance += _RIDGE * np.diag(covariance.diagonal()) + 1e-9 * np.eye(len(mean))
+    count, total, products = 0, np.zeros(()), np.zeros(())
+    for batch in batches:
+        patches = batch.reshape(-1, batch.shape[-1]).astype(np.float64)
+        count += len(patches)
+        total = total + patches.sum(axis=0)
+        products = products + patches.T @ patches
+    mean = total / count
+    covariance = products / count - np.outer(mean, mean)
+    covariance += _RIDGE * np.diag(covariance.diagonal()) + _TINY * np.eye(len(mean))
     whiten = np.linalg.cholesky(np.linalg.inv(covariance))
     return mean.astype(np.float32), whiten.astype(np.float32)
 

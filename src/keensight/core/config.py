@@ -54,6 +54,14 @@ class DataConfig:
     corrections: str | None = setting(
         None, "table of decisions about labels, as `keensight review` writes it; they are applied before the split"
     )
+    task: str = setting(
+        "auto",
+        "what to learn; auto: the classes; anomaly: what normal images look like, to find what is odd",
+        choices=("auto", "anomaly"),
+    )
+    normal: str | None = setting(
+        None, "with data.task=anomaly, the classes that are normal, separated by commas; left out: found by name"
+    )
     cache: str = setting(
         "auto", "keep decoded images on disk; auto: yes where they fit", choices=("auto", "always", "never")
     )

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keensight.core.codec import to_plain
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.anomaly import AnomalyEvaluation, Limits
+from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.nearest import RULE
 from keensight.core.records import BundleManifest, Evaluation, ImageSpec, Prototypes
@@ -36,6 +38,7 @@ __all__ = [
     "Bundle",
     "Exam",
     "add_evaluation",
+    "limits_of",
     "open_bundle",
     "read_manifest",
     "write_bundle",
@@ -45,7 +48,7 @@ SCHEMA = 2
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes."""
 _MANIFEST, _MODEL, _EXAM, _CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
 _PROTOTYPES = "prototypes.npz"
-_TASKS = ("single-label", "multilabel")
+_TASKS = ("single-label", "multilabel", ANOMALY)
 _REQUIRED = (_MODEL, _EXAM, _CARD)
 _LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, _CARD: 8 << 20, _PROTOTYPES: 256 << 20}
 _LIMIT = 4 << 30
@@ -90,7 +93,7 @@ class Bundle:
         Raises:
             StoreError: the file is damaged.
         """
-        return read_exam(self.path / _EXAM, len(self.manifest.labels))
+        return read_exam(self.path / _EXAM, _answers(self.manifest))
 
     def prototypes(self) -> Prototypes | None:
         """The class means, or None where the bundle has none (those of schema 1 never have).
@@ -142,7 +145,7 @@ def write_bundle(
     return Bundle(directory, checked.manifest)
 
 
-def add_evaluation(bundle: Bundle, evaluation: Evaluation) -> Bundle:
+def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -> Bundle:
     """Put the figures that a bundle reached into its manifest (``provenance["metrics"]``) and its model card.
 
     Returns:
@@ -179,7 +182,7 @@ def open_bundle(path: str | Path) -> Bundle:
     manifest = read_manifest(folder / _MANIFEST)
     _check_files(folder, manifest)
     check_model(folder / _MODEL)
-    read_exam(folder / _EXAM, len(manifest.labels))
+    read_exam(folder / _EXAM, _answers(manifest))
     _prototypes(folder, manifest)
     return Bundle(folder, manifest)
 
@@ -205,6 +208,7 @@ def read_manifest(path: Path) -> BundleManifest:
         "it does not give each label a threshold from 0 to 1": (
             manifest.task == "multilabel" and not _are_thresholds(manifest.decision.get("thresholds"), manifest)
         ),
+        "it does not say from where on an image is anomalous": manifest.task == ANOMALY and not _has_limits(manifest),
         f"its rule is {RULE!r}, but it lists no {_PROTOTYPES}": (
             manifest.decision.get("rule") == RULE and _PROTOTYPES not in manifest.files
         ),
@@ -243,6 +247,28 @@ def _folder(path: Path) -> Path:
     if (path / "saved_model.pb").is_file():
         raise StoreError(f"{path} is a TensorFlow SavedModel, which names no labels", _TRAIN)
     raise StoreError(f"{path} is neither a run nor a bundle", "give a folder that holds run.json or manifest.json")
+
+
+def _answers(manifest: BundleManifest) -> int:
+    """Numbers that the model gives for an image: a probability a class, or one score."""
+    return 1 if manifest.task == ANOMALY else len(manifest.labels)
+
+
+def limits_of(manifest: BundleManifest) -> Limits:
+    """From where on an image is anomalous, as the manifest of such a bundle says.
+
+    Raises:
+        StoreError: it does not.
+    """
+    return from_plain(Limits, manifest.decision.get("limits"))
+
+
+def _has_limits(manifest: BundleManifest) -> bool:
+    try:
+        found = limits_of(manifest)
+        return all(0 < value < math.inf for value in (found.threshold, found.patch))
+    except (StoreError, AttributeError, TypeError):
+        return False
 
 
 def _prototypes(folder: Path, manifest: BundleManifest) -> Prototypes | None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.records import BundleManifest, Evaluation, MultilabelScores
 
 _ROWS = 200
 _FEW = 20
 
 
-def model_card(manifest: BundleManifest, evaluation: Evaluation | None = None) -> str:
+def model_card(manifest: BundleManifest, evaluation: Evaluation | AnomalyEvaluation | None = None) -> str:
     """The card as Markdown.
 
     Args:
         manifest: The bundle's manifest.
         evaluation: What it reached; None: the card says that it has not been measured.
     """
+    if manifest.task == ANOMALY:
+        return _anomaly_card(manifest, evaluation if isinstance(evaluation, AnomalyEvaluation) else None)
+    assert not isinstance(evaluation, AnomalyEvaluation)
     parts = [
         f"# {_plain(manifest.name)}: image classifier ({_plain(manifest.model)})",
         _summary(manifest),
@@ -40,6 +45,42 @@ import keensight as ks
 model = ks.load("THIS_FOLDER")  # checks every file before anything is loaded
 model.predict("photo.jpg")
 ```"""
+
+
+def _anomaly_card(manifest: BundleManifest, evaluation: AnomalyEvaluation | None) -> str:
+    image = manifest.image
+    normal = ", ".join(_plain(str(name)) for name in manifest.decision.get("normal", ()))
+    limits = [
+        "It knows normal images only: whatever is unlike them is odd, another camera, light or place included.",
+        "A fault that looks normal in patches of some 8 to 50 pixels, such as a missing part, may pass.",
+        "A score says how odd an image is, not how likely it is to be faulty.",
+    ]
+    parts = [
+        f"# {_plain(manifest.name)}: anomaly detector ({_plain(manifest.model)})",
+        f"Scores how odd an image is, and where, having learned from normal images alone ({normal}). From a score of 1 "
+        f"on an image is called anomalous.\n\nAny image is decoded to {image.width} × {image.height} px RGB "
+        f"({image.fit}); in the model: {_plain(manifest.normalisation)}.",
+        "## Data\n\n" + _data(manifest.provenance),
+        "## How good it is\n\n" + (_anomaly_figures(evaluation) if evaluation else "Not measured yet."),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in limits),
+        "## Use\n\n" + _USE,
+        "## Origin\n\n" + _origin(manifest.provenance),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _anomaly_figures(evaluation: AnomalyEvaluation) -> str:
+    names = {"auroc": "Area under the ROC curve", "recall": "Anomalies found", "false_alarms": "False alarms"}
+    lines = [f"On the {evaluation.part} part ({evaluation.normal:,} normal, {evaluation.anomalous:,} anomalous images):"]
+    for name, words in names.items():
+        one = getattr(evaluation, name)
+        if one is not None:
+            lines.append(
+                f"- {words}: **{one.value:.3f}**, {one.level:.0%} interval {one.low:.3f} to {one.high:.3f} ({one.method})"
+            )
+    lines.append(f"- False alarms to be expected: {evaluation.limits.rate:.3f} of normal images at most")
+    rows = [f"| {_plain(kind.kind)} | {kind.recall.value:.3f} | {kind.n:,} |" for kind in evaluation.kinds]
+    return "\n".join([*lines, "", "| kind | found | images |", "|---|---:|---:|", *rows] if rows else lines)
 
 
 def _summary(manifest: BundleManifest) -> str:
