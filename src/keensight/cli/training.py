@@ -33,6 +33,8 @@ DEMO = {"model.name": "cnn", "train.epochs": 12}
 @flag_option("--strict", "data.strict")
 @setting_option("--corrections", "data.corrections")
 @table_options
+@setting_option("--task", "data.task")
+@setting_option("--normal", "data.normal")
 @settings_options
 @shared
 def train(asked: Invocation, source: str, run: Path | None, settings: dict[str, Any], **shortcuts: Any) -> None:
@@ -64,7 +66,8 @@ def demo(asked: Invocation, run: Path | None) -> None:
 
 def summary(run: Run) -> str:
     """What the terminal shows of a finished run."""
+    from keensight import workflow
     from keensight.show import terminal
 
-    told = terminal.result(run.evaluation, str(run.report_path), labels=run.label_suspects)
+    told = terminal.result(workflow.evaluate(run), str(run.report_path), labels=run.label_suspects)
     return f"{told}\nrun     {run.path}"

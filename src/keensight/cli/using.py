@@ -14,6 +14,7 @@ from keensight.cli.invocation import Invocation, shared, table
 from keensight.cli.options import table_options
 
 if TYPE_CHECKING:
+    from keensight.core.anomaly import AnomalyEvaluation, Oddities
     from keensight.core.records import Evaluation, Predictions
 
 
@@ -34,7 +35,7 @@ def evaluate(asked: Invocation, model: Path, source: str | None, **columns: Any)
     asked.answer(document(model, source, evaluation), lambda: terminal.result(evaluation))
 
 
-def document(model: Path, source: str | None, evaluation: Evaluation) -> dict[str, Any]:
+def document(model: Path, source: str | None, evaluation: Evaluation | AnomalyEvaluation) -> dict[str, Any]:
     """What ``evaluate --json`` prints; with a source, ``test`` and ``seconds`` speak of that source."""
     from keensight import workflow
     from keensight.store.run import is_run, open_run
@@ -69,6 +70,10 @@ def _of_bundle(path: Path) -> dict[str, Any]:
     type=click.Path(path_type=Path),
     help="Write what the network knows of each image before its last layer: a .npz, .csv or .parquet file.",
 )
+@click.option(
+    "--heatmaps", type=click.Path(path_type=Path, file_okay=False),
+    help="Anomaly detectors only: a folder for each image beside its heatmap of what is odd.",
+)  # fmt: skip
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to give for an image.")
 @shared
 @click.pass_context
@@ -79,6 +84,7 @@ def predict(
     paths: tuple[str, ...],
     out: Path | None,
     vectors: Path | None,
+    heatmaps: Path | None,
     top: int,
 ) -> None:
     """Name what is in images: files, folders (searched through) or patterns such as 'photos/*.jpg'.
@@ -88,7 +94,7 @@ def predict(
     """
     from keensight import workflow
 
-    found = _predicted(model, paths, vectors)
+    found = _predicted(model, paths, vectors, heatmaps)
     if out:
         workflow.write_predictions(found, out, top)
     asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
@@ -97,10 +103,14 @@ def predict(
         context.exit(int(len(found.errors) == len(found)))
 
 
-def _predicted(model: Path, paths: tuple[str, ...], vectors: Path | None) -> Predictions:
-    """Predictions; the embeddings, where wanted, are written on the way."""
+def _predicted(
+    model: Path, paths: tuple[str, ...], vectors: Path | None, heatmaps: Path | None
+) -> Predictions | Oddities:
+    """Predictions; embeddings and heatmaps, where wanted, are written on the way."""
     from keensight import workflow
 
+    if heatmaps is not None:
+        return workflow.predict_with_heatmaps(model, paths, heatmaps)
     if vectors is None:
         return workflow.predict(model, paths)
     workflow.check_embeddings_name(vectors)
@@ -110,15 +120,16 @@ def _predicted(model: Path, paths: tuple[str, ...], vectors: Path | None) -> Pre
     return found
 
 
-def _written(found: Predictions, out: Path) -> str:
+def _written(found: Predictions | Oddities, out: Path) -> str:
     return f"{len(found):,} predictions in {out}"
 
 
-def _listed(found: Predictions, top: int, on_terminal: bool) -> str:
+def _listed(found: Predictions | Oddities, top: int, on_terminal: bool) -> str:
     rows = [_flat(row) for row in found.rows(top)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if on_terminal:
-        unknown = found.unknown is not None and bool(found.unknown.any())
+        unknown = getattr(found, "unknown", None)
+        unknown = unknown is not None and bool(unknown.any())
         unused = [name for name, used in (("error", found.errors), ("decision", unknown)) if not used]
         return table(rows, [name for name in columns if name not in unused])
     text = io.StringIO()

@@ -224,7 +224,7 @@ class Classifier:
     ) -> _Table:
         """Decode and run images chunk by chunk, and keep the ``wanted`` fields of the answers, by shape of a row."""
         sources = [images] if isinstance(images, (str, Path, bytes, np.ndarray)) else list(images)
-        names = tuple(_name(source, i) for i, source in enumerate(sources))
+        names = tuple(name_of(source, i) for i, source in enumerate(sources))
         table = _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {})
         position = 0
         decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)

@@ -75,9 +75,9 @@ def _breakable(path: str) -> Any:
     return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
 
 
-def picture(dataset: Dataset | None, index: int, label: str, path: str) -> Picture:
-    """Image ``index`` of a dataset for the page; without an address where it is not at hand."""
-    image = None if dataset is None else thumbnail(dataset, index, _THUMB)
+def picture(dataset: Dataset | None, index: int, label: str, path: str, side: int = _THUMB) -> Picture:
+    """Image ``index`` of a dataset for the page, at most ``side`` px; without an address where it is not at hand."""
+    image = None if dataset is None else thumbnail(dataset, index, side)
     if image is None:
         return Picture("", label, path, small=False)
     return Picture(data_uri(image), label, path, small=max(image.shape[:2]) <= _PIXELATED)

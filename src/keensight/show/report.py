@@ -21,6 +21,7 @@ from keensight.core.records import (
     RunRecord,
     Split,
 )
+from keensight.core.slices import Slices
 from keensight.show.page import GRADES, Picture, picture, sample_pictures, svg, write_page
 from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares
 
@@ -49,6 +50,7 @@ class ReportData:
     config: str = ""
     """The full configuration as TOML."""
     labels: LabelSuspects | None = None
+    slices: Slices | None = None
 
 
 def write_report(path: Path, data: ReportData) -> Path:
@@ -71,6 +73,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "mistakes": None if found is None else [_mistake_picture(m, dataset) for m in found[:_GALLERY]],
         "mistake_count": 0 if found is None else len(found),
         "labels": data.labels,
+        "slices": _slices(data.slices),
         "suspects": _suspects(data.labels, dataset),
         "noisiest": _noisiest(data.labels),
         "pairs": [] if evaluation.multilabel else mixups(evaluation.confusion, evaluation.labels)[:_PAIRS],
@@ -92,6 +95,21 @@ def _context(data: ReportData) -> dict[str, Any]:
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
         "facts": _facts(data),
         "config": data.config.strip(),
+    }
+
+
+def _slices(found: Slices | None) -> dict[str, Any] | None:
+    """Where the model is weak, in words and as an inline SVG."""
+    if found is None or not found.scores:
+        return None
+    from keensight.show import slices
+
+    return {
+        "sentence": slices.sentence(found),
+        "caution": slices.caution(found),
+        "small": slices.too_small(found),
+        "weak": found.weakest(),
+        "figure": svg(slices.figure(found), "slices"),
     }
 
 

@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.labels import LabelSuspects
 from keensight.core.records import AuditReport, Column, Evaluation, Finding, MultilabelScores, Probe
@@ -61,9 +62,14 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def result(
-    evaluation: Evaluation, report: str = "", console: Console | None = None, labels: LabelSuspects | None = None
+    evaluation: Evaluation | AnomalyEvaluation,
+    report: str = "",
+    console: Console | None = None,
+    labels: LabelSuspects | None = None,
 ) -> str:
     """All that ends a training: headline, what naming one class would give, confusions, weakest classes, report."""
+    if isinstance(evaluation, AnomalyEvaluation):
+        return _anomalies(evaluation, report)
     target = console or Console()
     if evaluation.multilabel is not None:
         return _labels_result(evaluation, evaluation.multilabel, report, target)
@@ -78,6 +84,19 @@ def result(
         f"report  {clean(report, target.encoding)}" if report else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:
+    lines = [f"{evaluation.part}: {evaluation.normal:,} normal and {evaluation.anomalous:,} anomalous images"]
+    if evaluation.auroc is not None:
+        lines.append(f"area under the ROC curve {interval(evaluation.auroc)}")
+    if evaluation.recall is not None:
+        lines.append(f"anomalies found          {interval(evaluation.recall)}")
+    if evaluation.false_alarms is not None:
+        expected = f"; {percent(evaluation.limits.rate)} expected at most"
+        lines.append(f"false alarms             {interval(evaluation.false_alarms)}{expected}")
+    lines += [f"  {clean(kind.kind)}: {percent(kind.recall.value)} of {kind.n:,} found" for kind in evaluation.kinds]
+    return "\n".join([*lines, "", f"report  {clean(report)}"] if report else lines)
 
 
 def _suspects(labels: LabelSuspects, console: Console) -> str:

@@ -71,7 +71,9 @@ def _anomaly_card(manifest: BundleManifest, evaluation: AnomalyEvaluation | None
 
 def _anomaly_figures(evaluation: AnomalyEvaluation) -> str:
     names = {"auroc": "Area under the ROC curve", "recall": "Anomalies found", "false_alarms": "False alarms"}
-    lines = [f"On the {evaluation.part} part ({evaluation.normal:,} normal, {evaluation.anomalous:,} anomalous images):"]
+    lines = [
+        f"On the {evaluation.part} part ({evaluation.normal:,} normal, {evaluation.anomalous:,} anomalous images):"
+    ]
     for name, words in names.items():
         one = getattr(evaluation, name)
         if one is not None:

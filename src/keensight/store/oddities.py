@@ -27,22 +27,17 @@ def save_anomalies(folder: Path, evaluation: AnomalyEvaluation) -> None:
     if oddities is None or data is None:
         raise StoreError("this evaluation carries no scores", "evaluate again")
     true = {sample.path: sample.label for sample in data.samples}
-    rows = (
-        (row["path"], true[row["path"]], row["label"], f"{row['score']:.6f}")
-        for row in oddities.rows()
-    )
+    rows = ((row["path"], true[row["path"]], row["label"], f"{row['score']:.6f}") for row in oddities.rows())
     write_csv(folder / _SCORES, ("path", "true", "label", "score"), rows)
     write_json(folder / _FIGURES, to_plain(evaluation))
 
 
-def read_anomalies(folder: Path) -> AnomalyEvaluation | None:
-    """The figures of a run with their scores; None where it is no anomaly detector's.
+def read_anomalies(folder: Path) -> AnomalyEvaluation:
+    """The figures of a run with their scores.
 
     Raises:
-        StoreError: a file is damaged.
+        StoreError: a file is missing or damaged.
     """
-    if not (folder / _FIGURES).is_file():
-        return None
     evaluation = from_plain(AnomalyEvaluation, read_json(folder / _FIGURES))
     try:
         with (folder / _SCORES).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:

@@ -27,6 +27,7 @@ from keensight.core.records import (
     Skipped,
     Split,
 )
+from keensight.core.slices import Slices
 from keensight.errors import StoreError
 from keensight.store import tables
 from keensight.store.opening import read_versioned
@@ -123,6 +124,16 @@ class Run:
         """Write ``labels.json``, and the suspects alone as ``suspects.csv``."""
         write_json(self.path / "labels.json", to_plain(found))
         tables.write_suspects(self.path / "suspects.csv", found.suspects)
+
+    def save_slices(self, found: Slices) -> None:
+        """Write ``evaluation/slices.json``."""
+        write_json(self.path / "evaluation" / "slices.json", to_plain(found))
+
+    @property
+    def slices(self) -> Slices | None:
+        """The accuracy on slices of the test part; None: this run has none."""
+        path = self.path / "evaluation" / "slices.json"
+        return from_plain(Slices, read_json(path)) if path.is_file() else None
 
     def save_corrections(self, corrections: Iterable[Correction]) -> None:
         """Keep the corrections that the dataset was trained with, as ``applied_corrections.csv``."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels as decoder
-from keensight.core.records import PARTS, BundleManifest, Dataset, Prototypes, Split
+from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Prototypes, Split
 from keensight.errors import GateError, ImageError
 from keensight.nets.infer import Classifier
 from keensight.workflow.versions import versions
@@ -60,7 +60,7 @@ def bundle(
         normalisation=normalisation_of(name or model.keras_model.name),
         temperature=model.temperature,
         decision=_decision(model),
-        provenance={"versions": versions(), "data": _origin(data, split), **(provenance or {})},
+        provenance={"versions": versions(), "data": origin(data, split), **(provenance or {})},
         files={},
     )
     exam = _exam(model, data, split)
@@ -77,7 +77,8 @@ def _decision(model: Classifier) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _origin(data: Dataset, split: Split) -> dict[str, Any]:
+def origin(data: Dataset, split: Split) -> dict[str, Any]:
+    """The image set and its split, for a manifest."""
     counts: dict[str, Any] = {part: len(split.part(part)) for part in PARTS}
     return {"name": data.name, "digest": data.digest, "split": split.method, **counts}
 
@@ -102,9 +103,14 @@ def sit_exam(model: Classifier, exam: Exam) -> float:
 
 
 def _exam(model: Classifier, data: Dataset, split: Split) -> Exam:
-    """A few encoded test images, and of the first one a grey and an EXIF-rotated copy."""
     from keensight.store.bundle import Exam
 
+    names, images = exam_images(data, split, model.spec)
+    return Exam(names, images, model.predict(images).probabilities)
+
+
+def exam_images(data: Dataset, split: Split, spec: ImageSpec) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Names and bytes of a few encoded test images, and of the first one a grey and an EXIF-rotated copy."""
     names: list[str] = []
     images: list[bytes] = []
     for index in split.test:
@@ -114,11 +120,11 @@ def _exam(model: Classifier, data: Dataset, split: Split) -> Exam:
             images.append(encoded)
         if len(images) == _EXAM_IMAGES:
             break
-    first = decoder.decode(data.load(split.test[0]), model.spec)
+    first = decoder.decode(data.load(split.test[0]), spec)
     grey: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
     names += ["grey copy", "EXIF-rotated copy"]
     images += [decoder.encode_png(grey), decoder.encode_png(first, orientation=6)]
-    return Exam(tuple(names), tuple(images), model.predict(images).probabilities)
+    return tuple(names), tuple(images)
 
 
 def _encoded(data: Dataset, index: int) -> bytes | None:

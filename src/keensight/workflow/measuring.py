@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Evaluation, Interval, Part, Predictions, Split
-from keensight.errors import DataError, StoreError
+from keensight.errors import DataError, StoreError, UsageError
+from keensight.workflow import detecting
 from keensight.workflow.steps import Features, Source, open, prepare, shown
 from keensight.workflow.using import load
 
@@ -34,7 +37,7 @@ def evaluate(
     path: str | None = None,
     labels: str | Sequence[str] | None = None,
     progress: Progress | None = None,
-) -> Evaluation:
+) -> Evaluation | AnomalyEvaluation:
     """Measure a model.
 
     Without a source: the figures that the run took of its own test part, which is opened once. With a
@@ -58,6 +61,10 @@ def evaluate(
     """
     if source is None:
         return _stored(model)
+    if detecting.is_detector(model):
+        raise UsageError(
+            "an anomaly detector is measured on its own test part only", "leave the source out, or train on it"
+        )
     show = shown(progress)
     data = open(source, label=label, path=path, labels=labels, progress=show)
     classifier = load(model)
@@ -190,6 +197,8 @@ def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Pa
     from keensight.show.report import ReportData, write_report
 
     handle = finished(run)
+    if handle.record.results.get("task") == ANOMALY:
+        return detecting.report(handle, detecting.stored(handle))
     evaluation = evaluation or _with_images(handle)
     data = ReportData(
         record=handle.record,
@@ -200,6 +209,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Pa
         manifest=_manifest(handle),
         config=handle.config_path.read_text(encoding="utf-8"),
         labels=handle.label_suspects,
+        slices=handle.slices,
         dataset=evaluation.dataset,
     )
     write_report(handle.report_path, data)
@@ -257,12 +267,13 @@ def finished(run: str | Path | Run) -> Run:
     return handle
 
 
-def _stored(model: str | Path | Run | Classifier) -> Evaluation:
+def _stored(model: str | Path | Run | Classifier) -> Evaluation | AnomalyEvaluation:
     from keensight.nets.infer import Classifier
 
     if isinstance(model, Classifier):
         raise DataError("a model by itself has no stored evaluation", "give the images to measure it on")
-    return _with_images(finished(model))
+    handle = finished(model)
+    return detecting.stored(handle) if handle.record.results.get("task") == ANOMALY else _with_images(handle)
 
 
 def _with_images(run: Run) -> Evaluation:

@@ -40,6 +40,8 @@ _SHORTCUTS = {
     "label": "data.label",
     "labels": "data.labels",
     "path": "data.path",
+    "task": "data.task",
+    "normal": "data.normal",
     "corrections": "data.corrections",
 }
 

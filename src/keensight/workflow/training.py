@@ -10,11 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, Evaluation, History, ImageSpec, Split
 from keensight.errors import DataError, InterruptedRun, KeensightError
+from keensight.workflow import detecting
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
@@ -22,6 +25,7 @@ from keensight.workflow.choosing import choose_model
 from keensight.workflow.correcting import corrected
 from keensight.workflow.measuring import keep_pictures, measure, report, report_text
 from keensight.workflow.prototypes import prototypes_of
+from keensight.workflow.slicing import slices_of
 from keensight.workflow.steps import (
     Source,
     augmentation,
@@ -105,7 +109,9 @@ def train(
         progress=show,
     )
     data, decisions = corrected(data, chosen.data.corrections, show)
-    parts = _split(data, chosen)  # a set that cannot be split is refused before anything is written
+    normal = detecting.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
+    # A set that cannot be split is refused before anything is written.
+    parts = _split(detecting.as_anomalies(data, normal) if normal else data, chosen)
     handle = create_run(
         None if run is None else Path(run),
         name=data.name,
@@ -119,6 +125,8 @@ def train(
     with _recorded(handle):
         if decisions:
             handle.save_corrections(decisions)
+        if normal:
+            return detecting.walk(handle, data, parts, normal, chosen, show, started)
         return _walk(handle, data, parts, chosen, show, started)
 
 
@@ -179,6 +187,9 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
         evaluation = measure(trusted, data, parts.part("test"), data.truth(), pixels, "test", show, quicker, copied)
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, data, report_text(evaluation))
+    weak = slices_of(evaluation, pixels)
+    if weak is not None:
+        run.save_slices(weak)
     suspects = _check_labels(run, data, parts, pixels, config, evaluation, show)
     keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
     results = {
@@ -189,6 +200,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
         "dataset_digest": data.digest,
         "test": evaluation.headline(),
     } | ({} if suspects is None else {"label_check": suspects.headline()})
+    results |= {} if weak is None else {"weak_slices": [to_plain(score) for score in weak.weakest()]}
     run = run.update(state="finished", results=results)
     report(run, evaluation=evaluation)
     return run

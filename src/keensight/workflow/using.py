@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.anomaly import Oddities
 from keensight.core.files import write_bytes, write_json, write_text
 from keensight.core.progress import Progress
 from keensight.core.records import Embeddings, Predictions
@@ -17,6 +19,7 @@ from keensight.errors import DataError, UsageError
 from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
+    from keensight.nets.detector import Detector
     from keensight.nets.infer import Classifier
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run
@@ -26,7 +29,9 @@ Image = str | Path | bytes | NDArray[np.uint8]
 Images = Image | Sequence[Image]
 
 
-def predict(model: str | Path | Run | Classifier, paths: Images, *, progress: Progress | None = None) -> Predictions:
+def predict(
+    model: str | Path | Run | Classifier | Detector, paths: Images, *, progress: Progress | None = None
+) -> Predictions | Oddities:
     """Predict images, folders or globs.
 
     Args:
@@ -36,12 +41,20 @@ def predict(model: str | Path | Run | Classifier, paths: Images, *, progress: Pr
         progress: Where to report.
 
     Returns:
-        One row an image, in the order given; a file that cannot be read has its reason in ``errors``.
+        One row an image, in the order given; a file that cannot be read has its reason in ``errors``. An anomaly
+        detector gives scores in place of probabilities.
 
     Raises:
         DataError: nothing was given, or a folder or pattern holds no image.
     """
-    return load(model).predict(find(paths), progress=shown(progress))
+    from keensight.nets.detector import Detector
+    from keensight.nets.infer import Classifier
+
+    if isinstance(model, (Classifier, Detector)):
+        return model.predict(find(paths), progress=shown(progress))
+    package = _opened(model)
+    opened = detector_of(package) if package.manifest.task == ANOMALY else classifier_of(package)
+    return opened.predict(find(paths), progress=shown(progress))
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
@@ -99,9 +112,40 @@ def load(model: str | Path | Run | Classifier) -> Classifier:
 
     if isinstance(model, Classifier):
         return model
+    package = _opened(model)
+    if package.manifest.task == ANOMALY:
+        raise UsageError(
+            f"{package.path} is an anomaly detector: it scores images and knows no classes",
+            "keensight predict, or ks.load_detector(...) in Python",
+        )
+    return classifier_of(package)
+
+
+def load_detector(model: str | Path | Run) -> Detector:
+    """Open a run or bundle, checked file by file, as an anomaly detector ready to predict.
+
+    Raises:
+        StoreError: it is no bundle, is damaged, or is of a newer version.
+        UsageError: it is a classifier.
+    """
+    package = _opened(model)
+    if package.manifest.task != ANOMALY:
+        raise UsageError(f"{package.path} is a classifier, not an anomaly detector", "use ks.load(...)")
+    return detector_of(package)
+
+
+def _opened(model: str | Path | Run) -> Bundle:
     from keensight.store.bundle import open_bundle
 
-    return classifier_of(open_bundle(model if isinstance(model, (str, Path)) else model.path))
+    return open_bundle(model if isinstance(model, (str, Path)) else model.path)
+
+
+def detector_of(bundle: Bundle) -> Detector:
+    """The anomaly detector in an open bundle."""
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import limits_of
+
+    return Detector.open(bundle.model_path, bundle.manifest.image, limits_of(bundle.manifest))
 
 
 def classifier_of(bundle: Bundle) -> Classifier:
@@ -120,7 +164,38 @@ def classifier_of(bundle: Bundle) -> Classifier:
     )
 
 
-def write_predictions(predictions: Predictions, path: Path, top: int = 5) -> None:
+def predict_with_heatmaps(
+    model: str | Path | Run | Detector, images: Images, directory: Path, *, progress: Progress | None = None
+) -> Oddities:
+    """Score images, and write each beside its heatmap of what is odd, as ``NUMBER-NAME.png``.
+
+    Args:
+        model: An anomaly detector, its run or its bundle.
+        images: As for :func:`predict`.
+        directory: Where to; made where it does not exist.
+        progress: Where to report.
+
+    Raises:
+        UsageError: the model is a classifier.
+        StoreError: a file cannot be written.
+    """
+    from keensight.core.pixels import encode_png
+    from keensight.nets.detector import Detector
+    from keensight.nets.infer import read_image
+    from keensight.show.oddities import overlay
+
+    detector = model if isinstance(model, Detector) else load_detector(model)
+    sources = find(images)
+    found = detector.predict(sources, progress=shown(progress))
+    for place, source in enumerate(sources):
+        image = read_image(source, detector.spec)
+        if not isinstance(image, str) and found.maps is not None:
+            name = f"{place:04d}-{Path(found.paths[place]).stem}.png"
+            write_bytes(directory / name, encode_png(overlay(image, found.maps[place])))
+    return found
+
+
+def write_predictions(predictions: Predictions | Oddities, path: Path, top: int = 5) -> None:
     """Write predictions as a CSV, JSON or Parquet table, by the file's ending.
 
     CSV and Parquet have one row an image: path, label, probability, decision, error, then the ``top``
@@ -202,7 +277,7 @@ def _as_npz(embeddings: Embeddings) -> bytes:
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
-    flat = {key: row[key] for key in ("path", "label", "probability", "decision", "error")}
+    flat = {key: row[key] for key in ("path", "label", "probability", "score", "decision", "error") if key in row}
     skipped = 0 if "labels" in row else 1  # the most probable class is the label; of several labels it need not be
     for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
         flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability

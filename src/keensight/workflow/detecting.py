@@ -1,0 +1,310 @@
+"""From normal images to a bundle that tells what is odd: the walk of ``--task anomaly``."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core import anomaly
+from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, Limits, Oddities
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress, Task
+from keensight.core.records import PARTS, AuditReport, BundleManifest, Dataset, LabelSet, Split
+from keensight.errors import DataError, GateError, UsageError
+from keensight.workflow.auditing import audit
+from keensight.workflow.bundling import exam_images, origin
+from keensight.workflow.steps import build, image_spec, prepare
+from keensight.workflow.versions import versions
+
+if TYPE_CHECKING:
+    from keensight.data.cache import CacheMode, Pixels
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import Bundle
+    from keensight.store.run import Run
+
+_NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
+"""What the class of normal images is often called."""
+_EXAM_TOLERANCE = 1e-3
+"""Largest relative difference of a score at which a loaded detector still counts as the one that was trained."""
+_CHUNK = 64
+_FEWEST = 19
+"""Fewer unseen normal images cannot keep false alarms at 5 %."""
+
+
+def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
+    """The classes that are normal: those of ``data.normal``, or the one whose name says so.
+
+    Raises:
+        UsageError: none is named, or one that does not exist.
+    """
+    names = data.labels.names
+    given = [name.strip() for name in (config.data.normal or "").split(",") if name.strip()]
+    found = given or [name for name in names if name.lower().replace("-", "_").replace(" ", "_") in _NAMES]
+    listed = f"the classes are {', '.join(names[:20])}"
+    if not found:
+        raise UsageError("which class holds the normal images? No name says so", f"add --normal CLASS; {listed}")
+    unknown = [name for name in found if name not in names]
+    if unknown:
+        raise UsageError(f"there is no class {unknown[0]!r}", f"{listed}; separate several by commas")
+    return tuple(found)
+
+
+def as_anomalies(data: Dataset, normal: tuple[str, ...]) -> Dataset:
+    """The same images with two classes, normal and anomalous."""
+    samples = tuple(
+        dataclasses.replace(sample, label=NORMAL if sample.label in normal else ANOMALOUS) for sample in data.samples
+    )
+    return dataclasses.replace(data, labels=LabelSet((NORMAL, ANOMALOUS)), samples=samples)
+
+
+def walk(
+    run: Run, data: Dataset, parts: Split, normal: tuple[str, ...], config: RunConfig, show: Progress, started: float
+) -> Run:
+    """Decode, audit, learn what is normal, bundle, evaluate, report.
+
+    Args:
+        run: The new run.
+        data: The image set with its own classes.
+        parts: Its split; of train and val only normal images are used.
+        normal: The classes that are normal.
+        config: Settings.
+        show: Where to report.
+        started: When the command began, of ``time.perf_counter``.
+    """
+    from keensight.nets.backbones import DEFAULT_PRETRAINED
+    from keensight.store.bundle import add_evaluation
+    from keensight.store.oddities import save_anomalies
+    from keensight.workflow.using import detector_of
+
+    name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
+    config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
+    spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="quick")
+    pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
+    findings = audit(data, pixels=pixels, probes=False, progress=show)
+    run.save_dataset(data)
+    run.save_audit(findings)
+    run.save_split(parts, data)
+    run.save_config(config.to_toml())
+    run = run.update(state="training", model=name)
+    detector = learn(data, parts, pixels, normal, config, show)
+    package = write(detector, data, parts, run, normal, name)
+    trusted = detector_of(package)
+    sit_exam(trusted, package)
+    rows = _readable(parts.part("test"), pixels)
+    evaluation = measure(trusted, data, rows, pixels, normal, "test", show)
+    add_evaluation(package, evaluation)
+    save_anomalies(run.path, evaluation)
+    keep_pictures(run, evaluation, rows, pixels)
+    run = run.update(state="finished", results=_results(data, parts, findings, normal, name, evaluation, started))
+    report(run, stored(run))
+    return run
+
+
+def _results(
+    data: Dataset, parts: Split, findings: AuditReport, normal: tuple[str, ...], name: str,
+    evaluation: AnomalyEvaluation, started: float,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "task": anomaly.TASK,
+        "labels": [NORMAL, ANOMALOUS],
+        "normal": list(normal),
+        "model": name,
+        "seconds": round(time.perf_counter() - started, 2),
+        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
+        "dataset_digest": data.digest,
+        "test": evaluation.headline(),
+    }
+
+
+def learn(
+    data: Dataset, parts: Split, pixels: Pixels, normal: tuple[str, ...], config: RunConfig, show: Progress
+) -> Detector:
+    """A detector from the normal images: the Gaussian from train, the limits from val.
+
+    Raises:
+        DataError: train or val holds no normal image.
+    """
+    from keensight.core.anomaly import gaussian
+    from keensight.data.cache import cache_directory
+    from keensight.nets.detector import Detector
+    from keensight.nets.frozen import freeze
+    from keensight.nets.oddness import patches, with_gaussian
+
+    train, val = (_normal(data, _readable(parts.part(part), pixels), normal) for part in ("train", "val"))
+    if not len(train) or not len(val):
+        raise DataError("there are no normal images to learn from", "give some to the training and validation parts")
+    net = config.model
+    lower = patches(build(data, pixels.spec, net.name, weights=net.weights))
+    with show.task("learning what is normal", len(train)) as task:
+        frozen = freeze(lower, cache_directory() / "networks")
+        batches = frozen.stream(partial(pixels.take, chunk) for chunk in _chunks(train))
+        mean, whiten = gaussian(_counted(batches, task))
+    model = with_gaussian(lower, mean, whiten)
+    bare = Detector(model, pixels.spec, Limits(1.0, 1.0, 1.0, 0))
+    limits = anomaly.limits(maps_of(bare, val, pixels, show))
+    show.say(
+        f"threshold from {limits.images} unseen normal images: false alarms expected for {limits.rate:.1%} of them"
+    )
+    if len(val) < _FEWEST:
+        show.say(f"only {len(val)} normal validation images: the threshold is uncertain")
+    return Detector(model, pixels.spec, limits)
+
+
+def _readable(rows: NDArray[np.int64], pixels: Pixels) -> NDArray[np.int64]:
+    return np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
+
+
+def _normal(data: Dataset, rows: NDArray[np.int64], normal: tuple[str, ...]) -> NDArray[np.int64]:
+    return np.array([row for row in rows if data.samples[int(row)].label in normal], dtype=np.int64)
+
+
+def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for begin in range(0, len(rows), _CHUNK):
+        yield rows[begin : begin + _CHUNK]
+
+
+def _counted(batches: Iterator[NDArray[np.float32]], task: Task) -> Iterator[NDArray[np.float32]]:
+    for batch in batches:
+        task.advance(len(batch))
+        yield batch
+
+
+def maps_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, show: Progress) -> NDArray[np.float32]:
+    """Oddness of the patches of some samples, float32 (n, rows, columns)."""
+    found = []
+    with show.task("looking for what is odd", len(rows)) as task:
+        for chunk in _chunks(rows):
+            found.append(detector.predict_maps(pixels.take(chunk)))
+            task.advance(len(chunk))
+    return np.concatenate(found)
+
+
+def write(detector: Detector, data: Dataset, parts: Split, run: Run, normal: tuple[str, ...], name: str) -> Bundle:
+    """Write the bundle of a run's detector."""
+    from keensight.core.codec import to_plain
+    from keensight.nets.backbones import normalisation_of
+    from keensight.store.bundle import SCHEMA, Exam, write_bundle
+
+    record = run.record
+    manifest = BundleManifest(
+        schema=SCHEMA, name=data.name, task=anomaly.TASK, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
+        model=name, normalisation=normalisation_of(name), temperature=1.0,
+        decision={"rule": "Gaussian of patches", "normal": list(normal), "limits": to_plain(detector.limits)},
+        provenance={"versions": versions(), "data": origin(data, parts), "run": record.name,
+                    "command": record.command, "seed": record.seed},
+        files={},
+    )  # fmt: skip
+    names, images = exam_images(data, parts, detector.spec)
+    exam = Exam(names, images, detector.predict(images).scores[:, None])
+    return write_bundle(run.bundle_path, manifest=manifest, save_model=detector.keras_model.save, exam=exam)
+
+
+def sit_exam(detector: Detector, package: Bundle) -> float:
+    """Score the exam's images and compare.
+
+    Returns:
+        The largest relative difference of a score.
+
+    Raises:
+        GateError: it is above one in a thousand.
+    """
+    exam = package.exam()
+    expected = exam.probabilities[:, 0]
+    worst = float((np.abs(detector.predict(exam.images).scores - expected) / np.maximum(expected, 1)).max())
+    if not worst <= _EXAM_TOLERANCE:
+        raise GateError(
+            f"the bundle fails its exam: a score differs by {worst:.2g} of itself from the trained model's",
+            "the versions of Keras or Pillow may differ from those in its manifest",
+        )
+    return worst
+
+
+def measure(
+    detector: Detector, data: Dataset, rows: NDArray[np.int64], pixels: Pixels, normal: tuple[str, ...], part: str,
+    show: Progress,
+) -> AnomalyEvaluation:  # fmt: skip
+    """Score some samples and measure the scores against their classes.
+
+    Args:
+        detector: The detector, as opened from its bundle.
+        data: The image set with its own classes.
+        rows: Indices into its samples.
+        pixels: Its decoded images.
+        normal: The classes that are normal.
+        part: What the samples are.
+        show: Where to report.
+    """
+    from keensight.assess.anomaly import evaluate
+
+    started = time.perf_counter()
+    maps = maps_of(detector, rows, pixels, show)
+    scores = detector.score(maps)
+    samples = [data.samples[int(row)] for row in rows]
+    evaluation = evaluate(
+        scores, [sample.label for sample in samples], normal, detector.limits, part=part,
+        groups=_groups([sample.group for sample in samples]), seconds=time.perf_counter() - started,
+    )  # fmt: skip
+    oddities = Oddities(tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch)
+    return dataclasses.replace(evaluation, oddities=oddities, dataset=data)
+
+
+def _groups(names: list[str | None]) -> NDArray[np.int64] | None:
+    if all(name is None for name in names):
+        return None
+    keys = [f"image {place}" if name is None else f"group {name}" for place, name in enumerate(names)]
+    return np.unique(np.array(keys), return_inverse=True)[1].reshape(-1)
+
+
+def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int64], pixels: Pixels) -> None:
+    """Keep the heatmaps that the report shows, so that it can be written again without the source."""
+    from keensight.show.oddities import overlay, picked
+    from keensight.show.thumbs import encode
+    from keensight.store.pictures import save_pictures
+
+    oddities = evaluation.oddities
+    assert oddities is not None
+    assert oddities.maps is not None
+    kept = {}
+    for place in (place for places in picked(evaluation).values() for place in places):
+        image = pixels.take(rows[place : place + 1])[0]
+        kept[oddities.paths[place]] = encode(overlay(image, oddities.maps[place]))
+    save_pictures(run.pictures_path, kept)
+
+
+def is_detector(model: Any) -> bool:
+    """Whether a run, a bundle or its path is an anomaly detector's."""
+    from keensight.nets.detector import Detector
+    from keensight.nets.infer import Classifier
+    from keensight.store.bundle import open_bundle
+
+    if isinstance(model, (Detector, Classifier)):
+        return isinstance(model, Detector)
+    return open_bundle(getattr(model, "path", model)).manifest.task == anomaly.TASK
+
+
+def stored(run: Run) -> AnomalyEvaluation:
+    """The evaluation that a detector's run keeps, with its scores and the heatmaps of its report.
+
+    Raises:
+        StoreError: the run keeps none.
+    """
+    from keensight.store.oddities import read_anomalies
+    from keensight.store.pictures import KeptPictures
+
+    data = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
+    return dataclasses.replace(read_anomalies(run.path), dataset=data)
+
+
+def report(run: Run, evaluation: AnomalyEvaluation) -> Path:
+    """Write the report of a detector's run, with the heatmaps that it keeps."""
+    from keensight.show.oddities import write_anomaly_report
+
+    config = run.config_path.read_text(encoding="utf-8")
+    return write_anomaly_report(run.report_path, run.record, evaluation, config)
