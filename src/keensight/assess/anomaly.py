@@ -1,4 +1,4 @@
-"""How well anomalies are told from normal images: area under the ROC curve, recall and false alarms at the threshold."""
+"""How well anomalies are told from normal images: area under the ROC curve, recall and false alarms."""
 
 from __future__ import annotations
 

@@ -69,5 +69,5 @@ def summary(run: Run) -> str:
     from keensight import workflow
     from keensight.show import terminal
 
-    told = terminal.result(workflow.evaluate(run), str(run.report_path), labels=run.label_suspects)
+    told = terminal.result(workflow.evaluate(run), str(run.report_path), labels=run.label_suspects, slices=run.slices)
     return f"{told}\nrun     {run.path}"

@@ -1,10 +1,10 @@
 """What is odd in an image, learned from normal images alone: the rule and its records.
 
-Patches of normal images, as a pretrained network's early maps describe them, are one Gaussian; how odd a patch is is its
-squared Mahalanobis distance from it (Rippel, Mertens and Merhof 2021, "Modeling the distribution of normal data in
-pre-trained deep features for anomaly detection"; PaDiM, Defard et al. 2021, has one Gaussian for each place, which needs
-images that lie alike). A normal patch is about 1. An image's score is the mean of its oddest patches, over the threshold
-that a stated share of unseen normal images exceeds: from 1 on an image is anomalous.
+Patches of normal images, as a pretrained network's early maps describe them, are one Gaussian; how odd a patch is is
+its squared Mahalanobis distance from it (Rippel, Mertens and Merhof 2021, "Modeling the distribution of normal data in
+pre-trained deep features for anomaly detection"; PaDiM, Defard et al. 2021, has one Gaussian for each place, which
+needs images that lie alike). A normal patch is about 1. An image's score is the mean of its oddest patches, over the
+threshold that a stated share of unseen normal images exceeds: from 1 on an image is anomalous.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from keensight.core.slices import Slices, SliceScore
-from keensight.show import chart
 from keensight.show.text import clean, percent, plural, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _NAMED, _DRAWN = 3, 30
 
@@ -60,6 +62,8 @@ def figure(found: Slices) -> Figure:
 
     Of more than 30 slices those of the lowest accuracy are drawn.
     """
+    from keensight.show import chart
+
     scores = list(found.scores)
     if len(scores) > _DRAWN:
         kept = sorted(scores, key=lambda score: score.accuracy.value)[:_DRAWN]

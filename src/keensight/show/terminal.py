@@ -16,6 +16,7 @@ from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.labels import LabelSuspects
 from keensight.core.records import AuditReport, Column, Evaluation, Finding, MultilabelScores, Probe
+from keensight.core.slices import Slices
 from keensight.show.picks import Mixup, mixups
 from keensight.show.text import clean, interval, percent, plural, shorten
 
@@ -66,6 +67,7 @@ def result(
     report: str = "",
     console: Console | None = None,
     labels: LabelSuspects | None = None,
+    slices: Slices | None = None,
 ) -> str:
     """All that ends a training: headline, what naming one class would give, confusions, weakest classes, report."""
     if isinstance(evaluation, AnomalyEvaluation):
@@ -81,6 +83,7 @@ def result(
         confusion(evaluation, target),
         weakest(evaluation, target),
         "" if labels is None else _suspects(labels, target),
+        "" if slices is None else _slices(slices, target),
         f"report  {clean(report, target.encoding)}" if report else "",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -97,6 +100,12 @@ def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:
         lines.append(f"false alarms             {interval(evaluation.false_alarms)}{expected}")
     lines += [f"  {clean(kind.kind)}: {percent(kind.recall.value)} of {kind.n:,} found" for kind in evaluation.kinds]
     return "\n".join([*lines, "", f"report  {clean(report)}"] if report else lines)
+
+
+def _slices(found: Slices, console: Console) -> str:
+    from keensight.show.slices import sentence
+
+    return _render(Text(f"slices  {sentence(found)}"), console)
 
 
 def _suspects(labels: LabelSuspects, console: Console) -> str:

@@ -77,9 +77,8 @@ def _anomaly_figures(evaluation: AnomalyEvaluation) -> str:
     for name, words in names.items():
         one = getattr(evaluation, name)
         if one is not None:
-            lines.append(
-                f"- {words}: **{one.value:.3f}**, {one.level:.0%} interval {one.low:.3f} to {one.high:.3f} ({one.method})"
-            )
+            ends = f"{one.level:.0%} interval {one.low:.3f} to {one.high:.3f}, {one.method}"
+            lines.append(f"- {words}: **{one.value:.3f}** ({ends})")
     lines.append(f"- False alarms to be expected: {evaluation.limits.rate:.3f} of normal images at most")
     rows = [f"| {_plain(kind.kind)} | {kind.recall.value:.3f} | {kind.n:,} |" for kind in evaluation.kinds]
     return "\n".join([*lines, "", "| kind | found | images |", "|---|---:|---:|", *rows] if rows else lines)
