@@ -23,6 +23,8 @@ COMMANDS = {
     "review": ("keensight.cli.reviewing:review", "Judge labels that look wrong, on a local page."),
     "predict": ("keensight.cli.using:predict", "Name what is in images."),
     "enrol": ("keensight.cli.enrolling:enrol", "Teach a model a new class from a few images."),
+    "compare": ("keensight.cli.comparing:compare", "Tell whether one model is better than another."),
+    "learning-curve": ("keensight.cli.comparing:learning_curve", "Estimate what more data would give."),
     "report": ("keensight.cli.using:report", "Write a run's HTML report again."),
     "models": ("keensight.cli.upkeep:models", "List the architectures."),
     "runs": ("keensight.cli.upkeep:runs", "List the runs in a folder."),

@@ -11,6 +11,7 @@ from keensight.cli.invocation import Invocation, shared
 from keensight.cli.options import flag_option, setting_option, settings_options, table_options
 
 if TYPE_CHECKING:
+    from keensight.core.comparison import Spread
     from keensight.store.run import Run
 
 run_option = click.option(
@@ -32,22 +33,42 @@ DEMO = {"model.name": "cnn", "train.epochs": 12}
 @setting_option("--group-regex", "data.group_regex")
 @flag_option("--strict", "data.strict")
 @setting_option("--corrections", "data.corrections")
+@click.option(
+    "--seeds", type=click.IntRange(min=2), help="Train so often, each from another seed, and tell the spread."
+)
 @table_options
 @setting_option("--task", "data.task")
 @setting_option("--normal", "data.normal")
 @settings_options
 @shared
-def train(asked: Invocation, source: str, run: Path | None, settings: dict[str, Any], **shortcuts: Any) -> None:
+def train(
+    asked: Invocation, source: str, run: Path | None, settings: dict[str, Any], seeds: int | None, **shortcuts: Any
+) -> None:
     """Train a classifier on SOURCE, measure it on images it has not seen, and write a report.
 
     SOURCE is a folder with one sub-folder per class; a folder holding train/, val/ and test/ of such; a CSV or
     Parquet table of paths and labels; a folder of IDX files; an .npz of images and labels; or the name of a
     sample set (see `keensight samples`). Options win over --set, and --set over --config.
+
+    With --task anomaly it learns from the normal images alone (--normal CLASS) what is odd, and is tested on all.
     """
     from keensight import workflow
 
+    if seeds is not None:
+        options = {"run": run, "settings": settings, "command": asked.command, **shortcuts}
+        return spread(asked, *workflow.train_seeds(source, seeds, **options))
     finished = workflow.train(source, run=run, settings=settings, command=asked.command, **shortcuts)
-    asked.answer(workflow.document(finished), lambda: summary(finished))
+    return asked.answer(workflow.document(finished), lambda: summary(finished))
+
+
+def spread(asked: Invocation, runs: list[Run], figures: tuple[Spread, ...]) -> None:
+    """What ``train --seeds`` answers: the spread, and each run."""
+    from keensight import workflow
+    from keensight.core.codec import to_plain
+    from keensight.show.comparison import spread_in_words
+
+    document = {"runs": [workflow.document(run) for run in runs], "spread": to_plain(figures)}
+    asked.answer(document, lambda: "\n".join([spread_in_words(figures), *(f"run     {run.path}" for run in runs)]))
 
 
 @click.command()

@@ -6,11 +6,15 @@ record to record; :func:`train` walks them all and keeps every record in a run.
 
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.comparing import compare
 from keensight.workflow.correcting import changes_since
 from keensight.workflow.enrolling import enrol
+from keensight.workflow.growing import learning_curve
 from keensight.workflow.measuring import document, evaluate, report
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.reviewing import review
+from keensight.workflow.seeding import train_seeds
+from keensight.workflow.slicing import slices_of
 from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare, split
 from keensight.workflow.suspects import check_labels
 from keensight.workflow.training import train
@@ -35,6 +39,7 @@ __all__ = [
     "changes_since",
     "check_embeddings_name",
     "check_labels",
+    "compare",
     "configure",
     "document",
     "embed",
@@ -42,6 +47,7 @@ __all__ = [
     "evaluate",
     "fit",
     "image_spec",
+    "learning_curve",
     "load",
     "load_detector",
     "models",
@@ -55,8 +61,10 @@ __all__ = [
     "report",
     "review",
     "sit_exam",
+    "slices_of",
     "split",
     "train",
+    "train_seeds",
     "versions",
     "write_embeddings",
     "write_predictions",

@@ -1,0 +1,172 @@
+"""Two models on the same images, none of which either has learned from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.comparison import Change, Comparison
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Evaluation, Predictions
+from keensight.errors import DataError
+from keensight.workflow.measuring import evaluate, finished
+from keensight.workflow.steps import Source, open, shown
+
+if TYPE_CHECKING:
+    from keensight.store.run import Run
+
+
+def compare(
+    first: str | Path | Run,
+    second: str | Path | Run,
+    source: Source | None = None,
+    *,
+    label: str | None = None,
+    path: str | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Is the second model better than the first? A paired test on images that neither has learned from.
+
+    Without a source, on the test images that two runs have in common (by their digest). With one, on its images (of
+    the test part, where it gives parts). Images that one of the runs trained on, or chose its weights by, are left out;
+    a bundle by itself does not know which those are, and a note says so.
+
+    Args:
+        first: A run or a bundle.
+        second: Another one with the same classes.
+        source: An image set, or None.
+        label: Table column with the class.
+        path: Table column with the image path.
+        out: Folder for ``compare.html`` with the images that changed; None: none is written.
+        progress: Where to report.
+
+    Raises:
+        DataError: the classes differ, or no image is left that neither has learned from.
+        StoreError: without a source, one of the two is no finished run.
+    """
+    show = shown(progress)
+    models, learned = (first, second), [_learned(first), _learned(second)]
+    if source is None:
+        evaluations = [_of_test_part(finished(model)) for model in models]
+    else:
+        data = open(source, label=label, path=path, progress=show)
+        evaluations = [_classified(evaluate(model, data, progress=show)) for model in models]
+    names = (_name(first), _name(second))
+    _check_labels(names, evaluations)
+    places = [_places(evaluation) for evaluation in evaluations]
+    seen = (learned[0] or frozenset()) | (learned[1] or frozenset())
+    common = [digest for digest in places[0] if digest in places[1]]
+    kept = [digest for digest in common if digest not in seen]
+    left_out = len(set(places[0]) | set(places[1])) - len(kept) if source is None else len(common) - len(kept)
+    if not kept:
+        raise DataError(
+            "there is no image that both models can be measured on and neither has learned from",
+            "train both on the same split (the same --seed), or give other labelled images as SOURCE",
+        )
+    found = _compared(names, evaluations, places, kept)
+    unknown = [name for name, known in zip(names, learned, strict=True) if known is None]
+    notes = tuple(f"{name} is a bundle: it does not say which images it has learned from" for name in unknown)
+    found = dataclasses.replace(found, left_out=left_out, notes=notes)
+    if out is not None:
+        _write_page(found, evaluations, out)
+    return found
+
+
+def _learned(model: str | Path | Run) -> frozenset[str] | None:
+    """Digests of what a run has learned from; None for a bundle."""
+    from keensight.store.run import Run, is_run, open_run
+
+    if isinstance(model, Run):
+        return model.learned_digests()
+    return open_run(model).learned_digests() if is_run(model) else None
+
+
+def _name(model: str | Path | Run) -> str:
+    return Path(getattr(model, "path", model)).resolve().name
+
+
+def _of_test_part(run: Run) -> Evaluation:
+    return _classified(evaluate(run))
+
+
+def _classified(evaluation: object) -> Evaluation:
+    if not isinstance(evaluation, Evaluation) or evaluation.predictions is None:
+        raise DataError("only classifiers can be compared", "give two runs or bundles that name classes")
+    return evaluation
+
+
+def _check_labels(names: tuple[str, str], evaluations: list[Evaluation]) -> None:
+    one, other = (set(evaluation.labels.names) for evaluation in evaluations)
+    if one != other:
+        differing = ", ".join(sorted(one ^ other)[:10])
+        raise DataError(
+            f"{names[0]} and {names[1]} do not know the same classes: {differing}", "compare models of the same classes"
+        )
+
+
+def _places(evaluation: Evaluation) -> dict[str, int]:
+    """Digest of each image to its row among the predictions; of copies one is taken."""
+    data, predictions = _dataset(evaluation), _predictions(evaluation)
+    digests = {sample.path: sample.digest for sample in data.samples}
+    return {digests[path]: row for row, path in enumerate(predictions.paths)}
+
+
+def _dataset(evaluation: Evaluation) -> Dataset:
+    assert evaluation.dataset is not None
+    return evaluation.dataset
+
+
+def _predictions(evaluation: Evaluation) -> Predictions:
+    assert evaluation.predictions is not None
+    return evaluation.predictions
+
+
+def _compared(
+    names: tuple[str, str], evaluations: list[Evaluation], places: list[dict[str, int]], kept: list[str]
+) -> Comparison:
+    from keensight.assess import paired
+    from keensight.assess.uncertainty import wilson
+
+    labels = evaluations[0].labels
+    order = np.array([evaluations[1].labels.names.index(name) for name in labels.names])
+    rows = [np.array([place[digest] for digest in kept]) for place in places]
+    first = _predictions(evaluations[0]).probabilities[rows[0]]
+    second = _predictions(evaluations[1]).probabilities[rows[1]][:, order]
+    by_path = {sample.path: sample for sample in _dataset(evaluations[0]).samples}
+    samples = [by_path[_predictions(evaluations[0]).paths[int(row)]] for row in rows[0]]
+    targets = labels.encode([sample.label for sample in samples])
+    groups = _groups([sample.group for sample in samples])
+    right = [first.argmax(axis=1) == targets, second.argmax(axis=1) == targets]
+    gains = paired.bootstrap(first, second, targets, groups)
+    only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    changes = tuple(
+        Change(samples[i].path, samples[i].label, *(labels.names[int(p[i].argmax())] for p in (first, second)))
+        for i in np.flatnonzero(right[0] != right[1])
+    )
+    return Comparison(
+        *names, n=len(kept), left_out=0, groups=None if groups is None else int(groups.max()) + 1,
+        accuracy=(wilson(int(right[0].sum()), len(kept)), wilson(int(right[1].sum()), len(kept))),
+        difference=paired.difference(*right) if groups is None else gains["accuracy"],
+        p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(*right, groups),
+        test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",
+        macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes,
+    )  # fmt: skip
+
+
+def _groups(names: list[str | None]) -> NDArray[np.int64] | None:
+    if all(name is None for name in names):
+        return None
+    keys = [f"image {place}" if name is None else f"group {name}" for place, name in enumerate(names)]
+    return np.unique(np.array(keys), return_inverse=True)[1].reshape(-1)
+
+
+def _write_page(found: Comparison, evaluations: list[Evaluation], out: Path) -> None:
+    """The page finds each picture in the data of the model that is wrong: a run keeps its own mistakes."""
+    from keensight.show.comparison import write_comparison
+
+    write_comparison(out / "compare.html", found, _dataset(evaluations[0]), _dataset(evaluations[1]))
