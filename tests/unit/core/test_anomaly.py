@@ -1,0 +1,46 @@
+"""The rule of anomalies, on numbers."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import mahalanobis
+
+from keensight.core.anomaly import Oddities, gaussian, image_scores, limits
+
+
+def test_the_gaussian_measures_mahalanobis_distances():
+    rng = np.random.default_rng(0)
+    patches = (rng.normal(size=(4000, 3)) @ np.array([[2, 0, 0], [1, 1, 0], [0, 0.5, 0.3]])).astype(np.float32)
+    mean, whiten = gaussian([patches[:1000].reshape(10, 10, 10, 3), patches[1000:].reshape(30, 10, 10, 3)])
+    point = np.array([1.0, -2.0, 0.5])
+    expected = mahalanobis(point, patches.mean(axis=0), np.linalg.inv(np.cov(patches, rowvar=False)))
+    assert np.linalg.norm((point - mean) @ whiten) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_score_is_the_mean_of_the_oddest_twentieth():
+    maps = np.zeros((1, 10, 10), np.float32)
+    maps[0, 0, :5] = [1, 2, 3, 4, 5]
+    assert image_scores(maps)[0] == 3
+
+
+def test_false_alarms_keep_their_rate_on_new_normal_images():
+    rng = np.random.default_rng(0)
+    above = []
+    for _ in range(400):
+        maps = rng.exponential(size=(60, 4, 4)).astype(np.float32) * rng.uniform(1, 2, (60, 1, 1)).astype(np.float32)
+        found = limits(maps[:39])
+        assert found.rate == pytest.approx(0.05)
+        above.append((image_scores(maps[39:]) > found.threshold).mean())
+    assert np.mean(above) == pytest.approx(0.05, abs=0.012)
+
+
+def test_too_few_normal_images_say_what_they_can_keep():
+    found = limits(np.arange(1, 5, dtype=np.float32)[:, None, None])
+    assert (found.threshold, found.rate, found.images) == (4.0, 0.2, 4)
+
+
+def test_rows_name_what_is_odd_and_what_could_not_be_read():
+    found = Oddities(("a", "b", "c"), np.array([0.5, 1.5, np.nan], np.float32), {"c": "no image"})
+    rows = found.rows()
+    assert [row["label"] for row in rows] == ["normal", "anomalous", None]
+    assert rows[1]["score"] == 1.5
+    assert (rows[2]["decision"], rows[2]["error"]) == ("abstain", "no image")
