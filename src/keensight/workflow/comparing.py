@@ -95,8 +95,8 @@ def _of_test_part(run: Run) -> Evaluation:
 
 
 def _classified(evaluation: object) -> Evaluation:
-    if not isinstance(evaluation, Evaluation) or evaluation.predictions is None:
-        raise DataError("only classifiers can be compared", "give two runs or bundles that name classes")
+    if not isinstance(evaluation, Evaluation) or evaluation.multilabel is not None:
+        raise DataError("only models that name one class an image can be compared", "give two such runs or bundles")
     return evaluation
 
 

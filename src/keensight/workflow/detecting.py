@@ -42,8 +42,10 @@ def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
     """The classes that are normal: those of ``data.normal``, or the one whose name says so.
 
     Raises:
-        UsageError: none is named, or one that does not exist.
+        UsageError: none is named, or one that does not exist, or images have any number of labels.
     """
+    if data.task == "multilabel":
+        raise UsageError("anomalies are told from one class of normal images", "give each image one class, not labels")
     names = data.labels.names
     given = [name.strip() for name in (config.data.normal or "").split(",") if name.strip()]
     found = given or [name for name in names if name.lower().replace("-", "_").replace(" ", "_") in _NAMES]

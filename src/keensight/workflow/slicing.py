@@ -21,7 +21,7 @@ def slices_of(evaluation: Evaluation, pixels: Pixels | None = None) -> Slices | 
         pixels: The decoded images of that dataset; None: brightness and contrast are left out.
 
     Returns:
-        The slices; None where the predictions are not at hand, or images have more than one label.
+        The slices; None where the predictions are not at hand. With several labels an image, right means all of them.
     """
     from keensight.assess.slices import find_slices
     from keensight.data.properties import columns
@@ -32,9 +32,9 @@ def slices_of(evaluation: Evaluation, pixels: Pixels | None = None) -> Slices | 
     places = {sample.path: place for place, sample in enumerate(data.samples)}
     rows = np.array([places[path] for path in predictions.paths], dtype=np.int64)
     samples = [data.samples[int(row)] for row in rows]
-    classes = predictions.labels.encode([sample.label for sample in samples])
-    right = predictions.probabilities.argmax(axis=1) == classes
+    right = np.array([set(predictions.named(i)) == set(sample.classes) for i, sample in enumerate(samples)])
     grouped = any(sample.group is not None for sample in samples)
     groups = [sample.path if sample.group is None else f"group {sample.group}" for sample in samples]
     table = columns(data, rows, pixels)
+    classes = data.combinations()[rows]
     return find_slices(right, classes, table, groups=groups if grouped else None, part=evaluation.part)
