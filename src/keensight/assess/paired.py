@@ -61,9 +61,9 @@ def difference(first: Bools, second: Bools) -> Interval:
     neither = int((~first & ~second).sum())
     only_second, only_first = int((second & ~first).sum()), int((first & ~second).sum())
     margins = (both + only_second) * (only_first + neither) * (both + only_first) * (only_second + neither)
-    product = both * neither - only_second * only_first
+    product = float(both * neither - only_second * only_first)
     if product > 0:
-        product = max(product - n / 2, 0)  # Newcombe's continuity correction
+        product = max(product - n / 2, 0.0)  # Newcombe's continuity correction
     phi = product / math.sqrt(margins) if margins else 0.0
     gain = a.value - b.value
     below = _joined(a.value - a.low, b.high - b.value, phi)
