@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +18,7 @@ from keensight.core.config import RunConfig
 from keensight.core.progress import Progress, Task
 from keensight.core.records import PARTS, AuditReport, BundleManifest, Dataset, LabelSet, Split
 from keensight.errors import DataError, GateError, UsageError
-from keensight.workflow.auditing import audit
+from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import exam_images, origin
 from keensight.workflow.steps import build, image_spec, prepare
 from keensight.workflow.versions import versions
@@ -42,8 +42,14 @@ def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
     """The classes that are normal: those of ``data.normal``, or the one whose name says so.
 
     Raises:
-        UsageError: none is named, or one that does not exist, or images have any number of labels.
+        UsageError: none is named, or one that does not exist, or images have any number of labels, or the network
+            has no pretrained weights.
     """
+    from keensight.nets.backbones import ARCHITECTURES
+
+    name = config.model.name
+    if name != "auto" and not ARCHITECTURES[name].pretrained:
+        raise UsageError(f"{name} has no pretrained weights, which anomalies need", "leave --model out")
     if data.task == "multilabel":
         raise UsageError("anomalies are told from one class of normal images", "give each image one class, not labels")
     names = data.labels.names
@@ -67,14 +73,20 @@ def as_anomalies(data: Dataset, normal: tuple[str, ...]) -> Dataset:
 
 
 def walk(
-    run: Run, data: Dataset, parts: Split, normal: tuple[str, ...], config: RunConfig, show: Progress, started: float
+    run: Run,
+    data: Dataset,
+    divide: Callable[[AuditReport], Split],
+    normal: tuple[str, ...],
+    config: RunConfig,
+    show: Progress,
+    started: float,
 ) -> Run:
-    """Decode, audit, learn what is normal, bundle, evaluate, report.
+    """Decode, audit, split, learn what is normal, bundle, evaluate, report.
 
     Args:
         run: The new run.
         data: The image set with its own classes.
-        parts: Its split; of train and val only normal images are used.
+        divide: From the audit to the split; of train and val only normal images are used.
         normal: The classes that are normal.
         config: Settings.
         show: Where to report.
@@ -90,8 +102,11 @@ def walk(
     spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="quick")
     pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
     findings = audit(data, pixels=pixels, probes=False, progress=show)
+    parts = divide(findings)
     run.save_dataset(data)
     run.save_audit(findings)
+    if config.data.strict:
+        refuse_severe(findings)
     run.save_split(parts, data)
     run.save_config(config.to_toml())
     run = run.update(state="training", model=name)

@@ -76,7 +76,7 @@ def train(
         command: What the user typed, for the record.
         progress: Where to report.
         **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``group_regex``,
-            ``label``, ``labels``, ``path``, ``strict``, ``corrections``.
+            ``label``, ``labels``, ``path``, ``strict``, ``corrections``, ``task``, ``normal``.
 
     Returns:
         The finished run; ``run.record.results`` holds the figures.
@@ -110,8 +110,8 @@ def train(
     )
     data, decisions = corrected(data, chosen.data.corrections, show)
     normal = detecting.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
-    # A set that cannot be split is refused before anything is written.
-    parts = _split(detecting.as_anomalies(data, normal) if normal else data, chosen)
+    divided = detecting.as_anomalies(data, normal) if normal else data
+    parts = _split(divided, chosen)  # a set that cannot be split is refused before anything is written
     handle = create_run(
         None if run is None else Path(run),
         name=data.name,
@@ -126,7 +126,7 @@ def train(
         if decisions:
             handle.save_corrections(decisions)
         if normal:
-            return detecting.walk(handle, data, parts, normal, chosen, show, started)
+            return detecting.walk(handle, data, partial(_split, divided, chosen), normal, chosen, show, started)
         return _walk(handle, data, parts, chosen, show, started)
 
 
