@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": ("keensight.cli.using:evaluate", "Show how good a model is, or measure it on other images."),
     "review": ("keensight.cli.reviewing:review", "Judge labels that look wrong, on a local page."),
     "predict": ("keensight.cli.using:predict", "Name what is in images."),
+    "explain": ("keensight.cli.explaining:explain", "Show what in images a model goes by."),
     "enrol": ("keensight.cli.enrolling:enrol", "Teach a model a new class from a few images."),
     "report": ("keensight.cli.using:report", "Write a run's HTML report again."),
     "models": ("keensight.cli.upkeep:models", "List the architectures."),

@@ -8,6 +8,7 @@ from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.correcting import changes_since
 from keensight.workflow.enrolling import enrol
+from keensight.workflow.explaining import explain, explanations, write_explanations
 from keensight.workflow.measuring import document, evaluate, report
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.reviewing import review
@@ -38,6 +39,8 @@ __all__ = [
     "embed",
     "enrol",
     "evaluate",
+    "explain",
+    "explanations",
     "fit",
     "image_spec",
     "load",
@@ -55,5 +58,6 @@ __all__ = [
     "train",
     "versions",
     "write_embeddings",
+    "write_explanations",
     "write_predictions",
 ]
