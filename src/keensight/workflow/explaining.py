@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 
 from keensight.core import pixels
 from keensight.core.progress import Progress
-from keensight.core.records import Explanation
+from keensight.core.records import Evaluation, Explanation, Fit, Sample
 from keensight.core.registry import did_you_mean
 from keensight.errors import ImageError, UsageError
 from keensight.workflow.steps import shown
 from keensight.workflow.using import Image, Images, find, load
 
 if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
     from keensight.nets.infer import Classifier
     from keensight.nets.saliency import Explainer
     from keensight.store.run import Run
 
 _CHUNK = 32
+_HEAT_SIDE = 32
+"""Pixels of the longer side of a heatmap that a run keeps; it is smooth."""
 _SIDE = 640
 """Pixels of the longer side of the picture under a heatmap, at most."""
 
@@ -128,6 +131,45 @@ def _read(image: Image, classifier: Classifier) -> tuple[NDArray[np.uint8], NDAr
         return error.message
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+
+
+def keep_heatmaps(
+    run: Run, classifier: Classifier, evaluation: Evaluation, images: Pixels, n: int, progress: Progress
+) -> None:
+    """Keep heatmaps of the mistakes that the report shows, of the ``n`` surest ones: what spoke for the wrong answer.
+
+    Each is a small grey image over the picture, so that the report can be written again without model and source.
+    """
+    from keensight.nets.saliency import Explainer
+    from keensight.show.picks import find_mistakes, worth_showing
+    from keensight.show.report import GALLERY
+    from keensight.store.pictures import save_pictures
+
+    data = evaluation.dataset
+    found = worth_showing(find_mistakes(evaluation), GALLERY)[:n]
+    if data is None or not found:
+        return
+    inputs = images.take(np.array([mistake.index for mistake in found]))
+    targets = classifier.labels.encode([mistake.predicted for mistake in found])
+    heats = Explainer(classifier).heatmaps(inputs, targets, progress=progress)
+    kept = {
+        mistake.path: _grey(heat, data.samples[mistake.index], classifier.spec.fit)
+        for mistake, heat in zip(found, heats, strict=True)
+    }
+    save_pictures(run.heatmaps_path, kept)
+
+
+def _grey(heat: NDArray[np.float32], sample: Sample, fit: Fit) -> bytes:
+    """A heatmap over a sample's whole image, as a small PNG file."""
+    from keensight.show.heat import placed
+
+    height, width = heat.shape
+    if sample.info is not None:
+        sides = (sample.info.height, sample.info.width)
+        height, width = sides if sample.info.orientation < 5 else sides[::-1]  # EXIF 5 to 8 lie on their side
+    shrink = _HEAT_SIDE / max(height, width)
+    small = placed(heat, max(1, round(height * shrink)), max(1, round(width * shrink)), fit)
+    return pixels.encode_png((255 * small).round().astype(np.uint8))
 
 
 def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[str, Any]]:

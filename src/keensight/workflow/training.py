@@ -20,6 +20,7 @@ from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.correcting import corrected
+from keensight.workflow.explaining import keep_heatmaps
 from keensight.workflow.measuring import keep_pictures, measure, report, report_text
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.steps import (
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+_HEATMAPS = {"quick": 24, "standard": 200, "best": 200}
+"""Mistakes that get a heatmap: each costs two passes through the network at most."""
 _MANY_PASSES = 1000
 """From here on LiteRT's speed makes up for the conversion."""
 
@@ -180,6 +183,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, data, report_text(evaluation))
     suspects = _check_labels(run, data, parts, pixels, config, evaluation, show)
+    keep_heatmaps(run, trusted, evaluation, pixels, _HEATMAPS[config.train.effort], show)
     keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
     results = {
         "labels": list(data.labels.names),
