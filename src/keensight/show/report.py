@@ -32,7 +32,9 @@ from keensight.show.text import percent
 from keensight.show.thumbs import data_uri, shrunk
 
 GALLERY = 200
-"""Mistakes whose pictures the page holds."""
+"""Mistakes whose pictures the page holds, at most."""
+_ROOM = 2_000_000
+"""Characters that their pictures may take: some 200 photographs, or 100 pictures of mere noise."""
 _SHOWN = 24
 """Of these, at first."""
 _BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
@@ -125,7 +127,7 @@ def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
     if evaluation.predictions is None or dataset is None:
         return {"mistakes": None, "mistake_count": 0, "shown": _SHOWN, "choices": ((), ()), "heated": False}
     found = find_mistakes(evaluation, dataset)
-    tiles = [_tile(mistake, data, dataset) for mistake in worth_showing(found, GALLERY)]
+    tiles = _affordable(_tile(mistake, data, dataset) for mistake in worth_showing(found, GALLERY))
     return {
         "mistakes": tiles,
         "mistake_count": len(found),
@@ -134,6 +136,17 @@ def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
         "number": {name: number for number, name in enumerate(evaluation.labels.names)},
         "heated": any(tile.heat for tile in tiles),
     }
+
+
+def _affordable(tiles: Iterable[Picture]) -> list[Picture]:
+    """As many pictures, from the first on, as a page of 5 MB has room for."""
+    kept, length = [], 0
+    for tile in tiles:
+        length += len(tile.uri) + len(tile.heat)
+        if length > _ROOM:
+            break
+        kept.append(tile)
+    return kept
 
 
 def _tile(mistake: Mistake, data: ReportData, dataset: Dataset) -> Picture:
