@@ -74,5 +74,3 @@ def _words(found: Explanation) -> str:
     down = ("top", "middle", "bottom")[min(2, 3 * int(row) // found.heat.shape[0])]
     along = ("left", "centre", "right")[min(2, 3 * int(column) // found.heat.shape[1])]
     return f"{_heading(found)}. What speaks most for {found.label} is at the {down} {along} of the image."
-
-

@@ -127,7 +127,8 @@ def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
     if evaluation.predictions is None or dataset is None:
         return {"mistakes": None, "mistake_count": 0, "shown": _SHOWN, "choices": ((), ()), "heated": False}
     found = find_mistakes(evaluation, dataset)
-    tiles = _affordable(_tile(mistake, data, dataset) for mistake in worth_showing(found, GALLERY))
+    several = evaluation.multilabel is not None  # sets of labels are no classes to choose by
+    tiles = _affordable(_tile(mistake, data, dataset) for mistake in worth_showing(found, _SHOWN if several else GALLERY))
     return {
         "mistakes": tiles,
         "mistake_count": len(found),
@@ -152,7 +153,10 @@ def _affordable(tiles: Iterable[Picture]) -> list[Picture]:
 def _tile(mistake: Mistake, data: ReportData, dataset: Dataset) -> Picture:
     image = picture(dataset, mistake.index, mistake.truth, mistake.path)
     heat = _heat(dataset.samples[mistake.index], data.heatmaps) if image.uri else ""
-    return dataclasses.replace(image, predicted=mistake.predicted, confidence=mistake.confidence, heat=heat)
+    return dataclasses.replace(
+        image, predicted=mistake.predicted, confidence=mistake.confidence, missed=mistake.missed, added=mistake.added,
+        heat=heat,
+    )  # fmt: skip
 
 
 def _heat(sample: Sample, heatmaps: Reader | None) -> str:
@@ -172,7 +176,7 @@ def _choices(names: Iterable[str]) -> list[tuple[str, int]]:
 
 def _confidence_bins(evaluation: Evaluation, dataset: Dataset | None) -> list[dict[str, float]]:
     """What was right of the answers given with about the same probability, the surest first."""
-    if evaluation.predictions is None or dataset is None:
+    if evaluation.predictions is None or dataset is None or evaluation.multilabel is not None:
         return []
     truth = {sample.path: sample.label for sample in dataset.samples}
     paths, p = evaluation.predictions.paths, evaluation.predictions.probabilities

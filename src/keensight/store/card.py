@@ -38,15 +38,21 @@ def model_card(manifest: BundleManifest, evaluation: Evaluation | None = None) -
 
 
 _UNMEASURED = "Not measured yet: trust no answer."
-_FACTORS = """The figures below are given for all images together and class by class. How they differ between cameras, places,
-times or groups of people is known only as far as the run's report shows it."""
-_METRICS = """Accuracy: the share of images put into the right class, with the interval in which the accuracy on more images
-like these would most likely lie. Precision: the share of images called by a name that are right. Recall: the share of a
-class that is found. F1: their harmonic mean. Calibration error (ECE): how far stated probabilities and shares of right
-answers lie apart on average."""
-_ETHICS = """Nobody but whoever uses it can know whom its errors harm: say here who is affected, and who was asked. Images
-of people are personal data. Before it decides anything about a person's health, safety, money or rights, have a
-person look at each answer, and measure it anew on images from where it will work."""
+_FACTORS = (
+    "The figures below are given for all images together and class by class. How they differ between cameras, "
+    "places, times or groups of people is known only as far as the run's report shows it."
+)
+_METRICS = (
+    "Accuracy: the share of images put into the right class, with the interval in which the accuracy on more "
+    "images like these would most likely lie. Precision: the share of images called by a name that are right. "
+    "Recall: the share of a class that is found. F1: their harmonic mean. Calibration error (ECE): how far stated "
+    "probabilities and shares of right answers lie apart on average."
+)
+_ETHICS = (
+    "Nobody but whoever uses it can know whom its errors harm: say here who is affected, and who was asked. "
+    "Images of people are personal data. Before it decides anything about a person's health, safety, money or "
+    "rights, have a person look at each answer, and measure it anew on images from where it will work."
+)
 _USE = """```sh
 keensight predict THIS_FOLDER photo.jpg
 ```
@@ -85,8 +91,8 @@ def _details(manifest: BundleManifest) -> str:
 
 def _intended(manifest: BundleManifest) -> str:
     lines = [
-        f"For images like those of {_plain(manifest.name)}, taken in the same way; to sort, search or count them, or to "
-        "suggest an answer to a person who decides.",
+        f"For images like those of {_plain(manifest.name)}, taken in the same way; to sort, search or count them, or "
+        "to suggest an answer to a person who decides.",
         "Not for images of anything else than its classes, and not where nobody sees its errors.",
         "What it was made for in particular is not recorded: whoever publishes it adds it here.",
     ]

@@ -283,7 +283,7 @@ class Heatmaps:
 def test_heatmaps_lie_over_the_mistakes_that_have_one(world, tmp_path):
     wrong = [mistake.path for mistake in find_mistakes(world.evaluation)]
     data = dataclasses.replace(world.report, heatmaps=Heatmaps(without=(wrong[1],)), card=CARD)
-    html, parsed = render(data, tmp_path)
+    _, parsed = render(data, tmp_path)
     heats = [image for image in parsed.all("img") if image.get("class") == "heat"]
     assert len(heats) == 2 and all(image["alt"] == "" for image in heats), "the picture below has the words"
     assert any(box.get("id") == "heat" for box in parsed.all("input"))
@@ -295,7 +295,7 @@ def test_heatmaps_lie_over_the_mistakes_that_have_one(world, tmp_path):
 
 
 def pixels_of(uri: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))  # noqa: TID251
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
 
 
 def test_what_was_said_and_what_was_right(world, tmp_path):
