@@ -146,7 +146,9 @@ def keep_heatmaps(
     from keensight.store.pictures import save_pictures
 
     data = evaluation.dataset
-    found = worth_showing(find_mistakes(evaluation), GALLERY)[:n]
+    shown_ones = worth_showing(find_mistakes(evaluation), GALLERY)
+    # An answer of several labels has no one class to explain.
+    found = [mistake for mistake in shown_ones if mistake.predicted in classifier.labels.names][:n]
     if data is None or not found:
         return
     inputs = images.take(np.array([mistake.index for mistake in found]))
