@@ -447,6 +447,31 @@ class Embeddings:
         return len(self.paths)
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What in one image speaks for a class; all but ``path`` and ``error`` is None where it could not be read."""
+
+    path: str
+    label: str | None = None
+    """The class that is explained."""
+    probability: float | None = None
+    """Of that class, 0 to 1."""
+    predicted: str | None = None
+    """The most probable class."""
+    predicted_probability: float | None = None
+    image: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    """The image, uint8 (h, w, 3), in its own aspect ratio and not necessarily its full size."""
+    heat: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Shape (h, w), 0 to 1, over ``image``: what speaks most for the class is 1, what speaks against it 0."""
+    error: str | None = None
+    """Why the image could not be read, else None."""
+
+    def row(self) -> dict[str, Any]:
+        """Its words and numbers as a plain dictionary."""
+        return {"path": self.path, "label": self.predicted, "probability": self.predicted_probability,
+                "explained": self.label, "explained_probability": self.probability, "error": self.error}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prototypes:
     """Class means on embeddings, and from which cosine on an image counts as known (see ``core.nearest``)."""

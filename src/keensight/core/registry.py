@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from keensight.errors import UsageError
@@ -11,7 +11,7 @@ from keensight.errors import UsageError
 T = TypeVar("T")
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
+def did_you_mean(name: str, known: Collection[str]) -> str:
     """A hint that lists what exists, led by the nearest name."""
     close = difflib.get_close_matches(name, known, n=1)
     listed = ", ".join(known)

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keensight.show.explaining import explanation
     from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
     from keensight.show.multilabel import average_precision, co_occurrence, label_counts
     from keensight.show.progress import best_progress
@@ -25,6 +26,7 @@ _HOMES = {
     "co_occurrence": "multilabel",
     "confusion": "figures",
     "curves": "figures",
+    "explanation": "explaining",
     "label_counts": "multilabel",
     "mistakes": "figures",
     "samples": "figures",
@@ -39,6 +41,7 @@ __all__ = [
     "co_occurrence",
     "confusion",
     "curves",
+    "explanation",
     "label_counts",
     "mistakes",
     "samples",

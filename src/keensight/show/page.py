@@ -38,6 +38,8 @@ class Picture:
     part: str = ""
     missed: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    heat: str = ""
+    """Address of its heatmap, to be laid over it; empty where there is none."""
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,6 +100,23 @@ def _wrong_labels(predictions: Predictions, i: int, place: int, data: Dataset) -
     past = np.abs(predictions.probabilities[i] - np.array(predictions.thresholds))
     worst = max(float(past[predictions.labels.names.index(name)]) for name in (*missed, *added))
     return Mistake(place, predictions.paths[i], sample.label, SEPARATOR.join(given), worst, missed, added)
+
+
+def worth_showing(mistakes: Sequence[Mistake], n: int) -> list[Mistake]:
+    """At most ``n`` of the mistakes, in their order: the first half of them, and more of each true class in turn."""
+    if len(mistakes) <= n:
+        return list(mistakes)
+    chosen = set(range(n // 2))
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, mistake in enumerate(mistakes):
+        turns.append((seen[mistake.truth], place))
+        seen[mistake.truth] += 1
+    for _, place in sorted(turns):
+        if len(chosen) == n:
+            break
+        chosen.add(place)
+    return [mistakes[place] for place in sorted(chosen)]
 
 
 def mixups(confusion: Sequence[Sequence[int]], labels: LabelSet) -> list[Mixup]:

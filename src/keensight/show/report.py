@@ -1,9 +1,10 @@
-"""A run as one HTML file that needs nothing else: no network, no fonts, no scripts."""
+"""A run as one HTML file that needs nothing else: no network, no fonts; its script only filters and sorts."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,39 @@ from keensight.core.records import (
     Dataset,
     Evaluation,
     History,
+    Reader,
     RunRecord,
+    Sample,
     Split,
 )
 from keensight.core.slices import Slices
+from keensight.errors import ImageError
+from keensight.show.heat import colored
 from keensight.show.page import GRADES, Picture, picture, sample_pictures, svg, write_page
-from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares
+from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares, worth_showing
+from keensight.show.text import percent
+from keensight.show.thumbs import data_uri, shrunk
 
-_GALLERY = 24
+GALLERY = 200
+"""Mistakes whose pictures the page holds, at most."""
+_ROOM = 2_000_000
+"""Characters that their pictures may take: some 200 photographs, or 100 pictures of mere noise."""
+_SHOWN = 24
+"""Of these, at first."""
+_BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
+"""Edges of the table of confidence: few, so that each row stands on many images."""
+_FEW = 20
+"""Test images below which a class' figures say little."""
 _SUSPECTS = 12
 _TABLE_CLASSES = 20
 """Up to here the confusion matrix is a table that can be read and copied; beyond, a picture and the worst pairs."""
 _PAIRS = 12
 _LISTED = 100
 """Paths of quarantined files that the report names."""
+_NOTABLE = 0.03
+"""Distance of mean confidence and accuracy that is worth a word."""
+_HEAT_SIDE = 32
+"""Pixels of a heatmap's side, at most; it is smooth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,10 @@ class ReportData:
     """The full configuration as TOML."""
     labels: LabelSuspects | None = None
     slices: Slices | None = None
+    heatmaps: Reader | None = None
+    """Heatmaps of the mistakes as grey images, over each picture; an image that has none raises ImageError."""
+    card: str = ""
+    """Where the model card is, as seen from the report."""
 
 
 def write_report(path: Path, data: ReportData) -> Path:
@@ -64,14 +88,13 @@ def write_report(path: Path, data: ReportData) -> Path:
 
 def _context(data: ReportData) -> dict[str, Any]:
     evaluation, dataset = data.evaluation, data.dataset or data.evaluation.dataset
-    found = _mistakes(evaluation, dataset)
+    bins = _confidence_bins(evaluation, dataset)
     return {
         "record": data.record,
         "evaluation": evaluation,
         "right": round(evaluation.accuracy.value * evaluation.n),
         "most_frequent": max(evaluation.per_class, key=lambda row: row.support).label,
-        "mistakes": None if found is None else [_mistake_picture(m, dataset) for m in found[:_GALLERY]],
-        "mistake_count": 0 if found is None else len(found),
+        **_gallery(data, dataset),
         "labels": data.labels,
         "slices": _slices(data.slices),
         "suspects": _suspects(data.labels, dataset),
@@ -95,6 +118,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
         "facts": _facts(data),
         "config": data.config.strip(),
+        "card": data.card,
+        "bins": bins,
+        "confidence_words": _confidence_words(bins),
     }
 
 
@@ -113,17 +139,95 @@ def _slices(found: Slices | None) -> dict[str, Any] | None:
     }
 
 
-def _mistakes(evaluation: Evaluation, dataset: Dataset | None) -> list[Mistake] | None:
+def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
+    """The mistakes in pictures, and the classes to choose them by."""
+    evaluation = data.evaluation
     if evaluation.predictions is None or dataset is None:
-        return None
-    return find_mistakes(evaluation, dataset)
-
-
-def _mistake_picture(mistake: Mistake, dataset: Dataset | None) -> Picture:
-    image = picture(dataset, mistake.index, mistake.truth, mistake.path)
-    return dataclasses.replace(
-        image, predicted=mistake.predicted, confidence=mistake.confidence, missed=mistake.missed, added=mistake.added
+        return {"mistakes": None, "mistake_count": 0, "shown": _SHOWN, "choices": ((), ()), "heated": False}
+    found = find_mistakes(evaluation, dataset)
+    several = evaluation.multilabel is not None  # sets of labels are no classes to choose by
+    tiles = _affordable(
+        _tile(mistake, data, dataset) for mistake in worth_showing(found, _SHOWN if several else GALLERY)
     )
+    return {
+        "mistakes": tiles,
+        "mistake_count": len(found),
+        "shown": _SHOWN,
+        "choices": (_choices(tile.label for tile in tiles), _choices(tile.predicted for tile in tiles)),
+        "number": {name: number for number, name in enumerate(evaluation.labels.names)},
+        "heated": any(tile.heat for tile in tiles),
+    }
+
+
+def _affordable(tiles: Iterable[Picture]) -> list[Picture]:
+    """As many pictures, from the first on, as a page of 5 MB has room for."""
+    kept, length = [], 0
+    for tile in tiles:
+        length += len(tile.uri) + len(tile.heat)
+        if length > _ROOM:
+            break
+        kept.append(tile)
+    return kept
+
+
+def _tile(mistake: Mistake, data: ReportData, dataset: Dataset) -> Picture:
+    image = picture(dataset, mistake.index, mistake.truth, mistake.path)
+    heat = _heat(dataset.samples[mistake.index], data.heatmaps) if image.uri else ""
+    return dataclasses.replace(
+        image, predicted=mistake.predicted, confidence=mistake.confidence, missed=mistake.missed, added=mistake.added,
+        heat=heat,
+    )  # fmt: skip
+
+
+def _heat(sample: Sample, heatmaps: Reader | None) -> str:
+    if heatmaps is None:
+        return ""
+    try:
+        grey = shrunk(heatmaps.load(sample), _HEAT_SIDE)[..., 0]
+    except ImageError:
+        return ""
+    return data_uri(colored((grey / 255).astype(np.float32)))
+
+
+def _choices(names: Iterable[str]) -> list[tuple[str, int]]:
+    """Each name and how often it occurs, in alphabetical order."""
+    return sorted(Counter(names).items())
+
+
+def _confidence_bins(evaluation: Evaluation, dataset: Dataset | None) -> list[dict[str, float]]:
+    """What was right of the answers given with about the same probability, the surest first."""
+    if evaluation.predictions is None or dataset is None or evaluation.multilabel is not None:
+        return []
+    truth = {sample.path: sample.label for sample in dataset.samples}
+    paths, p = evaluation.predictions.paths, evaluation.predictions.probabilities
+    said = p.max(axis=1)
+    answers = evaluation.predictions.labels.decode(p.argmax(axis=1))
+    right = np.array([truth.get(path) == answer for path, answer in zip(paths, answers, strict=True)])
+    numbers = np.digitize(said, _BINS[1:-1])
+    rows = []
+    for number in reversed(range(len(_BINS) - 1)):
+        some = numbers == number
+        n = int(some.sum())
+        means = {"said": float(said[some].mean()), "right": float(right[some].mean())} if n else {}
+        rows.append({"low": _BINS[number], "high": _BINS[number + 1], "n": n, **means})
+    return rows
+
+
+def _confidence_words(bins: list[dict[str, float]]) -> str:
+    """What the surest and the least sure answers are worth, as a sentence or two."""
+    filled = [row for row in bins if row["n"]]
+    if not filled:
+        return ""
+    words = [
+        f"Of the answers given with {percent(row['low'], 0)} to {percent(row['high'], 0)}, {percent(row['right'], 0)} "
+        f"were right."
+        for row in (filled[0], filled[-1])[: len(filled)]
+    ]
+    gap = sum(row["n"] * (row["said"] - row["right"]) for row in filled) / sum(row["n"] for row in filled)
+    verdict = "On the whole it is about as sure as it is right."
+    if abs(gap) > _NOTABLE:
+        verdict = f"On the whole it is {'surer than it is right' if gap > 0 else 'right more often than it says'}."
+    return " ".join([*words, verdict])
 
 
 def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Picture]:
@@ -172,6 +276,9 @@ def _scores(evaluation: Evaluation) -> dict[str, Any]:
         "label_rows": label_rows,
         "guess": sum(occurring) / max(len(occurring), 1),
         "weak": max(weak, default=-1.0),
+        "weakest": sorted((row for row in rows if row.support and row.f1 < 0.995), key=lambda row: row.f1)[:3],
+        "few": [row.label for row in rows if row.support < _FEW],
+        "few_images": _FEW,
         "macro": {name: float(values.mean()) for name, values in columns.items()} | {"f1": evaluation.macro_f1},
         "weighted": {n: float(v @ weights) for n, v in columns.items()} | {"f1": evaluation.weighted_f1},
     }

@@ -22,13 +22,21 @@ def thumbnail(dataset: Dataset, index: int, side: int = 128) -> NDArray[np.uint8
     None where the image is not at hand or cannot be decoded.
     """
     try:
-        raw = dataset.load(index)
-        height, width = _size(raw)
-        shrink = min(1.0, side / max(height, width))
-        spec = ImageSpec(max(1, round(height * shrink)), max(1, round(width * shrink)), "stretch")
-        return pixels.decode(raw, spec)
+        return shrunk(dataset.load(index), side)
     except DataError:
         return None
+
+
+def shrunk(raw: bytes | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """An image as uint8 (h, w, 3) in its own aspect ratio, at most ``side`` px, never enlarged.
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    height, width = _size(raw)
+    shrink = min(1.0, side / max(height, width))
+    spec = ImageSpec(max(1, round(height * shrink)), max(1, round(width * shrink)), "stretch")
+    return pixels.decode(raw, spec)
 
 
 def encode(image: NDArray[np.uint8]) -> bytes:

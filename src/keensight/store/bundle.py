@@ -34,6 +34,7 @@ from keensight.store.opening import read_versioned
 from keensight.store.prototypes import read_prototypes, write_prototypes
 
 __all__ = [
+    "CARD",
     "SCHEMA",
     "Bundle",
     "Exam",
@@ -46,11 +47,13 @@ __all__ = [
 
 SCHEMA = 2
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes."""
-_MANIFEST, _MODEL, _EXAM, _CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
+_MANIFEST, _MODEL, _EXAM = "manifest.json", "model.keras", "exam.npz"
+CARD = "MODEL_CARD.md"
+"""Name of the model card."""
 _PROTOTYPES = "prototypes.npz"
 _TASKS = ("single-label", "multilabel", ANOMALY)
-_REQUIRED = (_MODEL, _EXAM, _CARD)
-_LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, _CARD: 8 << 20, _PROTOTYPES: 256 << 20}
+_REQUIRED = (_MODEL, _EXAM, CARD)
+_LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, CARD: 8 << 20, _PROTOTYPES: 256 << 20}
 _LIMIT = 4 << 30
 _LITTER = frozenset({"Thumbs.db", "desktop.ini"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -85,7 +88,7 @@ class Bundle:
     @property
     def card_path(self) -> Path:
         """The model card, for people."""
-        return self.path / _CARD
+        return self.path / CARD
 
     def exam(self) -> Exam:
         """The images and answers that the model must reproduce.
@@ -315,7 +318,7 @@ def _is_litter(name: str) -> bool:
 
 def _describe(folder: Path, manifest: BundleManifest, card: str) -> None:
     """Write the card, and the manifest last: it describes every other file."""
-    write_text(folder / _CARD, card)
+    write_text(folder / CARD, card)
     files = {item.name: sha256_file(item) for item in sorted(folder.iterdir()) if item.name != _MANIFEST}
     write_json(folder / _MANIFEST, to_plain(dataclasses.replace(manifest, schema=SCHEMA, files=files)))
 

@@ -1,4 +1,4 @@
-"""The model card: what a person should know before using a model (Mitchell et al. 2019, in short)."""
+"""The model card: what a person should know before using a model, section by section as in Mitchell et al. 2019."""
 
 from __future__ import annotations
 
@@ -23,18 +23,41 @@ def model_card(manifest: BundleManifest, evaluation: Evaluation | AnomalyEvaluat
     if manifest.task == ANOMALY:
         return _anomaly_card(manifest, evaluation if isinstance(evaluation, AnomalyEvaluation) else None)
     assert not isinstance(evaluation, AnomalyEvaluation)
+    data = manifest.provenance.get("data")
     parts = [
         f"# {_plain(manifest.name)}: image classifier ({_plain(manifest.model)})",
         _summary(manifest),
-        "## Data\n\n" + _data(manifest.provenance),
-        "## How good it is\n\n" + (_figures(evaluation) if evaluation else "Not measured yet: trust no answer."),
-        "## Limits\n\n" + _limits(manifest, evaluation),
-        "## Use\n\n" + _USE,
+        "## Model details\n\n" + _details(manifest),
+        "## Intended use\n\n" + _intended(manifest),
+        "## Factors\n\n" + _FACTORS,
+        "## Metrics\n\n" + _METRICS,
+        "## Evaluation data\n\n" + _evaluated(data, evaluation),
+        "## Training data\n\n" + _data(data),
+        "## Quantitative analyses\n\n" + (_figures(evaluation) if evaluation else _UNMEASURED),
+        "## Ethical considerations\n\n" + _ETHICS,
+        "## Caveats and recommendations\n\n" + _limits(manifest, evaluation),
+        "## How to load\n\n" + _USE,
         "## Origin\n\n" + _origin(manifest.provenance),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+_UNMEASURED = "Not measured yet: trust no answer."
+_FACTORS = (
+    "The figures below are given for all images together and class by class. How they differ between cameras, "
+    "places, times or groups of people is known only as far as the run's report shows it."
+)
+_METRICS = (
+    "Accuracy: the share of images put into the right class, with the interval in which the accuracy on more "
+    "images like these would most likely lie. Precision: the share of images called by a name that are right. "
+    "Recall: the share of a class that is found. F1: their harmonic mean. Calibration error (ECE): how far stated "
+    "probabilities and shares of right answers lie apart on average."
+)
+_ETHICS = (
+    "Nobody but whoever uses it can know whom its errors harm: say here who is affected, and who was asked. "
+    "Images of people are personal data. Before it decides anything about a person's health, safety, money or "
+    "rights, have a person look at each answer, and measure it anew on images from where it will work."
+)
 _USE = """```sh
 keensight predict THIS_FOLDER photo.jpg
 ```
@@ -85,25 +108,53 @@ def _anomaly_figures(evaluation: AnomalyEvaluation) -> str:
 
 
 def _summary(manifest: BundleManifest) -> str:
-    image, names = manifest.image, manifest.labels.names
+    names = manifest.labels.names
     listed = ", ".join(_plain(name) for name in names[:_ROWS]) + (", ..." if len(names) > _ROWS else "")
     what = f"Names one of {len(names)} classes for an image"
     if manifest.task == "multilabel":
         what = f"Says which of {len(names)} labels an image has, any number of them"
-    return (
-        f"{what}: {listed}.\n\n"
-        f"Any image is decoded to {image.width} × {image.height} px RGB ({image.fit}); "
-        f"in the model: {_plain(manifest.normalisation)}."
+    return f"{what}: {listed}."
+
+
+def _details(manifest: BundleManifest) -> str:
+    image = manifest.image
+    return _list(
+        {
+            "Architecture": manifest.model,
+            "Task": f"{manifest.task}, {len(manifest.labels)} names",
+            "Input": f"any image, decoded to {image.width} × {image.height} px RGB ({image.fit})",
+            "Normalisation": manifest.normalisation,
+            "Temperature": f"{manifest.temperature:.4g}",
+            "Decision": manifest.decision.get("rule"),
+            "Licence, contact": "not recorded: whoever publishes it adds them here",
+        }
     )
 
 
-def _data(provenance: Mapping[str, Any]) -> str:
-    data = provenance.get("data")
+def _intended(manifest: BundleManifest) -> str:
+    lines = [
+        f"For images like those of {_plain(manifest.name)}, taken in the same way; to sort, search or count them, or "
+        "to suggest an answer to a person who decides.",
+        "Not for images of anything else than its classes, and not where nobody sees its errors.",
+        "What it was made for in particular is not recorded: whoever publishes it adds it here.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _data(data: object) -> str:
     if not isinstance(data, Mapping):
         return "Not recorded."
     counts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test") if isinstance(data.get(part), int))
     lines = {"Set": data.get("name"), "Images": counts, "Split": data.get("split"), "SHA-256": data.get("digest")}
     return _list(lines)
+
+
+def _evaluated(data: object, evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return _UNMEASURED
+    name = f" of {_plain(str(data['name']))}" if isinstance(data, Mapping) and data.get("name") else ""
+    seen = "took no part in training and was opened once" if evaluation.part == "test" else "was seen while training"
+    return f"The {evaluation.part} part{name}, {evaluation.n:,} images; it {seen}."
 
 
 def _figures(evaluation: Evaluation) -> str:

@@ -206,6 +206,11 @@ class Run:
         return self.path / "bundle"
 
     @property
+    def heatmaps_path(self) -> Path:
+        """Heatmaps of mistakes, as grey images (:mod:`keensight.store.pictures`)."""
+        return self.path / "evaluation" / "heatmaps.zip"
+
+    @property
     def pictures_path(self) -> Path:
         """Small copies of the images that the report shows (:mod:`keensight.store.pictures`)."""
         return self.path / "evaluation" / "pictures.zip"

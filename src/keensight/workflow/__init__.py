@@ -9,6 +9,7 @@ from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.comparing import compare
 from keensight.workflow.correcting import changes_since
 from keensight.workflow.enrolling import enrol
+from keensight.workflow.explaining import explain, explanations, write_explanations
 from keensight.workflow.growing import learning_curve
 from keensight.workflow.measuring import document, evaluate, report
 from keensight.workflow.prototypes import prototypes_of
@@ -45,6 +46,8 @@ __all__ = [
     "embed",
     "enrol",
     "evaluate",
+    "explain",
+    "explanations",
     "fit",
     "image_spec",
     "learning_curve",
@@ -67,5 +70,6 @@ __all__ = [
     "train_seeds",
     "versions",
     "write_embeddings",
+    "write_explanations",
     "write_predictions",
 ]

@@ -87,7 +87,7 @@ def _learned(model: str | Path | Run) -> frozenset[str] | None:
 
 
 def _name(model: str | Path | Run) -> str:
-    return Path(getattr(model, "path", model)).resolve().name
+    return Path(model if isinstance(model, str | Path) else model.path).resolve().name
 
 
 def _of_test_part(run: Run) -> Evaluation:
@@ -152,7 +152,7 @@ def _compared(
         *names, n=len(kept), left_out=0, groups=None if groups is None else int(groups.max()) + 1,
         accuracy=(wilson(int(right[0].sum()), len(kept)), wilson(int(right[1].sum()), len(kept))),
         difference=paired.difference(*right) if groups is None else gains["accuracy"],
-        p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(*right, groups),
+        p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(right[0], right[1], groups),
         test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",
         macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes,
     )  # fmt: skip

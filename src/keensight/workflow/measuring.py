@@ -195,6 +195,8 @@ def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Pa
         The path of ``report.html``.
     """
     from keensight.show.report import ReportData, write_report
+    from keensight.store.bundle import CARD
+    from keensight.store.pictures import KeptPictures
 
     handle = finished(run)
     if handle.record.results.get("task") == ANOMALY:
@@ -210,6 +212,8 @@ def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Pa
         config=handle.config_path.read_text(encoding="utf-8"),
         labels=handle.label_suspects,
         slices=handle.slices,
+        heatmaps=KeptPictures(handle.heatmaps_path),
+        card=(handle.bundle_path / CARD).relative_to(handle.path).as_posix(),
         dataset=evaluation.dataset,
     )
     write_report(handle.report_path, data)
@@ -224,7 +228,8 @@ def keep_pictures(run: Run, evaluation: Evaluation, suspects: Iterable[str] = ()
         evaluation: Its mistakes are kept, and some samples of its dataset.
         suspects: Paths of further images, in the order of their importance.
     """
-    from keensight.show.picks import find_mistakes, spread
+    from keensight.show.picks import find_mistakes, spread, worth_showing
+    from keensight.show.report import GALLERY
     from keensight.show.thumbs import encode, thumbnail
     from keensight.store.pictures import save_pictures
 
@@ -233,7 +238,7 @@ def keep_pictures(run: Run, evaluation: Evaluation, suspects: Iterable[str] = ()
         return
     places = {sample.path: index for index, sample in enumerate(data.samples)}
     wanted = dict.fromkeys(
-        [mistake.index for mistake in find_mistakes(evaluation)[:_MISTAKES]]
+        [mistake.index for mistake in worth_showing(find_mistakes(evaluation), GALLERY)]
         + [places[path] for path in islice(suspects, _SUSPECTS)]
         + spread(data, _SAMPLES)
     )
@@ -241,7 +246,7 @@ def keep_pictures(run: Run, evaluation: Evaluation, suspects: Iterable[str] = ()
     save_pictures(run.pictures_path, {path: encode(image) for path, image in images if image is not None})
 
 
-_MISTAKES, _SUSPECTS, _SAMPLES = 200, 200, 100
+_SUSPECTS, _SAMPLES = 200, 100
 
 
 def _manifest(run: Run) -> Any:

@@ -23,6 +23,7 @@ from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.correcting import corrected
+from keensight.workflow.explaining import keep_heatmaps
 from keensight.workflow.measuring import keep_pictures, measure, report, report_text
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.slicing import slices_of
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+_HEATMAPS = {"quick": 24, "standard": 200, "best": 200}
+"""Mistakes that get a heatmap: each costs two passes through the network at most."""
 _MANY_PASSES = 1000
 """From here on LiteRT's speed makes up for the conversion."""
 
@@ -191,6 +194,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     if weak is not None:
         run.save_slices(weak)
     suspects = _check_labels(run, data, parts, pixels, config, evaluation, show)
+    keep_heatmaps(run, trusted, evaluation, pixels, _HEATMAPS[config.train.effort], show)
     keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
     results = {
         "labels": list(data.labels.names),

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import itertools
+import json
 import re
+import shutil
+import subprocess
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
-from keensight.core.records import Interval, LabelSet
-from keensight.errors import StoreError
+from keensight.core.pixels import encode_png
+from keensight.core.records import Interval, LabelSet, Sample
+from keensight.errors import ImageError, StoreError
 from keensight.show import ReportData, write_report
+from keensight.show.picks import find_mistakes
 
-SECTIONS = ["How often it is right", "What it gets wrong", "How it learned", "The data", "How it was made"]
+SECTIONS = [
+    "How often it is right", "What it gets wrong", "How sure it is", "Where it is weak", "What is wrong with the data",
+    "How it was made",
+]  # fmt: skip
+CARD = "bundle/MODEL_CARD.md"
 VOID = {"meta", "img", "wbr", "br", "link", "hr", "input"}
 
 
@@ -40,7 +54,7 @@ class Page(HTMLParser):
         self.open.pop()
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -94,9 +108,11 @@ def test_nothing_is_loaded_from_elsewhere(page):
     for tag, attributes in parsed.tags:
         for name in ("src", "href", "xlink:href", "srcset", "data", "poster"):
             value = attributes.get(name)
-            assert value is None or value.startswith(("data:image/", "#")), (tag, name, value)
-    assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.tags}
+            assert value is None or value.startswith(("data:image/", "#")) or value == CARD, (tag, name, value)
+    assert [attributes for tag, attributes in parsed.tags if tag == "script"] == [{}], "one script, in the page itself"
+    assert not {"link", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.tags}
     assert "@import" not in html
+    assert "fetch(" not in html and "XMLHttpRequest" not in html
     assert len(parsed.all("style")) == 1, "a chart's style sheet would reach the whole page"
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
 
@@ -108,7 +124,7 @@ def test_pictures_and_charts_have_words(page):
     assert all(image["alt"] for image in images)
     assert " taken for " in images[0]["alt"]
     charts = parsed.all("svg")
-    assert len(charts) == 3
+    assert len(charts) == 3 + 4, "the scale, two curves, and four rows of confidence"
     assert all(chart["role"] == "img" and len(chart["aria-label"]) > 20 for chart in charts)
 
 
@@ -119,7 +135,7 @@ def test_tables_say_what_their_headers_head(page):
     assert headers and all(th.get("scope") in ("row", "col") for th in headers)
     ids = [attributes["id"] for _, attributes in parsed.tags if attributes.get("id")]
     assert len(ids) == len(set(ids)), "two charts share an id"
-    targets = [attributes["href"][1:] for attributes in parsed.all("a")]
+    targets = [attributes["href"][1:] for attributes in parsed.all("a") if attributes["href"] != CARD]
     assert targets and set(targets) <= set(ids)
 
 
@@ -147,7 +163,7 @@ def test_names_from_users_are_escaped(make_world, tmp_path):
     evil = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "{{ 7 * 7 }} & 'so'")
     world = make_world(names=evil)
     html, parsed = render(world.report, tmp_path)
-    assert "<script" not in html
+    assert "<script>alert" not in html
     assert "onerror=alert(2)>" not in html
     assert not any("onerror" in attributes for _, attributes in parsed.tags)
     assert evil[0] in parsed.words and "{{ 7 * 7 }} & 'so'" in parsed.words
@@ -192,7 +208,9 @@ def test_a_hundred_classes_and_ten_thousand_images_stay_under_5_mb(make_world, t
     html, parsed = render(world.report, tmp_path)
     assert len(html.encode()) < 5_000_000
     assert any(chart["aria-label"].startswith("Confusion matrix of 100 classes") for chart in parsed.all("svg"))
-    assert "24 of 900 mistakes" in parsed.words
+    tiles = [tile for tile in parsed.all("li") if "data-sure" in tile]
+    assert f"{len(tiles)} of 900 mistakes" in parsed.words
+    assert sum("hidden" not in tile for tile in tiles) == 24 < len(tiles) <= 200
 
 
 def test_one_row_per_class_in_matrix_and_report(world, tmp_path):
@@ -246,3 +264,68 @@ def test_the_worst_suspects_are_shown_with_what_they_mean(world, tmp_path):
     none = dataclasses.replace(found, suspects=(), classes=())
     assert "None of 60 labels is suspect" in render(dataclasses.replace(world.report, labels=none), tmp_path)[1].words
     assert "suspect" not in render(world.report, tmp_path)[1].words
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Heat at the left edge of every image but those in ``without``."""
+
+    without: tuple[str, ...] = ()
+
+    def load(self, sample: Sample) -> bytes:
+        if sample.path in self.without:
+            raise ImageError("not explained")
+        heat = np.zeros((8, 8), np.uint8)
+        heat[:, :2] = 255
+        return encode_png(heat)
+
+
+def test_heatmaps_lie_over_the_mistakes_that_have_one(world, tmp_path):
+    wrong = [mistake.path for mistake in find_mistakes(world.evaluation)]
+    data = dataclasses.replace(world.report, heatmaps=Heatmaps(without=(wrong[1],)), card=CARD)
+    _, parsed = render(data, tmp_path)
+    heats = [image for image in parsed.all("img") if image.get("class") == "heat"]
+    assert len(heats) == 2 and all(image["alt"] == "" for image in heats), "the picture below has the words"
+    assert any(box.get("id") == "heat" for box in parsed.all("input"))
+    assert "the more it spoke for the answer" in parsed.words
+    assert any(link["href"] == CARD for link in parsed.all("a"))
+    layer = pixels_of(heats[0]["src"])
+    assert layer[0, 0, 3] > 180 and layer[0, -1, 3] == 0, "opaque where the heat is, clear elsewhere"
+    assert 'id="heat"' not in render(world.report, tmp_path)[0]
+
+
+def pixels_of(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
+
+
+def test_what_was_said_and_what_was_right(world, tmp_path):
+    table = re.search(r'<table class="report said-right">.*?</table>', render(world.report, tmp_path)[0], re.DOTALL)
+    rows = re.findall(r"<th scope=\"row\">(.*?)</th><td>(\d+)</td><td>(.*?)</td>", table.group().replace("\xa0", " "))
+    said = world.evaluation.predictions.probabilities.max(axis=1)
+    assert [row[0] for row in rows] == ["90 to 100 %", "80 to 90 %", "70 to 80 %", "50 to 70 %", "0 to 50 %"]
+    assert int(rows[0][1]) == (said.astype(np.float64) >= 0.9).sum() and sum(int(row[1]) for row in rows) == len(said)
+    assert rows[0][2] == "0 %" and rows[1][2] == "80 %", "its three surest answers were wrong"
+    assert rows[2][2] == "100 %" and rows[-1][2] == "–"
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.slow
+def test_the_gallery_is_filtered_and_sorted_in_a_browser(make_world, tmp_path):
+    html, _ = render(make_world(each=80, wrong=40).report, tmp_path)
+    act = """<script>
+    const pick = (id, value) => { const box = document.getElementById(id); box.value = value;
+      box.dispatchEvent(new Event("change")); };
+    const seen = () => [...document.querySelectorAll("#mistakes > li")].filter((tile) => !tile.hidden);
+    const told = [seen().length];
+    document.getElementById("more").click(); told.push(seen().length);
+    pick("order", "unsure"); told.push(seen().length, seen()[0].dataset.sure <= seen()[1].dataset.sure);
+    pick("truth", "1"); told.push(seen().every((tile) => tile.dataset.truth === "1"), seen().length > 0);
+    pick("answer", "1"); told.push(seen().length, document.getElementById("count").textContent);
+    document.body.dataset.told = JSON.stringify(told);
+    </script></body>"""
+    page = tmp_path / "acted.html"
+    page.write_text(html.replace("</body>", act), encoding="utf-8")
+    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
+    dom = subprocess.run(browser, capture_output=True, text=True, timeout=120, check=True).stdout
+    told = json.loads(re.search(r"data-told='?\"?(\[.*?\])", dom.replace("&quot;", '"')).group(1))
+    assert told == [24, 40, 24, True, True, True, 0, "0 of 0 shown"]

@@ -1,0 +1,68 @@
+"""Are heatmaps faithful? Deletion curves against blanking in random order, on test images of a finished run.
+
+python benchmarks/saliency.py RUN SOURCE [--methods hirescam gradcam layercam] [-n 100]
+
+SOURCE is what RUN was trained on. Test images are drawn at random; each method blanks the places that it calls the
+hottest for the predicted class first. Counted is on what share of the images the probability falls faster (a smaller
+area under the curve) than with single pixels, and with blocks as coarse as the network's map, in random order.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from record import save
+
+import keensight as ks
+from keensight.assess.faithfulness import Deletion, deletion
+from keensight.assess.uncertainty import wilson
+from keensight.core import pixels
+from keensight.nets.saliency import Explainer
+
+BAR = "faster than random blocks and pixels on 80 % of the images"
+
+
+def figures(found: Deletion) -> dict[str, object]:
+    n = len(found.heat)
+    wins = {name: found.better_than(getattr(found, name)) for name in ("blocks", "pixels")}
+    ends = wilson(round(wins["blocks"] * n), n)
+    return {
+        "beats_random_blocks": round(wins["blocks"], 3),
+        "interval_95": [round(ends.low, 3), round(ends.high, 3)],
+        "beats_random_pixels": round(wins["pixels"], 3),
+        "area": round(float(found.area(found.heat).mean()), 3),
+        "area_blocks": round(float(found.area(found.blocks).mean()), 3),
+        "area_pixels": round(float(found.area(found.pixels).mean()), 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("source")
+    parser.add_argument("--methods", nargs="+", default=["hirescam"])
+    parser.add_argument("--draws", type=int, default=3, help="random orders of each kind")
+    parser.add_argument("--steps", type=int, default=13, help="points of a curve")
+    parser.add_argument("-n", type=int, default=100, help="images")
+    arguments = parser.parse_args()
+    run, data, classifier = ks.open_run(arguments.run), ks.open(arguments.source), ks.load(arguments.run)
+    places = {sample.path: i for i, sample in enumerate(data.samples)}
+    drawn = np.random.default_rng(0).permutation(run.predictions.paths)[: arguments.n]
+    images = np.stack([pixels.decode(data.load(places[path]), classifier.spec) for path in drawn])
+    targets = classifier.predict_array(images).argmax(axis=1)
+    found = {}
+    for method in arguments.methods:
+        explainer = Explainer(classifier, method)
+        heat = explainer.heatmaps(images, targets)
+        curves = deletion(
+            classifier.predict_array, images, targets, heat,
+            side=explainer.side, steps=arguments.steps, draws=arguments.draws,
+        )  # fmt: skip
+        found[method] = figures(curves)
+        print(method, found[method], flush=True)
+    save(f"saliency-{run.record.model}-{data.name}", len(images), found, BAR)
+
+
+if __name__ == "__main__":
+    main()

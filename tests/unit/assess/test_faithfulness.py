@@ -1,0 +1,44 @@
+import numpy as np
+
+from keensight.assess.faithfulness import deletion
+
+
+def brightness_of_the_corner(images):
+    """Probability of class 1: how bright the upper left 4 x 4 pixels are."""
+    p = images[:, :4, :4].mean(axis=(1, 2, 3), dtype=np.float32) / 255
+    return np.stack([1 - p, p], axis=1)
+
+
+def corner_lit(n):
+    images = np.zeros((n, 16, 16, 3), np.uint8)
+    images[:, :4, :4] = 250
+    return images
+
+
+def test_the_true_evidence_beats_chance_and_its_opposite_loses():
+    images, targets = corner_lit(3), np.ones(3, np.int64)
+    true = np.zeros((3, 16, 16), np.float32)
+    true[:, :4, :4] = 1
+    right = deletion(brightness_of_the_corner, images, targets, true, side=4, draws=5)
+    wrong = deletion(brightness_of_the_corner, images, targets, 1 - true, side=4, draws=5)
+    assert right.better_than(right.pixels) == right.better_than(right.blocks) == 1
+    assert wrong.better_than(wrong.pixels) == wrong.better_than(wrong.blocks) == 0
+    assert right.heat.shape == right.pixels.shape == (3, 13)
+
+
+def test_a_curve_runs_from_the_image_to_a_blank_one():
+    images, targets = corner_lit(1), np.array([1])
+    found = deletion(brightness_of_the_corner, images, targets, np.zeros((1, 16, 16), np.float32), draws=2)
+    blank = images.mean() / 255
+    for curve in (found.heat, found.pixels, found.blocks):
+        np.testing.assert_allclose(curve[0, 0], 250 / 255, atol=1e-3)
+        np.testing.assert_allclose(curve[0, -1], blank, atol=0.005)
+    assert found.shares[0] == 0 and found.shares[-1] == 1
+    np.testing.assert_allclose(found.area(np.full((2, 13), 0.3)), 0.3)
+
+
+def test_a_seed_gives_the_same_orders():
+    images, targets, heat = corner_lit(1), np.array([1]), np.zeros((1, 16, 16), np.float32)
+    one, same, other = (deletion(brightness_of_the_corner, images, targets, heat, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one.blocks, same.blocks)
+    assert not np.array_equal(one.blocks, other.blocks)
