@@ -36,8 +36,7 @@ class Deletion:
 
     def area(self, curve: NDArray[np.float64]) -> NDArray[np.float64]:
         """Area under each curve, shape (n,), 0 to 1: the smaller, the earlier the probability falls."""
-        found: NDArray[np.float64] = np.trapezoid(curve, self.shares, axis=-1)
-        return found
+        return np.asarray(np.trapezoid(curve, self.shares, axis=-1), dtype=np.float64)
 
     def better_than(self, other: NDArray[np.float64]) -> float:
         """Share of the images on which the heatmap's area is smaller than that of ``other``, 0 to 1."""

@@ -54,7 +54,7 @@ def _legend(figure: Figure, ax: Any) -> None:
     # The colours as they lie on mid-grey, which is how they look in the picture.
     ramp = overlay(np.full((1, 256, 3), 128, np.uint8), np.linspace(0, 1, 256, dtype=np.float32)[None])[0]
     bar = figure.colorbar(ScalarMappable(cmap=ListedColormap(ramp / 255.0)), ax=ax, shrink=0.9, aspect=24, pad=0.03)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_ticks([0, 1], labels=["nothing", "most"], fontsize=8, color=chart.INK)
     bar.ax.tick_params(length=0)
 

@@ -128,7 +128,9 @@ def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
         return {"mistakes": None, "mistake_count": 0, "shown": _SHOWN, "choices": ((), ()), "heated": False}
     found = find_mistakes(evaluation, dataset)
     several = evaluation.multilabel is not None  # sets of labels are no classes to choose by
-    tiles = _affordable(_tile(mistake, data, dataset) for mistake in worth_showing(found, _SHOWN if several else GALLERY))
+    tiles = _affordable(
+        _tile(mistake, data, dataset) for mistake in worth_showing(found, _SHOWN if several else GALLERY)
+    )
     return {
         "mistakes": tiles,
         "mistake_count": len(found),
@@ -166,7 +168,7 @@ def _heat(sample: Sample, heatmaps: Reader | None) -> str:
         grey = shrunk(heatmaps.load(sample), _HEAT_SIDE)[..., 0]
     except ImageError:
         return ""
-    return data_uri(colored(grey.astype(np.float32) / 255))
+    return data_uri(colored(np.asarray(grey / 255, dtype=np.float32)))
 
 
 def _choices(names: Iterable[str]) -> list[tuple[str, int]]:
