@@ -53,7 +53,7 @@ class Explainer:
     def __init__(self, classifier: Classifier, method: str = METHOD) -> None:
         keras, tf = framework()
         if method not in _METHODS:
-            raise UsageError(f"there is no method {method!r} to explain with", did_you_mean(method, _METHODS))
+            raise UsageError(f"there is no method {method!r} to explain with", did_you_mean(method, list(_METHODS)))
         model = flat(classifier.keras_model)
         maps = last_maps(model)
         inner = embedding(model)
@@ -61,13 +61,13 @@ class Explainer:
         self._lower = tf.function(lambda images: lower(images, training=False), reduce_retracing=True, autograph=False)
         self._upper = keras.Model(maps, [model.output] if inner is None else [model.output, inner])
         self._classifier = classifier
-        self._side = min(max(tensor.shape[1:3]) for tensor in maps)
+        self._side: int = min(max(tensor.shape[1:3]) for tensor in maps)
         self._weigh = _METHODS[method]
 
     @property
     def side(self) -> int:
         """Places along the longer side of the coarsest map."""
-        return int(self._side)
+        return self._side
 
     def heatmaps(
         self, images: NDArray[np.uint8], targets: NDArray[np.int64], *, progress: Progress | None = None
@@ -89,10 +89,9 @@ class Explainer:
                 some = slice(begin, begin + _BATCH)
                 found[some] = self._evidence(images[some], targets[some])
                 task.advance(len(found[some]))
-        found = np.maximum(found, 0)
-        hottest = np.maximum(found.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
-        scaled: NDArray[np.float32] = found / hottest
-        return scaled
+        np.maximum(found, 0, out=found)
+        found /= np.maximum(found.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
+        return found
 
     def _evidence(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
         """Signed, (n, H, W)."""

@@ -19,7 +19,7 @@ def colored(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     rgba = colormaps[COLORS](heat)
     rgba[..., 3] = _STRENGTH * heat
-    return (rgba * 255).round().astype(np.uint8)
+    return np.asarray((rgba * 255).round(), dtype=np.uint8)
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -27,8 +27,8 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.u
     grey = image @ np.array([0.299, 0.587, 0.114])
     layer = colored(heat).astype(np.float64)
     share = layer[..., 3:] / 255
-    mixed: NDArray[np.float64] = (1 - share) * grey[..., None] + share * layer[..., :3]
-    return mixed.round().astype(np.uint8)
+    mixed = (1 - share) * grey[..., None] + share * layer[..., :3]
+    return np.asarray(mixed.round(), dtype=np.uint8)
 
 
 def placed(heat: NDArray[np.float32], height: int, width: int, fit: Fit) -> NDArray[np.float32]:

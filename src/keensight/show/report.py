@@ -186,7 +186,7 @@ def _heat(sample: Sample, heatmaps: Reader | None) -> str:
         grey = shrunk(heatmaps.load(sample), _HEAT_SIDE)[..., 0]
     except ImageError:
         return ""
-    return data_uri(colored((grey / 255).astype(np.float32)))
+    return data_uri(colored(np.asarray(grey / 255, dtype=np.float32)))
 
 
 def _choices(names: Iterable[str]) -> list[tuple[str, int]]:

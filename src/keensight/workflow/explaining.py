@@ -69,7 +69,7 @@ def explanations(
 
     classifier = load(model)
     if label is not None and label not in classifier.labels.names:
-        raise UsageError(f"there is no class {label!r}", did_you_mean(label, classifier.labels.names))
+        raise UsageError(f"there is no class {label!r}", did_you_mean(label, list(classifier.labels.names)))
     explainer, found = Explainer(classifier), find(images)
     with shown(progress).task("explaining", len(found)) as task:
         for begin in range(0, len(found), _CHUNK):
@@ -109,6 +109,7 @@ def _explanation(
     from keensight.show.heat import placed
 
     labels = classifier.labels.names
+    height, width = picture.shape[:2]
     return Explanation(
         path=name,
         label=labels[target],
@@ -116,7 +117,7 @@ def _explanation(
         predicted=labels[best],
         predicted_probability=float(probabilities[best]),
         image=picture,
-        heat=placed(heat, picture.shape[0], picture.shape[1], classifier.spec.fit),
+        heat=placed(heat, height, width, classifier.spec.fit),
     )
 
 
