@@ -13,6 +13,7 @@ import numpy as np
 
 from keensight.core import nearest
 from keensight.core import pixels as decoder
+from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.progress import Progress
 from keensight.core.records import BundleManifest, Embeddings, ImageSpec, LabelSet, Prototypes
 from keensight.errors import DataError, StoreError, UsageError
@@ -66,7 +67,7 @@ def enrol(
         progress: Where to report.
 
     Raises:
-        UsageError: the model is a multi-label one; or the name is empty, or that of a class that the network was
+        UsageError: the model is a multi-label one or an anomaly detector; or the name is empty, or that of a class that the network was
             trained on.
         DataError: no image could be read.
         StoreError: the bundle has no class means, or the new one cannot be written.
@@ -80,6 +81,10 @@ def enrol(
         raise UsageError(
             f"{old.path} is a multi-label model, and no label can be enrolled in one",
             "train again with the new label, or enrol in a model of one class an image",
+        )
+    if old.manifest.task == ANOMALY:
+        raise UsageError(
+            f"{old.path} is an anomaly detector: it knows no classes, so none can be enrolled", "train a classifier"
         )
     known = old.prototypes()
     if known is None:
