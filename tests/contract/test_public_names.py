@@ -15,6 +15,7 @@ PUBLIC = [
     "Dataset",
     "Embeddings",
     "Evaluation",
+    "Explanation",
     "GateError",
     "History",
     "ImageError",
@@ -42,6 +43,7 @@ PUBLIC = [
     "enrol",
     "errors",
     "evaluate",
+    "explain",
     "fit",
     "framework",
     "from_arrays",
@@ -64,6 +66,7 @@ PUBLIC = [
     "train",
     "train_seeds",
     "write_embeddings",
+    "write_explanations",
     "write_predictions",
 ]
 

@@ -292,6 +292,8 @@ def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> 
         ),
         augment=changes.config,
     )
+    checked = "yes" if data.task == "multiclass" and wanted(resolved) else "no"
+    resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
     size = f"input {spec[1]}x{spec[0]} px"
     if transfers(config) and config.train.effort == "quick":
         return resolved, [f"{size}; a logistic head on frozen features"]
