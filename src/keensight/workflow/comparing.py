@@ -19,6 +19,12 @@ from keensight.workflow.steps import Source, open, shown
 if TYPE_CHECKING:
     from keensight.store.run import Run
 
+_GROUPS = 10
+_FEW_GROUPS = (
+    f"images come in fewer than {_GROUPS} groups, too few to resample: p and intervals take images as independent, "
+    "and so are surer than they should be"
+)
+
 
 def compare(
     first: str | Path | Run,
@@ -71,7 +77,7 @@ def compare(
     found = _compared(names, evaluations, places, kept)
     unknown = [name for name, known in zip(names, learned, strict=True) if known is None]
     notes = tuple(f"{name} is a bundle: it does not say which images it has learned from" for name in unknown)
-    found = dataclasses.replace(found, left_out=left_out, notes=notes)
+    found = dataclasses.replace(found, left_out=left_out, notes=(*found.notes, *notes))
     if out is not None:
         _write_page(found, evaluations, out)
     return found
@@ -141,6 +147,8 @@ def _compared(
     samples = [by_path[_predictions(evaluations[0]).paths[int(row)]] for row in rows[0]]
     targets = labels.encode([sample.label for sample in samples])
     groups = _groups([sample.group for sample in samples])
+    few = groups is not None and int(groups.max()) + 1 < _GROUPS
+    groups = None if few else groups
     right = [first.argmax(axis=1) == targets, second.argmax(axis=1) == targets]
     gains = paired.bootstrap(first, second, targets, groups)
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
@@ -154,7 +162,7 @@ def _compared(
         difference=paired.difference(*right) if groups is None else gains["accuracy"],
         p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(*right, groups),
         test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",
-        macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes,
+        macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes, notes=(_FEW_GROUPS,) if few else (),
     )  # fmt: skip
 
 
