@@ -32,6 +32,7 @@ def compare(
     source: Source | None = None,
     *,
     label: str | None = None,
+    labels: str | None = None,
     path: str | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -47,6 +48,7 @@ def compare(
         second: Another one with the same classes.
         source: An image set, or None.
         label: Table column with the class.
+        labels: Table columns of 0 and 1; such a set is refused, as its images have no single class.
         path: Table column with the image path.
         out: Folder for ``compare.html`` with the images that changed; None: none is written.
         progress: Where to report.
@@ -60,7 +62,7 @@ def compare(
     if source is None:
         evaluations = [_of_test_part(finished(model)) for model in models]
     else:
-        data = open(source, label=label, path=path, progress=show)
+        data = open(source, label=label, labels=labels, path=path, progress=show)
         evaluations = [_classified(evaluate(model, data, progress=show)) for model in models]
     names = (_name(first), _name(second))
     _check_labels(names, evaluations)
