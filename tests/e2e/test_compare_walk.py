@@ -41,7 +41,22 @@ def table(tmp_path_factory):
 def runs(table):
     folder = table.parent / "runs"
     assert main(["train", str(table), *QUICK, "--seeds", "2", "--run", str(folder)]) == 0
-    assert main(["train", str(table), *QUICK, "--epochs", "1", "--run", str(folder / "poor")]) == 0
+    assert (
+        main(
+            [
+                "train",
+                str(table),
+                *QUICK,
+                "--epochs",
+                "1",
+                "--set",
+                "train.learning_rate=1e-6",
+                "--run",
+                str(folder / "poor"),
+            ]
+        )
+        == 0
+    )
     return folder
 
 

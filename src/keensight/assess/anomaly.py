@@ -64,7 +64,14 @@ def _share(found: NDArray[np.bool_]) -> Interval:
 def auroc(
     scores: NDArray[np.float32], odd: NDArray[np.bool_], groups: NDArray[np.int64] | None = None, level: float = 0.95
 ) -> Interval:
-    """Area under the ROC curve with DeLong's interval (1988) on the log odds; over groups as in Obuchowski 1997."""
+    """Area under the ROC curve with DeLong's interval (1988) on the log odds; over groups as in Obuchowski 1997.
+
+    Args:
+        scores: Larger for odder images, shape (n,).
+        odd: Which images are anomalous, shape (n,); some must be and some not.
+        groups: Number of each image's group; None: each image stands for itself.
+        level: Share of such intervals that hold the true value.
+    """
     from scipy.stats import rankdata
 
     m, n = int(odd.sum()), int((~odd).sum())
@@ -74,10 +81,12 @@ def auroc(
     placed[~odd] = 1 - (ranks[~odd] - rankdata(scores[~odd])) / m
     area = float(placed[odd].mean())
     pull = (placed - area) / np.where(odd, m, n)
-    sums = pull if groups is None else np.bincount(groups, weights=pull)
+    by_group = pull if groups is None else np.bincount(groups, weights=pull)
     # Where all are told apart the variance is 0: half a pair more on the wrong side keeps the interval honest.
     inner = float(np.clip(area, 0.5 / (m * n + 1), 1 - 0.5 / (m * n + 1)))
-    error = max(float((sums**2).sum()) ** 0.5, ((1 - inner) * inner / min(m, n)) ** 0.5 if inner != area else 0.0)
+    least = (inner * (1 - inner) / min(m, n)) ** 0.5 if inner != area else 0.0
+    # Terms of few groups cancel out by chance (those of a single one always do): never less than image by image.
+    error = max(float((pull**2).sum()) ** 0.5, float((by_group**2).sum()) ** 0.5, least)
     half = NormalDist().inv_cdf((1 + level) / 2) * error / (inner * (1 - inner))
     low, high = (1 / (1 + np.exp(-(np.log(inner / (1 - inner)) + sign * half))) for sign in (-1, 1))
     return Interval(area, min(float(low), area), max(float(high), area), level, "DeLong")

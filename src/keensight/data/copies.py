@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 from keensight.core.records import PARTS, AuditReport, Dataset, Finding, Part, Sample, Severity, Split
 from keensight.data.near import MEASURE, Copies, clusters
@@ -11,6 +11,8 @@ from keensight.data.views import Pixels
 
 _TIES = ("duplicate", "near-duplicate")
 """Findings whose images show the same picture."""
+_FEW = 10
+"""Up to so many pictures may be copies of one another, even if they are most of their class."""
 
 Groups = list[list[Sample]]
 
@@ -87,7 +89,10 @@ def _near(dataset: Dataset, copies: Copies) -> list[Finding]:
         for members in clusters(copies.pairs) if not weakest.keys().isdisjoint(members)
     ]  # fmt: skip
     scored.sort(key=lambda one: -one[0])
-    findings = []
+    counts = Counter(name for sample in dataset.samples for name in sample.classes)
+    alike = [one for one in scored if _is_alike(one[1], counts)]
+    scored = [one for one in scored if not _is_alike(one[1], counts)]
+    findings = [_alike(alike, copies.threshold)] if alike else []
     for kind, severity, applies, message in _NEAR:
         some = [one for one in scored if applies(one[1])]
         if some:
@@ -96,6 +101,22 @@ def _near(dataset: Dataset, copies: Copies) -> list[Finding]:
             message = f"{subject} {message}"
             findings.append(Finding(kind, severity, message, len(some), paths, scores, copies.threshold, MEASURE))
     return findings
+
+
+def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
+    """Whether so many pictures of a class hang together that they are of one kind and not of one picture."""
+    held = Counter(name for sample in group for name in sample.classes)
+    return len(group) > _FEW and any(2 * n > counts[name] for name, n in held.items())
+
+
+def _alike(groups: Sequence[tuple[float, list[Sample]]], threshold: float) -> Finding:
+    n = sum(len(group) for _, group in groups)
+    message = (
+        f"{n} pictures look so much alike that near copies cannot be told among them: no split keeps these together; "
+        "if some show the same thing, name the groups."
+    )
+    scores = tuple(round(score, 4) for score, _ in groups)
+    return Finding("alike", "info", message, n, _paths([group for _, group in groups]), scores, threshold, MEASURE)
 
 
 def _is_mixed(group: Sequence[Sample]) -> bool:

@@ -19,6 +19,12 @@ from keensight.workflow.steps import Source, open, shown
 if TYPE_CHECKING:
     from keensight.store.run import Run
 
+_GROUPS = 10
+_FEW_GROUPS = (
+    f"images come in fewer than {_GROUPS} groups, too few to resample: p and intervals take images as independent, "
+    "and so are surer than they should be"
+)
+
 
 def compare(
     first: str | Path | Run,
@@ -26,6 +32,7 @@ def compare(
     source: Source | None = None,
     *,
     label: str | None = None,
+    labels: str | None = None,
     path: str | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -41,6 +48,7 @@ def compare(
         second: Another one with the same classes.
         source: An image set, or None.
         label: Table column with the class.
+        labels: Table columns of 0 and 1; such a set is refused, as its images have no single class.
         path: Table column with the image path.
         out: Folder for ``compare.html`` with the images that changed; None: none is written.
         progress: Where to report.
@@ -54,7 +62,7 @@ def compare(
     if source is None:
         evaluations = [_of_test_part(finished(model)) for model in models]
     else:
-        data = open(source, label=label, path=path, progress=show)
+        data = open(source, label=label, labels=labels, path=path, progress=show)
         evaluations = [_classified(evaluate(model, data, progress=show)) for model in models]
     names = (_name(first), _name(second))
     _check_labels(names, evaluations)
@@ -71,7 +79,7 @@ def compare(
     found = _compared(names, evaluations, places, kept)
     unknown = [name for name, known in zip(names, learned, strict=True) if known is None]
     notes = tuple(f"{name} is a bundle: it does not say which images it has learned from" for name in unknown)
-    found = dataclasses.replace(found, left_out=left_out, notes=notes)
+    found = dataclasses.replace(found, left_out=left_out, notes=(*found.notes, *notes))
     if out is not None:
         _write_page(found, evaluations, out)
     return found
@@ -141,6 +149,8 @@ def _compared(
     samples = [by_path[_predictions(evaluations[0]).paths[int(row)]] for row in rows[0]]
     targets = labels.encode([sample.label for sample in samples])
     groups = _groups([sample.group for sample in samples])
+    few = groups is not None and int(groups.max()) + 1 < _GROUPS
+    groups = None if few else groups
     right = [first.argmax(axis=1) == targets, second.argmax(axis=1) == targets]
     gains = paired.bootstrap(first, second, targets, groups)
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
@@ -154,7 +164,7 @@ def _compared(
         difference=paired.difference(*right) if groups is None else gains["accuracy"],
         p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(right[0], right[1], groups),
         test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",
-        macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes,
+        macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes, notes=(_FEW_GROUPS,) if few else (),
     )  # fmt: skip
 
 

@@ -67,8 +67,8 @@ def enrol(
         progress: Where to report.
 
     Raises:
-        UsageError: the model is a multi-label one or an anomaly detector; or the name is empty, or
-            that of a class that the network was trained on.
+        UsageError: the model is a multi-label one or an anomaly detector; or the name is empty, or that of a class
+            that the network was trained on.
         DataError: no image could be read.
         StoreError: the bundle has no class means, or the new one cannot be written.
         GateError: the old or the new bundle fails its exam.

@@ -65,7 +65,15 @@ def learning_curve(
     if not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "leave --model out")
     table = chosen.data
-    data = open(source, label=table.label, path=table.path, group=table.group, progress=show)
+    data = open(
+        source,
+        label=table.label,
+        labels=table.labels,
+        path=table.path,
+        group=table.group,
+        group_regex=table.group_regex,
+        progress=show,
+    )
     spec = image_spec(data, table.image_size, table.fit, model=name, effort="quick")
     pixels = prepare(data, spec, progress=show)
     parts = split(data, val_share=table.val_share, test_share=table.test_share, seed=chosen.train.seed)

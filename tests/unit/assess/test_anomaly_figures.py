@@ -29,6 +29,14 @@ def test_all_told_apart_is_not_certain():
     assert 0.5 < found.low < 0.99
 
 
+def test_a_single_group_makes_nobody_sure():
+    rng = np.random.default_rng(0)
+    odd = np.arange(100) < 50
+    scores = rng.normal(size=100) + 2 * odd
+    alone, together = (auroc(scores, odd, groups) for groups in (None, np.zeros(100, int)))
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high))
+
+
 def test_figures_at_the_threshold_kind_by_kind():
     scores = np.array([0.2, 1.1, 2.0, 0.9, 3.0, 1.5], np.float32)
     found = evaluate(scores, ["good", "good", "hole", "hole", "spur", "spur"], ["good"], LIMITS)

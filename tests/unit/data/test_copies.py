@@ -95,3 +95,19 @@ def test_without_pixels_only_files_are_compared(given: Path) -> None:
         (("train/dog/3.png", "train/dog/again.png"),)
     ]
     assert not any(finding.kind.startswith("near") for finding in report.findings)
+
+
+def test_pictures_of_one_kind_are_not_tied_as_copies(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    part = rng.integers(0, 256, (64, 64, 3))
+    for label, count in (("good", 30), ("bad", 30)):
+        (tmp_path / label).mkdir()
+        for i in range(count):
+            seen_once = part if label == "good" else rng.integers(0, 256, (64, 64, 3))
+            noisy = (seen_once + rng.normal(0, 6, part.shape)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(tmp_path / label / f"{i}.png")
+    data, report, _ = _audited(tmp_path)
+    (found,) = (finding for finding in report.findings if finding.kind == "alike")
+    assert found.count == 30
+    assert not ties(report, data)
+    assert {data.samples[i].label for i in make_split(data, ties=ties(report, data)).test} == {"good", "bad"}
