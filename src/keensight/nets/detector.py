@@ -93,7 +93,7 @@ class Detector:
                     maps[[position + i for i in good]] = self.predict_maps(np.stack([chunk[i] for i in good]))
                 position += len(chunk)
                 task.advance(len(chunk))
-        return Oddities(names, self.score(maps), errors, maps / np.float32(self.limits.patch))
+        return Oddities(names, self.score(maps), errors, (maps / self.limits.patch).astype(np.float32))
 
     def __repr__(self) -> str:
         return f"<Detector {self.keras_model.name}, {self.spec.key}>"

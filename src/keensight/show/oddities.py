@@ -133,7 +133,7 @@ def scores_figure(evaluation: AnomalyEvaluation) -> Any:
     figure = chart.Chart(7.0, 2.8, alt)
     ax = figure.subplots()
     for chosen, name, colour in ((~odd, "normal", chart.BLUE), (odd, "anomalous", chart.RED)):
-        ax.hist(scores[chosen], edges, color=colour, alpha=0.65, label=f"{name} ({int(chosen.sum()):,})")
+        ax.hist(scores[chosen], edges.tolist(), color=colour, alpha=0.65, label=f"{name} ({int(chosen.sum()):,})")
     ax.axvline(1.0, color=chart.INK, linewidth=1.2, linestyle="--")
     ax.set_xscale("log")
     ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128) if edges[0] <= tick <= edges[-1]]
