@@ -81,12 +81,32 @@ def auroc(
     placed[~odd] = 1 - (ranks[~odd] - rankdata(scores[~odd])) / m
     area = float(placed[odd].mean())
     pull = (placed - area) / np.where(odd, m, n)
+    if not 0 < area < 1:
+        return _certain(area, m, n, level)
     by_group = pull if groups is None else np.bincount(groups, weights=pull)
-    # Where all are told apart the variance is 0: half a pair more on the wrong side keeps the interval honest.
-    inner = float(np.clip(area, 0.5 / (m * n + 1), 1 - 0.5 / (m * n + 1)))
-    least = (inner * (1 - inner) / min(m, n)) ** 0.5 if inner != area else 0.0
     # Terms of few groups cancel out by chance (those of a single one always do): never less than image by image.
-    error = max(float((pull**2).sum()) ** 0.5, float((by_group**2).sum()) ** 0.5, least)
-    half = NormalDist().inv_cdf((1 + level) / 2) * error / (inner * (1 - inner))
-    low, high = (1 / (1 + np.exp(-(np.log(inner / (1 - inner)) + sign * half))) for sign in (-1, 1))
-    return Interval(area, min(float(low), area), max(float(high), area), level, "DeLong")
+    error = max(float((pull**2).sum()), float((by_group**2).sum())) ** 0.5
+    odds, half = np.log(area / (1 - area)), _z(level) * error / (area * (1 - area))
+    low, high = (float(1 / (1 + np.exp(-(odds + sign * half)))) for sign in (-1, 1))
+    return Interval(area, low, high, level, "DeLong")
+
+
+def _certain(area: float, m: int, n: int, level: float) -> Interval:
+    """Where all are told apart, or none: areas no further off than their own standard error allows.
+
+    The error is Hanley and McNeil's (1982) as simplified by Newcombe (2006, Statistics in Medicine 25, method 5).
+    """
+    from scipy.optimize import brentq
+
+    def beyond(miss: float) -> float:
+        other, half = 1 - miss, (m + n) / 2 - 1
+        variance = other * miss * (1 + half * (miss / (2 - other) + other / (1 + other))) / (m * n)
+        return miss - _z(level) * float(variance**0.5)
+
+    miss = float(brentq(beyond, 1e-12, 1))
+    low, high = (1 - miss, 1.0) if area == 1 else (0.0, miss)
+    return Interval(area, low, high, level, "Newcombe")
+
+
+def _z(level: float) -> float:
+    return NormalDist().inv_cdf((1 + level) / 2)

@@ -95,7 +95,7 @@ def _learned(model: str | Path | Run) -> frozenset[str] | None:
 
 
 def _name(model: str | Path | Run) -> str:
-    return Path(model if isinstance(model, str | Path) else model.path).resolve().name
+    return (Path(model) if isinstance(model, (str, Path)) else model.path).resolve().name
 
 
 def _of_test_part(run: Run) -> Evaluation:
@@ -151,7 +151,7 @@ def _compared(
     groups = _groups([sample.group for sample in samples])
     few = groups is not None and int(groups.max()) + 1 < _GROUPS
     groups = None if few else groups
-    right = [first.argmax(axis=1) == targets, second.argmax(axis=1) == targets]
+    right = (first.argmax(axis=1) == targets, second.argmax(axis=1) == targets)
     gains = paired.bootstrap(first, second, targets, groups)
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     changes = tuple(
@@ -162,7 +162,7 @@ def _compared(
         *names, n=len(kept), left_out=0, groups=None if groups is None else int(groups.max()) + 1,
         accuracy=(wilson(int(right[0].sum()), len(kept)), wilson(int(right[1].sum()), len(kept))),
         difference=paired.difference(*right) if groups is None else gains["accuracy"],
-        p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(right[0], right[1], groups),
+        p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(*right, groups),
         test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",
         macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes, notes=(_FEW_GROUPS,) if few else (),
     )  # fmt: skip

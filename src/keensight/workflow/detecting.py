@@ -102,7 +102,7 @@ def walk(
     spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="quick")
     pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
     findings = audit(data, pixels=pixels, probes=False, progress=show)
-    parts = divide(findings)
+    parts = divide(_without_near_copies(findings))
     run.save_dataset(data)
     run.save_audit(findings)
     if config.data.strict:
@@ -122,6 +122,12 @@ def walk(
     run = run.update(state="finished", results=_results(data, parts, findings, normal, name, evaluation, started))
     report(run, stored(run))
     return run
+
+
+def _without_near_copies(findings: AuditReport) -> AuditReport:
+    """Parts before one camera all look alike: to keep near copies together would leave one part with all of them."""
+    kept = tuple(finding for finding in findings.findings if not finding.kind.startswith("near-"))
+    return dataclasses.replace(findings, findings=kept)
 
 
 def _results(

@@ -277,8 +277,9 @@ def _as_npz(embeddings: Embeddings) -> bytes:
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
-    kept = ("path", "label", "probability", "score", "decision", "error")
-    flat: dict[str, Any] = {key: row[key] for key in kept if key in row}
+    flat: dict[str, Any] = {
+        key: row[key] for key in ("path", "label", "probability", "score", "decision", "error") if key in row
+    }
     skipped = 0 if "labels" in row else 1  # the most probable class is the label; of several labels it need not be
     for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
         flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability

@@ -21,7 +21,7 @@ def parse(*arguments):
 
 
 def test_nothing_given_is_nothing_set():
-    assert parse() == {"epochs": None, "label": None, "path": None, "settings": {}}
+    assert parse() == {"epochs": None, "label": None, "labels": None, "path": None, "settings": {}}
 
 
 def test_values_are_converted_by_the_setting():

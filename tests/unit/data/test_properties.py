@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keensight.core.files import sha256
 from keensight.core.pixels import encode_png
 from keensight.core.records import Dataset, ImageInfo, ImageSpec, LabelSet, Sample
 from keensight.data.cache import prepare
@@ -20,7 +21,7 @@ class Bytes:
 def dataset(arrays, **metadata):
     images = {f"{i}.png": encode_png(array) for i, array in enumerate(arrays)}
     samples = tuple(
-        Sample(path, "a", path, info=ImageInfo("PNG", "RGB", array.shape[1], array.shape[0]),
+        Sample(path, "a", sha256(images[path]), info=ImageInfo("PNG", "RGB", array.shape[1], array.shape[0]),
                metadata={name: values[i] for name, values in metadata.items()})
         for i, (path, array) in enumerate(zip(images, arrays, strict=True))
     )  # fmt: skip
