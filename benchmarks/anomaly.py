@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 from record import save
@@ -84,7 +85,9 @@ def main() -> None:
     draws = [draw(data, pixels, vectors, normal, seed) for seed in range(arguments.n)]
     figures = {key: [round(float(f([one[key] for one in draws])), 3) for f in (np.mean, np.min, np.max)]
                for key in draws[0]}  # fmt: skip
-    save(f"anomaly-{data.name}", arguments.n, figures, "above both baselines")
+    named = Path(arguments.source)
+    name = named.parent.name if named.suffix else named.name
+    save(f"anomaly-{name}", arguments.n, figures, "above both baselines")
 
 
 if __name__ == "__main__":

@@ -177,10 +177,36 @@ def audit_section(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def anomaly_section(document: dict[str, Any]) -> list[str]:
+    """The detector beside its baselines: mean over the splits, lowest and highest."""
+    figures = document["figures"]
+    rows = {
+        "`--task anomaly`": "detector",
+        "five nearest normal embeddings": "nearest_embeddings",
+        "distance to the mean normal image": "mean_image",
+    }
+    told = {name: "{:.3f} ({:.3f} to {:.3f})".format(*figures[key]) for name, key in rows.items()}
+    learned, tested = figures["seconds_to_learn"][0], figures["seconds_to_test"][0]
+    return [
+        f"\n## {document['name'].removeprefix('anomaly-')}: anomalies from normal images alone\n",
+        f"Area under the ROC curve over {document['n']} splits by group: mean, lowest, highest. "
+        f"{figures['normal_training_images'][0]:.0f} normal training and {figures['test_images'][0]:.0f} test images a "
+        f"split; {learned:.0f} s to learn, {tested:.0f} s to test. At its threshold the detector finds "
+        f"{figures['recall_at_threshold'][0]:.1%} of the anomalies, with {figures['false_alarms_at_threshold'][0]:.1%} "
+        f"false alarms where at most {figures['false_alarms_expected_at_most'][0]:.1%} are expected. Its features were "
+        f"chosen on splits of the same set. `{document['command']}`\n",
+        "| who | area under the ROC curve |",
+        "|---|---|",
+        *(f"| {name} | {text} |" for name, text in told.items()),
+    ]
+
+
 def section(document: dict[str, Any]) -> list[str] | None:
     """Results of many rows have a section of their own; None: the result is a row of the first table."""
     if document["name"].startswith("peers-"):
         return peers_section(document)
+    if document["name"].startswith("anomaly-"):
+        return anomaly_section(document)
     if document["name"].startswith("label-errors-"):
         return []
     if "precision_near" in document["figures"]:
