@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from keensight.core.progress import Progress, Silent
 from keensight.core.registry import did_you_mean
 from keensight.errors import UsageError
+from keensight.nets.cuts import cuts
 from keensight.nets.embed import embedding
 from keensight.nets.flat import flat
 from keensight.nets.runtime import framework
@@ -55,13 +56,13 @@ class Explainer:
         if method not in _METHODS:
             raise UsageError(f"there is no method {method!r} to explain with", did_you_mean(method, list(_METHODS)))
         model = flat(classifier.keras_model)
-        maps = last_maps(model)
+        maps = fine_maps(model)
         inner = embedding(model)
-        lower = keras.Model(model.inputs, maps)
+        lower = keras.Model(model.input, maps)
         self._lower = tf.function(lambda images: lower(images, training=False), reduce_retracing=True, autograph=False)
         self._upper = keras.Model(maps, [model.output] if inner is None else [model.output, inner])
         self._classifier = classifier
-        self._side: int = min(max(tensor.shape[1:3]) for tensor in maps)
+        self._side = min(map(_places, maps))
         self._weigh = _METHODS[method]
 
     @property
@@ -169,6 +170,26 @@ def last_maps(model: keras.Model) -> list[Any]:
     return maps
 
 
+def fine_maps(model: keras.Model) -> list[Any]:
+    """The last maps of a flat network if one of them has 7 places along a side, else the last map before that does.
+
+    A map of 3 x 3 places says little of where. The map to go back to is one that all else comes from, so that nothing
+    passes it by; a network without such keeps its last maps.
+    """
+    maps = last_maps(model)
+    if max(map(_places, maps)) >= _PLACES:
+        return maps
+    outputs = [model.get_layer(cut.layer).output for cut in cuts(model)]
+    finer = [tensor for tensor in outputs if len(tensor.shape) == 4 and _places(tensor) >= _PLACES]
+    return finer[-1:] or maps
+
+
+def _places(tensor: Any) -> int:
+    """Along the longer side."""
+    return int(max(tensor.shape[1:3]))
+
+
+_PLACES = 7
 _CONVOLVE = "only networks with convolutions or other maps of places can be explained"
 
 
