@@ -4,8 +4,8 @@ The deletion curve of Petsiuk et al. 2018 (RISE): pixels are blanked from the ho
 probability of the class is taken at some shares. A heatmap that shows the evidence makes it fall early: a small area
 under the curve. A blanked pixel is taken from a strongly blurred copy of its image (Fong and Vedaldi 2017): that
 brings in no edge and no colour that the image has not. Whatever is blanked, an image is spoilt in the end, so the area
-says something only beside that of blanking in random order. Two orders are fair to compare with: single pixels, which spoil an image the most, and blocks
-as coarse as the network's own map.
+says something only beside that of blanking in random order. Two orders are fair to compare with: single pixels, which
+spoil texture the most, and blocks as coarse as the network's own map.
 """
 
 from __future__ import annotations

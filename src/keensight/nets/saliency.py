@@ -8,9 +8,9 @@ a place of it:
   (a mean and a dense layer) the sum over all places is the logit itself, less its bias;
 - ``layercam`` (Jiang et al. 2021): the same with what counts against the class left out.
 
-Two maps are asked, and both answers, each scaled to 1, are added: the last one, which knows most and has few places, and
-the last one before it that has 7 places along a side and that all else comes from. Alone, the first is too coarse on
-small inputs and the second too restless; their sum had the smallest area under the deletion curve on two sets of
+Two maps are asked, and both answers, each scaled to 1, are added: the last one, which knows most and has few places,
+and the last one before it that has 7 places along a side and that all else comes from. Alone, the first is too coarse
+on small inputs and the second too restless; their sum had the smallest area under the deletion curve on two sets of
 photographs (``benchmarks/saliency.py``).
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 METHOD = "hirescam"
 
 
-_BATCH = 32
+_BATCH, _FEW = 32, 16
 
 
 class Explainer:
@@ -66,7 +66,8 @@ class Explainer:
         if fine is not None:
             uppers.append(keras.Model([fine], outputs))
         lower = keras.Model(model.input, [*maps, *([] if fine is None else [fine])])
-        self._lower = tf.function(lambda images: lower(images, training=False), reduce_retracing=True, autograph=False)
+        self._lower = lambda images: lower(images, training=False)
+        self._compiled = tf.function(self._lower, reduce_retracing=True, autograph=False)
         self._uppers = uppers
         self._classifier = classifier
         self._last = len(maps)
@@ -110,7 +111,9 @@ class Explainer:
     def _evidence(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """What each place of the last map, and of the finer one, adds to the class' score: signed, (n, H, W)."""
         _, tf = framework()
-        maps = tf.nest.flatten(self._lower(tf.constant(images)))
+        # Compiling takes longer than a few images do.
+        few = len(images) <= _FEW and not self._compiled.experimental_get_tracing_count()
+        maps = tf.nest.flatten((self._lower if few else self._compiled)(tf.constant(images)))
         found = [self._weighed(self._uppers[0], maps[: self._last], targets)]
         if len(self._uppers) > 1:
             # The finer map's values jump from place to place: three by three of them are averaged.
