@@ -189,7 +189,8 @@ def saliency_section(document: dict[str, Any]) -> list[str]:
         low, high = one["interval_95"]
         lines.append(
             f"| {method} | {one['beats_random_blocks']:.2f} ({low:.2f} to {high:.2f}) "
-            f"| {one['beats_random_pixels']:.2f} | {one['area']:.3f} | {one['area_blocks']:.3f} | {one['area_pixels']:.3f} |"
+            f"| {one['beats_random_pixels']:.2f} | {one['area']:.3f} | {one['area_blocks']:.3f} "
+            f"| {one['area_pixels']:.3f} |"
         )
     return lines
 
