@@ -3,8 +3,9 @@
 python benchmarks/saliency.py RUN SOURCE [--methods hirescam gradcam layercam] [-n 100]
 
 SOURCE is what RUN was trained on. Test images are drawn at random; each method blanks the places that it calls the
-hottest for the predicted class first. Counted is on what share of the images the probability falls faster (a smaller
-area under the curve) than with single pixels, and with blocks as coarse as the network's map, in random order.
+hottest for the predicted class first, by a blurred copy. Counted is on what share of the images the probability falls
+faster (a smaller area under the curve) than with blocks as coarse as the network's map, and with single pixels, in
+random order.
 """
 
 from __future__ import annotations

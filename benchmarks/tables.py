@@ -201,8 +201,28 @@ def anomaly_section(document: dict[str, Any]) -> list[str]:
     ]
 
 
+def saliency_section(document: dict[str, Any]) -> list[str]:
+    lines = [
+        f"\n## Heatmaps, {document['name'].removeprefix('saliency-')}\n",
+        f"Deletion curves of {document['n']} test images: the share on which the probability falls faster than in "
+        f"random order, and mean areas under the curves. Bar: {document['bar']}. `{document['command']}`\n",
+        "| method | beats random blocks (95 % interval) | beats random pixels | area | of blocks | of pixels |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, one in document["figures"].items():
+        low, high = one["interval_95"]
+        lines.append(
+            f"| {method} | {one['beats_random_blocks']:.2f} ({low:.2f} to {high:.2f}) "
+            f"| {one['beats_random_pixels']:.2f} | {one['area']:.3f} | {one['area_blocks']:.3f} "
+            f"| {one['area_pixels']:.3f} |"
+        )
+    return lines
+
+
 def section(document: dict[str, Any]) -> list[str] | None:
     """Results of many rows have a section of their own; None: the result is a row of the first table."""
+    if document["name"].startswith("saliency-"):
+        return saliency_section(document)
     if document["name"].startswith("peers-"):
         return peers_section(document)
     if document["name"].startswith("anomaly-"):

@@ -100,7 +100,8 @@ def test_the_run_holds_what_the_plan_says(trained):
     assert record["state"] == "finished"
     assert record["command"].startswith("keensight train photos --run run")
     for name in ("config.toml", "dataset.parquet", "audit.json", "split.csv", "history.jsonl", "report.html",
-                 "bundle/manifest.json", "bundle/model.keras", "evaluation/predictions.csv"):  # fmt: skip
+                 "bundle/manifest.json", "bundle/model.keras", "bundle/MODEL_CARD.md",
+                 "evaluation/predictions.csv"):  # fmt: skip
         assert (trained[0] / name).is_file(), name
 
 
@@ -129,6 +130,27 @@ def test_evaluate_on_other_images(trained, place, cache):
         assert document["test"]["n"] == 6
         assert document["source"] == "others"
         assert document["labels"] == list(KINDS)
+
+
+def test_explain_writes_a_picture_of_each_image_and_a_row_of_each_bad_file(trained, place, cache):
+    done = keensight("explain", "run", "new", "--out", "why", "--json", cwd=place, cache=cache)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["error"] is None for row in rows] == [True] * 4 + [False]
+    assert sorted(path.name for path in (place / "why").iterdir()) == [f"new {i}.png" for i in range(4)]
+    for row in rows[:4]:
+        assert row["explained"] == row["label"] in KINDS and 0 < row["probability"] <= 1
+        assert Image.open(place / row["picture"]).width > 400
+    assert rows[4]["picture"] is None and "torn.jpg" in done.stderr
+
+
+def test_explain_takes_a_class_and_says_which_there_are(trained, place, cache):
+    one = keensight("explain", "run", "new/new 0.png", "--out", "other", "--class", KINDS[1], cwd=place, cache=cache)
+    assert one.returncode == 0 and KINDS[1] in one.stdout, one.stderr
+    wrong = keensight("explain", "run", "new/new 0.png", "--out", "wrong", "--class", "nix", cwd=place, cache=cache)
+    assert wrong.returncode == 2 and KINDS[0] in wrong.stderr and not (place / "wrong").exists()
+    torn = keensight("explain", "run", "new/torn.jpg", "--out", "torn", cwd=place, cache=cache)
+    assert torn.returncode == 1 and not (place / "torn").exists()
 
 
 def test_predict_json_keeps_a_bad_file_as_a_row(trained, place, cache):

@@ -8,8 +8,10 @@ a place of it:
   (a mean and a dense layer) the sum over all places is the logit itself, less its bias;
 - ``layercam`` (Jiang et al. 2021): the same with what counts against the class left out.
 
-A network that takes its features from several maps has one map of each; each is scaled up and they are added, as the
-logit is their sum.
+Two maps are asked, and both answers, each scaled to 1, are added: the last one, which knows most and has few places,
+and the last one before it that has 7 places along a side and that all else comes from. Alone, the first is too coarse
+on small inputs and the second too restless; their sum had the smallest area under the deletion curve on two sets of
+photographs (``benchmarks/saliency.py``).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from keensight.core.progress import Progress, Silent
 from keensight.core.registry import did_you_mean
 from keensight.errors import UsageError
+from keensight.nets.cuts import cuts
 from keensight.nets.embed import embedding
 from keensight.nets.flat import flat
 from keensight.nets.runtime import framework
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 METHOD = "hirescam"
 
 
-_BATCH = 32
+_BATCH, _FEW = 32, 16
 
 
 class Explainer:
@@ -55,18 +58,25 @@ class Explainer:
         if method not in _METHODS:
             raise UsageError(f"there is no method {method!r} to explain with", did_you_mean(method, list(_METHODS)))
         model = flat(classifier.keras_model)
-        maps = last_maps(model)
+        maps, fine = last_maps(model), fine_map(model)
         inner = embedding(model)
-        lower = keras.Model(model.inputs, maps)
-        self._lower = tf.function(lambda images: lower(images, training=False), reduce_retracing=True, autograph=False)
-        self._upper = keras.Model(maps, [model.output] if inner is None else [model.output, inner])
+        outputs = [model.output] if inner is None else [model.output, inner]
+        # Cut at all last maps at once: what reaches the logit past the last one is not that one's to show.
+        uppers = [keras.Model(maps, outputs)]
+        if fine is not None:
+            uppers.append(keras.Model([fine], outputs))
+        lower = keras.Model(model.input, [*maps, *([] if fine is None else [fine])])
+        self._lower = lambda images: lower(images, training=False)
+        self._compiled = tf.function(self._lower, reduce_retracing=True, autograph=False)
+        self._uppers = uppers
         self._classifier = classifier
-        self._side: int = min(max(tensor.shape[1:3]) for tensor in maps)
+        self._last = len(maps)
+        self._side = _places(maps[-1] if fine is None else fine)
         self._weigh = _METHODS[method]
 
     @property
     def side(self) -> int:
-        """Places along the longer side of the coarsest map."""
+        """Places along the longer side of the finer map."""
         return self._side
 
     def heatmaps(
@@ -87,30 +97,37 @@ class Explainer:
         with (progress or Silent()).task("explaining", len(images)) as task:
             for begin in range(0, len(images), _BATCH):
                 some = slice(begin, begin + _BATCH)
-                found[some] = self._evidence(images[some], targets[some])
+                found[some] = self._heat(images[some], targets[some])
                 task.advance(len(found[some]))
-        np.maximum(found, 0, out=found)
-        found /= np.maximum(found.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
-        return found
+        return _scaled(found)
 
-    def _evidence(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Signed, (n, H, W)."""
-        found = self._one_way(images, targets)
+    def _heat(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = self._evidence(images, targets)
         if self._classifier.mirror:
-            found = found + self._one_way(images[:, :, ::-1], targets)[:, :, ::-1]
-        return found
+            mirrored = self._evidence(images[:, :, ::-1], targets)
+            found = [one + other[:, :, ::-1] for one, other in zip(found, mirrored, strict=True)]
+        return np.asarray(np.sum([_scaled(np.maximum(one, 0)) for one in found], axis=0), dtype=np.float32)
 
-    def _one_way(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _evidence(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """What each place of the last map, and of the finer one, adds to the class' score: signed, (n, H, W)."""
         _, tf = framework()
-        maps = tf.nest.flatten(self._lower(tf.constant(images)))
+        # Compiling takes longer than a few images do.
+        few = len(images) <= _FEW and not self._compiled.experimental_get_tracing_count()
+        maps = tf.nest.flatten((self._lower if few else self._compiled)(tf.constant(images)))
+        found = [self._weighed(self._uppers[0], maps[: self._last], targets)]
+        if len(self._uppers) > 1:
+            # The finer map's values jump from place to place: three by three of them are averaged.
+            fine = self._weighed(self._uppers[1], maps[self._last :], targets)
+            found.append(tf.nn.avg_pool2d(fine, 3, 1, "SAME"))
+        return [np.asarray(tf.image.resize(one, images.shape[1:3]))[..., 0] for one in found]
+
+    def _weighed(self, upper: Any, maps: list[Any], targets: NDArray[np.int64]) -> Any:
+        """The last of ``maps``, weighed by what it does to the scores: (n, h, w, 1)."""
+        _, tf = framework()
         with tf.GradientTape() as tape:
-            # Cut at all maps at once: what reaches the logit through a later map is that one's to show.
             tape.watch(maps)
-            score = tf.reduce_sum(self._scores(tf.nest.flatten(self._upper(maps, training=False)), targets))
-        pairs = zip(maps, tape.gradient(score, maps, unconnected_gradients="zero"), strict=True)
-        # A share of the logit per area, whatever the map's own number of places.
-        scaled = [tf.image.resize(self._weigh(a, g) * a.shape[1] * a.shape[2], images.shape[1:3]) for a, g in pairs]
-        return np.asarray(tf.add_n(scaled))[..., 0]
+            score = tf.reduce_sum(self._scores(tf.nest.flatten(upper(maps, training=False)), targets))
+        return self._weigh(maps[-1], tape.gradient(score, maps[-1]))
 
     def _scores(self, outputs: list[Any], targets: NDArray[np.int64]) -> Any:
         """Logit of each image's class, or the cosine to the mean of an enrolled class, shape (n,)."""
@@ -123,6 +140,11 @@ class Explainer:
         means = tf.math.l2_normalize(tf.gather(tf.constant(prototypes.means, tf.float32), targets), axis=1)
         ways = tf.math.l2_normalize(outputs[1] - tf.constant(prototypes.centre, tf.float32), axis=1)
         return tf.where(targets < trained, scores, tf.reduce_sum(means * ways, axis=1))
+
+
+def _scaled(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each image's heat (n, H, W), 0 or more, divided by its largest value; all 0 stays so."""
+    return np.asarray(heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny))
 
 
 def _gradcam(maps: Any, gradients: Any) -> Any:
@@ -151,6 +173,7 @@ def last_maps(model: keras.Model) -> list[Any]:
     """The tensors (n, h, w, channels) that the ways from a flat network's output back to its image meet first.
 
     These are what pooling or flattening takes the places out of; a map of one place tells none, and is passed.
+    In the order of the graph.
     """
     found: dict[int, Any] = {}
     waiting, seen = [*model.outputs], set()
@@ -163,12 +186,29 @@ def last_maps(model: keras.Model) -> list[Any]:
             found[id(tensor)] = tensor
         else:
             waiting += _made_from(tensor)
-    maps = [tensor for tensor in found.values() if _made_from(tensor)]
+    order = [id(layer.output) for layer in model.layers]
+    maps = sorted((x for x in found.values() if _made_from(x)), key=lambda x: order.index(id(x)))
     if not maps:
         raise UsageError(f"{model.name} has no map (n, h, w, channels) before its output", _CONVOLVE)
     return maps
 
 
+def fine_map(model: keras.Model) -> Any | None:
+    """The last tensor (n, h, w, channels) with 7 places along a side that all else comes from.
+
+    None where there is none before the last map, or the last map is it.
+    """
+    outputs = [model.get_layer(cut.layer).output for cut in cuts(model)]
+    finer = [tensor for tensor in outputs if len(tensor.shape) == 4 and _places(tensor) >= _PLACES]
+    return finer[-1] if finer and _places(finer[-1]) > _places(last_maps(model)[-1]) else None
+
+
+def _places(tensor: Any) -> int:
+    """Along the longer side."""
+    return int(max(tensor.shape[1:3]))
+
+
+_PLACES = 7
 _CONVOLVE = "only networks with convolutions or other maps of places can be explained"
 
 

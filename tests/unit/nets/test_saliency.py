@@ -108,17 +108,23 @@ def test_every_architecture_finds_its_own_maps(name):
     assert made.side > 1
 
 
-def test_parts_of_several_maps_add_up_to_the_logit():
-    from keensight.nets.build import build
-    from keensight.nets.infer import Classifier
-    from keensight.nets.saliency import Explainer
+def test_places_add_up_to_the_logit():
+    made = explainer(network(), method="hirescam")
+    (evidence,) = made._evidence(image()[None], np.array([0]))
+    logit = float(network()(image()[None], training=False)[0, 0])
+    np.testing.assert_allclose(evidence.sum(), logit, rtol=1e-4)
 
-    spec = ImageSpec(64, 64)
-    model = build("efficientnet_lite0", spec, 2, weights=None)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    made = Explainer(Classifier(model, LABELS, spec), method="hirescam")
-    evidence = made._evidence(pixels, np.array([1, 1]))
-    np.testing.assert_allclose(evidence.mean(axis=(1, 2)), model(pixels, training=False)[:, 1], rtol=0.02, atol=1e-4)
+
+def test_a_coarse_last_map_is_joined_by_a_finer_one():
+    from keensight.nets.build import build
+    from keensight.nets.saliency import fine_map, last_maps
+
+    lite = build("efficientnet_lite0", ImageSpec(160, 160), 2, weights=None)
+    assert [tensor.shape[1] for tensor in last_maps(lite)] == [10, 5, 5, 5]
+    assert last_maps(lite)[-1].shape[3] == 1280, "the deepest map comes last"
+    assert fine_map(lite) is last_maps(lite)[0]
+    assert fine_map(build("cnn", ImageSpec(28, 28), 2)).shape[1:] == (7, 7, 128)
+    assert fine_map(build("mobilenet_v2", ImageSpec(224, 224), 2, weights=None)) is None
 
 
 def test_what_cannot_be_explained_is_refused_in_words():
