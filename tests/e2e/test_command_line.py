@@ -140,7 +140,8 @@ def test_explain_writes_a_picture_of_each_image_and_a_row_of_each_bad_file(train
     assert sorted(path.name for path in (place / "why").iterdir()) == [f"new {i}.png" for i in range(4)]
     for row in rows[:4]:
         assert row["explained"] == row["label"] in KINDS and 0 < row["probability"] <= 1
-        assert Image.open(place / row["picture"]).width > 400
+        with Image.open(place / row["picture"]) as picture:
+            assert picture.width > 400
     assert rows[4]["picture"] is None and "torn.jpg" in done.stderr
 
 
