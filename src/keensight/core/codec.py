@@ -63,11 +63,17 @@ def _build(kind: Any, value: Any) -> Any:
         names = {f.name for f in dataclasses.fields(kind)}
         return typing.cast(Any, kind)(**{key: _build(hints[key], item) for key, item in value.items() if key in names})
     if origin is tuple:
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(_build(inner[0], item) for item in value)
-        return tuple(_build(part, item) for part, item in zip(inner, value, strict=True))
+        return _tuple(inner, value)
+    if origin is Mapping and isinstance(value, Mapping):
+        return {key: _build(inner[1], item) for key, item in value.items()}
     if origin is np.ndarray:
         return np.asarray(value, dtype=np.float32)
     if kind is float:
         return float(value)
     return value
+
+
+def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        return tuple(_build(kinds[0], item) for item in value)
+    return tuple(_build(part, item) for part, item in zip(kinds, value, strict=True))

@@ -55,9 +55,9 @@ class DataConfig:
         None, "table of decisions about labels, as `keensight review` writes it; they are applied before the split"
     )
     task: str = setting(
-        "auto",
-        "what to learn; auto: the classes; anomaly: what normal images look like, to find what is odd",
-        choices=("auto", "anomaly"),
+        "classify",
+        "what to learn; classify: the classes or labels; anomaly: what normal images look like, to find what is odd",
+        choices=("classify", "anomaly"),
     )
     normal: str | None = setting(
         None, "with data.task=anomaly, the classes that are normal, separated by commas; left out: found by name"

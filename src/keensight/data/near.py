@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from keensight.core.pixels import decode
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageInfo, ImageSpec
+from keensight.data.joined import joined
 from keensight.data.neighbours import Candidates, candidates
 from keensight.data.registration import WHOLE, Floats, correlation, details, fit_windows, resampling, windows_of
 from keensight.data.scan import scan
@@ -116,19 +117,11 @@ def _threshold(scores: Floats, least: float) -> float:
 
 def clusters(pairs: Iterable[Pair]) -> tuple[tuple[int, ...], ...]:
     """Samples that hang together by pairs, two and more each, in the order of their first member."""
-    parent: dict[int, int] = {}
-
-    def find(i: int) -> int:
-        parent.setdefault(i, i)
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for pair in pairs:
-        one, other = find(pair.first), find(pair.second)
-        parent[max(one, other)] = min(one, other)
-    return tuple(tuple(sorted(members)) for members in _alike(sorted(parent), find))
+    found = list(pairs)
+    members = sorted({i for pair in found for i in (pair.first, pair.second)})
+    place = {i: number for number, i in enumerate(members)}
+    component = joined(len(members), [(place[pair.first], place[pair.second]) for pair in found])
+    return tuple(tuple(group) for group in _alike(members, lambda i: int(component[place[i]])))
 
 
 def _alike(items: Iterable[int], key: Callable[[int], T]) -> list[list[int]]:

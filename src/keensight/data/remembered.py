@@ -11,6 +11,7 @@ from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import read_json, sha256, write_json
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
+from keensight.data.cache import StreamedPixels
 from keensight.data.features import FeatureCache
 from keensight.data.near import Copies, near_copies
 from keensight.data.quality import MEASURES, looks
@@ -25,10 +26,18 @@ _LOOKS_VERSION = 1
 """Raised where :func:`~keensight.data.quality.looks` comes to give other figures."""
 
 
+def _remembers(pixels: Pixels) -> bool:
+    """Not for images that are decoded anew each time, as nothing of them is to lie on the disk."""
+    return not isinstance(pixels, StreamedPixels)
+
+
 def remembered_looks(
     dataset: Dataset, pixels: Pixels, rows: NDArray[np.int64], progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """:func:`~keensight.data.quality.looks` of some images (n, measures), computed once for each and decoded size."""
+    if not _remembers(pixels):
+        (measured,) = scan(pixels, rows, [looks], progress=progress)
+        return measured
     cache = FeatureCache(sha256(f"looks {_LOOKS_VERSION} {pixels.spec.key}".encode()), MEASURES)
     digests = [dataset.samples[int(row)].digest for row in rows]
     place = dict(zip(digests, rows.tolist(), strict=True))
@@ -43,6 +52,8 @@ def remembered_looks(
 
 def remembered_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
     """:func:`near_copies`, computed once for each set, order and decoded size."""
+    if not _remembers(pixels):
+        return near_copies(dataset, pixels, progress)
     path = cache_directory() / "copies" / f"{_key(dataset, pixels)}.json"
     with suppress(StoreError):
         if path.exists():

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from keensight.core.records import Sample
+from keensight.data.joined import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +42,14 @@ def tokens(samples: Sequence[Sample], ties: Iterable[Sequence[int]] = ()) -> lis
 def make_units(
     samples: Sequence[Sample], pool: Iterable[int], seed: int, held: Sequence[tuple[str, ...]] | None = None
 ) -> list[Unit]:
-    """Join samples that share a token (union-find with path halving), in the order of their places."""
-    parent: dict[str, str] = {}
-
-    def find(token: str) -> str:
-        parent.setdefault(token, token)
-        while parent[token] != token:
-            parent[token] = parent[parent[token]]
-            token = parent[token]
-        return token
-
+    """Join samples that share a token, in the order of their places."""
     pool, held = list(pool), tokens(samples) if held is None else held
+    numbers = {token: number for number, token in enumerate(dict.fromkeys(token for i in pool for token in held[i]))}
+    pairs = [(numbers[held[i][0]], numbers[token]) for i in pool for token in held[i][1:]]
+    component = joined(len(numbers), pairs)
+    members: dict[int, list[int]] = defaultdict(list)
     for i in pool:
-        first, *others = held[i]
-        for other in others:
-            parent[find(other)] = find(first)
-    members: dict[str, list[int]] = defaultdict(list)
-    for i in pool:
-        members[find(held[i][0])].append(i)
+        members[int(component[numbers[held[i][0]]])].append(i)
     return sorted((_make_unit(samples, indices, seed) for indices in members.values()), key=lambda u: (u.place, u.key))
 
 

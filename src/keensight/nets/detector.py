@@ -16,8 +16,9 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
 from keensight.nets.feed import evaluation_batch
-from keensight.nets.infer import Source, check_images, chunks, name_of, open_model, read_image
+from keensight.nets.infer import Source, check_images, chunks, name_of, read_image
 from keensight.nets.runtime import framework
+from keensight.nets.weights import open_model
 
 if TYPE_CHECKING:
     import keras

@@ -20,8 +20,8 @@ from keensight.core.records import Embeddings, ImageSpec, LabelSet, Predictions,
 from keensight.errors import DataError, ImageError, StoreError
 from keensight.nets.embed import LAYER, both, embedding
 from keensight.nets.feed import evaluation_batch
-from keensight.nets.runtime import framework
 from keensight.nets.tasks import Multiclass, Multilabel, Task
+from keensight.nets.weights import open_model
 
 if TYPE_CHECKING:
     import keras
@@ -293,19 +293,6 @@ def _check_fit(
             "another network",
             "get the bundle again from where it was made",
         )
-
-
-def open_model(path: Path) -> keras.Model:
-    """A ``.keras`` file, loaded in Keras' safe mode.
-
-    Raises:
-        StoreError: Keras cannot load the file.
-    """
-    keras, _ = framework()
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"Keras cannot load {path.name}: {error}", "the bundle is damaged: train again") from error
 
 
 def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:

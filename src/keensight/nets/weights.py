@@ -88,7 +88,8 @@ def open_model(path: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
-            f"Keras cannot load {path.name}: {' '.join(str(error).split())[:300]}", "give a whole .keras file"
+            f"Keras cannot load {path.name}: {' '.join(str(error).split())[:300]}",
+            "give a whole .keras file; a damaged bundle has to be got again, or trained again",
         ) from error
 
 

@@ -32,8 +32,9 @@ from keensight.errors import StoreError
 from keensight.store import tables
 from keensight.store.opening import read_versioned
 
-SCHEMA = 1
-"""Number of the layout of ``run.json`` that this version writes."""
+SCHEMA = 2
+"""Number of the layout of a run that this version writes; 2: audits with scores, probes and columns, multi-label and
+leak-cleaned figures, suspected labels, slices."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
 _RECORD = "run.json"
 _LIMIT = 8 << 20

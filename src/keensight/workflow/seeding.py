@@ -38,7 +38,7 @@ def train_seeds(
     """
     settings = options.pop("settings", None) or {}
     first = configure(options.get("config"), settings, **{k: options[k] for k in ("seed", "task") if k in options})
-    if count < 2 or first.data.task != "auto":
+    if count < 2 or first.data.task != "classify":
         raise UsageError("a spread needs two or more seeds of a classifier", "add --seeds 5, say")
     options.pop("seed", None)
     runs = []

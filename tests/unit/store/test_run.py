@@ -13,7 +13,7 @@ from keensight.core.corrections import Correction
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.records import AuditReport, Epoch, Finding, History, Skipped
 from keensight.errors import StoreError
-from keensight.store.run import Run, is_run, list_runs, open_run, scan_runs
+from keensight.store.run import SCHEMA, Run, is_run, list_runs, open_run, scan_runs
 from store_builders import dataset, evaluation, make_run, split
 
 EPOCH = Epoch(1, "train", 10, 2.5, 0.05, 1.0, 0.5, 0.9, 0.6)
@@ -34,7 +34,7 @@ def test_a_new_run_says_what_it_is(run: Run) -> None:
     assert sorted(item.name for item in run.path.iterdir()) == ["config.toml", "run.json"]
     record = open_run(run.path).record
     assert record == run.record
-    assert (record.state, record.name, record.seed, record.schema) == ("created", "r", 7, 1)
+    assert (record.state, record.name, record.seed, record.schema) == ("created", "r", 7, SCHEMA)
     assert run.config_path.read_text() == "[train]\nepochs = 3\n"
 
 
