@@ -21,7 +21,7 @@ from keensight.assess.labels import judge, out_of_fold
 from keensight.core.progress import Silent
 from keensight.data.units import make_units
 from keensight.nets import transfer
-from keensight.workflow.steps import images_of, workshop
+from keensight.workflow.features import images_of, workshop
 
 MODEL = "efficientnet_lite0"
 SHARE = 0.05

@@ -125,7 +125,8 @@ class TrainConfig:
         False, "weigh each class (or the presence and the absence of each label) by the inverse of its frequency"
     )
     patience: int | None = setting(
-        None, "epochs without a better validation loss before stopping; left out: a third of the epochs, 5 at least",
+        None, "epochs without a better validation loss (several labels: mAP) before stopping; left out: a third of the "
+        "epochs, 5 at least",
         low=1, high=1000,
     )  # fmt: skip
     precision: str = setting(

@@ -145,7 +145,7 @@ def fit(
         phase: What the epochs are recorded as.
 
     Returns:
-        The history; ``best_epoch`` is the one with the lowest validation loss.
+        The history; ``best_epoch`` is the one with the lowest validation loss (of several labels: the highest mAP).
 
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.

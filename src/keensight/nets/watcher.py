@@ -73,7 +73,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         """Record the epoch, keep its weights if they are the best, stop if none got better for long."""
         done = self._record(epoch, logs)
         self._epochs.append(done)
-        if self._best is None or done.val_loss < self._best.val_loss:
+        if self._best is None or _merit(done) > _merit(self._best):
             self._best, self._best_weights = done, self.model.get_weights()
         elif done.epoch - self._best.epoch >= self._numbers.patience:
             self._stopped, self.model.stop_training = "early", True
@@ -101,3 +101,8 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             val_accuracy=float(logs["val_accuracy"]),
             val_map=self._ranking(),
         )
+
+
+def _merit(epoch: Epoch) -> float:
+    """What the best epoch has most of: a low loss; of several labels mAP, as their loss rises long before it falls."""
+    return -epoch.val_loss if epoch.val_map is None else epoch.val_map

@@ -12,18 +12,8 @@ from keensight.core.comparison import CurvePoint, LearningCurve
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.errors import DataError, UsageError
-from keensight.workflow.steps import (
-    Source,
-    build,
-    configure,
-    image_spec,
-    images_of,
-    open,
-    prepare,
-    shown,
-    split,
-    workshop,
-)
+from keensight.workflow.features import images_of, workshop
+from keensight.workflow.steps import Source, build, configure, image_spec, open, prepare, shown, split
 
 if TYPE_CHECKING:
     from keensight.core.config import RunConfig

@@ -18,7 +18,8 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Evaluation, Interval, Part, Predictions, Split
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow import detecting
-from keensight.workflow.steps import Features, Source, open, prepare, shown
+from keensight.workflow.features import Features
+from keensight.workflow.steps import Source, open, prepare, shown
 from keensight.workflow.using import load
 
 if TYPE_CHECKING:

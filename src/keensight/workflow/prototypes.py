@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from keensight.core import nearest
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Prototypes, Split
-from keensight.workflow.steps import Features, shown
+from keensight.workflow.features import Features
+from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
-from keensight.core.files import sha256
 from keensight.core.progress import Progress
 from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import UsageError
+from keensight.workflow.features import images_of, workshop
 
 if TYPE_CHECKING:
     import keras
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
 
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.augment import Augmentation
-    from keensight.nets.infer import Classifier
-    from keensight.nets.transfer import Images, Workshop
 
 Source = str | Path | Dataset
 _SHORTCUTS = {
@@ -285,61 +280,6 @@ def transfers(config: RunConfig) -> bool:
 
     known = config.model.name in ARCHITECTURES and ARCHITECTURES[config.model.name].pretrained
     return known and config.model.weights != "none"
-
-
-def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
-    """What a transfer learns from."""
-    from keensight.nets.transfer import Images
-
-    # The same file gives other pixels, and so other features, where it is fitted otherwise.
-    names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in data.samples]
-    return Images(pixels, data.truth(), names, split)
-
-
-class Features(Protocol):
-    """A way to features that is quicker than the classifier's own."""
-
-    def __call__(self, model: Classifier, rows: NDArray[np.int64], *, mirror: bool = False) -> NDArray[np.float32]:
-        """Features (n, d) of some samples, by dataset index, or of their mirror images."""
-        ...
-
-
-@contextmanager
-def features_of(
-    data: Dataset, split: Split, pixels: Pixels, progress: Progress, *, trained: bool
-) -> Iterator[Features]:
-    """Features from networks on LiteRT, each computed once.
-
-    Args:
-        data: The image set.
-        split: Its split.
-        pixels: Its decoded images.
-        progress: Where to report.
-        trained: The network was trained itself: what it gives will not be asked for again, and is forgotten.
-    """
-    from keensight.nets.features import Remembered
-    from keensight.nets.transfer import features
-
-    images = images_of(data, split, pixels)
-    with TemporaryDirectory(prefix="keensight-") as folder:
-        shop = workshop(progress)
-        if trained:
-            remembered = Remembered()
-            shop = dataclasses.replace(shop, known=lambda network, values: remembered, networks=Path(folder))
-
-        def find(model: Classifier, rows: NDArray[np.int64], *, mirror: bool = False) -> NDArray[np.float32]:
-            return features(model.keras_model, images.mirrored() if mirror else images, rows, shop)
-
-        yield find
-
-
-def workshop(progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Workshop:
-    """The caches of features and converted networks, and where to report."""
-    from keensight.data.features import FeatureCache
-    from keensight.data.shards import cache_directory
-    from keensight.nets.transfer import Workshop
-
-    return Workshop(FeatureCache, cache_directory() / "networks", on_epoch, progress)
 
 
 def configure(

@@ -13,7 +13,8 @@ from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Susp
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Evaluation, Split
 from keensight.errors import DataError
-from keensight.workflow.steps import build, image_spec, images_of, prepare, shown, transfers, workshop
+from keensight.workflow.features import images_of, workshop
+from keensight.workflow.steps import build, image_spec, prepare, shown, transfers
 
 if TYPE_CHECKING:
     from keensight.assess.labels import Judgement

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Split
+from keensight.workflow.features import Features
 from keensight.workflow.measuring import probabilities_of
-from keensight.workflow.steps import Features
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels

@@ -24,6 +24,7 @@ from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.correcting import corrected
 from keensight.workflow.explaining import keep_heatmaps
+from keensight.workflow.features import features_of
 from keensight.workflow.measuring import keep_pictures, measure, report, report_text
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.slicing import slices_of
@@ -32,7 +33,6 @@ from keensight.workflow.steps import (
     augmentation,
     build,
     configure,
-    features_of,
     image_spec,
     open,
     prepare,

@@ -5,7 +5,7 @@ from PIL import Image
 
 import keensight as ks
 from keensight.core.records import ImageSpec
-from keensight.workflow.steps import images_of
+from keensight.workflow.features import images_of
 
 
 def test_the_same_files_fitted_otherwise_are_other_images(tmp_path):
