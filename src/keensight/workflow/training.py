@@ -11,23 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.anomaly import TASK as ANOMALY
-from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
-from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, Evaluation, History, ImageSpec, Split
-from keensight.errors import DataError, InterruptedRun, KeensightError
+from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
+from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow import detecting
 from keensight.workflow.auditing import audit, refuse_severe
-from keensight.workflow.averaging import mirrored_if_it_pays
-from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.correcting import corrected
-from keensight.workflow.explaining import keep_heatmaps
-from keensight.workflow.features import features_of
-from keensight.workflow.measuring import keep_pictures, measure, report, report_text
-from keensight.workflow.prototypes import prototypes_of
-from keensight.workflow.slicing import slices_of
+from keensight.workflow.finishing import Trained, finish
 from keensight.workflow.steps import (
     Source,
     augmentation,
@@ -41,9 +33,7 @@ from keensight.workflow.steps import (
     split,
     transfers,
 )
-from keensight.workflow.suspects import check_labels, wanted
-from keensight.workflow.thresholds import with_best_thresholds
-from keensight.workflow.using import classifier_of
+from keensight.workflow.suspects import wanted
 from keensight.workflow.versions import versions
 from keensight.workflow.weights import start_weights
 
@@ -51,12 +41,6 @@ if TYPE_CHECKING:
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.infer import Classifier
     from keensight.store.run import Run
-
-
-_HEATMAPS = {"quick": 12, "standard": 200, "best": 200}
-"""Mistakes that get a heatmap: each costs two passes through the network at most, and 12 less than a second."""
-_MANY_PASSES = 1000
-"""From here on LiteRT's speed makes up for the conversion."""
 
 
 def train(
@@ -136,9 +120,7 @@ def train(
 def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progress, started: float) -> Run:
     from keensight.data.audit import audit as audit_headers
     from keensight.data.cache import cache_directory
-    from keensight.data.copies import seen
     from keensight.nets.runtime import use_threads
-    from keensight.store.bundle import add_evaluation
 
     if config.data.strict:
         refuse_severe(audit_headers(data))  # what the headers tell already, before networks race
@@ -164,50 +146,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run.save_config(config.to_toml())
     run = run.update(state="training", model=config.model.name)
     classifier, history = _fit(run, data, parts, pixels, spec, config, show)
-    run.save_history(history)
-    trained = history.epochs[history.best_epoch - 1].phase != "head"
-    with features_of(data, parts, pixels, show, trained=trained) as features:
-        quicker = features if not trained or _passes(config, parts) > _MANY_PASSES else None
-        if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
-            classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, quicker)
-        means = None
-        if data.task == "multilabel":
-            classifier = with_best_thresholds(classifier, data, parts, pixels, show, quicker)
-        else:
-            means = prototypes_of(classifier, data, parts, pixels, features=quicker, progress=show)
-        package = bundle(
-            classifier,
-            data,
-            parts,
-            run.bundle_path,
-            name=config.model.name,
-            provenance={"run": run.record.name, "command": run.record.command, "seed": run.record.seed},
-            prototypes=means,
-        )
-        trusted = classifier_of(package)
-        sit_exam(trusted, package.exam())
-        copied = seen(findings, data, parts)
-        evaluation = measure(trusted, data, parts.part("test"), data.truth(), pixels, "test", show, quicker, copied)
-    add_evaluation(package, evaluation)
-    run.save_evaluation(evaluation, data, report_text(evaluation))
-    weak = slices_of(evaluation, pixels)
-    if weak is not None:
-        run.save_slices(weak)
-    suspects = _check_labels(run, data, parts, pixels, config, evaluation, show)
-    keep_heatmaps(run, trusted, evaluation, pixels, _HEATMAPS[config.train.effort], show)
-    keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
-    results = {
-        "labels": list(data.labels.names),
-        "model": config.model.name,
-        "seconds": round(time.perf_counter() - started, 2),
-        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
-        "dataset_digest": data.digest,
-        "test": evaluation.headline(),
-    } | ({} if suspects is None else {"label_check": suspects.headline()})
-    results |= {} if weak is None else {"weak_slices": [to_plain(score) for score in weak.weakest()]}
-    run = run.update(state="finished", results=results)
-    report(run, evaluation=evaluation)
-    return run
+    return finish(run, Trained(classifier, history, data, parts, pixels, findings, config), show, started)
 
 
 def _fit(
@@ -232,27 +171,6 @@ def _fit(
     )
     thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
     return Classifier(model, data.labels, spec, thresholds=thresholds), history
-
-
-def _passes(config: RunConfig, parts: Split) -> int:
-    """How many images a pretrained network is still to be shown once it is trained; 0 for one from scratch."""
-    return 3 * len(parts.val) + 2 * len(parts.test) if transfers(config) else 0
-
-
-def _check_labels(
-    run: Run, data: Dataset, parts: Split, pixels: Pixels, config: RunConfig, evaluation: Evaluation, show: Progress
-) -> LabelSuspects | None:
-    """The label check, where the settings want it; a set too small for it is not worth a failure."""
-    if not wanted(config):
-        return None
-    try:
-        found = check_labels(data, parts, config=config, pixels=pixels, evaluation=evaluation, progress=show)
-    except DataError as error:
-        show.say(f"no label check: {error.message}")
-        return None
-    run.save_label_suspects(found)
-    run.log(found.sentence())
-    return found
 
 
 def _note_epoch(run: Run, epoch: Epoch) -> None:

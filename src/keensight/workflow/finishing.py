@@ -1,0 +1,186 @@
+"""From a trained classifier to a finished run: decide, bundle, measure, look closer, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keensight.core.codec import to_plain
+from keensight.core.config import RunConfig
+from keensight.core.labels import LabelSuspects
+from keensight.core.progress import Progress
+from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Split
+from keensight.core.slices import Slices
+from keensight.errors import DataError
+from keensight.workflow.averaging import mirrored_if_it_pays
+from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.explaining import keep_heatmaps
+from keensight.workflow.features import Features, features_of
+from keensight.workflow.measuring import keep_pictures, measure, report, report_text
+from keensight.workflow.prototypes import prototypes_of
+from keensight.workflow.slicing import slices_of
+from keensight.workflow.steps import transfers
+from keensight.workflow.suspects import check_labels, wanted
+from keensight.workflow.thresholds import with_best_thresholds
+from keensight.workflow.using import classifier_of
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.infer import Classifier
+    from keensight.store.bundle import Bundle
+    from keensight.store.run import Run
+
+_HEATMAPS = {"quick": 12, "standard": 200, "best": 200}
+"""Mistakes that get a heatmap: each costs two passes through the network at most, and 12 less than a second."""
+_MANY_PASSES = 1000
+"""From here on LiteRT's speed makes up for the conversion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training leaves behind."""
+
+    classifier: Classifier
+    history: History
+    data: Dataset
+    parts: Split
+    pixels: Pixels
+    findings: AuditReport
+    config: RunConfig
+    """Every ``auto`` decided."""
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the network itself was trained, and not only its head."""
+        return self.history.epochs[self.history.best_epoch - 1].phase != "head"
+
+
+def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
+    """Decide by the validation part, bundle, sit the exam, measure on the test part, look closer, report.
+
+    Args:
+        run: The run, with everything from before the training saved.
+        trained: What the training left behind.
+        show: Where to report.
+        started: When the command began, of ``time.perf_counter``.
+
+    Raises:
+        GateError: the bundle fails its exam.
+        StoreError: something cannot be written.
+    """
+    run.save_history(trained.history)
+    with _quicker(trained, show) as features:
+        trained = _decided(trained, features, show)
+        package = _bundled(run, trained, features, show)
+        trusted = classifier_of(package)  # from here on only what was read from disk is used
+        sit_exam(trusted, package.exam())
+        evaluation = _measured(trusted, trained, features, show)
+    _keep_evaluation(run, package, evaluation, trained)
+    weak = _keep_slices(run, evaluation, trained.pixels)
+    suspects = _check_labels(run, trained, evaluation, show)
+    keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], show)
+    keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
+    run = run.update(state="finished", results=_results(trained, evaluation, weak, suspects, started))
+    report(run, evaluation=evaluation)
+    return run
+
+
+@contextmanager
+def _quicker(trained: Trained, show: Progress) -> Iterator[Features | None]:
+    """A way to features that is quicker than the classifier's own; None where it would not pay."""
+    data, parts, pixels = trained.data, trained.parts, trained.pixels
+    with features_of(data, parts, pixels, show, trained=trained.tuned) as features:
+        yield features if not trained.tuned or _passes(trained) > _MANY_PASSES else None
+
+
+def _passes(trained: Trained) -> int:
+    """How many images a pretrained network is still to be shown once it is trained; 0 for one from scratch."""
+    return 3 * len(trained.parts.val) + 2 * len(trained.parts.test) if transfers(trained.config) else 0
+
+
+def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
+    """With all that the validation part decides: averaging with mirror images, thresholds of labels."""
+    config, data, parts, pixels = trained.config, trained.data, trained.parts, trained.pixels
+    classifier = trained.classifier
+    if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
+        classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
+    if data.task == "multilabel":
+        classifier = with_best_thresholds(classifier, data, parts, pixels, show, features)
+    return dataclasses.replace(trained, classifier=classifier)
+
+
+def _bundled(run: Run, trained: Trained, features: Features | None, show: Progress) -> Bundle:
+    """The run's bundle, with the class means where images have one class each."""
+    classifier, data, parts = trained.classifier, trained.data, trained.parts
+    means = None
+    if data.task != "multilabel":
+        means = prototypes_of(classifier, data, parts, trained.pixels, features=features, progress=show)
+    record = run.record
+    return bundle(
+        classifier,
+        data,
+        parts,
+        run.bundle_path,
+        name=trained.config.model.name,
+        provenance={"run": record.name, "command": record.command, "seed": record.seed},
+        prototypes=means,
+    )
+
+
+def _measured(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Evaluation:
+    """The figures of the test part."""
+    from keensight.data.copies import seen
+
+    data, parts = trained.data, trained.parts
+    copied = seen(trained.findings, data, parts)
+    return measure(trusted, data, parts.part("test"), data.truth(), trained.pixels, "test", show, features, copied)
+
+
+def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluation, trained: Trained) -> None:
+    from keensight.store.bundle import add_evaluation
+
+    add_evaluation(package, evaluation)
+    run.save_evaluation(evaluation, trained.data, report_text(evaluation))
+
+
+def _keep_slices(run: Run, evaluation: Evaluation, pixels: Pixels) -> Slices | None:
+    weak = slices_of(evaluation, pixels)
+    if weak is not None:
+        run.save_slices(weak)
+    return weak
+
+
+def _check_labels(run: Run, trained: Trained, evaluation: Evaluation, show: Progress) -> LabelSuspects | None:
+    """The label check, where the settings want it; a set too small for it is not worth a failure."""
+    if not wanted(trained.config):
+        return None
+    data, parts, pixels = trained.data, trained.parts, trained.pixels
+    try:
+        found = check_labels(data, parts, config=trained.config, pixels=pixels, evaluation=evaluation, progress=show)
+    except DataError as error:
+        show.say(f"no label check: {error.message}")
+        return None
+    run.save_label_suspects(found)
+    run.log(found.sentence())
+    return found
+
+
+def _results(
+    trained: Trained, evaluation: Evaluation, weak: Slices | None, suspects: LabelSuspects | None, started: float
+) -> dict[str, Any]:
+    data, parts = trained.data, trained.parts
+    results = {
+        "labels": list(data.labels.names),
+        "model": trained.config.model.name,
+        "seconds": round(time.perf_counter() - started, 2),
+        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
+        "dataset_digest": data.digest,
+        "test": evaluation.headline(),
+    }
+    results |= {} if suspects is None else {"label_check": suspects.headline()}
+    results |= {} if weak is None else {"weak_slices": [to_plain(score) for score in weak.weakest()]}
+    return results
