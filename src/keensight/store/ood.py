@@ -25,10 +25,16 @@ def write_subspace(path: Path, subspace: Subspace) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    arrays = {name: np.asarray(getattr(subspace, name), dtype=np.float32) for name in _ARRAYS}
-    scalars = {name: np.float64(getattr(subspace, name)) for name in _SCALARS}
     sink = io.BytesIO()
-    np.savez(sink, **arrays, **scalars)
+    np.savez(
+        sink,
+        scale=np.asarray(subspace.scale, dtype=np.float32),
+        mean=np.asarray(subspace.mean, dtype=np.float32),
+        axes=np.asarray(subspace.axes, dtype=np.float32),
+        known=np.asarray(subspace.known, dtype=np.float32),
+        threshold=np.float64(subspace.threshold),
+        refused=np.float64(subspace.refused),
+    )
     write_bytes(path, sink.getvalue())
 
 

@@ -27,7 +27,7 @@ def subspace():
 def test_pictures_of_something_else_are_odd_and_new_ones_of_the_same_are_not(subspace):
     same, other = (ood.score(cloud(2, 200, turned), subspace) for turned in (0, 1))
     assert ood.odd(other, subspace).mean() > 0.95
-    assert ood.odd(same, subspace).mean() < 0.06
+    assert ood.odd(same, subspace).mean() < 0.08
     assert np.median(other) > same.max()
 
 
@@ -37,8 +37,8 @@ def test_the_threshold_refuses_the_share_that_it_says_over_many_draws():
         found = ood.fit(cloud(0, 100), cloud(10 + seed, 100))
         shares.append(ood.odd(ood.score(cloud(100 + seed, 200), found), found).mean())
         told.add(found.refused)
-    assert told == {2 / 101}
-    assert np.mean(shares) == pytest.approx(2 / 101, abs=0.008)
+    assert told == {3 / 101}
+    assert np.mean(shares) == pytest.approx(3 / 101, abs=0.012)
 
 
 def test_rarity_is_an_honest_share(subspace):
@@ -63,7 +63,7 @@ def test_without_validation_images_nothing_is_odd():
     assert (ood.rarity(scores, found) == 1).all()
 
 
-@pytest.mark.parametrize("n", [1, 10, 48])
+@pytest.mark.parametrize("n", [1, 10, 32])
 def test_with_few_validation_images_the_oddest_is_the_threshold_and_the_chance_is_told(n):
     found = ood.fit(cloud(0, 100), cloud(1, n))
     assert found.threshold == found.known[-1]
