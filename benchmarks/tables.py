@@ -237,11 +237,35 @@ def multilabel_section(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def ood_section(document: dict[str, Any]) -> list[str]:
+    """How well pictures of something else are told: one row each other set."""
+    figures = document["figures"]
+
+    def text(key: str, name: str | None = None) -> str:
+        return "{:.3f} ({:.3f} to {:.3f})".format(*(figures[key] if name is None else figures[key][name]))
+
+    lines = [
+        f"\n## {document['name'].removeprefix('ood-')}: pictures of something else\n",
+        f"{document['n']} test images against pictures of something else. Accuracy on the former: "
+        f"{text('test_accuracy')}; share of them refused: {text('own_refused')}, where at most "
+        f"{figures['own_refused_expected_at_most']} is expected. Brackets: 95 % intervals. Bar: {document['bar']}. The "
+        "score and the share that its threshold keeps were chosen with networks trained on clothing_small, on such "
+        "pictures, so that its figures flatter; unknown people had no say. "
+        f"`{document['command']}`\n",
+        "| something else | n | area under the ROC curve | of the nearest class mean | of the probability | refused |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, n in figures["n_others"].items():
+        cells = [text(key, name) for key in ("area", "area_of_nearest_mean", "area_of_probability", "refused")]
+        lines.append(f"| {name} | {n} | {' | '.join(cells)} |")
+    return lines
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "anomaly-": anomaly_section, "audit": audit_section, "extraction": extraction_section,
     "label-errors-": lambda document: [],  # all of them share one table
-    "multilabel-": multilabel_section, "near-growth": near_section, "near-": planted_section, "peers-": peers_section,
-    "saliency-": saliency_section, "scratch-peers": scratch_section,
+    "multilabel-": multilabel_section, "near-growth": near_section, "near-": planted_section, "ood-": ood_section,
+    "peers-": peers_section, "saliency-": saliency_section, "scratch-peers": scratch_section,
 }  # fmt: skip
 """How the name of a result begins, and what writes a section of its own for it."""
 
