@@ -1,12 +1,12 @@
 """Pictures of something else: how well the score on embeddings tells them from the images that a network is for.
 
-python benchmarks/ood.py FOLDER --others FOLDER... [--effort quick|standard] [--most 300]
+python benchmarks/ood.py FOLDER --others FOLDER... [--effort quick|standard] [--run RUN] [--most 300]
 python benchmarks/ood.py FACES --known 30 [--effort quick]
 
 The first form trains on FOLDER and scores its test part against images of other sets, at most so many of each, evenly
-spread. The second trains on the first people of FACES (one folder a person) and scores the photos of all others; beside
-it stand the cosine to the nearest class mean, which enrolment goes by, and the largest probability (Hendrycks and
-Gimpel 2017). Subspace and class means are of at most 600
+spread; with --run it takes a run that was trained on FOLDER. The second trains on the first people of FACES (one folder
+a person) and scores the photos of all others. Beside the score stand the cosine to the nearest class mean, which
+enrolment goes by, and the largest probability (Hendrycks and Gimpel 2017). Subspace and class means are of at most 600
 training and 400 validation images. Areas have DeLong's interval, shares Wilson's, both of 95 %.
 """
 
@@ -27,6 +27,7 @@ from keensight.assess.anomaly import auroc
 from keensight.assess.uncertainty import wilson
 from keensight.core import nearest, ood
 from keensight.core.records import Interval
+from keensight.workflow import using
 
 TRAIN, VAL = 600, 400
 BAR = "area >= 0.90 against each other set"
@@ -61,18 +62,18 @@ def share(found: NDArray[np.bool_]) -> list[float]:
 
 
 def measure(run: ks.Run, source: Path, others: dict[str, list[str]]) -> tuple[dict[str, Any], int]:
-    model, data, parts = ks.load(run), run.dataset(), run.split()
+    model, data, parts = ks.load(run), run.dataset, run.split
     targets = data.targets()
 
     def embedded(name: str, most: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
         """Embeddings, class numbers and largest probabilities of a part, evenly spread over the classes."""
         rows = parts.part(name)
         rows = np.array(spread(list(rows[np.argsort(targets[rows], kind="stable")]), most))
-        found, vectors = ks.predict_and_embed(model, [str(source / data.samples[int(row)].path) for row in rows])
+        found, vectors = using.predict_and_embed(model, [str(source / data.samples[int(row)].path) for row in rows])
         return vectors.vectors, targets[rows], found.probabilities.max(axis=1)
 
     train, val, test = embedded("train", TRAIN), embedded("val", VAL), embedded("test", len(data))
-    pairs = {name: ks.predict_and_embed(model, paths) for name, paths in others.items()}
+    pairs = {name: using.predict_and_embed(model, paths) for name, paths in others.items()}
     odd = {name: vectors.vectors for name, (_, vectors) in pairs.items()}
     subspace = ood.fit(train[0], val[0])
     prototypes = nearest.measure(*train[:2], *val[:2], len(data.labels))
@@ -83,7 +84,7 @@ def measure(run: ks.Run, source: Path, others: dict[str, list[str]]) -> tuple[di
     own, scores = ood.score(test[0], subspace), {name: ood.score(rows, subspace) for name, rows in odd.items()}
     unsure = {name: -found.probabilities.max(axis=1) for name, (found, _) in pairs.items()}
     return {
-        "test_accuracy": told(run.evaluation().accuracy),
+        "test_accuracy": told(run.evaluation.accuracy),
         "own_refused": share(ood.odd(own, subspace)),
         "own_refused_expected_at_most": round(subspace.refused, 4),
         "n_others": {name: len(paths) for name, paths in others.items()},
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--others", type=Path, nargs="+", default=[])
     parser.add_argument("--known", type=int, help="train on the first so many classes; the others are unknown")
     parser.add_argument("--effort", default="quick")
+    parser.add_argument("--run", type=Path, help="a finished run of the source, in place of training")
     parser.add_argument("--most", type=int, default=300)
     arguments = parser.parse_args()
     source, name = arguments.source, arguments.source.name
@@ -112,7 +114,10 @@ def main() -> None:
             source = Path(folder) / "known"
             strangers = [sorted(path.iterdir()) for path in classes[arguments.known :]]
             others["unknown people"] = [str(photo) for photos in strangers for photo in photos]
-        run = ks.train(source, run=Path(folder) / "run", effort=arguments.effort)
+        if arguments.run:
+            run = ks.open_run(arguments.run)
+        else:
+            run = ks.train(source, run=Path(folder) / "run", effort=arguments.effort)
         figures, n = measure(run, source, others)
     save(f"ood-{name}-{arguments.effort}", n, figures, "none: measured as it is" if arguments.known else BAR)
 
