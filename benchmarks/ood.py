@@ -7,7 +7,8 @@ The first form trains on FOLDER and scores its test part against images of other
 spread; with --run it takes a run that was trained on FOLDER. The second trains on the first people of FACES (one folder
 a person) and scores the photos of all others. Beside the score stand the cosine to the nearest class mean, which
 enrolment goes by, and the largest probability (Hendrycks and Gimpel 2017). Subspace and class means are of at most 600
-training and 400 validation images. Areas have DeLong's interval, shares Wilson's, both of 95 %.
+training and 400 validation images. Areas have DeLong's interval, shares Wilson's, both of 95 % and both as if images
+were independent, which photos of one person or patient are not.
 """
 
 from __future__ import annotations

@@ -248,7 +248,8 @@ def ood_section(document: dict[str, Any]) -> list[str]:
         f"\n## {document['name'].removeprefix('ood-')}: pictures of something else\n",
         f"{document['n']} test images against pictures of something else. Accuracy on the former: "
         f"{text('test_accuracy')}; share of them refused: {text('own_refused')}, where at most "
-        f"{figures['own_refused_expected_at_most']} is expected. Brackets: 95 % intervals. Bar: {document['bar']}. The "
+        f"{figures['own_refused_expected_at_most']} is expected. Brackets: 95 % intervals, as if images were "
+        f"independent. Bar: {document['bar']}. The "
         "score and the share that its threshold keeps were chosen with networks trained on clothing_small, on such "
         "pictures, so that its figures flatter; unknown people had no say. "
         f"`{document['command']}`\n",
