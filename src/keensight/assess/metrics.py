@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.uncertainty import wilson
+from keensight.assess.bootstrap import intervals
+from keensight.assess.calibration import at_temperature, brier_scores, expected_calibration_error, reliability
+from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, share
+from keensight.core.certainty import Calibration
 from keensight.core.records import ClassScore, Evaluation, Interval, LabelSet
 from keensight.errors import DataError
 
 _TOP = (1, 2, 3, 5)
-_BINS = 15
 _FLOOR = 1e-7
 """Smallest probability whose logarithm is taken, as Keras does: one certain mistake costs 16.1 nats, not infinity."""
 _DIGITS = 4
@@ -26,13 +28,16 @@ def evaluate(
     *,
     part: str = "test",
     seconds: float = 0.0,
+    groups: NDArray[np.int64] | None = None,
+    temperature: float = 1.0,
 ) -> Evaluation:
-    """Score predictions against the true classes.
+    """Score predictions against the true classes, each figure with its interval at 95 %.
 
     Precision, recall, F1 and confusion are scikit-learn's, over all classes of ``labels``; the macro mean
     too, so that a class that does not occur in this part counts with 0 (``zero_division=0``). The predicted
     class is the most probable one, the first of them where several are. The loss clips probabilities at
-    1e-7. The interval of the accuracy is Wilson's, which takes the images as independent.
+    1e-7. Shares have Wilson's interval, areas under a ROC curve (one class against the rest) DeLong's, all else one of
+    a bootstrap (:mod:`keensight.assess.bootstrap`); each names its method. Images of one group count as one draw.
 
     Args:
         probabilities: Float (n, classes), rows that sum to 1.
@@ -40,6 +45,8 @@ def evaluate(
         labels: The classes.
         part: What the images are: ``train``, ``val`` or ``test``.
         seconds: Wall time that predicting took, for the record.
+        groups: Number of each image's group (patient, track); None: each image stands for itself.
+        temperature: What the logits behind the probabilities were divided by, to tell what it changed.
 
     Raises:
         DataError: there is no image, shapes or classes do not fit, or a row is NaN or no probabilities.
@@ -53,23 +60,67 @@ def evaluate(
     scores = precision_recall_fscore_support(targets, predicted, labels=classes, zero_division=0)
     counts = confusion_matrix(targets, predicted, labels=classes)
     precision, recall, f1, support = scores
+    right = predicted == targets
+    losses, brier = cross_entropies(probabilities, targets), brier_scores(probabilities, targets)
+    found = intervals(probabilities, targets, losses, brier, groups)
+    areas, mean_area = _areas(probabilities, targets, groups)
+    rows = [
+        ClassScore(
+            name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]),
+            areas[i].value if i in areas else None,
+            class_intervals(predicted == i, targets == i, groups) | ({"auroc": areas[i]} if i in areas else {}),
+        )
+        for i, name in enumerate(labels.names)
+    ]  # fmt: skip
     return Evaluation(
         part=part,
         n=len(targets),
         labels=labels,
-        loss=cross_entropy(probabilities, targets),
-        accuracy=wilson(int(np.trace(counts)), len(targets)),
+        loss=float(losses.mean()),
+        accuracy=share(right, groups),
         top_k=top_k(probabilities, targets),
         macro_f1=float(f1.mean()),
         weighted_f1=float(np.average(f1, weights=support)),
         ece=expected_calibration_error(probabilities, targets),
-        per_class=tuple(
-            ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
-            for i, name in enumerate(labels.names)
-        ),
+        per_class=tuple(rows),
         confusion=tuple(tuple(int(count) for count in row) for row in counts),
         baseline_accuracy=float(support.max() / len(targets)),
         seconds=seconds,
+        brier=float(brier.mean()),
+        auroc=None if mean_area is None else mean_area.value,
+        intervals=found | ({} if mean_area is None else {"auroc": mean_area}),
+        calibration=_calibration(probabilities, targets, temperature),
+    )
+
+
+def _areas(
+    probabilities: NDArray[Any], targets: NDArray[Any], groups: NDArray[np.int64] | None
+) -> tuple[dict[int, Interval], Interval | None]:
+    """Areas under the ROC curve by class, each against the rest, of classes that occur; and their mean."""
+    found: dict[int, Interval] = {}
+    pulls, smallest = np.zeros(len(targets)), len(targets)
+    for i in range(probabilities.shape[1]):
+        held = targets == i
+        fewest = min(int(held.sum()), int((~held).sum()))
+        if fewest:
+            area, pull = auroc_parts(probabilities[:, i], held)
+            found[i] = auroc_interval(area, pull, fewest, groups)
+            pulls, smallest = pulls + pull, min(smallest, fewest)
+    if not found:
+        return {}, None
+    mean = float(np.mean([area.value for area in found.values()]))
+    return found, auroc_interval(mean, pulls / len(found), smallest, groups)
+
+
+def _calibration(probabilities: NDArray[Any], targets: NDArray[Any], temperature: float) -> Calibration:
+    before = probabilities if temperature == 1 else at_temperature(probabilities, 1 / temperature)
+    return Calibration(
+        temperature=temperature,
+        loss_before=cross_entropy(before, targets),
+        brier_before=float(brier_scores(before, targets).mean()),
+        ece_before=expected_calibration_error(before, targets),
+        bins_before=reliability(before, targets),
+        bins=reliability(probabilities, targets),
     )
 
 
@@ -92,16 +143,22 @@ def _check(probabilities: NDArray[Any], targets: NDArray[Any], k: int) -> None:
         raise DataError("the rows are not probabilities: each must sum to 1", "apply a softmax to logits first")
 
 
-def accuracy_without(probabilities: NDArray[Any], targets: NDArray[Any], left_out: NDArray[np.bool_]) -> Interval:
+def accuracy_without(
+    probabilities: NDArray[Any],
+    targets: NDArray[Any],
+    left_out: NDArray[np.bool_],
+    groups: NDArray[np.int64] | None = None,
+) -> Interval:
     """Accuracy, with Wilson's interval, of the images that are not left out; at least one stays.
 
     Args:
         probabilities: Float (n, classes).
         targets: Integer (n,).
         left_out: Shape (n,).
+        groups: Number of each image's group; None: each image stands for itself.
     """
     right = (probabilities.argmax(axis=1) == targets)[~left_out]
-    return wilson(int(right.sum()), len(right))
+    return share(right, None if groups is None else groups[~left_out])
 
 
 def cross_entropy(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
@@ -111,8 +168,14 @@ def cross_entropy(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
         probabilities: Float (n, classes).
         targets: Integer (n,).
     """
+    return float(cross_entropies(probabilities, targets).mean())
+
+
+def cross_entropies(probabilities: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """-log(probability of the true class) of each image in nats, shape (n,); see :func:`cross_entropy`."""
     true = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-    return float(-np.log(np.clip(true, _FLOOR, 1.0)).mean())
+    losses: NDArray[np.float64] = -np.log(np.clip(true, _FLOOR, 1.0))
+    return losses
 
 
 def top_k(probabilities: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
@@ -128,22 +191,6 @@ def top_k(probabilities: NDArray[Any], targets: NDArray[Any]) -> dict[str, float
     earlier = np.arange(probabilities.shape[1])[None, :] < targets[:, None]
     rank = ((probabilities > true) | ((probabilities == true) & earlier)).sum(axis=1)
     return {str(k): float((rank < k).mean()) for k in _TOP if k < probabilities.shape[1]}
-
-
-def expected_calibration_error(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
-    """Mean distance of confidence and accuracy over 15 equal-width bins of confidence, weighted by their images.
-
-    Guo et al. 2017, "On calibration of modern neural networks", equation 3. Bins are open on the left.
-
-    Args:
-        probabilities: Float (n, classes); the confidence is a row's largest.
-        targets: Integer (n,).
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    correct = (probabilities.argmax(axis=1) == targets).astype(np.float64)
-    bins = np.digitize(confidence, np.linspace(0, 1, _BINS + 1)[1:-1], right=True)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=_BINS)
-    return float(np.abs(gaps).sum() / len(targets))
 
 
 def report_text(evaluation: Evaluation) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.uncertainty import wilson
+from keensight.assess.uncertainty import class_intervals, wilson
 from keensight.core.records import ClassScore, Evaluation, Interval, LabelScore, LabelSet, MultilabelScores
 from keensight.errors import DataError
 
@@ -29,6 +29,7 @@ def evaluate(
     part: str = "test",
     seconds: float = 0.0,
     seed: int = 0,
+    groups: NDArray[np.int64] | None = None,
 ) -> Evaluation:
     """Score predictions against the true labels.
 
@@ -45,6 +46,7 @@ def evaluate(
         part: What the images are: ``train``, ``val`` or ``test``.
         seconds: Wall time that predicting took, for the record.
         seed: Start of the bootstrap's draws.
+        groups: Number of each image's group, for the intervals of each label; None: each image stands for itself.
 
     Raises:
         DataError: there is no image, shapes do not fit, or a row is NaN or no probabilities.
@@ -68,7 +70,14 @@ def evaluate(
         weighted_f1=float(f1_score(truth, given, average="weighted", zero_division=0)),
         ece=_calibration_error(probabilities, truth),
         per_class=tuple(
-            ClassScore(name, float(precision[j]), float(recall[j]), float(f1[j]), int(support[j]))
+            ClassScore(
+                name,
+                float(precision[j]),
+                float(recall[j]),
+                float(f1[j]),
+                int(support[j]),
+                intervals=class_intervals(given[:, j] == 1, truth[:, j] == 1, groups),
+            )
             for j, name in enumerate(labels.names)
         ),
         confusion=(),

@@ -20,8 +20,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.uncertainty import wilson
-from keensight.core.records import Interval
+from keensight.assess.uncertainty import share, standard_error
 from keensight.core.slices import Slices, SliceScore, SmallSlices
 
 SMALLEST, GROUPS = 20, 10
@@ -133,7 +132,7 @@ def _score(
     if groups is not None:
         p = max(p, _p_of_groups(chosen, right, groups))
     return SliceScore(
-        name, value, n, _interval(right[chosen], None if groups is None else groups[chosen]),
+        name, value, n, share(right[chosen], None if groups is None else groups[chosen]),
         float(right[~chosen].mean()), float(by_class[chosen].mean()), p, p, weak=False,
     )  # fmt: skip
 
@@ -151,23 +150,7 @@ def _p_of_groups(chosen: Bools, right: Bools, groups: NDArray[np.int64]) -> floa
 
     inside, outside = float(right[chosen].mean()), float(right[~chosen].mean())
     pull = np.where(chosen, (right - inside) / chosen.sum(), (outside - right) / (~chosen).sum())
-    error = _error(pull, groups)
+    error = standard_error(pull, groups)
     if error == 0.0:
         return float(inside >= outside)
     return float(t.cdf((inside - outside) / error, len(np.unique(groups)) - 1))
-
-
-def _error(pull: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
-    """Standard error of a sum of terms that are independent between groups only."""
-    sums = np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1), weights=pull)
-    return math.sqrt(float((sums**2).sum()) * len(sums) / max(len(sums) - 1, 1))
-
-
-def _interval(right: Bools, groups: NDArray[np.int64] | None) -> Interval:
-    n, hits = len(right), int(right.sum())
-    if groups is None or hits in (0, n):
-        return wilson(hits, n)
-    share = hits / n
-    effect = float(np.clip(_error((right - share) / n, groups) ** 2 / (share * (1 - share) / n), 1.0, n))
-    found = wilson(hits / effect, n / effect)
-    return dataclasses.replace(found, method="wilson, at the effective number of images")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core.records import Interval
 from keensight.errors import DataError
@@ -35,3 +40,118 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     low = 0.0 if successes == 0 else min(centre - half, share)
     high = 1.0 if successes == n else max(centre + half, share)
     return Interval(share, low, high, level, "wilson")
+
+
+def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: float = 0.95) -> Interval:
+    """Interval of a share of images; with groups (patient, track), at the effective number of images.
+
+    That number is n over the design effect (Kish 1965): how much larger the variance is for the images of a group
+    being alike.
+
+    Args:
+        hits: Which images count, shape (n,), n at least 1.
+        groups: Number of each image's group; None: each image stands for itself.
+        level: Share of such intervals that hold the true value.
+    """
+    n, count = len(hits), int(hits.sum())
+    if groups is None or count in (0, n):
+        return wilson(count, n, level)
+    value = count / n
+    effect = standard_error((hits - value) / n, groups) ** 2 / (value * (1 - value) / n)
+    effect = float(np.clip(effect, 1.0, n))
+    found = wilson(count / effect, n / effect, level)
+    return dataclasses.replace(found, method="wilson, at the effective number of images")
+
+
+def standard_error(pull: NDArray[Any], groups: NDArray[np.int64] | None = None) -> float:
+    """Standard error of a sum of terms (n,) that are independent between groups only (Liang and Zeger 1986)."""
+    sums = pull if groups is None else np.bincount(np.unique(groups, return_inverse=True)[1].reshape(-1), weights=pull)
+    return math.sqrt(float((sums**2).sum()) * len(sums) / max(len(sums) - 1, 1))
+
+
+def f1_interval(true_positives: int, wrong: int, effect: float = 1.0, level: float = 0.95) -> Interval:
+    """Interval of an F1, which rises with the share J of right ones among all that are or are called so: 2J / (1 + J).
+
+    So Wilson's interval of J (the Jaccard index) gives one of F1.
+
+    Args:
+        true_positives: Images rightly called so.
+        wrong: False positives and false negatives together.
+        effect: Design effect by which the images count less.
+        level: Share of such intervals that hold the true value.
+    """
+    union = true_positives + wrong
+    found = wilson(true_positives / effect, union / effect, level)
+    value, low, high = (2 * j / (1 + j) for j in (found.value, found.low, found.high))
+    return Interval(value, low, high, level, "wilson of the Jaccard index")
+
+
+def auroc_parts(scores: NDArray[Any], held: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
+    """Area under the ROC curve, and each image's pull on it, shape (n,); their sum is 0 (DeLong et al. 1988).
+
+    Args:
+        scores: Higher for images that are likelier of the class, shape (n,).
+        held: Which images are of the class, shape (n,); some, not all.
+    """
+    from scipy.stats import rankdata
+
+    inside, outside = scores[held], scores[~held]
+    m, n = len(inside), len(outside)
+    ranks = rankdata(scores)
+    above = (ranks[held] - rankdata(inside)) / n
+    below = 1 - (ranks[~held] - rankdata(outside)) / m
+    area = float(above.mean())
+    pull = np.empty(len(scores))
+    pull[held], pull[~held] = (above - area) / m, (below - area) / n
+    return area, pull
+
+
+def auroc_interval(
+    area: float,
+    pull: NDArray[np.float64],
+    fewest: int,
+    groups: NDArray[np.int64] | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of an area under the ROC curve on the scale of its log odds, its variance summed over groups.
+
+    DeLong, DeLong and Clarke-Pearson 1988; for groups Obuchowski 1997. Where all pairs are in order there is no
+    variance to see, and the interval is Wilson's of ``fewest`` in ``fewest``.
+
+    Args:
+        area: The area.
+        pull: Each image's pull on it (:func:`auroc_parts`).
+        fewest: Images of the class, or the others, whichever are fewer.
+        groups: Number of each image's group; None: each image stands for itself.
+        level: Share of such intervals that hold the true value.
+    """
+    error = standard_error(pull, groups)
+    if not 0 < area < 1 or error == 0:
+        found = wilson(area * fewest, fewest, level)
+        return Interval(area, found.low, found.high, level, "wilson")
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    odds, half = math.log(area / (1 - area)), z * error / (area * (1 - area))
+    low, high = (1 / (1 + math.exp(-min(max(x, -700.0), 700.0))) for x in (odds - half, odds + half))
+    return Interval(area, low, high, level, "delong" if groups is None else "delong, over groups")
+
+
+def class_intervals(
+    called: NDArray[np.bool_], held: NDArray[np.bool_], groups: NDArray[np.int64] | None = None
+) -> dict[str, Interval]:
+    """Intervals of ``precision``, ``recall`` and ``f1`` of one class, where there is an image to take them on.
+
+    Args:
+        called: Which images are called so, shape (n,).
+        held: Which images are of the class, shape (n,).
+        groups: Number of each image's group; None: each image stands for itself.
+    """
+    both, found = called & held, {}
+    for name, chosen in (("precision", called), ("recall", held), ("f1", called | held)):
+        if chosen.any():
+            found[name] = share(both[chosen], None if groups is None else groups[chosen])
+    if "f1" in found:
+        union, hits = int((called | held).sum()), int(both.sum())
+        wide, narrow = found["f1"], wilson(hits, union)
+        effect = max(1.0, ((wide.high - wide.low) / (narrow.high - narrow.low)) ** 2)
+        found["f1"] = f1_interval(hits, union - hits, effect)
+    return found

@@ -37,6 +37,8 @@ DEMO = {"model.name": "cnn", "train.epochs": 12}
     "--seeds", type=click.IntRange(min=2), help="Train so often, each from another seed, and tell the spread."
 )
 @table_options
+@setting_option("--target-precision", "decision.target_precision")
+@setting_option("--target-coverage", "decision.target_coverage")
 @setting_option("--task", "data.task")
 @setting_option("--normal", "data.normal")
 @settings_options

@@ -169,6 +169,23 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionConfig:
+    """When the model answers and when it says "I don't know"; chosen on the validation part, kept in the bundle."""
+
+    target_precision: float | None = setting(
+        None, "share of the answers that shall be right: less sure images get none; left out: every image gets one",
+        low=0.01, high=1.0,
+    )  # fmt: skip
+    target_coverage: float | None = setting(
+        None, "share of the images that shall get an answer: the surest ones; left out: all", low=0.01, high=1.0
+    )
+    set_level: float = setting(
+        0.9, "share of prediction sets that shall hold the true class; 0: no sets", low=0.0, high=0.999
+    )
+    ood: bool = setting(True, "give no answer to an image that is unlike the training images")
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """The whole tree; ``config.toml`` of a run is this, fully resolved."""
 
@@ -176,6 +193,7 @@ class RunConfig:
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     augment: AugmentConfig = AugmentConfig()
+    decision: DecisionConfig = DecisionConfig()
 
     def to_toml(self) -> str:
         """This configuration as TOML that ``--config`` reads back."""
@@ -267,6 +285,7 @@ _SECTIONS: dict[str, type] = {
     "model": ModelConfig,
     "train": TrainConfig,
     "augment": AugmentConfig,
+    "decision": DecisionConfig,
 }
 
 

@@ -13,7 +13,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.certainty import NONE, SURE, UNLIKE, UNREADABLE, Abstention, Calibration, Decision
 from keensight.core.files import sha256
+from keensight.core.interval import Interval as Interval
 from keensight.errors import DataError
 
 Part = Literal["train", "val", "test"]
@@ -227,17 +229,6 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
-    level: float = 0.95
-    method: str = "wilson"
-
-
-@dataclass(frozen=True, slots=True)
 class Histogram:
     """How often which value occurs."""
 
@@ -397,9 +388,15 @@ class Predictions:
     errors: Mapping[str, str] = field(default_factory=dict)
     """Path to reason, for images that could not be read."""
     unknown: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
-    """Shape (n,): images that are like none of the classes; None: the model always names one."""
+    """Shape (n,): images that are like none of the classes; None: the model knows no enrolled class."""
     thresholds: tuple[float, ...] | None = None
     """Of a multi-label model: the probability from which on each label counts as there."""
+    decision: Decision | None = None
+    """When an image gets an answer, and what is in its prediction set; None: always, and there is no set."""
+    ood_scores: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Shape (n,): how unlike the training images each is (:mod:`keensight.core.ood`), the higher the odder."""
+    odd: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    """Shape (n,): those whose score is above the bundle's threshold."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -411,26 +408,46 @@ class Predictions:
             return (self.labels.names[int(np.argmax(row))],)
         return tuple(name for name, p, t in zip(self.labels.names, row, self.thresholds, strict=True) if p >= t)
 
+    def reason(self, i: int) -> str | None:
+        """Why row ``i`` gets no answer; None: it gets one."""
+        if self.paths[i] in self.errors:
+            return UNREADABLE
+        if self.odd is not None and self.odd[i]:
+            return UNLIKE
+        if self.unknown is not None and self.unknown[i]:
+            return NONE
+        sure = self.decision is None or self.decision.accepts(self.probabilities[i : i + 1])[0]
+        return None if sure else SURE
+
+    def members(self, i: int) -> list[str] | None:
+        """The prediction set of row ``i``, the most probable class first; None: the model makes no sets."""
+        held = None if self.decision is None else self.decision.members(self.probabilities[i : i + 1])
+        if held is None:
+            return None
+        return [self.labels.names[k] for k in np.argsort(-self.probabilities[i], kind="stable") if held[0, k]]
+
     def rows(self, top: int = 5) -> list[dict[str, Any]]:
         """One plain dictionary an image, as ``predict --json`` prints them."""
         return [self._row(i, top) for i in range(len(self.paths))]
 
     def _row(self, i: int, top: int) -> dict[str, Any]:
-        path = self.paths[i]
-        if path in self.errors:
-            unread: dict[str, Any] = {"path": path, "label": None, "probability": None, "top": [],
-                      "decision": "abstain", "error": self.errors[path]}  # fmt: skip
-            return unread if self.thresholds is None else unread | {"labels": []}
+        path, reason = self.paths[i], self.reason(i)
+        row: dict[str, Any] = {"path": path, "label": None, "probability": None, "top": [], "decision": "abstain",
+                               "reason": reason, "set": None, "ood_score": None, "error": None}  # fmt: skip
+        if reason == UNREADABLE:
+            return row | {"error": self.errors[path]} | ({} if self.thresholds is None else {"labels": []})
         p = self.probabilities[i]
         order = np.argsort(-p, kind="stable")[:top]
-        ranked = [[self.labels.names[int(k)], float(p[k])] for k in order]
-        if self.thresholds is not None:
-            named = self.named(i)
-            return {"path": path, "label": SEPARATOR.join(named), "labels": list(named), "probability": ranked[0][1],
-                    "top": ranked, "decision": "accept", "error": None}  # fmt: skip
-        abstains = self.unknown is not None and bool(self.unknown[i])
-        return {"path": path, "label": ranked[0][0], "probability": ranked[0][1], "top": ranked,
-                "decision": "abstain" if abstains else "accept", "error": None}  # fmt: skip
+        named = self.named(i)
+        row |= {
+            "label": SEPARATOR.join(named),
+            "probability": float(p.max()),
+            "top": [[self.labels.names[int(k)], float(p[k])] for k in order],
+            "decision": "accept" if reason is None else "abstain",
+            "set": self.members(i),
+            "ood_score": None if self.ood_scores is None else float(self.ood_scores[i]),
+        }
+        return row if self.thresholds is None else row | {"labels": list(named)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,6 +519,10 @@ class ClassScore:
     recall: float
     f1: float
     support: int
+    auroc: float | None = None
+    """Area under the ROC curve of this class against the rest; None where all images are of it, or none."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of ``precision``, ``recall``, ``f1`` and ``auroc``, where there are images to take them on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,6 +590,16 @@ class Evaluation:
     """Accuracy without these; None where there are none, or nothing else."""
     multilabel: MultilabelScores | None = None
     """What only a multi-label model has; else None."""
+    brier: float | None = None
+    """Mean Brier score, 0 to 2: the squared distance of the probabilities from the truth; None in older runs."""
+    auroc: float | None = None
+    """Mean over the classes of the area under the ROC curve, each against the rest (macro)."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method."""
+    calibration: Calibration | None = None
+    """What the temperature did; None in older runs and of a multi-label model."""
+    abstention: Abstention | None = None
+    """What the rule for answers did; None in older runs and of a multi-label model."""
     predictions: Predictions | None = field(default=None, compare=False, repr=False)
     """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
@@ -595,6 +626,7 @@ class Evaluation:
             "ece": self.ece,
             "top_k": dict(self.top_k),
             **cleaned,
+            **self._certainty(),
         }
         if self.multilabel is not None:
             area, f1 = self.multilabel.mean_average_precision, self.multilabel.micro_f1
@@ -604,6 +636,28 @@ class Evaluation:
                 "micro_f1": f1.value,
                 "micro_f1_ci": [f1.low, f1.high],
                 "hamming_loss": self.multilabel.hamming_loss,
+            }
+        return found
+
+    def _certainty(self) -> dict[str, Any]:
+        """How sure the figures are, and the answers."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in ("brier", "auroc") if name in self.intervals}
+        found |= {f"{name}_ci": [one.low, one.high] for name, one in sorted(self.intervals.items())}
+        if self.calibration is not None:
+            before = self.calibration
+            found |= {"temperature": before.temperature, "ece_before": before.ece_before,
+                      "brier_before": before.brier_before, "loss_before": before.loss_before}  # fmt: skip
+        if self.abstention is not None:
+            rule, right, held = self.abstention, self.abstention.accuracy, self.abstention.set_coverage
+            found |= {
+                "answered": rule.answered.value,
+                "answered_accuracy": None if right is None else right.value,
+                "answered_accuracy_ci": None if right is None else [right.low, right.high],
+                "unlike": None if rule.unlike is None else rule.unlike.value,
+                "aurc": rule.aurc,
+                "set_coverage": None if held is None else held.value,
+                "set_coverage_ci": None if held is None else [held.low, held.high],
+                "set_size": rule.set_size,
             }
         return found
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core import pixels
+from keensight.core import ood, pixels
+from keensight.core.certainty import Decision
 from keensight.core.nearest import cosines, joined, unknown
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 T = TypeVar("T")
+_SETTINGS = ("labels", "temperature", "prototypes", "mirror", "thresholds", "decision", "subspace")
 Source = str | Path | bytes | NDArray[np.uint8]
 
 
@@ -39,6 +42,8 @@ class Answers(NamedTuple):
     """Embeddings, shape (n, d); d is 0 for a network without a layer ``logits``."""
     unknown: NDArray[np.bool_]
     """Shape (n,): images that are like none of the classes."""
+    ood_scores: NDArray[np.float32]
+    """Shape (n,): how unlike the training images each is; 0 where the classifier cannot tell."""
 
 
 class Classifier:
@@ -53,6 +58,8 @@ class Classifier:
         mirror: Answer with the mean of the logits of an image and of its mirror image.
         thresholds: Of a multi-label model, whose probabilities are sigmoids: from which one on each label counts as
             there. None: one class an image, by a softmax.
+        decision: When an image gets an answer; None: always.
+        subspace: Where training embeddings lie, to refuse images unlike them; None: none is refused.
 
     Raises:
         StoreError: the network, the labels and the class means do not belong together.
@@ -67,6 +74,8 @@ class Classifier:
         prototypes: Prototypes | None = None,
         mirror: bool = False,
         thresholds: tuple[float, ...] | None = None,
+        decision: Decision | None = None,
+        subspace: ood.Subspace | None = None,
     ) -> None:
         self.keras_model = model
         self.labels = labels
@@ -75,39 +84,29 @@ class Classifier:
         self.prototypes = prototypes
         self.mirror = mirror
         self.thresholds = thresholds
+        self.decision = decision
+        self.subspace = subspace
         self._task: Task = Multiclass() if thresholds is None else Multilabel()
         self.enrolled: int = len(labels) - model.output_shape[-1]
         """How many classes, the last ones, were enrolled after training."""
         _check_fit(model, labels, prototypes, thresholds)
+        _check_subspace(model, subspace)
         self._forward = both(model, mirror)
 
     @classmethod
-    def open(
-        cls,
-        path: Path,
-        labels: LabelSet,
-        spec: ImageSpec,
-        temperature: float = 1.0,
-        prototypes: Prototypes | None = None,
-        mirror: bool = False,
-        thresholds: tuple[float, ...] | None = None,
-    ) -> Classifier:
-        """Load a ``.keras`` file in Keras' safe mode.
+    def open(cls, path: Path, labels: LabelSet, spec: ImageSpec, **settings: Any) -> Classifier:
+        """Load a ``.keras`` file in Keras' safe mode; settings are those of the class.
 
         Raises:
             StoreError: Keras cannot load the file, or it does not fit the labels.
         """
-        return cls(open_model(path), labels, spec, temperature, prototypes, mirror, thresholds)
+        return cls(open_model(path), labels, spec, **settings)
 
-    def with_classes(self, labels: LabelSet, prototypes: Prototypes) -> Classifier:
-        """The same network with other labels and class means, as when a class has been enrolled."""
-        return Classifier(self.keras_model, labels, self.spec, self.temperature, prototypes, self.mirror)
-
-    def with_thresholds(self, thresholds: tuple[float, ...]) -> Classifier:
-        """The same multi-label network, which decides by other thresholds."""
-        return Classifier(
-            self.keras_model, self.labels, self.spec, self.temperature, self.prototypes, self.mirror, thresholds
-        )
+    def changed(self, **settings: Any) -> Classifier:
+        """The same network with other ``labels``, ``temperature``, ``prototypes``, ``mirror``, ``thresholds``,
+        ``decision`` or ``subspace``."""
+        now = {name: getattr(self, name) for name in _SETTINGS}
+        return Classifier(self.keras_model, spec=self.spec, **(now | settings))
 
     @property
     def embedding_size(self) -> int:
@@ -137,8 +136,15 @@ class Classifier:
             DataError: another dtype or shape. Floats are refused because pixels scaled to 0..1 would be
                 accepted by the graph in silence and give wrong answers.
         """
-        parts = [answers.probabilities for answers in self._answers(images)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
+        return self.answer_array(images).probabilities if len(images) else np.zeros((0, len(self.labels)), np.float32)
+
+    def answer_array(self, images: NDArray[np.uint8]) -> Answers:
+        """All that the classifier says of images that already have the model's size, at least one.
+
+        Raises:
+            DataError: another dtype or shape, as for :meth:`predict_array`.
+        """
+        return Answers(*(np.concatenate(columns) for columns in zip(*self._answers(images), strict=True)))
 
     def embed_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings of images that already have the model's size: what its last layer takes in.
@@ -156,21 +162,16 @@ class Classifier:
         parts = [answers.vectors for answers in self._answers(images)]
         return np.concatenate(parts) if parts else np.zeros((0, size), np.float32)
 
-    def predict_vectors(
-        self, vectors: NDArray[np.float32], mirrored: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Probabilities for images whose embeddings are known: the last layer alone is computed.
+    def answer_vectors(self, vectors: NDArray[np.float32], mirrored: NDArray[np.float32] | None = None) -> Answers:
+        """All that the classifier says of images whose embeddings are known: the last layer alone is computed.
 
         Args:
             vectors: Embeddings, float32 (n, d).
             mirrored: Those of the mirrored images, which a classifier with ``mirror`` needs.
-
-        Returns:
-            float32 (n, classes); rows sum to 1, but for a multi-label model.
         """
         kernel, bias = self.keras_model.get_layer(LAYER).get_weights()
         seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
-        return self._answered(seen @ kernel + bias, vectors).probabilities
+        return self._answered(seen @ kernel + bias, vectors)
 
     def predict(self, images: Source | Iterable[Source], *, progress: Progress | None = None) -> Predictions:
         """Probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
@@ -210,14 +211,28 @@ class Classifier:
 
     @property
     def _prediction(self) -> dict[str, tuple[int, ...]]:
-        return {"probabilities": (len(self.labels),), "unknown": ()}
+        return {"probabilities": (len(self.labels),), "unknown": (), "ood_scores": ()}
 
     def _predictions(self, table: _Table) -> Predictions:
-        # Only an enrolled class makes a model say that it does not know: others answer as they always have.
-        unknown = table.columns["unknown"] == 1 if self.enrolled else None
-        return Predictions(
-            table.names, self.labels, table.columns["probabilities"], table.errors, unknown, self.thresholds
+        columns = table.columns
+        # Only an enrolled class makes a model ask for a near class mean: others answer as they always have.
+        unknown = columns["unknown"] == 1 if self.enrolled else None
+        found = Predictions(
+            table.names, self.labels, columns["probabilities"], table.errors, unknown, self.thresholds, self.decision
         )
+        if self.subspace is None:
+            return found
+        return dataclasses.replace(found, **self.oddness(columns["ood_scores"], columns["unknown"] == 0))
+
+    def oddness(self, scores: NDArray[np.float32], known: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+        """Scores (n,) with the images that they refuse, as fields of :class:`Predictions`.
+
+        An image that is near the mean of a class is no stranger where classes were enrolled after training.
+        """
+        if self.subspace is None:
+            return {}
+        odd = ood.odd(scores, self.subspace)
+        return {"ood_scores": scores, "odd": odd & ~known if self.enrolled and known is not None else odd}
 
     def _table(
         self, images: Source | Iterable[Source], wanted: Mapping[str, tuple[int, ...]], progress: Progress | None
@@ -252,11 +267,13 @@ class Classifier:
 
     def _answered(self, logits: NDArray[np.float32], vectors: NDArray[np.float32]) -> Answers:
         probabilities = self._task.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
+        nothing = np.zeros(len(logits), np.float32)
+        scores = nothing if self.subspace is None else ood.score(vectors, self.subspace)
         if not self.enrolled or self.prototypes is None:
-            return Answers(probabilities, vectors, np.zeros(len(logits), np.bool_))
+            return Answers(probabilities, vectors, np.zeros(len(logits), np.bool_), scores)
         similar = cosines(vectors, self.prototypes)
         probabilities = joined(probabilities, similar, self.prototypes.temperature)
-        return Answers(probabilities, vectors, unknown(similar, self.prototypes.threshold))
+        return Answers(probabilities, vectors, unknown(similar, self.prototypes.threshold), scores)
 
     def __repr__(self) -> str:
         return f"<Classifier {self.keras_model.name}, {len(self.labels)} classes, {self.spec.key}>"
@@ -291,6 +308,16 @@ def _check_fit(
         raise StoreError(
             f"the class means have the shape {prototypes.means.shape}, not {(len(labels), size)}: they belong to "
             "another network",
+            "get the bundle again from where it was made",
+        )
+
+
+def _check_subspace(model: keras.Model, subspace: ood.Subspace | None) -> None:
+    inner = embedding(model)
+    size = 0 if inner is None else int(inner.shape[-1])
+    if subspace is not None and len(subspace.mean) != size:
+        raise StoreError(
+            f"the training embeddings have {len(subspace.mean)} numbers, not {size}: they belong to another network",
             "get the bundle again from where it was made",
         )
 

@@ -1,7 +1,8 @@
 """The bundle: the artefact that is measured and shipped. Looked through before anything in it is loaded.
 
 A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-256 of the other files),
-``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` and, where classes can be enrolled, ``prototypes.npz``. Digests
+``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` and, where it can tell images unlike the training images,
+``subspace.npz``, where classes can be enrolled, ``prototypes.npz``. Digests
 find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles, foreign code, zip
 bombs) is refused whatever they say.
 """
@@ -22,14 +23,17 @@ from typing import Any
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation, Limits
+from keensight.core.certainty import Decision
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.nearest import RULE
+from keensight.core.ood import Subspace
 from keensight.core.records import BundleManifest, Evaluation, ImageSpec, Prototypes
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
 from keensight.store.card import model_card
 from keensight.store.exam import Exam, read_exam, write_exam
+from keensight.store.ood import read_subspace, write_subspace
 from keensight.store.opening import read_versioned
 from keensight.store.prototypes import read_prototypes, write_prototypes
 
@@ -45,15 +49,16 @@ __all__ = [
     "write_bundle",
 ]
 
-SCHEMA = 2
-"""Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes."""
+SCHEMA = 3
+"""Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
+rule for answers (``decision["answers"]``) and ``subspace.npz``."""
 _MANIFEST, _MODEL, _EXAM = "manifest.json", "model.keras", "exam.npz"
 CARD = "MODEL_CARD.md"
 """Name of the model card."""
-_PROTOTYPES = "prototypes.npz"
+_PROTOTYPES, _SUBSPACE = "prototypes.npz", "subspace.npz"
 _TASKS = ("single-label", "multilabel", ANOMALY)
 _REQUIRED = (_MODEL, _EXAM, CARD)
-_LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, CARD: 8 << 20, _PROTOTYPES: 256 << 20}
+_LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, CARD: 8 << 20, _PROTOTYPES: 256 << 20, _SUBSPACE: 256 << 20}
 _LIMIT = 4 << 30
 _LITTER = frozenset({"Thumbs.db", "desktop.ini"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -106,6 +111,14 @@ class Bundle:
         """
         return _prototypes(self.path, self.manifest)
 
+    def subspace(self) -> Subspace | None:
+        """Where training embeddings lie, or None where the bundle cannot tell (those before schema 3 never can).
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        return _subspace(self.path, self.manifest)
+
     def __repr__(self) -> str:
         manifest = self.manifest
         return f"<Bundle {self.path}: {manifest.model} on {manifest.name}, {len(manifest.labels)} classes>"
@@ -118,6 +131,7 @@ def write_bundle(
     save_model: Callable[[Path], object],
     exam: Exam,
     prototypes: Prototypes | None = None,
+    subspace: Subspace | None = None,
     card: str | None = None,
 ) -> Bundle:
     """Write a bundle beside its place, look it through, and only then move it there: it is whole or absent.
@@ -128,6 +142,7 @@ def write_bundle(
         save_model: Writes the model to the path it gets (``keras_model.save``).
         exam: Images and the answers that the model gave.
         prototypes: Class means; None: no class can be enrolled.
+        subspace: Where training embeddings lie; None: no image is refused as unlike them.
         card: Text of ``MODEL_CARD.md``; None: made from the manifest.
 
     Raises:
@@ -140,6 +155,8 @@ def write_bundle(
         write_exam(folder / _EXAM, exam)
         if prototypes is not None:
             write_prototypes(folder / _PROTOTYPES, prototypes)
+        if subspace is not None:
+            write_subspace(folder / _SUBSPACE, subspace)
         _describe(folder, manifest, card or model_card(manifest))
         checked = open_bundle(folder)
         if directory.exists():
@@ -173,7 +190,7 @@ def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle, or the bundle of a run, after checking all of it; nothing is loaded.
 
     In this order: manifest, schema, labels and preprocessing, list of files, sizes, SHA-256, the model's
-    archive and what its configuration names, the exam, the class means.
+    archive and what its configuration names, the exam, the class means, the subspace.
 
     Args:
         path: The folder of a bundle or of a run.
@@ -187,6 +204,7 @@ def open_bundle(path: str | Path) -> Bundle:
     check_model(folder / _MODEL)
     read_exam(folder / _EXAM, _answers(manifest))
     _prototypes(folder, manifest)
+    _subspace(folder, manifest)
     return Bundle(folder, manifest)
 
 
@@ -211,6 +229,7 @@ def read_manifest(path: Path) -> BundleManifest:
         "it does not give each label a threshold from 0 to 1": (
             manifest.task == "multilabel" and not _are_thresholds(manifest.decision.get("thresholds"), manifest)
         ),
+        "its rule for answers holds what cannot be": not _is_rule(manifest),
         "it does not say from where on an image is anomalous": manifest.task == ANOMALY and not _has_limits(manifest),
         f"its rule is {RULE!r}, but it lists no {_PROTOTYPES}": (
             manifest.decision.get("rule") == RULE and _PROTOTYPES not in manifest.files
@@ -232,6 +251,13 @@ def _are_thresholds(found: Any, manifest: BundleManifest) -> bool:
         and len(found) == len(manifest.labels)
         and all(isinstance(value, float) and 0 <= value <= 1 for value in found)
     )
+
+
+def _is_rule(manifest: BundleManifest) -> bool:
+    try:
+        return Decision.from_manifest(manifest.decision).valid()
+    except (StoreError, AttributeError):
+        return False
 
 
 def _folder(path: Path) -> Path:
@@ -278,6 +304,10 @@ def _prototypes(folder: Path, manifest: BundleManifest) -> Prototypes | None:
     if _PROTOTYPES not in manifest.files:
         return None
     return read_prototypes(folder / _PROTOTYPES, len(manifest.labels))
+
+
+def _subspace(folder: Path, manifest: BundleManifest) -> Subspace | None:
+    return read_subspace(folder / _SUBSPACE) if _SUBSPACE in manifest.files else None
 
 
 def _check_files(folder: Path, manifest: BundleManifest) -> None:

@@ -32,9 +32,9 @@ from keensight.errors import StoreError
 from keensight.store import tables
 from keensight.store.opening import read_versioned
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the layout of a run that this version writes; 2: audits with scores, probes and columns, multi-label and
-leak-cleaned figures, suspected labels, slices."""
+leak-cleaned figures, suspected labels, slices; 3: intervals of every figure, calibration, answers."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
 _RECORD = "run.json"
 _LIMIT = 8 << 20
@@ -188,7 +188,8 @@ class Run:
         evaluation = self.evaluation
         found = tables.read_predictions(self._existing("evaluation/predictions.csv"), evaluation.labels)
         if evaluation.multilabel is None:
-            return found
+            rule = evaluation.abstention
+            return found if rule is None else dataclasses.replace(found, decision=rule.decision)
         thresholds = tuple(row.threshold for row in evaluation.multilabel.per_label)
         return dataclasses.replace(found, thresholds=thresholds)
 

@@ -35,13 +35,9 @@ def mirrored_if_it_pays(
         progress: Where to report.
         features: A way to features that is quicker than the classifier's own.
     """
-    from keensight.nets.infer import Classifier
     from keensight.nets.tasks import task_of
 
-    double = Classifier(
-        classifier.keras_model, classifier.labels, classifier.spec, classifier.temperature, mirror=True,
-        thresholds=classifier.thresholds,
-    )  # fmt: skip
+    double = classifier.changed(mirror=True)
     rows = split.part("val")
     targets = data.truth()[rows]
     task = task_of(targets)

@@ -33,7 +33,7 @@ def bundle(
     provenance: Mapping[str, Any] | None = None,
     prototypes: Prototypes | None = None,
 ) -> Bundle:
-    """Write a bundle: model, labels, preprocessing, and an exam of a few images with their answers.
+    """Write a bundle: model, labels, preprocessing, rule for answers, and an exam of a few images with their answers.
 
     Args:
         model: The trained network with its labels and preprocessing.
@@ -65,13 +65,15 @@ def bundle(
     )
     exam = _exam(model, data, split)
     return write_bundle(
-        Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes
-    )
+        Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes,
+        subspace=model.subspace,
+    )  # fmt: skip
 
 
 def _decision(model: Classifier) -> dict[str, Any]:
     if model.thresholds is None:
-        return {"rule": "most probable class", "mirror": model.mirror}
+        answers = {} if model.decision is None else model.decision.to_manifest()
+        return {"rule": "most probable class", "mirror": model.mirror, **answers}
     return {
         "rule": "labels at or above their thresholds", "mirror": model.mirror, "thresholds": list(model.thresholds)
     }  # fmt: skip

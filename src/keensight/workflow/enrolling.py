@@ -14,6 +14,7 @@ import numpy as np
 from keensight.core import nearest
 from keensight.core import pixels as decoder
 from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.certainty import Decision
 from keensight.core.progress import Progress
 from keensight.core.records import BundleManifest, Embeddings, ImageSpec, LabelSet, Prototypes
 from keensight.errors import DataError, StoreError, UsageError
@@ -104,7 +105,8 @@ def enrol(
     if means.counts[index] < RECOMMENDED:
         show.say(f"{label!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended")
     manifest = _manifest(old.manifest, label, means, len(classifier.labels) - classifier.enrolled)
-    wider = classifier.with_classes(manifest.labels, means)
+    rule = Decision.from_manifest(manifest.decision)
+    wider = classifier.changed(labels=manifest.labels, prototypes=means, decision=rule)
     first = sources[int(good[0])]
     bundle = write_bundle(
         Path(out),
@@ -112,6 +114,7 @@ def enrol(
         save_model=lambda path: shutil.copyfile(old.model_path, path),
         exam=_exam(exam, label, _picture(first, classifier.spec), wider),
         prototypes=means,
+        subspace=old.subspace(),
     )
     sit_exam(classifier_of(bundle), bundle.exam())
     return Enrolment(bundle, label, index, int(means.counts[index]), found.errors)
@@ -162,10 +165,16 @@ def _manifest(old: BundleManifest, label: str, means: Prototypes, trained: int) 
             "mirror": bool(old.decision.get("mirror", False)),
             "trained": trained,
             "enrolled": list(names[trained:]),
+            **_without_sets(old).to_manifest(),
         },
         provenance={**provenance, **before, "enrolled_images": counts},
         files={},
     )
+
+
+def _without_sets(old: BundleManifest) -> Decision:
+    """The rule for answers; sets hold their level among the classes that they were made for only."""
+    return dataclasses.replace(Decision.from_manifest(old.decision), set_level=None, set_threshold=None)
 
 
 def _picture(source: Image, spec: ImageSpec) -> bytes:

@@ -18,14 +18,14 @@ from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.deciding import decide
 from keensight.workflow.explaining import keep_heatmaps
 from keensight.workflow.features import Features, features_of
 from keensight.workflow.measuring import keep_pictures, measure, report, report_text
-from keensight.workflow.prototypes import prototypes_of
+from keensight.workflow.prototypes import known_of
 from keensight.workflow.slicing import slices_of
 from keensight.workflow.steps import transfers
 from keensight.workflow.suspects import check_labels, wanted
-from keensight.workflow.thresholds import with_best_thresholds
 from keensight.workflow.using import classifier_of
 
 if TYPE_CHECKING:
@@ -103,22 +103,22 @@ def _passes(trained: Trained) -> int:
 
 
 def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
-    """With all that the validation part decides: averaging with mirror images, thresholds of labels."""
+    """With all that the validation part decides: averaging with mirror images, temperature, when to answer."""
     config, data, parts, pixels = trained.config, trained.data, trained.parts, trained.pixels
     classifier = trained.classifier
     if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
         classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
-    if data.task == "multilabel":
-        classifier = with_best_thresholds(classifier, data, parts, pixels, show, features)
+    classifier = decide(classifier, data, parts, pixels, config.decision, features, show)
     return dataclasses.replace(trained, classifier=classifier)
 
 
 def _bundled(run: Run, trained: Trained, features: Features | None, show: Progress) -> Bundle:
-    """The run's bundle, with the class means where images have one class each."""
+    """The run's bundle; where images have one class each, with class means."""
     classifier, data, parts = trained.classifier, trained.data, trained.parts
-    means = None
-    if data.task != "multilabel":
-        means = prototypes_of(classifier, data, parts, trained.pixels, features=features, progress=show)
+    known = known_of(classifier, data, parts, trained.pixels, features=features, progress=show)
+    means = known.prototypes(len(data.labels)) if data.task != "multilabel" else None
+    if trained.config.decision.ood:
+        classifier = classifier.changed(subspace=known.subspace())
     record = run.record
     return bundle(
         classifier,

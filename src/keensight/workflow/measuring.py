@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.groups import group_numbers
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Evaluation, Interval, Part, Predictions, Split
 from keensight.errors import DataError, StoreError, UsageError
@@ -24,7 +25,7 @@ from keensight.workflow.using import load
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
-    from keensight.nets.infer import Classifier
+    from keensight.nets.infer import Answers, Classifier
     from keensight.store.run import Run
 
 
@@ -115,36 +116,60 @@ def measure(
     ``seen`` in another part, as copies or near copies, the accuracy is given a second time.
     """
     started = time.perf_counter()
-    probabilities = probabilities_of(classifier, rows, pixels, progress, features)
-    evaluation = _scored(classifier, probabilities, targets[rows], part, time.perf_counter() - started)
+    answers = answers_of(classifier, rows, pixels, progress, features)
+    groups = group_numbers([data.samples[int(row)].group for row in rows])
+    unlike = classifier.oddness(answers.ood_scores, ~answers.unknown)
+    seconds = time.perf_counter() - started
+    evaluation = _scored(classifier, answers.probabilities, targets[rows], part, seconds, groups, unlike.get("odd"))
     copied = np.isin(rows, list(seen))
     if copied.any():
-        cleaned = None if copied.all() else _cleaned(classifier, probabilities, targets[rows], copied)
+        cleaned = None if copied.all() else _cleaned(classifier, answers.probabilities, targets[rows], copied, groups)
         evaluation = dataclasses.replace(evaluation, cleaned=cleaned, seen=int(copied.sum()))
     paths = tuple(data.samples[int(row)].path for row in rows)
-    predictions = Predictions(paths, classifier.labels, probabilities, thresholds=classifier.thresholds)
+    predictions = Predictions(
+        paths, classifier.labels, answers.probabilities, thresholds=classifier.thresholds, decision=classifier.decision,
+        **unlike,
+    )  # fmt: skip
     return dataclasses.replace(evaluation, predictions=predictions, dataset=data)
 
 
 def _scored(
-    classifier: Classifier, probabilities: NDArray[np.float32], targets: NDArray[Any], part: str, seconds: float
+    classifier: Classifier,
+    probabilities: NDArray[np.float32],
+    targets: NDArray[Any],
+    part: str,
+    seconds: float,
+    groups: NDArray[np.int64] | None,
+    odd: NDArray[np.bool_] | None,
 ) -> Evaluation:
-    from keensight.assess import metrics, multilabel
+    from keensight.assess import decision, metrics, multilabel
 
     labels, thresholds = classifier.labels, classifier.thresholds
-    if thresholds is None:
-        return metrics.evaluate(probabilities, targets, labels, part=part, seconds=seconds)
-    return multilabel.evaluate(probabilities, targets, labels, thresholds, part=part, seconds=seconds)
+    if thresholds is not None:
+        return multilabel.evaluate(
+            probabilities, targets, labels, thresholds, part=part, seconds=seconds, groups=groups
+        )
+    found = metrics.evaluate(
+        probabilities, targets, labels, part=part, seconds=seconds, groups=groups, temperature=classifier.temperature
+    )
+    rule = classifier.decision
+    if rule is None:
+        return found
+    return dataclasses.replace(found, abstention=decision.measure(probabilities, targets, rule, odd, groups))
 
 
 def _cleaned(
-    classifier: Classifier, probabilities: NDArray[np.float32], targets: NDArray[Any], copied: NDArray[np.bool_]
+    classifier: Classifier,
+    probabilities: NDArray[np.float32],
+    targets: NDArray[Any],
+    copied: NDArray[np.bool_],
+    groups: NDArray[np.int64] | None,
 ) -> Interval:
     """The accuracy without the images that have a copy in another part."""
     from keensight.assess import metrics, multilabel
 
     if classifier.thresholds is None:
-        return metrics.accuracy_without(probabilities, targets, copied)
+        return metrics.accuracy_without(probabilities, targets, copied, groups)
     return multilabel.accuracy_without(probabilities, targets, classifier.thresholds, copied)
 
 
@@ -165,19 +190,30 @@ def probabilities_of(
     features: Features | None = None,
 ) -> NDArray[np.float32]:
     """Probabilities (n, classes) of some samples, from their features where there is a way to these."""
+    return answers_of(classifier, rows, pixels, progress, features).probabilities
+
+
+def answers_of(
+    classifier: Classifier,
+    rows: NDArray[np.int64],
+    pixels: Pixels,
+    progress: Progress,
+    features: Features | None = None,
+) -> Answers:
+    """All that a classifier says of some samples, from their features where there is a way to these."""
     from keensight.nets.feed import evaluation_batch
 
     if features is not None:
         mirrored = features(classifier, rows, mirror=True) if classifier.mirror else None
-        return classifier.predict_vectors(features(classifier, rows), mirrored)
+        return classifier.answer_vectors(features(classifier, rows), mirrored)
     size = evaluation_batch(classifier.spec.shape)
     parts = []
     with progress.task("testing", len(rows)) as task:
         for begin in range(0, len(rows), size):
             chunk = rows[begin : begin + size]
-            parts.append(classifier.predict_array(pixels.take(chunk)))
+            parts.append(classifier.answer_array(pixels.take(chunk)))
             task.advance(len(chunk))
-    return np.concatenate(parts)
+    return type(parts[0])(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def document(run: Run) -> dict[str, Any]:

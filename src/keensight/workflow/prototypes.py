@@ -1,13 +1,14 @@
-"""Class means of a trained classifier, from its training and validation images."""
+"""What a trained classifier knows: class means, and where embeddings lie, from training and validation images."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core import nearest
+from keensight.core import nearest, ood
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Prototypes, Split
 from keensight.workflow.features import Features
@@ -22,7 +23,27 @@ TRAIN_IMAGES, VAL_IMAGES = 600, 400
 _FEWEST = 5
 
 
-def prototypes_of(
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Embeddings of some training and validation images: what a model knows."""
+
+    vectors: NDArray[np.float32]
+    """Of training images, shape (n, d)."""
+    targets: NDArray[Any]
+    """Their class numbers (n,), or their indicators (n, labels)."""
+    val_vectors: NDArray[np.float32]
+    val_targets: NDArray[Any]
+
+    def prototypes(self, classes: int) -> Prototypes:
+        """Class means, and from which cosine on an image counts as known (see ``core.nearest``)."""
+        return nearest.measure(self.vectors, self.targets, self.val_vectors, self.val_targets, classes)
+
+    def subspace(self) -> ood.Subspace:
+        """Where embeddings of known images lie, and from where on an image is odd (see ``core.ood``)."""
+        return ood.fit(self.vectors, self.val_vectors)
+
+
+def known_of(
     classifier: Classifier,
     data: Dataset,
     split: Split,
@@ -30,10 +51,11 @@ def prototypes_of(
     *,
     features: Features | None = None,
     progress: Progress | None = None,
-) -> Prototypes:
-    """Class means on embeddings from the training part, threshold from the validation part (see ``core.nearest``).
+) -> Known:
+    """Embeddings of training and validation images.
 
-    Of each class at most ``TRAIN_IMAGES`` / classes images are taken (5 at least), evenly spread over its own.
+    About ``TRAIN_IMAGES`` and ``VAL_IMAGES`` at most; of each class ``TRAIN_IMAGES`` / classes training images (5 at
+    least), evenly spread over its own.
 
     Args:
         classifier: The trained network.
@@ -46,12 +68,31 @@ def prototypes_of(
     Raises:
         DataError: the network has no layer ``logits``.
     """
-    targets, classes = data.targets(), len(data.labels)
-    train = _some_of_each(split.part("train"), targets, max(_FEWEST, TRAIN_IMAGES // classes))
+    truth, classes = data.truth(), len(data.labels)
+    several = truth.ndim > 1
+    each = max(_FEWEST, TRAIN_IMAGES // classes)
+    part = split.part("train")
+    train = _spread(part, TRAIN_IMAGES) if several else _some_of_each(part, truth, each)
     val = _spread(split.part("val"), VAL_IMAGES)
     rows = np.concatenate([train, val])
     vectors = features(classifier, rows) if features else _embed(classifier, pixels, shown(progress), rows)
-    return nearest.measure(vectors[: len(train)], targets[train], vectors[len(train) :], targets[val], classes)
+    return Known(vectors[: len(train)], truth[train], vectors[len(train) :], truth[val])
+
+
+def prototypes_of(
+    classifier: Classifier,
+    data: Dataset,
+    split: Split,
+    pixels: Pixels,
+    *,
+    features: Features | None = None,
+    progress: Progress | None = None,
+) -> Prototypes:
+    """Class means on embeddings from the training part, threshold from the validation part (see ``core.nearest``).
+
+    Arguments and errors are those of :func:`known_of`.
+    """
+    return known_of(classifier, data, split, pixels, features=features, progress=progress).prototypes(len(data.labels))
 
 
 def _some_of_each(rows: NDArray[np.int64], targets: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -70,7 +111,7 @@ def _embed(classifier: Classifier, pixels: Pixels, progress: Progress, rows: NDA
 
     size = evaluation_batch(classifier.spec.shape)
     vectors = np.empty((len(rows), classifier.embedding_size), np.float32)
-    with progress.task("class means", len(rows)) as task:
+    with progress.task("embedding", len(rows)) as task:
         for begin in range(0, len(rows), size):
             chunk = rows[begin : begin + size]
             vectors[begin : begin + size] = classifier.embed_array(pixels.take(chunk))

@@ -38,6 +38,8 @@ _SHORTCUTS = {
     "task": "data.task",
     "normal": "data.normal",
     "corrections": "data.corrections",
+    "target_precision": "decision.target_precision",
+    "target_coverage": "decision.target_coverage",
 }
 
 

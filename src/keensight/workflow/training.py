@@ -15,7 +15,7 @@ from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import InterruptedRun, KeensightError
-from keensight.workflow import detecting
+from keensight.workflow import deciding, detecting
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.choosing import choose_model
 from keensight.workflow.correcting import corrected
@@ -63,7 +63,8 @@ def train(
         command: What the user typed, for the record.
         progress: Where to report.
         **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``group_regex``,
-            ``label``, ``labels``, ``path``, ``strict``, ``corrections``, ``task``, ``normal``.
+            ``label``, ``labels``, ``path``, ``strict``, ``corrections``, ``task``, ``normal``,
+            ``target_precision``, ``target_coverage``.
 
     Returns:
         The finished run; ``run.record.results`` holds the figures.
@@ -95,6 +96,7 @@ def train(
         group_regex=chosen.data.group_regex,
         progress=show,
     )
+    deciding.check(chosen.decision, data.task)
     data, decisions = corrected(data, chosen.data.corrections, show)
     normal = detecting.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
     divided = detecting.as_anomalies(data, normal) if normal else data

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import Oddities
+from keensight.core.certainty import Decision
 from keensight.core.files import write_bytes, write_json, write_text
 from keensight.core.progress import Progress
-from keensight.core.records import Embeddings, Predictions
+from keensight.core.records import SEPARATOR, Embeddings, Predictions
 from keensight.errors import DataError, UsageError
 from keensight.workflow.steps import shown
 
@@ -152,15 +153,17 @@ def classifier_of(bundle: Bundle) -> Classifier:
     """The classifier in an open bundle."""
     from keensight.nets.infer import Classifier
 
-    manifest = bundle.manifest
+    manifest, several = bundle.manifest, bundle.manifest.task == "multilabel"
     return Classifier.open(
         bundle.model_path,
         manifest.labels,
         manifest.image,
-        manifest.temperature,
-        bundle.prototypes(),
-        bool(manifest.decision.get("mirror", False)),
-        tuple(manifest.decision["thresholds"]) if manifest.task == "multilabel" else None,
+        temperature=manifest.temperature,
+        prototypes=bundle.prototypes(),
+        mirror=bool(manifest.decision.get("mirror", False)),
+        thresholds=tuple(manifest.decision["thresholds"]) if several else None,
+        decision=None if several else Decision.from_manifest(manifest.decision),
+        subspace=bundle.subspace(),
     )
 
 
@@ -198,9 +201,10 @@ def predict_with_heatmaps(
 def write_predictions(predictions: Predictions | Oddities, path: Path, top: int = 5) -> None:
     """Write predictions as a CSV, JSON or Parquet table, by the file's ending.
 
-    CSV and Parquet have one row an image: path, label, probability, decision, error, then the ``top``
-    classes as ``label_2``, ``probability_2`` and so on. Of a multi-label model ``label`` is a list such as
-    ``cat|dog``, empty where no label reaches its threshold, and the most probable labels begin with ``label_1``.
+    CSV and Parquet have one row an image: path, label, probability, decision, reason, set (its classes with ``|``
+    between), ood_score, error, then the ``top`` classes as ``label_2``, ``probability_2`` and so on. Of a multi-label
+    model ``label`` is a list such as ``cat|dog``, empty where no label reaches its threshold, and the most probable
+    labels begin with ``label_1``.
 
     Raises:
         UsageError: the ending is none of the three.
@@ -278,8 +282,12 @@ def _as_npz(embeddings: Embeddings) -> bytes:
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
     flat: dict[str, Any] = {
-        key: row[key] for key in ("path", "label", "probability", "score", "decision", "error") if key in row
+        key: row[key]
+        for key in ("path", "label", "probability", "score", "decision", "reason", "set", "ood_score", "error")
+        if key in row
     }
+    if flat.get("set") is not None:
+        flat["set"] = SEPARATOR.join(flat["set"])
     skipped = 0 if "labels" in row else 1  # the most probable class is the label; of several labels it need not be
     for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
         flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability

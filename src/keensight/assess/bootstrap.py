@@ -1,0 +1,152 @@
+"""Intervals of figures that are no plain shares, from resampled images (Efron 1979)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.assess.calibration import BINS, bin_of
+from keensight.core.records import Interval
+
+LEVEL = 0.95
+_REPEATS, _FEWEST, _WORK = 1000, 200, 2e10
+"""Resamples, and the least of them where images times classes are so many that it would take long."""
+_CHUNK = 2_000_000
+Array = NDArray[np.float64]
+
+
+def intervals(
+    probabilities: NDArray[Any],
+    targets: NDArray[Any],
+    losses: Array,
+    brier: Array,
+    groups: NDArray[np.int64] | None = None,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Intervals at 95 % of ``loss``, ``brier``, ``ece``, ``macro_f1`` and ``weighted_f1``.
+
+    Images are resampled within their class, as a split draws them; with groups, whole groups, within the class of
+    their first image. Means (loss, Brier) have bootstrap-t intervals, which allow for skewness (Efron and Tibshirani
+    1993, chapter 12); the F1 have percentiles; the calibration error, which is too high on few images, and higher
+    still on a resample, has the basic interval, which takes that off.
+
+    Args:
+        probabilities: Float (n, classes).
+        targets: Class numbers (n,).
+        losses: Cross-entropy of each image, (n,).
+        brier: Brier score of each image, (n,).
+        groups: Number of each image's group; None: each image stands for itself.
+        seed: Start of the draws.
+    """
+    classes = probabilities.shape[1]
+    columns = np.concatenate([_f1_terms(probabilities, targets), _gaps(probabilities, targets)], axis=1)
+    means = np.stack([losses, brier, np.ones(len(targets))], axis=1)
+    strata = np.asarray(targets)
+    if groups is not None:
+        first, unit = np.unique(groups, return_index=True, return_inverse=True)[1:]
+        columns, means = (_summed(table, unit.reshape(-1)) for table in (columns, means))
+        strata = strata[first]
+    products = np.stack([means[:, i] * means[:, j] for i, j in ((0, 0), (0, 2), (1, 1), (1, 2), (2, 2))], axis=1)
+    table = np.concatenate([columns, means, products], axis=1)
+    repeats = int(np.clip(_WORK / (len(strata) * table.shape[1]), _FEWEST, _REPEATS))
+    sums = _resampled(table, strata, repeats, seed)
+    whole = table.sum(axis=0, keepdims=True)
+    method = "stratified bootstrap" if groups is None else "stratified bootstrap of groups"
+    size = 3 * classes + BINS
+    loss, score = (_bootstrap_t(whole[:, size:], sums[:, size:], i, len(strata)) for i in (0, 1))
+    macro, weighted = _f1(sums[:, : 3 * classes], classes)
+    macro_value, weighted_value = _f1(whole[:, : 3 * classes], classes)
+    gap, gap_value = _ece(sums, size), float(_ece(whole, size)[0])
+    low, high = np.quantile(gap, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    ends = {
+        "loss": (loss, f"{method}, t"),
+        "brier": (score, f"{method}, t"),
+        "ece": ((gap_value, 2 * gap_value - high, 2 * gap_value - low), f"{method}, basic"),
+        "macro_f1": ((float(macro_value[0]), *_percentiles(macro)), f"{method}, percentiles"),
+        "weighted_f1": ((float(weighted_value[0]), *_percentiles(weighted)), f"{method}, percentiles"),
+    }
+    return {name: _interval(*found, name, told) for name, (found, told) in ends.items()}
+
+
+_HIGHEST = {"loss": np.inf, "brier": 2.0}
+
+
+def _interval(value: float, low: float, high: float, name: str, method: str) -> Interval:
+    low, high = max(0.0, float(low)), min(_HIGHEST.get(name, 1.0), float(high))
+    return Interval(value, min(low, value), max(high, value), LEVEL, method)
+
+
+def _percentiles(draws: Array) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _f1_terms(probabilities: NDArray[Any], targets: NDArray[Any]) -> Array:
+    """Of each image and class: rightly called so, called so, being so; shape (n, 3 classes)."""
+    predicted, every = probabilities.argmax(axis=1), np.arange(probabilities.shape[1])
+    called, held = predicted[:, None] == every, targets[:, None] == every
+    return np.concatenate([called & held, called, held], axis=1).astype(np.float64)
+
+
+def _gaps(probabilities: NDArray[Any], targets: NDArray[Any]) -> Array:
+    """Right or not less confidence, in the column of the image's bin; shape (n, bins)."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    table = np.zeros((len(targets), BINS))
+    table[np.arange(len(targets)), bin_of(confidence)] = (probabilities.argmax(axis=1) == targets) - confidence
+    return table
+
+
+def _summed(table: Array, unit: NDArray[np.int64]) -> Array:
+    return np.stack([np.bincount(unit, weights=column) for column in table.T], axis=1)
+
+
+def _resampled(table: Array, strata: NDArray[Any], repeats: int, seed: int) -> Array:
+    """Sums of the table (units, k) over ``repeats`` resamples of its units within their strata, (repeats, k)."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(strata, kind="stable")
+    counts = np.unique(strata, return_counts=True)[1]
+    begin = np.repeat(np.cumsum(counts) - counts, counts)  # of the stratum that each place belongs to
+    width = np.repeat(counts, counts)
+    sorted_table, n = table[order].astype(np.float32), len(strata)
+    found = []
+    for done in range(0, repeats, max(1, _CHUNK // n)):
+        size = min(max(1, _CHUNK // n), repeats - done)
+        drawn = begin + (rng.random((size, n), dtype=np.float32) * width).astype(np.int64)
+        drawn = np.minimum(drawn, begin + width - 1) + n * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float32)
+        found.append((weights @ sorted_table).astype(np.float64))
+    return np.concatenate(found)
+
+
+def _bootstrap_t(whole: Array, sums: Array, which: int, units: int) -> tuple[float, float, float]:
+    """A ratio of sums, and its bootstrap-t interval; columns: loss, Brier, 1, then products of two of them."""
+
+    def ratio(table: Array) -> tuple[Array, Array]:
+        top, n = table[:, which], table[:, 2]
+        square, cross, size = table[:, 3 + 2 * which], table[:, 4 + 2 * which], table[:, 7]
+        mean = top / n
+        variance = np.maximum(square - 2 * mean * cross + mean**2 * size, 0.0) * units / max(units - 1, 1)
+        return mean, np.sqrt(variance) / n
+
+    (mean,), (error,) = ratio(whole)
+    means, errors = ratio(sums)
+    usable = errors > 0
+    if error == 0 or not usable.any():
+        return float(mean), float(mean), float(mean)
+    low, high = np.quantile((means[usable] - mean) / errors[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(mean), float(mean - high * error), float(mean - low * error)
+
+
+def _f1(sums: Array, classes: int) -> tuple[Array, Array]:
+    """Macro and weighted F1 of each row of sums; a class that neither is nor is called counts with 0."""
+    both, called, held = sums[:, :classes], sums[:, classes : 2 * classes], sums[:, 2 * classes :]
+    either = called + held
+    f1 = np.where(either > 0, 2 * both / np.maximum(either, 1), 0.0)
+    return f1.mean(axis=1), (f1 * held).sum(axis=1) / held.sum(axis=1)
+
+
+def _ece(sums: Array, size: int) -> Array:
+    found: Array = np.abs(sums[:, size - BINS : size]).sum(axis=1) / sums[:, size + 2]
+    return found

@@ -1,0 +1,115 @@
+"""What the validation part decides once the network is trained: temperature, thresholds, when to answer at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import DecisionConfig
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Split, Task
+from keensight.errors import UsageError
+from keensight.workflow.features import Features
+from keensight.workflow.measuring import probabilities_of
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.infer import Classifier
+
+
+def check(config: DecisionConfig, task: Task) -> None:
+    """Refuse settings that contradict one another, before any work.
+
+    Raises:
+        UsageError: two targets are given, or one for a multi-label set.
+    """
+    asked = [name for name in ("target_precision", "target_coverage") if getattr(config, name) is not None]
+    if len(asked) > 1:
+        raise UsageError("a precision and a coverage were both asked for", "one threshold keeps one promise: give one")
+    if asked and task == "multilabel":
+        raise UsageError(
+            f"decision.{asked[0]} is for images of one class each, and these have any number of labels",
+            "leave it out: each label has a threshold of its own",
+        )
+
+
+def decide(
+    classifier: Classifier,
+    data: Dataset,
+    split: Split,
+    pixels: Pixels,
+    config: DecisionConfig,
+    features: Features | None,
+    progress: Progress,
+) -> Classifier:
+    """The classifier with a temperature and, by the kind of the set, thresholds of its labels or a rule for answers.
+
+    Args:
+        classifier: The trained classifier, its temperature 1.
+        data: The image set.
+        split: Its split; only the validation part is looked at.
+        pixels: Its decoded images.
+        config: What is asked for.
+        features: A way to features that is quicker than the classifier's own.
+        progress: Where to report.
+    """
+    from keensight.assess.calibration import FEWEST, at_temperature, fit_temperature
+
+    rows = split.part("val")
+    targets = data.truth()[rows]
+    raw = probabilities_of(classifier, rows, pixels, progress, features)
+    temperature = fit_temperature(raw, targets)
+    few = f" (fewer than {FEWEST} validation images)" if len(rows) < FEWEST else ""
+    progress.say(f"temperature {temperature:.3f}{few}: divides the logits, so that probabilities mean what they say")
+    probabilities = at_temperature(raw, temperature)
+    calibrated = classifier.changed(temperature=temperature)
+    if data.task == "multilabel":
+        return _with_thresholds(calibrated, probabilities, targets, progress)
+    return _with_rule(calibrated, probabilities, targets, config, progress)
+
+
+def _with_thresholds(
+    classifier: Classifier, probabilities: NDArray[Any], targets: NDArray[Any], progress: Progress
+) -> Classifier:
+    from keensight.assess.thresholds import choose_thresholds
+
+    thresholds = choose_thresholds(probabilities, targets)
+    progress.say(
+        f"thresholds chosen on {len(targets):,} validation images: {min(thresholds):.2f} to {max(thresholds):.2f}"
+    )
+    return classifier.changed(thresholds=thresholds)
+
+
+def _with_rule(
+    classifier: Classifier,
+    probabilities: NDArray[Any],
+    targets: NDArray[Any],
+    config: DecisionConfig,
+    progress: Progress,
+) -> Classifier:
+    from keensight.assess.calibration import FEWEST
+    from keensight.assess.decision import choose
+
+    level = config.set_level if config.set_level and len(targets) >= FEWEST else None
+    decision = choose(
+        probabilities, targets, precision=config.target_precision, coverage=config.target_coverage, set_level=level
+    )
+    decision = dataclasses.replace(decision, threshold=float(np.float32(decision.threshold)))
+    if decision.target is not None and decision.asked is not None and decision.reached is not None:
+        progress.say(_words(decision.target, decision.asked, decision.reached, decision.threshold, decision.n))
+    return classifier.changed(decision=decision)
+
+
+def _words(target: str, asked: float, reached: float, threshold: float, n: int) -> str:
+    rule = f"answers need a probability of {threshold:.3f}, chosen on {n:,} validation images"
+    if target == "coverage":
+        return f"{rule}: {reached:.1%} of them reach it ({asked:.1%} were asked for)"
+    if reached >= asked:
+        return f"{rule}: with a confidence of 90 %, {asked:.1%} of the answers on new images are right"
+    return (
+        f"{rule}: no threshold makes {asked:.1%} of the answers right beyond doubt; this one makes {reached:.1%}, with "
+        "a confidence of 90 %. More validation images, or a better model, would allow more"
+    )
