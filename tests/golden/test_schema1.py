@@ -1,6 +1,6 @@
 """Files of schema 1, kept as text: every later version reads them, and still writes what stands in them.
 
-Runs and bundles are at schema 2 now: ``test_run2.py`` and ``test_schema2.py`` hold these to the letter.
+Runs and bundles are at schema 3 now: ``test_run3.py`` and ``test_schema3.py`` hold these to the letter.
 """
 
 import dataclasses

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keensight.show.certainty import reliability, risk_coverage
     from keensight.show.explaining import explanation
     from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
     from keensight.show.multilabel import average_precision, co_occurrence, label_counts
@@ -29,6 +30,8 @@ _HOMES = {
     "explanation": "explaining",
     "label_counts": "multilabel",
     "mistakes": "figures",
+    "reliability": "certainty",
+    "risk_coverage": "certainty",
     "samples": "figures",
     "write_report": "report",
 }
@@ -44,6 +47,8 @@ __all__ = [
     "explanation",
     "label_counts",
     "mistakes",
+    "reliability",
+    "risk_coverage",
     "samples",
     "write_report",
 ]

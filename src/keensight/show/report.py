@@ -120,7 +120,39 @@ def _context(data: ReportData) -> dict[str, Any]:
         "config": data.config.strip(),
         "card": data.card,
         "bins": bins,
+        "sure": _sure(evaluation),
         "confidence_words": _confidence_words(bins),
+    }
+
+
+def _sure(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Calibration and the rule for answers, in words and as inline SVG; None for several labels and older runs."""
+    calibration, found = evaluation.calibration, evaluation.abstention
+    if calibration is None or found is None:
+        return None
+    from keensight.show import certainty
+
+    before = {
+        "Loss (nats)": ("loss", calibration.loss_before), "Brier score": ("brier", calibration.brier_before),
+        "Calibration error (ECE)": ("ece", calibration.ece_before),
+    }  # fmt: skip
+    rows = [
+        {"name": name, "before": value, "after": one.value, "low": one.low, "high": one.high}
+        for name, (key, value) in before.items()
+        if (one := evaluation.intervals.get(key)) is not None
+    ]
+    unlike = "" if found.unlike is None else f"{percent(found.unlike.value)} were refused as unlike them."
+    return {
+        "reliability": svg(certainty.reliability(evaluation), "reliability"),
+        "reliability_words": certainty.reliability_words(evaluation),
+        "coverage": svg(certainty.risk_coverage(evaluation), "coverage"),
+        "coverage_words": certainty.coverage_words(evaluation),
+        "changed": rows if calibration.temperature != 1 else [],
+        "rule": certainty.rule_words(found),
+        "answers": certainty.answers_words(found),
+        "unlike": unlike,
+        "sets": certainty.sets_words(found),
+        "target": found.decision.target,
     }
 
 
@@ -279,9 +311,17 @@ def _scores(evaluation: Evaluation) -> dict[str, Any]:
         "weakest": sorted((row for row in rows if row.support and row.f1 < 0.995), key=lambda row: row.f1)[:3],
         "few": [row.label for row in rows if row.support < _FEW],
         "few_images": _FEW,
-        "macro": {name: float(values.mean()) for name, values in columns.items()} | {"f1": evaluation.macro_f1},
-        "weighted": {n: float(v @ weights) for n, v in columns.items()} | {"f1": evaluation.weighted_f1},
+        "macro": {name: float(values.mean()) for name, values in columns.items()}
+        | _average(evaluation, "macro_f1", auroc=evaluation.auroc),
+        "weighted": {n: float(v @ weights) for n, v in columns.items()} | _average(evaluation, "weighted_f1"),
     }
+
+
+def _average(evaluation: Evaluation, name: str, auroc: float | None = None) -> dict[str, Any]:
+    """The F1 and AUROC of a row of averages, with their intervals."""
+    found = evaluation.intervals
+    ends = {"f1": found.get(name), "auroc": found.get("auroc") if auroc is not None else None}
+    return {"f1": getattr(evaluation, name), "auroc": auroc, "intervals": ends}
 
 
 def _balance(data: ReportData) -> list[dict[str, Any]]:

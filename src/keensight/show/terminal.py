@@ -78,7 +78,13 @@ def result(
     naive = f"always naming the most frequent class would give {evaluation.baseline_accuracy:.3f}"
     parts = [
         _render(
-            Group(Text(headline(evaluation), style="bold"), *_cleaned(evaluation), Text(naive, style="dim")), target
+            Group(
+                Text(headline(evaluation), style="bold"),
+                *_cleaned(evaluation),
+                Text(naive, style="dim"),
+                *_answers(evaluation),
+            ),
+            target,
         ),
         confusion(evaluation, target),
         weakest(evaluation, target),
@@ -87,6 +93,15 @@ def result(
         f"report  {clean(report, target.encoding)}" if report else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _answers(evaluation: Evaluation) -> list[Text]:
+    """What the rule for answers did, where it does more than name the most probable class."""
+    if evaluation.abstention is None:
+        return []
+    from keensight.show.certainty import answers_words
+
+    return [Text(answers_words(evaluation.abstention))]
 
 
 def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:

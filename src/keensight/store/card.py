@@ -7,7 +7,8 @@ from typing import Any
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
-from keensight.core.records import BundleManifest, Evaluation, MultilabelScores
+from keensight.core.interval import Interval
+from keensight.core.records import BundleManifest, ClassScore, Evaluation, MultilabelScores
 
 _ROWS = 200
 _FEW = 20
@@ -166,7 +167,7 @@ def _figures(evaluation: Evaluation) -> str:
         "| class | precision | recall | F1 | images |",
         "|---|---:|---:|---:|---:|",
         *(
-            f"| {_plain(s.label)} | {s.precision:.3f} | {s.recall:.3f} | {s.f1:.3f} | {s.support:,} |"
+            f"| {_plain(s.label)} | {_cell(s, 'precision')} | {_cell(s, 'recall')} | {_cell(s, 'f1')} | {s.support:,} |"
             for s in evaluation.per_class[:_ROWS]
         ),
     ]
@@ -174,9 +175,47 @@ def _figures(evaluation: Evaluation) -> str:
         f"On the {evaluation.part} part{seen} (n = {evaluation.n:,}): "
         f"**accuracy {accuracy.value:.4f}**, {accuracy.level:.0%} interval {accuracy.low:.4f} to {accuracy.high:.4f} "
         f"({accuracy.method}). Always naming the most frequent class would reach {evaluation.baseline_accuracy:.4f}. "
-        f"Macro F1 {evaluation.macro_f1:.4f}, loss {evaluation.loss:.4f} nats, "
-        f"calibration error (ECE) {evaluation.ece:.4f}.\n\n" + "\n".join(table)
+        + ", ".join(
+            _with_ends(words, getattr(evaluation, name), evaluation.intervals.get(name))
+            for name, words in _FIGURES.items()
+            if getattr(evaluation, name) is not None
+        )
+        + ".\n\n" + _answers(evaluation) + "\n".join(table)
+    )  # fmt: skip
+
+
+_FIGURES = {
+    "macro_f1": "Macro F1", "auroc": "area under the ROC curve (one class against the rest, macro)",
+    "loss": "loss in nats", "brier": "Brier score", "ece": "calibration error (ECE)",
+}  # fmt: skip
+
+
+def _cell(score: ClassScore, name: str) -> str:
+    """A figure of a class with its interval."""
+    found = score.intervals.get(name)
+    return f"{getattr(score, name):.3f}" + ("" if found is None else f" ({found.low:.2f} to {found.high:.2f})")
+
+
+def _with_ends(words: str, value: float, found: Interval | None) -> str:
+    return f"{words} {value:.4f}" + ("" if found is None else f" ({found.low:.4f} to {found.high:.4f})")
+
+
+def _answers(evaluation: Evaluation) -> str:
+    """What the rule for answers did, as a paragraph."""
+    found = evaluation.abstention
+    if found is None or found.accuracy is None:
+        return ""
+    told = (
+        f"{found.answered.value:.4f} of the images got an answer, and {found.accuracy.value:.4f} of the answers "
+        f"are right ({found.accuracy.low:.4f} to {found.accuracy.high:.4f})."
     )
+    if found.set_coverage is not None:
+        told += (
+            f" Prediction sets made for {found.decision.set_level:.0%} held the true class for "
+            f"{found.set_coverage.value:.4f} ({found.set_coverage.low:.4f} to {found.set_coverage.high:.4f}), with "
+            f"{found.set_size:.2f} classes on average."
+        )
+    return told + "\n\n"
 
 
 def _label_figures(evaluation: Evaluation, scores: MultilabelScores) -> str:

@@ -77,7 +77,7 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(changed.to_toml(), encoding="utf-8")
     assert RunConfig().with_values(read_config(path)) == changed
-    assert set(tomllib.loads(changed.to_toml())) == {"data", "model", "train", "augment"}
+    assert set(tomllib.loads(changed.to_toml())) == {"data", "model", "train", "augment", "decision"}
 
 
 @pytest.mark.parametrize("content", ["[train\n", "epochs = 5\n", "[train]\nepoch = 5\n", "[trains]\nepochs = 5\n"])

@@ -1,0 +1,156 @@
+"""How sure a model is, as pictures and in words: reliability, and accuracy against coverage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from keensight.core.certainty import Abstention, ReliabilityBin
+from keensight.core.records import Evaluation
+from keensight.errors import UsageError
+from keensight.show import chart
+from keensight.show.chart import Chart, calm, title
+from keensight.show.text import percent
+
+_SIDE = 3.6
+
+
+def reliability(evaluation: Any) -> Figure:
+    """What was said against what was right, before and after the temperature; on the diagonal both agree.
+
+    Args:
+        evaluation: An ``Evaluation``, or anything with ``.evaluation`` such as a run.
+
+    Raises:
+        UsageError: it has no calibration, as those of several labels and of older runs.
+    """
+    record = _record(evaluation)
+    figure = Chart(_SIDE + 0.6, _SIDE, reliability_words(record))
+    draw_reliability(figure.subplots(), record)
+    return figure
+
+
+def risk_coverage(evaluation: Any) -> Figure:
+    """The accuracy of the answers against the share of images that get one, the surest first.
+
+    Args:
+        evaluation: An ``Evaluation``, or anything with ``.evaluation`` such as a run.
+
+    Raises:
+        UsageError: it has no rule for answers, as those of several labels and of older runs.
+    """
+    record = _record(evaluation)
+    figure = Chart(_SIDE + 0.6, _SIDE, coverage_words(record))
+    draw_coverage(figure.subplots(), record)
+    return figure
+
+
+def draw_reliability(ax: Axes, evaluation: Evaluation) -> None:
+    """Draw the reliability diagram into ``ax``; the area of a point is that of its share of the answers."""
+    found = evaluation.calibration
+    assert found is not None
+    calm(ax)
+    ax.plot([0, 1], [0, 1], color=chart.QUIET, linewidth=0.8, linestyle=(0, (3, 3)))
+    if found.temperature != 1:
+        _points(ax, found.bins_before, evaluation.n, chart.RED, f"before, ECE {found.ece_before:.3f}", hollow=True)
+    _points(ax, found.bins, evaluation.n, chart.BLUE, f"calibrated, ECE {evaluation.ece:.3f}")
+    ax.set_xlim(0, 1.02)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("said (mean probability of the answers)", fontsize=9, color=chart.INK)
+    ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="lower right")
+    title(ax, "Share of right answers")
+
+
+def _points(ax: Axes, bins: tuple[ReliabilityBin, ...], n: int, color: str, label: str, hollow: bool = False) -> None:
+    some = [row for row in bins if row.n]
+    x, y = [row.said for row in some], [row.right for row in some]
+    face = "none" if hollow else color
+    ax.scatter(x, y, s=[14 + 160 * row.n / n for row in some], facecolors=face, edgecolors=color, label=label, zorder=3)
+
+
+def draw_coverage(ax: Axes, evaluation: Evaluation) -> None:
+    """Draw accuracy against coverage into ``ax``, and where the model's own rule stands."""
+    found = evaluation.abstention
+    assert found is not None
+    calm(ax)
+    ax.plot(*zip(*found.curve, strict=True), color=chart.BLUE, linewidth=2.0)
+    if found.accuracy is not None:
+        at, right = found.answered.value, found.accuracy.value
+        label = f"as it decides: {percent(right)} of {percent(at, 0)}"
+        ax.plot([at], [right], "o", color=chart.RED, markersize=7, label=label)
+        ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="lower left")
+    ax.set_xlim(0, 1.02)
+    lowest = min(accuracy for _, accuracy in found.curve)
+    ax.set_ylim(max(0.0, lowest - 0.15 * (1.02 - lowest) - 0.02), 1.005)
+    ax.set_xlabel("share of images that get an answer, the surest first", fontsize=9, color=chart.INK)
+    title(ax, "Accuracy of the answers")
+
+
+def reliability_words(evaluation: Evaluation) -> str:
+    """What the reliability diagram shows, as a sentence."""
+    found = evaluation.calibration
+    assert found is not None
+    return (
+        f"Said and right lie {100 * evaluation.ece:.1f} points apart on average (ECE {evaluation.ece:.3f}); before the "
+        f"temperature of {found.temperature:.2f} it was {100 * found.ece_before:.1f} points."
+    )
+
+
+def coverage_words(evaluation: Evaluation) -> str:
+    """What the curve of accuracy against coverage shows, as a sentence."""
+    found = evaluation.abstention
+    assert found is not None
+    half = min(found.curve, key=lambda point: abs(point[0] - 0.5))[1]
+    return f"Answering the surest half alone, {percent(half)} are right; answering all, {percent(found.curve[-1][1])}."
+
+
+def rule_words(found: Abstention) -> str:
+    """When the model answers, in plain words."""
+    rule = found.decision
+    if rule.target is None:
+        told = "It names its most probable class, however probable."
+    else:
+        wanted = "of the answers shall be right" if rule.target == "precision" else "of the images shall get an answer"
+        told = (
+            f"It answers where its most probable class has {percent(rule.threshold)} or more; the validation part "
+            f"chose that so that {percent(rule.asked or 0, 0)} {wanted}."
+        )
+        if rule.target == "precision" and (rule.reached or 0) < (rule.asked or 0):
+            told += f" No threshold is certain to reach that; with this one {percent(rule.reached or 0)} is certain."
+    if found.unlike is not None:
+        told += " It gives no answer to an image that is unlike those that it learned from."
+    return told
+
+
+def answers_words(found: Abstention) -> str:
+    """What the rule did on the images measured, as a sentence."""
+    answered = f"{percent(found.answered.value)} of these images got an answer"
+    if found.accuracy is None:
+        return f"{answered}."
+    low, high = percent(found.accuracy.low), percent(found.accuracy.high)
+    return f"{answered}, and {percent(found.accuracy.value)} of the answers are right ({low} to {high})."
+
+
+def sets_words(found: Abstention) -> str:
+    """What prediction sets are and what they held, as sentences; empty where none are made."""
+    if found.set_coverage is None or found.set_size is None or found.set_singles is None:
+        return ""
+    held = found.set_coverage
+    level, right = percent(found.decision.set_level or 0, 0), percent(held.value)
+    return (
+        f"Beside its answer the model gives the classes that it does not rule out (a prediction set), made so that at "
+        f"least {level} of the sets hold the true class. Here {right} do ({percent(held.low)} to {percent(held.high)}); "
+        f"a set has {found.set_size:.2f} classes on average, and {percent(found.set_singles)} have one."
+    )
+
+
+def _record(evaluation: Any) -> Evaluation:
+    found: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    if found.calibration is None or found.abstention is None:
+        raise UsageError(
+            "this evaluation does not say how sure the answers are",
+            "evaluations of several labels, and runs of older versions, have no such figures; train again",
+        )
+    return found

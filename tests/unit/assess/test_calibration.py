@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss
+
+from keensight.assess.calibration import (
+    FEWEST,
+    at_temperature,
+    brier_scores,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
+from keensight.core.nearest import softmax
+from keensight.errors import DataError
+
+
+def _drawn(n: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities that are ``sharpness`` times as sure in their logits as the truth is drawn."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(n, 5))
+    honest = softmax(logits)
+    targets = (rng.random((n, 1)) > honest.cumsum(axis=1)).sum(axis=1)
+    return softmax(sharpness * logits).astype(np.float32), targets
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_temperature_undoes_what_made_the_model_too_sure_or_unsure(sharpness: float) -> None:
+    probabilities, targets = _drawn(20_000, sharpness)
+    found = fit_temperature(probabilities, targets)
+    assert found == pytest.approx(sharpness, rel=0.05)
+    assert expected_calibration_error(at_temperature(probabilities, found), targets) < 0.02
+
+
+def test_a_temperature_of_several_labels() -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(size=(5_000, 3))
+    truth = (rng.random(odds.shape) < 1 / (1 + np.exp(-odds))).astype(int)
+    assert fit_temperature(1 / (1 + np.exp(-2.5 * odds)), truth) == pytest.approx(2.5, rel=0.1)
+
+
+def test_few_images_choose_no_temperature() -> None:
+    probabilities, targets = _drawn(FEWEST - 1, 3.0)
+    assert fit_temperature(probabilities, targets) == 1.0
+
+
+def test_shapes_that_do_not_fit() -> None:
+    with pytest.raises(DataError, match="do not fit"):
+        fit_temperature(np.ones((40, 2)) / 2, np.zeros(39, int))
+
+
+def test_a_temperature_changes_no_answer_and_can_be_undone() -> None:
+    probabilities, _ = _drawn(200, 1.0)
+    warm = at_temperature(probabilities, 2.5)
+    np.testing.assert_array_equal(warm.argmax(axis=1), probabilities.argmax(axis=1))
+    np.testing.assert_allclose(at_temperature(warm, 1 / 2.5), probabilities, atol=1e-6)
+    certain = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    assert np.isfinite(at_temperature(certain, 0.3)).all()
+
+
+def test_brier_scores_are_twice_scikit_learns_of_two_classes() -> None:
+    probabilities, targets = _drawn(300, 1.0)
+    two = np.stack([probabilities[:, 0], 1 - probabilities[:, 0]], axis=1)
+    held = (targets != 0).astype(int)
+    expected = 2 * brier_score_loss(held, two[:, 1].astype(float))
+    assert brier_scores(two, held).mean() == pytest.approx(expected, rel=1e-5)
+
+
+def test_bins_hold_every_answer_once() -> None:
+    probabilities, targets = _drawn(500, 2.0)
+    bins = reliability(probabilities, targets)
+    assert sum(row.n for row in bins) == 500
+    assert all(row.low < row.said <= row.high + 1e-6 for row in bins if row.n)
+    right = sum(row.n * row.right for row in bins) / 500
+    assert right == pytest.approx((probabilities.argmax(axis=1) == targets).mean())
