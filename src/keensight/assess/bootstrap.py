@@ -29,8 +29,10 @@ def intervals(
 
     Images are resampled within their class, as a split draws them; with groups, whole groups, within the class of
     their first image. Means (loss, Brier) have bootstrap-t intervals, which allow for skewness (Efron and Tibshirani
-    1993, chapter 12); the F1 have percentiles; the calibration error, which is too high on few images, and higher
-    still on a resample, has the basic interval, which takes that off.
+    1993, chapter 12); the F1 have percentiles. The calibration error is too high on few images, and higher still on a
+    resample: it has the basic interval, which takes that off, its upper side at least as long as its lower one; and it
+    reaches down to 0 where images whose probabilities are right would often err as much (consistency resampling,
+    Broecker and Smith 2007).
 
     Args:
         probabilities: Float (n, classes).
@@ -43,11 +45,11 @@ def intervals(
     classes = probabilities.shape[1]
     columns = np.concatenate([_f1_terms(probabilities, targets), _gaps(probabilities, targets)], axis=1)
     means = np.stack([losses, brier, np.ones(len(targets))], axis=1)
-    strata = np.asarray(targets)
+    strata, unit = np.asarray(targets), np.arange(len(targets))
     if groups is not None:
         first, unit = np.unique(groups, return_index=True, return_inverse=True)[1:]
-        columns, means = (_summed(table, unit.reshape(-1)) for table in (columns, means))
-        strata = strata[first]
+        unit, strata = unit.reshape(-1), strata[first]
+        columns, means = (_summed(table, unit) for table in (columns, means))
     products = np.stack([means[:, i] * means[:, j] for i, j in ((0, 0), (0, 2), (1, 1), (1, 2), (2, 2))], axis=1)
     table = np.concatenate([columns, means, products], axis=1)
     repeats = int(np.clip(_WORK / (len(strata) * table.shape[1]), _FEWEST, _REPEATS))
@@ -58,12 +60,12 @@ def intervals(
     loss, score = (_bootstrap_t(whole[:, size:], sums[:, size:], i, len(strata)) for i in (0, 1))
     macro, weighted = _f1(sums[:, : 3 * classes], classes)
     macro_value, weighted_value = _f1(whole[:, : 3 * classes], classes)
-    gap, gap_value = _ece(sums, size), float(_ece(whole, size)[0])
-    low, high = np.quantile(gap, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    gap_value = float(_ece(whole, size)[0])
+    gap_ends = _basic(gap_value, _ece(sums, size), _calibrated(probabilities, unit, repeats, seed))
     ends = {
         "loss": (loss, f"{method}, t"),
         "brier": (score, f"{method}, t"),
-        "ece": ((gap_value, 2 * gap_value - high, 2 * gap_value - low), f"{method}, basic"),
+        "ece": ((gap_value, *gap_ends), f"{method}, basic, and consistency resampling"),
         "macro_f1": ((float(macro_value[0]), *_percentiles(macro)), f"{method}, percentiles"),
         "weighted_f1": ((float(weighted_value[0]), *_percentiles(weighted)), f"{method}, percentiles"),
     }
@@ -76,6 +78,28 @@ _HIGHEST = {"loss": np.inf, "brier": 2.0}
 def _interval(value: float, low: float, high: float, name: str, method: str) -> Interval:
     low, high = max(0.0, float(low)), min(_HIGHEST.get(name, 1.0), float(high))
     return Interval(value, min(low, value), max(high, value), LEVEL, method)
+
+
+def _basic(value: float, draws: Array, calibrated: Array) -> tuple[float, float]:
+    """Ends of the interval of a calibration error, from resamples and from images whose probabilities are right."""
+    below, above = _percentiles(draws)
+    low = max(0.0, 2 * value - above)
+    high = max(2 * value - below, 2 * value - low)
+    return (0.0 if value <= np.quantile(calibrated, LEVEL) else low), high
+
+
+def _calibrated(probabilities: NDArray[Any], unit: NDArray[np.int64], repeats: int, seed: int) -> Array:
+    """Calibration errors of the same images if each answer were right as often as it says; units are right together."""
+    rng = np.random.default_rng(seed + 1)
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    places = np.zeros((len(unit), BINS), np.float32)
+    places[np.arange(len(unit)), bin_of(confidence)] = 1
+    found = []
+    for done in range(0, repeats, max(1, _CHUNK // len(unit))):
+        size = min(max(1, _CHUNK // len(unit)), repeats - done)
+        drawn = rng.random((size, int(unit.max()) + 1))[:, unit] < confidence
+        found.append(np.abs((drawn - confidence).astype(np.float32) @ places).sum(axis=1) / len(unit))
+    return np.concatenate(found)
 
 
 def _percentiles(draws: Array) -> tuple[float, float]:

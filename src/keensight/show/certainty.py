@@ -139,10 +139,11 @@ def sets_words(found: Abstention) -> str:
         return ""
     held = found.set_coverage
     level, right = percent(found.decision.set_level or 0, 0), percent(held.value)
+    single = percent(found.set_singles)
     return (
         f"Beside its answer the model gives the classes that it does not rule out (a prediction set), made so that at "
-        f"least {level} of the sets hold the true class. Here {right} do ({percent(held.low)} to {percent(held.high)}); "
-        f"a set has {found.set_size:.2f} classes on average, and {percent(found.set_singles)} have one."
+        f"least {level} of the sets hold the true class. Here {right} do ({percent(held.low)} to "
+        f"{percent(held.high)}); a set has {found.set_size:.2f} classes on average, and {single} have one."
     )
 
 
