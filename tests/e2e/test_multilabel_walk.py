@@ -78,7 +78,7 @@ def test_predictions_name_all_labels(run, tmp_path):
     with (tmp_path / "out.csv").open(newline="") as stream:
         row = next(csv.DictReader(stream))
     assert list(row) == ["path", "label", "probability", "decision", "error", "label_1", "probability_1", "label_2",
-                         "probability_2"]  # fmt: skip
+                         "probability_2", "reason", "set", "ood_score"]  # fmt: skip
     assert row["label_1"] == rows[0]["top"][0][0]
 
 

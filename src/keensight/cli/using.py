@@ -128,9 +128,8 @@ def _listed(found: Predictions | Oddities, top: int, on_terminal: bool) -> str:
     rows = [_flat(row) for row in found.rows(top)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if on_terminal:
-        unknown = getattr(found, "unknown", None)
-        unknown = unknown is not None and bool(unknown.any())
-        unused = [name for name, used in (("error", found.errors), ("decision", unknown)) if not used]
+        unused = {name for name in columns if all(row.get(name) is None for row in rows)} | {"ood_score"}
+        unused |= {"decision"} if all(row["decision"] != "abstain" for row in rows) else set()
         return table(rows, [name for name in columns if name not in unused])
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

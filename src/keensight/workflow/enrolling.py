@@ -165,16 +165,19 @@ def _manifest(old: BundleManifest, label: str, means: Prototypes, trained: int) 
             "mirror": bool(old.decision.get("mirror", False)),
             "trained": trained,
             "enrolled": list(names[trained:]),
-            **_without_sets(old).to_manifest(),
+            **_without_sets(old),
         },
         provenance={**provenance, **before, "enrolled_images": counts},
         files={},
     )
 
 
-def _without_sets(old: BundleManifest) -> Decision:
-    """The rule for answers; sets hold their level among the classes that they were made for only."""
-    return dataclasses.replace(Decision.from_manifest(old.decision), set_level=None, set_threshold=None)
+def _without_sets(old: BundleManifest) -> dict[str, Any]:
+    """The rule for answers, if there is one; sets hold their level among the classes that they were made for only."""
+    if "answers" not in old.decision:
+        return {}
+    rule = Decision.from_manifest(old.decision)
+    return dataclasses.replace(rule, set_level=None, set_threshold=None).to_manifest()
 
 
 def _picture(source: Image, spec: ImageSpec) -> bytes:

@@ -201,10 +201,10 @@ def predict_with_heatmaps(
 def write_predictions(predictions: Predictions | Oddities, path: Path, top: int = 5) -> None:
     """Write predictions as a CSV, JSON or Parquet table, by the file's ending.
 
-    CSV and Parquet have one row an image: path, label, probability, decision, reason, set (its classes with ``|``
-    between), ood_score, error, then the ``top`` classes as ``label_2``, ``probability_2`` and so on. Of a multi-label
-    model ``label`` is a list such as ``cat|dog``, empty where no label reaches its threshold, and the most probable
-    labels begin with ``label_1``.
+    CSV and Parquet have one row an image: path, label, probability, decision, error, then the ``top`` classes as
+    ``label_2``, ``probability_2`` and so on, then reason, set (its classes with ``|`` between) and ood_score. Of a
+    multi-label model ``label`` is a list such as ``cat|dog``, empty where no label reaches its threshold, and the most
+    probable labels begin with ``label_1``.
 
     Raises:
         UsageError: the ending is none of the three.
@@ -282,13 +282,12 @@ def _as_npz(embeddings: Embeddings) -> bytes:
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
     flat: dict[str, Any] = {
-        key: row[key]
-        for key in ("path", "label", "probability", "score", "decision", "reason", "set", "ood_score", "error")
-        if key in row
+        key: row[key] for key in ("path", "label", "probability", "score", "decision", "error") if key in row
     }
-    if flat.get("set") is not None:
-        flat["set"] = SEPARATOR.join(flat["set"])
     skipped = 0 if "labels" in row else 1  # the most probable class is the label; of several labels it need not be
     for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
         flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability
+    flat |= {key: row[key] for key in ("reason", "set", "ood_score") if key in row}
+    if flat.get("set") is not None:
+        flat["set"] = SEPARATOR.join(flat["set"])
     return flat
