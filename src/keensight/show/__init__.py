@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from keensight.show.explaining import explanation
     from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
     from keensight.show.multilabel import average_precision, co_occurrence, label_counts
+    from keensight.show.notebook import live_curves
     from keensight.show.progress import best_progress
     from keensight.show.report import ReportData, write_report
 
@@ -28,6 +29,7 @@ _HOMES = {
     "curves": "figures",
     "explanation": "explaining",
     "label_counts": "multilabel",
+    "live_curves": "notebook",
     "mistakes": "figures",
     "samples": "figures",
     "write_report": "report",
@@ -43,6 +45,7 @@ __all__ = [
     "curves",
     "explanation",
     "label_counts",
+    "live_curves",
     "mistakes",
     "samples",
     "write_report",

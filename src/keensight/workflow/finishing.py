@@ -13,7 +13,7 @@ from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Split
+from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Prototypes, Split
 from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
@@ -71,11 +71,15 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
     Raises:
         GateError: the bundle fails its exam.
         StoreError: something cannot be written.
+        KeyboardInterrupt: the user had stopped the training; a bundle of its best weights is kept, not measured.
     """
     run.save_history(trained.history)
+    if trained.history.stopped == "interrupted":
+        _bundled(run, trained)
+        raise KeyboardInterrupt
     with _quicker(trained, show) as features:
         trained = _decided(trained, features, show)
-        package = _bundled(run, trained, features, show)
+        package = _bundled(run, trained, _means(trained, features, show))
         trusted = classifier_of(package)  # from here on only what was read from disk is used
         sit_exam(trusted, package.exam())
         evaluation = _measured(trusted, trained, features, show)
@@ -113,17 +117,21 @@ def _decided(trained: Trained, features: Features | None, show: Progress) -> Tra
     return dataclasses.replace(trained, classifier=classifier)
 
 
-def _bundled(run: Run, trained: Trained, features: Features | None, show: Progress) -> Bundle:
-    """The run's bundle, with the class means where images have one class each."""
-    classifier, data, parts = trained.classifier, trained.data, trained.parts
-    means = None
-    if data.task != "multilabel":
-        means = prototypes_of(classifier, data, parts, trained.pixels, features=features, progress=show)
+def _means(trained: Trained, features: Features | None, show: Progress) -> Prototypes | None:
+    """The class means, where images have one class each."""
+    if trained.data.task == "multilabel":
+        return None
+    return prototypes_of(
+        trained.classifier, trained.data, trained.parts, trained.pixels, features=features, progress=show
+    )
+
+
+def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bundle:
     record = run.record
     return bundle(
-        classifier,
-        data,
-        parts,
+        trained.classifier,
+        trained.data,
+        trained.parts,
         run.bundle_path,
         name=trained.config.model.name,
         provenance={"run": record.name, "command": record.command, "seed": record.seed},
