@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from keensight.show.notebook import live_curves
     from keensight.show.progress import best_progress
     from keensight.show.report import ReportData, write_report
+    from keensight.show.widgets import browse, classify
 
 _HOMES = {
     "ReportData": "report",
     "average_precision": "multilabel",
     "best_progress": "progress",
+    "browse": "widgets",
     "class_balance": "figures",
+    "classify": "widgets",
     "co_occurrence": "multilabel",
     "confusion": "figures",
     "curves": "figures",
@@ -39,7 +42,9 @@ __all__ = [
     "ReportData",
     "average_precision",
     "best_progress",
+    "browse",
     "class_balance",
+    "classify",
     "co_occurrence",
     "confusion",
     "curves",

@@ -18,7 +18,7 @@ from keensight.show.sparks import curves_alt, curves_uri
 from keensight.show.text import clean, duration, interval, percent, plural, shorten
 from keensight.show.thumbs import data_uri, shrunk, thumbnail
 
-_SIDE = 84
+SIDE = 84
 """Pixels of a thumbnail's longer side, as large as it is shown."""
 _PICTURES = 120_000
 """Characters that all pictures of one card may take."""
@@ -92,8 +92,8 @@ def dataset(data: Dataset) -> Card:
         f"{plural(len(data), 'image')}, {plural(len(data.labels), *kind)}",
         tuple(facts),
         (Table((kind[0], "images"), rows, _rest(len(order))),),
-        _within(Tile(uri, (_short(data.samples[i].label, 24),), clean(data.samples[i].path), small)
-                for i in shown if (found := _picture(data, i)) for uri, small in [found]),
+        within(Tile(uri, (_short(data.samples[i].label, 24),), clean(data.samples[i].path), small)
+                for i in shown if (found := picture(data, i)) for uri, small in [found]),
     )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def evaluation(found: Evaluation) -> Card:
         for score in weakest[:_ROWS]
     )  # fmt: skip
     table = Table(("class, the weakest first", "precision", "recall", "F1", "images"), rows, _rest(len(weakest)))
-    tiles = _within(_mistakes(found))
+    tiles = within(_mistakes(found))
     note = "Pictures: mistakes, the most confident first." if tiles else ""
     return Card(
         f"Evaluation on the {clean(found.part)} part", f"n = {found.n:,}", tuple(facts), (table,), tiles, note=note
@@ -176,7 +176,7 @@ def predictions(found: Predictions) -> Card:
         _rest(len(rows)),
     )
     unread = f", {len(found.errors):,} unreadable" if found.errors else ""
-    tiles = _within(_files(rows[:_ROWS]))
+    tiles = within(_files(rows[:_ROWS]))
     return Card("Predictions", f"{plural(len(found), 'image')}{unread}", tables=(table,), tiles=tiles)
 
 
@@ -208,8 +208,9 @@ def classifier(model: Any) -> Card:
     return Card("Classifier", headline, facts, note="model.predict(...) answers; .keras_model is the Keras model.")
 
 
-def _picture(data: Dataset, index: int) -> tuple[str, bool] | None:
-    image = thumbnail(data, index, _SIDE)
+def picture(data: Dataset, index: int) -> tuple[str, bool] | None:
+    """Address of a thumbnail, and whether it has few pixels; None where the image is not at hand."""
+    image = thumbnail(data, index, SIDE)
     return None if image is None else (data_uri(image), max(image.shape[:2]) <= _PIXELATED)
 
 
@@ -217,7 +218,7 @@ def _mistakes(found: Evaluation) -> Iterator[Tile]:
     if found.predictions is None or found.dataset is None or found.dataset.reader is None:
         return
     for item in worth_showing(find_mistakes(found), _FAULTS):
-        shown = _picture(found.dataset, item.index)
+        shown = picture(found.dataset, item.index)
         if shown:
             said = f"said {_short(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}"
             yield Tile(shown[0], (f"is {_short(item.truth, 24) or 'none'}", said), clean(item.path), shown[1])
@@ -227,7 +228,7 @@ def _files(rows: Iterable[dict[str, Any]]) -> Iterator[Tile]:
     for row in rows:
         path = Path(row["path"])
         try:
-            image = shrunk(path.read_bytes(), _SIDE)
+            image = shrunk(path.read_bytes(), SIDE)
         except (DataError, OSError, ValueError):  # an array's name, or a file that has gone since
             continue
         yield Tile(
@@ -235,7 +236,7 @@ def _files(rows: Iterable[dict[str, Any]]) -> Iterator[Tile]:
         )
 
 
-def _within(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
+def within(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
     """As many of the tiles as a card may hold."""
     kept: list[Tile] = []
     room = _PICTURES
