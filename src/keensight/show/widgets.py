@@ -1,13 +1,15 @@
 """Widgets for notebooks: leaf through images by class and by mistake, and classify pictures of one's own.
 
-They need ipywidgets (``pip install "keensight[notebook]"``). Without it, the first page shows all the same.
+They need ipywidgets, and anywidget to drop pictures (``pip install "keensight[notebook]"``). Without them, the first
+page shows all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from keensight.core.records import Dataset, Evaluation
@@ -24,11 +26,6 @@ if TYPE_CHECKING:
 PAGE = 24
 """Images of a page."""
 _ALONE = 'For buttons and pages: pip install "keensight[notebook]", then restart the kernel.'
-_DROP = (
-    "<style>.keensight-drop{position:relative}.keensight-drop input[type=file]{display:block!important;"
-    "position:absolute;inset:0;width:100%;height:100%;opacity:0;cursor:pointer}</style>"
-)
-"""ipywidgets hides the browser's own file field; laid over the button unseen, it takes files that are dropped on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def browse(source: Dataset | Evaluation) -> Any:
 
 
 def classify(model: Classifier) -> Any:
-    """Choose pictures, or drop them on the button, and see what the model says.
+    """Drop pictures, or choose them, and see what the model says.
 
     Args:
         model: A loaded classifier, from ``ks.load(run)``.
@@ -125,17 +122,29 @@ def classify(model: Classifier) -> Any:
     widgets = _ipywidgets()
     if widgets is None:
         return Static(Card("Classify", "in a cell: model.predict('photo.jpg')", note=_ALONE))
-    button = widgets.FileUpload(accept="image/*", multiple=True, description="Choose or drop pictures")
-    button.layout.width, button.layout.height = "24em", "4em"
-    button.add_class("keensight-drop")
     view = widgets.HTML()
 
-    def look(_: Any) -> None:
-        if button.value:
-            view.value = cards.render(answers(model, [(item["name"], bytes(item["content"])) for item in button.value]))
+    def look(pictures: Sequence[tuple[str, bytes]]) -> None:
+        if pictures:
+            view.value = cards.render(answers(model, pictures))
 
-    button.observe(look, names="value")
-    return widgets.VBox([widgets.HTML(_DROP), button, view])
+    return widgets.VBox([_chooser(widgets, look), view])
+
+
+def _chooser(widgets: Any, look: Callable[[Sequence[tuple[str, bytes]]], None]) -> Any:
+    """A field to drop pictures on; where only ipywidgets is installed, its button."""
+    if find_spec("anywidget") is None:
+        button = widgets.FileUpload(accept="image/*", multiple=True, description="Choose pictures")
+        button.layout.width = "16em"
+        button.observe(
+            lambda change: look([(item["name"], bytes(item["content"])) for item in change["new"]]), names="value"
+        )
+        return button
+    from keensight.show.dropzone import Dropzone
+
+    zone = Dropzone()
+    zone.observe(lambda change: look([(item["name"], bytes(item["data"])) for item in change["new"]]), names="files")
+    return zone
 
 
 def answers(model: Classifier, pictures: Sequence[tuple[str, bytes]]) -> Card:
@@ -162,8 +171,10 @@ def gallery(source: Dataset | Evaluation) -> Gallery:
         raise UsageError("there are no images at hand to browse", "open their source again with ks.open(...)")
     if isinstance(source, Evaluation):
         return _of_evaluation(source, data)
-    everything = tuple(spread(data, len(data)))
-    return Gallery(clean(data.name), data, {"all classes": everything, **_by_class(data, everything)}, {})
+    classes = _by_class(data, spread(data, len(data)))
+    turns = chain.from_iterable(zip_longest(*classes.values()))  # one of each class, then another of each
+    everything = tuple(dict.fromkeys(i for i in turns if i is not None))
+    return Gallery(clean(data.name), data, {"all classes": everything, **classes}, {})
 
 
 def _of_evaluation(found: Evaluation, data: Dataset) -> Gallery:
