@@ -89,6 +89,17 @@ def test_the_tour_of_ones_own_images_runs(photos, tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["tour.ipynb"]
 
 
+def test_the_tour_of_several_labels_runs(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{path.relative_to(tmp_path)},{path.parent.name}|{'odd' if int(path.stem) % 2 else 'even'}"
+             for path in sorted(photos.glob("*/*.png"))]  # fmt: skip
+    (tmp_path / "table.csv").write_text("\n".join(["path,label", *lines]) + "\n", encoding="utf-8")
+    assert main(["notebook", "table.csv"]) == 0
+    shown = "".join(cards(run(tmp_path / "table.ipynb", tmp_path)))
+    assert "80 images, 4 labels" in shown
+    assert "all labels right" in shown
+
+
 STOPPED = """
 import keensight as ks
 ks.train("digits", run="stopped", settings={"model.name": "cnn", "model.width": 4, "train.epochs": 2000})
