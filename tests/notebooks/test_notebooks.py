@@ -102,7 +102,7 @@ def test_the_tour_of_several_labels_runs(photos, tmp_path, monkeypatch):
 
 STOPPED = """
 import keensight as ks
-ks.train("digits", run="stopped", settings={"model.name": "cnn", "model.width": 4, "train.epochs": 2000})
+ks.train("digits", run="stopped", settings={"model.name": "cnn", "model.width": 4, "train.epochs": 1000})
 """
 
 
