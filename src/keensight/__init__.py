@@ -12,6 +12,7 @@ Names are imported on first use, so that ``import keensight`` stays light.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -99,3 +100,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _greet_notebook() -> None:
+    """Where IPython runs this import, let it show Keensight's records as cards."""
+    ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = None if ask is None else ask()
+    if shell is not None:
+        import_module("keensight.show.notebook").register(shell)
+
+
+_greet_notebook()

@@ -26,6 +26,11 @@ class KeensightError(Exception):
         self.message = message
         self.hint = hint
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback, which would hide the sentence and leave out the hint."""
+        told = [f"{type(self).__name__}: {self.message}"]
+        return [*told, f"hint: {self.hint}"] if self.hint else told
+
 
 class DataError(KeensightError):
     """The images, labels or tables given cannot be used as they are."""

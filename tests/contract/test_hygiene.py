@@ -87,3 +87,12 @@ def test_no_tracked_file_speaks_of_how_it_was_written():
     for file in tracked_files():
         if file.suffix in {".py", ".md", ".toml", ".yml", ".yaml", ".html"} and file != Path(__file__):
             assert not TOOLING.search(file.read_text(encoding="utf-8")), file
+
+
+def test_the_conda_environment_asks_for_what_the_project_offers():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    extra = re.search(r"^      - \.\[(\w+)\]", text, re.MULTILINE)[1]
+    assert extra in project["optional-dependencies"]
+    asked = re.search(r"^  - python=3\.(\d+)$", text, re.MULTILINE)[1]
+    assert int(asked) >= int(project["requires-python"].removeprefix(">=3."))

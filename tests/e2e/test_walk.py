@@ -141,6 +141,29 @@ def test_ctrl_c_leaves_a_run_that_says_so_and_nothing_half_written(photos, tmp_p
     assert again.record.state == "finished"
 
 
+def test_ctrl_c_after_an_epoch_keeps_the_best_model_so_far(photos, tmp_path):
+    with pytest.raises(InterruptedRun) as caught:
+        ks.train(photos, run=tmp_path / "run", settings=QUICK, progress=Recorder(stop_in="training", after=10))
+    assert str(tmp_path / "run" / "bundle") in caught.value.hint
+    run = ks.open_run(tmp_path / "run")
+    assert run.record.state == "interrupted"
+    assert (len(run.history.epochs), run.history.best_epoch, run.history.stopped) == (1, 1, "interrupted")
+    assert len(ks.load(run).predict(photos / "red" / "0.png")) == 1
+
+
+def test_ctrl_c_in_fit_leaves_the_model_with_its_best_weights(photos):
+    data = ks.open(photos)
+    audit = ks.audit(data)
+    split, pixels = ks.split(data, audit=audit), ks.prepare(data, ks.image_spec(data, 16))
+    model, kept = ks.build(data, pixels.spec, "cnn", width=4), []
+    with pytest.raises(InterruptedRun, match="after epoch 1; the model has the weights of epoch 1"):
+        ks.fit(
+            model, data, split, pixels, epochs=3, settings={"train.batch_size": 8, "train.ema": 0.0},
+            on_epoch=lambda epoch: kept.append(model.get_weights()), progress=Recorder("training", 10),
+        )  # fmt: skip
+    assert all(map(np.array_equal, model.get_weights(), kept[0]))
+
+
 def test_a_full_disk_fails_the_run_and_leaves_no_half_bundle(photos, tmp_path, monkeypatch):
     def full(path, exam):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": ("keensight.cli.comparing:compare", "Tell whether one model is better than another."),
     "learning-curve": ("keensight.cli.comparing:learning_curve", "Estimate what more data would give."),
     "report": ("keensight.cli.using:report", "Write a run's HTML report again."),
+    "notebook": ("keensight.cli.touring:notebook", "Write the guided tour for your images as a notebook."),
     "models": ("keensight.cli.upkeep:models", "List the architectures."),
     "runs": ("keensight.cli.upkeep:runs", "List the runs in a folder."),
     "cache": ("keensight.cli.upkeep:cache", "Show or clear the decoded images kept on disk."),

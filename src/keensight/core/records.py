@@ -227,6 +227,10 @@ class Dataset:
             raise DataError("this dataset has no images at hand", "open its source again with ks.open(...)")
         return self.reader.load(self.samples[index])
 
+    def __repr__(self) -> str:
+        kind = "classes" if self.task == "multiclass" else "labels"
+        return f"<Dataset {self.name}: {len(self):,} images, {len(self.labels):,} {kind}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
@@ -323,6 +327,12 @@ class AuditReport:
     columns: tuple[Column, ...] = ()
     """The metadata of the source's table."""
 
+    def __repr__(self) -> str:
+        grades = [finding.severity for finding in self.findings]
+        told = ", ".join(f"{grades.count(grade)} {grade}" for grade in ("severe", "warning", "info") if grade in grades)
+        unread = f", {len(self.quarantined):,} unreadable" if self.quarantined else ""
+        return f"<AuditReport {self.dataset}: {self.n:,} images{unread}; findings: {told or 'none'}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -337,6 +347,9 @@ class Split:
     def part(self, name: Part) -> NDArray[np.int64]:
         """Indices of one part, shape (n,)."""
         return np.array({"train": self.train, "val": self.val, "test": self.test}[name], dtype=np.int64)
+
+    def __repr__(self) -> str:
+        return f"<Split {', '.join(f'{part} {len(self.part(part)):,}' for part in PARTS)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +388,13 @@ class History:
     """The epoch whose weights were kept."""
     stopped: str = "completed"
     """``completed``, ``early`` or ``interrupted``."""
+
+    def __repr__(self) -> str:
+        best = next((epoch for epoch in self.epochs if epoch.epoch == self.best_epoch), None)
+        if best is None:
+            return "<History of no epoch>"
+        kept = f"val loss {best.val_loss:.4f}, val accuracy {best.val_accuracy:.4f}"
+        return f"<History of {len(self.epochs)} epochs ({self.stopped}); kept epoch {best.epoch}: {kept}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +445,10 @@ class Predictions:
         if held is None:
             return None
         return [self.labels.names[k] for k in np.argsort(-self.probabilities[i], kind="stable") if held[0, k]]
+
+    def __repr__(self) -> str:
+        unread = f", {len(self.errors):,} unreadable" if self.errors else ""
+        return f"<Predictions of {len(self):,} images, {len(self.labels):,} classes{unread}>"
 
     def rows(self, top: int = 5) -> list[dict[str, Any]]:
         """One plain dictionary an image, as ``predict --json`` prints them."""
@@ -604,6 +628,11 @@ class Evaluation:
     """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """The dataset they were taken on, for pictures; not saved."""
+
+    def __repr__(self) -> str:
+        right = self.accuracy
+        told = f"accuracy {right.value:.4f} (95 % interval {right.low:.4f} to {right.high:.4f}, n = {self.n:,})"
+        return f"<Evaluation of the {self.part} part: {told}>"
 
     def headline(self) -> dict[str, Any]:
         """The figures that stand for the whole, as plain values: for JSON and for a bundle's manifest."""

@@ -34,7 +34,7 @@ def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
     """
     keras, tf = framework()
     inner = embedding(model)
-    net = model if inner is None else keras.Model(model.inputs, [model.output, inner])
+    net = model if inner is None else keras.Model(model.inputs, [*model.outputs, inner])
 
     def forward(images: Any) -> Any:
         found = net(images, training=False)

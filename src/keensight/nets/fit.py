@@ -24,6 +24,19 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+
+class Stopped(KeyboardInterrupt):
+    """The user stopped a training after its first epoch; the model has the best weights so far.
+
+    Being an interrupt, it ends whatever does not expect it.
+    """
+
+    def __init__(self, history: History) -> None:
+        super().__init__()
+        self.history = history
+        """The epochs that were finished."""
+
+
 _EFFORT = {"quick": 0.4, "standard": 1.0, "best": 2.5}
 _TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 10
 
@@ -149,6 +162,7 @@ def fit(
 
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.
+        Stopped: the user interrupted, after at least one epoch.
     """
     rows, val_rows = split.part("train"), split.part("val")
     classes = int(model.output_shape[-1])
@@ -200,6 +214,7 @@ def drive(
 
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.
+        Stopped: the user interrupted, after at least one epoch.
     """
     keras, _ = framework()
     from keensight.nets.watcher import Watcher  # subclasses a Keras class, so only once Keras is there
@@ -223,7 +238,8 @@ def drive(
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
-    with (progress or Silent()).task("training", numbers.epochs * numbers.steps, "steps") as watcher.task:
+    steps = numbers.epochs * numbers.steps
+    with watcher.outlasting(), (progress or Silent()).task("training", steps, "steps") as watcher.task:
         trained.fit(
             training,
             epochs=numbers.epochs,
@@ -236,7 +252,18 @@ def drive(
     watcher.restore_best()
     if trained is not model:
         model.set_weights(trained.get_weights())
-    return watcher.history()
+    return settled(watcher.history())
+
+
+def settled(history: History) -> History:
+    """The history of a training that the user did not interrupt.
+
+    Raises:
+        Stopped: the user did.
+    """
+    if history.stopped == "interrupted":
+        raise Stopped(history)
+    return history
 
 
 def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, task: Task) -> None:

@@ -60,7 +60,7 @@ class Explainer:
         model = flat(classifier.keras_model)
         maps, fine = last_maps(model), fine_map(model)
         inner = embedding(model)
-        outputs = [model.output] if inner is None else [model.output, inner]
+        outputs = [*model.outputs] if inner is None else [*model.outputs, inner]
         # Cut at all last maps at once: what reaches the logit past the last one is not that one's to show.
         uppers = [keras.Model(maps, outputs)]
         if fine is not None:

@@ -26,7 +26,7 @@ from keensight.core.records import Epoch, History, Split
 from keensight.nets import feed
 from keensight.nets.cuts import Cut, cuts, halves
 from keensight.nets.features import Known, extract, run
-from keensight.nets.fit import class_weights, drive, fit, plan, schedule
+from keensight.nets.fit import Stopped, class_weights, drive, fit, plan, schedule, settled
 from keensight.nets.frozen import digest, freeze
 from keensight.nets.logistic import Head, fit_head, fold
 from keensight.nets.runtime import framework
@@ -102,6 +102,7 @@ def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Worksh
 
     Raises:
         TrainingError: the loss became NaN or infinite.
+        Stopped: the user interrupted, after the head; the model has the best weights so far.
     """
     history = train_head(model, images, config, shop)
     if config.train.effort != "quick":
@@ -236,21 +237,26 @@ def _kept_if_better(
     model: keras.Model, before: History, phase: Callable[[Workshop], History], shop: Workshop
 ) -> History:
     """One more phase; where the validation part is not answered better, the model gets its old weights back."""
-    weights, best = model.get_weights(), before.epochs[before.best_epoch - 1]
-    offset = len(before.epochs)
+    weights, offset = model.get_weights(), len(before.epochs)
 
     def counted(epoch: Epoch) -> Epoch:
         return dataclasses.replace(epoch, epoch=epoch.epoch + offset)
 
-    after = phase(dataclasses.replace(shop, on_epoch=lambda epoch: shop.on_epoch(counted(epoch))))
-    reached = after.epochs[after.best_epoch - 1]
-    epochs = (*before.epochs, *map(counted, after.epochs))
+    try:
+        after = phase(dataclasses.replace(shop, on_epoch=lambda epoch: shop.on_epoch(counted(epoch))))
+    except Stopped as stop:
+        after = stop.history
+    except KeyboardInterrupt:  # before the phase's first epoch was finished
+        model.set_weights(weights)
+        raise Stopped(dataclasses.replace(before, stopped="interrupted")) from None
+    reached, best = after.epochs[after.best_epoch - 1], before.epochs[before.best_epoch - 1]
     # Losses do not compare across phases: label smoothing belongs to the later ones only.
-    if (reached.reached, -reached.val_loss) > (best.reached, -best.val_loss):
-        return History(epochs, after.best_epoch + offset, after.stopped)
-    model.set_weights(weights)
-    shop.progress.say(
-        f"{reached.phase}: taken back, as it answers the validation part no better "
-        f"({reached.reached:.4f} against {best.reached:.4f})"
-    )
-    return History(epochs, before.best_epoch, after.stopped)
+    better = (reached.reached, -reached.val_loss) > (best.reached, -best.val_loss)
+    if not better:
+        model.set_weights(weights)
+        shop.progress.say(
+            f"{reached.phase}: taken back, as it answers the validation part no better "
+            f"({reached.reached:.4f} against {best.reached:.4f})"
+        )
+    epochs = (*before.epochs, *map(counted, after.epochs))
+    return settled(History(epochs, after.best_epoch + offset if better else before.best_epoch, after.stopped))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +80,16 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             self._stopped, self.model.stop_training = "early", True
         if self._on_epoch is not None:
             self._on_epoch(done)
+
+    @contextmanager
+    def outlasting(self) -> Iterator[None]:
+        """Let an interrupt after the first epoch do no more than end the training."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._best is None:
+                raise
+            self._stopped = "interrupted"
 
     def restore_best(self) -> None:
         """Give the model the weights of its best epoch."""

@@ -16,19 +16,24 @@ if TYPE_CHECKING:
     from keensight.show.explaining import explanation
     from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
     from keensight.show.multilabel import average_precision, co_occurrence, label_counts
+    from keensight.show.notebook import live_curves
     from keensight.show.progress import best_progress
     from keensight.show.report import ReportData, write_report
+    from keensight.show.widgets import browse, classify
 
 _HOMES = {
     "ReportData": "report",
     "average_precision": "multilabel",
     "best_progress": "progress",
+    "browse": "widgets",
     "class_balance": "figures",
+    "classify": "widgets",
     "co_occurrence": "multilabel",
     "confusion": "figures",
     "curves": "figures",
     "explanation": "explaining",
     "label_counts": "multilabel",
+    "live_curves": "notebook",
     "mistakes": "figures",
     "reliability": "certainty",
     "risk_coverage": "certainty",
@@ -40,12 +45,15 @@ __all__ = [
     "ReportData",
     "average_precision",
     "best_progress",
+    "browse",
     "class_balance",
+    "classify",
     "co_occurrence",
     "confusion",
     "curves",
     "explanation",
     "label_counts",
+    "live_curves",
     "mistakes",
     "reliability",
     "risk_coverage",

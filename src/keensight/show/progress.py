@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from keensight.core.progress import Progress, Task
+from keensight.show.notebook import Updated, in_notebook
 from keensight.show.text import clean, duration
 
 _SHORT = 0.5
@@ -25,7 +26,7 @@ _NARROW = 100
 
 def best_progress() -> Progress:
     """What fits where this program runs: notebook, terminal or log file."""
-    if _in_notebook():
+    if in_notebook():
         return NotebookProgress()
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
@@ -134,29 +135,23 @@ class _Bar(tqdm):  # type: ignore[misc]
 
 
 class _NotebookBar(_Bar):
-    _handle: Any = None
+    def __init__(self, **settings: Any) -> None:
+        self._place = Updated()
+        super().__init__(**settings)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Draw the bar anew in its place under the cell."""
         if msg == "":  # tqdm's way to wipe a line
             return True
-        from IPython.display import HTML, display
-
-        picture = HTML(self._picture())
-        if self._handle is None:
-            self._handle = display(picture, display_id=True)
-        else:
-            self._handle.update(picture)
-        return True
-
-    def _picture(self) -> str:
         numbers = self.format_dict
         numbers |= {"bar_format": numbers["bar_format"].replace(" |{bar}|", ""), "ncols": None}
-        words = html.escape(clean(str(self.format_meter(**numbers))))
-        return (
+        words = clean(str(self.format_meter(**numbers)))
+        self._place.show(
             f'<progress value="{self.n}" max="{max(self.total or 0, 1)}" style="width:14em;vertical-align:middle">'
-            f'</progress> <span style="font-variant-numeric:tabular-nums">{words}</span>'
+            f'</progress> <span style="font-variant-numeric:tabular-nums">{html.escape(words)}</span>',
+            words,
         )
+        return True
 
 
 class _BarTask:
@@ -173,10 +168,3 @@ class _BarTask:
 _SETTINGS: dict[str, Any] = {"delay": _SHORT, "dynamic_ncols": True, "mininterval": 0.2, "leave": True}
 _ROOMY = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}{unit}, {rate_fmt}, TIME{postfix}"
 _TIGHT = "{desc} {percentage:3.0f}% |{bar:6}| TIME{postfix}"
-
-
-def _in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this code; asks IPython only where it is loaded already."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    return getattr(shell, "kernel", None) is not None

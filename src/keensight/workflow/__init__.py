@@ -18,6 +18,7 @@ from keensight.workflow.seeding import train_seeds
 from keensight.workflow.slicing import slices_of
 from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare, split
 from keensight.workflow.suspects import check_labels
+from keensight.workflow.touring import SAMPLE, write_tour
 from keensight.workflow.training import train
 from keensight.workflow.using import (
     check_embeddings_name,
@@ -33,6 +34,7 @@ from keensight.workflow.using import (
 from keensight.workflow.versions import versions
 
 __all__ = [
+    "SAMPLE",
     "audit",
     "batches",
     "build",
@@ -72,4 +74,5 @@ __all__ = [
     "write_embeddings",
     "write_explanations",
     "write_predictions",
+    "write_tour",
 ]

@@ -13,7 +13,7 @@ from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Split
+from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Prototypes, Split
 from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
@@ -71,11 +71,16 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
     Raises:
         GateError: the bundle fails its exam.
         StoreError: something cannot be written.
+        KeyboardInterrupt: the user had stopped the training; a bundle of its best weights is kept, not measured.
     """
     run.save_history(trained.history)
+    if trained.history.stopped == "interrupted":
+        _bundled(run, trained)
+        raise KeyboardInterrupt
     with _quicker(trained, show) as features:
         trained = _decided(trained, features, show)
-        package = _bundled(run, trained, features, show)
+        trained, means = _knowing(trained, features, show)
+        package = _bundled(run, trained, means)
         trusted = classifier_of(package)  # from here on only what was read from disk is used
         sit_exam(trusted, package.exam())
         evaluation = _measured(trusted, trained, features, show)
@@ -112,18 +117,21 @@ def _decided(trained: Trained, features: Features | None, show: Progress) -> Tra
     return dataclasses.replace(trained, classifier=classifier)
 
 
-def _bundled(run: Run, trained: Trained, features: Features | None, show: Progress) -> Bundle:
-    """The run's bundle; where images have one class each, with class means."""
-    classifier, data, parts = trained.classifier, trained.data, trained.parts
-    known = known_of(classifier, data, parts, trained.pixels, features=features, progress=show)
-    means = known.prototypes(len(data.labels)) if data.task != "multilabel" else None
+def _knowing(trained: Trained, features: Features | None, show: Progress) -> tuple[Trained, Prototypes | None]:
+    """With where the embeddings of its images lie; and the class means, where images have one class each."""
+    classifier, data = trained.classifier, trained.data
+    known = known_of(classifier, data, trained.parts, trained.pixels, features=features, progress=show)
     if trained.config.decision.ood:
-        classifier = classifier.changed(subspace=known.subspace())
+        trained = dataclasses.replace(trained, classifier=classifier.changed(subspace=known.subspace()))
+    return trained, None if data.task == "multilabel" else known.prototypes(len(data.labels))
+
+
+def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bundle:
     record = run.record
     return bundle(
-        classifier,
-        data,
-        parts,
+        trained.classifier,
+        trained.data,
+        trained.parts,
         run.bundle_path,
         name=trained.config.model.name,
         provenance={"run": record.name, "command": record.command, "seed": record.seed},

@@ -12,7 +12,7 @@ import numpy as np
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
-from keensight.errors import UsageError
+from keensight.errors import InterruptedRun, UsageError
 from keensight.workflow.features import images_of, workshop
 
 if TYPE_CHECKING:
@@ -227,6 +227,7 @@ def fit(
     *,
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     progress: Progress | None = None,
     **shortcuts: Any,
 ) -> History:
@@ -239,10 +240,16 @@ def fit(
         pixels: Its decoded images.
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"augment.flip": "none"}``.
+        on_epoch: Called with each epoch's figures, such as :func:`keensight.show.live_curves` draws.
         progress: Where to report.
         **shortcuts: ``epochs``, ``effort``, ``seed``.
+
+    Raises:
+        TrainingError: the loss became NaN or infinite.
+        InterruptedRun: Ctrl-C, or a notebook's stop button; after its first epoch, the model has its best weights.
     """
     from keensight.nets.backbones import ARCHITECTURES
+    from keensight.nets.fit import Stopped
 
     chosen = configure(config, settings, **shortcuts)
     if chosen.model.name == "auto":
@@ -250,7 +257,14 @@ def fit(
     if chosen.train.precision == "auto":
         chosen = chosen.with_values({"train.precision": "float32"})
     chosen = dataclasses.replace(chosen, augment=augmentation(chosen, data, split, pixels).config)
-    return run_fit(model, data, split, pixels, chosen, progress=shown(progress))
+    try:
+        return run_fit(model, data, split, pixels, chosen, on_epoch=on_epoch, progress=shown(progress))
+    except Stopped as stop:
+        done, best = len(stop.history.epochs), stop.history.best_epoch
+        raise InterruptedRun(
+            f"stopped by you after epoch {done}; the model has the weights of epoch {best}, the best so far",
+            "go on with the model as it is, or fit it further",
+        ) from None
 
 
 def run_fit(

@@ -73,7 +73,8 @@ def train(
         DataError: the images cannot be used; nothing has been written then.
         GateError: ``strict`` was asked for and the audit found something severe; the run says ``failed``.
         TrainingError: training broke off; the run says ``failed``.
-        InterruptedRun: Ctrl-C; the run says ``interrupted``.
+        InterruptedRun: Ctrl-C, or a notebook's stop button; the run says ``interrupted``, and from the first epoch on
+            it keeps a bundle of the best weights so far, which was not measured.
     """
     from keensight.nets import runtime
     from keensight.nets.backbones import ARCHITECTURES
@@ -156,21 +157,25 @@ def _fit(
 ) -> tuple[Classifier, History]:
     from keensight.assess.thresholds import DEFAULT
     from keensight.nets import runtime
+    from keensight.nets.fit import Stopped
     from keensight.nets.infer import Classifier
 
     runtime.configure(seed=config.train.seed)
     net = config.model
     model = build(data, spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
-    history = run_fit(
-        model,
-        data,
-        parts,
-        pixels,
-        config,
-        on_epoch=partial(_note_epoch, run),
-        tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
-        progress=show,
-    )
+    try:
+        history = run_fit(
+            model,
+            data,
+            parts,
+            pixels,
+            config,
+            on_epoch=partial(_note_epoch, run),
+            tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
+            progress=show,
+        )
+    except Stopped as stop:
+        history = stop.history
     thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
     return Classifier(model, data.labels, spec, thresholds=thresholds), history
 
@@ -242,9 +247,10 @@ def _recorded(run: Run) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         run.update(state="interrupted", message="stopped by the user")
-        raise InterruptedRun(
-            f"stopped; the run {run.path} keeps what was finished", "train again to start over; the decoded images stay"
-        ) from None
+        again = "train again to start over; the decoded images stay"
+        if run.bundle_path.is_dir():
+            again = f"the best model so far, not measured yet, is in {run.bundle_path}; or {again}"
+        raise InterruptedRun(f"stopped; the run {run.path} keeps what was finished", again) from None
     except KeensightError as error:
         run.update(state="failed", message=error.message)
         raise

@@ -111,6 +111,20 @@ def test_an_unreadable_image_has_no_embedding(classifier, tmp_path):
     assert classifier.embed([b"x"]).vectors.shape == (1, classifier.embedding_size)
 
 
+def test_a_sequential_network_of_ones_own_predicts_embeds_and_is_explained():
+    import keras
+
+    from keensight.nets.infer import Classifier
+    from keensight.nets.saliency import Explainer
+
+    layers = [keras.Input(SPEC.shape, dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3),
+              keras.layers.Flatten(), keras.layers.Dense(3, name="logits")]  # fmt: skip
+    own = Classifier(keras.Sequential(layers), LabelSet(("a", "b", "c")), SPEC)
+    assert own.predict_array(_images(2)).shape == (2, 3)
+    assert own.embed_array(_images(2)).shape == (2, own.embedding_size)
+    assert Explainer(own).heatmaps(_images(2), np.array([0, 1])).shape[0] == 2
+
+
 def test_a_network_without_a_layer_logits_predicts_but_does_not_embed():
     from keensight.nets.infer import Classifier
 

@@ -5,7 +5,7 @@ import pytest
 
 from keensight.core.config import RunConfig
 from keensight.core.progress import Silent
-from keensight.core.records import ImageSpec, Split
+from keensight.core.records import Epoch, History, ImageSpec, Split
 
 pytestmark = pytest.mark.slow
 SIDE = 32
@@ -157,3 +157,39 @@ def test_class_weights_reach_the_head(images, shop):
     rare = dataclasses.replace(images, split=dataclasses.replace(images.split, train=few))
     config = _config(**{"train.effort": "quick", "train.class_weights": "true"})
     assert transfer(_model(), rare, config, shop[0]).epochs[0].val_accuracy > 0.8
+
+
+class Weights:
+    """A model that is nothing but its weights."""
+
+    def __init__(self):
+        self.now = "head"
+
+    def get_weights(self):
+        return self.now
+
+    def set_weights(self, weights):
+        self.now = weights
+
+
+def epochs(*reached):
+    return tuple(Epoch(i + 1, "top", 1, 1.0, 0.1, 1.0, 0.5, 1.0, value) for i, value in enumerate(reached))
+
+
+@pytest.mark.parametrize(
+    ("after", "kept", "best"), [(epochs(0.9), "top", 2), (epochs(0.7), "head", 1), (None, "head", 1)]
+)
+def test_an_interrupted_phase_leaves_the_better_weights(after, kept, best):
+    from keensight.nets.fit import Stopped
+    from keensight.nets.transfer import Workshop, _kept_if_better
+
+    model, shop = Weights(), Workshop(Nothing, None, lambda epoch: None, Silent())
+
+    def phase(shop):
+        model.set_weights("top")
+        raise Stopped(History(after, 1, "interrupted")) if after else KeyboardInterrupt
+
+    with pytest.raises(Stopped) as caught:
+        _kept_if_better(model, History(epochs(0.8), 1), phase, shop)
+    assert model.now == kept
+    assert (caught.value.history.best_epoch, caught.value.history.stopped) == (best, "interrupted")

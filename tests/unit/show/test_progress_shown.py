@@ -89,11 +89,11 @@ def test_short_phases_leave_no_bar(monkeypatch):
 
 def test_a_notebook_bar_is_one_html_cell_that_is_updated(monkeypatch):
     updates: list[str] = []
-    handle = SimpleNamespace(update=lambda picture: updates.append(picture.data))
+    handle = SimpleNamespace(update=lambda bundle, raw: updates.append(bundle["text/html"]))
 
-    def display(picture, display_id):
-        assert display_id
-        updates.append(picture.data)
+    def display(bundle, raw, display_id):
+        assert display_id and bundle["text/plain"].startswith("prepare <1>")
+        updates.append(bundle["text/html"])
         return handle
 
     monkeypatch.setattr("IPython.display.display", display)

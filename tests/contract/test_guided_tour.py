@@ -1,0 +1,17 @@
+"""One source of the guided tour: the committed notebook is what `keensight notebook` writes."""
+
+import json
+from pathlib import Path
+
+from keensight.show.tour import notebook
+from keensight.workflow.touring import SAMPLE, tour_of
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+def test_the_committed_notebook_is_the_tour():
+    text = json.dumps(notebook(tour_of(SAMPLE, NOTEBOOKS, {})), ensure_ascii=False, indent=1) + "\n"
+    committed = (NOTEBOOKS / "image_classification.ipynb").read_text(encoding="utf-8")
+    assert committed == text, (
+        "keensight notebook --out notebooks/image_classification.ipynb, after removing the old one"
+    )
