@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "keensight.workflow": (
+        "adopt",
         "audit",
         "batches",
         "build",
@@ -48,6 +49,7 @@ _HOMES = {
         "write_explanations",
         "write_predictions",
     ),
+    "keensight.workflow.estimator": ("ImageClassifier",),
     "keensight.core.config": ("RunConfig",),
     "keensight.core.records": (
         "AuditReport",

@@ -4,6 +4,7 @@
 record to record; :func:`train` walks them all and keeps every record in a run.
 """
 
+from keensight.workflow.adopting import adopt
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.comparing import compare
@@ -33,6 +34,7 @@ from keensight.workflow.using import (
 from keensight.workflow.versions import versions
 
 __all__ = [
+    "adopt",
     "audit",
     "batches",
     "build",

@@ -13,7 +13,7 @@ from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Split
+from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Prototypes, Split
 from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
@@ -52,11 +52,18 @@ class Trained:
     findings: AuditReport
     config: RunConfig
     """Every ``auto`` decided."""
+    normalisation: str | None = None
+    """In words, of a network that was adopted and not trained here; None: the architecture's own."""
 
     @property
     def tuned(self) -> bool:
         """Whether the network itself was trained, and not only its head."""
-        return self.history.epochs[self.history.best_epoch - 1].phase != "head"
+        return self.adopted or self.history.epochs[self.history.best_epoch - 1].phase != "head"
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the network was trained elsewhere: what it learned from is not known."""
+        return self.normalisation is not None
 
 
 def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
@@ -113,12 +120,9 @@ def _decided(trained: Trained, features: Features | None, show: Progress) -> Tra
 
 
 def _bundled(run: Run, trained: Trained, features: Features | None, show: Progress) -> Bundle:
-    """The run's bundle; where images have one class each, with class means."""
-    classifier, data, parts = trained.classifier, trained.data, trained.parts
-    known = known_of(classifier, data, parts, trained.pixels, features=features, progress=show)
-    means = known.prototypes(len(data.labels)) if data.task != "multilabel" else None
-    if trained.config.decision.ood:
-        classifier = classifier.changed(subspace=known.subspace())
+    """The run's bundle, with what is known of its embeddings."""
+    classifier, means = _knowing(trained, features, show)
+    data, parts = trained.data, trained.parts
     record = run.record
     return bundle(
         classifier,
@@ -126,9 +130,30 @@ def _bundled(run: Run, trained: Trained, features: Features | None, show: Progre
         parts,
         run.bundle_path,
         name=trained.config.model.name,
-        provenance={"run": record.name, "command": record.command, "seed": record.seed},
+        provenance={"run": record.name, "command": record.command, "seed": record.seed, **_adoption(trained)},
         prototypes=means,
+        normalisation=trained.normalisation,
     )
+
+
+def _knowing(trained: Trained, features: Features | None, show: Progress) -> tuple[Classifier, Prototypes | None]:
+    """The classifier with where training images lie among its embeddings, and class means for one class an image.
+
+    A network from elsewhere may have no embedding, no training images at hand, or classes without any.
+    """
+    classifier, data, parts = trained.classifier, trained.data, trained.parts
+    if not classifier.embeds or not parts.train:
+        return classifier, None
+    known = known_of(classifier, data, parts, trained.pixels, features=features, progress=show)
+    if trained.config.decision.ood:
+        classifier = classifier.changed(subspace=known.subspace())
+    if data.task == "multilabel" or not known.covers(len(data.labels)):
+        return classifier, None
+    return classifier, known.prototypes(len(data.labels))
+
+
+def _adoption(trained: Trained) -> dict[str, bool]:
+    return {"adopted": True} if trained.adopted else {}
 
 
 def _measured(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Evaluation:
@@ -180,6 +205,7 @@ def _results(
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
         "dataset_digest": data.digest,
         "test": evaluation.headline(),
+        **_adoption(trained),
     }
     results |= {} if suspects is None else {"label_check": suspects.headline()}
     results |= {} if weak is None else {"weak_slices": [to_plain(score) for score in weak.weakest()]}
