@@ -85,12 +85,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 training and validation; None: exact copies alone.
 
         Raises:
-            DataError: images cannot be read, there is one class only, or a class of fewer than three images.
+            DataError: images cannot be read, or a class has fewer than three.
             UsageError: a parameter does not fit.
+            ValueError: ``y`` holds no class numbers or names, or one class only.
         """
         targets = column_or_1d(y, warn=True)
         check_classification_targets(targets)
         self.classes_, numbers = np.unique(targets, return_inverse=True)
+        if len(self.classes_) < 2:  # scikit-learn's own tools expect its kind of error here
+            raise ValueError(f"y holds {len(self.classes_)} class: a classifier needs two")
         data = _dataset(X, numbers, [str(name) for name in self.classes_], groups)
         config = configure(
             settings=self.settings, model=self.model, effort=self.effort, epochs=self.epochs,
