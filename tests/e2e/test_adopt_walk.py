@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import keensight as ks
+from keensight.assess.calibration import at_temperature
 from keensight.workflow import sit_exam
 
 pytestmark = pytest.mark.slow
@@ -58,8 +59,23 @@ def test_the_figures_are_those_of_keras(model, run):
     assert found["n"] == 150
     assert abs(found["accuracy"] - accuracy) < 1e-6
     assert accuracy > 0.5
-    if ks.load(run).temperature == 1:
-        assert found["loss"] == pytest.approx(loss, rel=1e-4)
+    bare = ks.load(run).changed(temperature=1.0).predict_array(images)
+    assert -np.log(bare[np.arange(150), labels]).mean() == pytest.approx(loss, rel=1e-4)
+
+
+def test_it_gets_what_a_trained_model_gets(model, run):
+    classifier, package = ks.load(run), ks.open_bundle(run.path)
+    images, labels = draw(150, 2)
+    given = at_temperature(model.predict(images / 255.0, verbose=0), classifier.temperature)
+    assert classifier.temperature != 1
+    assert classifier.predict_array(images) == pytest.approx(given, abs=1e-4)
+    assert run.record.results["test"]["loss"] == pytest.approx(-np.log(given[np.arange(150), labels]).mean(), rel=1e-3)
+    assert classifier.decision.n == 60
+    assert classifier.decision.set_threshold is not None
+    assert run.evaluation.abstention.set_coverage is not None
+    assert package.subspace() is not None
+    assert len(classifier.predict(list(images[:3])).ood_scores) == 3
+    assert package.prototypes().means.shape == (3, 3)
 
 
 def test_the_bundle_answers_as_the_model_and_passes_its_exam(model, run):
@@ -95,6 +111,33 @@ def test_a_wrong_normalisation_or_order_is_called_into_question(model, tmp_path)
     assert counts["val"] + counts["test"] == 200
     log = (run.path / "log.txt").read_text(encoding="utf-8")
     assert "would reach" in log or "hardly more than chance" in log
+
+
+def test_a_network_without_an_embedding_refuses_no_image(tmp_path):
+    keras, _ = ks.framework()
+    layers = keras.layers
+    net = keras.Sequential([
+        keras.Input((16, 12, 3)), layers.Conv2D(3, 1), layers.GlobalAveragePooling2D(), layers.Softmax(),
+    ])  # fmt: skip
+    run = ks.adopt(net, ks.from_arrays(*draw(90, 7)), normalisation="0..1", run=tmp_path / "bare")
+    assert ks.open_bundle(run.path).subspace() is None
+    assert ks.open_bundle(run.path).prototypes() is None
+    assert "the network has no last dense layer" in (run.path / "log.txt").read_text(encoding="utf-8")
+
+
+def test_it_is_said_which_parts_were_cut_out_of_the_training_images(model, tmp_path):
+    _, tf = ks.framework()
+    streams = {
+        name: tf.data.Dataset.from_tensor_slices(draw(n, seed)).batch(50)
+        for name, n, seed in (("train", 240, 0), ("test", 60, 1))
+    }
+    run = ks.adopt(model, ks.open(streams, labels=CLASSES), normalisation="0..1", run=tmp_path / "no val")
+    n = run.record.results["data"]["val"]
+    log = (run.path / "log.txt").read_text(encoding="utf-8")
+    told = f"The validation part, {n} images, was cut out of the training images"
+    assert told in log
+    assert told in run.report_path.read_text(encoding="utf-8")
+    assert "The test part" not in log
 
 
 def test_one_sigmoid_for_two_classes(tmp_path):

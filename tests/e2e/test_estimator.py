@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import keensight as ks
+from keensight.assess.calibration import at_temperature
 from keensight.core.pixels import encode_png
 
 pytestmark = pytest.mark.slow
@@ -47,8 +48,29 @@ def test_it_learns_and_answers_in_the_order_of_its_classes(fitted):
 def test_a_pickle_and_a_deep_copy_answer_alike(fitted):
     images, _ = draw(6, 2)
     for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        assert other.classifier_.temperature == fitted.classifier_.temperature
+        assert other.classifier_.decision == fitted.classifier_.decision
         assert np.array_equal(other.predict_proba(images), fitted.predict_proba(images))
         assert other.get_params() == fitted.get_params()
+
+
+def test_probabilities_are_calibrated():
+    fitted = ks.ImageClassifier(**PLAIN).fit(*draw(240, 5))
+    images, _ = draw(6, 2)
+    classifier = fitted.classifier_
+    assert classifier.temperature != 1
+    assert classifier.decision.n >= 30
+    assert classifier.decision.set_threshold is not None
+    bare = classifier.changed(temperature=1.0).predict_array(images)
+    found = fitted.predict_proba(images)
+    assert found == pytest.approx(at_temperature(bare, classifier.temperature), abs=1e-4)
+    assert np.array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(images), found)
+
+
+def test_a_contradiction_in_the_settings_is_refused_before_any_work():
+    settings = {"decision.target_precision": 0.9, "decision.target_coverage": 0.9}
+    with pytest.raises(ks.UsageError, match="both asked for"):
+        ks.ImageClassifier("cnn", settings=settings).fit(*draw(12))
 
 
 def test_a_clone_knows_nothing_and_the_same_number_gives_the_same_classifier(fitted):

@@ -376,6 +376,11 @@ class History:
     stopped: str = "completed"
     """``completed``, ``early`` or ``interrupted``."""
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the network itself was trained, and not only its head."""
+        return self.epochs[self.best_epoch - 1].phase != "head"
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions:

@@ -92,14 +92,18 @@ def adopt(
     )  # fmt: skip
     with recorded(handle):
         if labels is None:
-            _warn_of_order(handle, data, show)
+            _tell(handle, show, _order(data))
         pixels = prepare(data, ImageSpec(height, width, fit), progress=show)
         findings = audit(data, pixels=pixels, probes=False, progress=show)
         parts = _without_unreadable(split, pixels) if split is not None else _parts(data, findings)
+        if split is None and (learned := _learned(data, parts)):
+            _tell(handle, show, learned)
+            parts = dataclasses.replace(parts, method=" ".join([parts.method, *learned]))
         handle.save_dataset(data)
         handle.save_audit(findings)
         handle.save_split(parts, data)
         classifier = _classifier(adopted, data, pixels)
+        _tell(handle, show, _lacking(classifier, parts))
         _compare(handle, model, adopted, classifier, data, parts, pixels, normalisation, show)
         words = nets.in_words(normalisation)
         history = History((), 0, "trained elsewhere")
@@ -182,9 +186,7 @@ def _compare(
     if data.task == "multiclass" and "int" not in str(model.inputs[0].dtype):
         reached = nets.accuracies(model, adopted.end, images, data.targets()[rows])
         lines += _doubts(reached, normalisation, len(rows), len(data.labels))
-    for line in lines:
-        show.say(line)
-        run.log(line)
+    _tell(run, show, lines)
 
 
 def _doubts(reached: dict[str, float], normalisation: str, n: int, classes: int) -> list[str]:
@@ -199,12 +201,45 @@ def _doubts(reached: dict[str, float], normalisation: str, n: int, classes: int)
     return []
 
 
-def _warn_of_order(run: Run, data: Dataset, show: Progress) -> None:
+def _order(data: Dataset) -> list[str]:
     names = data.labels.names
-    if data.kind in ("folder", "split folders") and list(names) != sorted(names):
-        line = (
-            f"the outputs are taken to be {', '.join(names[:5])}, ... in this order; Keras' own loaders sort by "
-            f"letters ({', '.join(sorted(names)[:5])}, ...): give labels=[...] if the model learned so"
+    if data.kind not in ("folder", "split folders") or list(names) == sorted(names):
+        return []
+    return [
+        f"the outputs are taken to be {', '.join(names[:5])}, ... in this order; Keras' own loaders sort by "
+        f"letters ({', '.join(sorted(names)[:5])}, ...): give labels=[...] if the model learned so"
+    ]
+
+
+def _learned(data: Dataset, parts: Split) -> list[str]:
+    """A sentence for each part that was cut out of the training images, which the model may have learned from."""
+    samples = data.samples
+    if all(sample.split != "train" for sample in samples):
+        return []
+    val = sum(samples[i].split != "val" for i in parts.val)
+    test = sum(samples[i].split != "test" for i in parts.test)
+    lines = []
+    if val:
+        lines.append(
+            f"The validation part, {val:,} images, was cut out of the training images: the model knows them, so that "
+            "the temperature and whatever else is chosen on them trust it too much."
         )
+    if test:
+        lines.append(
+            f"The test part, {test:,} images, was cut out of the training images: if the model learned from them, the "
+            "figures are too good."
+        )
+    return lines
+
+
+def _lacking(classifier: Classifier, parts: Split) -> list[str]:
+    if classifier.embeds and parts.train:
+        return []
+    why = "no training images are at hand" if classifier.embeds else "the network has no last dense layer"
+    return [f"{why}: no image is refused as unlike the training images, and no class can be enrolled"]
+
+
+def _tell(run: Run, show: Progress, lines: Sequence[str]) -> None:
+    for line in lines:
         show.say(line)
         run.log(line)

@@ -16,13 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
+from keensight.core.certainty import Decision
+from keensight.core.codec import from_plain, to_plain
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Split
 from keensight.errors import DataError
+from keensight.workflow import deciding
 from keensight.workflow.choosing import choose_model
+from keensight.workflow.features import features_of
+from keensight.workflow.finishing import choose
 from keensight.workflow.steps import configure, image_spec, prepare, shown, split
 from keensight.workflow.training import resolve, train_network
 
@@ -35,8 +40,8 @@ _LISTED = 5
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Trains an image classifier as :func:`keensight.train` does, on all images that it is given.
 
-    15 % of them choose and stop (validation), the others are learned from; nothing is kept apart to test, as that is
-    for the caller, say ``cross_val_score``. Several labels an image and weights of images are not supported.
+    15 % of them choose, stop and calibrate (validation), the others are learned from; nothing is kept apart to test, as
+    that is for the caller, say ``cross_val_score``. Several labels an image and weights of images are not supported.
 
     Images (``X``) are a uint8 array (n, height, width[, 1 or 3]), or a sequence of paths, encoded bytes or uint8
     arrays (height, width[, 3]) of any sizes. A fitted estimator can be pickled: the pickle holds the network as the
@@ -87,9 +92,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: images cannot be read, or a class has fewer than three.
             UsageError: a parameter does not fit.
-            ValueError: ``y`` holds no class numbers or names, or one class only.
+            ValueError: ``y`` holds no class numbers or names, values that are not finite, or one class only.
         """
         targets = column_or_1d(y, warn=True)
+        assert_all_finite(targets, input_name="y")
         check_classification_targets(targets)
         self.classes_, numbers = np.unique(targets, return_inverse=True)
         if len(self.classes_) < 2:  # scikit-learn's own tools expect its kind of error here
@@ -103,7 +109,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        """Probabilities, float64 (n, k), in the order of ``classes_``.
+        """Probabilities, float64 (n, k), in the order of ``classes_``; calibrated on the images that validated.
 
         Raises:
             DataError: an image cannot be read.
@@ -153,6 +159,7 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
+    deciding.check(config.decision, data.task)
     _refuse_unreadable({sample.path: sample.error for sample in data.samples if sample.error is not None})
     dealt = split(data, val_share=config.data.val_share, test_share=config.data.test_share, seed=config.train.seed)
     parts = Split(tuple(sorted((*dealt.train, *dealt.test))), dealt.val, (), dealt.method)
@@ -163,7 +170,9 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
     _refuse_unreadable({data.samples[row].path: reason for row, reason in pixels.errors.items()})
     use_threads(config.train.threads, cache_directory() / "threads.json")
     config, _ = resolve(config, data, parts, pixels)
-    return train_network(data, parts, pixels, config, show)[0]
+    classifier, history = train_network(data, parts, pixels, config, show)
+    with features_of(data, parts, pixels, show, trained=history.tuned) as features:
+        return choose(classifier, data, parts, pixels, config, None if history.tuned else features, show)
 
 
 def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: ArrayLike | None) -> Dataset:
@@ -205,8 +214,11 @@ def _packed(classifier: Classifier) -> dict[str, Any]:
     with TemporaryDirectory(prefix="keensight-") as folder:
         path = Path(folder) / "model.keras"
         classifier.keras_model.save(path)
-        spec = dataclasses.asdict(classifier.spec)
-        return {"model": path.read_bytes(), "labels": classifier.labels.names, "spec": spec}
+        return {
+            "model": path.read_bytes(), "labels": classifier.labels.names, "spec": to_plain(classifier.spec),
+            "temperature": classifier.temperature, "mirror": classifier.mirror,
+            "decision": to_plain(classifier.decision),
+        }  # fmt: skip
 
 
 def _unpacked(packed: Mapping[str, Any]) -> Classifier:
@@ -217,4 +229,11 @@ def _unpacked(packed: Mapping[str, Any]) -> Classifier:
         path = Path(folder) / "model.keras"
         path.write_bytes(packed["model"])
         check_model(path)
-        return Classifier.open(path, LabelSet(tuple(packed["labels"])), ImageSpec(**packed["spec"]))
+        return Classifier.open(
+            path,
+            LabelSet(tuple(packed["labels"])),
+            from_plain(ImageSpec, packed["spec"]),
+            temperature=packed["temperature"],
+            mirror=packed["mirror"],
+            decision=from_plain(Decision, packed["decision"]),
+        )

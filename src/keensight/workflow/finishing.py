@@ -57,8 +57,8 @@ class Trained:
 
     @property
     def tuned(self) -> bool:
-        """Whether the network itself was trained, and not only its head."""
-        return self.adopted or self.history.epochs[self.history.best_epoch - 1].phase != "head"
+        """Whether the network itself was trained, here or elsewhere, and not only its head."""
+        return self.adopted or self.history.tuned
 
     @property
     def adopted(self) -> bool:
@@ -110,13 +110,28 @@ def _passes(trained: Trained) -> int:
 
 
 def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
-    """With all that the validation part decides: averaging with mirror images, temperature, when to answer."""
-    config, data, parts, pixels = trained.config, trained.data, trained.parts, trained.pixels
-    classifier = trained.classifier
+    data, parts, pixels, config = trained.data, trained.parts, trained.pixels, trained.config
+    classifier = choose(trained.classifier, data, parts, pixels, config, features, show)
+    return dataclasses.replace(trained, classifier=classifier)
+
+
+def choose(
+    classifier: Classifier,
+    data: Dataset,
+    parts: Split,
+    pixels: Pixels,
+    config: RunConfig,
+    features: Features | None,
+    show: Progress,
+) -> Classifier:
+    """A trained classifier with all that the validation part decides.
+
+    That is averaging with mirror images, temperature, and when to answer; arguments are those of
+    :func:`keensight.workflow.deciding.decide`.
+    """
     if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
         classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
-    classifier = decide(classifier, data, parts, pixels, config.decision, features, show)
-    return dataclasses.replace(trained, classifier=classifier)
+    return decide(classifier, data, parts, pixels, config.decision, features, show)
 
 
 def _bundled(run: Run, trained: Trained, features: Features | None, show: Progress) -> Bundle:
