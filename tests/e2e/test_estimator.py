@@ -31,7 +31,7 @@ def draw(n=45, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return ks.ImageClassifier(**PLAIN).fit(*draw())
+    return ks.ImageClassifier(**{**PLAIN, "epochs": 20}).fit(*draw())
 
 
 def test_it_learns_and_answers_in_the_order_of_its_classes(fitted):
