@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "keensight.workflow": (
+        "adopt",
         "audit",
         "batches",
         "build",
@@ -49,6 +50,7 @@ _HOMES = {
         "write_explanations",
         "write_predictions",
     ),
+    "keensight.workflow.estimator": ("ImageClassifier",),
     "keensight.core.config": ("RunConfig",),
     "keensight.core.records": (
         "AuditReport",

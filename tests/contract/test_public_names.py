@@ -18,6 +18,7 @@ PUBLIC = [
     "Explanation",
     "GateError",
     "History",
+    "ImageClassifier",
     "ImageError",
     "ImageSpec",
     "InterruptedRun",
@@ -32,6 +33,7 @@ PUBLIC = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "adopt",
     "audit",
     "batches",
     "build",
@@ -87,9 +89,10 @@ def test_a_wrong_name_is_an_attribute_error():
 
 
 def test_the_front_door_imports_no_framework():
+    # ImageClassifier derives from a class of scikit-learn's, so that asking for it imports that.
     script = (
         "import sys, keensight\n"
-        "[getattr(keensight, name) for name in keensight.__all__]\n"
+        "[getattr(keensight, name) for name in keensight.__all__ if name != 'ImageClassifier']\n"
         "assert not {'keras', 'tensorflow', 'sklearn', 'pandas', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

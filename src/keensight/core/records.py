@@ -396,6 +396,11 @@ class History:
         kept = f"val loss {best.val_loss:.4f}, val accuracy {best.val_accuracy:.4f}"
         return f"<History of {len(self.epochs)} epochs ({self.stopped}); kept epoch {best.epoch}: {kept}>"
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the network itself was trained, and not only its head."""
+        return self.epochs[self.best_epoch - 1].phase != "head"
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions:

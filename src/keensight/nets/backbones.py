@@ -10,10 +10,11 @@ from keensight.core.registry import Registry
 
 NORMALISATIONS: Mapping[str, str] = {
     "tf": "pixels / 127.5 - 1 in the first layer of the graph (range -1 to 1)",
+    "unit": "pixels / 255 in the first layer of the graph (range 0 to 1)",
     "lite": "(pixels - 127) / 128 in the first layer of the graph",
     "torch": "(pixels / 255 - ImageNet mean) / ImageNet deviation, by channel, in the first layer of the graph",
     "caffe": "channels turned to BGR, minus the ImageNet mean, in a fixed convolution of the graph",
-    "in-model": "done by the backbone's own first layers in the graph",
+    "in-model": "done by the network's own first layers in the graph, where it is done at all",
 }
 """What the first layers do to uint8 pixels, by mode."""
 

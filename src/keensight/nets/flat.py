@@ -28,7 +28,7 @@ def flat(model: keras.Model) -> keras.Model:
     if not isinstance(model, keras.Sequential) and not any(isinstance(layer, keras.Model) for layer in model.layers):
         return model
     inputs = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
-    copier = _Copier()
+    copier = Copier()
     outputs = copier.apply(model, inputs)
     copier.fill()
     return keras.Model(inputs, outputs, name=model.name)
@@ -42,11 +42,16 @@ def _check(model: Any) -> None:
         )
 
 
-class _Copier:
-    """Applies copies of layers, and remembers whose weights they are to get."""
+class Copier:
+    """Applies copies of layers, and remembers whose weights they are to get.
 
-    def __init__(self) -> None:
+    Args:
+        taken: Names that no copy may have.
+    """
+
+    def __init__(self, taken: frozenset[str] = frozenset()) -> None:
         self._pairs: list[tuple[Any, Any]] = []
+        self._taken = taken
 
     def apply(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
         """What ``layer`` makes of some symbolic tensors, by copies of the layers in it."""
@@ -66,7 +71,7 @@ class _Copier:
         return model._run_through_graph(inputs, operation_fn=lambda operation: operation, call_fn=self.apply)
 
     def _copy(self, layer: Any) -> Any:
-        taken = {copy.name for _, copy in self._pairs}
+        taken = {copy.name for _, copy in self._pairs} | self._taken
         name = layer.name if layer.name not in taken else f"{layer.name}_copy{len(self._pairs)}"
         copy = type(layer).from_config({**layer.get_config(), "name": name})
         self._pairs.append((layer, copy))
@@ -75,4 +80,5 @@ class _Copier:
     def fill(self) -> None:
         """Give every copy its original's weights."""
         for layer, copy in self._pairs:
-            copy.set_weights(layer.get_weights())
+            if getattr(layer, "weights", None):  # a bare operation, such as an addition, has none
+                copy.set_weights(layer.get_weights())

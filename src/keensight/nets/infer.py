@@ -109,6 +109,11 @@ class Classifier:
         return Classifier(self.keras_model, spec=self.spec, **(now | settings))
 
     @property
+    def embeds(self) -> bool:
+        """Whether the network has an embedding: a layer ``logits`` that takes a vector in."""
+        return embedding(self.keras_model) is not None
+
+    @property
     def embedding_size(self) -> int:
         """Numbers in an embedding, d.
 

@@ -10,7 +10,8 @@ from keensight.nets.runtime import framework
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels from 0 to 1, by channel, RGB."""
-_BGR_MEAN = (103.939, 116.779, 123.68)
+BGR_MEAN = (103.939, 116.779, 123.68)
+"""Of ImageNet's pixels from 0 to 255, by channel, blue first."""
 
 
 def normalise(x: Any, mode: str) -> Any:
@@ -18,7 +19,7 @@ def normalise(x: Any, mode: str) -> Any:
 
     Args:
         x: uint8 Keras tensor (n, height, width, 3), RGB.
-        mode: ``tf``, ``lite``, ``torch``, ``caffe`` or ``in-model``
+        mode: ``tf``, ``unit``, ``lite``, ``torch``, ``caffe`` or ``in-model``
             (see :data:`keensight.nets.backbones.NORMALISATIONS`).
 
     Returns:
@@ -29,6 +30,7 @@ def normalise(x: Any, mode: str) -> Any:
         return _bgr(x)
     scale, offset = {
         "tf": (1 / 127.5, -1.0),
+        "unit": (1 / 255, 0.0),
         "lite": (1 / 128, -127 / 128),
         "torch": ([1 / (255 * s) for s in STD], [-m / s for m, s in zip(MEAN, STD, strict=True)]),
         "in-model": (1.0, 0.0),
@@ -45,5 +47,5 @@ def _bgr(x: Any) -> Any:
     floats = layers.Rescaling(1.0, dtype="float32", name="pixels")(x)
     turn = layers.Conv2D(3, 1, trainable=False, dtype="float32", name="normalise")
     normalised = turn(floats)
-    turn.set_weights([np.eye(3, dtype=np.float32)[None, None, :, ::-1], -np.array(_BGR_MEAN, dtype=np.float32)])
+    turn.set_weights([np.eye(3, dtype=np.float32)[None, None, :, ::-1], -np.array(BGR_MEAN, dtype=np.float32)])
     return normalised

@@ -24,7 +24,7 @@ def model_card(manifest: BundleManifest, evaluation: Evaluation | AnomalyEvaluat
     if manifest.task == ANOMALY:
         return _anomaly_card(manifest, evaluation if isinstance(evaluation, AnomalyEvaluation) else None)
     assert not isinstance(evaluation, AnomalyEvaluation)
-    data = manifest.provenance.get("data")
+    data, adopted = manifest.provenance.get("data"), bool(manifest.provenance.get("adopted"))
     parts = [
         f"# {_plain(manifest.name)}: image classifier ({_plain(manifest.model)})",
         _summary(manifest),
@@ -32,9 +32,9 @@ def model_card(manifest: BundleManifest, evaluation: Evaluation | AnomalyEvaluat
         "## Intended use\n\n" + _intended(manifest),
         "## Factors\n\n" + _FACTORS,
         "## Metrics\n\n" + _METRICS,
-        "## Evaluation data\n\n" + _evaluated(data, evaluation),
-        "## Training data\n\n" + _data(data),
-        "## Quantitative analyses\n\n" + (_figures(evaluation) if evaluation else _UNMEASURED),
+        "## Evaluation data\n\n" + _evaluated(data, evaluation, adopted),
+        "## Training data\n\n" + (_ADOPTED if adopted else "") + _data(data),
+        "## Quantitative analyses\n\n" + (_figures(evaluation, adopted) if evaluation else _UNMEASURED),
         "## Ethical considerations\n\n" + _ETHICS,
         "## Caveats and recommendations\n\n" + _limits(manifest, evaluation),
         "## How to load\n\n" + _USE,
@@ -44,6 +44,10 @@ def model_card(manifest: BundleManifest, evaluation: Evaluation | AnomalyEvaluat
 
 
 _UNMEASURED = "Not measured yet: trust no answer."
+_ADOPTED = (
+    "It was trained elsewhere and taken in: what it learned from is not recorded here. What follows is the set that it "
+    "was measured on, with its parts.\n\n"
+)
 _FACTORS = (
     "The figures below are given for all images together and class by class. How they differ between cameras, "
     "places, times or groups of people is known only as far as the run's report shows it."
@@ -150,19 +154,20 @@ def _data(data: object) -> str:
     return _list(lines)
 
 
-def _evaluated(data: object, evaluation: Evaluation | None) -> str:
+def _evaluated(data: object, evaluation: Evaluation | None, adopted: bool) -> str:
     if evaluation is None:
         return _UNMEASURED
     name = f" of {_plain(str(data['name']))}" if isinstance(data, Mapping) and data.get("name") else ""
     seen = "took no part in training and was opened once" if evaluation.part == "test" else "was seen while training"
+    seen = "is new to the model if whoever trained it kept it apart" if adopted else seen
     return f"The {evaluation.part} part{name}, {evaluation.n:,} images; it {seen}."
 
 
-def _figures(evaluation: Evaluation) -> str:
+def _figures(evaluation: Evaluation, adopted: bool) -> str:
+    seen = ", which took no part in training" if evaluation.part == "test" and not adopted else ""
     if evaluation.multilabel is not None:
-        return _label_figures(evaluation, evaluation.multilabel)
+        return _label_figures(evaluation, evaluation.multilabel, seen)
     accuracy = evaluation.accuracy
-    seen = ", which took no part in training" if evaluation.part == "test" else ""
     table = [
         "| class | precision | recall | F1 | images |",
         "|---|---:|---:|---:|---:|",
@@ -218,9 +223,8 @@ def _answers(evaluation: Evaluation) -> str:
     return told + "\n\n"
 
 
-def _label_figures(evaluation: Evaluation, scores: MultilabelScores) -> str:
+def _label_figures(evaluation: Evaluation, scores: MultilabelScores, seen: str) -> str:
     area, micro, exact = scores.mean_average_precision, scores.micro_f1, evaluation.accuracy
-    seen = ", which took no part in training" if evaluation.part == "test" else ""
     rows = [
         f"| {_plain(row.label)} | {'-' if label.average_precision is None else f'{label.average_precision:.3f}'} "
         f"| {label.base_rate:.3f} | {label.threshold:.2f} | {row.precision:.3f} | {row.recall:.3f} | {row.f1:.3f} "

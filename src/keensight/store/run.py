@@ -79,7 +79,12 @@ class Run:
         _append(self.path / "history.jsonl", json.dumps(plain, allow_nan=False))
 
     def save_history(self, history: History) -> None:
-        """Keep which epoch was best and why training stopped; its epochs stand in ``history.jsonl`` already."""
+        """Keep which epoch was best and why training stopped; its epochs stand in ``history.jsonl`` already.
+
+        Where nothing was trained that file is made, empty.
+        """
+        with storing(self.path):
+            (self.path / "history.jsonl").touch()
         write_json(self.path / "history.json", {"best_epoch": history.best_epoch, "stopped": history.stopped})
 
     def save_config(self, toml: str) -> None:

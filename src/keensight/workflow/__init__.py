@@ -4,6 +4,7 @@
 record to record; :func:`train` walks them all and keeps every record in a run.
 """
 
+from keensight.workflow.adopting import adopt
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.comparing import compare
@@ -35,6 +36,7 @@ from keensight.workflow.versions import versions
 
 __all__ = [
     "SAMPLE",
+    "adopt",
     "audit",
     "batches",
     "build",

@@ -32,6 +32,7 @@ def bundle(
     name: str | None = None,
     provenance: Mapping[str, Any] | None = None,
     prototypes: Prototypes | None = None,
+    normalisation: str | None = None,
 ) -> Bundle:
     """Write a bundle: model, labels, preprocessing, rule for answers, and an exam of a few images with their answers.
 
@@ -43,6 +44,7 @@ def bundle(
         name: Name of the architecture; None: the Keras model's.
         provenance: What is known of its making besides versions and data.
         prototypes: Its class means (:func:`prototypes_of`); None: no class can be enrolled later.
+        normalisation: What the graph does to its pixels, in words; None: as the architecture of that name does.
 
     Raises:
         StoreError: the directory exists or cannot be written.
@@ -57,7 +59,7 @@ def bundle(
         labels=model.labels,
         image=model.spec,
         model=name or model.keras_model.name,
-        normalisation=normalisation_of(name or model.keras_model.name),
+        normalisation=normalisation or normalisation_of(name or model.keras_model.name),
         temperature=model.temperature,
         decision=_decision(model),
         provenance={"versions": versions(), "data": origin(data, split), **(provenance or {})},

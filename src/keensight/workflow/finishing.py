@@ -52,11 +52,18 @@ class Trained:
     findings: AuditReport
     config: RunConfig
     """Every ``auto`` decided."""
+    normalisation: str | None = None
+    """In words, of a network that was adopted and not trained here; None: the architecture's own."""
 
     @property
     def tuned(self) -> bool:
-        """Whether the network itself was trained, and not only its head."""
-        return self.history.epochs[self.history.best_epoch - 1].phase != "head"
+        """Whether the network itself was trained, here or elsewhere, and not only its head."""
+        return self.adopted or self.history.tuned
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the network was trained elsewhere: what it learned from is not known."""
+        return self.normalisation is not None
 
 
 def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
@@ -108,22 +115,44 @@ def _passes(trained: Trained) -> int:
 
 
 def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
-    """With all that the validation part decides: averaging with mirror images, temperature, when to answer."""
-    config, data, parts, pixels = trained.config, trained.data, trained.parts, trained.pixels
-    classifier = trained.classifier
-    if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
-        classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
-    classifier = decide(classifier, data, parts, pixels, config.decision, features, show)
+    data, parts, pixels, config = trained.data, trained.parts, trained.pixels, trained.config
+    classifier = choose(trained.classifier, data, parts, pixels, config, features, show)
     return dataclasses.replace(trained, classifier=classifier)
 
 
+def choose(
+    classifier: Classifier,
+    data: Dataset,
+    parts: Split,
+    pixels: Pixels,
+    config: RunConfig,
+    features: Features | None,
+    show: Progress,
+) -> Classifier:
+    """A trained classifier with all that the validation part decides.
+
+    That is averaging with mirror images, temperature, and when to answer; arguments are those of
+    :func:`keensight.workflow.deciding.decide`.
+    """
+    if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
+        classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
+    return decide(classifier, data, parts, pixels, config.decision, features, show)
+
+
 def _knowing(trained: Trained, features: Features | None, show: Progress) -> tuple[Trained, Prototypes | None]:
-    """With where the embeddings of its images lie; and the class means, where images have one class each."""
-    classifier, data = trained.classifier, trained.data
-    known = known_of(classifier, data, trained.parts, trained.pixels, features=features, progress=show)
+    """With where training images lie among its embeddings; and the class means, where images have one class each.
+
+    A network from elsewhere may have no embedding, no training images at hand, or classes without any.
+    """
+    classifier, data, parts = trained.classifier, trained.data, trained.parts
+    if not classifier.embeds or not parts.train:
+        return trained, None
+    known = known_of(classifier, data, parts, trained.pixels, features=features, progress=show)
     if trained.config.decision.ood:
         trained = dataclasses.replace(trained, classifier=classifier.changed(subspace=known.subspace()))
-    return trained, None if data.task == "multilabel" else known.prototypes(len(data.labels))
+    if data.task == "multilabel" or not known.covers(len(data.labels)):
+        return trained, None
+    return trained, known.prototypes(len(data.labels))
 
 
 def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bundle:
@@ -134,9 +163,14 @@ def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bun
         trained.parts,
         run.bundle_path,
         name=trained.config.model.name,
-        provenance={"run": record.name, "command": record.command, "seed": record.seed},
+        provenance={"run": record.name, "command": record.command, "seed": record.seed, **_adoption(trained)},
         prototypes=means,
+        normalisation=trained.normalisation,
     )
+
+
+def _adoption(trained: Trained) -> dict[str, bool]:
+    return {"adopted": True} if trained.adopted else {}
 
 
 def _measured(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Evaluation:
@@ -188,6 +222,7 @@ def _results(
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
         "dataset_digest": data.digest,
         "test": evaluation.headline(),
+        **_adoption(trained),
     }
     results |= {} if suspects is None else {"label_check": suspects.headline()}
     results |= {} if weak is None else {"weak_slices": [to_plain(score) for score in weak.weakest()]}

@@ -34,6 +34,10 @@ class Known:
     val_vectors: NDArray[np.float32]
     val_targets: NDArray[Any]
 
+    def covers(self, classes: int) -> bool:
+        """Whether every class has a training image, so that it has a mean; for one class an image."""
+        return len(np.unique(self.targets)) == classes
+
     def prototypes(self, classes: int) -> Prototypes:
         """Class means, and from which cosine on an image counts as known (see ``core.nearest``)."""
         return nearest.measure(self.vectors, self.targets, self.val_vectors, self.val_targets, classes)

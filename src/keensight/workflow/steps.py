@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import InterruptedRun, UsageError
 from keensight.workflow.features import images_of, workshop
+from keensight.workflow.streams import Streams, from_streams
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.augment import Augmentation
 
-Source = str | Path | Dataset
+Source = str | Path | Dataset | Streams
 _SHORTCUTS = {
     "model": "model.name",
     "effort": "train.effort",
@@ -57,14 +59,17 @@ def open(
 
     Args:
         source: A folder per class; train/val/test folders of such; a CSV or Parquet table; a folder of IDX
-            files; an ``.npz``; the name of a sample set; or a dataset that is already open.
+            files; an ``.npz``; the name of a sample set; a dataset that is already open; or a finite
+            ``tf.data.Dataset`` of (image, label), or a mapping of train, val and test to such
+            (:mod:`keensight.workflow.streams`), which is then held in memory.
         label: Table column with the class.
         path: Table column with the image path.
         group: Table column whose equal values never straddle a split.
         group_regex: In its place, a pattern in the relative file path; its first group, else the whole match,
             names the image's group.
         labels: Table columns of 0 and 1, one a label, as a list or separated by commas: a multi-label set; left out:
-            found by content where no column has the name of a label.
+            found by content where no column has the name of a label. Of a ``tf.data.Dataset``: the class names in the
+            order of the numbers.
         progress: Where to report.
 
     Raises:
@@ -80,8 +85,11 @@ def open(
     columns = [name.strip() for name in names if name.strip()]
     if isinstance(source, Dataset):
         data = source
+    elif isinstance(source, (str, os.PathLike)):
+        place = os.fspath(source)
+        data = open_source(place, label=label, path=path, group=group, labels=columns, progress=shown(progress))
     else:
-        data = open_source(source, label=label, path=path, group=group, labels=columns, progress=shown(progress))
+        data = from_streams(source, columns, shown(progress))
     return grouped(data, group_regex) if group_regex else data
 
 

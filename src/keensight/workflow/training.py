@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
-from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
+from keensight.core.records import AuditReport, Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow import deciding, detecting
 from keensight.workflow.auditing import audit, refuse_severe
@@ -86,7 +86,9 @@ def train(
         ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
     show = shown(progress)
-    if isinstance(source, Dataset) or Path(source).exists():  # else open refuses at once, with nothing to wait for
+    if (
+        not isinstance(source, (str, Path)) or Path(source).exists()
+    ):  # else open refuses at once, with nothing to wait for
         runtime.start_in_background()
     data = open(
         source,
@@ -112,7 +114,7 @@ def train(
         versions=versions(),
         config_toml=chosen.to_toml(),
     )
-    with _recorded(handle):
+    with recorded(handle):
         if decisions:
             handle.save_corrections(decisions)
         if normal:
@@ -142,19 +144,32 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     run.save_split(parts, data)
     # As late as this, so that the framework's import is not waited for.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")
-    config, reasons = _resolve(config, data, parts, pixels)
+    config, reasons = resolve(config, data, parts, pixels)
     for reason in (f"model {choice.name}: {choice.reason}", f"threads {threads.name}: {threads.reason}", *reasons):
         show.say(reason)
         run.log(reason)
     run.save_config(config.to_toml())
     run = run.update(state="training", model=config.model.name)
-    classifier, history = _fit(run, data, parts, pixels, spec, config, show)
+    tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
+    noted = partial(_note_epoch, run)
+    classifier, history = train_network(data, parts, pixels, config, show, on_epoch=noted, tensorboard=tensorboard)
     return finish(run, Trained(classifier, history, data, parts, pixels, findings, config), show, started)
 
 
-def _fit(
-    run: Run, data: Dataset, parts: Split, pixels: Pixels, spec: ImageSpec, config: RunConfig, show: Progress
+def train_network(
+    data: Dataset,
+    parts: Split,
+    pixels: Pixels,
+    config: RunConfig,
+    show: Progress,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    tensorboard: Path | None = None,
 ) -> tuple[Classifier, History]:
+    """Build and train the network that the settings name; no ``auto`` is left in them.
+
+    Stopped by the user after an epoch, the network has its best weights, and the history says ``interrupted``.
+    """
     from keensight.assess.thresholds import DEFAULT
     from keensight.nets import runtime
     from keensight.nets.fit import Stopped
@@ -162,7 +177,7 @@ def _fit(
 
     runtime.configure(seed=config.train.seed)
     net = config.model
-    model = build(data, spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
+    model = build(data, pixels.spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
     try:
         history = run_fit(
             model,
@@ -170,14 +185,14 @@ def _fit(
             parts,
             pixels,
             config,
-            on_epoch=partial(_note_epoch, run),
-            tensorboard=run.path / "tensorboard" if config.train.tensorboard else None,
+            on_epoch=on_epoch,
+            tensorboard=tensorboard,
             progress=show,
         )
     except Stopped as stop:
         history = stop.history
     thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
-    return Classifier(model, data.labels, spec, thresholds=thresholds), history
+    return Classifier(model, data.labels, pixels.spec, thresholds=thresholds), history
 
 
 def _note_epoch(run: Run, epoch: Epoch) -> None:
@@ -190,7 +205,7 @@ def _note_epoch(run: Run, epoch: Epoch) -> None:
     )
 
 
-def _resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
+def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
     """Every ``auto`` and every number left out, decided; with the reasons in words."""
     from keensight.data.cache import cache_directory
     from keensight.nets.fit import optimizer_of, schedule
@@ -241,7 +256,7 @@ def _split(data: Dataset, config: RunConfig, findings: AuditReport | None = None
 
 
 @contextmanager
-def _recorded(run: Run) -> Iterator[None]:
+def recorded(run: Run) -> Iterator[None]:
     """Whatever ends the walk, the run says so."""
     try:
         yield

@@ -1,0 +1,312 @@
+"""A Keras network that was built and trained elsewhere, as one of ours: uint8 pixels in, logits out, stock layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.registry import did_you_mean
+from keensight.errors import GateError, UsageError
+from keensight.nets.backbones import NORMALISATIONS as IN_WORDS
+from keensight.nets.feed import evaluation_batch
+from keensight.nets.flat import Copier, flat
+from keensight.nets.infer import Classifier
+from keensight.nets.normalise import BGR_MEAN, MEAN, STD, normalise
+from keensight.nets.runtime import framework
+from keensight.nets.tasks import Multiclass, Multilabel, Task
+
+if TYPE_CHECKING:
+    import keras
+
+End = Literal["softmax", "sigmoid", "linear"]
+
+NORMALISATIONS: Mapping[str, str] = {
+    "none": "in-model", "0..1": "unit", "-1..1": "tf", "imagenet": "torch", "caffe": "caffe"
+}  # fmt: skip
+"""What may be said of a network's input, and the mode of ``nets.normalise`` that it means."""
+TOLERANCE = 1e-4
+"""Largest difference of a probability at which the adopted network still counts as the one that was given."""
+_LUMA = (0.299, 0.587, 0.114)
+"""RGB to grey, ITU-R BT.601, as Pillow and TensorFlow have it."""
+_OURS = frozenset({"image", "pixels", "normalise", "grey", "plane", "logits", "scores"})
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A network in our form, and what was found on the way."""
+
+    model: keras.Model
+    """uint8 (n, height, width, 3) to float32 logits (n, classes)."""
+    end: End
+    """What made of its logits what it gave."""
+    dropped: tuple[str, ...]
+    """Layers that do nothing outside of training and were left out: random augmentation."""
+
+
+def adopt(model: keras.Model, classes: int, normalisation: str, *, multilabel: bool = False) -> Adopted:
+    """Copy a network into one flat graph with normalisation before it and logits at its end.
+
+    A last softmax or sigmoid is taken off, and a single output that tells two classes apart becomes two logits, so
+    that the softmax of the logits is what the network gave. Random augmentation is left out.
+
+    Args:
+        model: Functional or sequential, of one input (height, width[, 1 or 3]) and one output (n, classes).
+        classes: Number of classes or labels.
+        normalisation: What is done to pixels from 0 to 255 before they go in, a name of ``NORMALISATIONS``.
+        multilabel: Images have any number of labels.
+
+    Raises:
+        UsageError: the network cannot be taken in; the message says why.
+    """
+    keras, _ = framework()
+    mode = NORMALISATIONS.get(normalisation)
+    if mode is None:
+        raise UsageError(
+            f"there is no normalisation {normalisation!r}", did_you_mean(normalisation, list(NORMALISATIONS))
+        )
+    height, width = _checked_input(model, normalisation)
+    outputs = _checked_output(model, classes, multilabel)
+    whole = flat(model)
+    inner, end, weights = _end(whole)
+    _check_end(model, end, outputs, classes, multilabel)
+    image = keras.Input((height, width, 3), dtype="uint8", name="image")
+    copier = _Adopter(_OURS)
+    x = copier.apply(keras.Model(whole.inputs[0], inner), _entry(image, model.input_shape, mode))
+    logits = _logits(x, classes, outputs, weights)
+    copier.fill()
+    return Adopted(keras.Model(image, logits, name=model.name), end, tuple(copier.dropped))
+
+
+def in_words(normalisation: str) -> str:
+    """What is done to the pixels of an adopted network, for its manifest."""
+    return IN_WORDS[NORMALISATIONS[normalisation]]
+
+
+class _Adopter(Copier):
+    """A copier that leaves out what is random, as that does nothing outside of training."""
+
+    def __init__(self, taken: frozenset[str]) -> None:
+        super().__init__(taken)
+        self.dropped: list[str] = []
+
+    def apply(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("training", None)  # kept in the graph, it would be in force wherever a caller says nothing
+        if not type(layer).__name__.startswith("Rand"):
+            return super().apply(layer, *args, **kwargs)
+        if tuple(layer.compute_output_shape(args[0].shape)) != tuple(args[0].shape):
+            raise UsageError(
+                f"the layer {layer.name} changes the images' size at random",
+                "crop before the model, or take its size as the model's input",
+            )
+        self.dropped.append(layer.name)
+        return args[0]
+
+
+def _checked_input(model: Any, normalisation: str) -> tuple[int, int]:
+    """Height and width of the input; refuses what could not be opened from a bundle again."""
+    keras, _ = framework()
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"this is no keras.Model but a {type(model).__name__}", "give the trained model itself")
+    if not getattr(model, "inputs", None):
+        raise UsageError(
+            f"{model.name} is subclassed, or was never built: its layers or its input size cannot be seen",
+            "begin it with keras.Input((height, width, 3)), as a sequential or functional model",
+        )
+    for layer in _layers(model):
+        if type(layer).__module__.split(".")[0] != "keras" or type(layer).__name__ == "Lambda":
+            raise UsageError(
+                f"the layer {layer.name} ({type(layer).__name__}) holds code of its own, which a bundle never runs",
+                "build the model of Keras' stock layers; for a Lambda take keras.layers.Rescaling, keras.ops or such",
+            )
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UsageError(
+            f"{model.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
+            "give a model from one image to one row of classes",
+        )
+    shape = tuple(model.inputs[0].shape[1:])
+    if None in shape or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+        raise UsageError(
+            f"the input of {model.name} is {shape}, but (height, width), (height, width, 1) or (height, width, 3) in "
+            "numbers is needed",
+            "wrap it: keras.Sequential([keras.Input((height, width, 3)), ..., model])",
+        )
+    if "int" in str(model.inputs[0].dtype) and normalisation != "none":
+        raise UsageError(f"{model.name} takes whole numbers, so it scales them itself", "leave normalisation at 'none'")
+    return int(shape[0]), int(shape[1])
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """Every layer, also of models within."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+
+
+def _checked_output(model: Any, classes: int, multilabel: bool) -> int:
+    """Number of the outputs: one a class, or one for two classes."""
+    shape = tuple(model.outputs[0].shape[1:])
+    if shape == (classes,) or (shape == (1,) and classes == 2 and not multilabel):
+        return int(shape[0])
+    given = f"{shape[0]} outputs" if len(shape) == 1 else f"outputs of the shape {shape}"
+    raise UsageError(
+        f"{model.name} has {given}, but there are {classes} class names",
+        "give labels=[...], one name for each output, in their order",
+    )
+
+
+def _check_end(model: Any, end: End, outputs: int, classes: int, multilabel: bool) -> None:
+    if multilabel and end == "softmax":
+        raise UsageError(
+            f"{model.name} ends in a softmax, which names one class, but the images have any number of labels",
+            "end it in a sigmoid",
+        )
+    if not multilabel and end == "sigmoid" and outputs == classes:
+        raise UsageError(
+            f"{model.name} ends in a sigmoid for each of {classes} classes, but each image has one class",
+            "end it in a softmax, or give a multi-label set",
+        )
+
+
+def _end(model: Any) -> tuple[Any, End, list[NDArray[np.float32]] | None]:
+    """The tensor before the last layer, what that layer ends in, and kernel and bias of a last dense layer."""
+    keras, _ = framework()
+    tensor, end = model.outputs[0], _named_activation(model.outputs[0]._keras_history.operation)
+    operation = tensor._keras_history.operation
+    if end is not None and not isinstance(operation, keras.layers.Dense):  # an activation by itself
+        tensor = operation.input
+        operation = tensor._keras_history.operation
+        if not isinstance(operation, keras.layers.Dense) or _named_activation(operation) != "linear":
+            return tensor, end, None
+    if not isinstance(operation, keras.layers.Dense) or len(operation.input.shape) != 2:
+        return tensor, end or "linear", None
+    last = _named_activation(operation)
+    if last is None:  # relu or such: its output counts as the logits
+        return tensor, end or "linear", None
+    kernel = np.asarray(operation.kernel, np.float32)
+    bias = np.zeros(kernel.shape[1], np.float32) if operation.bias is None else np.asarray(operation.bias, np.float32)
+    return operation.input, end if end not in (None, "linear") else last, [kernel, bias]
+
+
+def _named_activation(operation: Any) -> End | None:
+    """The activation that an operation is, or ends in."""
+    found: dict[str, End] = {"softmax": "softmax", "sigmoid": "sigmoid", "linear": "linear"}
+    kind = type(operation).__name__
+    if kind in ("Softmax", "Sigmoid"):
+        return found[kind.lower()]
+    return found.get(getattr(getattr(operation, "activation", None), "__name__", ""))
+
+
+def _entry(image: Any, shape: tuple[Any, ...], mode: str) -> Any:
+    """Normalised pixels in the shape that the network takes: RGB, or grey by the usual weights."""
+    layers = framework()[0].layers
+    x = normalise(image, mode)
+    if len(shape) == 4 and shape[3] == 3:
+        return x
+    grey = layers.Conv2D(1, 1, use_bias=False, trainable=False, dtype="float32", name="grey")
+    x = grey(x)
+    grey.set_weights([np.array(_LUMA, np.float32).reshape(1, 1, 3, 1)])
+    return x if len(shape) == 4 else layers.Reshape(shape[1:], name="plane")(x)
+
+
+def _logits(x: Any, classes: int, outputs: int, weights: list[NDArray[np.float32]] | None) -> Any:
+    """The last layer: dense and called ``logits``, so that embeddings are what it takes in, wherever it was dense."""
+    layers = framework()[0].layers
+    if weights is None and outputs == classes:
+        return layers.Activation("linear", dtype="float32", name="scores")(x)
+    kernel, bias = weights or [np.ones((1, 1), np.float32), np.zeros(1, np.float32)]
+    if outputs != classes:  # one number tells two classes apart: the first class' logit is 0
+        kernel, bias = np.hstack([np.zeros_like(kernel), kernel]), np.hstack([np.zeros_like(bias), bias])
+    last = layers.Dense(classes, dtype="float32", name="logits")
+    logits = last(x)
+    last.set_weights([kernel, bias])
+    return logits
+
+
+def answers(model: keras.Model, images: NDArray[np.uint8], normalisation: str) -> NDArray[np.float32]:
+    """What a network as it was given says of pixels that NumPy has normalised, (n, outputs)."""
+    size, shape = evaluation_batch(images.shape[1:]), model.input_shape
+    found = []
+    for begin in range(0, len(images), size):
+        x = _scaled(images[begin : begin + size].astype(np.float32), normalisation)
+        if len(shape) == 3 or shape[3] == 1:
+            x = (x @ np.array(_LUMA, np.float32)).reshape(len(x), *shape[1:])
+        if "int" in str(model.inputs[0].dtype):
+            x = x.round().astype(np.uint8)
+        found.append(np.asarray(model(x, training=False), np.float32))
+    return np.concatenate(found)
+
+
+def _scaled(x: NDArray[np.float32], normalisation: str) -> NDArray[np.float32]:
+    if normalisation == "caffe":
+        return np.asarray(x[..., ::-1] - np.array(BGR_MEAN, np.float32))
+    if normalisation == "imagenet":
+        return np.asarray((x / 255 - np.array(MEAN, np.float32)) / np.array(STD, np.float32))
+    return np.asarray({"none": x, "0..1": x / 255, "-1..1": x / 127.5 - 1}[normalisation], np.float32)
+
+
+def check_parity(model: keras.Model, adopted: Adopted, classifier: Classifier, images: NDArray[np.uint8],
+                 normalisation: str) -> float:  # fmt: skip
+    """Compare the network as it was given with what became of it.
+
+    Args:
+        model: As it was given.
+        adopted: What became of it.
+        classifier: The same as a classifier.
+        images: uint8 (n, height, width, 3).
+        normalisation: As for :func:`adopt`.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        GateError: it is above ``TOLERANCE``.
+        UsageError: it gives probabilities by other means than a last softmax or sigmoid.
+    """
+    given = answers(model, images, normalisation).astype(np.float64)
+    multilabel = classifier.thresholds is not None
+    if adopted.end == "linear" and not multilabel and given.shape[1] > 1 and _are_shares(given):
+        raise UsageError(
+            f"{model.name} gives probabilities, but its last layer is no softmax that could be taken off",
+            "end it in a Dense layer, with softmax or without activation",
+        )
+    expected = _probabilities(given, adopted.end, Multilabel() if multilabel else Multiclass())
+    worst = float(np.abs(classifier.predict_array(images) - expected).max())
+    if not worst <= TOLERANCE:
+        raise GateError(
+            f"the copy of {model.name} answers otherwise than the model that was given: a probability differs by "
+            f"{worst:.2g}",
+            "a layer of it may be random, or keep state between calls; leave it out",
+        )
+    return worst
+
+
+def _are_shares(given: NDArray[np.float64]) -> bool:
+    return bool((given >= 0).all() and np.allclose(given.sum(axis=1), 1, atol=1e-3))
+
+
+def _probabilities(given: NDArray[np.float64], end: End, task: Task) -> NDArray[np.float64]:
+    if given.shape[1] == 1 and isinstance(task, Multiclass):
+        second = Multilabel().probabilities(given) if end == "linear" else given
+        return np.hstack([1 - second, second])
+    return given if end != "linear" else task.probabilities(given)
+
+
+def accuracies(model: keras.Model, end: End, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> dict[str, float]:
+    """The accuracy that each normalisation reaches: a wrong one shows, as the others are far better.
+
+    Args:
+        model: As it was given, one class an image; of floating-point input.
+        end: What it ends in.
+        images: uint8 (n, height, width, 3).
+        targets: Class numbers, shape (n,).
+    """
+    found = {}
+    for name in NORMALISATIONS:
+        probabilities = _probabilities(answers(model, images, name).astype(np.float64), end, Multiclass())
+        found[name] = float((probabilities.argmax(axis=1) == targets).mean())
+    return found

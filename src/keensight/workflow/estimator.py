@@ -1,0 +1,241 @@
+"""An image classifier with scikit-learn's interface, for its cross-validation, grid search and pipelines.
+
+The only module that imports scikit-learn when it is imported, as the class derives from scikit-learn's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
+
+from keensight.core.certainty import Decision
+from keensight.core.codec import from_plain, to_plain
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress, Silent
+from keensight.core.records import Dataset, ImageSpec, LabelSet, Split
+from keensight.errors import DataError
+from keensight.workflow import deciding
+from keensight.workflow.choosing import choose_model
+from keensight.workflow.features import features_of
+from keensight.workflow.finishing import choose
+from keensight.workflow.steps import configure, image_spec, prepare, shown, split
+from keensight.workflow.training import resolve, train_network
+
+if TYPE_CHECKING:
+    from keensight.nets.infer import Classifier
+
+_LISTED = 5
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Trains an image classifier as :func:`keensight.train` does, on all images that it is given.
+
+    15 % of them choose, stop and calibrate (validation), the others are learned from; nothing is kept apart to test, as
+    that is for the caller, say ``cross_val_score``. Several labels an image and weights of images are not supported.
+
+    Images (``X``) are a uint8 array (n, height, width[, 1 or 3]), or a sequence of paths, encoded bytes or uint8
+    arrays (height, width[, 3]) of any sizes. A fitted estimator can be pickled: the pickle holds the network as the
+    bytes of a ``.keras`` file, which is opened in Keras' safe mode (pickle itself runs code: open only your own).
+
+    Args:
+        model: Architecture; ``auto`` chooses.
+        effort: ``quick``, ``standard`` or ``best``.
+        epochs: Passes over the training images; None: from effort and number of images.
+        image_size: Side of the network's input in pixels; None: from images and network.
+        settings: Further settings, such as ``{"augment.flip": "none"}``.
+        random_state: Start of every random draw; the same number gives the same classifier.
+        verbose: Show what is being done.
+
+    Attributes:
+        classes_: The classes, sorted, (k,), as ``y`` had them.
+        classifier_: The :class:`keensight.Classifier`; its ``keras_model`` is the network.
+    """
+
+    def __init__(
+        self,
+        model: str = "auto",
+        effort: str = "quick",
+        *,
+        epochs: int | None = None,
+        image_size: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.effort = effort
+        self.epochs = epochs
+        self.image_size = image_size
+        self.settings = settings
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> Self:  # noqa: N803 - scikit-learn's name
+        """Train.
+
+        Args:
+            X: Images, see the class.
+            y: The class of each, numbers or names, shape (n,).
+            groups: Which images belong together (one patient, one product), shape (n,): they are not parted between
+                training and validation; None: exact copies alone.
+
+        Raises:
+            DataError: images cannot be read, or a class has fewer than three.
+            UsageError: a parameter does not fit.
+            ValueError: ``y`` holds no class numbers or names, values that are not finite, or one class only.
+        """
+        targets = column_or_1d(y, warn=True)
+        assert_all_finite(targets, input_name="y")
+        check_classification_targets(targets)
+        self.classes_, numbers = np.unique(targets, return_inverse=True)
+        if len(self.classes_) < 2:  # scikit-learn's own tools expect its kind of error here
+            raise ValueError(f"y holds {len(self.classes_)} class: a classifier needs two")
+        data = _dataset(X, numbers, [str(name) for name in self.classes_], groups)
+        config = configure(
+            settings=self.settings, model=self.model, effort=self.effort, epochs=self.epochs,
+            image_size=self.image_size, seed=self._seed(),
+        )  # fmt: skip
+        self.classifier_ = _trained(data, config, self._progress())
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Probabilities, float64 (n, k), in the order of ``classes_``; calibrated on the images that validated.
+
+        Raises:
+            DataError: an image cannot be read.
+            NotFittedError: ``fit`` has not been called.
+        """
+        check_is_fitted(self)
+        found = self.classifier_.predict(_items(X), progress=self._progress())
+        _refuse_unreadable(found.errors)
+        probabilities = found.probabilities.astype(np.float64)
+        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """The most probable class of each image, shape (n,); raises as :meth:`predict_proba`."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, (int, np.integer)):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _progress(self) -> Progress:
+        return shown(None) if self.verbose else Silent()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "classifier_" in state:
+            state["_packed"] = _packed(state.pop("classifier_"))
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        plain = dict(state)
+        packed = plain.pop("_packed", None)
+        super().__setstate__(plain)
+        if packed is not None:
+            self.classifier_ = _unpacked(packed)
+
+
+def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
+    """The steps of a walk from the images to a classifier, without a run and without a test part."""
+    from keensight.data.cache import cache_directory
+    from keensight.nets.runtime import use_threads
+
+    deciding.check(config.decision, data.task)
+    _refuse_unreadable({sample.path: sample.error for sample in data.samples if sample.error is not None})
+    dealt = split(data, val_share=config.data.val_share, test_share=config.data.test_share, seed=config.train.seed)
+    parts = Split(tuple(sorted((*dealt.train, *dealt.test))), dealt.val, (), dealt.method)
+    choice = choose_model(data, parts, config, show)
+    config = config.with_values({"model.name": choice.name})
+    spec = image_spec(data, config.data.image_size, config.data.fit, model=choice.name, effort=config.train.effort)
+    pixels = prepare(data, spec, progress=show)
+    _refuse_unreadable({data.samples[row].path: reason for row, reason in pixels.errors.items()})
+    use_threads(config.train.threads, cache_directory() / "threads.json")
+    config, _ = resolve(config, data, parts, pixels)
+    classifier, history = train_network(data, parts, pixels, config, show)
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt
+    with features_of(data, parts, pixels, show, trained=history.tuned) as features:
+        return choose(classifier, data, parts, pixels, config, None if history.tuned else features, show)
+
+
+def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: ArrayLike | None) -> Dataset:
+    from keensight.data.arrays import from_arrays
+    from keensight.data.items import from_items
+
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU":
+        data = from_arrays(images, numbers, names=names, name="images")
+    else:
+        data = from_items(_items(images), [names[number] for number in numbers], classes=names)
+    if groups is None:
+        return data
+    given = column_or_1d(groups)
+    if len(given) != len(data):
+        raise DataError(f"there are {len(data)} images but {len(given)} groups", "give one group for each image")
+    samples = tuple(dataclasses.replace(s, group=str(group)) for s, group in zip(data.samples, given, strict=True))
+    return dataclasses.replace(data, samples=samples)
+
+
+def _items(images: Any) -> list[Any]:
+    """Single images of what a user gives."""
+    if isinstance(images, np.ndarray) and images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    if isinstance(images, (str, bytes, Path)) or not hasattr(images, "__len__"):
+        raise DataError("X is no sequence of images", "give a list, or an array (n, height, width[, 3])")
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU" and images.ndim < 3:
+        raise DataError(f"X has the shape {images.shape}", "give images (n, height, width) or (n, height, width, 3)")
+    return [str(item) if isinstance(item, np.str_) else item for item in images]
+
+
+def _refuse_unreadable(errors: Mapping[str, str]) -> None:
+    if errors:
+        listed = "; ".join(f"{path}: {reason}" for path, reason in list(errors.items())[:_LISTED])
+        raise DataError(f"{len(errors)} images cannot be read: {listed}", "leave them out")
+
+
+def _packed(classifier: Classifier) -> dict[str, Any]:
+    """A classifier as plain values, with its network as the bytes of a ``.keras`` file."""
+    with TemporaryDirectory(prefix="keensight-") as folder:
+        path = Path(folder) / "model.keras"
+        classifier.keras_model.save(path)
+        return {
+            "model": path.read_bytes(), "labels": classifier.labels.names, "spec": to_plain(classifier.spec),
+            "temperature": classifier.temperature, "mirror": classifier.mirror,
+            "decision": to_plain(classifier.decision),
+        }  # fmt: skip
+
+
+def _unpacked(packed: Mapping[str, Any]) -> Classifier:
+    from keensight.nets.infer import Classifier
+    from keensight.store.archive import check_model
+
+    with TemporaryDirectory(prefix="keensight-") as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(packed["model"])
+        check_model(path)
+        return Classifier.open(
+            path,
+            LabelSet(tuple(packed["labels"])),
+            from_plain(ImageSpec, packed["spec"]),
+            temperature=packed["temperature"],
+            mirror=packed["mirror"],
+            decision=from_plain(Decision, packed["decision"]),
+        )
