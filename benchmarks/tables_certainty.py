@@ -55,9 +55,9 @@ def splits_section(documents: list[dict[str, Any]]) -> list[str]:
     commands = " and ".join(f"`{document['command']}`" for document in documents)
     return [
         "\n## How often intervals hold the truth: real images, split again and again\n",
-        f"{documents[0]['n']} splits of each set, whole groups where there are such; a logistic head on frozen features "
-        "is learned anew for each. The truth is the figure on a large rest, whose own interval counts too (Zou and Donner "
-        "2008). Intervals of a split's figures rise and fall together, so that few splits say little of one row. "
+        f"{documents[0]['n']} splits of each set, whole groups where there are such; a logistic head on frozen "
+        "features is learned anew for each. The truth is the figure on a large rest, whose own interval counts too "
+        "(Zou and Donner 2008). Intervals of one split rise and fall together: few splits say little of one row. "
         f"Brackets: the middle nine tenths of the splits. Bar: {documents[0]['bar']}. {commands}\n",
         f"| | {' | '.join(names)} |",
         "|---" * (len(names) + 1) + "|",
