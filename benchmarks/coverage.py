@@ -34,7 +34,7 @@ from keensight.core.groups import group_numbers
 from keensight.core.nearest import softmax
 from keensight.core.records import Dataset, Evaluation, Interval, LabelSet
 
-PRIORS = (0.40, 0.25, 0.18, 0.11, 0.06)
+PRIORS = (0.30, 0.25, 0.20, 0.15, 0.10)
 POPULATION, SIZES, EACH, ALIKE = 200_000, (100, 400, 1600), 4, 0.6
 SET_LEVEL, PRECISION = 0.9, 0.9
 WHOLE = ("accuracy", "loss", "brier", "ece", "macro_f1", "weighted_f1", "auroc")
@@ -258,7 +258,7 @@ def main() -> None:
             for n in SIZES:
                 name = f"{n} images{f' in groups of {EACH}' if grouped else ''}, {said}"
                 figures[name] = simulated(people, n, grouped, repeats)
-                print(name, figures[name]["intervals"]["accuracy"], flush=True)
+                print(name, {key: one["coverage"] for key, one in figures[name]["intervals"].items()}, flush=True)
     save("coverage", repeats, figures, BAR)
 
 
