@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tables_certainty import calibration_section, coverage_section, splits_section
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 MARKS = ("<!-- figures: written by benchmarks/tables.py -->", "<!-- end of figures -->")
@@ -262,9 +264,15 @@ def ood_section(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+TOGETHER: dict[str, Callable[[list[dict[str, Any]]], list[str]]] = {
+    "label-errors-": label_errors_section, "coverage-": splits_section, "calibration-": calibration_section,
+}  # fmt: skip
+"""How the names of results begin that share a section, and what writes it."""
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
-    "anomaly-": anomaly_section, "audit": audit_section, "extraction": extraction_section,
-    "label-errors-": lambda document: [],  # all of them share one table
+    **{start: lambda document: [] for start in TOGETHER},
+    "anomaly-": anomaly_section, "audit": audit_section, "coverage": coverage_section, "extraction": extraction_section,
     "multilabel-": multilabel_section, "near-growth": near_section, "near-": planted_section, "ood-": ood_section,
     "peers-": peers_section, "saliency-": saliency_section, "scratch-peers": scratch_section,
 }  # fmt: skip
@@ -293,8 +301,9 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         lines.append(f"| {name} | {document['bar']} | {figures} | {document['n']} | `{document['command']}` |")
     for rows in sections.values():
         lines += rows or []
-    labels = [document for name, document in results.items() if name.startswith("label-errors-")]
-    lines += label_errors_section(labels) if labels else []
+    for start, write in TOGETHER.items():
+        documents = [document for name, document in results.items() if name.startswith(start)]
+        lines += write(documents) if documents else []
     if (ROOT / "docs" / "images" / "growth.png").exists():
         lines.append("\n![Time and disk against the number of images](images/growth.png)")
     machines = sorted({document["machine"] for document in results.values()})

@@ -28,11 +28,11 @@ def intervals(
     """Intervals at 95 % of ``loss``, ``brier``, ``ece``, ``macro_f1`` and ``weighted_f1``.
 
     Images are resampled within their class, as a split draws them; with groups, whole groups, within the class of
-    their first image. Means (loss, Brier) have bootstrap-t intervals, which allow for skewness (Efron and Tibshirani
-    1993, chapter 12); the F1 have percentiles. The calibration error is too high on few images, and higher still on a
-    resample: it has the basic interval, which takes that off, its upper side at least as long as its lower one; and it
-    reaches down to 0 where images whose probabilities are right would often err as much (consistency resampling,
-    Broecker and Smith 2007).
+    their first image; classes with a single image or group are taken together. Means (loss, Brier) have bootstrap-t
+    intervals, which allow for skewness (Efron and Tibshirani 1993, chapter 12); the F1 have percentiles. The
+    calibration error is too high on few images, and higher still on a resample: it has the basic interval, which takes
+    that off, its upper side at least as long as its lower one; and it reaches down to 0 where images whose
+    probabilities are right would often err as much (consistency resampling, Broecker and Smith 2007).
 
     Args:
         probabilities: Float (n, classes).
@@ -127,21 +127,38 @@ def _summed(table: Array, unit: NDArray[np.int64]) -> Array:
 
 
 def _resampled(table: Array, strata: NDArray[Any], repeats: int, seed: int) -> Array:
-    """Sums of the table (units, k) over ``repeats`` resamples of its units within their strata, (repeats, k)."""
+    """Sums of the table (units, k) over ``repeats`` resamples of its units within their strata, (repeats, k).
+
+    Of a stratum of m units m - 1 are drawn, and count m / (m - 1) times: drawing m would vary too little (Rao and Wu
+    1988).
+    """
     rng = np.random.default_rng(seed)
+    strata = _of_two(strata)
     order = np.argsort(strata, kind="stable")
     counts = np.unique(strata, return_counts=True)[1]
     begin = np.repeat(np.cumsum(counts) - counts, counts)  # of the stratum that each place belongs to
     width = np.repeat(counts, counts)
-    sorted_table, n = table[order].astype(np.float32), len(strata)
-    found = []
+    n, drawing = len(strata), (np.arange(len(strata)) > begin) | (width == 1)
+    sorted_table = (table[order] * (width / np.maximum(width - 1, 1))[:, None]).astype(np.float32)
+    begin, width, found = begin[drawing], width[drawing], []
     for done in range(0, repeats, max(1, _CHUNK // n)):
         size = min(max(1, _CHUNK // n), repeats - done)
-        drawn = begin + (rng.random((size, n), dtype=np.float32) * width).astype(np.int64)
+        drawn = begin + (rng.random((size, len(begin)), dtype=np.float32) * width).astype(np.int64)
         drawn = np.minimum(drawn, begin + width - 1) + n * np.arange(size)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float32)
         found.append((weights @ sorted_table).astype(np.float64))
     return np.concatenate(found)
+
+
+def _of_two(strata: NDArray[Any]) -> NDArray[np.int64]:
+    """Strata of two units at least, as one varies by nothing: the smallest are joined until that is so."""
+    names, place, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    order = np.argsort(counts, kind="stable")
+    number, ranked = np.arange(len(names)), counts[order]
+    if ranked[0] < 2:
+        alone = int((ranked < 2).sum())
+        number[order[: max(alone, 2)]] = number[order[0]]
+    return number[place.reshape(-1)]
 
 
 def _bootstrap_t(whole: Array, sums: Array, which: int, units: int) -> tuple[float, float, float]:

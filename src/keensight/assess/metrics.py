@@ -98,18 +98,17 @@ def _areas(
 ) -> tuple[dict[int, Interval], Interval | None]:
     """Areas under the ROC curve by class, each against the rest, of classes that occur; and their mean."""
     found: dict[int, Interval] = {}
-    pulls, smallest = np.zeros(len(targets)), len(targets)
+    pulls = np.zeros(len(targets))
     for i in range(probabilities.shape[1]):
         held = targets == i
-        fewest = min(int(held.sum()), int((~held).sum()))
-        if fewest:
+        if held.any() and not held.all():
             area, pull = auroc_parts(probabilities[:, i], held)
-            found[i] = auroc_interval(area, pull, fewest, groups)
-            pulls, smallest = pulls + pull, min(smallest, fewest)
+            found[i] = auroc_interval(area, pull, held, groups)
+            pulls += pull
     if not found:
         return {}, None
     mean = float(np.mean([area.value for area in found.values()]))
-    return found, auroc_interval(mean, pulls / len(found), smallest, groups)
+    return found, auroc_interval(mean, pulls / len(found), targets, groups)
 
 
 def _calibration(probabilities: NDArray[Any], targets: NDArray[Any], temperature: float) -> Calibration:

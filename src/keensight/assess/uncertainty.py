@@ -46,7 +46,8 @@ def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: fl
     """Interval of a share of images; with groups (patient, track), at the effective number of images.
 
     That number is n over the design effect (Kish 1965): how much larger the variance is for the images of a group
-    being alike.
+    being alike; and less where few groups tell that variance (Korn and Graubard 1998). Where all images count, or
+    none, no variance is seen, and those of a group are taken to be all alike.
 
     Args:
         hits: Which images count, shape (n,), n at least 1.
@@ -54,13 +55,23 @@ def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: fl
         level: Share of such intervals that hold the true value.
     """
     n, count = len(hits), int(hits.sum())
-    if groups is None or count in (0, n):
+    if groups is None:
         return wilson(count, n, level)
-    value = count / n
-    effect = standard_error((hits - value) / n, groups) ** 2 / (value * (1 - value) / n)
+    sizes, value = np.unique(groups, return_counts=True)[1], count / n
+    effect = float((sizes**2).sum()) / n
+    if 0 < count < n and len(sizes) > 1:
+        spread = standard_error((hits - value) / n, groups) ** 2 / (value * (1 - value) / n)
+        effect = spread * (_student(len(sizes) - 1, level) / _student(n - 1, level)) ** 2
     effect = float(np.clip(effect, 1.0, n))
     found = wilson(count / effect, n / effect, level)
     return dataclasses.replace(found, method="wilson, at the effective number of images")
+
+
+def _student(freedom: float, level: float) -> float:
+    """How many standard errors an interval reaches where so many degrees of freedom tell the standard error."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + level) / 2, freedom))
 
 
 def standard_error(pull: NDArray[Any], groups: NDArray[np.int64] | None = None) -> float:
@@ -109,28 +120,38 @@ def auroc_parts(scores: NDArray[Any], held: NDArray[np.bool_]) -> tuple[float, N
 def auroc_interval(
     area: float,
     pull: NDArray[np.float64],
-    fewest: int,
+    classes: NDArray[Any],
     groups: NDArray[np.int64] | None = None,
     level: float = 0.95,
 ) -> Interval:
     """Interval of an area under the ROC curve on the scale of its log odds, its variance summed over groups.
 
-    DeLong, DeLong and Clarke-Pearson 1988; for groups Obuchowski 1997. Where all pairs are in order there is no
-    variance to see, and the interval is Wilson's of ``fewest`` in ``fewest``.
+    DeLong, DeLong and Clarke-Pearson 1988; for groups Obuchowski 1997. Student's t makes up for classes of few images
+    or groups, by which the variance is hardly known (degrees of freedom of Satterthwaite 1946). Where all pairs are in
+    order, or one side is a single image or group, there is no variance to see, and the interval is Wilson's at the
+    number of images or groups of the rarest class.
 
     Args:
-        area: The area.
+        area: The area, or the mean of several.
         pull: Each image's pull on it (:func:`auroc_parts`).
-        fewest: Images of the class, or the others, whichever are fewer.
+        classes: What each image is, shape (n,): of the class or not, or of several areas the class.
         groups: Number of each image's group; None: each image stands for itself.
         level: Share of such intervals that hold the true value.
     """
-    error = standard_error(pull, groups)
-    if not 0 < area < 1 or error == 0:
+    numbers, place = np.unique(classes, return_inverse=True)
+    unit = np.arange(len(pull)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    apart = np.unique(np.stack([place.reshape(-1), unit]), axis=1, return_inverse=True)
+    units = np.bincount(apart[0][0])
+    scaled = pull * np.sqrt(units / np.maximum(units - 1, 1))[place.reshape(-1)]
+    # Terms of few groups cancel out by chance: never less than image by image.
+    error = math.sqrt(max(float((scaled**2).sum()), float((np.bincount(unit, weights=scaled) ** 2).sum())))
+    fewest = int(units.min())
+    if not 0 < area < 1 or error == 0 or (fewest < 2 and len(numbers) == 2):
         found = wilson(area * fewest, fewest, level)
         return Interval(area, found.low, found.high, level, "wilson")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    odds, half = math.log(area / (1 - area)), z * error / (area * (1 - area))
+    terms = np.bincount(apart[0][0], weights=np.bincount(apart[1].reshape(-1), weights=scaled) ** 2)
+    freedom = terms.sum() ** 2 / (terms**2 / np.maximum(units - 1, 1)).sum()
+    odds, half = math.log(area / (1 - area)), _student(freedom, level) * error / (area * (1 - area))
     low, high = (1 / (1 + math.exp(-min(max(x, -700.0), 700.0))) for x in (odds - half, odds + half))
     return Interval(area, low, high, level, "delong" if groups is None else "delong, over groups")
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from keensight.assess.bootstrap import _resampled
 from keensight.assess.metrics import evaluate
-from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, f1_interval, share
+from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, f1_interval, share, wilson
 from keensight.core.nearest import softmax
 from keensight.core.records import LabelSet
 
@@ -43,7 +44,7 @@ def test_equal_scores_count_half() -> None:
 
 def test_an_area_of_one_has_an_interval() -> None:
     area, pull = auroc_parts(np.arange(10.0), np.arange(10) > 6)
-    found = auroc_interval(area, pull, 3)
+    found = auroc_interval(area, pull, np.arange(10) > 6)
     assert found.value == found.high == 1.0
     assert found.low < 0.6
 
@@ -106,3 +107,51 @@ def test_what_the_temperature_changed_is_told() -> None:
     assert found is not None and found.temperature == 2.0
     assert found.loss_before == pytest.approx(sharper.loss, rel=1e-3)
     assert found.ece_before == pytest.approx(sharper.ece, abs=2e-3)
+
+
+def test_all_right_in_few_groups_is_not_all_right_in_many_images() -> None:
+    found = share(np.ones(40, bool), np.repeat(np.arange(4), 10))
+    assert (found.low, found.high) == pytest.approx((wilson(4, 4).low, 1.0))
+    assert share(np.array([True, False, True]), np.zeros(3, int)).low < 0.1
+
+
+def test_copies_in_groups_tell_no_more_of_an_area_than_the_images_themselves() -> None:
+    rng = np.random.default_rng(0)
+    held = np.arange(30) < 6
+    scores, each = rng.normal(size=30) + held, np.repeat(np.arange(30), 4)
+    single = auroc_interval(*auroc_parts(scores, held), held)
+    grouped = auroc_interval(*auroc_parts(scores[each], held[each]), held[each], each)
+    assert (grouped.low, grouped.high) == pytest.approx((single.low, single.high))
+
+
+def test_the_variance_of_an_area_is_delongs() -> None:
+    rng = np.random.default_rng(0)
+    held = np.arange(400) < 150
+    scores = rng.normal(size=400) + held
+    area, pull = auroc_parts(scores, held)
+    above = (scores[held][:, None] > scores[~held]).astype(float)
+    variance = above.mean(axis=1).var(ddof=1) / 150 + above.mean(axis=0).var(ddof=1) / 250
+    found = auroc_interval(area, pull, held)
+    half = np.log(found.high / (1 - found.high)) - np.log(area / (1 - area))
+    assert half / 1.96 == pytest.approx(variance**0.5 / (area * (1 - area)), rel=0.01)
+
+
+def test_one_image_of_a_class_tells_little_of_its_area() -> None:
+    held = np.arange(50) == 20
+    found = auroc_interval(*auroc_parts(np.arange(50.0), held), held)
+    assert found.high - found.low > 0.5
+
+
+def test_resamples_of_small_classes_vary_as_means_do() -> None:
+    values = np.random.default_rng(0).normal(size=8)
+    strata = np.array([0, 0, 0, 0, 0, 1, 1, 1])
+    sums = _resampled(np.stack([values, np.ones(8)], axis=1), strata, 20_000, 0)
+    np.testing.assert_allclose(sums[:, 1], 8, rtol=1e-6)
+    expected = sum(part.size * part.var(ddof=1) for part in (values[:5], values[5:]))
+    assert sums[:, 0].var() == pytest.approx(expected, rel=0.05)
+
+
+def test_classes_of_one_image_are_resampled_together() -> None:
+    sums = _resampled(np.eye(4), np.array([0, 1, 1, 2]), 200, 0)
+    assert (sums[:, 0] + sums[:, 3] == pytest.approx(2)) and len(np.unique(sums[:, 0])) > 1
+    assert np.isfinite(_resampled(np.ones((1, 1)), np.zeros(1, int), 5, 0)).all()
