@@ -221,8 +221,8 @@ def _learned(data: Dataset, parts: Split) -> list[str]:
     lines = []
     if val:
         lines.append(
-            f"The validation part, {val:,} images, was cut out of the training images: the model knows them, so that "
-            "the temperature and whatever else is chosen on them trust it too much."
+            f"The validation part, {val:,} images, was cut out of the training images: if the model learned from "
+            "them, the temperature and whatever else is chosen on them trust it too much."
         )
     if test:
         lines.append(
