@@ -119,7 +119,9 @@ def test_a_network_without_an_embedding_refuses_no_image(tmp_path):
     net = keras.Sequential([
         keras.Input((16, 12, 3)), layers.Conv2D(3, 1), layers.GlobalAveragePooling2D(), layers.Softmax(),
     ])  # fmt: skip
-    run = ks.adopt(net, ks.from_arrays(*draw(90, 7)), normalisation="0..1", run=tmp_path / "bare")
+    asked = {"decision.target_coverage": 0.8}
+    run = ks.adopt(net, ks.from_arrays(*draw(90, 7)), normalisation="0..1", settings=asked, run=tmp_path / "bare")
+    assert ks.load(run).decision.asked == 0.8
     assert ks.open_bundle(run.path).subspace() is None
     assert ks.open_bundle(run.path).prototypes() is None
     assert "the network has no last dense layer" in (run.path / "log.txt").read_text(encoding="utf-8")
@@ -154,6 +156,8 @@ def test_a_model_of_other_classes_is_refused_before_anything_is_written(model, t
     images, labels = draw(40, 6)
     with pytest.raises(ks.UsageError, match="3 outputs, but there are 4 class names"):
         ks.adopt(model, ks.from_arrays(images, np.arange(40) % 4), run=tmp_path / "none")
+    with pytest.raises(ks.UsageError, match=r"train\.epochs has no use"):
+        ks.adopt(model, ks.from_arrays(images, labels), settings={"train.epochs": 3}, run=tmp_path / "none")
     with pytest.raises(ks.DataError, match="classes that labels does not name: 2"):
         ks.adopt(model, ks.from_arrays(images, labels), labels=["0", "1", "other"], run=tmp_path / "none")
     assert not (tmp_path / "none").exists()

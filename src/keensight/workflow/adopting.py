@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import numpy as np
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import AuditReport, Dataset, Fit, History, ImageSpec, LabelSet, Split
-from keensight.errors import DataError
+from keensight.errors import DataError, UsageError
+from keensight.workflow import deciding
 from keensight.workflow.auditing import audit
 from keensight.workflow.finishing import Trained, finish
 from keensight.workflow.steps import Source, configure, open, prepare, shown, split
@@ -42,6 +43,7 @@ def adopt(
     normalisation: str = "none",
     fit: Fit = "stretch",
     split: Split | None = None,
+    settings: Mapping[str, Any] | None = None,
     run: str | Path | None = None,
     command: str = "",
     progress: Progress | None = None,
@@ -64,6 +66,7 @@ def adopt(
             deviation) or ``caffe`` (BGR less ImageNet's mean); see ``keras.applications``' ``preprocess_input``.
         fit: What happens to images of another aspect ratio: ``stretch``, ``crop`` or ``pad``.
         split: The parts; None: those of the source.
+        settings: When to answer: settings of the section ``decision``, such as ``{"decision.target_precision": 0.95}``.
         run: Folder of the run; None: a new one under ``runs/``.
         command: What the user typed, for the record.
         progress: Where to report.
@@ -74,7 +77,7 @@ def adopt(
 
     Raises:
         UsageError: the model cannot be taken in: another number of outputs than classes, layers with code of their
-            own, randomness outside of training, an input of unknown size.
+            own, randomness outside of training, an input of unknown size. Or a setting is none of ``decision``.
         DataError: the images cannot be used, or have classes that ``labels`` does not name.
         GateError: the copy answers otherwise than the model itself.
     """
@@ -82,10 +85,12 @@ def adopt(
     from keensight.store.run import create_run
 
     started, show = time.perf_counter(), shown(progress)
+    _check_settings(settings or {})
     data = _named(open(source, progress=show, **columns), labels)
     adopted = nets.adopt(model, len(data.labels), normalisation, multilabel=data.task == "multilabel")
     height, width, _ = adopted.model.input_shape[1:]
-    config = _config(model.name, height, width, fit)
+    config = _config(model.name, height, width, fit, settings or {})
+    deciding.check(config.decision, data.task)
     handle = create_run(
         None if run is None else Path(run), name=data.name, source=data.name, model=model.name,
         command=command, seed=config.train.seed, versions=versions(), config_toml=config.to_toml(),
@@ -125,13 +130,21 @@ def _named(data: Dataset, labels: Sequence[str] | None) -> Dataset:
     return dataclasses.replace(data, labels=names)
 
 
-def _config(name: str, height: int, width: int, fit: str) -> RunConfig:
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    others = [name for name in settings if not name.startswith("decision.")]
+    if others:
+        raise UsageError(
+            f"nothing is trained here, so the setting {others[0]} has no use", "give settings of the section decision"
+        )
+
+
+def _config(name: str, height: int, width: int, fit: str, settings: Mapping[str, Any]) -> RunConfig:
     """Settings that say what was done: nothing was trained, so that nothing is searched for either."""
     return configure(
         settings={
             "model.name": name, "model.weights": "none", "data.image_size": height if height == width else None,
             "data.fit": fit, "train.effort": "quick", "train.label_check": "no", "augment.enabled": False,
-            "augment.flip": "none",
+            "augment.flip": "none", **settings,
         }
     )  # fmt: skip
 
@@ -221,8 +234,8 @@ def _learned(data: Dataset, parts: Split) -> list[str]:
     lines = []
     if val:
         lines.append(
-            f"The validation part, {val:,} images, was cut out of the training images: the model knows them, so that "
-            "the temperature and whatever else is chosen on them trust it too much."
+            f"The validation part, {val:,} images, was cut out of the training images: if the model learned from "
+            "them, the temperature and whatever else is chosen on them trust it too much."
         )
     if test:
         lines.append(
