@@ -25,6 +25,7 @@ _HOMES = {
         "batches",
         "build",
         "bundle",
+        "calibrate",
         "compare",
         "changes_since",
         "check_labels",

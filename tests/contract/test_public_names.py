@@ -38,6 +38,7 @@ PUBLIC = [
     "batches",
     "build",
     "bundle",
+    "calibrate",
     "changes_since",
     "check_labels",
     "compare",

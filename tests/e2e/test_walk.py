@@ -197,7 +197,9 @@ def test_step_by_step_gives_a_bundle_that_answers_like_the_model(photos, tmp_pat
     model = ks.build(data, spec, "cnn", width=4)
     history = ks.fit(model, data, split, pixels, epochs=6, settings={"train.batch_size": 8})
     assert len(history.epochs) == 6
-    classifier = ks.Classifier(model, data.labels, spec)
+    classifier = ks.calibrate(ks.Classifier(model, data.labels, spec), data, split, pixels, target_coverage=0.5)
+    assert classifier.subspace is not None
+    assert classifier.decision is not None and classifier.decision.target == "coverage"
     evaluation = ks.evaluate(classifier, data, split=split)
     assert evaluation.n == len(split.test)
     bundle = ks.bundle(classifier, data, split, tmp_path / "bundle")

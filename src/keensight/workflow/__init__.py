@@ -9,6 +9,7 @@ from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import bundle, sit_exam
 from keensight.workflow.comparing import compare
 from keensight.workflow.correcting import changes_since
+from keensight.workflow.deciding import calibrate
 from keensight.workflow.enrolling import enrol
 from keensight.workflow.explaining import explain, explanations, write_explanations
 from keensight.workflow.growing import learning_curve
@@ -41,6 +42,7 @@ __all__ = [
     "batches",
     "build",
     "bundle",
+    "calibrate",
     "changes_since",
     "check_embeddings_name",
     "check_labels",

@@ -14,6 +14,8 @@ from keensight.core.records import Dataset, Split, Task
 from keensight.errors import UsageError
 from keensight.workflow.features import Features
 from keensight.workflow.measuring import probabilities_of
+from keensight.workflow.prototypes import known_of
+from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
@@ -34,6 +36,43 @@ def check(config: DecisionConfig, task: Task) -> None:
             f"decision.{asked[0]} is for images of one class each, and these have any number of labels",
             "leave it out: each label has a threshold of its own",
         )
+
+
+def calibrate(
+    classifier: Classifier,
+    data: Dataset,
+    split: Split,
+    pixels: Pixels,
+    *,
+    target_precision: float | None = None,
+    target_coverage: float | None = None,
+    progress: Progress | None = None,
+) -> Classifier:
+    """The classifier with all that the validation part decides, as :func:`train` does it at its end.
+
+    A temperature; for one class an image a rule for answers and prediction sets, for several labels their thresholds;
+    and, where the network has a layer ``logits``, what tells images unlike the training images.
+
+    Args:
+        classifier: A trained classifier.
+        data: The image set.
+        split: Its split; the test part is not looked at.
+        pixels: Its decoded images.
+        target_precision: Share of the answers that shall be right; less sure images get none.
+        target_coverage: Share of the images that shall get an answer.
+        progress: Where to report.
+
+    Raises:
+        UsageError: both targets are given, or one for a multi-label set.
+        DataError: the validation part is empty.
+    """
+    config = DecisionConfig(target_precision=target_precision, target_coverage=target_coverage)
+    check(config, data.task)
+    show = shown(progress)
+    found = decide(classifier.changed(temperature=1.0), data, split, pixels, config, None, show)
+    if not found.embeds or not split.train:
+        return found
+    return found.changed(subspace=known_of(found, data, split, pixels, progress=show).subspace())
 
 
 def decide(
