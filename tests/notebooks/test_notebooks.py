@@ -56,7 +56,7 @@ def test_the_guided_notebook_runs_and_ends_with_a_good_classifier(tmp_path):
         for output in cell.outputs
         if "image/png" in output.get("data", {})
     ]
-    assert len(pictures) == 8  # samples, classes, augmented images, confusion, mistakes, three explanations
+    assert len(pictures) == 9  # samples, classes, augmented, confusion, reliability, mistakes, three explanations
     figures = next(html for html in cards(notebook) if "Evaluation on the test part" in html)
     accuracy = float(figures.split("accuracy</th>")[1].split(" (95")[0].split(">")[-1])
     assert accuracy > 0.95
