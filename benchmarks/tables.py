@@ -1,4 +1,4 @@
-"""Write the table of figures in README.md, and docs/benchmarks.md, from benchmarks/results.
+"""Write the figures in README.md, docs/recipes.md and the recipes, and docs/benchmarks.md, from benchmarks/results.
 
 python benchmarks/tables.py
 """
@@ -6,6 +6,7 @@ python benchmarks/tables.py
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,11 +263,39 @@ def ood_section(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def told(figure: list[float]) -> str:
+    return "{:.3f} ({:.3f} to {:.3f})".format(*figure)
+
+
+def expected(document: dict[str, Any]) -> str:
+    """What a recipe says of its own result."""
+    figures = "; ".join(f"{name} {told(figure)}" for name, figure in document["figures"]["recipe"].items())
+    return (
+        f"**To expect** (95 % intervals, {document['n']:,} test images, `{document['command']}`): {figures}. Other "
+        "versions or machines may differ by a few thousandths."
+    )
+
+
+def recipes_table(results: dict[str, dict[str, Any]]) -> str:
+    """Each figure of a recipe, beside the baselines that have it."""
+    lines = ["| recipe | figure | Keensight | plain baseline, same split | n | time |", "|---|---|---|---|---|---|"]
+    for name, document in results.items():
+        if not name.startswith("recipe-"):
+            continue
+        figures, trade = document["figures"], name.removeprefix("recipe-")
+        for what, figure in figures["recipe"].items():
+            rivals = [f"{told(one[what])}, {who}" for who, one in figures["baselines"].items() if what in one]
+            cells = [trade, what, told(figure), "; ".join(rivals) or "–"]
+            lines.append(f"| {' | '.join(cells)} | {document['n']:,} | {duration(figures['seconds'])} |")
+    return "\n".join(lines)
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "anomaly-": anomaly_section, "audit": audit_section, "extraction": extraction_section,
     "label-errors-": lambda document: [],  # all of them share one table
     "multilabel-": multilabel_section, "near-growth": near_section, "near-": planted_section, "ood-": ood_section,
-    "peers-": peers_section, "saliency-": saliency_section, "scratch-peers": scratch_section,
+    "peers-": peers_section, "recipe-": lambda document: [],  # docs/recipes.md has them
+    "saliency-": saliency_section, "scratch-peers": scratch_section,
 }  # fmt: skip
 """How the name of a result begins, and what writes a section of its own for it."""
 
@@ -304,13 +333,28 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n" + (notes.read_text() if notes.exists() else "")
 
 
+def between(path: Path, marks: tuple[str, str], text: str) -> None:
+    """Put ``text`` between two marks of a file."""
+    before, rest = path.read_text(encoding="utf-8").split(marks[0])
+    path.write_text(f"{before}{marks[0]}\n{text}\n{marks[1]}{rest.split(marks[1])[1]}", encoding="utf-8")
+
+
+def write_expectations(results: dict[str, dict[str, Any]]) -> None:
+    """Tell each recipe its own figures; `python docs/generate.py` then writes the notebooks."""
+    marks = ("# <!-- figures: written by benchmarks/tables.py -->", "# <!-- end of figures -->")
+    for name, document in results.items():
+        if name.startswith("recipe-"):
+            lines = textwrap.wrap(expected(document), 116, break_long_words=False, break_on_hyphens=False)
+            path = ROOT / "recipes" / f"{name.removeprefix('recipe-')}.py"
+            between(path, marks, "\n".join(f"# {line}" for line in lines))
+
+
 def main() -> None:
     results = load()
     (ROOT / "docs" / "benchmarks.md").write_text(page(results))
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    readme.write_text(f"{before}{MARKS[0]}\n{readme_table(results)}\n{MARKS[1]}{after}")
+    between(ROOT / "README.md", MARKS, readme_table(results))
+    between(ROOT / "docs" / "recipes.md", MARKS, recipes_table(results))
+    write_expectations(results)
 
 
 if __name__ == "__main__":

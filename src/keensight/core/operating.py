@@ -44,7 +44,7 @@ class OperatingPoint:
     def sentence(self) -> str:
         """The point in one sentence."""
         told = [
-            f"{name} {share.value:.3f} ({share.low:.3f} to {share.high:.3f})"
+            f"{name} {share}"
             for name, share in (
                 ("sensitivity", self.sensitivity), ("specificity", self.specificity), ("precision", self.precision)
             ) if share is not None
