@@ -48,14 +48,14 @@ ks.show.mistakes(evaluation, n=12)
 # %% [markdown]
 # ## More like this
 #
-# The catalogue is the training part, the questions are test photos that the network has never seen. Nothing is
-# trained for the search.
+# The catalogue is the validation part, the questions are the test photos. Nothing is trained for the search.
 
 # %%
 model = ks.load(run)
 truth = {str(images / sample.path): sample.label for sample in data.samples}
-catalogue = ks.embed(model, [images / data.samples[i].path for i in run.split.train])
-questions = ks.embed(model, [images / data.samples[i].path for i in run.split.test])
+catalogue, questions = (
+    ks.embed(model, [images / data.samples[i].path for i in run.split.part(part)]) for part in ("val", "test")
+)
 found = ks.similar(questions, catalogue, n=5)
 ks.show.similar(found, n=6, caption=truth.__getitem__)
 
@@ -71,7 +71,8 @@ for name, figure in results.items():
     print(f"{name}: {figure}")
 
 # %% [markdown]
-# <!-- figures: written by benchmarks/tables.py --> <!-- end of figures -->
+# <!-- figures: written by benchmarks/tables.py -->
+# <!-- end of figures -->
 #
 # **Limits.** Ten classes and photos by volunteers; a shop has thousands of classes and studio pictures, and new ones
 # each season: enrol these from a few photos ([docs](../docs/embeddings.md)) and measure again. *Alike* here is what

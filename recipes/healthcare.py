@@ -85,7 +85,8 @@ for name, figure in results.items():
     print(f"{name}: {figure}")
 
 # %% [markdown]
-# <!-- figures: written by benchmarks/tables.py --> <!-- end of figures -->
+# <!-- figures: written by benchmarks/tables.py -->
+# <!-- end of figures -->
 #
 # **Limits.** One hospital, children of one to five years, and two answers; healthy and ill images may differ in more
 # than the lung (`keensight inspect` looks for that). Kermany et al. report 0.928 accuracy on their own 624 test

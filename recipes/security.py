@@ -104,7 +104,8 @@ for name, figure in results.items():
     print(f"{name}: {figure}")
 
 # %% [markdown]
-# <!-- figures: written by benchmarks/tables.py --> <!-- end of figures -->
+# <!-- figures: written by benchmarks/tables.py -->
+# <!-- end of figures -->
 #
 # **Limits.** Ten photos of a person taken in one sitting, face on, are far easier than a door in winter, and five
 # strangers say little about all others: do not let this open a door. A printed photo of you has your face, too. The

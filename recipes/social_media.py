@@ -79,7 +79,8 @@ for name, figure in results.items():
     print(f"{name}: {figure}")
 
 # %% [markdown]
-# <!-- figures: written by benchmarks/tables.py --> <!-- end of figures -->
+# <!-- figures: written by benchmarks/tables.py -->
+# <!-- end of figures -->
 #
 # **Limits.** The precision holds for a stream with as many sunsets as here, nearly one photo in four. Where one in a
 # thousand is to be hidden, the same filter mostly hides what is fine: choose the threshold on a sample of your own

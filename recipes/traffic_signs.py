@@ -87,7 +87,8 @@ for name, figure in results.items():
     print(f"{name}: {figure}")
 
 # %% [markdown]
-# <!-- figures: written by benchmarks/tables.py --> <!-- end of figures -->
+# <!-- figures: written by benchmarks/tables.py -->
+# <!-- end of figures -->
 #
 # **Limits.** A few thousand images of one country, cropped by hand: no night, hardly any snow, no sign that was
 # pasted over. Four frames of a sign say little more than one, so the interval above, which counts images, is somewhat

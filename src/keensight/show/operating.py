@@ -47,6 +47,6 @@ def roc(point: OperatingPoint) -> Figure:
     ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="lower right")
     area = point.auroc
     title(ax, f"Area under the ROC curve {area.value:.3f} ({area.low:.3f} to {area.high:.3f})")
-    below = f"{shorten(point.label, 30)} against the rest, {point.n:,} images of {point.part}"
+    below = f"{shorten(point.label, 30)} against the rest, {point.part} part (n = {point.n:,})"
     ax.text(0.97, 0.16, below, transform=ax.transAxes, ha="right", **words(9, chart.QUIET))
     return figure
