@@ -52,7 +52,8 @@ ks.show.confusion(evaluation)
 #
 # *Sensitivity*: how many of the ill are found. *Specificity*: how many of the healthy are left in peace. We want to
 # find 95 % of the ill. The threshold is chosen on the validation part, so that it holds on new children with a
-# confidence of 90 %; the test part, which took no part in the choice, says what it gives.
+# confidence of 90 %; the test part, which took no part in the choice, says what it gives
+# ([how](../docs/thresholds.md)).
 
 # %%
 validation = ks.evaluate(run, data, split=run.split, part="val")

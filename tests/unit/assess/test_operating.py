@@ -58,6 +58,12 @@ def test_too_few_images_promise_nothing():
     assert (threshold, enough) == (0.9, False)
 
 
+@pytest.mark.parametrize(("target", "n"), [(0.95, 45), (0.99, 230)])
+def test_so_many_images_suffice_and_not_one_fewer(target, n):
+    enough = [operating.for_sensitivity(np.linspace(0.1, 0.9, count), target, 0.9)[1] for count in (n - 1, n)]
+    assert enough == [False, True]
+
+
 def test_specificity_leaves_the_chosen_negative_itself_unflagged():
     scores = np.linspace(0.1, 0.5, 60)
     threshold, enough = operating.for_specificity(scores, 0.9, 0.9)
