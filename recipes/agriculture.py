@@ -74,7 +74,9 @@ for name, hidden in (("accuracy, margin only", middle), ("accuracy, middle only"
     results[name] = wilson(int(right.sum()), len(right))
 
 # %% [markdown]
-# And where it looks:
+# A grey box is unlike any training image and costs something by itself. Still: the margin alone should tell the
+# network no more than guessing, one in 15, and an eighth of the picture on each side should not cost it much of what
+# it knew. And where it looks:
 
 # %%
 ks.show.explanation(ks.explain(model, images / data.samples[test[0]].path)[0])
