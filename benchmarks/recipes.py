@@ -62,7 +62,7 @@ def logistic(train: Any, val: Any) -> Any:
     """The regression whose penalty is best on the validation part."""
     best: tuple[float, Any] = (-1.0, None)
     for strength in STRENGTHS:
-        core = LogisticRegression(C=strength, max_iter=100)
+        core = LogisticRegression(C=strength, max_iter=500)
         many = OneVsRestClassifier(core) if train[1].ndim == 2 else core
         model = make_pipeline(StandardScaler(), many).fit(*train)
         best = max(best, (float(model.score(*val)), model), key=lambda item: item[0])
@@ -173,7 +173,7 @@ def mean_image(space: dict[str, Any]) -> Figures:
     far = ((pixels_of(data, tested, grey=True, side=64) - mean) ** 2).mean(axis=1).astype(np.float32)
     odd = np.array([data.samples[i].label != "good" for i in tested])
     groups = group_numbers([data.samples[i].group for i in tested])
-    return {"area under the ROC curve, anomalies": auroc(far, odd, groups)}
+    return {"area under the ROC curve of anomalies": auroc(far, odd, groups)}
 
 
 BASELINES = {
@@ -182,9 +182,10 @@ BASELINES = {
 }  # fmt: skip
 
 
-def plain(figures: Figures) -> dict[str, list[float]]:
-    return {name: [round(one.value, 4), round(one.low, 4), round(one.high, 4)]
-            for name, one in figures.items() if one is not None}  # fmt: skip
+def plain(figures: Figures) -> list[tuple[str, list[float]]]:
+    """In their order, which JSON keeps in a list only."""
+    return [(name, [round(one.value, 4), round(one.low, 4), round(one.high, 4)])
+            for name, one in figures.items() if one is not None]  # fmt: skip
 
 
 def main(trade: str, folders: list[str]) -> None:
@@ -195,7 +196,7 @@ def main(trade: str, folders: list[str]) -> None:
         started = time.perf_counter()
         space = runpy.run_path(sys.argv[0])
         seconds = time.perf_counter() - started
-        baselines = {name: plain(found) for name, found in BASELINES[trade](space).items()}
+        baselines = [(name, plain(found)) for name, found in BASELINES[trade](space).items()]
         os.chdir(back)
     sys.argv = arguments
     figures = {"recipe": plain(space["results"]), "baselines": baselines, "seconds": round(seconds, 1)}

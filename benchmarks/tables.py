@@ -269,24 +269,25 @@ def told(figure: list[float]) -> str:
 
 def expected(document: dict[str, Any]) -> str:
     """What a recipe says of its own result."""
-    figures = "; ".join(f"{name} {told(figure)}" for name, figure in document["figures"]["recipe"].items())
+    figures = "; ".join(f"{name} {told(figure)}" for name, figure in document["figures"]["recipe"])
     return (
-        f"**To expect** (95 % intervals, {document['n']:,} test images, `{document['command']}`): {figures}. Other "
-        "versions or machines may differ by a few thousandths."
+        f"**To expect** (95 % intervals, n = {document['n']:,} test images where no other n is given, "
+        f"`{document['command']}`): {figures}. Other versions or machines may differ by a few thousandths."
     )
 
 
 def recipes_table(results: dict[str, dict[str, Any]]) -> str:
     """Each figure of a recipe, beside the baselines that have it."""
-    lines = ["| recipe | figure | Keensight | plain baseline, same split | n | time |", "|---|---|---|---|---|---|"]
+    lines = ["| recipe | figure | n | Keensight | plain baseline, same split |", "|---|---|---|---|---|"]
     for name, document in results.items():
         if not name.startswith("recipe-"):
             continue
-        figures, trade = document["figures"], name.removeprefix("recipe-")
-        for what, figure in figures["recipe"].items():
-            rivals = [f"{told(one[what])}, {who}" for who, one in figures["baselines"].items() if what in one]
-            cells = [trade, what, told(figure), "; ".join(rivals) or "–"]
-            lines.append(f"| {' | '.join(cells)} | {document['n']:,} | {duration(figures['seconds'])} |")
+        figures = document["figures"]
+        trade = f"{name.removeprefix('recipe-')}, {duration(figures['seconds'])}"
+        for full, figure in figures["recipe"]:
+            what, _, n = full.partition(", n = ")
+            rivals = [f"{told(dict(found)[what])}, {who}" for who, found in figures["baselines"] if what in dict(found)]
+            lines.append(f"| {trade} | {what} | {n or document['n']} | {told(figure)} | {'; '.join(rivals) or '–'} |")
     return "\n".join(lines)
 
 

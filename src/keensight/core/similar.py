@@ -24,7 +24,7 @@ class Similar:
     rows: NDArray[np.int64] = field(compare=False)
     """Shape (queries, n): places in ``album``."""
     cosines: NDArray[np.float32] = field(compare=False)
-    """Shape (queries, n): how alike they are, 1 at most."""
+    """Shape (queries, n): how alike they are for this album, -1 to 1."""
     errors: tuple[str, ...] = ()
     """Queries that could not be read; their rows are -1 and their cosines NaN."""
 
@@ -34,10 +34,12 @@ class Similar:
 
 
 def search(queries: Embeddings, album: Embeddings, n: int) -> Similar:
-    """The ``n`` images of ``album`` nearest to each query by the cosine of their embeddings.
+    """The ``n`` images of ``album`` nearest to each query by the cosine of their standardised embeddings.
 
-    Exact: every pair is looked at. An image is not found for itself (by its path) where ``queries`` is part of the
-    album, nor is one that could not be read.
+    Each number of an embedding is taken less its mean over the album and divided by its deviation there: numbers from
+    several maps of a network differ in scale, and the largest would decide alone. Exact: every pair is looked at. An
+    image is not found for itself (by its path) where ``queries`` is part of the album, nor is one that could not be
+    read.
 
     Args:
         queries: Embeddings of what is looked for.
@@ -52,10 +54,11 @@ def search(queries: Embeddings, album: Embeddings, n: int) -> Similar:
             f"embeddings of {queries.vectors.shape[1]} and of {album.vectors.shape[1]} numbers cannot be compared",
             "embed both with the same model",
         )
-    known, asked = _directions(album.vectors), _directions(queries.vectors)
-    readable, unread = _whole(known), ~_whole(asked)
+    readable, unread = _whole(album.vectors), ~_whole(queries.vectors)
     if int(readable.sum()) < n + bool(set(queries.paths) & set(album.paths)):
         raise DataError(f"there are not {n} images to be found", "ask for fewer, or search a larger album")
+    mean, scale = _scale(album.vectors[readable])
+    known, asked = (_directions((some.vectors - mean) * scale) for some in (album, queries))
     place = {path: row for row, path in enumerate(album.paths)}
     itself = np.array([place.get(path, -1) for path in queries.paths], dtype=np.int64)
     rows = np.empty((len(asked), n), dtype=np.int64)
@@ -71,6 +74,15 @@ def search(queries: Embeddings, album: Embeddings, n: int) -> Similar:
     rows[unread], cosines[unread] = -1, np.nan
     lost = tuple(path for path, gone in zip(queries.paths, unread, strict=True) if gone)
     return Similar(queries.paths, album.paths, rows, cosines, lost)
+
+
+def _scale(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What to subtract and what to multiply by, each (d,); a number that never changes tells nothing."""
+    deviation = vectors.std(axis=0)
+    usable = deviation > 1e-6 * deviation.max(initial=0.0)
+    if not usable.any():  # one image, or copies of one
+        return np.zeros_like(deviation), np.ones_like(deviation)
+    return vectors.mean(axis=0), np.where(usable, 1 / np.where(usable, deviation, 1), 0).astype(np.float32)
 
 
 def _directions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -80,7 +80,7 @@ def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Pro
 
 
 def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
-    """Find the images of an album that are most like each query, by the cosine of their embeddings.
+    """Find the images of an album that are most like each query, by the cosine of their standardised embeddings.
 
     Args:
         queries: Of what is looked for, as :func:`embed` gives them.
