@@ -16,8 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.anomaly import auroc
-from keensight.assess.uncertainty import share as share_of
+from keensight.assess.uncertainty import auroc_interval, auroc_parts, share
 from keensight.core.operating import OperatingPoint
 from keensight.core.records import Interval
 from keensight.errors import DataError
@@ -115,8 +114,8 @@ def measure(
         raise DataError("there is no image to measure", "give at least one image that can be read")
     flagged = scores >= threshold
 
-    def share(right: Bools, among: Bools) -> Interval | None:
-        return share_of(right[among], None if groups is None else groups[among]) if among.any() else None
+    def among(chosen: Bools, right: Bools) -> Interval | None:
+        return share(right[chosen], None if groups is None else groups[chosen]) if chosen.any() else None
 
     both_sides = bool(positive.any() and not positive.all())
     told = [int((right & side).sum()) for right, side in
@@ -124,12 +123,17 @@ def measure(
     return OperatingPoint(
         label=label, part=part, n=len(scores), threshold=threshold, target=target, reached=reached,
         counts=(told[0], told[1], told[2], told[3]),
-        sensitivity=share(flagged, positive), specificity=share(~flagged, ~positive),
-        precision=share(positive, flagged), negative_value=share(~positive, ~flagged),
-        flagged=share_of(flagged, groups),
-        auroc=auroc(scores.astype(np.float32), positive, groups) if both_sides else None,
+        sensitivity=among(positive, flagged), specificity=among(~positive, ~flagged),
+        precision=among(flagged, positive), negative_value=among(~flagged, ~positive),
+        flagged=share(flagged, groups),
+        auroc=_auroc(scores, positive, groups) if both_sides else None,
         curve=roc(scores, positive) if both_sides else (),
     )  # fmt: skip
+
+
+def _auroc(scores: Scores, positive: Bools, groups: NDArray[np.int64] | None) -> Interval:
+    held = int(positive.sum())
+    return auroc_interval(*auroc_parts(scores, positive), min(held, len(positive) - held), groups)
 
 
 def roc(scores: Scores, positive: Bools) -> tuple[tuple[float, float, float], ...]:
