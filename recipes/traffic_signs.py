@@ -47,7 +47,7 @@ ks.show.samples(data, n=24)
 # training.)
 
 # %%
-run = ks.train(data, model="cnn", image_size=32, epochs=20, settings={"augment.flip": "none"})
+run = ks.train(data, model="cnn", image_size=32, epochs=40, settings={"augment.flip": "none"})
 evaluation = ks.evaluate(run)
 ks.show.curves(run)
 
