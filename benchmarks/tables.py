@@ -1,4 +1,4 @@
-"""Write the table of figures in README.md, and docs/benchmarks.md, from benchmarks/results.
+"""Write the figures in README.md, docs/recipes.md and the recipes, and docs/benchmarks.md, from benchmarks/results.
 
 python benchmarks/tables.py
 """
@@ -6,6 +6,7 @@ python benchmarks/tables.py
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,11 +271,40 @@ TOGETHER: dict[str, Callable[[list[dict[str, Any]]], list[str]]] = {
 """How the names of results begin that share a section, and what writes it."""
 
 
+def told(figure: list[float]) -> str:
+    return "{:.3f} ({:.3f} to {:.3f})".format(*figure)
+
+
+def expected(document: dict[str, Any]) -> str:
+    """What a recipe says of its own result."""
+    figures = "; ".join(f"{name} {told(figure)}" for name, figure in document["figures"]["recipe"])
+    return (
+        f"**To expect** (95 % intervals, n = {document['n']:,} test images where no other n is given, "
+        f"`{document['command']}`): {figures}. Other versions or machines may differ by a few thousandths."
+    )
+
+
+def recipes_table(results: dict[str, dict[str, Any]]) -> str:
+    """Each figure of a recipe, beside the baselines that have it."""
+    lines = ["| recipe | figure | n | Keensight | plain baseline, same split |", "|---|---|---|---|---|"]
+    for name, document in results.items():
+        if not name.startswith("recipe-"):
+            continue
+        figures = document["figures"]
+        trade = f"{name.removeprefix('recipe-')}, {duration(figures['seconds'])}"
+        for full, figure in figures["recipe"]:
+            what, _, n = full.partition(", n = ")
+            rivals = [f"{told(dict(found)[what])}, {who}" for who, found in figures["baselines"] if what in dict(found)]
+            lines.append(f"| {trade} | {what} | {n or document['n']} | {told(figure)} | {'; '.join(rivals) or '–'} |")
+    return "\n".join(lines)
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     **{start: lambda document: [] for start in TOGETHER},
     "anomaly-": anomaly_section, "audit": audit_section, "coverage": coverage_section, "extraction": extraction_section,
     "multilabel-": multilabel_section, "near-growth": near_section, "near-": planted_section, "ood-": ood_section,
-    "peers-": peers_section, "saliency-": saliency_section, "scratch-peers": scratch_section,
+    "peers-": peers_section, "recipe-": lambda document: [],  # docs/recipes.md has them
+    "saliency-": saliency_section, "scratch-peers": scratch_section,
 }  # fmt: skip
 """How the name of a result begins, and what writes a section of its own for it."""
 
@@ -313,13 +343,28 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n" + (notes.read_text() if notes.exists() else "")
 
 
+def between(path: Path, marks: tuple[str, str], text: str) -> None:
+    """Put ``text`` between two marks of a file."""
+    before, rest = path.read_text(encoding="utf-8").split(marks[0])
+    path.write_text(f"{before}{marks[0]}\n{text}\n{marks[1]}{rest.split(marks[1])[1]}", encoding="utf-8")
+
+
+def write_expectations(results: dict[str, dict[str, Any]]) -> None:
+    """Tell each recipe its own figures; `python docs/generate.py` then writes the notebooks."""
+    marks = ("# <!-- figures: written by benchmarks/tables.py -->", "# <!-- end of figures -->")
+    for name, document in results.items():
+        if name.startswith("recipe-"):
+            lines = textwrap.wrap(expected(document), 116, break_long_words=False, break_on_hyphens=False)
+            path = ROOT / "recipes" / f"{name.removeprefix('recipe-')}.py"
+            between(path, marks, "\n".join(f"# {line}" for line in lines))
+
+
 def main() -> None:
     results = load()
     (ROOT / "docs" / "benchmarks.md").write_text(page(results))
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    readme.write_text(f"{before}{MARKS[0]}\n{readme_table(results)}\n{MARKS[1]}{after}")
+    between(ROOT / "README.md", MARKS, readme_table(results))
+    between(ROOT / "docs" / "recipes.md", MARKS, recipes_table(results))
+    write_expectations(results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write docs/commands.md, docs/settings.md and docs/backbones.md from what they describe.
+"""Write docs/commands.md, docs/settings.md and docs/backbones.md from what they describe, and notebooks of the recipes.
 
 python docs/generate.py
 """
@@ -6,6 +6,7 @@ python docs/generate.py
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from keensight.core.config import RunConfig, Setting, settings
 from keensight.nets.backbones import ARCHITECTURES, NORMALISATIONS
 
 DOCS = Path(__file__).parent
+RECIPES = DOCS.parent / "recipes"
+NOTEBOOKS = DOCS.parent / "notebooks" / "recipes"
 NOTE = "<!-- Written by docs/generate.py; change the source and run `make docs`. -->\n"
 
 
@@ -87,6 +90,44 @@ def backbones_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+INSTALL = """# Installs Keensight where it is missing (Colab, Kaggle); does nothing elsewhere.
+import importlib.util
+from pathlib import Path
+
+if importlib.util.find_spec("keensight") is None:
+    here = Path("../..") if Path("../../pyproject.toml").exists() else None
+    %pip install --quiet {here or "keensight"}"""
+
+
+def notebook(recipe: Path) -> str:
+    """A recipe (percent format: a cell begins with ``# %%``) as a Jupyter notebook without outputs.
+
+    A cell tagged ``script`` is left out: a notebook has no command line.
+    """
+    sources = recipe.read_text(encoding="utf-8").split("# %%")
+    cells: list[dict[str, object]] = []
+    for heading, text in (source.partition("\n")[::2] for source in sources[1:]):
+        if "script" in heading:
+            continue
+        if "[markdown]" in heading:
+            lines = [line.removeprefix("#").removeprefix(" ") for line in text.strip().split("\n")]
+            cells.append(_cell("markdown", "\n".join(lines).replace("](../docs/", "](../../docs/"), len(cells)))
+        else:
+            cells.append(_cell("code", text.strip(), len(cells)))
+        if len(cells) == 1:
+            cells.append(_cell("code", INSTALL, 1))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    document = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _cell(kind: str, text: str, number: int) -> dict[str, object]:
+    more: dict[str, object] = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    lines = text.splitlines(keepends=True)
+    return {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, **more, "source": lines}
+
+
 def _walk(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
     if command is not root:
         yield command, context
@@ -131,3 +172,6 @@ if __name__ == "__main__":
     (DOCS / "commands.md").write_text(commands_page(), encoding="utf-8")
     (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
     (DOCS / "backbones.md").write_text(backbones_page(), encoding="utf-8")
+    NOTEBOOKS.mkdir(exist_ok=True)
+    for recipe in sorted(RECIPES.glob("*.py")):
+        (NOTEBOOKS / f"{recipe.stem}.ipynb").write_text(notebook(recipe), encoding="utf-8")

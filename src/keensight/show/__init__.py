@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from keensight.show.explaining import explanation
     from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
     from keensight.show.multilabel import average_precision, co_occurrence, label_counts
+    from keensight.show.neighbours import similar
     from keensight.show.notebook import live_curves
+    from keensight.show.operating import roc
     from keensight.show.progress import best_progress
     from keensight.show.report import ReportData, write_report
     from keensight.show.widgets import browse, classify
@@ -37,7 +39,9 @@ _HOMES = {
     "mistakes": "figures",
     "reliability": "certainty",
     "risk_coverage": "certainty",
+    "roc": "operating",
     "samples": "figures",
+    "similar": "neighbours",
     "write_report": "report",
 }
 
@@ -57,7 +61,9 @@ __all__ = [
     "mistakes",
     "reliability",
     "risk_coverage",
+    "roc",
     "samples",
+    "similar",
     "write_report",
 ]
 

@@ -14,6 +14,7 @@ from keensight.workflow.enrolling import enrol
 from keensight.workflow.explaining import explain, explanations, write_explanations
 from keensight.workflow.growing import learning_curve
 from keensight.workflow.measuring import document, evaluate, report
+from keensight.workflow.operating import operating_point
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.reviewing import review
 from keensight.workflow.seeding import train_seeds
@@ -30,6 +31,7 @@ from keensight.workflow.using import (
     predict,
     predict_and_embed,
     predict_with_heatmaps,
+    similar,
     write_embeddings,
     write_predictions,
 )
@@ -61,6 +63,7 @@ __all__ = [
     "load_detector",
     "models",
     "open",
+    "operating_point",
     "predict",
     "predict_and_embed",
     "predict_with_heatmaps",
@@ -69,6 +72,7 @@ __all__ = [
     "refuse_severe",
     "report",
     "review",
+    "similar",
     "sit_exam",
     "slices_of",
     "split",

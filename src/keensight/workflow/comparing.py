@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keensight.core.comparison import Change, Comparison
+from keensight.core.groups import group_numbers
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Evaluation, Predictions
 from keensight.errors import DataError
@@ -148,7 +148,7 @@ def _compared(
     by_path = {sample.path: sample for sample in _dataset(evaluations[0]).samples}
     samples = [by_path[_predictions(evaluations[0]).paths[int(row)]] for row in rows[0]]
     targets = labels.encode([sample.label for sample in samples])
-    groups = _groups([sample.group for sample in samples])
+    groups = group_numbers([sample.group for sample in samples])
     few = groups is not None and int(groups.max()) + 1 < _GROUPS
     groups = None if few else groups
     right = (first.argmax(axis=1) == targets, second.argmax(axis=1) == targets)
@@ -166,13 +166,6 @@ def _compared(
         test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",
         macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes, notes=(_FEW_GROUPS,) if few else (),
     )  # fmt: skip
-
-
-def _groups(names: list[str | None]) -> NDArray[np.int64] | None:
-    if all(name is None for name in names):
-        return None
-    keys = [f"image {place}" if name is None else f"group {name}" for place, name in enumerate(names)]
-    return np.unique(np.array(keys), return_inverse=True)[1].reshape(-1)
 
 
 def _write_page(found: Comparison, evaluations: list[Evaluation], out: Path) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keensight.core import anomaly
 from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, Limits, Oddities
 from keensight.core.config import RunConfig
+from keensight.core.groups import group_numbers
 from keensight.core.progress import Progress, Task
 from keensight.core.records import PARTS, AuditReport, BundleManifest, Dataset, LabelSet, Split
 from keensight.errors import DataError, GateError, UsageError
@@ -272,17 +273,10 @@ def measure(
     samples = [data.samples[int(row)] for row in rows]
     evaluation = evaluate(
         scores, [sample.label for sample in samples], normal, detector.limits, part=part,
-        groups=_groups([sample.group for sample in samples]), seconds=time.perf_counter() - started,
+        groups=group_numbers([sample.group for sample in samples]), seconds=time.perf_counter() - started,
     )  # fmt: skip
     oddities = Oddities(tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch)
     return dataclasses.replace(evaluation, oddities=oddities, dataset=data)
-
-
-def _groups(names: list[str | None]) -> NDArray[np.int64] | None:
-    if all(name is None for name in names):
-        return None
-    keys = [f"image {place}" if name is None else f"group {name}" for place, name in enumerate(names)]
-    return np.unique(np.array(keys), return_inverse=True)[1].reshape(-1)
 
 
 def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int64], pixels: Pixels) -> None:

@@ -20,6 +20,7 @@ from keensight.errors import DataError, UsageError
 from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
+    from keensight.core.similar import Similar
     from keensight.nets.detector import Detector
     from keensight.nets.infer import Classifier
     from keensight.store.bundle import Bundle
@@ -76,6 +77,25 @@ def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Pro
         DataError: nothing was given, a folder or pattern holds no image, or the network has no layer ``logits``.
     """
     return load(model).embed(find(images), progress=shown(progress))
+
+
+def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
+    """Find the images of an album that are most like each query, by the cosine of their standardised embeddings.
+
+    Args:
+        queries: Of what is looked for, as :func:`embed` gives them.
+        album: Of what is searched, by the same model; an image is not found for itself.
+        n: How many to find.
+
+    Returns:
+        Places in the album and cosines, the nearest first; ``ks.show.similar`` shows them.
+
+    Raises:
+        DataError: the album has not ``n`` such images, or the models differ.
+    """
+    from keensight.core.similar import search
+
+    return search(queries, album, n)
 
 
 def predict_and_embed(

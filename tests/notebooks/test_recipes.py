@@ -1,0 +1,41 @@
+"""Each recipe's notebook runs from top to bottom in a fresh kernel, where its images are, and gives its figures."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from test_notebooks import run, texts
+
+ROOT = Path(__file__).parents[2]
+NEEDS = {
+    "agriculture": ["plantvillage15"],
+    "ecommerce": ["clothing_small"],
+    "healthcare": ["chest_xray"],
+    "security": ["orl_faces", "deeppcb_crops"],
+    "social_media": ["miml_scenes"],
+    "traffic_signs": ["gtsrb43"],
+}
+"""Recipe to the folders of images that it looks for in KEENSIGHT_DATA."""
+
+pytestmark = [
+    pytest.mark.slow,
+    # The kernel's client library warns of its own event loop and sockets.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:zmq"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.mark.parametrize("trade", NEEDS)
+def test_a_recipe_runs_and_its_figures_are_those_it_expects(trade, real_data, tmp_path, monkeypatch):
+    folders = [real_data(name) for name in NEEDS[trade]]
+    monkeypatch.setenv("KEENSIGHT_DATA", str(folders[0].parent))
+    notebook = run(ROOT / "notebooks" / "recipes" / f"{trade}.ipynb", tmp_path)
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    stored = json.loads((ROOT / "benchmarks" / "results" / f"recipe-{trade}.json").read_text())
+    for full, (_, low, high) in stored["figures"]["recipe"]:
+        name = re.escape(full.partition(", n = ")[0])
+        value = float(re.search(rf"^{name}(?:, n = \d+)?: (\d\.\d+)", texts(notebook), flags=re.MULTILINE).group(1))
+        assert low - 0.02 <= value <= high + 0.02, name
