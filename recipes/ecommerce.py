@@ -72,9 +72,9 @@ for name, figure in results.items():
 
 # %% [markdown]
 # <!-- figures: written by benchmarks/tables.py -->
-# **To expect** (95 % intervals, 372 test images, `python benchmarks/recipes.py ecommerce`): accuracy 0.903 (0.869 to
-# 0.929); nearest photo of the same class 0.613 (0.562 to 0.661). Other versions or machines may differ by a few
-# thousandths.
+# **To expect** (95 % intervals, n = 372 test images where no other n is given, `python benchmarks/recipes.py
+# ecommerce`): accuracy 0.903 (0.869 to 0.929); nearest photo of the same class 0.715 (0.667 to 0.758). Other versions
+# or machines may differ by a few thousandths.
 # <!-- end of figures -->
 #
 # **Limits.** Ten classes and photos by volunteers; a shop has thousands of classes and studio pictures, and new ones

@@ -105,10 +105,11 @@ for name, figure in results.items():
 
 # %% [markdown]
 # <!-- figures: written by benchmarks/tables.py -->
-# **To expect** (95 % intervals, 60 test images, `python benchmarks/recipes.py security`): anomalies found 0.897
-# (0.859 to 0.926); area under the ROC curve, anomalies 0.995 (0.979 to 0.999); enrolled people named rightly and let
-# in 0.800 (0.609 to 0.911); false alarms 0.020 (0.004 to 0.103); known people named rightly 1.000 (0.940 to 1.000);
-# strangers stopped 0.720 (0.583 to 0.825). Other versions or machines may differ by a few thousandths.
+# **To expect** (95 % intervals, n = 60 test images where no other n is given, `python benchmarks/recipes.py
+# security`): known people named rightly, n = 60 1.000 (0.940 to 1.000); enrolled people named rightly and let in, n =
+# 25 0.800 (0.609 to 0.911); strangers stopped, n = 50 0.720 (0.583 to 0.825); area under the ROC curve of anomalies,
+# n = 372 0.995 (0.979 to 0.999); anomalies found, n = 321 0.897 (0.859 to 0.926); false alarms, n = 51 0.020 (0.004
+# to 0.103). Other versions or machines may differ by a few thousandths.
 # <!-- end of figures -->
 #
 # **Limits.** Ten photos of a person taken in one sitting, face on, are far easier than a door in winter, and five

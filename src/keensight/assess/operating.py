@@ -73,7 +73,7 @@ def for_precision(scores: Scores, positive: Bools, target: float, confidence: fl
     )
     alpha = (1 - confidence) / max(1, math.ceil(math.log2(len(steps))))
     bounds = np.where(hits > 0, beta.ppf(alpha, np.maximum(hits, 1), flagged - hits + 1), 0.0)
-    low, high, found = 0, len(steps) - 1, int(bounds.argmax())
+    low, high, found = 0, len(steps) - 1, -1
     # The search takes for granted that fewer flagged images are surer ones; the bounds do not.
     while low <= high:
         middle = (low + high) // 2
@@ -81,7 +81,8 @@ def for_precision(scores: Scores, positive: Bools, target: float, confidence: fl
             found, high = middle, middle - 1
         else:
             low = middle + 1
-    return float(steps[found]), bool(bounds[found] >= target)
+    # The best of all bounds has been picked among more than the search's share of the level allows: no promise.
+    return (float(steps[found]), True) if found >= 0 else (float(steps[int(bounds.argmax())]), False)
 
 
 def measure(
