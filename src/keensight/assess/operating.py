@@ -5,8 +5,7 @@ chosen to hold on new images with a stated confidence:
 
 - sensitivity and specificity by the exact tolerance limit of order statistics (Wilks 1941): the share of new images
   beyond the k-th smallest of n scores is Beta(k, n - k + 1);
-- precision by selection with guaranteed risk (Geifman and El-Yaniv 2017): a binary search over the thresholds, each
-  held against the exact binomial bound (Clopper and Pearson 1934) at a level shared out among the steps.
+- precision as that of all answers is (:func:`keensight.assess.decision.precise_threshold`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.assess.decision import precise_threshold
 from keensight.assess.uncertainty import auroc_interval, auroc_parts, share
 from keensight.core.operating import OperatingPoint
 from keensight.core.records import Interval
@@ -65,24 +65,8 @@ def for_precision(scores: Scores, positive: Bools, target: float, confidence: fl
     Returns:
         Where no threshold can be promised: the one with the best lower bound, and False.
     """
-    from scipy.stats import beta
-
-    steps = np.unique(scores)
-    flagged, hits = (
-        len(some) - np.searchsorted(np.sort(some), steps, side="left") for some in (scores, scores[positive])
-    )
-    alpha = (1 - confidence) / max(1, math.ceil(math.log2(len(steps))))
-    bounds = np.where(hits > 0, beta.ppf(alpha, np.maximum(hits, 1), flagged - hits + 1), 0.0)
-    low, high, found = 0, len(steps) - 1, -1
-    # The search takes for granted that fewer flagged images are surer ones; the bounds do not.
-    while low <= high:
-        middle = (low + high) // 2
-        if bounds[middle] >= target:
-            found, high = middle, middle - 1
-        else:
-            low = middle + 1
-    # The best of all bounds has been picked among more than the search's share of the level allows: no promise.
-    return (float(steps[found]), True) if found >= 0 else (float(steps[int(bounds.argmax())]), False)
+    threshold, bound = precise_threshold(scores, positive, target, confidence)
+    return threshold, bound >= target
 
 
 def measure(
