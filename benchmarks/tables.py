@@ -299,10 +299,20 @@ def recipes_table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def newcomer_section(document: dict[str, Any]) -> list[str]:
+    figures = document["figures"]
+    steps = ", ".join(f"{step} {duration(seconds)}" for step, seconds in figures["seconds"].items())
+    return [
+        "\n## A newcomer's path\n",
+        f"From an empty environment to the first prediction, {document['n']:,} images to train on: {steps}; in all "
+        f"{duration(figures['in_all'])}. How long the installation takes depends on the network. `{document['command']}`",
+    ]
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     **{start: lambda document: [] for start in TOGETHER},
     "anomaly-": anomaly_section, "audit": audit_section, "coverage": coverage_section, "extraction": extraction_section,
-    "multilabel-": multilabel_section, "near-growth": near_section, "near-": planted_section, "ood-": ood_section,
+    "multilabel-": multilabel_section, "newcomer": newcomer_section, "near-growth": near_section, "near-": planted_section, "ood-": ood_section,
     "peers-": peers_section, "recipe-": lambda document: [],  # docs/recipes.md has them
     "saliency-": saliency_section, "scratch-peers": scratch_section,
 }  # fmt: skip
