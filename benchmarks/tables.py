@@ -305,14 +305,15 @@ def newcomer_section(document: dict[str, Any]) -> list[str]:
     return [
         "\n## A newcomer's path\n",
         f"From an empty environment to the first prediction, {document['n']:,} images to train on: {steps}; in all "
-        f"{duration(figures['in_all'])}. How long the installation takes depends on the network. `{document['command']}`",
+        f"{duration(figures['in_all'])}. The installation depends on the network. `{document['command']}`",
     ]
 
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     **{start: lambda document: [] for start in TOGETHER},
     "anomaly-": anomaly_section, "audit": audit_section, "coverage": coverage_section, "extraction": extraction_section,
-    "multilabel-": multilabel_section, "newcomer": newcomer_section, "near-growth": near_section, "near-": planted_section, "ood-": ood_section,
+    "multilabel-": multilabel_section, "newcomer": newcomer_section, "near-growth": near_section,
+    "near-": planted_section, "ood-": ood_section,
     "peers-": peers_section, "recipe-": lambda document: [],  # docs/recipes.md has them
     "saliency-": saliency_section, "scratch-peers": scratch_section,
 }  # fmt: skip
