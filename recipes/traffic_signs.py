@@ -92,7 +92,7 @@ for name, figure in results.items():
 # %% [markdown]
 # <!-- figures: written by benchmarks/tables.py -->
 # **To expect** (95 % intervals, n = 414 test images where no other n is given, `python benchmarks/recipes.py
-# traffic_signs`): accuracy on new signs 0.845 (0.793 to 0.886); on new frames of signs from training, n = 610 0.993
+# traffic_signs`): accuracy on new signs 0.845 (0.793 to 0.887); on new frames of signs from training, n = 610 0.993
 # (0.983 to 0.997). Other versions or machines may differ by a few thousandths.
 # <!-- end of figures -->
 #

@@ -15,7 +15,9 @@ from keensight.errors import DataError
 
 CONFIDENCE = 0.9
 """Chance with which a stated precision holds on new images."""
-_GRID, _POINTS = 20, 100
+_EVEN, _RARE, _RARE_FROM = 40, 20, 10
+"""How many thresholds are tried, by equal and by geometric steps; the latter from so many images on."""
+_POINTS = 100
 
 
 def choose(
@@ -66,11 +68,12 @@ def _with(found: Decision, target: Target, asked: float, threshold: float, reach
 def precise_threshold(
     scores: NDArray[Any], right: NDArray[Any], asked: float, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """The lowest of 20 thresholds from which on so many are right, and the share that is certain.
+    """The lowest of some 60 thresholds from which on so many are right, and the share that is certain.
 
-    The thresholds are those that 5 %, 10 % and so on of the images reach. All are held against the exact bound of a
-    share (Clopper and Pearson 1934) at once, each at a twentieth of the level (Bonferroni), so that whichever is taken
-    keeps its promise (Geifman and El-Yaniv 2017; Angelopoulos et al. 2021, "Learn then test").
+    The thresholds are those that 2.5 %, 5 % and so on of the images reach, and, for rare answers, those of 10 images to
+    all on a geometric scale. All are held against the exact bound of a share (Clopper and Pearson 1934) at once, the
+    level shared out among them (Bonferroni), so that whichever is taken keeps its promise (Geifman and El-Yaniv 2017;
+    Angelopoulos et al. 2021, "Learn then test").
 
     Args:
         scores: How sure each answer is, shape (n,), n at least 1.
@@ -85,7 +88,9 @@ def precise_threshold(
 
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(right[order])
-    places = np.ceil(np.arange(1, _GRID + 1) / _GRID * len(ranked)).astype(np.int64) - 1
+    even = np.linspace(0, len(ranked), _EVEN + 1)[1:]
+    rare = np.geomspace(min(_RARE_FROM, len(ranked)), len(ranked), _RARE)
+    places = np.ceil(np.concatenate([even, rare])).astype(np.int64).clip(1, len(ranked)) - 1
     # Equal scores go together.
     places = np.unique(np.searchsorted(-ranked, -ranked[places], side="right") - 1)
     found, n = hits[places], places + 1
