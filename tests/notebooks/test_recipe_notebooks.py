@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from test_notebooks import run, texts
+from test_notebooks import run
 
 ROOT = Path(__file__).parents[2]
 NEEDS = {
@@ -25,6 +25,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:zmq"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+def texts(notebook):
+    """All that the cells printed."""
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "".join(output["text"] for output in outputs if output.output_type == "stream")
 
 
 @pytest.mark.parametrize("trade", NEEDS)
