@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.certainty import Abstention, Calibration, Decision, ReliabilityBin
+from keensight.core.certainty import UNLIKE, Abstention, Calibration, Decision, ReliabilityBin
 from keensight.core.codec import to_plain
 from keensight.core.files import canonical_json, write_text
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
@@ -72,7 +72,10 @@ AUDIT = AuditReport(
         Column("age", "number", 0, 4, quantiles={"cat": (1.0, 2.0, 3.0, 4.0, 5.0)}),
     ),
 )  # fmt: skip
-PREDICTIONS = Predictions(("2.jpg", "3.jpg"), LABELS, np.array([[0.75, 0.25], [0.875, 0.125]], np.float32))
+PREDICTIONS = Predictions(
+    ("2.jpg", "3.jpg"), LABELS, np.array([[0.75, 0.25], [0.875, 0.125]], np.float32),
+    ood_scores=np.array([0.25, 1.5], np.float32), odd=np.array([False, True]),
+)  # fmt: skip
 RULE = Decision(0.625, "precision", 0.75, 0.5, 0.875, 0.25, 40)
 BINS = (ReliabilityBin(0.0, 0.5, 2, 0.25, 0.5), ReliabilityBin(0.5, 1.0, 0, 0.0, 0.0))
 EVALUATION = Evaluation(
@@ -141,6 +144,7 @@ def test_this_version_reads_a_run_of_schema_3() -> None:
     assert run.evaluation == dataclasses.replace(EVALUATION, predictions=None)
     np.testing.assert_array_equal(run.predictions.probabilities, PREDICTIONS.probabilities)
     assert run.predictions.decision == RULE
+    assert [run.predictions.reason(row) for row in (0, 1)] == [None, UNLIKE]
     assert run.label_suspects == SUSPECTS
     assert run.slices == SLICES
 

@@ -37,6 +37,7 @@ from keensight.errors import StoreError
 _KEY = b"keensight"
 _INFO = ("format", "mode", "width", "height", "frames", "orientation")
 _FACTS = ("path", "true", "predicted", "confidence", "correct")
+_ODD = ("ood_score", "unlike")
 _NUMBERS = {"size": "int64", "width": "int32", "height": "int32", "frames": "int32", "orientation": "int8"}
 
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError, csv.Error)
@@ -168,6 +169,8 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 def write_predictions(path: Path, predictions: Predictions, true: Sequence[str]) -> None:
     """Write predictions with their true classes as CSV: path, true, predicted, confidence, correct, ``p_CLASS``...
 
+    Where the model tells images unlike its training images, two columns follow: ``ood_score`` and ``unlike``.
+
     Args:
         path: The file.
         predictions: n rows, none of them unreadable.
@@ -186,10 +189,12 @@ def write_predictions(path: Path, predictions: Predictions, true: Sequence[str])
         [_utf8(name) for name in predictions.paths], [_utf8(name) for name in true], [_utf8(name) for name in said],
         probabilities.max(axis=1), right,
     ]  # fmt: skip
+    unlike = {} if predictions.odd is None else {_ODD[0]: predictions.ood_scores, _ODD[1]: predictions.odd}
     frame = pd.concat(
         [
             pd.DataFrame(dict(zip(_FACTS, facts, strict=True))),
             pd.DataFrame(probabilities, columns=[f"p_{name}" for name in names]),
+            pd.DataFrame(unlike, index=range(len(predictions))),
         ],
         axis=1,
     )
@@ -211,18 +216,25 @@ def read_predictions(path: Path, labels: LabelSet) -> Predictions:
 
         columns = [f"p_{_utf8(name)}" for name in labels.names]
         with path.open(encoding="utf-8", newline="") as stream:
-            if next(csv.reader(stream), None) != [*_FACTS, *columns]:
-                raise ValueError("its columns are not those of the model's classes")
+            header = next(csv.reader(stream), [])
+        more = header[len(_FACTS) + len(columns) :]
+        if header != [*_FACTS, *columns, *more] or more not in ([], list(_ODD)):
+            raise ValueError("its columns are not those of the model's classes")
+        names = [f"{place} {name}" for place, name in enumerate(more)]  # a class may be called so
         frame = pd.read_csv(
             path,
             header=0,
-            names=[*_FACTS, *columns],
-            usecols=["path", *columns],
-            dtype={"path": str} | dict.fromkeys(columns, "float32"),
+            names=[*_FACTS, *columns, *names],
+            usecols=["path", *columns, *names],
+            dtype={"path": str} | dict.fromkeys([*columns, *names[:1]], "float32"),
             keep_default_na=False,
             encoding="utf-8",
         )
-        return Predictions(tuple(frame["path"]), labels, frame[columns].to_numpy(np.float32))
+        found = Predictions(tuple(frame["path"]), labels, frame[columns].to_numpy(np.float32))
+        if not more:
+            return found
+        scores, odd = (frame[name].to_numpy(kind) for name, kind in zip(names, (np.float32, np.bool_), strict=True))
+        return dataclasses.replace(found, ood_scores=scores, odd=odd)
 
 
 def true_labels(paths: Sequence[str], data: Dataset) -> list[str]:
