@@ -49,6 +49,7 @@ def test_an_area_of_one_has_an_interval() -> None:
     assert found.low < 0.6
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_nineteen_times_in_twenty() -> None:
     probabilities, targets = _drawn(200_000, 0, sharpness=1.5)
     truth = evaluate(probabilities, targets, LABELS)

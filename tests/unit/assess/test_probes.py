@@ -24,6 +24,7 @@ def run(images: np.ndarray, units: np.ndarray = ALONE, **traits: np.ndarray) -> 
     return {one.name: one for one in probes}, findings
 
 
+@pytest.mark.slow
 def test_a_clean_set_raises_no_alarm() -> None:
     noise = np.random.default_rng(1).normal(size=(N, 2))
     probes, findings = run(pictures(), image_size=noise, bytes=noise)
@@ -33,6 +34,7 @@ def test_a_clean_set_raises_no_alarm() -> None:
     assert {one.verdict for one in probes.values()} == {"quiet", "reference"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "name"),
     [
@@ -49,12 +51,14 @@ def test_a_colour_of_the_class_is_found_where_it_is(place: tuple[slice, ...], na
     assert finding.message.split("carried by the ")[1].startswith(name + ":")
 
 
+@pytest.mark.slow
 def test_a_perfect_corner_in_a_hard_set_is_severe() -> None:
     images = np.random.default_rng(0).integers(0, 256, (N, 32, 32, 3)).astype(np.uint8)
     images[:, :5, -5:] = (60 * TARGETS)[:, None, None, None]
     assert [finding.severity for finding in run(images)[1]] == ["severe"]
 
 
+@pytest.mark.slow
 def test_a_texture_that_fills_the_picture_is_no_alarm() -> None:
     shades = 40 + 50 * TARGETS[:, None, None, None]
     images = (shades + np.random.default_rng(0).integers(-30, 31, (N, 32, 32, 3))).clip(0, 255).astype(np.uint8)
@@ -63,6 +67,7 @@ def test_a_texture_that_fills_the_picture_is_no_alarm() -> None:
     assert findings == []
 
 
+@pytest.mark.slow
 def test_the_trait_that_carries_it_is_named() -> None:
     noise = np.random.default_rng(1).normal(size=(N, 2))
     quality = (70.0 + 5 * TARGETS)[:, None]
@@ -72,6 +77,7 @@ def test_the_trait_that_carries_it_is_named() -> None:
     assert probes["metadata"].verdict == "alarm"
 
 
+@pytest.mark.slow
 def test_copies_do_not_help_across_folds() -> None:
     rng = np.random.default_rng(0)
     half = rng.integers(0, 256, (N // 4, 32, 32, 3)).astype(np.uint8)

@@ -75,6 +75,7 @@ def _null(rng, n, groups):
     return right, columns, None if groups is None else [f"g{number}" for number in who]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [None, 60])
 def test_false_alarms_keep_their_level_where_nothing_is_weak(groups):
     rng = np.random.default_rng(3)

@@ -75,6 +75,7 @@ def test_plain_numbering_suggests_nothing(name: str) -> None:
     assert suggested_groups(named(PLAIN[name]), None) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("gtsrb43", 888), ("plantvillage15", None), ("clothing_small", None)])
 def test_real_names(real_data: Callable[[str], Path], name: str, count: int | None) -> None:
     found = suggested_groups(open_source(real_data(name)), None)

@@ -136,6 +136,7 @@ def test_clusters_join_what_hangs_together() -> None:
     assert clusters(pairs) == ((1, 2, 9), (4, 7))
 
 
+@pytest.mark.slow
 def test_a_real_leak_is_found_whole(real_data) -> None:  # type: ignore[no-untyped-def]
     data = open_source(real_data("chest_xray_leaky_fixture"))
     copies = near_copies(data, prepare(data, ImageSpec(128, 128)))

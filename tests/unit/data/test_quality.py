@@ -111,6 +111,7 @@ def test_odd_sizes_and_shapes_stand_out_only_among_like_ones(tmp_path: Path) -> 
     [("chest_xray", set()), ("clothing_small", {"odd-colour"}), ("orl_faces", set()), ("plantvillage15", set()),
      ("deeppcb_crops", {"dark", "low-information"})],
 )  # fmt: skip
+@pytest.mark.slow
 def test_real_sets_raise_few_alarms(real_data: Callable[[str], Path], name: str, expected: set[str]) -> None:
     data = open_source(real_data(name))
     faults = found(data)

@@ -201,6 +201,7 @@ def test_a_perfect_model_and_an_unfinished_run(make_world, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_hundred_classes_and_ten_thousand_images_stay_under_5_mb(make_world, tmp_path):
     names = tuple(f"class number {i} with a name of some length" for i in range(100))
     world = make_world(names=names, each=400, side=150, wrong=900)
