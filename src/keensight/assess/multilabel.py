@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.assess.calibration import BINS, bin_of
 from keensight.assess.uncertainty import class_intervals, wilson
 from keensight.core.records import ClassScore, Evaluation, Interval, LabelScore, LabelSet, MultilabelScores
 from keensight.errors import DataError
 
-_BINS = 15
 _FLOOR = 1e-7
 _RESAMPLES, _FEWEST, _WORK = 1000, 200, 5e8
 """Resamples of the bootstrap, and the least of them where images times labels are so many that it would take long."""
@@ -160,8 +160,7 @@ def _cross_entropy(probabilities: NDArray[Any], truth: NDArray[Any]) -> float:
 def _calibration_error(probabilities: NDArray[Any], truth: NDArray[Any]) -> float:
     """Distance of probability and frequency over 15 equal-width bins, weighted by their (image, label) pairs."""
     p = probabilities.ravel().astype(np.float64)
-    bins = np.digitize(p, np.linspace(0, 1, _BINS + 1)[1:-1], right=True)
-    return float(np.abs(np.bincount(bins, weights=truth.ravel() - p, minlength=_BINS)).sum() / p.size)
+    return float(np.abs(np.bincount(bin_of(p), weights=truth.ravel() - p, minlength=BINS)).sum() / p.size)
 
 
 def _bootstrapped(

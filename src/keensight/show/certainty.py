@@ -12,6 +12,7 @@ from keensight.core.records import Evaluation
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title
+from keensight.show.page import svg
 from keensight.show.text import percent
 
 _SIDE = 3.6
@@ -45,6 +46,35 @@ def risk_coverage(evaluation: Any) -> Figure:
     figure = Chart(_SIDE + 0.6, _SIDE, coverage_words(record))
     draw_coverage(figure.subplots(), record)
     return figure
+
+
+def section(evaluation: Evaluation) -> dict[str, Any] | None:
+    """What the report tells of it, in words and as inline SVG; None for several labels and older runs."""
+    calibration, found = evaluation.calibration, evaluation.abstention
+    if calibration is None or found is None:
+        return None
+    before = {
+        "Loss (nats)": ("loss", calibration.loss_before), "Brier score": ("brier", calibration.brier_before),
+        "Calibration error (ECE)": ("ece", calibration.ece_before),
+    }  # fmt: skip
+    rows = [
+        {"name": name, "before": value, "after": one.value, "low": one.low, "high": one.high}
+        for name, (key, value) in before.items()
+        if (one := evaluation.intervals.get(key)) is not None
+    ]
+    unlike = "" if found.unlike is None else f"{percent(found.unlike.value)} were refused as unlike them."
+    return {
+        "reliability": svg(reliability(evaluation), "reliability"),
+        "reliability_words": reliability_words(evaluation),
+        "coverage": svg(risk_coverage(evaluation), "coverage"),
+        "coverage_words": coverage_words(evaluation),
+        "changed": rows if calibration.temperature != 1 else [],
+        "rule": rule_words(found),
+        "answers": answers_words(found),
+        "unlike": unlike,
+        "sets": sets_words(found),
+        "target": found.decision.target,
+    }
 
 
 def draw_reliability(ax: Axes, evaluation: Evaluation) -> None:

@@ -87,6 +87,8 @@ def write_report(path: Path, data: ReportData) -> Path:
 
 
 def _context(data: ReportData) -> dict[str, Any]:
+    from keensight.show.certainty import section as certainty
+
     evaluation, dataset = data.evaluation, data.dataset or data.evaluation.dataset
     bins = _confidence_bins(evaluation, dataset)
     return {
@@ -120,39 +122,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "config": data.config.strip(),
         "card": data.card,
         "bins": bins,
-        "sure": _sure(evaluation),
+        "sure": certainty(evaluation),
         "confidence_words": _confidence_words(bins),
-    }
-
-
-def _sure(evaluation: Evaluation) -> dict[str, Any] | None:
-    """Calibration and the rule for answers, in words and as inline SVG; None for several labels and older runs."""
-    calibration, found = evaluation.calibration, evaluation.abstention
-    if calibration is None or found is None:
-        return None
-    from keensight.show import certainty
-
-    before = {
-        "Loss (nats)": ("loss", calibration.loss_before), "Brier score": ("brier", calibration.brier_before),
-        "Calibration error (ECE)": ("ece", calibration.ece_before),
-    }  # fmt: skip
-    rows = [
-        {"name": name, "before": value, "after": one.value, "low": one.low, "high": one.high}
-        for name, (key, value) in before.items()
-        if (one := evaluation.intervals.get(key)) is not None
-    ]
-    unlike = "" if found.unlike is None else f"{percent(found.unlike.value)} were refused as unlike them."
-    return {
-        "reliability": svg(certainty.reliability(evaluation), "reliability"),
-        "reliability_words": certainty.reliability_words(evaluation),
-        "coverage": svg(certainty.risk_coverage(evaluation), "coverage"),
-        "coverage_words": certainty.coverage_words(evaluation),
-        "changed": rows if calibration.temperature != 1 else [],
-        "rule": certainty.rule_words(found),
-        "answers": certainty.answers_words(found),
-        "unlike": unlike,
-        "sets": certainty.sets_words(found),
-        "target": found.decision.target,
     }
 
 
