@@ -123,6 +123,20 @@ def test_middle_sized_images_are_decided_by_a_race(tmp_path):
     assert "efficientnet_lite0 " in choice.reason
 
 
+def test_no_race_that_would_take_longer_than_the_effort(tmp_path, monkeypatch):
+    from keensight.core.config import RunConfig
+    from keensight.workflow import choosing
+
+    data = ks.open(_folder(tmp_path / "small", side=48))
+    split = ks.split(data)
+    passes = 5  # enough for standard, too few for quick
+    monkeypatch.setattr(choosing, "_RACE_PIXELS", passes * len(split.train) * 48**2)
+    choice = choosing.choose_model(data, split, RunConfig().with_values({"train.effort": "quick"}), Silent())
+    assert choice.name == "efficientnet_lite0"
+    assert "10 epochs with resnet would take too long for --effort quick" in choice.reason
+    assert "race on" in choosing.choose_model(data, split, RunConfig(), Silent()).reason
+
+
 def test_no_race_where_the_answer_is_known(tmp_path):
     from keensight.core.config import RunConfig
     from keensight.workflow.choosing import choose_model

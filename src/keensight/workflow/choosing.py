@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Split
+from keensight.core.records import Dataset, ImageSpec, Split
 from keensight.workflow.steps import augmentation, build, image_spec, prepare, run_fit
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ _PHOTOGRAPH, _TINY = 96, 40
 _MANY = 20_000
 _RACE_TRAIN, _RACE_VAL = 1500, 500
 _RACE_PIXELS = 3e7
-"""Pixels that the network from scratch may see in a race: about half a minute on two processors."""
+"""Pixels that the network from scratch may see in a race: one to two minutes on two processors."""
+_RACE_EPOCHS = {"quick": 10, "standard": 3, "best": 3}
+"""It must see each image so often at least, or there is no race: fewer tell nothing, more cost more than the effort."""
+_RACE_MOST = 20
 
 
 def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress) -> Choice:
@@ -30,7 +33,8 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
     Photographs (median shorter side of 96 px or more) are for the pretrained network. Tiny images (40 px at
     most) in great number (20,000 or more) are for one that learns from scratch. In between, both learn from
     up to 1,500 training images for a short time, and the one that classifies up to 500 validation images
-    better is taken; of equals, the pretrained one. Settings that no pretrained network can follow
+    better is taken; of equals, the pretrained one, and also where the time does not let the other see its images
+    3 times (``quick``: 10 times). Settings that no pretrained network can follow
     (``model.weights=none``, a ``model.width``, an input below its smallest side) leave only the others.
 
     Args:
@@ -53,21 +57,35 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
         return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
     if side <= _TINY and count >= _MANY:
         return scratch
-    return _race(data, parts, config, scratch.name, DEFAULT_PRETRAINED, show)
+    few, split = _few(data, parts)
+    passes, least = _race_epochs(few, split, config, scratch.name), _RACE_EPOCHS[config.train.effort]
+    if passes < least:
+        what = f"a race of {least} epochs with {scratch.name} would take too long for --effort {config.train.effort}"
+        return Choice(DEFAULT_PRETRAINED, f"images of {side} px: {what}")
+    return _race(few, split, config, (DEFAULT_PRETRAINED, scratch.name), show)
 
 
-def _race(data: Dataset, parts: Split, config: RunConfig, scratch: str, pretrained: str, show: Progress) -> Choice:
+def _race_epochs(few: Dataset, split: Split, config: RunConfig, scratch: str) -> int:
+    """How often a network from scratch may see the images of a race."""
+    spec = _race_spec(few, config, scratch)
+    return int(_RACE_PIXELS / (max(1, len(split.train)) * spec.height * spec.width))
+
+
+def _race_spec(few: Dataset, config: RunConfig, name: str) -> ImageSpec:
+    return image_spec(few, config.data.image_size, config.data.fit, model=name, effort="standard")
+
+
+def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str], show: Progress) -> Choice:
     from keensight.data.cache import cache_directory
     from keensight.nets import runtime
     from keensight.nets.backbones import Choice
 
     started = time.perf_counter()
     runtime.use_threads(config.train.threads, cache_directory() / "threads.json")
-    few, split = _few(data, parts)
-    reached = {name: _reached(name, few, split, config, show) for name in (pretrained, scratch)}
+    reached = {name: _reached(name, few, split, config, show) for name in names}
     figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
     seconds = time.perf_counter() - started
-    measured = "accuracy" if data.task == "multiclass" else "mAP"
+    measured = "accuracy" if few.task == "multiclass" else "mAP"
     return Choice(
         max(reached, key=lambda name: reached[name]),
         f"val {measured} in a race on {len(split.train):,} training images ({seconds:.0f} s): {figures}",
@@ -92,11 +110,11 @@ def _reached(name: str, data: Dataset, split: Split, config: RunConfig, show: Pr
     """Validation accuracy (of a multi-label set: mean average precision) after a short training."""
     from keensight.nets import runtime
 
-    spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="standard")
+    spec = _race_spec(data, config, name)
     pixels = prepare(data, spec, progress=show)
     train_rows, val_rows = (tuple(row for row in rows if row not in pixels.errors) for rows in (split.train, split.val))
     split = dataclasses.replace(split, train=train_rows, val=val_rows)
-    epochs = int(np.clip(_RACE_PIXELS / (len(split.train) * spec.height * spec.width), 3, 20))
+    epochs = min(_RACE_MOST, _race_epochs(data, split, config, name))
     train = dataclasses.replace(config.train, effort="quick", epochs=epochs, precision="float32", optimizer="auto")
     model_config = dataclasses.replace(config.model, name=name, width=None)
     runtime.configure(seed=config.train.seed)
