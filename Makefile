@@ -5,13 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast check docs bench peers clean
+.PHONY: demo test engines fast check docs bench peers clean
 
 demo: $(VENV)/.installed            ## set up, then train, measure and report on an embedded sample set
 	$(BIN)/keensight demo
 
 test: $(VENV)/.dev                  ## set up with the development tools, then run every test
 	$(BIN)/python -m pytest
+
+engines: $(VENV)/.dev               ## the tests of frozen networks once more, on OpenVINO, which stays apart
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/openvino openvino
+	PYTHONPATH=$(VENV)/openvino $(BIN)/python -m pytest tests/unit/nets/test_frozen.py tests/unit/nets/test_transfer.py
 
 fast: $(VENV)/.dev                  ## the tests that train nothing
 	$(BIN)/python -m pytest -m "not slow"

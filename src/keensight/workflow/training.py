@@ -208,6 +208,7 @@ def _note_epoch(run: Run, epoch: Epoch) -> None:
 def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
     """Every ``auto`` and every number left out, decided; with the reasons in words."""
     from keensight.data.cache import cache_directory
+    from keensight.nets import engines
     from keensight.nets.fit import optimizer_of, schedule
     from keensight.nets.precision import choose_precision
 
@@ -235,9 +236,12 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     checked = "yes" if data.task == "multiclass" and wanted(resolved) else "no"
     resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
     size = f"input {spec[1]}x{spec[0]} px"
+    engine = engines.chosen()
+    frozen = [f"frozen layers on {engine.name}: {engine.reason}"] if transfers(config) else []
     if transfers(config) and config.train.effort == "quick":
-        return resolved, [f"{size}; a logistic head on frozen features"]
+        return resolved, [f"{size}; a logistic head on frozen features", *frozen]
     reasons = [
+        *frozen,
         f"{size}; {numbers.epochs} epochs of {numbers.steps} steps of {numbers.batch_size} images",
         f"arithmetic {precision.name}: {precision.reason}",
         *changes.reasons,

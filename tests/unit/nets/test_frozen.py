@@ -29,6 +29,36 @@ def test_a_frozen_network_gives_the_features_that_keras_gives(net):
     np.testing.assert_array_equal(np.concatenate(parts), frozen(images))
 
 
+def test_openvino_gives_the_same_features_for_every_size_of_batch(net):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    from keensight.nets import engines
+    from keensight.nets.frozen import FrozenNet, _convert
+
+    flatbuffer, images = _convert(net), _images(15)
+    assert engines.chosen().name == "OpenVINO"
+    litert, openvino = engines.litert(flatbuffer, 1)[0], engines.openvino(flatbuffer, 2)[0]
+    assert openvino.shape == litert.shape
+    for n in (1, 7):
+        np.testing.assert_allclose(openvino.run(images[:n]), litert.run(images[:n]), rtol=1e-4, atol=1e-4)
+    frozen = FrozenNet(flatbuffer, 2)
+    parts = list(frozen.stream(lambda begin=begin: images[begin : begin + 4] for begin in range(0, 15, 4)))
+    np.testing.assert_allclose(np.concatenate(parts), np.asarray(net(images)), rtol=1e-4, atol=1e-4)
+
+
+def test_litert_runs_what_openvino_cannot_read(net, monkeypatch):
+    from keensight.nets import engines
+    from keensight.nets.backbones import Choice
+    from keensight.nets.frozen import freeze
+
+    def refuse(flatbuffer, count):
+        raise RuntimeError("an operation that is not known")
+
+    monkeypatch.setattr(engines, "chosen", lambda: Choice("OpenVINO", "said by a test"))
+    monkeypatch.setattr(engines, "openvino", refuse)
+    images = _images(2)
+    np.testing.assert_allclose(freeze(net)(images), np.asarray(net(images)), rtol=1e-4, atol=1e-4)
+
+
 def test_a_converted_network_is_kept_and_found_by_its_weights(net, tmp_path, monkeypatch):
     from keensight.nets import frozen
 
