@@ -180,12 +180,13 @@ def keras_rates(precision: str, seconds: float) -> dict[str, float]:
     from keensight.nets import fit
     from keensight.nets.precision import training_form
     from keensight.nets.runtime import framework
+    from keensight.nets.tasks import task_of
 
     keras, tf = framework()
     model = training_form(keras_net(), precision)
     config = RunConfig().with_values({"model.name": "resnet", "train.batch_size": BATCH})
-    fit._compile(model, config, fit.schedule(config.train, "resnet", 54_000))
     images, targets = batch()
+    fit._compile(model, config, fit.schedule(config.train, "resnet", 54_000), task_of(targets, balanced=False))
     one_hot = np.eye(CLASSES, dtype=np.float32)[targets]
     feed = tf.data.Dataset.from_tensors((images, one_hot, np.ones(BATCH, np.float32))).repeat()
 
