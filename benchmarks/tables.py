@@ -58,7 +58,7 @@ def peers_section(document: dict[str, Any]) -> list[str]:
         target
         for target in next(iter(figures.values()))["seconds_to"]
         if any(one["seconds_to"][target] is not None for one in figures.values())
-    ][-4:]
+    ][-7:]
     lines = [
         f"\n## {document['name'].removeprefix('peers-')}: Keensight and its peers\n",
         "The same images in each part, the same weights file, one after the other; seconds from the start of the "

@@ -73,7 +73,7 @@ def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
 
     Args:
         model: A functional Keras model.
-        memory: Folder that keeps converted networks, which takes some seconds, by the digest of their weights;
+        memory: Folder that keeps converted networks, which takes a second or two, by the digest of their weights;
             None: convert anew.
 
     Raises:
@@ -84,7 +84,7 @@ def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
         return FrozenNet(kept.read_bytes())
     flatbuffer = _convert(model)
     if kept is not None:
-        with suppress(StoreError):  # a cache that cannot be written costs some seconds the next time, no more
+        with suppress(StoreError):  # a cache that cannot be written costs a second or two the next time, no more
             write_bytes(kept, flatbuffer)
     return FrozenNet(flatbuffer)
 
