@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageInfo, ImageSpec
@@ -27,6 +29,7 @@ from keensight.errors import ImageError
 
 Kind = Literal["exact", "near", "mirror"]
 T = TypeVar("T", bound=Hashable)
+R = TypeVar("R")
 
 MEASURE = "correlation of the details of both pictures at 64 px, once one is laid onto the other; 1 for equal pixels"
 NEAR = 0.9
@@ -215,15 +218,21 @@ def _registered(thumbs: NDArray[np.uint8], found: Candidates) -> Candidates:
     """The pairs whose thumbnails agree once one is laid onto the other."""
     if not len(found.first):
         return found
-    fitted, scores = [], []
-    for begin in range(0, len(found.first), _CHUNK):
-        some = slice(begin, begin + _CHUNK)
+
+    def compare(some: slice) -> tuple[Floats, Floats]:
         first, second = (thumbs[rows[some]].astype(np.float32) for rows in (found.first, found.second))
-        windows, score = _compare(first, second, found.windows[some], found.mirrored[some], steps=6)
-        fitted.append(windows)
-        scores.append(score)
+        return _compare(first, second, found.windows[some], found.mirrored[some], steps=6)
+
+    fitted, scores = zip(*_in_chunks(compare, len(found.first)), strict=True)
     windows, kept = np.concatenate(fitted), np.concatenate(scores) >= _LIKELY
     return Candidates(found.first[kept], found.second[kept], windows[kept], found.mirrored[kept])
+
+
+def _in_chunks(work: Callable[[slice], R], n: int) -> Iterator[R]:
+    """Results of work on some pairs at a time, in order; NumPy leaves the processors to several threads."""
+    chunks = [slice(begin, min(begin + _CHUNK, n)) for begin in range(0, n, _CHUNK)]
+    with closing(ordered(work, chunks, processors())) as results:
+        yield from results
 
 
 def _compare(
@@ -248,13 +257,16 @@ def _scored(
     """Pairs of dataset indices, whether one is mirrored, and the score: the better one of both directions."""
     side = min(_PICTURE, *pixels.shape[:2])
     one, other = rows[found.first], rows[found.second]
+
+    def compare(some: slice) -> Floats:
+        first, second = (_pictures(pixels, indices[some], content, side) for indices in (one, other))
+        return _compare(first, second, found.windows[some], found.mirrored[some], steps=6)[1]
+
     parts = [np.zeros(0, np.float32)]
     with progress.task("comparing pairs", len(one)) as task:
-        for begin in range(0, len(one), _CHUNK):
-            some = slice(begin, begin + _CHUNK)
-            first, second = (_pictures(pixels, indices[some], content, side) for indices in (one, other))
-            parts.append(_compare(first, second, found.windows[some], found.mirrored[some], steps=6)[1])
-            task.advance(len(first))
+        for part in _in_chunks(compare, len(one)):
+            parts.append(part)
+            task.advance(len(part))
     scores = np.minimum(np.concatenate(parts), 1)
     low, high = np.minimum(one, other), np.maximum(one, other)
     order = np.lexsort((-scores, high, low))
