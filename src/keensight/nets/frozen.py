@@ -6,8 +6,9 @@ float32 arithmetic; one engine a thread keeps every processor busy, as no operat
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -97,9 +98,21 @@ def digest(model: keras.Model) -> str:
     return sha256("".join(sha256(part) for part in parts).encode())
 
 
+@contextmanager
+def _uncomplaining() -> Iterator[None]:
+    """TensorFlow warns that the way in from a traced graph is an old one; the new one writes a SavedModel first."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _convert(model: keras.Model) -> bytes:
     _, tf = framework()
-    with silenced():
+    with silenced(), _uncomplaining():
         # Straight from the traced graph: a SavedModel in between would be written and read for nothing.
         entry = tf.TensorSpec(model.input_shape, tf.uint8)
         forward = tf.function(partial(model, training=False), input_signature=[entry], autograph=False)

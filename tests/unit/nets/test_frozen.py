@@ -80,12 +80,12 @@ def test_another_weight_is_another_network(net):
     assert digest(net) == before
 
 
-def test_nothing_is_printed_while_it_is_converted(net, capfd):
+def test_nothing_is_printed_or_logged_while_it_is_converted(net, capfd, caplog):
     from keensight.nets.frozen import freeze
 
     freeze(net)
     out, error = capfd.readouterr()
-    assert (out, error) == ("", "")
+    assert (out, error, caplog.records) == ("", "", [])
 
 
 def test_the_same_network_built_again_has_the_same_digest():
