@@ -86,7 +86,7 @@ def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: 
         changed = augment.apply(images, draws, config, side)
         return changed, tf.ensure_shape(targets, (n, len(plan.weights))), tf.ensure_shape(weights, (n,))
 
-    return tf.data.Dataset.range(epochs * plan.steps).map(load, num_parallel_calls=1).prefetch(2)
+    return _made(range(epochs * plan.steps), load, prefetch=2)
 
 
 def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> tf.data.Dataset:
@@ -136,8 +136,17 @@ def _numbered(
         made = tf.numpy_function(make, [number], [tf.float32] * len(shapes))
         return tuple(tf.ensure_shape(value, shape) for value, shape in zip(made, shapes, strict=True))
 
+    return _made(numbers, load, prefetch)
+
+
+def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.Dataset:
+    """What ``load`` makes of each number, in order, some steps ahead."""
+    _, tf = framework()
     source = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
-    return source.map(load, num_parallel_calls=1).prefetch(prefetch)
+    options = tf.data.Options()
+    # Nothing is left to tune, and its end would wait for the tuner to wake: up to half a minute after the last step.
+    options.autotune.enabled = False
+    return source.map(load, num_parallel_calls=1).prefetch(prefetch).with_options(options)
 
 
 def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: Pixels) -> tf.data.Dataset:
@@ -154,7 +163,7 @@ def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: 
         images, hot = tf.numpy_function(batch, [start], (tf.uint8, tf.float32))
         return tf.ensure_shape(images, (None, *pixels.shape)), tf.ensure_shape(hot, (None, classes))
 
-    return tf.data.Dataset.range(0, len(rows), size).map(load, num_parallel_calls=1).prefetch(1)
+    return _made(range(0, len(rows), size), load, prefetch=1)
 
 
 def evaluation_batch(shape: tuple[int, int, int]) -> int:
