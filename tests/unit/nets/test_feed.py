@@ -69,3 +69,11 @@ def test_the_plain_feed_keeps_order_and_pixels():
     images, targets = next(iter(plain(rows, rows % 4, 4, _numbered())))
     np.testing.assert_array_equal(np.asarray(images)[:, 0, 0, 0], rows)
     np.testing.assert_array_equal(np.asarray(targets).argmax(1), rows % 4)
+
+
+def test_no_tuner_runs_whose_waking_the_end_of_a_training_would_wait_for():
+    from keensight.nets.feed import plain, training
+
+    rows = np.arange(4)
+    for feed in (training(_plan(), _numbered(), OFF, 3), plain(rows, rows, 4, _numbered())):
+        assert feed.options().autotune.enabled is False
