@@ -1,8 +1,8 @@
 """What computes a converted network: LiteRT, or OpenVINO where it is installed (``pip install "keensight[openvino]"``).
 
 Both read the same file and compute in float32; features differ by rounding only. Where it was measured OpenVINO gave
-348 images a second and LiteRT 280 (docs/benchmarks.md). A call of an engine runs in one
-thread; each thread has an engine of its own.
+348 images a second and LiteRT 280 (docs/benchmarks.md). A call of an engine runs in one thread; each thread has an
+engine of its own.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.
     _, tf = framework()
     source = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
     options = tf.data.Options()
-    # Nothing is left to tune, and its end would wait for the tuner to wake: up to half a minute after the last step.
+    # Nothing is left to tune, and a training would wait for the tuner to wake: up to half a minute after its last step.
     options.autotune.enabled = False
     return source.map(load, num_parallel_calls=1).prefetch(prefetch).with_options(options)
 

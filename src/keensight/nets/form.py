@@ -24,7 +24,6 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc, 
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalised values (n, height, width, channels); in training the moving statistics follow."""
-        known = (self.moving_mean, self.moving_variance)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.convert_to_tensor(self.gamma),
@@ -37,7 +36,7 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc, 
         if training:
             # The operation tells the unbiased variance, Keras' layer keeps the biased one.
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-            for old, new in zip(known, (mean, variance * (count - 1.0) / count), strict=True):
+            for old, new in ((self.moving_mean, mean), (self.moving_variance, variance * (count - 1.0) / count)):
                 old.assign(old * self.momentum + new * (1.0 - self.momentum))
         return outputs
 
