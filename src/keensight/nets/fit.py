@@ -17,7 +17,7 @@ from keensight.core.records import Epoch, History, Split
 from keensight.nets import feed
 from keensight.nets.backbones import ARCHITECTURES
 from keensight.nets.runtime import framework
-from keensight.nets.tasks import Task, task_of
+from keensight.nets.tasks import Multilabel, Task, task_of
 
 if TYPE_CHECKING:
     import keras
@@ -221,6 +221,9 @@ def drive(
     from keensight.nets.watcher import Watcher
 
     trained = training_form(model, config.train.precision)
+    if trained is model and isinstance(task, Multilabel):
+        # A second model of the same layers is compiled, so that the saved one does not name a loss of ours.
+        trained = keras.Model(model.inputs, model.outputs, name=model.name)
     _compile(trained, config, numbers, task)
 
     def ranking() -> float | None:
@@ -229,7 +232,13 @@ def drive(
             return None
         return task.ranking(trained.predict(validation, verbose=0), val_targets)
 
-    watcher = Watcher(numbers, on_epoch, phase, ranking)
+    def follow(epoch: Epoch) -> None:
+        """The network keeps up with its copy, for whoever looks at it between epochs."""
+        carry(trained, model)
+        if on_epoch is not None:
+            on_epoch(epoch)
+
+    watcher = Watcher(numbers, follow, phase, ranking)
     callbacks = [watcher]
     if numbers.ema:
         # Before the watcher, so that it sees, judges and keeps the averaged weights.

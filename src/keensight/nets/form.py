@@ -80,7 +80,7 @@ _FOLDED: dict[Any, Any] = {layers.Conv2D: FoldedConv2D, layers.DepthwiseConv2D: 
 
 
 def training_form(model: keras_types.Model, precision: str) -> keras_types.Model:
-    """A copy of the network for training; the network is never compiled, and so saved without a loss or an optimizer.
+    """A copy of the network for training, or itself where it cannot be copied without knowing its layers.
 
     Batch normalisation that learns becomes one operation; frozen one goes into the convolution before it, whose
     kernel has the same gradient as before. In ``bfloat16`` weights and logits stay float32, and so do depthwise
@@ -88,11 +88,15 @@ def training_form(model: keras_types.Model, precision: str) -> keras_types.Model
     ask for a type of their own.
 
     Args:
-        model: A flat functional Keras model; its layers' ``trainable`` is kept.
+        model: A Keras model; its layers' ``trainable`` is kept. With layers, a ``call`` or a ``train_step`` of the
+            user's own, or with models in it, it is copied for ``bfloat16`` only.
         precision: ``float32`` or ``bfloat16``.
     """
+    if precision == "float32" and not _plain(model):
+        return model
     norms = [layer for layer in model.layers if type(layer) is layers.BatchNormalization]
-    folds = {before.name: norm for norm in norms if (before := _foldable(norm, model)) is not None}
+    listed = isinstance(model, keras.Sequential)  # has no calls to leave out
+    folds = {} if listed else {before.name: norm for norm in norms if (before := _foldable(norm, model)) is not None}
     folded = {norm.name for norm in folds.values()}
 
     def copy(layer: Any) -> Any:
@@ -107,7 +111,7 @@ def training_form(model: keras_types.Model, precision: str) -> keras_types.Model
     def apply(layer: Any, *args: Any, **kwargs: Any) -> Any:
         return args[0] if layer.name in folded else layer(*args, **kwargs)
 
-    form = keras.models.clone_model(model, clone_function=copy, call_function=apply)
+    form = keras.models.clone_model(model, clone_function=copy, call_function=apply if folds else None)
     carry(model, form)
     return form
 
@@ -121,6 +125,13 @@ def carry(giver: keras_types.Model, taker: keras_types.Model) -> None:
     for layer in taker.layers:
         if layer.weights and layer.name in given:
             layer.set_weights(given[layer.name].get_weights())
+
+
+def _plain(model: Any) -> bool:
+    """Whether it is made of Keras' own layers, as a list or a graph of them."""
+    known = isinstance(model, keras.Sequential) or hasattr(model, "operations")
+    stock = all(type(part).__module__.startswith("keras.") for part in (model, *model.layers))
+    return known and stock and not any(isinstance(layer, (keras.Model, layers.Lambda)) for layer in model.layers)
 
 
 def _fusable(layer: Any) -> bool:

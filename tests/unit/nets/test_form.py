@@ -116,3 +116,56 @@ def test_bfloat16_is_close_and_its_weights_stay_float32():
     assert form.get_layer("biased").compute_dtype == "bfloat16"
     assert form.get_layer("depthwise").compute_dtype == "float32"
     assert {weight.dtype for weight in form.weights} == {"float32"}
+
+
+def listed(*more):
+    """A model as students write it, with a normalisation that is frozen."""
+    keras, _ = framework()
+    layers = keras.layers
+    net = keras.Sequential([
+        layers.Input(SPEC.shape, dtype="uint8"), layers.Rescaling(1 / 255),
+        layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Conv2D(4, 3), layers.BatchNormalization(trainable=False), *more, layers.GlobalAveragePooling2D(),
+        layers.Dense(4, name="logits"),
+    ])  # fmt: skip
+    return net
+
+
+def test_a_sequential_model_is_copied_too():
+    from keensight.nets.form import carry, training_form
+
+    net = lively(listed())
+    for precision in ("float32", "bfloat16"):
+        form = training_form(net, precision)
+        assert form is not net
+        assert [type(layer).__name__ for layer in form.layers if "ormalization" in type(layer).__name__] == [
+            "FusedBatchNormalization", "BatchNormalization"
+        ]  # fmt: skip
+        before = net.predict(images(), verbose=0)
+        np.testing.assert_allclose(form.predict(images(), verbose=0), before, atol=0.02 * np.abs(before).max())
+    learn(form)
+    carry(form, net)
+    assert np.abs(net.predict(images(), verbose=0) - before).max() > 0
+
+
+def test_a_model_with_layers_of_ones_own_or_models_inside_is_trained_itself():
+    from keensight.nets.form import training_form
+
+    keras, _ = framework()
+
+    class Half(keras.layers.Layer):
+        def call(self, x):
+            return x / 2
+
+    class Own(keras.Model):
+        def train_step(self, data):
+            raise NotImplementedError
+
+    inner = keras.Sequential([keras.layers.Input((28, 28, 4)), keras.layers.Conv2D(4, 3)])
+    plain = block()
+    for net in (
+        listed(Half()),
+        listed(inner),
+        listed(keras.layers.Lambda(lambda x: x)),
+        Own(plain.inputs, plain.outputs),
+    ):
+        assert training_form(net, "float32") is net
