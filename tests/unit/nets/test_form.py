@@ -122,12 +122,19 @@ def listed(*more):
     """A model as students write it, with a normalisation that is frozen."""
     keras, _ = framework()
     layers = keras.layers
-    net = keras.Sequential([
-        layers.Input(SPEC.shape, dtype="uint8"), layers.Rescaling(1 / 255),
-        layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Conv2D(4, 3), layers.BatchNormalization(trainable=False), *more, layers.GlobalAveragePooling2D(),
-        layers.Dense(4, name="logits"),
-    ])  # fmt: skip
-    return net
+    return keras.Sequential(
+        [
+            layers.Input(SPEC.shape, dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(),
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(trainable=False),
+            *more,
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4, name="logits"),
+        ]
+    )
 
 
 def test_a_sequential_model_is_copied_too():
