@@ -30,8 +30,8 @@ COMMON = 0.1
 """A fault that more than this share of the images has is how the set was taken."""
 
 _BINS = 24
-_AT_ONCE = 2**16
-"""Pixels whose intermediate results fit into a processor's cache."""
+_AT_ONCE = 2**18
+"""Pixels whose intermediate results fit into a processor's cache; with fewer the threads wait for each other."""
 _LEVELS = np.arange(256)
 _LUMA = np.array((77, 150, 29), np.uint16)  # of ITU-R BT.601, in 256ths
 
@@ -64,7 +64,7 @@ def looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    red, green, blue = images[..., 0], images[..., 1], images[..., 2]
+    red, green, blue = np.moveaxis(images, 3, 0).copy()  # each channel in one piece: arithmetic on every third is slow
     levels = ((red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]) >> 8).astype(np.uint8)
     counts = _counts(levels)
     high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
@@ -112,20 +112,20 @@ def _sharpness(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     octaves does not: it is 1/4 for a picture without any fine detail, near 0.6 for photographs (whose octaves
     have equal power, Field 1987), and 2 for noise.
     """
-    grey = levels.astype(np.float32)
+    grey = levels.astype(np.int16)  # holds every sum below, exactly and in half the room of float32
     if min(grey.shape[1:]) < 8:
         return np.ones(len(grey), np.float32)
     even = grey[:, : grey.shape[1] // 2 * 2, : grey.shape[2] // 2 * 2]
-    half = (even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]) / np.float32(4)
-    fine, coarse = _detail(grey), _detail(half)
+    fours = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
+    fine, coarse = _detail(grey), _detail(fours) / np.float32(4)
     # Rounding to whole levels alone is detail of half a level: what has no more than that has no say.
     return np.where(coarse < 1, np.float32(1), fine / np.maximum(coarse, 1))
 
 
-def _detail(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+def _detail(grey: NDArray[np.int16]) -> NDArray[np.float32]:
     inner = grey[:, 1:-1, 1:-1]
     around = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] + grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1]
-    edges = (around - 4 * inner).reshape(len(grey), -1)
+    edges = (around - 4 * inner).astype(np.float32).reshape(len(grey), -1)
     power: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", edges, edges) / edges.shape[1])
     return power
 
