@@ -30,9 +30,11 @@ from keensight.assess.calibration import at_temperature, brier_scores, expected_
 from keensight.assess.decision import choose
 from keensight.assess.metrics import cross_entropies, evaluate
 from keensight.assess.uncertainty import auroc_parts
+from keensight.core.evaluation import Evaluation
 from keensight.core.groups import group_numbers
+from keensight.core.interval import Interval
 from keensight.core.nearest import softmax
-from keensight.core.records import Dataset, Evaluation, Interval, LabelSet
+from keensight.core.records import Dataset, LabelSet
 
 PRIORS = (0.30, 0.25, 0.20, 0.15, 0.10)
 POPULATION, SIZES, EACH, ALIKE = 200_000, (100, 400, 1600), 4, 0.6

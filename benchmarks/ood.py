@@ -27,7 +27,7 @@ import keensight as ks
 from keensight.assess.anomaly import auroc
 from keensight.assess.uncertainty import wilson
 from keensight.core import nearest, ood
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 from keensight.workflow import using
 
 TRAIN, VAL = 600, 400

@@ -31,8 +31,8 @@ from keensight.assess.multilabel import evaluate as evaluate_labels
 from keensight.assess.operating import measure
 from keensight.assess.uncertainty import wilson
 from keensight.core.groups import group_numbers
+from keensight.core.interval import Interval
 from keensight.core.progress import Silent
-from keensight.core.records import Interval
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 SIDE = 32

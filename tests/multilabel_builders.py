@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keensight.assess.multilabel import evaluate
-from keensight.core.records import Dataset, Evaluation, LabelSet, Predictions, Sample
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import Evaluation
+from keensight.core.records import Dataset, LabelSet, Sample
 
 SHAPES = ("bar", "dot", "frame")
 

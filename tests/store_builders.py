@@ -9,18 +9,9 @@ from typing import Any
 import numpy as np
 
 from keensight.assess.metrics import evaluate
-from keensight.core.records import (
-    BundleManifest,
-    Dataset,
-    Evaluation,
-    ImageInfo,
-    ImageSpec,
-    LabelSet,
-    Predictions,
-    Sample,
-    Skipped,
-    Split,
-)
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import Evaluation
+from keensight.core.records import BundleManifest, Dataset, ImageInfo, ImageSpec, LabelSet, Sample, Skipped, Split
 from keensight.store.bundle import SCHEMA, Bundle, write_bundle
 from keensight.store.exam import Exam
 from keensight.store.run import Run, create_run

@@ -10,23 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import ClassScore, Evaluation, LabelScore, MultilabelScores
+from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.records import (
     AuditReport,
-    ClassScore,
     Column,
     Dataset,
     Epoch,
-    Evaluation,
     Finding,
     Histogram,
     History,
     ImageInfo,
-    Interval,
-    LabelScore,
     LabelSet,
-    MultilabelScores,
-    Predictions,
     Probe,
     RunRecord,
     Sample,

@@ -12,24 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
+from keensight.core.answers import Predictions
 from keensight.core.certainty import UNLIKE, Abstention, Calibration, Decision, ReliabilityBin
 from keensight.core.codec import to_plain
+from keensight.core.evaluation import ClassScore, Evaluation
 from keensight.core.files import canonical_json, write_text
+from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.records import (
     AuditReport,
-    ClassScore,
     Column,
     Dataset,
     Epoch,
-    Evaluation,
     Finding,
     Histogram,
     History,
     ImageInfo,
-    Interval,
     LabelSet,
-    Predictions,
     Probe,
     RunRecord,
     Sample,

@@ -11,22 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keensight.core.answers import Predictions
 from keensight.core.codec import to_plain
+from keensight.core.evaluation import ClassScore, Evaluation
 from keensight.core.files import canonical_json, write_text
+from keensight.core.interval import Interval
 from keensight.core.records import (
     AuditReport,
     BundleManifest,
-    ClassScore,
     Dataset,
     Epoch,
-    Evaluation,
     Finding,
     History,
     ImageInfo,
     ImageSpec,
-    Interval,
     LabelSet,
-    Predictions,
     RunRecord,
     Sample,
     Skipped,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keensight.assess.uncertainty import wilson
 from keensight.core.anomaly import AnomalyEvaluation, KindScore, Limits
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 from keensight.errors import DataError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess.calibration import BINS, bin_of
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 
 LEVEL = 0.95
 _REPEATS, _FEWEST, _WORK = 1000, 200, 2e10

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 
 RESAMPLES = 1000
 _EXPONENTS = np.linspace(0.05, 1.0, 39)

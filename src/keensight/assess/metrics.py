@@ -11,7 +11,9 @@ from keensight.assess.bootstrap import intervals
 from keensight.assess.calibration import at_temperature, brier_scores, expected_calibration_error, reliability
 from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, share
 from keensight.core.certainty import Calibration
-from keensight.core.records import ClassScore, Evaluation, Interval, LabelSet
+from keensight.core.evaluation import ClassScore, Evaluation
+from keensight.core.interval import Interval
+from keensight.core.records import LabelSet
 from keensight.errors import DataError
 
 _TOP = (1, 2, 3, 5)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from keensight.assess.calibration import BINS, bin_of
 from keensight.assess.uncertainty import class_intervals, wilson
-from keensight.core.records import ClassScore, Evaluation, Interval, LabelScore, LabelSet, MultilabelScores
+from keensight.core.evaluation import ClassScore, Evaluation, LabelScore, MultilabelScores
+from keensight.core.interval import Interval
+from keensight.core.records import LabelSet
 from keensight.errors import DataError
 
 _FLOOR = 1e-7

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from keensight.assess.decision import precise_threshold
 from keensight.assess.uncertainty import auroc_interval, auroc_parts, share
+from keensight.core.interval import Interval
 from keensight.core.operating import OperatingPoint
-from keensight.core.records import Interval
 from keensight.errors import DataError
 
 Bools = NDArray[np.bool_]

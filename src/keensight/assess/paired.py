@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess.uncertainty import wilson
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 
 RESAMPLES = 2000
 FLIPS = 10_000

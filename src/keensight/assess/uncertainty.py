@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 from keensight.errors import DataError
 
 

@@ -15,7 +15,8 @@ from keensight.cli.options import table_options
 
 if TYPE_CHECKING:
     from keensight.core.anomaly import AnomalyEvaluation, Oddities
-    from keensight.core.records import Evaluation, Predictions
+    from keensight.core.answers import Predictions
+    from keensight.core.evaluation import Evaluation
 
 
 @click.command()

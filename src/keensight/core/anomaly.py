@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import Dataset, Interval
+from keensight.core.interval import Interval
+from keensight.core.records import Dataset
 
 TASK = "anomaly"
 """What a manifest calls a bundle of this kind."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 
 
 @dataclass(frozen=True, slots=True)

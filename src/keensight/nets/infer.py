@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import ood, pixels
+from keensight.core.answers import Embeddings, Predictions
 from keensight.core.certainty import Decision
 from keensight.core.nearest import cosines, joined, unknown
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
-from keensight.core.records import Embeddings, ImageSpec, LabelSet, Predictions, Prototypes
+from keensight.core.records import ImageSpec, LabelSet, Prototypes
 from keensight.errors import DataError, ImageError, StoreError
 from keensight.nets.embed import LAYER, both, embedding
 from keensight.nets.feed import evaluation_batch

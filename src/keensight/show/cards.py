@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from keensight.core.records import PARTS, AuditReport, Dataset, Evaluation, History, Predictions, Split
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import Evaluation
+from keensight.core.records import PARTS, AuditReport, Dataset, History, Split
 from keensight.errors import DataError
 from keensight.show.picks import find_mistakes, spread, worth_showing
 from keensight.show.sparks import curves_alt, curves_uri

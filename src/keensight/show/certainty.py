@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from keensight.core.certainty import Abstention, ReliabilityBin
-from keensight.core.records import Evaluation
+from keensight.core.evaluation import Evaluation
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keensight.core.comparison import Comparison, LearningCurve, Spread
-from keensight.core.records import Dataset, Interval
+from keensight.core.interval import Interval
+from keensight.core.records import Dataset
 from keensight.show.page import Picture, picture, write_page
 from keensight.show.text import percent, plural
 

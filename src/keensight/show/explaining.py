@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from keensight.core.records import Explanation
+from keensight.core.answers import Explanation
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, words

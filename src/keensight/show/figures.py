@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from keensight.core.evaluation import Evaluation
 from keensight.core.files import write_bytes
-from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, Evaluation, History, Split
+from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, Split
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words

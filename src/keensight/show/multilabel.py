@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from keensight.core.records import Evaluation, LabelScore, MultilabelScores
+from keensight.core.evaluation import Evaluation, LabelScore, MultilabelScores
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words

@@ -18,9 +18,9 @@ RECORDS = {
     "AuditReport": ("keensight.core.records", "audit"),
     "Classifier": ("keensight.nets.infer", "classifier"),
     "Dataset": ("keensight.core.records", "dataset"),
-    "Evaluation": ("keensight.core.records", "evaluation"),
+    "Evaluation": ("keensight.core.evaluation", "evaluation"),
     "History": ("keensight.core.records", "history"),
-    "Predictions": ("keensight.core.records", "predictions"),
+    "Predictions": ("keensight.core.answers", "predictions"),
     "Run": ("keensight.store.run", "run"),
     "Split": ("keensight.core.records", "split"),
 }

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import SEPARATOR, Dataset, Evaluation, LabelSet, Predictions
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import Evaluation
+from keensight.core.records import SEPARATOR, Dataset, LabelSet
 from keensight.errors import UsageError
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from keensight.core.evaluation import Evaluation
 from keensight.core.labels import ClassNoise, LabelSuspects
 from keensight.core.records import (
     PARTS,
     AuditReport,
     BundleManifest,
     Dataset,
-    Evaluation,
     History,
     Reader,
     RunRecord,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keensight.core.records import Interval
+from keensight.core.interval import Interval
 
 
 def clean(text: str, encoding: str = "utf-8") -> str:

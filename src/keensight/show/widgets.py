@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from keensight.core.records import Dataset, Evaluation
+from keensight.core.evaluation import Evaluation
+from keensight.core.records import Dataset
 from keensight.errors import UsageError
 from keensight.show import cards
 from keensight.show.cards import Card, Table, Tile

@@ -25,10 +25,11 @@ from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation, Limits
 from keensight.core.certainty import Decision
 from keensight.core.codec import from_plain, to_plain
+from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.nearest import RULE
 from keensight.core.ood import Subspace
-from keensight.core.records import BundleManifest, Evaluation, ImageSpec, Prototypes
+from keensight.core.records import BundleManifest, ImageSpec, Prototypes
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
 from keensight.store.card import model_card

@@ -7,8 +7,9 @@ from typing import Any
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.evaluation import ClassScore, Evaluation, MultilabelScores
 from keensight.core.interval import Interval
-from keensight.core.records import BundleManifest, ClassScore, Evaluation, MultilabelScores
+from keensight.core.records import BundleManifest
 
 _ROWS = 200
 _FEW = 20

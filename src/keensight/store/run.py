@@ -12,21 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from keensight.core.answers import Predictions
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.corrections import Correction, read_corrections, write_corrections
+from keensight.core.evaluation import Evaluation
 from keensight.core.files import read_json, storing, write_json, write_text
 from keensight.core.labels import LabelSuspects
-from keensight.core.records import (
-    AuditReport,
-    Dataset,
-    Epoch,
-    Evaluation,
-    History,
-    Predictions,
-    RunRecord,
-    Skipped,
-    Split,
-)
+from keensight.core.records import AuditReport, Dataset, Epoch, History, RunRecord, Skipped, Split
 from keensight.core.slices import Slices
 from keensight.errors import StoreError
 from keensight.store import tables

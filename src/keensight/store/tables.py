@@ -16,22 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from keensight.core.answers import Predictions
 from keensight.core.codec import from_plain, to_plain
+from keensight.core.evaluation import Evaluation
 from keensight.core.files import write_bytes, write_text
 from keensight.core.labels import Suspect
-from keensight.core.records import (
-    PARTS,
-    SEPARATOR,
-    Dataset,
-    Evaluation,
-    ImageInfo,
-    LabelSet,
-    Part,
-    Predictions,
-    Sample,
-    Skipped,
-    Split,
-)
+from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Sample, Skipped, Split
 from keensight.errors import StoreError
 
 _KEY = b"keensight"

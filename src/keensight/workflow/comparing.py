@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keensight.core.answers import Predictions
 from keensight.core.comparison import Change, Comparison
+from keensight.core.evaluation import Evaluation
 from keensight.core.groups import group_numbers
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Evaluation, Predictions
+from keensight.core.records import Dataset
 from keensight.errors import DataError
 from keensight.workflow.measuring import evaluate, finished
 from keensight.workflow.steps import Source, open, shown

@@ -14,9 +14,10 @@ import numpy as np
 from keensight.core import nearest
 from keensight.core import pixels as decoder
 from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.answers import Embeddings
 from keensight.core.certainty import Decision
 from keensight.core.progress import Progress
-from keensight.core.records import BundleManifest, Embeddings, ImageSpec, LabelSet, Prototypes
+from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow.bundling import sit_exam
 from keensight.workflow.steps import shown

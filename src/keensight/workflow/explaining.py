@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels
+from keensight.core.answers import Explanation
+from keensight.core.evaluation import Evaluation
 from keensight.core.progress import Progress
-from keensight.core.records import Evaluation, Explanation, Fit, Sample
+from keensight.core.records import Fit, Sample
 from keensight.core.registry import did_you_mean
 from keensight.errors import ImageError, UsageError
 from keensight.workflow.steps import shown

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import Evaluation
 from keensight.core.groups import group_numbers
+from keensight.core.interval import Interval
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, Dataset, Evaluation, Interval, Part, Predictions, Split
+from keensight.core.records import PARTS, Dataset, Part, Split
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow import detecting
 from keensight.workflow.features import Features

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.evaluation import Evaluation
 from keensight.core.groups import group_numbers
 from keensight.core.operating import OperatingPoint
-from keensight.core.records import Evaluation
 from keensight.core.registry import did_you_mean
 from keensight.errors import DataError, UsageError
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.answers import Predictions
 from keensight.core.config import RunConfig, read_config
 from keensight.core.corrections import Correction, read_corrections, write_corrections
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Predictions, Reader, Sample
+from keensight.core.records import Dataset, Reader, Sample
 from keensight.errors import DataError, ImageError, UsageError
 from keensight.workflow.measuring import finished
 from keensight.workflow.steps import Source, open, shown

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keensight.core.records import Evaluation
+from keensight.core.evaluation import Evaluation
 from keensight.core.slices import Slices
 
 if TYPE_CHECKING:

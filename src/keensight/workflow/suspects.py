@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
+from keensight.core.evaluation import Evaluation
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, Dataset, Evaluation, Split
+from keensight.core.records import PARTS, Dataset, Split
 from keensight.errors import DataError
 from keensight.workflow.features import images_of, workshop
 from keensight.workflow.steps import build, image_spec, prepare, shown, transfers

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import Oddities
+from keensight.core.answers import Embeddings, Predictions
 from keensight.core.certainty import Decision
 from keensight.core.files import write_bytes, write_json, write_text
 from keensight.core.progress import Progress
-from keensight.core.records import SEPARATOR, Embeddings, Predictions
+from keensight.core.records import SEPARATOR
 from keensight.errors import DataError, UsageError
 from keensight.workflow.steps import shown
 

@@ -5,7 +5,8 @@ from sklearn.metrics import average_precision_score, f1_score
 from keensight.assess.multilabel import evaluate, mean_average_precision, report_text
 from keensight.assess.thresholds import best_threshold, choose_thresholds
 from keensight.core.codec import from_plain, to_plain
-from keensight.core.records import Evaluation, LabelSet
+from keensight.core.evaluation import Evaluation
+from keensight.core.records import LabelSet
 from keensight.errors import DataError
 from multilabel_builders import scored
 

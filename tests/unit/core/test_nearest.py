@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from keensight.core import nearest
-from keensight.core.records import LabelSet, Predictions
+from keensight.core.answers import Predictions
+from keensight.core.records import LabelSet
 
 CLASSES, D = 4, 16
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from keensight.core.records import Embeddings
+from keensight.core.answers import Embeddings
 from keensight.core.similar import search
 from keensight.errors import DataError
 

@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import ClassScore, Evaluation
+from keensight.core.interval import Interval
 from keensight.core.records import (
     AuditReport,
     BundleManifest,
-    ClassScore,
     Dataset,
     Epoch,
-    Evaluation,
     Finding,
     History,
     ImageSpec,
-    Interval,
     LabelSet,
-    Predictions,
     RunRecord,
     Sample,
     Skipped,

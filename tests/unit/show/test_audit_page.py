@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.records import AuditReport, Column, Dataset, Finding, Histogram, Interval, Probe, Skipped
+from keensight.core.interval import Interval
+from keensight.core.records import AuditReport, Column, Dataset, Finding, Histogram, Probe, Skipped
 from keensight.data.arrays import from_arrays
 from keensight.show.audit_page import write_audit
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keensight.core.records import Dataset, History, LabelSet, Predictions, RunRecord, Sample, Split
+from keensight.core.answers import Predictions
+from keensight.core.records import Dataset, History, LabelSet, RunRecord, Sample, Split
 from keensight.show import cards
 
 LIMIT = 200_000

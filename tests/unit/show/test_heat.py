@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
-from keensight.core.records import Explanation, ImageSpec
+from keensight.core.answers import Explanation
+from keensight.core.records import ImageSpec
 from keensight.errors import UsageError
 from keensight.show.explaining import explanation
 from keensight.show.heat import colored, overlay, placed

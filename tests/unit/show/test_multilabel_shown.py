@@ -5,7 +5,8 @@ import pytest
 from rich.console import Console
 
 from keensight import show
-from keensight.core.records import Epoch, History, Interval
+from keensight.core.interval import Interval
+from keensight.core.records import Epoch, History
 from keensight.errors import UsageError
 from keensight.show import terminal
 from keensight.show.picks import find_mistakes

@@ -6,8 +6,8 @@ from matplotlib.text import Text
 
 from keensight import show
 from keensight.assess.operating import measure
+from keensight.core.answers import Embeddings
 from keensight.core.pixels import encode_png
-from keensight.core.records import Embeddings
 from keensight.core.similar import search
 from keensight.errors import UsageError
 

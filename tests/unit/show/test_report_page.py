@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.pixels import encode_png
-from keensight.core.records import Interval, LabelSet, Sample
+from keensight.core.records import LabelSet, Sample
 from keensight.errors import ImageError, StoreError
 from keensight.show import ReportData, write_report
 from keensight.show.picks import find_mistakes

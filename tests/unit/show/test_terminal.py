@@ -6,8 +6,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from keensight.core.changes import Change, DatasetChanges
+from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, LabelSuspects, Suspect
-from keensight.core.records import Interval
 from keensight.show import terminal
 
 

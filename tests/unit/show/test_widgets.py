@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
-from keensight.core.records import LabelSet, Predictions
+from keensight.core.answers import Predictions
+from keensight.core.records import LabelSet
 from keensight.errors import UsageError
 from keensight.show import widgets
 

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from keensight.core.records import ImageInfo, Interval, LabelSet
+from keensight.core.interval import Interval
+from keensight.core.records import ImageInfo, LabelSet
 from keensight.show import picks, text, thumbs
 
 

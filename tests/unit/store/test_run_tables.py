@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keensight.core.records import Dataset, LabelSet, Predictions
+from keensight.core.answers import Predictions
+from keensight.core.records import Dataset, LabelSet
 from keensight.errors import StoreError
 from keensight.store import tables
 from store_builders import dataset, evaluation, split

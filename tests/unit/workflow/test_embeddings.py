@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keensight.core.answers import Embeddings
 from keensight.core.pixels import encode_png
-from keensight.core.records import Embeddings
 from keensight.errors import DataError, UsageError
 from keensight.workflow.using import find, write_embeddings
 

@@ -7,7 +7,8 @@ import pytest
 
 import keensight as ks
 from keensight.assess import metrics
-from keensight.core.records import Dataset, LabelSet, Predictions, Sample
+from keensight.core.answers import Predictions
+from keensight.core.records import Dataset, LabelSet, Sample
 from keensight.errors import DataError, UsageError
 
 LABELS = LabelSet(("ill", "well"))

@@ -1,0 +1,169 @@
+"""How good a bundle is: the figures of one part of a dataset, and of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keensight.core.answers import Predictions
+from keensight.core.certainty import Abstention, Calibration
+from keensight.core.interval import Interval
+from keensight.core.records import Dataset, LabelSet
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One row of the classification report; each score is between 0 and 1."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    auroc: float | None = None
+    """Area under the ROC curve of this class against the rest; None where all images are of it, or none."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of ``precision``, ``recall``, ``f1`` and ``auroc``, where there are images to take them on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """How well one label of a multi-label set is told; precision, recall and F1 stand in :class:`ClassScore`."""
+
+    label: str
+    threshold: float
+    """Probability from which on the label counts as there."""
+    base_rate: float
+    """Share of the images that have it: the average precision that guessing would reach."""
+    average_precision: float | None
+    """None where no image has the label."""
+    auroc: float | None
+    """Area under the ROC curve; None where all images have the label, or none."""
+    counts: tuple[int, int, int, int]
+    """Images rightly without it, wrongly given it, wrongly without it, rightly given it (tn, fp, fn, tp)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultilabelScores:
+    """What an evaluation of a multi-label model adds."""
+
+    mean_average_precision: Interval
+    """Mean over the labels that occur (macro); the interval is of a bootstrap over images."""
+    micro_f1: Interval
+    """F1 of all (image, label) pairs together; the interval is of the same bootstrap."""
+    hamming_loss: float
+    """Share of all (image, label) pairs that are wrong."""
+    per_label: tuple[LabelScore, ...]
+    together: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
+    """How many images have both of two labels, as they are and as predicted; on the diagonal, one label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How good a bundle is on one part of a dataset.
+
+    Of a multi-label model ``accuracy`` is the subset accuracy (every label of an image right), ``loss`` the mean
+    binary cross-entropy over images and labels, ``ece`` that of all (image, label) pairs; ``top_k`` and ``confusion``
+    are empty.
+    """
+
+    part: str
+    n: int
+    labels: LabelSet
+    loss: float
+    """Mean cross-entropy in nats."""
+    accuracy: Interval
+    top_k: Mapping[str, float]
+    """k (as text) to the share of images whose true class is among the k most probable."""
+    macro_f1: float
+    weighted_f1: float
+    ece: float
+    """Expected calibration error, 15 equal-width bins of confidence (Guo et al. 2017)."""
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Counts; row = true class, column = predicted class."""
+    baseline_accuracy: float
+    """What always naming the most frequent class (or set of labels) of this part would reach."""
+    seconds: float = 0.0
+    seen: int = 0
+    """How many of the images have a copy or near copy in another part."""
+    cleaned: Interval | None = None
+    """Accuracy without these; None where there are none, or nothing else."""
+    multilabel: MultilabelScores | None = None
+    """What only a multi-label model has; else None."""
+    brier: float | None = None
+    """Mean Brier score, 0 to 2: the squared distance of the probabilities from the truth; None in older runs."""
+    auroc: float | None = None
+    """Mean over the classes of the area under the ROC curve, each against the rest (macro)."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method."""
+    calibration: Calibration | None = None
+    """What the temperature did; None in older runs and of a multi-label model."""
+    abstention: Abstention | None = None
+    """What the rule for answers did; None in older runs and of a multi-label model."""
+    predictions: Predictions | None = field(default=None, compare=False, repr=False)
+    """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
+    dataset: Dataset | None = field(default=None, compare=False, repr=False)
+    """The dataset they were taken on, for pictures; not saved."""
+
+    def __repr__(self) -> str:
+        right = self.accuracy
+        told = f"accuracy {right.value:.4f} (95 % interval {right.low:.4f} to {right.high:.4f}, n = {self.n:,})"
+        return f"<Evaluation of the {self.part} part: {told}>"
+
+    def headline(self) -> dict[str, Any]:
+        """The figures that stand for the whole, as plain values: for JSON and for a bundle's manifest."""
+        cleaned: dict[str, Any] = {}
+        if self.seen:
+            kept = self.cleaned
+            cleaned = {
+                "cleaned_n": self.n - self.seen,
+                "cleaned_accuracy": None if kept is None else kept.value,
+                "cleaned_accuracy_ci": None if kept is None else [kept.low, kept.high],
+            }
+        found: dict[str, Any] = {
+            "n": self.n,
+            "loss": self.loss,
+            "accuracy": self.accuracy.value,
+            "accuracy_ci": [self.accuracy.low, self.accuracy.high],
+            "baseline_accuracy": self.baseline_accuracy,
+            "macro_f1": self.macro_f1,
+            "weighted_f1": self.weighted_f1,
+            "ece": self.ece,
+            "top_k": dict(self.top_k),
+            **cleaned,
+            **self._certainty(),
+        }
+        if self.multilabel is not None:
+            area, f1 = self.multilabel.mean_average_precision, self.multilabel.micro_f1
+            found |= {
+                "map": area.value,
+                "map_ci": [area.low, area.high],
+                "micro_f1": f1.value,
+                "micro_f1_ci": [f1.low, f1.high],
+                "hamming_loss": self.multilabel.hamming_loss,
+            }
+        return found
+
+    def _certainty(self) -> dict[str, Any]:
+        """How sure the figures are, and the answers."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in ("brier", "auroc") if name in self.intervals}
+        found |= {f"{name}_ci": [one.low, one.high] for name, one in sorted(self.intervals.items())}
+        if self.calibration is not None:
+            before = self.calibration
+            found |= {"temperature": before.temperature, "ece_before": before.ece_before,
+                      "brier_before": before.brier_before, "loss_before": before.loss_before}  # fmt: skip
+        if self.abstention is not None:
+            rule, right, held = self.abstention, self.abstention.accuracy, self.abstention.set_coverage
+            found |= {
+                "answered": rule.answered.value,
+                "answered_accuracy": None if right is None else right.value,
+                "answered_accuracy_ci": None if right is None else [right.low, right.high],
+                "unlike": None if rule.unlike is None else rule.unlike.value,
+                "aurc": rule.aurc,
+                "set_coverage": None if held is None else held.value,
+                "set_coverage_ci": None if held is None else [held.low, held.high],
+                "set_size": rule.set_size,
+            }
+        return found
