@@ -329,8 +329,8 @@ def _facts(data: ReportData) -> dict[str, str]:
 
 
 def _curves(history: History | None) -> list[str]:
-    """Loss and accuracy as inline SVG whose ink follows the page's colour scheme."""
-    if history is None or not history.epochs:
+    """Loss and accuracy as inline SVG whose ink follows the page's colour scheme; a single epoch makes no curve."""
+    if history is None or len(history.epochs) < 2:
         return []
     from keensight.show.chart import Chart
     from keensight.show.figures import curve_words, draw_curve, quantities

@@ -18,7 +18,7 @@ from PIL import Image
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.pixels import encode_png
-from keensight.core.records import LabelSet, Sample
+from keensight.core.records import Epoch, History, LabelSet, Sample
 from keensight.errors import ImageError, StoreError
 from keensight.show import ReportData, write_report
 from keensight.show.picks import find_mistakes
@@ -182,6 +182,17 @@ def test_what_is_absent_is_left_out_in_words(world, tmp_path):
     assert "were not at hand" in parsed.words
     assert "How it learned" not in html
     assert not parsed.all("img")
+
+
+@pytest.mark.parametrize(
+    ("phase", "told"), [("head", "A logistic head was fitted"), ("train", "One epoch in 3.0 s: accuracy 90.0 %")]
+)
+def test_a_single_epoch_is_told_in_words_as_it_makes_no_curve(world, tmp_path, phase, told):
+    history = History((Epoch(1, phase, 1, 3.0, 0.1, 0.4, 0.95, 0.5, 0.9),), 1)
+    html, parsed = render(dataclasses.replace(world.report, history=history), tmp_path)
+    assert told in parsed.words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "best by the validation part" not in parsed.words
+    assert html.count('<svg class="figure"') == render(world.report, tmp_path)[0].count('<svg class="figure"') - 2
 
 
 def test_images_that_vanished_leave_a_frame(world, tmp_path):
