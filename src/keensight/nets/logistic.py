@@ -158,6 +158,7 @@ def _solver(
 ) -> Callable[[float, NDArray[np.float64] | None, float], NDArray[np.float64]]:
     """From a strength, a start and a tolerance to the minimum: kernel, row by row, then bias, (d + 1) * classes."""
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     _, tf = framework()
     count, width = features.shape
@@ -187,7 +188,9 @@ def _solver(
 
         first = np.zeros((width + 1) * classes) if start is None else start
         limits = {"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-5}
-        found: NDArray[np.float64] = minimize(both, first, jac=True, method="L-BFGS-B", options=limits).x
+        # The minimiser's own steps are on short vectors: threads for those only take turns from TensorFlow's.
+        with threadpool_limits(1, user_api="blas"):
+            found: NDArray[np.float64] = minimize(both, first, jac=True, method="L-BFGS-B", options=limits).x
         return found
 
     return solve
