@@ -17,23 +17,10 @@ from keensight.core.certainty import UNLIKE, Abstention, Calibration, Decision, 
 from keensight.core.codec import to_plain
 from keensight.core.evaluation import ClassScore, Evaluation
 from keensight.core.files import canonical_json, write_text
+from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
-from keensight.core.records import (
-    AuditReport,
-    Column,
-    Dataset,
-    Epoch,
-    Finding,
-    Histogram,
-    History,
-    ImageInfo,
-    LabelSet,
-    Probe,
-    RunRecord,
-    Sample,
-    Split,
-)
+from keensight.core.records import Dataset, Epoch, History, ImageInfo, LabelSet, RunRecord, Sample, Split
 from keensight.core.slices import Slices, SliceScore, SmallSlices
 from keensight.store.run import SCHEMA, Run, open_run
 

@@ -15,13 +15,12 @@ from keensight.core.answers import Predictions
 from keensight.core.codec import to_plain
 from keensight.core.evaluation import ClassScore, Evaluation
 from keensight.core.files import canonical_json, write_text
+from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
 from keensight.core.records import (
-    AuditReport,
     BundleManifest,
     Dataset,
     Epoch,
-    Finding,
     History,
     ImageInfo,
     ImageSpec,

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import keensight as ks
+from keensight.core.findings import AuditReport
 from keensight.core.pixels import decode
 from keensight.core.progress import Silent
-from keensight.core.records import AuditReport, Dataset, ImageSpec
+from keensight.core.records import Dataset, ImageSpec
 from keensight.data.names import is_image_name
 from keensight.errors import ImageError
 

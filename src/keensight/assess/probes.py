@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 from keensight.assess import aspects
 from keensight.assess.uncertainty import wilson
 from keensight.core.blocks import block_means
+from keensight.core.findings import Finding, Probe, Severity
 from keensight.core.parallel import processors
 from keensight.core.progress import Progress, Silent
-from keensight.core.records import Finding, Probe, Severity
 
 MOST = 4000
 """Images that are probed at most."""

@@ -12,7 +12,8 @@ from keensight.cli.options import flag_option, setting_option, table_options
 from keensight.errors import UsageError
 
 if TYPE_CHECKING:
-    from keensight.core.records import AuditReport, Dataset
+    from keensight.core.findings import AuditReport
+    from keensight.core.records import Dataset
     from keensight.data.samples import SampleSet
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from keensight.core.findings import AuditReport, Finding
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, Finding, Sample, Skipped
+from keensight.core.records import PARTS, Dataset, Sample, Skipped
 from keensight.data.cache import Pixels
 from keensight.data.checks import CHECKS, quarantine
 from keensight.data.copies import copy_findings

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from keensight.core.records import PARTS, Dataset, Finding, Sample, Severity
+from keensight.core.findings import Finding, Severity
+from keensight.core.records import PARTS, Dataset, Sample
 from keensight.data.cache import Pixels
 from keensight.data.folders import EMPTY_CLASS
 from keensight.data.names import suffix_of

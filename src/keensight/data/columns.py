@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from keensight.core.records import Column, Dataset
+from keensight.core.findings import Column
+from keensight.core.records import Dataset
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from keensight.core.records import PARTS, AuditReport, Dataset, Finding, Part, Sample, Severity, Split
+from keensight.core.findings import AuditReport, Finding, Severity
+from keensight.core.records import PARTS, Dataset, Part, Sample, Split
 from keensight.data.near import MEASURE, Copies, clusters
 from keensight.data.views import Pixels
 

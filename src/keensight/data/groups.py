@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from keensight.core.records import Dataset, Finding
+from keensight.core.findings import Finding
+from keensight.core.records import Dataset
 from keensight.data.cache import Pixels
 from keensight.errors import DataError, UsageError
 

@@ -6,7 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
-from keensight.core.records import Dataset, Finding, Severity
+from keensight.core.findings import Finding, Severity
+from keensight.core.records import Dataset
 from keensight.data.cache import Pixels
 from keensight.data.checks import SMALL_CLASS, Check, images_in_words, readable
 

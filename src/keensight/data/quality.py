@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import Dataset, Finding, Histogram, Severity
+from keensight.core.findings import Finding, Histogram, Severity
+from keensight.core.records import Dataset
 
 DARK, BRIGHT = 32.0, 224.0
 """Grey levels, of 255: an image is dark if its brightest 1 % lies below, bright if its darkest 1 % lies above."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import Dataset, Finding, Sample
+from keensight.core.findings import Finding
+from keensight.core.records import Dataset, Sample
 from keensight.data.cache import Pixels
 from keensight.data.checks import readable
 from keensight.data.quality import histogram

@@ -13,7 +13,8 @@ from typing import Any
 
 from keensight.core.answers import Predictions
 from keensight.core.evaluation import Evaluation
-from keensight.core.records import PARTS, AuditReport, Dataset, History, Split
+from keensight.core.findings import AuditReport
+from keensight.core.records import PARTS, Dataset, History, Split
 from keensight.errors import DataError
 from keensight.show.picks import find_mistakes, spread, worth_showing
 from keensight.show.sparks import curves_alt, curves_uri

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import write_bytes
-from keensight.core.records import PARTS, AuditReport, Dataset, Epoch, History, Split
+from keensight.core.findings import AuditReport
+from keensight.core.records import PARTS, Dataset, Epoch, History, Split
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keensight.core.records import Epoch
 
 RECORDS = {
-    "AuditReport": ("keensight.core.records", "audit"),
+    "AuditReport": ("keensight.core.findings", "audit"),
     "Classifier": ("keensight.nets.infer", "classifier"),
     "Dataset": ("keensight.core.records", "dataset"),
     "Evaluation": ("keensight.core.evaluation", "evaluation"),

@@ -12,18 +12,9 @@ from typing import Any
 import numpy as np
 
 from keensight.core.evaluation import Evaluation
+from keensight.core.findings import AuditReport
 from keensight.core.labels import ClassNoise, LabelSuspects
-from keensight.core.records import (
-    PARTS,
-    AuditReport,
-    BundleManifest,
-    Dataset,
-    History,
-    Reader,
-    RunRecord,
-    Sample,
-    Split,
-)
+from keensight.core.records import PARTS, BundleManifest, Dataset, History, Reader, RunRecord, Sample, Split
 from keensight.core.slices import Slices
 from keensight.errors import ImageError
 from keensight.show.heat import colored

@@ -15,8 +15,8 @@ from rich.text import Text
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.evaluation import Evaluation, MultilabelScores
+from keensight.core.findings import AuditReport, Column, Finding, Probe
 from keensight.core.labels import LabelSuspects
-from keensight.core.records import AuditReport, Column, Finding, Probe
 from keensight.core.slices import Slices
 from keensight.show.picks import Mixup, mixups
 from keensight.show.text import clean, interval, percent, plural, shorten

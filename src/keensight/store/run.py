@@ -17,8 +17,9 @@ from keensight.core.codec import from_plain, to_plain
 from keensight.core.corrections import Correction, read_corrections, write_corrections
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import read_json, storing, write_json, write_text
+from keensight.core.findings import AuditReport
 from keensight.core.labels import LabelSuspects
-from keensight.core.records import AuditReport, Dataset, Epoch, History, RunRecord, Skipped, Split
+from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, Split
 from keensight.core.slices import Slices
 from keensight.errors import StoreError
 from keensight.store import tables

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keensight.core.config import RunConfig
+from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
-from keensight.core.records import AuditReport, Dataset, Fit, History, ImageSpec, LabelSet, Split
+from keensight.core.records import Dataset, Fit, History, ImageSpec, LabelSet, Split
 from keensight.errors import DataError, UsageError
 from keensight.workflow import deciding
 from keensight.workflow.auditing import audit

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
-from keensight.core.records import AuditReport, Dataset
+from keensight.core.records import Dataset
 from keensight.errors import GateError
 from keensight.workflow.steps import prepare, shown
 

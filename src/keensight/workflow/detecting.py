@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from keensight.core import anomaly
 from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, Limits, Oddities
 from keensight.core.config import RunConfig
+from keensight.core.findings import AuditReport
 from keensight.core.groups import group_numbers
 from keensight.core.progress import Progress, Task
-from keensight.core.records import PARTS, AuditReport, BundleManifest, Dataset, LabelSet, Split
+from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split
 from keensight.errors import DataError, GateError, UsageError
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import exam_images, origin

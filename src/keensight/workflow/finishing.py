@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.evaluation import Evaluation
+from keensight.core.findings import AuditReport
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, AuditReport, Dataset, History, Prototypes, Split
+from keensight.core.records import PARTS, Dataset, History, Prototypes, Split
 from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keensight.core.config import RunConfig
+from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
-from keensight.core.records import AuditReport, Dataset, Epoch, History, ImageSpec, Split
+from keensight.core.records import Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import InterruptedRun, UsageError
 from keensight.workflow.features import images_of, workshop
 from keensight.workflow.streams import Streams, from_streams

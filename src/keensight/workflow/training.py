@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.config import RunConfig
+from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
-from keensight.core.records import AuditReport, Dataset, Epoch, History, Split
+from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow import deciding, detecting
 from keensight.workflow.auditing import audit, refuse_severe

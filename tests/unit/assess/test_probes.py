@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keensight.assess.probes import choose, probe
-from keensight.core.records import Finding, Probe
+from keensight.core.findings import Finding, Probe
 
 N, CLASSES = 400, 4
 TARGETS = np.arange(N) % CLASSES

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from keensight.core.codec import from_plain, to_plain
+from keensight.core.findings import AuditReport, Finding
 from keensight.core.pixels import encode_png
-from keensight.core.records import AuditReport, Finding, ImageSpec
+from keensight.core.records import ImageSpec
 from keensight.data.audit import audit
 from keensight.data.cache import prepare
 from keensight.data.readers import from_arrays, open_source

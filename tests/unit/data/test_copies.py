@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.records import PARTS, AuditReport, Dataset, Finding, ImageSpec
+from keensight.core.findings import AuditReport, Finding
+from keensight.core.records import PARTS, Dataset, ImageSpec
 from keensight.data import remembered
 from keensight.data.audit import audit
 from keensight.data.cache import prepare

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageFile
 from scipy.ndimage import gaussian_filter
 
-from keensight.core.records import Dataset, Finding
+from keensight.core.findings import Finding
+from keensight.core.records import Dataset
 from keensight.data.arrays import from_arrays
 from keensight.data.audit import audit
 from keensight.data.cache import prepare

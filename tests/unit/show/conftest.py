@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from keensight.core.answers import Predictions
 from keensight.core.evaluation import ClassScore, Evaluation
+from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
 from keensight.core.records import (
-    AuditReport,
     BundleManifest,
     Dataset,
     Epoch,
-    Finding,
     History,
     ImageSpec,
     LabelSet,

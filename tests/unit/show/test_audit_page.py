@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.interval import Interval
-from keensight.core.records import AuditReport, Column, Dataset, Finding, Histogram, Probe, Skipped
+from keensight.core.records import Dataset, Skipped
 from keensight.data.arrays import from_arrays
 from keensight.show.audit_page import write_audit
 

@@ -10,8 +10,9 @@ import pytest
 
 from keensight.assess.metrics import report_text
 from keensight.core.corrections import Correction
+from keensight.core.findings import AuditReport, Finding
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
-from keensight.core.records import AuditReport, Epoch, Finding, History, Skipped
+from keensight.core.records import Epoch, History, Skipped
 from keensight.errors import StoreError
 from keensight.store.run import SCHEMA, Run, is_run, list_runs, open_run, scan_runs
 from store_builders import dataset, evaluation, make_run, split

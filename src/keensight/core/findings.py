@@ -1,0 +1,114 @@
+"""What an audit says of an image set: findings, probes for shortcuts, columns of its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from keensight.core.interval import Interval
+from keensight.core.records import Skipped
+
+Severity = Literal["info", "warning", "severe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How often which value occurs."""
+
+    edges: tuple[float, ...]
+    """Ascending, one more than there are counts."""
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that an audit found."""
+
+    kind: str
+    """Stable name: ``unreadable``, ``duplicate``, ``label-conflict``, ``leak``, ``imbalance``, ..."""
+    severity: Severity
+    message: str
+    """One sentence: what it is, how many, and what to do."""
+    count: int
+    images: tuple[tuple[str, ...], ...] = ()
+    """Paths to look at; images that belong together (copies of one another) share a tuple."""
+    scores: tuple[float, ...] = ()
+    """One an entry of ``images``, in the same order; empty where there is nothing to grade."""
+    threshold: float | None = None
+    """The score from which on an image is reported."""
+    measure: str = ""
+    """What the score is, with its unit or range."""
+    histogram: Histogram | None = None
+    """The scores of all images looked at, those without a fault included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How well a simple classifier names the class when it is shown one aspect of each image only."""
+
+    name: str
+    """What is shown: ``metadata``, ``bytes``, ``corners``, ``border``, ``surround``; to compare with them ``centre``,
+    ``middle``, ``thumbnail``, ``picture``."""
+    accuracy: Interval
+    """Cross-validated."""
+    chance: float
+    """What always naming the most frequent class would reach."""
+    balanced: float
+    """Mean recall over the classes, cross-validated; guessing reaches one over their number."""
+    n: int
+    verdict: Literal["alarm", "quiet", "reference"]
+    """``alarm``: it tells more than it should; ``reference``: it is there to compare with."""
+    words: str
+    """One sentence: what was shown, and what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of metadata, set against the classes."""
+
+    name: str
+    kind: Literal["category", "number", "identifier", "constant", "empty"]
+    """``identifier``: nearly every value occurs once."""
+    missing: int
+    """Images without a value."""
+    distinct: int
+    common: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Class to value to count, the most common values of the whole column first; for a category."""
+    quantiles: Mapping[str, tuple[float, float, float, float, float]] = field(default_factory=dict)
+    """Class to least value, quartiles and greatest value; for a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What is in an image set and what is wrong with it."""
+
+    dataset: str
+    n: int
+    counts: Mapping[str, int]
+    """Images per class, unreadable ones included."""
+    parts: Mapping[str, int]
+    """Images per split given by the source; empty where none is given."""
+    formats: Mapping[str, int]
+    modes: Mapping[str, int]
+    sizes: Mapping[str, int]
+    """``WIDTHxHEIGHT`` and how many, the most frequent first, 20 at most."""
+    width_range: tuple[int, int, int]
+    """Smallest, median and largest width in pixels."""
+    height_range: tuple[int, int, int]
+    grey_share: float
+    """Share of readable images without colour, 0 to 1."""
+    findings: tuple[Finding, ...]
+    quarantined: tuple[Skipped, ...]
+    """Unreadable images with their reasons; they take no part in training or testing."""
+    skipped: tuple[Skipped, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    """What can tell the class besides its subject; empty where it was not looked for."""
+    columns: tuple[Column, ...] = ()
+    """The metadata of the source's table."""
+
+    def __repr__(self) -> str:
+        grades = [finding.severity for finding in self.findings]
+        told = ", ".join(f"{grades.count(grade)} {grade}" for grade in ("severe", "warning", "info") if grade in grades)
+        unread = f", {len(self.quarantined):,} unreadable" if self.quarantined else ""
+        return f"<AuditReport {self.dataset}: {self.n:,} images{unread}; findings: {told or 'none'}>"
