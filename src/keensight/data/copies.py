@@ -15,7 +15,7 @@ _TIES = ("duplicate", "near-duplicate")
 _FEW = 10
 """Up to so many pictures may be copies of one another, even if they are most of their class."""
 
-Groups = list[list[Sample]]
+Groups = Sequence[Sequence[int]]
 
 
 def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None) -> list[Finding]:
@@ -27,16 +27,14 @@ def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None
         copies: Its copies by decoded pixels; None: files are compared by their digests, and no near copy is found.
     """
     if copies is None:
-        return _exact(_by_digest(dataset, pixels))
+        return _exact(dataset, _by_digest(dataset, pixels))
     exact = clusters(pair for pair in copies.pairs if pair.kind == "exact")
-    return _exact([[dataset.samples[i] for i in group] for group in exact]) + _near(dataset, copies)
+    return _exact(dataset, exact) + _near(dataset, copies)
 
 
 def ties(report: AuditReport, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
     """Images that show the same picture, as indices, by what an audit found."""
-    place = {sample.path: i for i, sample in enumerate(dataset.samples)}
-    groups = (images for finding in report.findings if finding.kind in _TIES for images in finding.images)
-    return tuple(tuple(place[path] for path in group if path in place) for group in groups)
+    return tuple(tie for finding in report.findings if finding.kind in _TIES for tie in finding.groups(dataset))
 
 
 def seen(report: AuditReport, dataset: Dataset, split: Split, part: Part = "test") -> frozenset[int]:
@@ -47,26 +45,26 @@ def seen(report: AuditReport, dataset: Dataset, split: Split, part: Part = "test
 
 
 def _by_digest(dataset: Dataset, pixels: Pixels | None) -> Groups:
-    same: dict[str, list[Sample]] = defaultdict(list)
+    same: dict[str, list[int]] = defaultdict(list)
     errors = {} if pixels is None else pixels.errors
     for i, sample in enumerate(dataset.samples):
         if sample.digest and sample.error is None and i not in errors:
-            same[sample.digest].append(sample)
-    return [samples for samples in same.values() if len(samples) > 1]
+            same[sample.digest].append(i)
+    return [rows for rows in same.values() if len(rows) > 1]
 
 
-def _exact(groups: Groups) -> list[Finding]:
+def _exact(dataset: Dataset, groups: Groups) -> list[Finding]:
     findings = []
-    mixed = [group for group in groups if _is_mixed(group)]
+    mixed = [group for group in groups if _is_mixed(_samples(dataset, group))]
     if mixed:
         subject = "1 picture stands" if len(mixed) == 1 else f"{len(mixed)} pictures stand"
         message = f"{subject} under more than one label: decide which is right and delete the other copies."
-        findings.append(Finding("label-conflict", "severe", message, len(mixed), _paths(mixed)))
-    torn = [group for group in groups if _is_torn(group)]
+        findings.append(Finding.on(dataset, mixed, "label-conflict", "severe", message))
+    torn = [group for group in groups if _is_torn(_samples(dataset, group))]
     if torn:
         subject = "1 picture is" if len(torn) == 1 else f"{len(torn)} pictures are"
         message = f"{subject} in more than one given part, so the test score flatters: delete the copies from train."
-        findings.append(Finding("leak", "severe", message, len(torn), _paths(torn)))
+        findings.append(Finding.on(dataset, torn, "leak", "severe", message))
     if groups:
         surplus = sum(len(group) - 1 for group in groups)
         subject = (
@@ -75,7 +73,7 @@ def _exact(groups: Groups) -> list[Finding]:
         message = (
             f"{subject}: a split made here keeps them together, but delete them unless they are meant to count twice."
         )
-        findings.append(Finding("duplicate", "warning", message, surplus, _paths(groups)))
+        findings.append(Finding.on(dataset, groups, "duplicate", "warning", message, surplus))
     return findings
 
 
@@ -86,21 +84,19 @@ def _near(dataset: Dataset, copies: Copies) -> list[Finding]:
         if pair.kind != "exact":
             weakest[pair.first] = min(pair.score, weakest.get(pair.first, 1.0))
     scored = [
-        (min(weakest[i] for i in members if i in weakest), [dataset.samples[i] for i in members])
+        (min(weakest[i] for i in members if i in weakest), members)
         for members in clusters(copies.pairs) if not weakest.keys().isdisjoint(members)
     ]  # fmt: skip
     scored.sort(key=lambda one: -one[0])
     counts = Counter(name for sample in dataset.samples for name in sample.classes)
-    alike = [one for one in scored if _is_alike(one[1], counts)]
-    scored = [one for one in scored if not _is_alike(one[1], counts)]
-    findings = [_alike(alike, copies.threshold)] if alike else []
+    alike = [one for one in scored if _is_alike(_samples(dataset, one[1]), counts)]
+    scored = [one for one in scored if one not in alike]
+    findings = [_alike(dataset, alike, copies.threshold)] if alike else []
     for kind, severity, applies, message in _NEAR:
-        some = [one for one in scored if applies(one[1])]
+        some = [one for one in scored if applies(_samples(dataset, one[1]))]
         if some:
             subject = "1 picture stands" if len(some) == 1 else f"{len(some)} pictures stand"
-            paths, scores = _paths([group for _, group in some]), tuple(round(score, 4) for score, _ in some)
-            message = f"{subject} {message}"
-            findings.append(Finding(kind, severity, message, len(some), paths, scores, copies.threshold, MEASURE))
+            findings.append(_graded(dataset, kind, severity, f"{subject} {message}", len(some), some, copies.threshold))
     return findings
 
 
@@ -110,14 +106,23 @@ def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
     return len(group) > _FEW and any(2 * n > counts[name] for name, n in held.items())
 
 
-def _alike(groups: Sequence[tuple[float, list[Sample]]], threshold: float) -> Finding:
+def _alike(dataset: Dataset, groups: Sequence[tuple[float, tuple[int, ...]]], threshold: float) -> Finding:
     n = sum(len(group) for _, group in groups)
     message = (
         f"{n} pictures look so much alike that near copies cannot be told among them: no split keeps these together; "
         "if some show the same thing, name the groups."
     )
-    scores = tuple(round(score, 4) for score, _ in groups)
-    return Finding("alike", "info", message, n, _paths([group for _, group in groups]), scores, threshold, MEASURE)
+    return _graded(dataset, "alike", "info", message, n, groups, threshold)
+
+
+def _graded(
+    dataset: Dataset, kind: str, severity: Severity, message: str, count: int,
+    groups: Sequence[tuple[float, tuple[int, ...]]], threshold: float,
+) -> Finding:  # fmt: skip
+    return Finding.on(
+        dataset, [group for _, group in groups], kind, severity, message, count,
+        scores=tuple(round(score, 4) for score, _ in groups), threshold=threshold, measure=MEASURE,
+    )  # fmt: skip
 
 
 def _is_mixed(group: Sequence[Sample]) -> bool:
@@ -146,5 +151,5 @@ _NEAR: tuple[tuple[str, Severity, Callable[[Sequence[Sample]], bool], str], ...]
 )  # fmt: skip
 
 
-def _paths(groups: Sequence[Sequence[Sample]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(sample.path for sample in group) for group in groups)
+def _samples(dataset: Dataset, rows: Sequence[int]) -> list[Sample]:
+    return [dataset.samples[i] for i in rows]
