@@ -15,7 +15,7 @@ import numpy as np
 from keensight.core.answers import Predictions
 from keensight.core.certainty import UNLIKE, Abstention, Calibration, Decision, ReliabilityBin
 from keensight.core.codec import to_plain
-from keensight.core.evaluation import ClassScore, Evaluated, Evaluation
+from keensight.core.evaluation import Caveat, ClassScore, Evaluated, Evaluation
 from keensight.core.files import canonical_json, write_text
 from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.interval import Interval
@@ -48,7 +48,7 @@ AUDIT = AuditReport(
     findings=(
         Finding(
             "near-duplicate", "warning", "1 picture stands there twice.", 1, (("0.jpg", "1.jpg"),), (0.9375,), 0.9,
-            "correlation of the details", Histogram((0.0, 0.5, 1.0), (3, 1)), ((0, 1),),
+            "correlation of the details", Histogram((0.0, 0.5, 1.0), (3, 1)), "--group patient", ((0, 1),),
         ),
     ),
     quarantined=(Skipped("2.jpg", "the file is cut short"),), quarantined_rows=(2,),
@@ -75,6 +75,7 @@ EVALUATION = Evaluation(
     confusion=((1, 0), (1, 0)), baseline_accuracy=0.5, seconds=0.75, seen=1, cleaned=Interval(1.0, 0.5, 1.0),
     brier=0.5, auroc=0.75, intervals={"auroc": HALF, "brier": HALF, "loss": Interval(1.25, 1.0, 1.5, 0.95, "t")},
     calibration=Calibration(1.5, 1.375, 0.625, 0.25, BINS, BINS[:1]),
+    caveats=(Caveat("few-images", "The accuracy is of only 2 test images.", "Add test images."),),
     abstention=Abstention(RULE, HALF, None, HALF, 0.125, ((0.5, 1.0), (1.0, 0.5)), HALF, 1.5, 0.25),
 )  # fmt: skip
 SUSPECTS = LabelSuspects(
@@ -99,6 +100,7 @@ RECORDS = (
     EVALUATION.calibration,
     EVALUATION.abstention,
     EVALUATION.per_class[0],
+    EVALUATION.caveats[0],
 )
 
 

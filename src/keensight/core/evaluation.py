@@ -63,6 +63,22 @@ class MultilabelScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Caveat:
+    """One reason why a result may be wrong."""
+
+    kind: str
+    """Stable name: ``leak``, ``likely-groups``, ``few-images``, ``absent-in-test``, ``validation-differs``,
+    ``label-conflict``, or that of a finding of the audit."""
+    message: str
+    """One sentence: what it is, and what it does to the result."""
+    advice: str
+    """What to do; empty where the message says so."""
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How good a bundle is on one part of a dataset.
 
@@ -105,6 +121,8 @@ class Evaluation:
     """What the temperature did; None in older runs and of a multi-label model."""
     abstention: Abstention | None = None
     """What the rule for answers did; None in older runs and of a multi-label model."""
+    caveats: tuple[Caveat, ...] = ()
+    """Whatever makes the result doubtful."""
 
     def __repr__(self) -> str:
         right = self.accuracy
@@ -133,6 +151,7 @@ class Evaluation:
             "top_k": dict(self.top_k),
             **cleaned,
             **self._certainty(),
+            "caveats": [{"kind": one.kind, "message": one.message, "advice": one.advice} for one in self.caveats],
         }
         if self.multilabel is not None:
             area, f1 = self.multilabel.mean_average_precision, self.multilabel.micro_f1

@@ -42,6 +42,8 @@ class Finding:
     """What the score is, with its unit or range."""
     histogram: Histogram | None = None
     """The scores of all images looked at, those without a fault included."""
+    suggestion: str = ""
+    """An option of the command line that would cure it, quoted for a shell: ``--group patient_id``; or empty."""
     rows: tuple[tuple[int, ...], ...] = ()
     """The same images as indices into ``Dataset.samples``: a path may be listed twice. Empty in older audits, and
     where what is shown is no image of the set."""

@@ -13,6 +13,7 @@ from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.evaluation import Evaluated
 from keensight.core.findings import AuditReport
+from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, History, Prototypes, Split
@@ -20,6 +21,7 @@ from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.caveats import caveats_of, validation_accuracy
 from keensight.workflow.deciding import decide
 from keensight.workflow.explaining import keep_heatmaps
 from keensight.workflow.features import Features, features_of
@@ -93,6 +95,10 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
         trusted = classifier_of(package)  # from here on only what was read from disk is used
         sit_exam(trusted, package.exam())
         evaluation = _measured(trusted, trained, features, show)
+        validation = _on_validation(trusted, trained, features, show)
+    evaluation = dataclasses.replace(
+        evaluation, caveats=caveats_of(evaluation, trained.findings, trained.parts, validation)
+    )
     _keep_evaluation(run, package, evaluation)
     weak = _keep_slices(run, evaluation, trained.pixels)
     suspects = _check_labels(run, trained, evaluation, show)
@@ -183,6 +189,15 @@ def _measured(trusted: Classifier, trained: Trained, features: Features | None, 
     return measure(
         trusted, data, parts.part("test"), data.truth(), trained.pixels, "test", show, features,
         seen(trained.findings, data, parts), ties(trained.findings, data),
+    )  # fmt: skip
+
+
+def _on_validation(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Interval:
+    from keensight.data.copies import ties
+
+    data = trained.data
+    return validation_accuracy(
+        trusted, data, trained.parts, ties(trained.findings, data), trained.pixels, features, show
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Part, Split
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow import detecting
+from keensight.workflow.caveats import caveats_of
 from keensight.workflow.features import Features
 from keensight.workflow.steps import Source, open, prepare, shown
 from keensight.workflow.using import load
@@ -82,8 +83,10 @@ def evaluate(
     if not len(rows):
         raise DataError(f"{data.name}: no image is left to measure", "give images that the model has not learned from")
     findings = audit(data, pixels, progress=show)
-    copies = seen(findings, data, split or _given(data), part)
-    return measure(classifier, data, rows, targets, pixels, part, show, seen=copies, ties=ties(findings, data))
+    divided = split or _given(data)
+    copies = seen(findings, data, divided, part)
+    found = measure(classifier, data, rows, targets, pixels, part, show, seen=copies, ties=ties(findings, data))
+    return dataclasses.replace(found, caveats=caveats_of(found, findings, divided))
 
 
 def _given(data: Dataset) -> Split:
