@@ -35,7 +35,8 @@ def model_card(manifest: BundleManifest, evaluation: Evaluation | AnomalyEvaluat
         "## Metrics\n\n" + _METRICS,
         "## Evaluation data\n\n" + _evaluated(data, evaluation, adopted),
         "## Training data\n\n" + (_ADOPTED if adopted else "") + _data(data),
-        "## Quantitative analyses\n\n" + (_figures(evaluation, adopted) if evaluation else _UNMEASURED),
+        "## Quantitative analyses\n\n"
+        + (_figures(evaluation, adopted) + _doubts(evaluation) if evaluation else _UNMEASURED),
         "## Ethical considerations\n\n" + _ETHICS,
         "## Caveats and recommendations\n\n" + _limits(manifest, evaluation),
         "## How to load\n\n" + _USE,
@@ -194,6 +195,13 @@ _FIGURES = {
     "macro_f1": "Macro F1", "auroc": "area under the ROC curve (one class against the rest, macro)",
     "loss": "loss in nats", "brier": "Brier score", "ece": "calibration error (ECE)",
 }  # fmt: skip
+
+
+def _doubts(evaluation: Evaluation) -> str:
+    """What makes the figures doubtful, right below them."""
+    if not evaluation.caveats:
+        return ""
+    return "\n\nThese figures may be wrong:\n\n" + "\n".join(f"- {_plain(str(one))}" for one in evaluation.caveats)
 
 
 def _cell(score: ClassScore, name: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keensight.core.evaluation import Caveat
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.pixels import encode_png
@@ -102,6 +103,17 @@ def test_a_cleaned_score_has_a_sentence_of_its_own(world, tmp_path):
     cleaned = dataclasses.replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), seen=3)
     assert "Of 3 of these images a copy or near copy stands in another part" in written(cleaned)
     assert "Every one of these images" in written(dataclasses.replace(world.evaluation, seen=world.evaluation.n))
+
+
+def test_caveats_stand_in_the_first_card_and_only_there_where_there_are_any(world, tmp_path, page):
+    assert "This result may be wrong" not in page[0]
+    caveat = Caveat("likely-groups", "145 of 264 test images may show <a> patient.", "Train with --group-regex 'x'.")
+    doubtful = dataclasses.replace(world.evaluation, caveats=(caveat,))
+    path = write_report(tmp_path / "r.html", dataclasses.replace(world.report, evaluation=doubtful))
+    first = path.read_text(encoding="utf-8").split("</section>")[0]
+    assert "This result may be wrong" in first
+    assert "145 of 264 test images may show &lt;a&gt; patient." in first
+    assert "--group-regex" in first
 
 
 def test_nothing_is_loaded_from_elsewhere(page):
