@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from keensight.core import parallel
 from keensight.core.parallel import processors
 from keensight.errors import UsageError
 from keensight.nets.backbones import Choice
@@ -84,8 +85,7 @@ def _uncollected() -> Iterator[None]:
 
 def start_in_background() -> None:
     """Begin the import (2 to 4 s) while other work, such as decoding, goes on."""
-    # No daemon: leaving Python amid TensorFlow's import would crash.
-    threading.Thread(target=framework, name="keensight-framework").start()
+    parallel.start_in_background(framework)
 
 
 def configure(*, seed: int) -> None:
