@@ -122,3 +122,10 @@ def test_an_error_with_json_is_a_document_on_standard_output(tmp_path):
     document = json.loads(out)
     assert (code, document["error"]["code"], document["schema"]) == (1, 1, 1)
     assert err == f"error: {document['error']['message']}\nhint: {document['error']['hint']}\n"
+
+
+def test_another_backend_of_keras_is_refused_in_a_sentence(tmp_path):
+    code, out, err = keensight("doctor", cwd=tmp_path, env={**os.environ, "KERAS_BACKEND": "jax"})
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "error: Keras' backend is 'jax', and Keensight works with tensorflow alone"
+    assert err.splitlines()[1].startswith("hint: set the environment variable KERAS_BACKEND to tensorflow")
