@@ -10,6 +10,7 @@ from keensight.core.answers import Predictions
 from keensight.core.certainty import Abstention, Calibration
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset, LabelSet
+from keensight.core.unseen import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class Evaluation:
     """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """The dataset they were taken on, for pictures; not saved."""
+    left_out: LeftOut | None = field(default=None, compare=False, repr=False)
+    """On a further source: images that the model was trained on, which were not measured; not saved."""
 
     def __repr__(self) -> str:
         right = self.accuracy
