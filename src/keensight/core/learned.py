@@ -1,4 +1,4 @@
-"""What a model learned from, as digests and fingerprints: enough to know an image again, not to see it.
+"""What a model learned from, as digests and fingerprints: enough to recognize an image, too little to show it.
 
 Three marks of an image, from the strictest to the loosest:
 
@@ -9,6 +9,9 @@ Three marks of an image, from the strictest to the loosest:
   hashes: Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions), each taken less its median
   over the training images, so that what all of them have in common tells nothing. A copy that was compressed, resized
   or made grey differs in few of these bits, another image in about half of them.
+
+A digest tells nothing of an image to those who do not have it. The signs of a fingerprint allow a blurred guess of
+about 16 by 16 pixels, and no more. Cropped, rotated and mirrored copies are not recognized.
 """
 
 from __future__ import annotations

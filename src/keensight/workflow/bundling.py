@@ -41,7 +41,7 @@ def bundle(
     """Write a bundle: model, labels, preprocessing, rule for answers, and an exam of a few images with their answers.
 
     Digests and fingerprints of the training and validation images go with it, so that an evaluation of the bundle
-    recognizes them (:mod:`keensight.core.learned`); no picture can be made of these.
+    recognizes them (:mod:`keensight.core.learned`).
 
     Args:
         model: The trained network with its labels and preprocessing.

@@ -174,10 +174,10 @@ def _known(model: str | Path | Run | Classifier) -> _Known:
     files = frozenset() if learned is None else frozenset(row.tobytes() for row in learned.files)
     adopted = bool(package.manifest.provenance.get("adopted"))
     if not isinstance(model, Run) and not is_run(path):
-        return _Known(path.resolve().name, files, learned, frozenset(), recorded=learned is not None, adopted=adopted)
+        return _Known(str(path), files, learned, frozenset(), recorded=learned is not None, adopted=adopted)
     run = model if isinstance(model, Run) else open_run(path)
     return _Known(
-        path.resolve().name, files | {_short(digest) for digest in run.learned_digests()}, learned, _groups(run),
+        str(path), files | {_short(digest) for digest in run.learned_digests()}, learned, _groups(run),
         recorded=True, adopted=adopted,
     )  # fmt: skip
 

@@ -94,7 +94,8 @@ def on_source(
         known = left_out(model, data, rows, pixels, show)
         rows = rows[~np.isin(rows, list(known.rows))]
     if not len(rows):
-        raise DataError(f"{data.name}: no image is left to measure", "give images that the model has not learned from")
+        why = "" if known is None or not known.rows else f": {known.sentences()[0]}"
+        raise DataError(f"{data.name}: no image is left to measure{why}", "give images it was not trained on")
     copies = _seen(data, pixels, split or _given(data), part, show)
     found = measure(classifier, data, rows, targets, pixels, part, show, seen=copies)
     return dataclasses.replace(found, left_out=known)
