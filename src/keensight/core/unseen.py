@@ -52,7 +52,7 @@ class LeftOut:
         found = []
         if self.rows:
             ways = ", ".join(f"{n:,} {way}" for way, n in told.items() if n)
-            found.append(f"{_images(len(self.rows))} not measured, as the model was trained on them: {ways}")
+            found.append(f"{_images(len(self.rows), 'training image')} not measured: {ways}")
         if self.same_group:
             found.append(
                 f"{_images(self.same_group)} measured here share a group (such as a patient) with training images: "
@@ -61,5 +61,5 @@ class LeftOut:
         return [*found, *self.notes]
 
 
-def _images(n: int) -> str:
-    return "1 image" if n == 1 else f"{n:,} images"
+def _images(n: int, noun: str = "image") -> str:
+    return f"1 {noun}" if n == 1 else f"{n:,} {noun}s"

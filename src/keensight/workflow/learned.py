@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,12 +42,9 @@ def learned_of(data: Dataset, split: Split, pixels: Pixels, progress: Progress |
     medians, radius = _scale(data, rows, pixels)
     if not len(rows):
         return LearnedFrom(files, marks.pixel_digests(np.empty((0, 1, 1, 3), np.uint8)), _NONE, medians, radius)
-    if radius == marks.OFF:
-        (digests,) = scan(pixels, rows, [marks.pixel_digests], progress=progress)
-        return LearnedFrom(files, digests, _NONE, medians, radius)
-    measures = [marks.pixel_digests, lambda images: marks.fingerprints(marks.frequencies(images), medians)]
-    digests, prints = scan(pixels, rows, measures, progress=progress)
-    return LearnedFrom(files, digests, prints[marks.is_print(prints)], medians, radius)
+    digests, *prints = scan(pixels, rows, _measures(medians, radius), progress=progress)
+    kept = prints[0][marks.is_print(prints[0])] if prints else _NONE
+    return LearnedFrom(files, digests, kept, medians, radius)
 
 
 _NONE = np.empty((0, marks.PRINT), np.uint8)
@@ -150,15 +148,20 @@ def _recognized(
     asked = np.flatnonzero(~files)
     if learned is None or not len(asked):
         return same, alike
-    (digests,) = scan(pixels, rows[asked], [marks.pixel_digests], progress=progress)
+    digests, *prints = scan(pixels, rows[asked], _measures(learned.medians, learned.radius), progress=progress)
     held = {row.tobytes() for row in learned.pixels}
     same[asked] = [row.tobytes() in held for row in digests]
-    asked = asked[~same[asked]]
-    if learned.radius != marks.OFF and len(asked):
-        measure = [lambda images: marks.fingerprints(marks.frequencies(images), learned.medians)]
-        (prints,) = scan(pixels, rows[asked], measure, progress=progress)
-        alike[asked] = marks.is_print(prints) & (marks.nearest(prints, learned.prints) <= learned.radius)
+    for found in prints:
+        near = marks.nearest(found, learned.prints) <= learned.radius
+        alike[asked] = marks.is_print(found) & near & ~same[asked]
     return same, alike
+
+
+def _measures(medians: marks.Floats, radius: int) -> list[Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]:
+    """Digests of pixels, and fingerprints where these tell anything."""
+    if radius == marks.OFF:
+        return [marks.pixel_digests]
+    return [marks.pixel_digests, lambda images: marks.fingerprints(marks.frequencies(images), medians)]
 
 
 def _known(model: str | Path | Run | Classifier) -> _Known:
