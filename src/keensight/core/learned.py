@@ -36,7 +36,7 @@ FREQUENCIES = SIDE * SIDE - 1
 PRINT = 32
 """Bytes of a fingerprint."""
 RADIUS = 32
-"""Most bits of 255 in which a copy may differ: of 180 images at 64 px in 11 disguises each all but one were within it."""
+"""Most bits of 255 in which a copy may differ: of 1,980 copies (180 images at 64 px) all but one were within it."""
 FALSE = 0.002
 """Fraction of unseen images that may be taken for copies, as :func:`radius_of` estimates it."""
 OFF = -1

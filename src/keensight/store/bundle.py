@@ -3,9 +3,8 @@
 A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-256 of the other files),
 ``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` and, where it can tell images unlike the training images,
 ``subspace.npz``, where classes can be enrolled, ``prototypes.npz``, and where it is known what the model learned from,
-``learned.npz``. Digests
-find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles, foreign code, zip
-bombs) is refused whatever they say.
+``learned.npz``. Digests find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles,
+foreign code, zip bombs) is refused whatever they say.
 """
 
 from __future__ import annotations
