@@ -1,7 +1,7 @@
 """A bundle's texts and class means of schema 2, kept: every later version reads them.
 
 Schema 2 added ``prototypes.npz`` and the rule of enrolled classes to the bundle; runs stayed at schema 1. Bundles
-are at schema 3 now: ``test_schema3.py`` holds that to the letter.
+are at schema 4 now: ``test_schema4.py`` holds that to the letter.
 """
 
 import dataclasses

@@ -13,6 +13,7 @@ from keensight.core.answers import Predictions
 from keensight.core.certainty import Abstention, Calibration
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset, LabelSet, Sample
+from keensight.core.unseen import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ class Evaluation:
     """What the rule for answers did; None in older runs and of a multi-label model."""
     caveats: tuple[Caveat, ...] = ()
     """Whatever makes the result doubtful."""
+    left_out: LeftOut | None = field(default=None, compare=False, repr=False)
+    """On a further source: images that the model was trained on, which were not measured; not saved."""
 
     def __repr__(self) -> str:
         right = self.accuracy

@@ -174,6 +174,7 @@ def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bun
         provenance={"run": record.name, "command": record.command, "seed": record.seed, **_adoption(trained)},
         prototypes=means,
         normalisation=trained.normalisation,
+        pixels=trained.pixels,
     )
 
 
