@@ -80,21 +80,14 @@ def standard_error(pull: NDArray[Any], groups: NDArray[np.int64] | None = None) 
     return math.sqrt(float((sums**2).sum()) * len(sums) / max(len(sums) - 1, 1))
 
 
-def f1_interval(true_positives: int, wrong: int, effect: float = 1.0, level: float = 0.95) -> Interval:
-    """Interval of an F1, which rises with the share J of right ones among all that are or are called so: 2J / (1 + J).
-
-    So Wilson's interval of J (the Jaccard index) gives one of F1.
+def f1_interval(jaccard: Interval) -> Interval:
+    """Interval of an F1, which rises with the Jaccard index J: 2J / (1 + J).
 
     Args:
-        true_positives: Images rightly called so.
-        wrong: False positives and false negatives together.
-        effect: Design effect by which the images count less.
-        level: Share of such intervals that hold the true value.
+        jaccard: Interval of the fraction of right ones among all images that are of the class or are predicted so.
     """
-    union = true_positives + wrong
-    found = wilson(true_positives / effect, union / effect, level)
-    value, low, high = (2 * j / (1 + j) for j in (found.value, found.low, found.high))
-    return Interval(value, low, high, level, "wilson of the Jaccard index")
+    value, low, high = (2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high))
+    return Interval(value, low, high, jaccard.level, f"{jaccard.method}, of the Jaccard index")
 
 
 def auroc_parts(scores: NDArray[Any], held: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
@@ -171,8 +164,5 @@ def class_intervals(
         if chosen.any():
             found[name] = share(both[chosen], None if groups is None else groups[chosen])
     if "f1" in found:
-        union, hits = int((called | held).sum()), int(both.sum())
-        wide, narrow = found["f1"], wilson(hits, union)
-        effect = max(1.0, ((wide.high - wide.low) / (narrow.high - narrow.low)) ** 2)
-        found["f1"] = f1_interval(hits, union - hits, effect)
+        found["f1"] = f1_interval(found["f1"])
     return found

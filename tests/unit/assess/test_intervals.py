@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
 from keensight.assess.bootstrap import _resampled
@@ -90,7 +91,7 @@ def test_a_class_that_is_never_named_has_no_precision_interval() -> None:
 
 
 def test_f1_rises_with_the_jaccard_index() -> None:
-    found = f1_interval(8, 4)
+    found = f1_interval(wilson(8, 12))
     assert found.value == pytest.approx(16 / 20)
     assert found.low < found.value < found.high
 
@@ -156,3 +157,48 @@ def test_classes_of_one_image_are_resampled_together() -> None:
     sums = _resampled(np.eye(4), np.array([0, 1, 1, 2]), 200, 0)
     assert (sums[:, 0] + sums[:, 3] == pytest.approx(2)) and len(np.unique(sums[:, 0])) > 1
     assert np.isfinite(_resampled(np.ones((1, 1)), np.zeros(1, int), 5, 0)).all()
+
+
+def _quantile(freedom: float) -> float:
+    return float(t.ppf(0.975, freedom))
+
+
+@pytest.mark.parametrize("hits_of_ten", [(10, 0, 10, 10, 0, 10, 10, 0), (6, 5), (9, 1, 5)])
+def test_the_design_effect_is_that_of_the_variance_between_groups_with_students_t(hits_of_ten: tuple[int, ...]) -> None:
+    hits = np.concatenate([np.arange(10) < count for count in hits_of_ten])
+    k, n = len(hits_of_ten), len(hits)
+    means = np.array(hits_of_ten) / 10
+    effect = means.var(ddof=1) / k / (hits.mean() * (1 - hits.mean()) / n)  # of equal groups: the mean of k means
+    effect *= (_quantile(k - 1) / _quantile(n - 1)) ** 2
+    assert 1 < effect < n
+    found, expected = share(hits, np.repeat(np.arange(k), 10)), wilson(hits.sum() / effect, n / effect)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_groups_that_even_one_another_out_make_no_interval_shorter() -> None:
+    hits = np.tile([True, False], 30)
+    found, alone = share(hits, np.repeat(np.arange(30), 2)), share(hits)
+    assert (found.low, found.high) == (alone.low, alone.high)
+
+
+def test_few_images_of_a_class_reach_as_far_as_welch_and_satterthwaite_have_it() -> None:
+    scores = np.array([2.0, 0.4, 1.1, 3.0, 0.2, 0.1, 0.7, 0.3, 1.5, 0.6, 0.5])
+    held = np.arange(11) < 4
+    area, pull = auroc_parts(scores, held)
+    above = (scores[held][:, None] > scores[~held]).astype(float)
+    one, other = above.mean(axis=1).var(ddof=1) / 4, above.mean(axis=0).var(ddof=1) / 7
+    freedom = (one + other) ** 2 / (one**2 / 3 + other**2 / 6)
+    half = _quantile(freedom) * (one + other) ** 0.5 / (area * (1 - area))
+    found = auroc_interval(area, pull, held)
+    odds = np.log(area / (1 - area))
+    expected = [1 / (1 + np.exp(-(odds + sign * half))) for sign in (-1, 1)]
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_a_class_of_one_group_alone_has_an_f1_that_is_hardly_known() -> None:
+    right = np.ones(100, bool)
+    found = class_intervals(right, right, np.zeros(100, int))
+    assert found["f1"].value == found["f1"].high == 1.0
+    # F1 = 2J / (1 + J), and of J no more is known than of recall: one group.
+    assert found["f1"].low == pytest.approx(2 * found["recall"].low / (1 + found["recall"].low))
+    assert found["recall"].low == pytest.approx(wilson(1, 1).low)

@@ -9,9 +9,10 @@ from keensight.core.anomaly import Oddities, gaussian, image_scores, limits
 
 def test_the_gaussian_measures_mahalanobis_distances():
     rng = np.random.default_rng(0)
-    patches = (rng.normal(size=(4000, 3)) @ np.array([[2, 0, 0], [1, 1, 0], [0, 0.5, 0.3]])).astype(np.float32)
+    mixed = rng.normal(size=(4000, 3)) @ np.array([[2, 0, 0], [1, 1, 0], [0, 0.5, 0.3]])
+    patches = (mixed + [4, -7, 2]).astype(np.float32)
     mean, whiten = gaussian([patches[:1000].reshape(10, 10, 10, 3), patches[1000:].reshape(30, 10, 10, 3)])
-    point = np.array([1.0, -2.0, 0.5])
+    point = np.array([5.0, -9.0, 2.5])
     expected = mahalanobis(point, patches.mean(axis=0), np.linalg.inv(np.cov(patches, rowvar=False)))
     assert np.linalg.norm((point - mean) @ whiten) == pytest.approx(expected, rel=0.01)
 
