@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from keensight.assess.multilabel import evaluate, mean_average_precision, report_text
+from keensight.assess.multilabel import accuracy_without, evaluate, mean_average_precision, report_text
 from keensight.assess.thresholds import best_threshold, choose_thresholds
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.evaluation import Evaluation
@@ -55,6 +55,29 @@ def test_the_interval_of_the_bootstrap_shrinks_with_the_images():
         return found.high - found.low
 
     assert width(2000) < 0.5 * width(100)
+
+
+def test_images_of_one_group_count_once_in_every_interval():
+    probabilities, truth = example(80)
+    each = np.repeat(np.arange(80), 6)
+    copies = (probabilities[each], truth[each], LABELS, (0.5,) * 3)
+    single, alone, grouped = (
+        evaluate(probabilities, truth, LABELS, (0.5,) * 3),
+        evaluate(*copies),
+        evaluate(*copies, groups=each),
+    )
+
+    def widths(found):
+        scores = found.multilabel
+        ends = [found.accuracy, scores.mean_average_precision, scores.micro_f1, *found.per_class[0].intervals.values()]
+        return np.array([one.high - one.low for one in ends])
+
+    assert (widths(grouped) > 1.8 * widths(alone)).all()
+    assert widths(grouped) == pytest.approx(widths(single), rel=0.15)
+    out = np.arange(480) < 60
+    cleaned = accuracy_without(probabilities[each], truth[each], (0.5,) * 3, out, each)
+    rest = evaluate(*(table[~out] for table in copies[:2]), LABELS, (0.5,) * 3, groups=each[~out])
+    assert cleaned == rest.accuracy
 
 
 def test_a_perfect_model_is_perfect():

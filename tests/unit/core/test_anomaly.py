@@ -10,7 +10,7 @@ from keensight.core.anomaly import Oddities, gaussian, image_scores, limits
 def test_the_gaussian_measures_mahalanobis_distances():
     rng = np.random.default_rng(0)
     mixed = rng.normal(size=(4000, 3)) @ np.array([[2, 0, 0], [1, 1, 0], [0, 0.5, 0.3]])
-    patches = (mixed + [4, -7, 2]).astype(np.float32)
+    patches = (mixed + np.array([4, -7, 2])).astype(np.float32)
     mean, whiten = gaussian([patches[:1000].reshape(10, 10, 10, 3), patches[1000:].reshape(30, 10, 10, 3)])
     point = np.array([5.0, -9.0, 2.5])
     expected = mahalanobis(point, patches.mean(axis=0), np.linalg.inv(np.cov(patches, rowvar=False)))
