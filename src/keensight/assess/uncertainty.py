@@ -131,6 +131,8 @@ def auroc_interval(
         groups: Number of each image's group; None: each image stands for itself.
         level: Share of such intervals that hold the true value.
     """
+    from scipy.special import expit
+
     numbers, place = np.unique(classes, return_inverse=True)
     unit = np.arange(len(pull)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
     apart = np.unique(np.stack([place.reshape(-1), unit]), axis=1, return_inverse=True)
@@ -145,7 +147,7 @@ def auroc_interval(
     terms = np.bincount(apart[0][0], weights=np.bincount(apart[1].reshape(-1), weights=scaled) ** 2)
     freedom = terms.sum() ** 2 / (terms**2 / np.maximum(units - 1, 1)).sum()
     odds, half = math.log(area / (1 - area)), _student(freedom, level) * error / (area * (1 - area))
-    low, high = (1 / (1 + math.exp(-min(max(x, -700.0), 700.0))) for x in (odds - half, odds + half))
+    low, high = (float(expit(x)) for x in (odds - half, odds + half))
     return Interval(area, low, high, level, "delong" if groups is None else "delong, over groups")
 
 

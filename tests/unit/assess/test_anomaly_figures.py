@@ -71,3 +71,9 @@ def test_only_normal_images_have_no_area():
     assert found.recall is None
     with pytest.raises(DataError, match="no image"):
         evaluate(np.array([], np.float32), [], ["good"], LIMITS)
+
+
+def test_a_score_at_the_threshold_is_found_and_the_hardest_kind_stands_first():
+    scores = np.array([0.5, 1.0, 1.0, 0.5], np.float32)
+    found = evaluate(scores, ["good", "ant", "ant", "bee"], ["good"], LIMITS)
+    assert [(kind.kind, kind.recall.value) for kind in found.kinds] == [("bee", 0.0), ("ant", 1.0)]

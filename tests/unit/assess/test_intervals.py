@@ -6,7 +6,7 @@ from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
 from keensight.assess.bootstrap import _resampled
-from keensight.assess.metrics import evaluate
+from keensight.assess.metrics import accuracy_without, evaluate
 from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, f1_interval, share, wilson
 from keensight.core.nearest import softmax
 from keensight.core.records import LabelSet
@@ -202,3 +202,114 @@ def test_a_class_of_one_group_alone_has_an_f1_that_is_hardly_known() -> None:
     # F1 = 2J / (1 + J), and of J no more is known than of recall: one group.
     assert found["f1"].low == pytest.approx(2 * found["recall"].low / (1 + found["recall"].low))
     assert found["recall"].low == pytest.approx(wilson(1, 1).low)
+
+
+def test_groups_of_uneven_size_that_are_all_right_count_as_kish_has_it() -> None:
+    found = share(np.ones(12, bool), np.repeat([0, 1, 2], [1, 2, 9]))
+    effective = 12 * 12 / (1 + 4 + 81)
+    assert found.low == pytest.approx(wilson(effective, effective).low)
+
+
+def test_two_groups_that_differ_count_as_one_image_at_least() -> None:
+    found = share(np.array([True, True, False, False]), np.array([0, 0, 1, 1]))
+    assert (found.low, found.high) == (wilson(0.5, 1).low, wilson(0.5, 1).high)
+
+
+def test_pulls_that_cancel_out_within_groups_make_no_area_surer() -> None:
+    rng = np.random.default_rng(3)
+    held = np.arange(40) < 20
+    scores = rng.normal(size=40) + held
+    area, pull = auroc_parts(scores, held)
+    groups = np.empty(40, int)
+    groups[np.flatnonzero(held)[np.argsort(pull[held])]] = np.arange(20)
+    groups[np.flatnonzero(~held)[np.argsort(-pull[~held])]] = np.arange(20)
+    assert np.abs(np.bincount(groups, weights=pull)).sum() < 0.5 * np.abs(pull).sum()
+    grouped, single = auroc_interval(area, pull, held, groups), auroc_interval(area, pull, held)
+    assert (grouped.low, grouped.high) == pytest.approx((single.low, single.high))
+
+
+def test_where_all_are_in_order_the_rarest_class_counts() -> None:
+    held = np.arange(10) > 6
+    found = auroc_interval(*auroc_parts(np.arange(10.0), held), held)
+    assert found.low == wilson(3, 3).low
+
+
+def test_a_class_of_one_image_leaves_the_mean_area_its_interval() -> None:
+    probabilities, targets = _drawn(120, 0)
+    targets = np.where(targets == 2, 1, targets)
+    targets[0] = 2
+    found = evaluate(probabilities, targets, LABELS)
+    assert found.intervals["auroc"].method == "delong"
+    assert found.per_class[2].intervals["auroc"].method == "wilson"
+
+
+def test_the_mean_area_of_two_classes_is_that_of_each() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, 80)
+    p = softmax(rng.normal(size=(80, 2)) + np.eye(2)[targets])
+    found = evaluate(p, targets, LabelSet(("a", "b")))
+    mean, one = found.intervals["auroc"], found.per_class[0].intervals["auroc"]
+    assert (mean.low, mean.high) == pytest.approx((one.low, one.high))
+
+
+def test_intervals_hold_their_own_figure_and_stay_where_it_can_be() -> None:
+    for seed in range(25):
+        probabilities, targets = _drawn(7, seed, sharpness=4.0)
+        found = evaluate(probabilities, targets if seed % 2 else (targets + 1) % 3, LABELS)
+        for name, one in found.intervals.items():
+            highest = {"loss": np.inf, "brier": 2.0}.get(name, 1.0)
+            assert 0 <= one.low <= one.value <= one.high <= highest
+            assert one.value == pytest.approx(getattr(found, name), rel=1e-5)
+
+
+def test_the_interval_of_a_skewed_loss_reaches_further_up_than_down() -> None:
+    right = np.arange(100) >= 4
+    p = np.where(right[:, None], [0.9, 0.05, 0.05], [0.01, 0.98, 0.01])
+    loss = evaluate(p, np.zeros(100, int), LABELS).intervals["loss"]
+    assert loss.high - loss.value > 1.2 * (loss.value - loss.low)
+
+
+def test_a_calibration_error_that_luck_explains_reaches_0_and_its_upper_side_is_no_shorter() -> None:
+    honest = [evaluate(*_drawn(100, seed), LABELS).intervals["ece"] for seed in range(12)]
+    assert sum(one.low == 0 for one in honest) >= 10
+    too_sure = [evaluate(*_drawn(300, seed, sharpness=4.0), LABELS).intervals["ece"] for seed in range(4)]
+    for one in too_sure:
+        assert one.low > 0
+        assert one.high - one.value >= one.value - one.low - 1e-9
+
+
+def test_a_calibration_error_of_alike_images_reaches_0_as_of_one_each() -> None:
+    each = np.repeat(np.arange(60), 8)
+    reach = 0
+    for seed in range(8):
+        probabilities, targets = _drawn(60, seed)
+        reach += evaluate(probabilities[each], targets[each], LABELS, groups=each).intervals["ece"].low == 0
+    assert reach >= 6
+
+
+def test_a_single_class_of_one_image_is_resampled_with_another() -> None:
+    sums = _resampled(np.eye(4), np.array([0, 1, 1, 1]), 200, 0)
+    assert len(np.unique(sums[:, 0])) > 1
+
+
+def test_groups_are_resampled_within_their_class() -> None:
+    targets = np.repeat([0, 1], 40)
+    p = np.where(targets[:, None] == 0, [0.8, 0.1, 0.1], [0.6, 0.3, 0.1])
+    loss = evaluate(p, targets, LABELS, groups=np.arange(80) // 4).intervals["loss"]
+    assert loss.high - loss.low < 1e-3  # within a class all losses are alike
+
+
+def test_every_interval_of_alike_images_is_as_long_as_of_one_each() -> None:
+    probabilities, targets = _drawn(90, 1)
+    each = np.repeat(np.arange(90), 5)
+    single = evaluate(probabilities, targets, LABELS)
+    grouped = evaluate(probabilities[each], targets[each], LABELS, groups=each)
+    for one, other in zip([single, *single.per_class], [grouped, *grouped.per_class], strict=True):
+        pairs = [(one.intervals[name], other.intervals[name]) for name in one.intervals]
+        pairs += [(single.accuracy, grouped.accuracy)]
+        for a, b in pairs:
+            assert b.high - b.low == pytest.approx(a.high - a.low, rel=0.25)
+    out = np.arange(450) < 50
+    assert accuracy_without(probabilities[each], targets[each], out, each) == share(
+        (probabilities.argmax(axis=1) == targets)[each][~out], each[~out]
+    )

@@ -145,3 +145,17 @@ def test_a_label_that_validation_lacks_takes_the_common_threshold():
     truth[:, 2] = 0
     found = choose_thresholds(probabilities, truth)
     assert found[2] == pytest.approx(best_threshold(probabilities.ravel(), truth.ravel()))
+
+
+def test_intervals_of_few_images_hold_their_own_figure():
+    for seed in range(30):
+        probabilities, truth = example(6, seed)
+        scores = evaluate(probabilities, truth, LABELS, (0.5,) * 3).multilabel
+        for one in (scores.mean_average_precision, scores.micro_f1):
+            assert 0 <= one.low <= one.value <= one.high <= 1
+
+
+def test_no_threshold_parts_equal_probabilities_and_none_is_0():
+    assert best_threshold(np.array([0.5, 0.5, 0.5, 0.2]), np.array([1, 1, 0, 0])) == pytest.approx(0.35)
+    tiny = np.array([[0.004], [0.003], [0.001]])
+    assert choose_thresholds(tiny, np.array([[1], [1], [0]])) == (0.01,)

@@ -37,6 +37,7 @@ def test_another_content_under_the_same_path():
 
 def test_the_same_content_under_another_path_of_the_same_class():
     found = compare(dataset(*BASE), changed(0, path="a/new.png"))
+    assert found.unchanged == len(BASE) - 1
     assert found.moved == (Change("a/new.png", "a/1.png", "a/new.png"),)
     assert not (found.added or found.removed or found.relabelled)
 

@@ -50,3 +50,30 @@ def test_a_class_whose_training_images_are_all_tied_to_the_given_test_set_is_ref
     where = {part: {data.samples[i].digest for i in split.part(part) if data.samples[i].label == "c"} for part in PARTS}
     assert where["val"] == {"free"}
     assert where["train"] == where["test"] == {f"c{i}" for i in range(5)}
+
+
+def test_a_group_called_like_a_digest_is_another_unit() -> None:
+    rows = [("x", "grouped"), (None, "x"), (None, "y")]
+    data = _dataset([Sample(f"{i}.png", "a", digest, group=group) for i, (group, digest) in enumerate(rows)])
+    split = make_split(data)
+    assert [len(split.part(part)) for part in PARTS] == [1, 1, 1]
+
+
+def test_images_of_groups_that_a_tie_joins_stay_together() -> None:
+    data = _dataset([Sample(f"{i}.png", "a", f"d{i}", group=f"g{i}") for i in range(120)])
+    ties = [(2 * i, 2 * i + 1) for i in range(60)]
+    split = make_split(data, ties=ties)
+    where = {int(i): part for part in PARTS for i in split.part(part)}
+    assert all(where[one] == where[other] for one, other in ties)
+
+
+def test_a_unit_of_two_groups_goes_where_the_first_of_their_names_goes() -> None:
+    def where(names: list[tuple[str, str]]) -> dict[str, Part]:
+        samples = [Sample(f"{i}-{g}.png", "a", f"d{i}", group=g) for i, both in enumerate(names) for g in both]
+        data = _dataset(samples)
+        split = make_split(data)
+        return {str(data.samples[int(i)].group): part for part in PARTS for i in split.part(part)}
+
+    joined = where([(f"a{i}", f"b{i}") for i in range(60)])
+    single = where([(f"a{i}", f"a{i}") for i in range(60)])
+    assert {name: joined[name] for name in single} == single
