@@ -46,8 +46,9 @@ def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: fl
     """Interval of a share of images; with groups (patient, track), at the effective number of images.
 
     That number is n over the design effect (Kish 1965): how much larger the variance is for the images of a group
-    being alike; and less where few groups tell that variance (Korn and Graubard 1998). Where all images count, or
-    none, no variance is seen, and those of a group are taken to be all alike.
+    being alike; and less where few groups, or few large ones among many small, tell that variance (Korn and Graubard
+    1998; bias and degrees of freedom as in Bell and McCaffrey 2002). Where all images count, or none, no variance is
+    seen, and those of a group are taken to be all alike.
 
     Args:
         hits: Which images count, shape (n,), n at least 1.
@@ -57,14 +58,35 @@ def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: fl
     n, count = len(hits), int(hits.sum())
     if groups is None:
         return wilson(count, n, level)
-    sizes, value = np.unique(groups, return_counts=True)[1], count / n
+    _, unit, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    value = count / n
     effect = float((sizes**2).sum()) / n
     if 0 < count < n and len(sizes) > 1:
-        spread = standard_error((hits - value) / n, groups) ** 2 / (value * (1 - value) / n)
-        effect = spread * (_student(len(sizes) - 1, level) / _student(n - 1, level)) ** 2
+        sums = np.bincount(unit.reshape(-1), weights=hits - value) / n
+        bias, freedom = _of_uneven(sizes / n)
+        spread = float((sums**2).sum()) / bias / (value * (1 - value) / n)
+        effect = spread * (_student(freedom, level) / _student(n - 1, level)) ** 2
     effect = float(np.clip(effect, 1.0, n))
     found = wilson(count / effect, n / effect, level)
     return dataclasses.replace(found, method="wilson, at the effective number of images")
+
+
+def _of_uneven(weights: NDArray[np.float64]) -> tuple[float, float]:
+    """How much too small the variance of a mean comes out of its groups, and the degrees of freedom that tell it.
+
+    Bell and McCaffrey 2002 (Survey Methodology 28), with the images of a group all alike: the sum of squares over
+    groups is a quadratic form ``h' A h`` of the groups' means, with the traces of A and of its square below. Of k
+    groups of one size they give (k - 1) / k and k - 1.
+
+    Args:
+        weights: Fraction of the images in each group, shape (groups,), 2 groups at least.
+    """
+    squares = weights**2
+    total = float(squares.sum())
+    off = total / 2 - weights
+    trace = float((squares * (1 + 2 * off)).sum())
+    crossed = total * float((squares * off**2).sum()) + float((squares * off).sum()) ** 2
+    return trace / total, trace**2 / (2 * crossed + float((squares**2 * (1 + 4 * off)).sum()))
 
 
 def _student(freedom: float, level: float) -> float:

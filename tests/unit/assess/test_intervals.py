@@ -313,3 +313,37 @@ def test_every_interval_of_alike_images_is_as_long_as_of_one_each() -> None:
     assert accuracy_without(probabilities[each], targets[each], out, each) == share(
         (probabilities.argmax(axis=1) == targets)[each][~out], each[~out]
     )
+
+
+def test_few_large_groups_among_many_small_have_few_degrees_of_freedom() -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.array([1] * 40 + [30, 12, 7])
+    groups = np.repeat(np.arange(43), sizes)
+    hits = rng.random(len(groups)) < rng.uniform(0.2, 1, 43)[groups]
+    n, value, weights = len(hits), hits.mean(), sizes / len(groups)
+    # The sum of squares over groups is h' A h of the groups' means h: Bell and McCaffrey's form, written out.
+    less = np.eye(43) - weights
+    form = less.T @ np.diag(weights**2) @ less
+    freedom = np.trace(form) ** 2 / np.trace(form @ form)
+    squares = (np.bincount(groups, weights=hits - value) ** 2).sum() / n**2
+    effect = squares * (weights**2).sum() / np.trace(form) / (value * (1 - value) / n)
+    effect *= (_quantile(freedom) / _quantile(n - 1)) ** 2
+    assert freedom < 5 and effect < n
+    found, expected = share(hits, groups), wilson(hits.sum() / effect, n / effect)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_intervals_hold_the_truth_in_clusters_of_uneven_size() -> None:
+    rng, held = np.random.default_rng(0), 0
+    sizes = np.arange(1, 31)
+    for _ in range(300):
+        groups = np.repeat(np.arange(40), rng.choice(sizes, 40, p=sizes**-1.8 / (sizes**-1.8).sum()))
+        found = share((rng.random(40) < 0.8)[groups], groups)
+        held += found.low <= 0.8 <= found.high
+    assert held / 300 > 0.92
+
+
+def test_a_class_that_neither_occurs_nor_is_named_counts_with_0_in_the_macro_f1() -> None:
+    p = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.7, 0.3, 0]])
+    found = evaluate(p, np.array([0, 1, 0]), LABELS)
+    assert found.intervals["macro_f1"].value == found.macro_f1 == pytest.approx(2 / 3)
