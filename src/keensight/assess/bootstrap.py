@@ -57,7 +57,7 @@ def intervals(
     whole = table.sum(axis=0, keepdims=True)
     method = "stratified bootstrap" if groups is None else "stratified bootstrap of groups"
     size = 3 * classes + BINS
-    loss, score = (_bootstrap_t(whole[:, size:], sums[:, size:], i, len(strata)) for i in (0, 1))
+    loss, score = (_bootstrap_t(whole[:, size:], sums[:, size:], i) for i in (0, 1))
     macro, weighted = _f1(sums[:, : 3 * classes], classes)
     macro_value, weighted_value = _f1(whole[:, : 3 * classes], classes)
     gap_value = float(_ece(whole, size)[0])
@@ -161,14 +161,14 @@ def _of_two(strata: NDArray[Any]) -> NDArray[np.int64]:
     return number[place.reshape(-1)]
 
 
-def _bootstrap_t(whole: Array, sums: Array, which: int, units: int) -> tuple[float, float, float]:
+def _bootstrap_t(whole: Array, sums: Array, which: int) -> tuple[float, float, float]:
     """A ratio of sums, and its bootstrap-t interval; columns: loss, Brier, 1, then products of two of them."""
 
     def ratio(table: Array) -> tuple[Array, Array]:
         top, n = table[:, which], table[:, 2]
         square, cross, size = table[:, 3 + 2 * which], table[:, 4 + 2 * which], table[:, 7]
         mean = top / n
-        variance = np.maximum(square - 2 * mean * cross + mean**2 * size, 0.0) * units / max(units - 1, 1)
+        variance = np.maximum(square - 2 * mean * cross + mean**2 * size, 0.0)
         return mean, np.sqrt(variance) / n
 
     (mean,), (error,) = ratio(whole)

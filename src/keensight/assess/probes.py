@@ -196,7 +196,6 @@ def _judge(
 ) -> tuple[Probe, Finding | None]:
     right = answers[aspect.name]
     n, accuracy, balanced = len(right), wilson(int(right.sum()), len(right)), _balanced(right, trial.targets)
-    n, accuracy, balanced = len(right), wilson(int(right.sum()), len(right)), _balanced(right, trial.targets)
     skill, rival = trial.skill(balanced), probes.get(aspect.rival)
     telling = bool(aspect.advice) and accuracy.low > trial.chance and skill >= TELLING
     alone = _alone(aspect, trial) if telling else {}

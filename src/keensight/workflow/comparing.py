@@ -127,7 +127,7 @@ def _compared(
     names: tuple[str, str], evaluations: list[Evaluated], places: list[dict[str, int]], kept: list[str]
 ) -> Comparison:
     from keensight.assess import paired
-    from keensight.assess.uncertainty import wilson
+    from keensight.assess.uncertainty import share
 
     labels = evaluations[0].labels
     order = np.array([evaluations[1].labels.names.index(name) for name in labels.names])
@@ -149,7 +149,7 @@ def _compared(
     )
     return Comparison(
         *names, n=len(kept), left_out=0, groups=None if groups is None else int(groups.max()) + 1,
-        accuracy=(wilson(int(right[0].sum()), len(kept)), wilson(int(right[1].sum()), len(kept))),
+        accuracy=(share(right[0], groups), share(right[1], groups)),
         difference=paired.difference(*right) if groups is None else gains["accuracy"],
         p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(*right, groups),
         test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",

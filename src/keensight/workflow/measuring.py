@@ -190,7 +190,7 @@ def _cleaned(
 
     if classifier.thresholds is None:
         return metrics.accuracy_without(probabilities, targets, copied, groups)
-    return multilabel.accuracy_without(probabilities, targets, classifier.thresholds, copied)
+    return multilabel.accuracy_without(probabilities, targets, classifier.thresholds, copied, groups)
 
 
 def report_text(evaluation: Evaluation) -> str:

@@ -72,3 +72,7 @@ def test_bins_hold_every_answer_once() -> None:
     assert all(row.low < row.said <= row.high + 1e-6 for row in bins if row.n)
     right = sum(row.n * row.right for row in bins) / 500
     assert right == pytest.approx((probabilities.argmax(axis=1) == targets).mean())
+
+
+def test_just_enough_images_choose_a_temperature() -> None:
+    assert fit_temperature(*_drawn(FEWEST, 3.0)) > 1.2

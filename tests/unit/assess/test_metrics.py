@@ -137,3 +137,8 @@ def test_refuses(probabilities: Any, targets: Any, says: str) -> None:
     with pytest.raises(DataError, match=says) as caught:
         evaluate(probabilities, targets, labels(3))
     assert caught.value.hint
+
+
+def test_rows_that_miss_1_by_a_hundredth_are_no_probabilities() -> None:
+    with pytest.raises(DataError, match="not probabilities"):
+        evaluate(np.array([[0.5, 0.3, 0.21]]), np.array([0]), labels(3))
