@@ -1,6 +1,7 @@
 """Anomalies from normal images alone, by commands: train, evaluate, report, predict."""
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
@@ -71,6 +72,13 @@ def test_the_report_shows_both_sides_and_can_be_written_again(walked, capsys):
     page.unlink()
     assert main(["report", str(walked / "run")]) == 0
     assert page.read_text(encoding="utf-8") == before
+
+
+def test_the_configuration_claims_no_training(walked):
+    written = tomllib.loads((walked / "run" / "config.toml").read_text(encoding="utf-8"))
+    assert written["train"] == {"seed": 0}
+    assert written["augment"] == written["decision"] == {}
+    assert (written["data"]["normal"], written["data"]["fit"]) == ("good", "pad")
 
 
 def test_a_classifiers_verbs_refuse_a_detector(walked, capsys):

@@ -23,6 +23,7 @@ from keensight.errors import DataError, GateError, UsageError
 from keensight.workflow.auditing import audit, refuse_severe
 from keensight.workflow.bundling import exam_images, origin
 from keensight.workflow.steps import build, image_spec, prepare
+from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def walk(
     if config.data.strict:
         refuse_severe(findings)
     run.save_split(parts, data)
-    run.save_config(config.to_toml())
+    size = {"data.image_size": spec.width if spec.width == spec.height else None, "data.fit": spec.fit}
+    config = config.with_values(size)
+    run.save_config(config.to_toml(without_effect(config, data, "detector")))
     run = run.update(state="training", model=name)
     detector = learn(data, parts, pixels, normal, config, show)
     package = write(detector, data, parts, run, normal, name)

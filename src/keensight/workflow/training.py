@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.anomaly import TASK as ANOMALY
-from keensight.core.config import RunConfig
+from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, Split
@@ -35,6 +35,7 @@ from keensight.workflow.steps import (
     transfers,
 )
 from keensight.workflow.suspects import wanted
+from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
 from keensight.workflow.weights import start_weights
 
@@ -149,7 +150,7 @@ def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progre
     for reason in (f"model {choice.name}: {choice.reason}", f"threads {threads.name}: {threads.reason}", *reasons):
         show.say(reason)
         run.log(reason)
-    run.save_config(config.to_toml())
+    run.save_config(config.to_toml(without_effect(config, data)))
     run = run.update(state="training", model=config.model.name)
     tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
     noted = partial(_note_epoch, run)
@@ -228,8 +229,10 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     resolved = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None, fit=pixels.spec.fit),
+        model=config.model if transfers(config) else _from_scratch(config.model),
         train=dataclasses.replace(
             config.train,
+            ema=numbers.ema,
             optimizer=optimizer_of(config.train, config.model.name),
             epochs=numbers.epochs,
             batch_size=numbers.batch_size,
@@ -254,6 +257,11 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
         *changes.reasons,
     ]
     return resolved, reasons
+
+
+def _from_scratch(model: ModelConfig) -> ModelConfig:
+    """An architecture without ImageNet weights starts from fresh ones, whatever the default says."""
+    return dataclasses.replace(model, weights="none") if model.weights == "imagenet" else model
 
 
 def _split(data: Dataset, config: RunConfig, findings: AuditReport | None = None) -> Split:
