@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from keensight.assess.multilabel import evaluate
 from keensight.core.answers import Predictions
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated
 from keensight.core.records import Dataset, LabelSet, Sample
 
 SHAPES = ("bar", "dot", "frame")
@@ -59,7 +58,7 @@ def labelled(rows: NDArray[np.bool_], names: tuple[str, ...] | None = None, seed
     return Dataset("labelled", "table", LabelSet(names), tuple(samples), task="multilabel")
 
 
-def scored(n: int = 40, seed: int = 0) -> Evaluation:
+def scored(n: int = 40, seed: int = 0) -> Evaluated:
     """An evaluation with predictions and dataset; some labels are missed, some wrongly added, one never occurs."""
     rng = np.random.default_rng(seed)
     truth = rng.random((n, 4)) < (0.5, 0.3, 0.2, 0.0)
@@ -68,5 +67,7 @@ def scored(n: int = 40, seed: int = 0) -> Evaluation:
     thresholds = (0.5, 0.55, 0.6, 0.9)
     found = evaluate(probabilities, truth, data.labels, thresholds)
     paths = tuple(sample.path for sample in data.samples)
-    predictions = Predictions(paths, data.labels, probabilities, thresholds=thresholds)
-    return dataclasses.replace(found, predictions=predictions, dataset=data)
+    predictions = Predictions(
+        paths, data.labels, probabilities, thresholds=thresholds, indices=np.arange(n), truth=data.indicators()
+    )
+    return Evaluated.of(found, predictions, data)

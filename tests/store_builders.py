@@ -1,6 +1,5 @@
 """Records, bundles and runs for tests, made by code; the model is a zip file that Keras has never seen."""
 
-import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from keensight.assess.metrics import evaluate
 from keensight.core.answers import Predictions
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated
 from keensight.core.records import BundleManifest, Dataset, ImageInfo, ImageSpec, LabelSet, Sample, Skipped, Split
 from keensight.store.bundle import SCHEMA, Bundle, write_bundle
 from keensight.store.exam import Exam
@@ -101,11 +100,11 @@ def split(n: int = 12) -> Split:
     return Split(tuple(range(0, n - 5)), (n - 5, n - 4), (n - 3, n - 2), "stratified by class, seed 7")
 
 
-def evaluation(data: Dataset, parts: Split, seed: int = 0) -> Evaluation:
+def evaluation(data: Dataset, parts: Split, seed: int = 0) -> Evaluated:
     rng = np.random.default_rng(seed)
     rows = parts.part("test")
     probabilities = rng.dirichlet(np.ones(len(data.labels)), len(rows)).astype(np.float32)
     paths = tuple(data.samples[row].path for row in rows)
     scored = evaluate(probabilities, data.targets()[rows], data.labels, seconds=0.5)
-    predictions = Predictions(paths, data.labels, probabilities)
-    return dataclasses.replace(scored, predictions=predictions, dataset=data)
+    predictions = Predictions(paths, data.labels, probabilities, indices=rows, truth=data.targets()[rows])
+    return Evaluated.of(scored, predictions, data)

@@ -58,7 +58,7 @@ _HOMES = {
     "keensight.core.findings": ("AuditReport",),
     "keensight.core.records": ("Dataset", "History", "ImageSpec", "LabelSet", "Sample", "Split"),
     "keensight.core.answers": ("Embeddings", "Explanation", "Predictions"),
-    "keensight.core.evaluation": ("Evaluation",),
+    "keensight.core.evaluation": ("Evaluated", "Evaluation"),
     "keensight.data.readers": ("from_arrays", "from_frame"),
     "keensight.nets.infer": ("Classifier",),
     "keensight.nets.runtime": ("framework",),

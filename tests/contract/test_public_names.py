@@ -14,6 +14,7 @@ PUBLIC = [
     "DataError",
     "Dataset",
     "Embeddings",
+    "Evaluated",
     "Evaluation",
     "Explanation",
     "GateError",

@@ -13,7 +13,7 @@ import pytest
 
 from keensight.core.answers import Predictions
 from keensight.core.codec import to_plain
-from keensight.core.evaluation import ClassScore, Evaluation
+from keensight.core.evaluation import ClassScore, Evaluated, Evaluation
 from keensight.core.files import canonical_json, write_text
 from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
@@ -67,7 +67,7 @@ AUDIT = AuditReport(
     quarantined=(Skipped("4.jpg", "the file is cut short"),), skipped=(Skipped("Thumbs.db", "no image"),),
 )  # fmt: skip
 PREDICTIONS = Predictions(
-    ("3.jpg", "5.jpg"), LABELS, np.array([[0.1, 0.7, 0.2], [0.25, 0.125, 0.625]], np.float32)
+    ("3.jpg", "5.jpg"), LABELS, np.array([[0.1, 0.7, 0.2], [0.25, 0.125, 0.625]], np.float32), truth=np.array([0, 2]),
 )  # fmt: skip
 EVALUATION = Evaluation(
     part="test", n=2, labels=LABELS, loss=1.25, accuracy=Interval(0.5, 0.0945, 0.9055), top_k={"1": 0.5, "2": 0.5},
@@ -76,7 +76,7 @@ EVALUATION = Evaluation(
         ClassScore("cat", 0.0, 0.0, 0.0, 1), ClassScore('dog "b", c', 0.0, 0.0, 0.0, 0),
         ClassScore("Ñandú", 1.0, 1.0, 1.0, 1),
     ),
-    confusion=((0, 1, 0), (0, 0, 0), (0, 0, 1)), baseline_accuracy=0.5, seconds=0.75, predictions=PREDICTIONS,
+    confusion=((0, 1, 0), (0, 0, 0), (0, 0, 1)), baseline_accuracy=0.5, seconds=0.75,
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def write_all(folder: Path) -> None:
     for epoch in HISTORY.epochs:
         run.append_epoch(epoch)
     run.save_history(HISTORY)
-    run.save_evaluation(EVALUATION, DATA)
+    run.save_evaluation(Evaluated.of(EVALUATION, PREDICTIONS, DATA))
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -109,9 +109,10 @@ def test_this_version_reads_a_run_of_schema_1() -> None:
     assert run.split == SPLIT
     assert run.learned_digests() == {DATA.samples[i].digest for i in (0, 1, 2)}
     assert run.history == HISTORY
-    assert run.evaluation == dataclasses.replace(EVALUATION, predictions=None)
+    assert run.evaluation == EVALUATION
     assert run.predictions == PREDICTIONS
     np.testing.assert_array_equal(run.predictions.probabilities, PREDICTIONS.probabilities)
+    np.testing.assert_array_equal(run.predictions.truth, PREDICTIONS.truth)
 
 
 def test_this_version_reads_a_manifest_of_schema_1() -> None:

@@ -41,7 +41,7 @@ def find_slices(
     classes: NDArray[np.int64],
     columns: Mapping[str, Column],
     *,
-    groups: Sequence[Hashable] | None = None,
+    groups: NDArray[np.int64] | Sequence[Hashable] | None = None,
     part: str = "test",
 ) -> Slices:
     """Score every slice of ``SMALLEST`` images or more.
@@ -50,7 +50,7 @@ def find_slices(
         right: Which images were classified right, shape (n,).
         classes: The true class of each, shape (n,).
         columns: Name to one value an image. Numbers with many values are cut at quartiles; None and NaN are missing.
-        groups: Name of each image's group; None: each image stands for itself.
+        groups: Name or number of each image's group; None: each image stands for itself.
         part: What the images are.
     """
     numbers = None if groups is None else np.unique(np.array(groups, dtype=str), return_inverse=True)[1].reshape(-1)

@@ -67,6 +67,14 @@ def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: fl
     return dataclasses.replace(found, method="wilson, at the effective number of images")
 
 
+def difference(first: Interval, second: Interval) -> Interval:
+    """First minus second, of two shares of independent images, from their intervals of one level (Newcombe 1998)."""
+    gain = first.value - second.value
+    below = math.hypot(first.value - first.low, second.high - second.value)
+    above = math.hypot(first.high - first.value, second.value - second.low)
+    return Interval(gain, gain - below, gain + above, first.level, "newcombe, independent")
+
+
 def _student(freedom: float, level: float) -> float:
     """How many standard errors an interval reaches where so many degrees of freedom tell the standard error."""
     from scipy.stats import t

@@ -56,6 +56,10 @@ class Oddities:
     """Path to reason, for images that could not be read."""
     maps: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     """Oddness of each patch in units of ``Limits.patch``, shape (n, rows, columns); None: not kept."""
+    indices: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+    """Shape (n,): which samples of a dataset the images are; None: they are of no dataset."""
+    truth: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
+    """Their classes as they were given, n of them; None: not known."""
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keensight.core.certainty import NONE, SURE, UNLIKE, UNREADABLE, Decision
 from keensight.core.records import SEPARATOR, LabelSet
+from keensight.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,13 @@ class Predictions:
     """Shape (n,): how unlike the training images each is (:mod:`keensight.core.ood`), the higher the odder."""
     odd: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
     """Shape (n,): those whose score is above the bundle's threshold."""
+    indices: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+    """Shape (n,): which samples of a dataset the images are; None: they are of no dataset."""
+    truth: NDArray[Any] | None = field(default=None, compare=False, repr=False)
+    """Their true class numbers (n,), or indicators (n, labels), in the order of ``labels``; None: not known."""
+    clusters: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+    """Shape (n,): images of one number are one to every interval: a group, duplicates, near-duplicates. None: each
+    image stands for itself."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -43,6 +51,26 @@ class Predictions:
         if self.thresholds is None:
             return (self.labels.names[int(np.argmax(row))],)
         return tuple(name for name, p, t in zip(self.labels.names, row, self.thresholds, strict=True) if p >= t)
+
+    def true(self, i: int) -> tuple[str, ...]:
+        """The true class of row ``i``, or every label that it has.
+
+        Raises:
+            DataError: the truth is not known.
+        """
+        if self.truth is None:
+            raise DataError("these predictions carry no true labels", "take them from ks.evaluate(...)")
+        given = self.truth[i]
+        columns = np.flatnonzero(given) if self.truth.ndim == 2 else [int(given)]
+        return tuple(self.labels.names[int(k)] for k in columns)
+
+    def right(self) -> NDArray[np.bool_]:
+        """Which rows are predicted rightly, shape (n,): the true class, or exactly the true labels.
+
+        Raises:
+            DataError: the truth is not known.
+        """
+        return np.array([set(self.named(i)) == set(self.true(i)) for i in range(len(self))], dtype=bool)
 
     def reason(self, i: int) -> str | None:
         """Why row ``i`` gets no answer; None: it gets one."""

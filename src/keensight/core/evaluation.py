@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core.answers import Predictions
 from keensight.core.certainty import Abstention, Calibration
 from keensight.core.interval import Interval
-from keensight.core.records import Dataset, LabelSet
+from keensight.core.records import Dataset, LabelSet, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,22 @@ class MultilabelScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Caveat:
+    """One reason why a result may be wrong."""
+
+    kind: str
+    """Stable name: ``leak``, ``likely-groups``, ``few-images``, ``absent-in-test``, ``validation-differs``,
+    ``label-conflict``, or that of a finding of the audit."""
+    message: str
+    """One sentence: what it is, and what it does to the result."""
+    advice: str
+    """What to do; empty where the message says so."""
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How good a bundle is on one part of a dataset.
 
@@ -102,10 +121,8 @@ class Evaluation:
     """What the temperature did; None in older runs and of a multi-label model."""
     abstention: Abstention | None = None
     """What the rule for answers did; None in older runs and of a multi-label model."""
-    predictions: Predictions | None = field(default=None, compare=False, repr=False)
-    """The probabilities behind the figures; saved as ``predictions.csv``, not in this record."""
-    dataset: Dataset | None = field(default=None, compare=False, repr=False)
-    """The dataset they were taken on, for pictures; not saved."""
+    caveats: tuple[Caveat, ...] = ()
+    """Whatever makes the result doubtful."""
 
     def __repr__(self) -> str:
         right = self.accuracy
@@ -134,6 +151,7 @@ class Evaluation:
             "top_k": dict(self.top_k),
             **cleaned,
             **self._certainty(),
+            "caveats": [{"kind": one.kind, "message": one.message, "advice": one.advice} for one in self.caveats],
         }
         if self.multilabel is not None:
             area, f1 = self.multilabel.mean_average_precision, self.multilabel.micro_f1
@@ -167,3 +185,38 @@ class Evaluation:
                 "set_size": rule.set_size,
             }
         return found
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluated(Evaluation):
+    """An evaluation together with what it was computed from, for pictures and tables; a file holds the figures alone.
+
+    Its row ``i`` is ``dataset.samples[predictions.indices[i]]``, whose true label is ``predictions.true(i)``.
+    """
+
+    predictions: Predictions = field(kw_only=True, compare=False, repr=False)
+    """The probabilities behind the figures, with their ``indices`` and ``truth``."""
+    dataset: Dataset = field(kw_only=True, compare=False, repr=False)
+    """The image set that they are of."""
+
+    @classmethod
+    def of(cls, figures: Evaluation, predictions: Predictions, dataset: Dataset) -> Evaluated:
+        """Figures with the predictions and the image set that they were computed from."""
+        plain = {one.name: getattr(figures, one.name) for one in fields(Evaluation)}
+        return cls(**plain, predictions=predictions, dataset=dataset)
+
+    @property
+    def figures(self) -> Evaluation:
+        """The evaluation alone."""
+        return Evaluation(**{one.name: getattr(self, one.name) for one in fields(Evaluation)})
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Indices of the measured images in ``dataset.samples``, shape (n,)."""
+        assert self.predictions.indices is not None
+        return self.predictions.indices
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The measured images, in the order of the predictions."""
+        return tuple(self.dataset.samples[int(row)] for row in self.rows)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from keensight.core.interval import Interval
-from keensight.core.records import Skipped
+from keensight.core.records import Dataset, Skipped
 
 Severity = Literal["info", "warning", "severe"]
 
@@ -41,6 +42,36 @@ class Finding:
     """What the score is, with its unit or range."""
     histogram: Histogram | None = None
     """The scores of all images looked at, those without a fault included."""
+    suggestion: str = ""
+    """An option of the command line that would cure it, quoted for a shell: ``--group patient_id``; or empty."""
+    rows: tuple[tuple[int, ...], ...] = ()
+    """The same images as indices into ``Dataset.samples``: a path may be listed twice. Empty in older audits, and
+    where what is shown is no image of the set."""
+
+    @classmethod
+    def on(
+        cls, dataset: Dataset, groups: Iterable[Sequence[int]], kind: str, severity: Severity, message: str,
+        count: int | None = None, **graded: Any,
+    ) -> Finding:  # fmt: skip
+        """A finding on some samples, by groups of their indices; ``count`` None: as many as there are groups."""
+        rows = tuple(tuple(int(i) for i in group) for group in groups)
+        images = tuple(tuple(dataset.samples[i].path for i in group) for group in rows)
+        return cls(kind, severity, message, len(rows) if count is None else count, images, rows=rows, **graded)
+
+    def groups(self, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
+        """Its images as indices into a dataset's samples; of an older audit, or of another dataset, by their paths."""
+        if self.rows and _fits(self, dataset):
+            return self.rows
+        places: dict[str, list[int]] = defaultdict(list)
+        for i, sample in enumerate(dataset.samples):
+            places[sample.path].append(i)
+        return tuple(tuple(i for path in dict.fromkeys(paths) for i in places[path]) for paths in self.images)
+
+
+def _fits(finding: Finding, dataset: Dataset) -> bool:
+    pairs = ((i, path) for rows, paths in zip(finding.rows, finding.images, strict=False)
+             for i, path in zip(rows, paths, strict=False))  # fmt: skip
+    return all(i < len(dataset) and dataset.samples[i].path == path for i, path in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +137,15 @@ class AuditReport:
     """What can tell the class besides its subject; empty where it was not looked for."""
     columns: tuple[Column, ...] = ()
     """The metadata of the source's table."""
+    quarantined_rows: tuple[int, ...] = ()
+    """The same images as ``quarantined``, as indices into ``Dataset.samples``; empty in older audits."""
+
+    def unusable(self, dataset: Dataset) -> frozenset[int]:
+        """Indices of the images that cannot be used; of an older audit, by their paths."""
+        if len(self.quarantined_rows) == len(self.quarantined):
+            return frozenset(self.quarantined_rows)
+        bad = {skipped.path for skipped in self.quarantined}
+        return frozenset(i for i, sample in enumerate(dataset.samples) if sample.path in bad)
 
     def __repr__(self) -> str:
         grades = [finding.severity for finding in self.findings]

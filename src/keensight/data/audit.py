@@ -11,7 +11,7 @@ from keensight.core.findings import AuditReport, Finding
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Sample, Skipped
 from keensight.data.cache import Pixels
-from keensight.data.checks import CHECKS, quarantine
+from keensight.data.checks import CHECKS, each, quarantine
 from keensight.data.copies import copy_findings
 from keensight.data.groups import suggested_groups
 from keensight.data.label_checks import LABEL_CHECKS
@@ -66,6 +66,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
         findings=tuple(findings),
         quarantined=tuple(Skipped(dataset.samples[i].path, reason) for i, reason in sorted(bad.items())),
         skipped=dataset.skipped,
+        quarantined_rows=tuple(sorted(bad)),
     )
 
 
@@ -97,4 +98,4 @@ def _odd_colour(dataset: Dataset, colours: Mapping[int, float]) -> list[Finding]
         return []
     subject = f"1 image is {few} colour" if len(odd) == 1 else f"{len(odd)} images are {few} colour"
     message = f"{subject} in a set {many} it: look whether they come from another source, which a network would notice."
-    return [Finding("odd-colour", "info", message, len(odd), tuple((dataset.samples[i].path,) for i in odd))]
+    return [Finding.on(dataset, each(odd), "odd-colour", "info", message)]

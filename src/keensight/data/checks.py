@@ -7,10 +7,10 @@ written here or in a module beside, and added to :data:`CHECKS`. Copies have :mo
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from keensight.core.findings import Finding, Severity
-from keensight.core.records import PARTS, Dataset, Sample
+from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
 from keensight.data.cache import Pixels
 from keensight.data.folders import EMPTY_CLASS
 from keensight.data.names import suffix_of
@@ -41,8 +41,13 @@ def quarantine(dataset: Dataset, pixels: Pixels | None) -> dict[int, str]:
 
 def readable(dataset: Dataset, pixels: Pixels | None) -> list[Sample]:
     """The samples that are not quarantined."""
+    return [dataset.samples[i] for i in readable_rows(dataset, pixels)]
+
+
+def readable_rows(dataset: Dataset, pixels: Pixels | None) -> list[int]:
+    """Indices of the samples that are not quarantined."""
     bad = quarantine(dataset, pixels)
-    return [sample for i, sample in enumerate(dataset.samples) if i not in bad]
+    return [i for i in range(len(dataset)) if i not in bad]
 
 
 def _counts(dataset: Dataset, pixels: Pixels | None) -> Counter[str]:
@@ -60,12 +65,9 @@ def images_in_words(n: int, one: str, many: str) -> str:
     return f"1 image {one}" if n == 1 else f"{n} images {many}"
 
 
-def _single(samples: Iterable[Sample]) -> tuple[tuple[str, ...], ...]:
-    return tuple((sample.path,) for sample in samples)
-
-
-def _paths(groups: Sequence[Sequence[Sample]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(sample.path for sample in group) for group in groups)
+def each(rows: Iterable[int]) -> list[tuple[int]]:
+    """Every image for itself, as :meth:`~keensight.core.findings.Finding.on` takes them."""
+    return [(i,) for i in rows]
 
 
 def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
@@ -76,21 +78,22 @@ def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     subject = images_in_words(len(bad), "cannot be read and takes", "cannot be read and take")
     severity: Severity = "severe" if len(bad) > 0.05 * len(dataset) else "warning"
     message = f"{subject} no part in training or testing: replace or delete them (the reasons are listed)."
-    return [Finding("unreadable", severity, message, len(bad), _single(dataset.samples[i] for i in sorted(bad)))]
+    return [Finding.on(dataset, each(sorted(bad)), "unreadable", severity, message)]
 
 
 def group_leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """One group in two predefined splits."""
-    members: dict[str, list[Sample]] = defaultdict(list)
-    for sample in readable(dataset, pixels):
+    members: dict[str, list[int]] = defaultdict(list)
+    for i in readable_rows(dataset, pixels):
+        sample = dataset.samples[i]
         if sample.group is not None and sample.split is not None:
-            members[sample.group].append(sample)
+            members[sample.group].append(i)
     groups, findings = list(members.values()), []
-    for leak in leaks(groups):
+    for leak in leaks([[dataset.samples[i] for i in group] for group in groups]):
         torn = [groups[i] for i in leak.places]
         subject = "1 group has" if len(torn) == 1 else f"{len(torn)} groups have"
         message = f"{subject} images {leak.words}: re-split the set."
-        findings.append(Finding("group-leak", leak.severity, message, len(torn), _paths(torn)))
+        findings.append(Finding.on(dataset, torn, "group-leak", leak.severity, message))
     return findings
 
 
@@ -171,22 +174,22 @@ def similar_classes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 def ungrouped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images without a group in a set where others have one."""
-    alone = [sample for sample in dataset.samples if sample.group is None]
+    alone = [i for i, sample in enumerate(dataset.samples) if sample.group is None]
     if not alone or len(alone) == len(dataset):
         return []
     subject = images_in_words(len(alone), "has", "have")
     message = f"{subject} no group while others have one, and could straddle the split unseen: fill the group column."
-    return [Finding("ungrouped", "warning", message, len(alone), _single(alone))]
+    return [Finding.on(dataset, each(alone), "ungrouped", "warning", message)]
 
 
 def wrong_extension(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """File names that say another format than the header."""
-    wrong = [sample for sample in readable(dataset, pixels) if _is_misnamed(sample)]
+    wrong = [i for i in readable_rows(dataset, pixels) if _is_misnamed(dataset.samples[i])]
     if not wrong:
         return []
     subject = images_in_words(len(wrong), "has another format than its", "have another format than their")
     message = f"{subject} name says; they were read by their content, but rename them for other programs."
-    return [Finding("wrong-extension", "info", message, len(wrong), _single(wrong))]
+    return [Finding.on(dataset, each(wrong), "wrong-extension", "info", message)]
 
 
 def _is_misnamed(sample: Sample) -> bool:
@@ -194,39 +197,45 @@ def _is_misnamed(sample: Sample) -> bool:
     return sample.info is not None and expected is not None and sample.info.format not in expected
 
 
+def infos(dataset: Dataset, pixels: Pixels | None) -> list[tuple[int, ImageInfo]]:
+    """Readable samples by index, with what their headers say."""
+    found = ((i, dataset.samples[i].info) for i in readable_rows(dataset, pixels))
+    return [(i, info) for i, info in found if info is not None]
+
+
 def animated(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Files with several frames."""
-    several = [s for s in readable(dataset, pixels) if s.info is not None and s.info.frames > 1]
+    several = [i for i, info in infos(dataset, pixels) if info.frames > 1]
     if not several:
         return []
     subject = images_in_words(len(several), "has", "have")
     message = f"{subject} several frames or pages, of which only the first is used: export the others if they matter."
-    return [Finding("animated", "info", message, len(several), _single(several))]
+    return [Finding.on(dataset, each(several), "animated", "info", message)]
 
 
 def unusual_mode(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Colour modes that have to be converted."""
-    unusual = [s for s in readable(dataset, pixels) if s.info is not None and s.info.mode not in _USUAL_MODES]
+    unusual = [(i, info.mode) for i, info in infos(dataset, pixels) if info.mode not in _USUAL_MODES]
     if not unusual:
         return []
-    modes = Counter(sample.info.mode for sample in unusual if sample.info is not None)
+    modes = Counter(mode for _, mode in unusual)
     listed = ", ".join(f"{mode} {n}" for mode, n in modes.most_common(5))
     subject = images_in_words(len(unusual), "is", "are")
     message = f"{subject} neither plain grey nor RGB ({listed}) and will be converted: look whether that is right."
-    return [Finding("unusual-mode", "info", message, len(unusual), _single(unusual))]
+    return [Finding.on(dataset, each(i for i, _ in unusual), "unusual-mode", "info", message)]
 
 
 def mixed_sizes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images of very different aspect, which a stretch to a square distorts."""
-    infos = [sample.info for sample in readable(dataset, pixels) if sample.info is not None]
-    aspects = [info.width / info.height for info in infos if info.height]
+    sizes = [info for _, info in infos(dataset, pixels)]
+    aspects = [info.width / info.height for info in sizes if info.height]
     if not aspects or max(aspects) < 2 * min(aspects):
         return []
     message = (
         f"Width over height runs from {min(aspects):.2f} to {max(aspects):.2f}: a network from scratch sees them "
         "stretched to one frame; if shapes matter, set data.fit to crop or pad."
     )
-    return [Finding("mixed-sizes", "info", message, len({(info.width, info.height) for info in infos}))]
+    return [Finding("mixed-sizes", "info", message, len({(info.width, info.height) for info in sizes}))]
 
 
 def unlabelled(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from keensight.core.findings import AuditReport, Finding, Severity
 from keensight.core.records import PARTS, Dataset, Part, Sample, Split
@@ -32,17 +31,9 @@ _DUPLICATE = (
     "delete what adds nothing."
 )
 
-Groups = list[list[Sample]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Images that hang together by near copies."""
-
-    score: float
-    """Of the weakest tie."""
-    members: tuple[int, ...]
-    samples: list[Sample]
+Groups = Sequence[Sequence[int]]
+Scored = tuple[float, tuple[int, ...]]
+"""Images that hang together by near copies, as indices, and the score of their weakest tie."""
 
 
 def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None) -> list[Finding]:
@@ -54,17 +45,15 @@ def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None
         copies: Its copies by decoded pixels; None: files are compared by their digests, and no near copy is found.
     """
     if copies is None:
-        return _exact(_by_digest(dataset, pixels))
+        return _exact(dataset, _by_digest(dataset, pixels))
     exact = clusters(pair for pair in copies.pairs if pair.kind == "exact")
     recolored = frozenset() if pixels is None else recolored_pairs(dataset, pixels, copies)
-    return _exact([[dataset.samples[i] for i in group] for group in exact]) + _near(dataset, copies, recolored)
+    return _exact(dataset, exact) + _near(dataset, copies, recolored)
 
 
 def ties(report: AuditReport, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
     """Images that show the same picture, as indices, by what an audit found."""
-    place = {sample.path: i for i, sample in enumerate(dataset.samples)}
-    groups = (images for finding in report.findings if finding.kind in _TIES for images in finding.images)
-    return tuple(tuple(place[path] for path in group if path in place) for group in groups)
+    return tuple(tie for finding in report.findings if finding.kind in _TIES for tie in finding.groups(dataset))
 
 
 def seen(report: AuditReport, dataset: Dataset, split: Split, part: Part = "test") -> frozenset[int]:
@@ -75,26 +64,26 @@ def seen(report: AuditReport, dataset: Dataset, split: Split, part: Part = "test
 
 
 def _by_digest(dataset: Dataset, pixels: Pixels | None) -> Groups:
-    same: dict[str, list[Sample]] = defaultdict(list)
+    same: dict[str, list[int]] = defaultdict(list)
     errors = {} if pixels is None else pixels.errors
     for i, sample in enumerate(dataset.samples):
         if sample.digest and sample.error is None and i not in errors:
-            same[sample.digest].append(sample)
-    return [samples for samples in same.values() if len(samples) > 1]
+            same[sample.digest].append(i)
+    return [rows for rows in same.values() if len(rows) > 1]
 
 
-def _exact(groups: Groups) -> list[Finding]:
+def _exact(dataset: Dataset, groups: Groups) -> list[Finding]:
     findings = []
-    mixed = [group for group in groups if _is_mixed(group)]
+    mixed = [group for group in groups if _is_mixed(_samples(dataset, group))]
     if mixed:
         subject = "1 picture stands" if len(mixed) == 1 else f"{len(mixed)} pictures stand"
         message = f"{subject} under more than one label: decide which is right and delete the other copies."
-        findings.append(Finding("label-conflict", "severe", message, len(mixed), _paths(mixed)))
-    for leak in leaks(groups):
+        findings.append(Finding.on(dataset, mixed, "label-conflict", "severe", message))
+    for leak in leaks([_samples(dataset, group) for group in groups]):
         torn = [groups[i] for i in leak.places]
         subject = "1 picture is" if len(torn) == 1 else f"{len(torn)} pictures are"
         message = f"{subject} {leak.words}: delete the copies from {leak.surplus}."
-        findings.append(Finding("leak", leak.severity, message, len(torn), _paths(torn)))
+        findings.append(Finding.on(dataset, torn, "leak", leak.severity, message))
     if groups:
         surplus = sum(len(group) - 1 for group in groups)
         subject = (
@@ -103,7 +92,7 @@ def _exact(groups: Groups) -> list[Finding]:
         message = (
             f"{subject}: a split made here keeps them together, but delete them unless they are meant to count twice."
         )
-        findings.append(Finding("duplicate", "warning", message, surplus, _paths(groups)))
+        findings.append(Finding.on(dataset, groups, "duplicate", "warning", message, surplus))
     return findings
 
 
@@ -113,35 +102,33 @@ def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]
     for pair in copies.pairs:
         if pair.kind != "exact":
             weakest[pair.first] = min(pair.score, weakest.get(pair.first, 1.0))
-    groups = [members for members in clusters(copies.pairs) if not weakest.keys().isdisjoint(members)]
     scored = [
-        _Group(min(weakest[i] for i in members if i in weakest), members, [dataset.samples[i] for i in members])
-        for members in groups
-    ]
-    scored.sort(key=lambda one: -one.score)
+        (min(weakest[i] for i in members if i in weakest), members)
+        for members in clusters(copies.pairs) if not weakest.keys().isdisjoint(members)
+    ]  # fmt: skip
+    scored.sort(key=lambda one: -one[0])
     counts = Counter(name for sample in dataset.samples for name in sample.classes)
-    alike = [one for one in scored if _is_alike(one.samples, counts)]
-    scored = [one for one in scored if not _is_alike(one.samples, counts)]
+    alike = [one for one in scored if _is_alike(_samples(dataset, one[1]), counts)]
+    scored = [one for one in scored if one not in alike]
+    findings = [_alike(dataset, alike, copies.threshold)] if alike else []
+    mixed = [one for one in scored if _is_mixed(_samples(dataset, one[1]))]
     conflicting = _conflicting(dataset, copies, recolored)
-    mixed = [one for one in scored if _is_mixed(one.samples)]
-    variants = [one for one in mixed if conflicting.isdisjoint(one.members)]
+    conflicts = [one for one in mixed if not conflicting.isdisjoint(one[1])]
     found = [
-        *_near_leaks(scored),
-        (
-            "near-label-conflict",
-            "warning",
-            [one for one in mixed if not conflicting.isdisjoint(one.members)],
-            _CONFLICT,
-        ),
-        ("recolored", "info", variants, _RECOLORED),
+        *_near_leaks(dataset, scored),
+        ("near-label-conflict", "warning", conflicts, _CONFLICT),
+        ("recolored", "info", [one for one in mixed if one not in conflicts], _RECOLORED),
         ("near-duplicate", "warning", scored, _DUPLICATE),
     ]
-    findings = [_alike(alike, copies.threshold)] if alike else []
-    return findings + [_told(kind, severity, some, words, copies) for kind, severity, some, words in found if some]
+    for kind, severity, some, words in found:
+        if some:
+            subject = "1 picture is" if len(some) == 1 else f"{len(some)} pictures are"
+            findings.append(_graded(dataset, kind, severity, f"{subject} {words}", len(some), some, copies.threshold))
+    return findings
 
 
-def _near_leaks(scored: Sequence[_Group]) -> Iterator[tuple[str, Severity, list[_Group], str]]:
-    for leak in leaks([one.samples for one in scored]):
+def _near_leaks(dataset: Dataset, scored: Sequence[Scored]) -> Iterator[tuple[str, Severity, list[Scored], str]]:
+    for leak in leaks([_samples(dataset, group) for _, group in scored]):
         apart = ", and read the score without them" if leak.severity == "severe" else ""
         words = f"{leak.words}, changed a little {_CHANGES}: delete the copies from {leak.surplus}{apart}."
         yield "near-leak", leak.severity, [scored[i] for i in leak.places], words
@@ -150,14 +137,8 @@ def _near_leaks(scored: Sequence[_Group]) -> Iterator[tuple[str, Severity, list[
 def _conflicting(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> frozenset[int]:
     """Images that have a copy of another label in much the same colors."""
     pairs = [(pair.first, pair.second) for pair in copies.pairs]
-    mixed = (pair for pair in pairs if len({dataset.samples[i].label for i in pair}) > 1)
+    mixed = (pair for pair in pairs if _is_mixed(_samples(dataset, pair)))
     return frozenset(i for pair in mixed if pair not in recolored for i in pair)
-
-
-def _told(kind: str, severity: Severity, some: Sequence[_Group], words: str, copies: Copies) -> Finding:
-    subject = "1 picture is" if len(some) == 1 else f"{len(some)} pictures are"
-    paths, scores = _paths([one.samples for one in some]), tuple(round(one.score, 4) for one in some)
-    return Finding(kind, severity, f"{subject} {words}", len(some), paths, scores, copies.threshold, MEASURE)
 
 
 def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
@@ -166,19 +147,28 @@ def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
     return len(group) > _FEW and any(2 * n > counts[name] for name, n in held.items())
 
 
-def _alike(groups: Sequence[_Group], threshold: float) -> Finding:
-    n = sum(len(group.samples) for group in groups)
+def _alike(dataset: Dataset, groups: Sequence[Scored], threshold: float) -> Finding:
+    n = sum(len(group) for _, group in groups)
     message = (
         f"{n} pictures look so much alike that near copies cannot be told among them: no split keeps these together; "
         "if some show the same thing, name the groups."
     )
-    scores = tuple(round(group.score, 4) for group in groups)
-    return Finding("alike", "info", message, n, _paths([group.samples for group in groups]), scores, threshold, MEASURE)
+    return _graded(dataset, "alike", "info", message, n, groups, threshold)
+
+
+def _graded(
+    dataset: Dataset, kind: str, severity: Severity, message: str, count: int,
+    groups: Sequence[Scored], threshold: float,
+) -> Finding:  # fmt: skip
+    return Finding.on(
+        dataset, [group for _, group in groups], kind, severity, message, count,
+        scores=tuple(round(score, 4) for score, _ in groups), threshold=threshold, measure=MEASURE,
+    )  # fmt: skip
 
 
 def _is_mixed(group: Sequence[Sample]) -> bool:
     return len({sample.label for sample in group}) > 1
 
 
-def _paths(groups: Sequence[Sequence[Sample]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(sample.path for sample in group) for group in groups)
+def _samples(dataset: Dataset, rows: Sequence[int]) -> list[Sample]:
+    return [dataset.samples[i] for i in rows]

@@ -9,7 +9,7 @@ import numpy as np
 from keensight.core.findings import Finding, Severity
 from keensight.core.records import Dataset
 from keensight.data.cache import Pixels
-from keensight.data.checks import SMALL_CLASS, Check, images_in_words, readable
+from keensight.data.checks import SMALL_CLASS, Check, each, images_in_words, readable, readable_rows
 
 _FEWEST = 3
 """With fewer images than parts a label cannot be in each part."""
@@ -68,13 +68,13 @@ def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding
 
 def without_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images of a multi-label set that have none of its labels."""
-    bare = [sample for sample in readable(dataset, pixels) if not sample.labels]
+    bare = [i for i in readable_rows(dataset, pixels) if not dataset.samples[i].labels]
     if dataset.task != "multilabel" or not bare:
         return []
     subject = images_in_words(len(bare), "has", "have")
     message = f"{subject} no label and count as showing none of them: check that they were not just left unlabelled."
     severity: Severity = "warning" if len(bare) > 0.2 * len(dataset) else "info"
-    return [Finding("without-label", severity, message, len(bare), tuple((sample.path,) for sample in bare))]
+    return [Finding.on(dataset, each(bare), "without-label", severity, message)]
 
 
 LABEL_CHECKS: tuple[Check, ...] = (near_empty_label, without_label, label_co_occurrence)

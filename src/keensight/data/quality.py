@@ -205,9 +205,8 @@ def _finding(
     advice = fault.advice
     if share > COMMON:
         advice = f"{advice.partition(':')[0]}; that is {share:.0%} of them, so it may be how the set was taken"
-    return Finding(
-        kind=fault.kind, severity=severity, message=f"{subject} {advice}.", count=n,
-        images=tuple((dataset.samples[rows[i]].path,) for i in worst),
+    return Finding.on(
+        dataset, [(int(rows[i]),) for i in worst], fault.kind, severity, f"{subject} {advice}.",
         scores=tuple(round(float(scores[i]), 4) for i in worst),
         threshold=round(threshold, 4), measure=fault.measure, histogram=histogram(scores),
     )  # fmt: skip

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.findings import Finding
-from keensight.core.records import Dataset, Sample
+from keensight.core.records import Dataset
 from keensight.data.cache import Pixels
-from keensight.data.checks import readable
+from keensight.data.checks import each, infos
 from keensight.data.quality import histogram
 
 _SIZE, _ASPECT = 3.0, 2.0
@@ -19,9 +19,9 @@ _FENCE = 3.0
 
 def odd_size(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images much larger or smaller than the others."""
-    samples, widths, heights = _sizes(dataset, pixels)
+    rows, widths, heights = _sizes(dataset, pixels)
     return _outliers(
-        samples, np.sqrt(widths * heights), _SIZE, "odd-size",
+        dataset, rows, np.sqrt(widths * heights), _SIZE, "odd-size",
         "far larger or smaller than the others: look whether they are thumbnails, scans or of another source.",
         "side of a square of the same area, as a factor of the median one",
     )  # fmt: skip
@@ -29,26 +29,25 @@ def odd_size(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 def odd_aspect(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images much longer than the others for their breadth, upright or not; cleanvision judges aspect so too."""
-    samples, widths, heights = _sizes(dataset, pixels)
+    rows, widths, heights = _sizes(dataset, pixels)
     return _outliers(
-        samples, np.maximum(widths, heights) / np.minimum(widths, heights), _ASPECT, "odd-aspect",
+        dataset, rows, np.maximum(widths, heights) / np.minimum(widths, heights), _ASPECT, "odd-aspect",
         "far more elongated than the others, or less: look whether they are strips, panoramas or wrongly cut.",
         "longer over shorter side, as a factor of the median one",
     )  # fmt: skip
 
 
-def _sizes(dataset: Dataset, pixels: Pixels | None) -> tuple[list[Sample], NDArray[np.float64], NDArray[np.float64]]:
-    """Readable samples with their width and height."""
-    samples = [sample for sample in readable(dataset, pixels) if sample.info is not None]
-    sizes = [(sample.info.width, sample.info.height) for sample in samples if sample.info is not None]
-    sides = np.array(sizes, dtype=np.float64).reshape(-1, 2)
-    return samples, sides[:, 0], sides[:, 1]
+def _sizes(dataset: Dataset, pixels: Pixels | None) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
+    """Indices of readable samples with their width and height."""
+    found = infos(dataset, pixels)
+    sides = np.array([(info.width, info.height) for _, info in found], dtype=np.float64).reshape(-1, 2)
+    return [i for i, _ in found], sides[:, 0], sides[:, 1]
 
 
 def _outliers(
-    samples: list[Sample], values: NDArray[np.float64], factor: float, kind: str, advice: str, measure: str
+    dataset: Dataset, rows: list[int], values: NDArray[np.float64], factor: float, kind: str, advice: str, measure: str
 ) -> list[Finding]:
-    if not samples:
+    if not rows:
         return []
     logs = np.log(values / np.median(values))
     low, high = np.quantile(logs, (0.25, 0.75))
@@ -61,9 +60,9 @@ def _outliers(
     subject = "1 image is" if len(bad) == 1 else f"{len(bad)} images are"
     far = np.exp(most if logs[worst[0]] > 0 else least)
     return [
-        Finding(
-            kind, "info", f"{subject} {advice}", len(bad), tuple((samples[i].path,) for i in worst),
-            tuple(round(float(np.exp(logs[i])), 3) for i in worst), round(float(far), 3), measure,
-            histogram(np.exp(logs)),
+        Finding.on(
+            dataset, each(rows[i] for i in worst), kind, "info", f"{subject} {advice}",
+            scores=tuple(round(float(np.exp(logs[i])), 3) for i in worst), threshold=round(float(far), 3),
+            measure=measure, histogram=histogram(np.exp(logs)),
         )
     ]  # fmt: skip

@@ -11,6 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from keensight.core.records import Sample
 from keensight.data.joined import joined
 
@@ -60,6 +63,30 @@ def _make_unit(samples: Sequence[Sample], members: Sequence[int], seed: int) -> 
     classes = tuple(sorted({name for i in members for name in samples[i].classes}))
     # A group may be called like a digest: the prefix keeps their keys apart.
     return Unit(number / 2**64, f"{'group' if groups else 'image'} {key}", tuple(members), classes)
+
+
+def unit_numbers(
+    samples: Sequence[Sample], rows: NDArray[np.int64], ties: Iterable[Sequence[int]] = ()
+) -> NDArray[np.int64]:
+    """The number of the unit that each of some samples is in, shape (n,), counted from 0.
+
+    Args:
+        samples: All samples.
+        rows: Indices of those that are asked for, shape (n,).
+        ties: Indices of samples that stay together, such as near-duplicates.
+    """
+    numbers = np.empty(len(samples), np.int64)
+    for number, unit in enumerate(make_units(samples, rows.tolist(), 0, tokens(samples, ties))):
+        numbers[list(unit.members)] = number
+    return numbers[rows]
+
+
+def clusters(
+    samples: Sequence[Sample], rows: NDArray[np.int64], ties: Iterable[Sequence[int]] = ()
+) -> NDArray[np.int64] | None:
+    """:func:`unit_numbers`, or None where each of the images stands for itself."""
+    numbers = unit_numbers(samples, rows, ties)
+    return None if len(np.unique(numbers)) == len(numbers) else numbers
 
 
 def units_per_class(units: Iterable[Unit]) -> Counter[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keensight.core.answers import Predictions
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.findings import AuditReport
 from keensight.core.records import PARTS, Dataset, History, Split
 from keensight.errors import DataError
@@ -218,7 +218,7 @@ def picture(data: Dataset, index: int) -> tuple[str, bool] | None:
 
 
 def _mistakes(found: Evaluation) -> Iterator[Tile]:
-    if found.predictions is None or found.dataset is None or found.dataset.reader is None:
+    if not isinstance(found, Evaluated) or found.dataset.reader is None:
         return
     for item in worth_showing(find_mistakes(found), _FAULTS):
         shown = picture(found.dataset, item.index)

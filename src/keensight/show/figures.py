@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.files import write_bytes
 from keensight.core.findings import AuditReport
 from keensight.core.records import PARTS, Dataset, Epoch, History, Split
@@ -141,10 +141,10 @@ def mistakes(evaluation: Any, n: int = 24, dataset: Dataset | None = None) -> Fi
     Raises:
         UsageError: the predictions or the dataset are not at hand.
     """
-    record: Evaluation = getattr(evaluation, "evaluation", evaluation)
-    found = find_mistakes(record, dataset)
+    record: Evaluated = getattr(evaluation, "evaluation", evaluation)
+    found = find_mistakes(record)
     data = dataset or record.dataset
-    if not found or data is None:
+    if not found:
         return _note(f"No mistake among {plural(record.n, 'image')}.")
     blank = np.full((8, 8, 3), 235, dtype=np.uint8)
     tiles = []

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import AnomalyEvaluation
-from keensight.core.records import Dataset, RunRecord
+from keensight.core.anomaly import AnomalyEvaluation, Oddities
+from keensight.core.records import RunRecord
 from keensight.errors import UsageError
 from keensight.show.page import picture, svg, write_page
 from keensight.show.text import plural
@@ -54,7 +54,7 @@ def picked(evaluation: AnomalyEvaluation) -> dict[str, list[int]]:
     oddities, data = evaluation.oddities, evaluation.dataset
     if oddities is None or data is None:
         raise UsageError("this evaluation carries no scores with their images", "make it again with ks.evaluate(run)")
-    kinds = _kinds(evaluation, data)
+    kinds = _kinds(oddities)
     scores = oddities.scores
     odd = {kind.kind for kind in evaluation.kinds}
     order = np.argsort(-scores, kind="stable")
@@ -67,9 +67,8 @@ def picked(evaluation: AnomalyEvaluation) -> dict[str, list[int]]:
     }
 
 
-def _kinds(evaluation: AnomalyEvaluation, data: Dataset) -> list[str]:
-    given = {sample.path: sample.label for sample in data.samples}
-    return [given[path] for path in evaluation.oddities.paths] if evaluation.oddities is not None else []
+def _kinds(oddities: Oddities) -> list[str]:
+    return list(oddities.truth or ())
 
 
 def write_anomaly_report(path: Path, record: RunRecord, evaluation: AnomalyEvaluation, config: str = "") -> Path:
@@ -105,10 +104,10 @@ def _pictures(evaluation: AnomalyEvaluation, places: Sequence[int]) -> list[dict
     oddities, data = evaluation.oddities, evaluation.dataset
     assert oddities is not None
     assert data is not None
-    index = {sample.path: number for number, sample in enumerate(data.samples)}
+    assert oddities.indices is not None
     shown = []
     for place in places:
-        number = index[oddities.paths[place]]
+        number = int(oddities.indices[place])
         sample = data.samples[number]
         tile = picture(data, number, sample.label, sample.path, side=2 * 144 + _GAP)
         shown.append({"tile": tile, "score": float(oddities.scores[place])})
@@ -125,8 +124,7 @@ def scores_figure(evaluation: AnomalyEvaluation) -> Any:
 
     picked(evaluation)
     assert evaluation.oddities is not None
-    assert evaluation.dataset is not None
-    odd = np.isin(_kinds(evaluation, evaluation.dataset), [kind.kind for kind in evaluation.kinds])
+    odd = np.isin(_kinds(evaluation.oddities), [kind.kind for kind in evaluation.kinds])
     scores = np.maximum(evaluation.oddities.scores, 1e-3)
     edges = np.geomspace(min(float(scores.min()), 0.5), max(float(scores.max()), 2.0), 33)
     alt = f"Scores of {plural(int((~odd).sum()), 'normal image')} and {plural(int(odd.sum()), 'anomalous image')}."

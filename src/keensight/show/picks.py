@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.answers import Predictions
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.records import SEPARATOR, Dataset, LabelSet
 from keensight.errors import UsageError
 
@@ -58,50 +58,32 @@ def spread(dataset: Dataset, n: int, seed: int = 0) -> list[int]:
     return [int(order[i]) for i in sorted(chosen, key=lambda i: (targets[i], turn[i]))]
 
 
-def find_mistakes(evaluation: Evaluation, dataset: Dataset | None = None) -> list[Mistake]:
-    """Every wrong answer, the most confident first.
+def find_mistakes(evaluation: Evaluation) -> list[Mistake]:
+    """Every wrong prediction, the most confident first.
 
     Args:
-        evaluation: With its predictions.
-        dataset: Where the true labels are; left out: the one that the evaluation carries.
+        evaluation: With its predictions, as ``ks.evaluate`` gives it.
 
     Raises:
-        UsageError: the predictions or the dataset are not at hand.
+        UsageError: the predictions are not at hand.
     """
-    data = dataset or evaluation.dataset
-    predictions = evaluation.predictions
-    if predictions is None or data is None:
-        raise UsageError(
-            "this evaluation carries no predictions with their images",
-            "make it again with ks.evaluate(run), or give dataset=ks.open(...)",
-        )
-    places = {sample.path: i for i, sample in enumerate(data.samples)}
-    found = []
-    for i, (path, row) in enumerate(zip(predictions.paths, predictions.probabilities, strict=True)):
-        place = places.get(path)
-        if place is None or np.isnan(row).any():
-            continue
-        if predictions.thresholds is not None:
-            wrong = _wrong_labels(predictions, i, place, data)
-            found += [wrong] if wrong else []
-            continue
-        best = int(np.argmax(row))
-        predicted = predictions.labels.names[best]
-        if predicted != data.samples[place].label:
-            found.append(Mistake(place, path, data.samples[place].label, predicted, float(row[best])))
+    if not isinstance(evaluation, Evaluated):
+        raise UsageError("this evaluation carries no predictions with their images", "take it from ks.evaluate(run)")
+    predictions, rows = evaluation.predictions, evaluation.rows
+    found = [_mistake(predictions, int(i), int(rows[i])) for i in np.flatnonzero(~predictions.right())]
     return sorted(found, key=lambda m: (-m.confidence, m.path))
 
 
-def _wrong_labels(predictions: Predictions, i: int, place: int, data: Dataset) -> Mistake | None:
-    """What row ``i`` missed or added; None where every label is right."""
-    sample, given = data.samples[place], predictions.named(i)
-    missed = tuple(name for name in sample.classes if name not in given)
-    added = tuple(name for name in given if name not in sample.classes)
-    if not missed and not added:
-        return None
+def _mistake(predictions: Predictions, i: int, index: int) -> Mistake:
+    path, true, named = predictions.paths[i], predictions.true(i), predictions.named(i)
+    truth, predicted = SEPARATOR.join(true), SEPARATOR.join(named)
+    if predictions.thresholds is None:
+        return Mistake(index, path, truth, predicted, float(predictions.probabilities[i].max()))
+    missed = tuple(name for name in true if name not in named)
+    added = tuple(name for name in named if name not in true)
     past = np.abs(predictions.probabilities[i] - np.array(predictions.thresholds))
     worst = max(float(past[predictions.labels.names.index(name)]) for name in (*missed, *added))
-    return Mistake(place, predictions.paths[i], sample.label, SEPARATOR.join(given), worst, missed, added)
+    return Mistake(index, path, truth, predicted, worst, missed, added)
 
 
 def worth_showing(mistakes: Sequence[Mistake], n: int) -> list[Mistake]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.findings import AuditReport
 from keensight.core.labels import ClassNoise, LabelSuspects
 from keensight.core.records import PARTS, BundleManifest, Dataset, History, Reader, RunRecord, Sample, Split
@@ -67,6 +67,13 @@ class ReportData:
     card: str = ""
     """Where the model card is, as seen from the report."""
 
+    @property
+    def images(self) -> Dataset | None:
+        """Where the images are; None: not at hand."""
+        if self.dataset is not None:
+            return self.dataset
+        return self.evaluation.dataset if isinstance(self.evaluation, Evaluated) else None
+
 
 def write_report(path: Path, data: ReportData) -> Path:
     """Write the report and return its path; 5 MB at most at 10,000 test images and 100 classes.
@@ -80,8 +87,8 @@ def write_report(path: Path, data: ReportData) -> Path:
 def _context(data: ReportData) -> dict[str, Any]:
     from keensight.show.certainty import section as certainty
 
-    evaluation, dataset = data.evaluation, data.dataset or data.evaluation.dataset
-    bins = _confidence_bins(evaluation, dataset)
+    evaluation, dataset = data.evaluation, data.images
+    bins = _confidence_bins(evaluation)
     return {
         "record": data.record,
         "evaluation": evaluation,
@@ -136,9 +143,9 @@ def _slices(found: Slices | None) -> dict[str, Any] | None:
 def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
     """The mistakes in pictures, and the classes to choose them by."""
     evaluation = data.evaluation
-    if evaluation.predictions is None or dataset is None:
+    if not isinstance(evaluation, Evaluated) or dataset is None:
         return {"mistakes": None, "mistake_count": 0, "shown": _SHOWN, "choices": ((), ()), "heated": False}
-    found = find_mistakes(evaluation, dataset)
+    found = find_mistakes(evaluation)
     several = evaluation.multilabel is not None  # sets of labels are no classes to choose by
     tiles = _affordable(
         _tile(mistake, data, dataset) for mistake in worth_showing(found, _SHOWN if several else GALLERY)
@@ -188,15 +195,11 @@ def _choices(names: Iterable[str]) -> list[tuple[str, int]]:
     return sorted(Counter(names).items())
 
 
-def _confidence_bins(evaluation: Evaluation, dataset: Dataset | None) -> list[dict[str, float]]:
-    """What was right of the answers given with about the same probability, the surest first."""
-    if evaluation.predictions is None or dataset is None or evaluation.multilabel is not None:
+def _confidence_bins(evaluation: Evaluation) -> list[dict[str, float]]:
+    """What was right of the predictions made with about the same probability, the most confident first."""
+    if not isinstance(evaluation, Evaluated) or evaluation.multilabel is not None:
         return []
-    truth = {sample.path: sample.label for sample in dataset.samples}
-    paths, p = evaluation.predictions.paths, evaluation.predictions.probabilities
-    said = p.max(axis=1)
-    answers = evaluation.predictions.labels.decode(p.argmax(axis=1))
-    right = np.array([truth.get(path) == answer for path, answer in zip(paths, answers, strict=True)])
+    said, right = evaluation.predictions.probabilities.max(axis=1), evaluation.predictions.right()
     numbers = np.digitize(said, _BINS[1:-1])
     rows = []
     for number in reversed(range(len(_BINS) - 1)):
@@ -288,7 +291,7 @@ def _average(evaluation: Evaluation, name: str, auroc: float | None = None) -> d
 
 def _balance(data: ReportData) -> list[dict[str, Any]]:
     """Images per class and part, for bars made of table cells."""
-    dataset, split = data.dataset or data.evaluation.dataset, data.split
+    dataset, split = data.images, data.split
     if dataset is not None and split is not None:
         names = list(dataset.labels.names)
         counts: dict[str, list[int]] = {p: dataset.counts(split.part(p)).tolist() for p in PARTS}

@@ -81,7 +81,7 @@ def result(
         _render(
             Group(
                 Text(headline(evaluation), style="bold"),
-                *_cleaned(evaluation),
+                *_cautions(evaluation),
                 Text(naive, style="dim"),
                 *_answers(evaluation),
             ),
@@ -129,7 +129,14 @@ def _suspects(labels: LabelSuspects, console: Console) -> str:
     return _render(Text(f"labels  {labels.sentence()}{hint}"), console)
 
 
+def _cautions(evaluation: Evaluation) -> list[Text]:
+    """What makes the number doubtful, right below it."""
+    told = [Text(f"caution: {clean(str(caveat))}", "yellow") for caveat in evaluation.caveats]
+    return told or _cleaned(evaluation)
+
+
 def _cleaned(evaluation: Evaluation) -> list[Text]:
+    """Of runs before there were caveats: the accuracy without leaked images."""
     if not evaluation.seen:
         return []
     if evaluation.cleaned is None:
@@ -156,7 +163,7 @@ def _labels_result(evaluation: Evaluation, scores: MultilabelScores, report: str
     cut = f" ({_SHOWN_LABELS} of {len(rows)})" if len(rows) > _SHOWN_LABELS else ""
     heading = f"labels, the lowest F1 first{cut}"
     parts = [
-        _render(Group(Text(headline(evaluation), style="bold"), Text(exact), *_cleaned(evaluation)), console),
+        _render(Group(Text(headline(evaluation), style="bold"), Text(exact), *_cautions(evaluation)), console),
         _render(Group(Text(heading, style="bold"), table), console),
         f"report  {clean(report, console.encoding)}" if report else "",
     ]

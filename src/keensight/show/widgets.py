@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.records import Dataset
 from keensight.errors import UsageError
 from keensight.show import cards
@@ -167,27 +167,24 @@ def gallery(source: Dataset | Evaluation) -> Gallery:
     Raises:
         UsageError: the images are not at hand.
     """
-    data = source.dataset if isinstance(source, Evaluation) else source
-    if data is None or data.reader is None:
+    data = source.dataset if isinstance(source, Evaluated) else source
+    if isinstance(data, Evaluation) or data.reader is None:
         raise UsageError("there are no images at hand to browse", "open their source again with ks.open(...)")
-    if isinstance(source, Evaluation):
-        return _of_evaluation(source, data)
+    if isinstance(source, Evaluated):
+        return _of_evaluation(source)
     classes = _by_class(data, spread(data, len(data)))
     turns = chain.from_iterable(zip_longest(*classes.values()))  # one of each class, then another of each
     everything = tuple(dict.fromkeys(i for i in turns if i is not None))
     return Gallery(clean(data.name), data, {"all classes": everything, **classes}, {})
 
 
-def _of_evaluation(found: Evaluation, data: Dataset) -> Gallery:
-    wrong = find_mistakes(found, data)
+def _of_evaluation(found: Evaluated) -> Gallery:
+    data, wrong = found.dataset, find_mistakes(found)
     groups = {"all mistakes": tuple(item.index for item in wrong)}
     for pair in mixups(found.confusion, found.labels) if found.multilabel is None else ():
         rows = tuple(i.index for i in wrong if (i.truth, i.predicted) == (pair.truth, pair.predicted))
         groups[f"{pair.truth} taken for {pair.predicted}"] = rows
-    predictions = found.predictions
-    tested = set(predictions.paths) if predictions is not None else set()
-    part = tuple(i for i, sample in enumerate(data.samples) if sample.path in tested)
-    groups |= {f"every {name}": rows for name, rows in _by_class(data, part).items()}
+    groups |= {f"every {name}": rows for name, rows in _by_class(data, sorted(found.rows.tolist())).items()}
     said = {
         item.index: f"said {shorten(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}" for item in wrong
     }

@@ -11,8 +11,9 @@ import numpy as np
 from keensight.core.anomaly import AnomalyEvaluation, Oddities
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import read_json, write_json
+from keensight.core.records import Dataset
 from keensight.errors import StoreError
-from keensight.store.tables import write_csv
+from keensight.store.tables import rows_of, write_csv
 
 _FIGURES, _SCORES = "evaluation/anomaly.json", "evaluation/scores.csv"
 
@@ -23,17 +24,17 @@ def save_anomalies(folder: Path, evaluation: AnomalyEvaluation) -> None:
     Raises:
         StoreError: a file cannot be written, or the evaluation carries no scores.
     """
-    oddities, data = evaluation.oddities, evaluation.dataset
-    if oddities is None or data is None:
+    oddities = evaluation.oddities
+    if oddities is None or oddities.truth is None or oddities.indices is None:
         raise StoreError("this evaluation carries no scores", "evaluate again")
-    true = {sample.path: sample.label for sample in data.samples}
-    rows = ((row["path"], true[row["path"]], row["label"], f"{row['score']:.6f}") for row in oddities.rows())
-    write_csv(folder / _SCORES, ("path", "true", "label", "score"), rows)
+    scored = zip(oddities.rows(), oddities.truth, oddities.indices.tolist(), strict=True)
+    rows = ((row["path"], true, row["label"], f"{row['score']:.6f}", index) for row, true, index in scored)
+    write_csv(folder / _SCORES, ("path", "true", "label", "score", "row"), rows)
     write_json(folder / _FIGURES, to_plain(evaluation))
 
 
-def read_anomalies(folder: Path) -> AnomalyEvaluation:
-    """The figures of a run with their scores.
+def read_anomalies(folder: Path, data: Dataset) -> AnomalyEvaluation:
+    """The figures of a run with their scores and its dataset.
 
     Raises:
         StoreError: a file is missing or damaged.
@@ -43,7 +44,10 @@ def read_anomalies(folder: Path) -> AnomalyEvaluation:
         with (folder / _SCORES).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
             rows = list(csv.DictReader(stream))
         scores = np.array([float(row["score"]) for row in rows], dtype=np.float32)
-        oddities = Oddities(tuple(row["path"] for row in rows), scores)
+        paths = tuple(row["path"] for row in rows)
+        kept = bool(rows) and "row" in rows[0]  # from schema 4 on
+        indices = np.array([int(row["row"]) for row in rows], np.int64) if kept else rows_of(paths, data)
+        oddities = Oddities(paths, scores, indices=indices, truth=tuple(row["true"] for row in rows))
     except (OSError, KeyError, ValueError) as error:
         raise StoreError(f"{folder / _SCORES} cannot be read: {error}", "evaluate again") from error
-    return dataclasses.replace(evaluation, oddities=oddities)
+    return dataclasses.replace(evaluation, oddities=oddities, dataset=data)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from keensight.core.answers import Predictions
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.corrections import Correction, read_corrections, write_corrections
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.files import read_json, storing, write_json, write_text
 from keensight.core.findings import AuditReport
 from keensight.core.labels import LabelSuspects
@@ -25,9 +25,10 @@ from keensight.errors import StoreError
 from keensight.store import tables
 from keensight.store.opening import read_versioned
 
-SCHEMA = 3
+SCHEMA = 4
 """Number of the layout of a run that this version writes; 2: audits with scores, probes and columns, multi-label and
-leak-cleaned figures, suspected labels, slices; 3: intervals of every figure, calibration, answers."""
+leak-cleaned figures, suspected labels, slices; 3: intervals of every figure, calibration, answers; 4: predictions and
+findings by row, as a table may list a path twice, and what counts as one image (clusters)."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
 _RECORD = "run.json"
 _LIMIT = 8 << 20
@@ -99,21 +100,19 @@ class Run:
         write_json(self.path / "split.json", {"method": split.method})
         tables.write_split(self.path / "split.csv", split, data)
 
-    def save_evaluation(self, evaluation: Evaluation, data: Dataset, report: str | None = None) -> None:
+    def save_evaluation(self, evaluation: Evaluation, report: str | None = None) -> None:
         """Write ``evaluation/``: the figures, the confusion matrix, and one line an image.
 
         Args:
-            evaluation: The figures, with their predictions.
-            data: The dataset they were taken on, which knows the true classes.
+            evaluation: The figures; with their predictions, where one line an image is wanted.
             report: The figures as text for ``report.txt`` (:func:`keensight.assess.metrics.report_text`).
 
         Raises:
-            StoreError: a file cannot be written, or the data are not those of the evaluation.
+            StoreError: a file cannot be written.
         """
         folder = self.path / "evaluation"
-        if evaluation.predictions is not None:
-            true = tables.true_labels(evaluation.predictions.paths, data)
-            tables.write_predictions(folder / "predictions.csv", evaluation.predictions, true)
+        if isinstance(evaluation, Evaluated):
+            tables.write_predictions(folder / "predictions.csv", evaluation.predictions)
         tables.write_confusion(folder / "confusion.csv", evaluation)
         if report is not None:
             write_text(folder / "report.txt", report)
@@ -184,7 +183,11 @@ class Run:
     def predictions(self) -> Predictions:
         """The probabilities behind ``evaluation``."""
         evaluation = self.evaluation
-        found = tables.read_predictions(self._existing("evaluation/predictions.csv"), evaluation.labels)
+        found = tables.read_predictions(
+            self._existing("evaluation/predictions.csv"), evaluation.labels, several=evaluation.multilabel is not None
+        )
+        if found.indices is None and (self.path / "dataset.parquet").is_file():
+            found = dataclasses.replace(found, indices=tables.rows_of(found.paths, self.dataset))
         if evaluation.multilabel is None:
             rule = evaluation.abstention
             return found if rule is None else dataclasses.replace(found, decision=rule.decision)

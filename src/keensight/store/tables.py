@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core.answers import Predictions
 from keensight.core.codec import from_plain, to_plain
@@ -27,7 +28,12 @@ from keensight.errors import StoreError
 _KEY = b"keensight"
 _INFO = ("format", "mode", "width", "height", "frames", "orientation")
 _FACTS = ("path", "true", "predicted", "confidence", "correct")
-_ODD = ("ood_score", "unlike")
+_ODD, _ROW, _CLUSTER = ("ood_score", "unlike"), "row", "cluster"
+_FURTHER: dict[str, tuple[str, type]] = {
+    _ODD[0]: ("ood_scores", np.float32), _ODD[1]: ("odd", np.bool_),
+    _ROW: ("indices", np.int64), _CLUSTER: ("clusters", np.int64),
+}  # fmt: skip
+"""Columns after the probabilities, in their order: the field of Predictions that each is, and its type."""
 _NUMBERS = {"size": "int64", "width": "int32", "height": "int32", "frames": "int32", "orientation": "int8"}
 
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError, csv.Error)
@@ -156,47 +162,47 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(stream, strict=True)
 
 
-def write_predictions(path: Path, predictions: Predictions, true: Sequence[str]) -> None:
+def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions with their true classes as CSV: path, true, predicted, confidence, correct, ``p_CLASS``...
 
-    Where the model tells images unlike its training images, two columns follow: ``ood_score`` and ``unlike``.
+    Where the model tells images unlike its training images, two columns follow: ``ood_score`` and ``unlike``. Then
+    ``row``, the image's row in the dataset, and ``cluster``: images of one number (a group, duplicates) count as one.
 
     Args:
         path: The file.
-        predictions: n rows, none of them unreadable.
-        true: The n true classes, or lists of labels such as ``cat|dog``.
+        predictions: n rows, none of them unreadable, with their truth.
 
     Raises:
         StoreError: the file cannot be written.
+        DataError: the truth is not known.
     """
     import pandas as pd
 
-    probabilities = predictions.probabilities
     names = [_utf8(name) for name in predictions.labels.names]
-    said = [SEPARATOR.join(predictions.named(i)) for i in range(len(predictions))]
-    right = [set(a.split(SEPARATOR)) == set(b.split(SEPARATOR)) for a, b in zip(said, true, strict=True)]
+    places = range(len(predictions))
     facts = [
-        [_utf8(name) for name in predictions.paths], [_utf8(name) for name in true], [_utf8(name) for name in said],
-        probabilities.max(axis=1), right,
+        [_utf8(name) for name in predictions.paths],
+        [_utf8(SEPARATOR.join(predictions.true(i))) for i in places],
+        [_utf8(SEPARATOR.join(predictions.named(i))) for i in places],
+        predictions.probabilities.max(axis=1), predictions.right(),
     ]  # fmt: skip
-    unlike = {} if predictions.odd is None else {_ODD[0]: predictions.ood_scores, _ODD[1]: predictions.odd}
-    frame = pd.concat(
-        [
-            pd.DataFrame(dict(zip(_FACTS, facts, strict=True))),
-            pd.DataFrame(probabilities, columns=[f"p_{name}" for name in names]),
-            pd.DataFrame(unlike, index=range(len(predictions))),
-        ],
-        axis=1,
-    )
+    further = {
+        _ODD[0]: predictions.ood_scores, _ODD[1]: predictions.odd,
+        _ROW: predictions.indices, _CLUSTER: predictions.clusters,
+    }  # fmt: skip
+    more = pd.DataFrame({k: v for k, v in further.items() if v is not None}, index=places)
+    columns = pd.DataFrame(predictions.probabilities, columns=[f"p_{name}" for name in names])
+    frame = pd.concat([pd.DataFrame(dict(zip(_FACTS, facts, strict=True))), columns, more], axis=1)
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
-def read_predictions(path: Path, labels: LabelSet) -> Predictions:
-    """Read what :func:`write_predictions` wrote.
+def read_predictions(path: Path, labels: LabelSet, *, several: bool = False) -> Predictions:
+    """Read what :func:`write_predictions` wrote; ``indices`` is None in files of runs before schema 4.
 
     Args:
         path: The file.
         labels: The classes, in the order of its probability columns.
+        several: Whether images have any number of labels.
 
     Raises:
         StoreError: the file is missing or damaged.
@@ -208,40 +214,52 @@ def read_predictions(path: Path, labels: LabelSet) -> Predictions:
         with path.open(encoding="utf-8", newline="") as stream:
             header = next(csv.reader(stream), [])
         more = header[len(_FACTS) + len(columns) :]
-        if header != [*_FACTS, *columns, *more] or more not in ([], list(_ODD)):
+        if header != [*_FACTS, *columns, *more] or more != [name for name in _FURTHER if name in more]:
             raise ValueError("its columns are not those of the model's classes")
         names = [f"{place} {name}" for place, name in enumerate(more)]  # a class may be called so
         frame = pd.read_csv(
             path,
             header=0,
             names=[*_FACTS, *columns, *names],
-            usecols=["path", *columns, *names],
-            dtype={"path": str} | dict.fromkeys([*columns, *names[:1]], "float32"),
+            usecols=["path", "true", *columns, *names],
+            dtype={"path": str, "true": str} | dict.fromkeys(columns, "float32"),
             keep_default_na=False,
             encoding="utf-8",
         )
-        found = Predictions(tuple(frame["path"]), labels, frame[columns].to_numpy(np.float32))
-        if not more:
-            return found
-        scores, odd = (frame[name].to_numpy(kind) for name, kind in zip(names, (np.float32, np.bool_), strict=True))
-        return dataclasses.replace(found, ood_scores=scores, odd=odd)
+        further: dict[str, Any] = {
+            _FURTHER[name][0]: frame[place].to_numpy(_FURTHER[name][1]) for name, place in zip(more, names, strict=True)
+        }
+        truth = _truth(frame["true"].tolist(), labels, several)
+        return Predictions(tuple(frame["path"]), labels, frame[columns].to_numpy(np.float32), truth=truth, **further)
 
 
-def true_labels(paths: Sequence[str], data: Dataset) -> list[str]:
-    """The class that the dataset gives each path; one that is listed more than once gives its classes in turn.
+def _truth(true: Sequence[str], labels: LabelSet, several: bool) -> NDArray[Any]:
+    names = LabelSet(tuple(_utf8(name) for name in labels.names))
+    if not several:
+        return names.encode(true)
+    table = np.zeros((len(true), len(names)), np.uint8)
+    for row, given in enumerate(true):
+        if given:
+            table[row, names.encode(given.split(SEPARATOR))] = 1
+    return table
+
+
+def rows_of(paths: Sequence[str], data: Dataset) -> NDArray[np.int64]:
+    """Rows of a dataset by path, for runs that kept none; a path that is listed more than once gives them in turn.
 
     Raises:
         StoreError: the dataset has no such path.
     """
-    listed: dict[str, list[str]] = {}
-    for sample in reversed(data.samples):
-        listed.setdefault(sample.path, []).append(sample.label)
+    listed: dict[str, list[int]] = {}
+    for i, sample in reversed(list(enumerate(data.samples))):
+        listed.setdefault(_utf8(sample.path), []).append(i)
     try:
-        return [listed[path].pop() if len(listed[path]) > 1 else listed[path][0] for path in paths]
+        found = [listed[path].pop() if len(listed[path]) > 1 else listed[path][0] for path in paths]
     except KeyError as error:
         raise StoreError(
             f"the dataset has no image {error.args[0]!r}", "save predictions with their own data"
         ) from error
+    return np.array(found, np.int64)
 
 
 def write_confusion(path: Path, evaluation: Evaluation) -> None:

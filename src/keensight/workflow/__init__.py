@@ -15,11 +15,12 @@ from keensight.workflow.explaining import explain, explanations, write_explanati
 from keensight.workflow.growing import learning_curve
 from keensight.workflow.measuring import document, evaluate, report
 from keensight.workflow.operating import operating_point
+from keensight.workflow.preparing import split
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.reviewing import review
 from keensight.workflow.seeding import train_seeds
 from keensight.workflow.slicing import slices_of
-from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare, split
+from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare
 from keensight.workflow.suspects import check_labels
 from keensight.workflow.touring import SAMPLE, write_tour
 from keensight.workflow.training import train

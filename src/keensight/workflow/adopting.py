@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Fit, History, ImageSpec, LabelSet, Split
 from keensight.errors import DataError, UsageError
 from keensight.workflow import deciding
-from keensight.workflow.auditing import audit
 from keensight.workflow.finishing import Trained, finish
-from keensight.workflow.steps import Source, configure, open, prepare, shown, split
+from keensight.workflow.preparing import prepare_data
+from keensight.workflow.preparing import split as split_set
+from keensight.workflow.steps import Source, configure, open, shown
 from keensight.workflow.training import recorded
 from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
@@ -101,9 +103,9 @@ def adopt(
     with recorded(handle):
         if labels is None:
             _tell(handle, show, _order(data))
-        pixels = prepare(data, ImageSpec(height, width, fit), progress=show)
-        findings = audit(data, pixels=pixels, probes=False, progress=show)
-        parts = _without_unreadable(split, pixels) if split is not None else _parts(data, findings)
+        divide = _parts if split is None else partial(_as_given, split)
+        prepared = prepare_data(data, ImageSpec(height, width, fit), config, show, divide=divide)
+        pixels, findings, parts = prepared.pixels, prepared.findings, prepared.split
         if split is None and (learned := _learned(data, parts)):
             _tell(handle, show, learned)
             parts = dataclasses.replace(parts, method=" ".join([parts.method, *learned]))
@@ -155,14 +157,14 @@ def _config(name: str, height: int, width: int, fit: str, settings: Mapping[str,
 def _parts(data: Dataset, findings: AuditReport) -> Split:
     """The source's parts; where it gives none to train, all images are new to the model."""
     if any(sample.split == "train" for sample in data.samples):
-        return split(data, audit=findings)
-    unread = {skipped.path for skipped in findings.quarantined}
-    rows = [i for i, sample in enumerate(data.samples) if sample.error is None and sample.path not in unread]
+        return split_set(data, audit=findings)
+    unusable = findings.unusable(data)
+    rows = [i for i, sample in enumerate(data.samples) if sample.error is None and i not in unusable]
     given = {part: tuple(i for i in rows if data.samples[i].split == part) for part in ("val", "test")}
     if given["val"] and given["test"]:
         return Split((), given["val"], given["test"], "Validation and test as given by the source.")
     bare = dataclasses.replace(data, samples=tuple(dataclasses.replace(s, split=None) for s in data.samples))
-    dealt = split(bare, audit=findings, val_share=_VAL_SHARE, test_share=_VAL_SHARE)
+    dealt = split_set(bare, audit=findings, val_share=_VAL_SHARE, test_share=_VAL_SHARE)
     return Split(
         (), dealt.val, tuple(sorted((*dealt.test, *dealt.train))),
         f"{_VAL_SHARE:.0%} of the images, by a hash of each image's content, to decide and calibrate by; the others to "
@@ -170,8 +172,9 @@ def _parts(data: Dataset, findings: AuditReport) -> Split:
     )  # fmt: skip
 
 
-def _without_unreadable(parts: Split, pixels: Pixels) -> Split:
-    kept = {part: tuple(i for i in getattr(parts, part) if i not in pixels.errors) for part in ("train", "val", "test")}
+def _as_given(parts: Split, data: Dataset, findings: AuditReport) -> Split:
+    unusable = findings.unusable(data)
+    kept = {part: tuple(i for i in getattr(parts, part) if i not in unusable) for part in ("train", "val", "test")}
     if not kept["val"] or not kept["test"]:
         raise DataError("the split has no validation or no test images", "give both parts some images")
     return Split(**kept, method=parts.method)

@@ -6,7 +6,6 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
@@ -48,26 +47,18 @@ def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progr
     from keensight.core.blocks import thumbnails
     from keensight.data.scan import scan
     from keensight.data.traits import traits
+    from keensight.data.units import unit_numbers
 
     readable = np.array([i for i in range(len(data)) if i not in pixels.errors], dtype=np.int64)
-    targets, units = data.combinations(), _units(data, readable)
-    rows = readable[choose(targets[readable], units[readable])]
+    targets, units = data.combinations(), unit_numbers(data.samples, readable)
+    chosen = choose(targets[readable], units)
+    rows = readable[chosen]
     if not len(rows):
         return report
     (pictures,) = scan(pixels, rows, [thumbnails], progress=show)
-    probes, findings = probe(pictures, traits(data, rows), targets[rows], units[rows], progress=show)
+    probes, findings = probe(pictures, traits(data, rows), targets[rows], units[chosen], progress=show)
     ordered = sorted((*report.findings, *findings), key=lambda finding: _SEVERITIES.index(finding.severity))
     return dataclasses.replace(report, probes=probes, findings=tuple(ordered))
-
-
-def _units(data: Dataset, pool: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of each sample's unit, shape (samples,): what a split keeps together, probes do too."""
-    from keensight.data.units import make_units
-
-    numbers = np.zeros(len(data), dtype=np.int64)
-    for number, unit in enumerate(make_units(data.samples, pool.tolist(), 0)):
-        numbers[list(unit.members)] = number
-    return numbers
 
 
 def refuse_severe(report: AuditReport) -> None:

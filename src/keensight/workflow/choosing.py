@@ -44,25 +44,49 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
         show: Where to report.
     """
     from keensight.data.sizing import median_side
-    from keensight.nets.backbones import ARCHITECTURES, DEFAULT_PRETRAINED, Choice, from_scratch
+    from keensight.nets.backbones import DEFAULT_PRETRAINED, Choice
 
-    if config.model.name != "auto":
-        return Choice(ARCHITECTURES[config.model.name].name, "as asked")
-    side, count = round(median_side(data)), len(parts.train)
-    scratch = from_scratch(count, config.data.image_size or min(image_spec(data).shape[:2]))
-    too_small = (config.data.image_size or _PHOTOGRAPH) < ARCHITECTURES[DEFAULT_PRETRAINED].min_side
-    if config.model.weights == "none" or config.model.width is not None or too_small:
-        return scratch
-    if side >= _PHOTOGRAPH:
-        return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
-    if side <= _TINY and count >= _MANY:
-        return scratch
+    settled = _settled(data, len(parts.train), config)
+    if settled is not None:
+        return settled
+    side, scratch = round(median_side(data)), _scratch(data, len(parts.train), config)
     few, split = _few(data, parts)
     passes, least = _race_epochs(few, split, config, scratch.name), _RACE_EPOCHS[config.train.effort]
     if passes < least:
         what = f"a race of {least} epochs with {scratch.name} would take too long for --effort {config.train.effort}"
         return Choice(DEFAULT_PRETRAINED, f"images of {side} px: {what}")
     return _race(few, split, config, (DEFAULT_PRETRAINED, scratch.name), show)
+
+
+def likely_model(data: Dataset, config: RunConfig) -> str:
+    """The network that :func:`choose_model` will most likely take, told before there is a split."""
+    from keensight.nets.backbones import DEFAULT_PRETRAINED
+
+    learned_from = 1 - config.data.val_share - config.data.test_share
+    settled = _settled(data, round(learned_from * len(data)), config)
+    return DEFAULT_PRETRAINED if settled is None else settled.name
+
+
+def _settled(data: Dataset, count: int, config: RunConfig) -> Choice | None:
+    """What settings, size and number of the images decide by themselves; None: a race has to."""
+    from keensight.data.sizing import median_side
+    from keensight.nets.backbones import ARCHITECTURES, DEFAULT_PRETRAINED, Choice
+
+    if config.model.name != "auto":
+        return Choice(ARCHITECTURES[config.model.name].name, "as asked")
+    side = round(median_side(data))
+    too_small = (config.data.image_size or _PHOTOGRAPH) < ARCHITECTURES[DEFAULT_PRETRAINED].min_side
+    if config.model.weights == "none" or config.model.width is not None or too_small:
+        return _scratch(data, count, config)
+    if side >= _PHOTOGRAPH:
+        return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
+    return _scratch(data, count, config) if side <= _TINY and count >= _MANY else None
+
+
+def _scratch(data: Dataset, count: int, config: RunConfig) -> Choice:
+    from keensight.nets.backbones import from_scratch
+
+    return from_scratch(count, config.data.image_size or min(image_spec(data).shape[:2]))
 
 
 def _race_epochs(few: Dataset, split: Split, config: RunConfig, scratch: str) -> int:

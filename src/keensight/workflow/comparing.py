@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keensight.core.answers import Predictions
 from keensight.core.comparison import Change, Comparison
-from keensight.core.evaluation import Evaluation
-from keensight.core.groups import group_numbers
+from keensight.core.evaluation import Evaluated
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset
 from keensight.errors import DataError
 from keensight.workflow.measuring import evaluate, finished
 from keensight.workflow.steps import Source, open, shown
@@ -100,17 +97,17 @@ def _name(model: str | Path | Run) -> str:
     return (Path(model) if isinstance(model, (str, Path)) else model.path).resolve().name
 
 
-def _of_test_part(run: Run) -> Evaluation:
+def _of_test_part(run: Run) -> Evaluated:
     return _classified(evaluate(run))
 
 
-def _classified(evaluation: object) -> Evaluation:
-    if not isinstance(evaluation, Evaluation) or evaluation.multilabel is not None:
+def _classified(evaluation: object) -> Evaluated:
+    if not isinstance(evaluation, Evaluated) or evaluation.multilabel is not None:
         raise DataError("only models that name one class an image can be compared", "give two such runs or bundles")
     return evaluation
 
 
-def _check_labels(names: tuple[str, str], evaluations: list[Evaluation]) -> None:
+def _check_labels(names: tuple[str, str], evaluations: list[Evaluated]) -> None:
     one, other = (set(evaluation.labels.names) for evaluation in evaluations)
     if one != other:
         differing = ", ".join(sorted(one ^ other)[:10])
@@ -119,25 +116,13 @@ def _check_labels(names: tuple[str, str], evaluations: list[Evaluation]) -> None
         )
 
 
-def _places(evaluation: Evaluation) -> dict[str, int]:
+def _places(evaluation: Evaluated) -> dict[str, int]:
     """Digest of each image to its row among the predictions; of copies one is taken."""
-    data, predictions = _dataset(evaluation), _predictions(evaluation)
-    digests = {sample.path: sample.digest for sample in data.samples}
-    return {digests[path]: row for row, path in enumerate(predictions.paths)}
-
-
-def _dataset(evaluation: Evaluation) -> Dataset:
-    assert evaluation.dataset is not None
-    return evaluation.dataset
-
-
-def _predictions(evaluation: Evaluation) -> Predictions:
-    assert evaluation.predictions is not None
-    return evaluation.predictions
+    return {sample.digest: row for row, sample in enumerate(evaluation.samples)}
 
 
 def _compared(
-    names: tuple[str, str], evaluations: list[Evaluation], places: list[dict[str, int]], kept: list[str]
+    names: tuple[str, str], evaluations: list[Evaluated], places: list[dict[str, int]], kept: list[str]
 ) -> Comparison:
     from keensight.assess import paired
     from keensight.assess.uncertainty import wilson
@@ -145,12 +130,12 @@ def _compared(
     labels = evaluations[0].labels
     order = np.array([evaluations[1].labels.names.index(name) for name in labels.names])
     rows = [np.array([place[digest] for digest in kept]) for place in places]
-    first = _predictions(evaluations[0]).probabilities[rows[0]]
-    second = _predictions(evaluations[1]).probabilities[rows[1]][:, order]
-    by_path = {sample.path: sample for sample in _dataset(evaluations[0]).samples}
-    samples = [by_path[_predictions(evaluations[0]).paths[int(row)]] for row in rows[0]]
+    first = evaluations[0].predictions.probabilities[rows[0]]
+    second = evaluations[1].predictions.probabilities[rows[1]][:, order]
+    samples = [evaluations[0].samples[int(row)] for row in rows[0]]
     targets = labels.encode([sample.label for sample in samples])
-    groups = group_numbers([sample.group for sample in samples])
+    clusters = evaluations[0].predictions.clusters
+    groups = None if clusters is None else np.unique(clusters[rows[0]], return_inverse=True)[1].reshape(-1)
     few = groups is not None and int(groups.max()) + 1 < _GROUPS
     groups = None if few else groups
     right = (first.argmax(axis=1) == targets, second.argmax(axis=1) == targets)
@@ -170,8 +155,8 @@ def _compared(
     )  # fmt: skip
 
 
-def _write_page(found: Comparison, evaluations: list[Evaluation], out: Path) -> None:
+def _write_page(found: Comparison, evaluations: list[Evaluated], out: Path) -> None:
     """The page finds each picture in the data of the model that is wrong: a run keeps its own mistakes."""
     from keensight.show.comparison import write_comparison
 
-    write_comparison(out / "compare.html", found, _dataset(evaluations[0]), _dataset(evaluations[1]))
+    write_comparison(out / "compare.html", found, evaluations[0].dataset, evaluations[1].dataset)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,18 @@ from keensight.core import anomaly
 from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, Limits, Oddities
 from keensight.core.config import RunConfig
 from keensight.core.findings import AuditReport
-from keensight.core.groups import group_numbers
 from keensight.core.progress import Progress, Task
 from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split
 from keensight.errors import DataError, GateError, UsageError
-from keensight.workflow.auditing import audit, refuse_severe
+from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.bundling import exam_images, origin
-from keensight.workflow.steps import build, image_spec, prepare
+from keensight.workflow.preparing import prepare_data, split_by
+from keensight.workflow.steps import build, image_spec
 from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
 
 if TYPE_CHECKING:
-    from keensight.data.cache import CacheMode, Pixels
+    from keensight.data.cache import Pixels
     from keensight.nets.detector import Detector
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run
@@ -78,7 +78,6 @@ def as_anomalies(data: Dataset, normal: tuple[str, ...]) -> Dataset:
 def walk(
     run: Run,
     data: Dataset,
-    divide: Callable[[AuditReport], Split],
     normal: tuple[str, ...],
     config: RunConfig,
     show: Progress,
@@ -89,12 +88,12 @@ def walk(
     Args:
         run: The new run.
         data: The image set with its own classes.
-        divide: From the audit to the split; of train and val only normal images are used.
         normal: The classes that are normal.
         config: Settings.
         show: Where to report.
         started: When the command began, of ``time.perf_counter``.
     """
+    from keensight.data.copies import ties
     from keensight.nets.backbones import DEFAULT_PRETRAINED
     from keensight.store.bundle import add_evaluation
     from keensight.store.oddities import save_anomalies
@@ -103,9 +102,8 @@ def walk(
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
     config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
     spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="quick")
-    pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
-    findings = audit(data, pixels=pixels, probes=False, progress=show)
-    parts = divide(_without_near_copies(findings))
+    prepared = prepare_data(data, spec, config, show, divide=partial(_divide, normal, config))
+    pixels, findings, parts = prepared.pixels, prepared.findings, prepared.split
     run.save_dataset(data)
     run.save_audit(findings)
     if config.data.strict:
@@ -120,13 +118,18 @@ def walk(
     trusted = detector_of(package)
     sit_exam(trusted, package)
     rows = _readable(parts.part("test"), pixels)
-    evaluation = measure(trusted, data, rows, pixels, normal, "test", show)
+    evaluation = measure(trusted, data, rows, pixels, normal, "test", show, ties(findings, data))
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
     keep_pictures(run, evaluation, rows, pixels)
     run = run.update(state="finished", results=_results(data, parts, findings, normal, name, evaluation, started))
     report(run, stored(run))
     return run
+
+
+def _divide(normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: AuditReport) -> Split:
+    """The split; of its training and validation set only normal images are used."""
+    return split_by(config, as_anomalies(data, normal), _without_near_copies(findings))
 
 
 def _without_near_copies(findings: AuditReport) -> AuditReport:
@@ -256,7 +259,7 @@ def sit_exam(detector: Detector, package: Bundle) -> float:
 
 def measure(
     detector: Detector, data: Dataset, rows: NDArray[np.int64], pixels: Pixels, normal: tuple[str, ...], part: str,
-    show: Progress,
+    show: Progress, ties: Sequence[Sequence[int]] = (),
 ) -> AnomalyEvaluation:  # fmt: skip
     """Score some samples and measure the scores against their classes.
 
@@ -268,8 +271,10 @@ def measure(
         normal: The classes that are normal.
         part: What the samples are.
         show: Where to report.
+        ties: Samples that show the same thing: every interval counts them as one.
     """
     from keensight.assess.anomaly import evaluate
+    from keensight.data.units import clusters
 
     started = time.perf_counter()
     maps = maps_of(detector, rows, pixels, show)
@@ -277,9 +282,12 @@ def measure(
     samples = [data.samples[int(row)] for row in rows]
     evaluation = evaluate(
         scores, [sample.label for sample in samples], normal, detector.limits, part=part,
-        groups=group_numbers([sample.group for sample in samples]), seconds=time.perf_counter() - started,
+        groups=clusters(data.samples, rows, ties), seconds=time.perf_counter() - started,
     )  # fmt: skip
-    oddities = Oddities(tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch)
+    oddities = Oddities(
+        tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch,
+        indices=rows, truth=tuple(sample.label for sample in samples),
+    )  # fmt: skip
     return dataclasses.replace(evaluation, oddities=oddities, dataset=data)
 
 
@@ -320,7 +328,7 @@ def stored(run: Run) -> AnomalyEvaluation:
     from keensight.store.pictures import KeptPictures
 
     data = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
-    return dataclasses.replace(read_anomalies(run.path), dataset=data)
+    return read_anomalies(run.path, data)
 
 
 def report(run: Run, evaluation: AnomalyEvaluation) -> Path:

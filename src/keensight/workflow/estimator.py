@@ -25,10 +25,11 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Split
 from keensight.errors import DataError
 from keensight.workflow import deciding
-from keensight.workflow.choosing import choose_model
+from keensight.workflow.choosing import choose_model, likely_model
 from keensight.workflow.features import features_of
 from keensight.workflow.finishing import choose
-from keensight.workflow.steps import configure, image_spec, prepare, shown, split
+from keensight.workflow.preparing import input_spec, prepare_data
+from keensight.workflow.steps import configure, prepare, shown
 from keensight.workflow.training import resolve, train_network
 
 if TYPE_CHECKING:
@@ -161,13 +162,14 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
 
     deciding.check(config.decision, data.task)
     _refuse_unreadable({sample.path: sample.error for sample in data.samples if sample.error is not None})
-    dealt = split(data, val_share=config.data.val_share, test_share=config.data.test_share, seed=config.train.seed)
+    likely = likely_model(data, config)
+    prepared = prepare_data(data, input_spec(data, config, likely), config, show)
+    _refuse_unreadable({data.samples[row].path: reason for row, reason in prepared.pixels.errors.items()})
+    dealt = prepared.split
     parts = Split(tuple(sorted((*dealt.train, *dealt.test))), dealt.val, (), dealt.method)
     choice = choose_model(data, parts, config, show)
     config = config.with_values({"model.name": choice.name})
-    spec = image_spec(data, config.data.image_size, config.data.fit, model=choice.name, effort=config.train.effort)
-    pixels = prepare(data, spec, progress=show)
-    _refuse_unreadable({data.samples[row].path: reason for row, reason in pixels.errors.items()})
+    pixels = prepare(data, input_spec(data, config, choice.name), progress=show)
     use_threads(config.train.threads, cache_directory() / "threads.json")
     config, _ = resolve(config, data, parts, pixels)
     classifier, history = train_network(data, parts, pixels, config, show)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keensight.core import pixels
 from keensight.core.answers import Explanation
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated
 from keensight.core.progress import Progress
 from keensight.core.records import Fit, Sample
 from keensight.core.registry import did_you_mean
@@ -137,7 +137,7 @@ def _read(image: Image, classifier: Classifier) -> tuple[NDArray[np.uint8], NDAr
 
 
 def keep_heatmaps(
-    run: Run, classifier: Classifier, evaluation: Evaluation, images: Pixels, n: int, progress: Progress
+    run: Run, classifier: Classifier, evaluation: Evaluated, images: Pixels, n: int, progress: Progress
 ) -> None:
     """Keep heatmaps of the mistakes that the report shows, of the ``n`` surest ones: what spoke for the wrong answer.
 
@@ -152,7 +152,7 @@ def keep_heatmaps(
     shown_ones = worth_showing(find_mistakes(evaluation), GALLERY)
     # An answer of several labels has no one class to explain.
     found = [mistake for mistake in shown_ones if mistake.predicted in classifier.labels.names][:n]
-    if data is None or not found:
+    if not found:
         return
     inputs = images.take(np.array([mistake.index for mistake in found]))
     targets = classifier.labels.encode([mistake.predicted for mistake in found])

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated
 from keensight.core.findings import AuditReport
+from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, History, Prototypes, Split
@@ -20,6 +21,7 @@ from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
 from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.caveats import caveats_of, validation_accuracy
 from keensight.workflow.deciding import decide
 from keensight.workflow.explaining import keep_heatmaps
 from keensight.workflow.features import Features, features_of
@@ -93,7 +95,11 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
         trusted = classifier_of(package)  # from here on only what was read from disk is used
         sit_exam(trusted, package.exam())
         evaluation = _measured(trusted, trained, features, show)
-    _keep_evaluation(run, package, evaluation, trained)
+        validation = _on_validation(trusted, trained, features, show)
+    evaluation = dataclasses.replace(
+        evaluation, caveats=caveats_of(evaluation, trained.findings, trained.parts, validation)
+    )
+    _keep_evaluation(run, package, evaluation)
     weak = _keep_slices(run, evaluation, trained.pixels)
     suspects = _check_labels(run, trained, evaluation, show)
     keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], show)
@@ -175,30 +181,41 @@ def _adoption(trained: Trained) -> dict[str, bool]:
     return {"adopted": True} if trained.adopted else {}
 
 
-def _measured(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Evaluation:
+def _measured(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Evaluated:
     """The figures of the test part."""
-    from keensight.data.copies import seen
+    from keensight.data.copies import seen, ties
 
     data, parts = trained.data, trained.parts
-    copied = seen(trained.findings, data, parts)
-    return measure(trusted, data, parts.part("test"), data.truth(), trained.pixels, "test", show, features, copied)
+    return measure(
+        trusted, data, parts.part("test"), data.truth(), trained.pixels, "test", show, features,
+        seen(trained.findings, data, parts), ties(trained.findings, data),
+    )  # fmt: skip
 
 
-def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluation, trained: Trained) -> None:
+def _on_validation(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Interval:
+    from keensight.data.copies import ties
+
+    data = trained.data
+    return validation_accuracy(
+        trusted, data, trained.parts, ties(trained.findings, data), trained.pixels, features, show
+    )  # fmt: skip
+
+
+def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluated) -> None:
     from keensight.store.bundle import add_evaluation
 
     add_evaluation(package, evaluation)
-    run.save_evaluation(evaluation, trained.data, report_text(evaluation))
+    run.save_evaluation(evaluation, report_text(evaluation))
 
 
-def _keep_slices(run: Run, evaluation: Evaluation, pixels: Pixels) -> Slices | None:
+def _keep_slices(run: Run, evaluation: Evaluated, pixels: Pixels) -> Slices | None:
     weak = slices_of(evaluation, pixels)
     if weak is not None:
         run.save_slices(weak)
     return weak
 
 
-def _check_labels(run: Run, trained: Trained, evaluation: Evaluation, show: Progress) -> LabelSuspects | None:
+def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, show: Progress) -> LabelSuspects | None:
     """The label check, where the settings want it; a set too small for it is not worth a failure."""
     if not wanted(trained.config):
         return None
@@ -214,7 +231,7 @@ def _check_labels(run: Run, trained: Trained, evaluation: Evaluation, show: Prog
 
 
 def _results(
-    trained: Trained, evaluation: Evaluation, weak: Slices | None, suspects: LabelSuspects | None, started: float
+    trained: Trained, evaluation: Evaluated, weak: Slices | None, suspects: LabelSuspects | None, started: float
 ) -> dict[str, Any]:
     data, parts = trained.data, trained.parts
     results = {

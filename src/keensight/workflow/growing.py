@@ -13,7 +13,8 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.errors import DataError, UsageError
 from keensight.workflow.features import images_of, workshop
-from keensight.workflow.steps import Source, build, configure, image_spec, open, prepare, shown, split
+from keensight.workflow.preparing import open_source, prepare_data
+from keensight.workflow.steps import Source, build, configure, image_spec, shown
 
 if TYPE_CHECKING:
     from keensight.core.config import RunConfig
@@ -47,6 +48,8 @@ def learning_curve(
         DataError: there are too few training images for an eighth of them to say anything.
         UsageError: the model has no pretrained weights.
     """
+    from keensight.data.copies import ties
+    from keensight.data.units import unit_numbers
     from keensight.nets.backbones import ARCHITECTURES, DEFAULT_PRETRAINED
     from keensight.nets.transfer import features
 
@@ -54,33 +57,25 @@ def learning_curve(
     name = DEFAULT_PRETRAINED if chosen.model.name == "auto" else chosen.model.name
     if not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "leave --model out")
-    table = chosen.data
-    data = open(
-        source,
-        label=table.label,
-        labels=table.labels,
-        path=table.path,
-        group=table.group,
-        group_regex=table.group_regex,
-        progress=show,
-    )
-    spec = image_spec(data, table.image_size, table.fit, model=name, effort="quick")
-    pixels = prepare(data, spec, progress=show)
-    parts = split(data, val_share=table.val_share, test_share=table.test_share, seed=chosen.train.seed)
-    train, val = (np.array([r for r in parts.part(p) if int(r) not in pixels.errors]) for p in ("train", "val"))
+    data, _ = open_source(source, chosen, show)
+    spec = image_spec(data, chosen.data.image_size, chosen.data.fit, model=name, effort="quick")
+    prepared = prepare_data(data, spec, chosen, show)
+    pixels, parts = prepared.pixels, prepared.split
+    train, val = parts.part("train"), parts.part("val")
     if len(train) < _FEWEST:
         raise DataError(
             f"{len(train)} training images are too few for a learning curve", f"give {_FEWEST} or more of them"
         )
     model = build(data, spec, name)
     found = features(model, images_of(data, parts, pixels), np.concatenate([train, val]), workshop(show))
-    wrong = _points(data, train, val, found, chosen.train.seed, show)
+    units = unit_numbers(data.samples, train, ties(prepared.findings, data))
+    wrong = _points(data, train, val, units, found, chosen.train.seed, show)
     return _curve(data, name, len(val), wrong)
 
 
 def _points(
-    data: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], features: NDArray[np.float32], seed: int,
-    show: Progress,
+    data: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], units: NDArray[np.int64],
+    features: NDArray[np.float32], seed: int, show: Progress,
 ) -> list[tuple[int, NDArray[np.bool_]]]:  # fmt: skip
     """For each share the mean number of images, and which validation images were wrong in each draw (draws, val)."""
     from keensight.nets.logistic import fit_head
@@ -90,7 +85,7 @@ def _points(
     points = []
     with show.task("learning from fewer images", sum(draws for _, draws in SHARES), "trainings") as task:
         for share, draws in SHARES:
-            chosen = [draw(data, train, share, seed + number) for number in range(draws)]
+            chosen = [draw(targets[train], units, share, seed + number) for number in range(draws)]
             rows = []
             for some in chosen:
                 head = fit_head(known[some], targets[train[some]], unseen, targets[val], classes)
@@ -100,22 +95,26 @@ def _points(
     return points
 
 
-def draw(data: Dataset, train: NDArray[np.int64], share: float, seed: int) -> NDArray[np.int64]:
-    """Places in ``train`` of about a share of it: whole groups where there are such, else of each class alike."""
-    if share == 1:
-        return np.arange(len(train))
-    rng = np.random.default_rng([seed, round(1 / share)])
-    samples = [data.samples[int(row)] for row in train]
-    keys = np.array([sample.label if sample.group is None else f"group {sample.group}" for sample in samples])
-    if any(sample.group is not None for sample in samples):
-        names = rng.permutation(np.unique(keys))
-        sizes = np.cumsum([(keys == name).sum() for name in names])
-        return np.flatnonzero(np.isin(keys, names[: int(np.searchsorted(sizes, share * len(train))) + 1]))
-    taken = [
-        rng.permutation(np.flatnonzero(keys == name))[: max(1, round(share * float((keys == name).sum())))]
-        for name in np.unique(keys)
-    ]
-    return np.sort(np.concatenate(taken))
+def draw(targets: NDArray[np.int64], units: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
+    """Places of about a fraction of the images, the same of each class, in whole units (groups, duplicates).
+
+    Args:
+        targets: Class numbers, shape (n,).
+        units: Number of the unit of each image, shape (n,); a unit counts for the class of its first image.
+        fraction: Above 0, at most 1.
+        seed: Another seed gives another draw.
+    """
+    if fraction == 1:
+        return np.arange(len(targets))
+    rng = np.random.default_rng([seed, round(1 / fraction)])
+    _, first, number = np.unique(units, return_index=True, return_inverse=True)
+    sizes, classes = np.bincount(number), targets[first]
+    taken = []
+    for label in np.unique(classes):
+        members = rng.permutation(np.flatnonzero(classes == label))
+        held = np.cumsum(sizes[members])
+        taken.append(members[: int(np.searchsorted(held, fraction * held[-1])) + 1])
+    return np.flatnonzero(np.isin(number, np.concatenate(taken)))
 
 
 def _curve(data: Dataset, model: str, val: int, points: list[tuple[int, NDArray[np.bool_]]]) -> LearningCurve:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.answers import Predictions
-from keensight.core.evaluation import Evaluation
-from keensight.core.groups import group_numbers
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.interval import Interval
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Part, Split
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow import detecting
+from keensight.workflow.caveats import caveats_of
 from keensight.workflow.features import Features
 from keensight.workflow.steps import Source, open, prepare, shown
 from keensight.workflow.using import load
@@ -42,7 +42,7 @@ def evaluate(
     path: str | None = None,
     labels: str | Sequence[str] | None = None,
     progress: Progress | None = None,
-) -> Evaluation | AnomalyEvaluation:
+) -> Evaluated | AnomalyEvaluation:
     """Measure a model.
 
     Without a source: the figures that the run took of its own test part, which is opened once. With a
@@ -64,6 +64,9 @@ def evaluate(
         DataError: the source has classes that the model does not know, or nothing is left to measure.
         StoreError: there is no source and the model is no finished run.
     """
+    from keensight.data.audit import audit
+    from keensight.data.copies import seen, ties
+
     if source is None:
         return _stored(model)
     if detecting.is_detector(model):
@@ -79,8 +82,11 @@ def evaluate(
     rows = np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
     if not len(rows):
         raise DataError(f"{data.name}: no image is left to measure", "give images that the model has not learned from")
-    copies = _seen(data, pixels, split or _given(data), part, show)
-    return measure(classifier, data, rows, targets, pixels, part, show, seen=copies)
+    findings = audit(data, pixels, progress=show)
+    divided = split or _given(data)
+    copies = seen(findings, data, divided, part)
+    found = measure(classifier, data, rows, targets, pixels, part, show, seen=copies, ties=ties(findings, data))
+    return dataclasses.replace(found, caveats=caveats_of(found, findings, divided))
 
 
 def _given(data: Dataset) -> Split:
@@ -90,16 +96,6 @@ def _given(data: Dataset) -> Split:
     for i, sample in enumerate(data.samples if given else ()):
         parts[sample.split or "train"].append(i)
     return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), "as given by the source")
-
-
-def _seen(data: Dataset, pixels: Pixels, split: Split, part: Part, progress: Progress) -> frozenset[int]:
-    """Images of the part of which a copy or near copy stands in another part of the same source."""
-    from keensight.data.audit import audit
-    from keensight.data.copies import seen
-
-    if not any(len(split.part(name)) for name in PARTS if name != part):
-        return frozenset()
-    return seen(audit(data, pixels, progress=progress), data, split, part)
 
 
 def measure(
@@ -112,15 +108,19 @@ def measure(
     progress: Progress,
     features: Features | None = None,
     seen: Collection[int] = (),
-) -> Evaluation:
+    ties: Sequence[Sequence[int]] = (),
+) -> Evaluated:
     """Predict ``rows`` and score them against ``targets``: the classifier's class numbers or indicators, by sample.
 
     With ``features``, the last layer alone answers, from features that come quicker. Without the rows that were
-    ``seen`` in another part, as copies or near copies, the accuracy is given a second time.
+    ``seen`` in another split, as duplicates or near-duplicates, the accuracy is given a second time. Images of one
+    group, duplicates and what else ``ties`` hold together count as one image to every interval.
     """
+    from keensight.data.units import clusters
+
     started = time.perf_counter()
     answers = answers_of(classifier, rows, pixels, progress, features)
-    groups = group_numbers([data.samples[int(row)].group for row in rows])
+    groups = clusters(data.samples, rows, ties)
     unlike = classifier.oddness(answers.ood_scores, ~answers.unknown)
     seconds = time.perf_counter() - started
     evaluation = _scored(classifier, answers.probabilities, targets[rows], part, seconds, groups, unlike.get("odd"))
@@ -131,9 +131,9 @@ def measure(
     paths = tuple(data.samples[int(row)].path for row in rows)
     predictions = Predictions(
         paths, classifier.labels, answers.probabilities, thresholds=classifier.thresholds, decision=classifier.decision,
-        **unlike,
+        indices=rows, truth=targets[rows], clusters=groups, **unlike,
     )  # fmt: skip
-    return dataclasses.replace(evaluation, predictions=predictions, dataset=data)
+    return Evaluated.of(evaluation, predictions, data)
 
 
 def _scored(
@@ -224,7 +224,7 @@ def document(run: Run) -> dict[str, Any]:
     return {"run": str(run.path), "bundle": str(run.bundle_path), **run.record.results}
 
 
-def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Path:
+def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Path:
     """Write the run's HTML report, from its records and the decoded images in the cache.
 
     Args:
@@ -260,7 +260,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluation | None = None) -> Pa
     return handle.report_path
 
 
-def keep_pictures(run: Run, evaluation: Evaluation, suspects: Iterable[str] = ()) -> None:
+def keep_pictures(run: Run, evaluation: Evaluated, suspects: Iterable[str] = ()) -> None:
     """Keep small copies of the images that report and review show, so that both can do without the source.
 
     Args:
@@ -274,8 +274,6 @@ def keep_pictures(run: Run, evaluation: Evaluation, suspects: Iterable[str] = ()
     from keensight.store.pictures import save_pictures
 
     data = evaluation.dataset
-    if data is None:
-        return
     places = {sample.path: index for index, sample in enumerate(data.samples)}
     wanted = dict.fromkeys(
         [mistake.index for mistake in worth_showing(find_mistakes(evaluation), GALLERY)]
@@ -312,7 +310,7 @@ def finished(run: str | Path | Run) -> Run:
     return handle
 
 
-def _stored(model: str | Path | Run | Classifier) -> Evaluation | AnomalyEvaluation:
+def _stored(model: str | Path | Run | Classifier) -> Evaluated | AnomalyEvaluation:
     from keensight.nets.infer import Classifier
 
     if isinstance(model, Classifier):
@@ -321,12 +319,12 @@ def _stored(model: str | Path | Run | Classifier) -> Evaluation | AnomalyEvaluat
     return detecting.stored(handle) if handle.record.results.get("task") == ANOMALY else _with_images(handle)
 
 
-def _with_images(run: Run) -> Evaluation:
+def _with_images(run: Run) -> Evaluated:
     """The stored evaluation, with its predictions and the pictures that the run keeps."""
     from keensight.store.pictures import KeptPictures
 
     dataset = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
-    return dataclasses.replace(run.evaluation, predictions=run.predictions, dataset=dataset)
+    return Evaluated.of(run.evaluation, run.predictions, dataset)
 
 
 def _unseen(model: str | Path | Run | Classifier, data: Dataset, part: Part) -> NDArray[np.int64]:

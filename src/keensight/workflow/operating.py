@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.evaluation import Evaluation
-from keensight.core.groups import group_numbers
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.operating import OperatingPoint
 from keensight.core.registry import did_you_mean
 from keensight.errors import DataError, UsageError
@@ -101,14 +100,9 @@ def _answers(
     names = evaluation.labels.names
     if label not in names:
         raise UsageError(f"there is no class {label!r}", did_you_mean(label, list(names)))
-    predictions, data = evaluation.predictions, evaluation.dataset
-    if predictions is None or data is None:
+    if not isinstance(evaluation, Evaluated):
         raise DataError("the predictions of this evaluation are not at hand", "take it from ks.evaluate(...)")
-    by_path = {sample.path: sample for sample in data.samples}
-    samples = [by_path[path] for path in predictions.paths]
+    predictions = evaluation.predictions
     scores = predictions.probabilities[:, names.index(label)].astype(np.float64)
-    return (
-        scores,
-        np.array([label in sample.classes for sample in samples]),
-        group_numbers([sample.group for sample in samples]),
-    )
+    positive = np.array([label in predictions.true(i) for i in range(len(predictions))])
+    return scores, positive, predictions.clusters

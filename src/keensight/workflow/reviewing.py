@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.answers import Predictions
 from keensight.core.config import RunConfig, read_config
 from keensight.core.corrections import Correction, read_corrections, write_corrections
+from keensight.core.evaluation import Evaluated
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Reader, Sample
@@ -264,7 +264,7 @@ class _Same:
 
 def _checked(run: Run, data: Dataset, progress: Progress) -> LabelSuspects:
     """A label check that the training left out, kept in the run."""
-    evaluation = dataclasses.replace(run.evaluation, predictions=run.predictions)
+    evaluation = Evaluated.of(run.evaluation, run.predictions, data)
     here = data.reader.paths if isinstance(data.reader, _Same) else frozenset()
     split = run.split
     train, val, test = (
@@ -281,31 +281,25 @@ def _config(run: Run) -> RunConfig:
     return RunConfig().with_values(read_config(run.config_path))
 
 
-def _given_probabilities(predictions: Predictions, data: Dataset) -> dict[str, float]:
-    labels = {sample.path: sample.label for sample in data.samples}
-    columns = predictions.labels.encode([labels[path] for path in predictions.paths])
-    chosen = predictions.probabilities[range(len(columns)), columns].astype(float).tolist()
-    return dict(zip(predictions.paths, chosen, strict=True))
-
-
 def _questions(run: Run, data: Dataset, suspects: LabelSuspects | None) -> list[Question]:
     """Suspects, the most suspicious first, then the other mistakes of the test part, the surest first."""
     from keensight.show.picks import find_mistakes
 
-    places = {(sample.path, sample.digest): i for i, sample in enumerate(data.samples)}
+    places = {(sample.path, sample.digest, sample.label): i for i, sample in enumerate(data.samples)}
     found: dict[int, Question] = {}
     for s in suspects.suspects if suspects else ():
-        index = places.get((s.path, s.digest))
+        index = places.get((s.path, s.digest, s.given))
         if index is not None:
             found[index] = Question(
                 index, s.path, s.digest, s.part, s.given, s.suggested, s.score, s.probability, "suspect"
             )
-    evaluation = dataclasses.replace(run.evaluation, predictions=run.predictions)
-    given = _given_probabilities(run.predictions, data)
-    for m in find_mistakes(evaluation, data):
+    evaluation = Evaluated.of(run.evaluation, run.predictions, data)
+    row_of = {int(index): row for row, index in enumerate(evaluation.rows)}
+    for m in find_mistakes(evaluation):
         digest = data.samples[m.index].digest
+        given = evaluation.predictions.probabilities[row_of[m.index], data.labels.names.index(m.truth)]
         question = Question(
-            m.index, m.path, digest, evaluation.part, m.truth, m.predicted, given[m.path], m.confidence, "mistake"
+            m.index, m.path, digest, evaluation.part, m.truth, m.predicted, float(given), m.confidence, "mistake"
         )
         found.setdefault(m.index, question)
     distinct: dict[tuple[str, str], Question] = {}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keensight.core.config import RunConfig
-from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, ImageSpec, Split
 from keensight.errors import InterruptedRun, UsageError
@@ -137,35 +136,6 @@ def prepare(
     from keensight.data.cache import prepare as decode
 
     return decode(data, spec or image_spec(data), mode=cache, progress=shown(progress))
-
-
-def split(
-    data: Dataset,
-    *,
-    audit: AuditReport | None = None,
-    val_share: float = 0.15,
-    test_share: float = 0.15,
-    seed: int = 0,
-) -> Split:
-    """Split into train, val and test: stratified, copies and groups together, stable when images are added.
-
-    Args:
-        data: The image set; parts that it gives are kept.
-        audit: Its audit; quarantined images are left out, and near copies stay together.
-        val_share: Share of the images used to choose and stop.
-        test_share: Share of the images used to measure.
-        seed: Another seed gives another split.
-
-    Raises:
-        DataError: a class has too few images.
-    """
-    from keensight.data.copies import ties
-    from keensight.data.splits import make_split
-
-    bad = {skipped.path for skipped in audit.quarantined} if audit else set()
-    excluded = [i for i, sample in enumerate(data.samples) if sample.error or sample.path in bad]
-    tied = ties(audit, data) if audit else ()
-    return make_split(data, exclude=excluded, val_share=val_share, test_share=test_share, seed=seed, ties=tied)
 
 
 def build(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
-from keensight.core.evaluation import Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Split
@@ -65,10 +65,11 @@ def check_labels(
         DataError: there are too few images.
     """
     from keensight.assess.labels import FOLDS, judge, out_of_fold
+    from keensight.data.units import unit_numbers
 
     show, chosen = shown(progress), config or RunConfig()
     rows = np.sort(np.concatenate([split.part(part) for part in PARTS]))
-    groups = _groups(data, rows)
+    groups = unit_numbers(data.samples, rows)
     rows, groups = _large_classes(data, rows, groups, FOLDS)
     if not len(rows):
         raise DataError(
@@ -87,16 +88,6 @@ def check_labels(
         classes=_classes(data, targets, judged),
         accuracy_range=None if evaluation is None else _range(data, rows, judged, evaluation),
     )
-
-
-def _groups(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for each row; images of one group and copies of one image share it."""
-    from keensight.data.units import make_units
-
-    numbers = np.empty(len(data), np.int64)
-    for number, unit in enumerate(make_units(data.samples, rows.tolist(), 0)):
-        numbers[list(unit.members)] = number
-    return numbers[rows]
 
 
 def _large_classes(
@@ -166,15 +157,10 @@ def _range(data: Dataset, rows: NDArray[np.int64], judged: Judgement, evaluation
     """The range of the test accuracy; None where the evaluation carries no predictions."""
     from keensight.assess.labels import accuracy_range
 
-    if evaluation.predictions is None:
+    if not isinstance(evaluation, Evaluated):
         return None
-    predictions = evaluation.predictions
-    suggestion = {data.samples[int(rows[i])].path: int(judged.suggested[i]) for i in judged.suspects}
-    label = {sample.path: sample.label for sample in data.samples}
-    given = data.labels.encode([label[path] for path in predictions.paths])
-    return accuracy_range(
-        predictions.probabilities.argmax(axis=1),
-        given,
-        np.array([suggestion.get(path, -1) for path in predictions.paths], np.int64),
-        np.array([path in suggestion for path in predictions.paths], bool),
-    )
+    suggestion = np.full(len(data), -1, np.int64)
+    suggestion[rows[judged.suspects]] = judged.suggested[judged.suspects]
+    suggested = suggestion[evaluation.rows]
+    given = data.targets()[evaluation.rows]
+    return accuracy_range(evaluation.predictions.probabilities.argmax(axis=1), given, suggested, suggested >= 0)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from keensight.core.files import write_text
 from keensight.core.progress import Progress
 from keensight.errors import UsageError
-from keensight.workflow.steps import image_spec, open, split
+from keensight.workflow.preparing import split
+from keensight.workflow.steps import image_spec, open
 
 if TYPE_CHECKING:
     from keensight.show.tour import Tour

@@ -12,26 +12,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.config import ModelConfig, RunConfig
-from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError
 from keensight.workflow import deciding, detecting
-from keensight.workflow.auditing import audit, refuse_severe
-from keensight.workflow.choosing import choose_model
-from keensight.workflow.correcting import corrected
+from keensight.workflow.auditing import refuse_severe
+from keensight.workflow.choosing import choose_model, likely_model
 from keensight.workflow.finishing import Trained, finish
+from keensight.workflow.preparing import input_spec, open_source, prepare_data, refuse_unsplittable
 from keensight.workflow.steps import (
     Source,
     augmentation,
     build,
     configure,
-    image_spec,
-    open,
     prepare,
     run_fit,
     shown,
-    split,
     transfers,
 )
 from keensight.workflow.suspects import wanted
@@ -92,20 +88,10 @@ def train(
         not isinstance(source, (str, Path)) or Path(source).exists()
     ):  # else open refuses at once, with nothing to wait for
         runtime.start_in_background()
-    data = open(
-        source,
-        label=chosen.data.label,
-        labels=chosen.data.labels,
-        path=chosen.data.path,
-        group=chosen.data.group,
-        group_regex=chosen.data.group_regex,
-        progress=show,
-    )
+    data, decisions = open_source(source, chosen, show)
     deciding.check(chosen.decision, data.task)
-    data, decisions = corrected(data, chosen.data.corrections, show)
     normal = detecting.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
-    divided = detecting.as_anomalies(data, normal) if normal else data
-    parts = _split(divided, chosen)  # a set that cannot be split is refused before anything is written
+    refuse_unsplittable(detecting.as_anomalies(data, normal) if normal else data, chosen)
     handle = create_run(
         None if run is None else Path(run),
         name=data.name,
@@ -120,30 +106,28 @@ def train(
         if decisions:
             handle.save_corrections(decisions)
         if normal:
-            return detecting.walk(handle, data, partial(_split, divided, chosen), normal, chosen, show, started)
-        return _walk(handle, data, parts, chosen, show, started)
+            return detecting.walk(handle, data, normal, chosen, show, started)
+        return _walk(handle, data, chosen, show, started)
 
 
-def _walk(run: Run, data: Dataset, parts: Split, config: RunConfig, show: Progress, started: float) -> Run:
-    from keensight.data.audit import audit as audit_headers
+def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: float) -> Run:
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
-    if config.data.strict:
-        refuse_severe(audit_headers(data))  # what the headers tell already, before networks race
-    choice = choose_model(data, parts, config, show)
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, name=choice.name))
-    spec = image_spec(
-        data, config.data.image_size, config.data.fit, model=config.model.name, effort=config.train.effort
-    )
-    pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=show)
-    findings = audit(data, pixels=pixels, probes=config.train.effort != "quick", progress=show)
-    parts = _split(data, config, findings)
+    likely = likely_model(data, config)  # mostly the one that is taken, so that images are decoded once
+    probes = config.train.effort != "quick"
+    prepared = prepare_data(data, input_spec(data, config, likely), config, show, probes=probes)
+    findings, parts = prepared.findings, prepared.split
     run.save_dataset(data)
     run.save_audit(findings)
     if config.data.strict:
         refuse_severe(findings)
     run.save_split(parts, data)
+    choice = choose_model(data, parts, config, show)
+    config = config.with_values({"model.name": choice.name})
+    pixels = prepare(
+        data, input_spec(data, config, choice.name), cache=cast("CacheMode", config.data.cache), progress=show
+    )
     # As late as this, so that the framework's import is not waited for.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")
     config, reasons = resolve(config, data, parts, pixels)
@@ -262,16 +246,6 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
 def _from_scratch(model: ModelConfig) -> ModelConfig:
     """An architecture without ImageNet weights starts from fresh ones, whatever the default says."""
     return dataclasses.replace(model, weights="none") if model.weights == "imagenet" else model
-
-
-def _split(data: Dataset, config: RunConfig, findings: AuditReport | None = None) -> Split:
-    return split(
-        data,
-        audit=findings,
-        val_share=config.data.val_share,
-        test_share=config.data.test_share,
-        seed=config.train.seed,
-    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from keensight.core.answers import Predictions
-from keensight.core.evaluation import ClassScore, Evaluation
+from keensight.core.evaluation import ClassScore, Evaluated, Evaluation
 from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
 from keensight.core.records import (
@@ -42,7 +42,7 @@ class Stack:
 class World:
     dataset: Dataset
     split: Split
-    evaluation: Evaluation
+    evaluation: Evaluated
     history: History
     audit: AuditReport
     report: ReportData
@@ -57,7 +57,7 @@ def build_dataset(names: tuple[str, ...], each: int, side: int) -> Dataset:
     return Dataset("small world", "arrays", LabelSet(names), samples, reader=Stack(images))
 
 
-def build_evaluation(dataset: Dataset, test: tuple[int, ...], wrong: int) -> Evaluation:
+def build_evaluation(dataset: Dataset, test: tuple[int, ...], wrong: int) -> Evaluated:
     """Every answer is right with 90 %, but the first ``wrong`` images are taken for the next class."""
     k = len(dataset.labels)
     targets = dataset.targets()[list(test)]
@@ -73,13 +73,14 @@ def build_evaluation(dataset: Dataset, test: tuple[int, ...], wrong: int) -> Eva
         ClassScore(name, 0.9, 0.8 - 0.1 * (i == 0), 0.85 - 0.1 * (i == 0), int((targets == i).sum()))
         for i, name in enumerate(dataset.labels.names)
     )
-    return Evaluation(
+    figures = Evaluation(
         part="test", n=len(test), labels=dataset.labels, loss=0.31, accuracy=Interval(right, right - 0.1, right),
         top_k={"1": right, "3": 0.99}, macro_f1=0.84, weighted_f1=0.85, ece=0.02, per_class=scores,
         confusion=tuple(tuple(int(c) for c in row) for row in confusion), baseline_accuracy=1 / k,
-        predictions=Predictions(tuple(dataset.samples[i].path for i in test), dataset.labels, probabilities),
-        dataset=dataset,
     )  # fmt: skip
+    paths = tuple(dataset.samples[i].path for i in test)
+    predictions = Predictions(paths, dataset.labels, probabilities, indices=np.array(test), truth=targets)
+    return Evaluated.of(figures, predictions, dataset)
 
 
 def build_history(phases: tuple[str, ...] = ("train",)) -> History:

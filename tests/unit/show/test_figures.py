@@ -151,7 +151,7 @@ def test_no_mistakes_is_a_picture_too(make_world):
 
 def test_mistakes_need_predictions(world):
     with pytest.raises(UsageError, match="carries no predictions"):
-        show.mistakes(dataclasses.replace(world.evaluation, predictions=None))
+        show.mistakes(world.evaluation.figures)
 
 
 def test_names_are_text_and_never_formulas(make_world):

@@ -177,7 +177,7 @@ def test_stray_bytes_and_long_names_do_no_harm(make_world, tmp_path):
 
 
 def test_what_is_absent_is_left_out_in_words(world, tmp_path):
-    bare = dataclasses.replace(world.evaluation, predictions=None, dataset=None)
+    bare = world.evaluation.figures
     html, parsed = render(ReportData(world.report.record, bare), tmp_path)
     assert "were not at hand" in parsed.words
     assert "How it learned" not in html

@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -27,8 +25,8 @@ def test_a_multilabel_dataset_comes_back_whole(tmp_path):
 def test_a_run_keeps_a_multilabel_evaluation(tmp_path):
     found = scored()
     run = make_run(tmp_path / "run")
-    run.save_evaluation(found, found.dataset)
-    assert run.evaluation == dataclasses.replace(found, predictions=None, dataset=None)
+    run.save_evaluation(found)
+    assert run.evaluation == found.figures
     again = run.predictions
     assert again.thresholds == pytest.approx(found.predictions.thresholds)
     assert [again.named(i) for i in range(40)] == [found.predictions.named(i) for i in range(40)]

@@ -100,7 +100,7 @@ def test_every_record_comes_back_as_it_was(run: Run) -> None:
     for epoch in history.epochs:
         run.append_epoch(epoch)
     run.save_history(history)
-    run.save_evaluation(measured, data, report_text(measured))
+    run.save_evaluation(measured, report_text(measured))
     again = open_run(run.path)
     assert again.dataset == data
     assert again.dataset.digest == data.digest
@@ -109,9 +109,8 @@ def test_every_record_comes_back_as_it_was(run: Run) -> None:
     assert list(again.audit.counts) == ["Ñandú", "ant", "bee | wasp"]
     assert again.split == parts
     assert again.history == history
-    assert again.evaluation == measured
+    assert again.evaluation == measured.figures
     predictions = again.predictions
-    assert measured.predictions is not None
     assert predictions == measured.predictions
     np.testing.assert_array_equal(predictions.probabilities, measured.predictions.probabilities)
     assert (run.path / "evaluation" / "report.txt").read_text(encoding="utf-8") == report_text(measured)
@@ -233,7 +232,7 @@ def test_odd_names_do_not_crash(run: Run) -> None:
     measured = evaluation(data, parts)
     run.save_dataset(data)
     run.save_split(parts, data)
-    run.save_evaluation(measured, data)
+    run.save_evaluation(measured)
     run.save_audit(dataclasses.replace(AUDIT, quarantined=(Skipped(odd.path, "odd"),)))
     assert run.dataset.samples[-2].path == "odd \\udcff\x01\n.jpg"
     assert run.dataset.samples[-2].metadata == {"file": "\udcfe"}

@@ -56,12 +56,12 @@ def test_split_lists_every_image_with_its_part(tmp_path: Path) -> None:
 def test_predictions_are_a_plain_table(tmp_path: Path) -> None:
     data, parts = dataset(), split()
     measured = evaluation(data, parts).predictions
-    assert measured is not None
-    tables.write_predictions(tmp_path / "p.csv", measured, ["ant", "bee | wasp"])
+    tables.write_predictions(tmp_path / "p.csv", measured)
     frame = pd.read_csv(tmp_path / "p.csv")
     assert list(frame.columns) == ["path", "true", "predicted", "confidence", "correct", *(
         f"p_{name}" for name in data.labels.names
-    )]  # fmt: skip
+    ), "row"]  # fmt: skip
+    assert list(frame["row"]) == parts.part("test").tolist()
     assert list(frame["correct"]) == list(frame["true"] == frame["predicted"])
     np.testing.assert_allclose(frame["confidence"], frame.filter(like="p_").max(axis=1))
 
@@ -69,29 +69,32 @@ def test_predictions_are_a_plain_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["NA", "null", "nan", "001", "", 'quo"te', "a,b", "line\nbreak", "=1+1", "None"])
 def test_paths_and_classes_are_never_taken_for_numbers_or_gaps(tmp_path: Path, name: str) -> None:
     labels = LabelSet((name, "path"))
-    predictions = Predictions((name, "1e5"), labels, np.array([[0.1, 0.9], [1 / 3, 2 / 3]], np.float32))
-    tables.write_predictions(tmp_path / "p.csv", predictions, [name, "path"])
+    predictions = Predictions(
+        (name, "1e5"), labels, np.array([[0.1, 0.9], [1 / 3, 2 / 3]], np.float32), truth=np.array([0, 1])
+    )
+    tables.write_predictions(tmp_path / "p.csv", predictions)
     again = tables.read_predictions(tmp_path / "p.csv", labels)
     assert again == predictions
     np.testing.assert_array_equal(again.probabilities, predictions.probabilities)
+    assert [again.true(0), again.true(1)] == [(name,), ("path",)]
 
 
 def test_every_float32_comes_back_exactly(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     values = rng.random((2000, 2)).astype(np.float32) ** 20
-    predictions = Predictions(tuple(map(str, range(2000))), LabelSet(("a", "b")), values)
-    tables.write_predictions(tmp_path / "p.csv", predictions, ["a"] * 2000)
+    predictions = Predictions(tuple(map(str, range(2000))), LabelSet(("a", "b")), values, truth=np.zeros(2000, int))
+    tables.write_predictions(tmp_path / "p.csv", predictions)
     np.testing.assert_array_equal(tables.read_predictions(tmp_path / "p.csv", predictions.labels).probabilities, values)
 
 
-def test_a_path_listed_under_two_classes_gives_both() -> None:
+def test_of_an_older_run_a_path_that_is_listed_twice_gives_its_rows_in_turn() -> None:
     data = dataset()
     twice = dataclasses.replace(data.samples[0], label="Ñandú")
     data = dataclasses.replace(data, samples=(data.samples[0], twice, *data.samples[1:]))
     path = twice.path
-    assert tables.true_labels([path, path, data.samples[2].path], data) == ["ant", "Ñandú", data.samples[2].label]
+    assert tables.rows_of([path, path, data.samples[3].path], data).tolist() == [0, 1, 3]
     with pytest.raises(StoreError, match="no image 'elsewhere'"):
-        tables.true_labels(["elsewhere"], data)
+        tables.rows_of(["elsewhere"], data)
 
 
 def test_the_confusion_table_names_rows_and_columns(tmp_path: Path) -> None:
@@ -103,8 +106,8 @@ def test_the_confusion_table_names_rows_and_columns(tmp_path: Path) -> None:
 
 
 def test_predictions_of_other_classes_are_refused(tmp_path: Path) -> None:
-    predictions = Predictions(("a.jpg",), LabelSet(("a", "b")), np.array([[0.1, 0.9]], np.float32))
-    tables.write_predictions(tmp_path / "p.csv", predictions, ["a"])
+    predictions = Predictions(("a.jpg",), LabelSet(("a", "b")), np.array([[0.1, 0.9]], np.float32), truth=np.array([0]))
+    tables.write_predictions(tmp_path / "p.csv", predictions)
     with pytest.raises(StoreError, match="classes"):
         tables.read_predictions(tmp_path / "p.csv", LabelSet(("b", "a")))
 

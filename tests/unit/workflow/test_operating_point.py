@@ -8,7 +8,9 @@ import pytest
 import keensight as ks
 from keensight.assess import metrics
 from keensight.core.answers import Predictions
+from keensight.core.evaluation import Evaluated
 from keensight.core.records import Dataset, LabelSet, Sample
+from keensight.data.units import clusters
 from keensight.errors import DataError, UsageError
 
 LABELS = LabelSet(("ill", "well"))
@@ -24,8 +26,11 @@ def evaluation(n=200, groups=False):
     data = Dataset("made up", "table", LABELS, samples)
     probabilities = np.stack([p, 1 - p], axis=1).astype(np.float32)
     found = metrics.evaluate(probabilities, data.targets(), LABELS, part="val")
-    predictions = Predictions(tuple(s.path for s in samples), LABELS, probabilities)
-    return dataclasses.replace(found, predictions=predictions, dataset=data)
+    predictions = Predictions(
+        tuple(s.path for s in samples), LABELS, probabilities, indices=np.arange(n), truth=data.targets(),
+        clusters=clusters(samples, np.arange(n)),
+    )  # fmt: skip
+    return Evaluated.of(found, predictions, data)
 
 
 @pytest.mark.parametrize("purpose", ["sensitivity", "specificity", "precision"])
@@ -60,13 +65,11 @@ def test_an_unknown_class_and_missing_predictions_are_refused():
     with pytest.raises(UsageError, match="no class 'sick'"):
         ks.operating_point(evaluation(), "sick", threshold=0.5)
     with pytest.raises(DataError, match="not at hand"):
-        ks.operating_point(dataclasses.replace(evaluation(), predictions=None), "ill", threshold=0.5)
+        ks.operating_point(evaluation().figures, "ill", threshold=0.5)
 
 
 def test_images_of_one_kind_choose_no_threshold():
     one = evaluation(3)
-    data = dataclasses.replace(
-        one.dataset, samples=tuple(dataclasses.replace(sample, label="ill") for sample in one.dataset.samples)
-    )
+    ill = dataclasses.replace(one.predictions, truth=np.zeros(3, int))
     with pytest.raises(DataError, match="no threshold"):
-        ks.operating_point(dataclasses.replace(one, dataset=data), "ill", sensitivity=0.9)
+        ks.operating_point(dataclasses.replace(one, predictions=ill), "ill", sensitivity=0.9)

@@ -39,7 +39,7 @@ def run(photos, tmp_path):
     run = make.make_run(tmp_path / "run")
     run.save_dataset(data)
     run.save_split(parts, data)
-    run.save_evaluation(make.evaluation(data, parts, seed=1), data)
+    run.save_evaluation(make.evaluation(data, parts, seed=1))
     sample = data.samples[4]
     suspect = Suspect(sample.path, sample.digest, "train", "cat", "dog", 0.01, 0.9)
     run.save_label_suspects(LabelSuspects(18, "by hand", 0.9, 0.05, (suspect,), ()))

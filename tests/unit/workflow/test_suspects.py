@@ -5,7 +5,8 @@ import pytest
 
 from keensight.core.config import RunConfig
 from keensight.core.records import Dataset, LabelSet, Sample
-from keensight.workflow.suspects import _groups, _large_classes, wanted
+from keensight.data.units import unit_numbers
+from keensight.workflow.suspects import _large_classes, wanted
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_copies_and_groups_are_one_and_small_classes_are_left_out():
     samples += [Sample("b/copy", "b", "d0"), Sample("b/1", "b", "e1", group="p"), Sample("b/2", "b", "e2", group="p")]
     data = Dataset("set", "folder", LabelSet(("a", "b")), tuple(samples))
     rows = np.arange(len(samples))
-    groups = _groups(data, rows)
+    groups = unit_numbers(data.samples, rows)
     assert groups[0] == groups[5]
     assert groups[6] == groups[7]
     assert len(set(groups.tolist())) == 6

@@ -1,0 +1,183 @@
+"""What makes a test result doubtful, in one sentence each, with what to do about it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.evaluation import Caveat, Evaluated
+from keensight.core.findings import AuditReport, Finding
+from keensight.core.interval import Interval
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Part, Split
+from keensight.workflow.features import Features
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.infer import Classifier
+
+FEW_IMAGES = 100
+"""Below so many independent test images the 95% interval of an accuracy of 90% is over 12 points wide."""
+MARGIN = 0.01
+"""Validation accuracy is a little too good anyway, as it chose the model: less than this is not worth a word."""
+LEVEL = 0.99
+_OWN_WORDS = frozenset({"group-leak", "ungrouped", "shortcut", "absent-class"})
+"""Findings whose message is the caveat; of others only what is severe."""
+_TOLD = frozenset({"leak", "near-leak", "duplicate", "near-duplicate", "label-conflict"})
+"""Findings that have a caveat of their own, or none."""
+
+
+def caveats_of(
+    evaluation: Evaluated, findings: AuditReport, split: Split, validation: Interval | None = None
+) -> tuple[Caveat, ...]:
+    """All that the audit and the validation set know against the accuracy of an evaluation.
+
+    Args:
+        evaluation: Of one split of a dataset, with its predictions.
+        findings: The audit of that dataset.
+        split: The split that the model was trained on.
+        validation: Accuracy on the validation set, at the level :data:`LEVEL`; None: not measured.
+    """
+    found = [
+        *_leaks(evaluation),
+        *_likely_groups(evaluation, findings, split),
+        *_few(evaluation),
+        *_disagreement(evaluation, validation),
+        *_conflicts(evaluation, findings),
+        *_others(findings),
+    ]
+    return tuple(found)
+
+
+def validation_accuracy(
+    classifier: Classifier,
+    data: Dataset,
+    split: Split,
+    ties: Sequence[Sequence[int]],
+    pixels: Pixels,
+    features: Features | None,
+    progress: Progress,
+) -> Interval:
+    """Accuracy on the validation set (of several labels, of images whose labels are all right), at :data:`LEVEL`."""
+    from keensight.assess.uncertainty import share
+    from keensight.data.units import clusters
+    from keensight.workflow.measuring import probabilities_of
+
+    rows = split.part("val")
+    probabilities = probabilities_of(classifier, rows, pixels, progress, features)
+    right = _right(probabilities, data.truth()[rows], classifier.thresholds)
+    return share(right, clusters(data.samples, rows, ties), LEVEL)
+
+
+def _right(
+    probabilities: NDArray[np.float32], truth: NDArray[Any], thresholds: Sequence[float] | None
+) -> NDArray[np.bool_]:
+    if thresholds is None:
+        return np.asarray(probabilities.argmax(axis=1) == truth)
+    return np.asarray(((probabilities >= np.array(thresholds)) == (truth == 1)).all(axis=1))
+
+
+def _leaks(evaluation: Evaluated) -> Iterator[Caveat]:
+    if not evaluation.seen:
+        return
+    told = (
+        f"{evaluation.seen:,} of {evaluation.n:,} {evaluation.part} images have a duplicate or near-duplicate in "
+        "another split, so the accuracy is too high"
+    )
+    if evaluation.cleaned is not None:
+        clean = evaluation.cleaned
+        told += f"; without them it is {clean.value:.1%} (95% CI {clean.low:.1%} to {clean.high:.1%})"
+    yield Caveat("leak", f"{told}.", "Remove the duplicates from the training set, or split again.")
+
+
+def _likely_groups(evaluation: Evaluated, findings: AuditReport, split: Split) -> Iterator[Caveat]:
+    """Test images whose suspected group (patient, track) was also trained on."""
+    for finding in findings.findings:
+        names = _suspected(evaluation.dataset, finding)
+        if names is None:
+            continue
+        others = {names[i] for part in _others_than(evaluation.part) for i in getattr(split, part)} - {None}
+        torn = sum(names[int(row)] in others for row in evaluation.rows)
+        if torn:
+            yield Caveat(
+                "likely-groups",
+                f"{torn:,} of {evaluation.n:,} {evaluation.part} images may show a subject that the model was trained "
+                "on (the audit found likely groups, such as images of one patient, that this split does not keep "
+                "together), so the accuracy may be too high.",
+                f"If they are groups, train again with {finding.suggestion}.",
+            )
+
+
+def _others_than(part: str) -> list[Part]:
+    return [name for name in ("train", "val", "test") if name != part]
+
+
+def _suspected(data: Dataset, finding: Finding) -> list[str | None] | None:
+    """The group of each sample that a finding suggests; None: it suggests none."""
+    from keensight.data.groups import grouped
+
+    option, _, value = finding.suggestion.partition(" ")
+    if option == "--group-regex":
+        return [sample.group for sample in grouped(data, shlex.split(value)[0]).samples]
+    if option == "--group":
+        column = shlex.split(value)[0]
+        values = [sample.metadata.get(column) for sample in data.samples]
+        return [None if value is None or value == "" else str(value) for value in values]
+    return None
+
+
+def _few(evaluation: Evaluated) -> Iterator[Caveat]:
+    clusters = evaluation.predictions.clusters
+    units = evaluation.n if clusters is None else len(np.unique(clusters))
+    if units < FEW_IMAGES:
+        what = f"{evaluation.n:,} {evaluation.part} images"
+        if units < evaluation.n:
+            what += f" ({units:,} that are independent)"
+        low, high = evaluation.accuracy.low, evaluation.accuracy.high
+        told = f"The accuracy is of only {what}: on new images it may be anything from {low:.1%} to {high:.1%}."
+        yield Caveat("few-images", told, "Add test images before you rely on it.")
+    absent = [row.label for row in evaluation.per_class if not row.support]
+    if absent:
+        listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        told = f"There is no {evaluation.part} image of {listed}: the result says nothing about "
+        yield Caveat("absent-in-test", told + ("it." if len(absent) == 1 else "them."), "Add such images.")
+
+
+def _disagreement(evaluation: Evaluated, validation: Interval | None) -> Iterator[Caveat]:
+    from keensight.assess.uncertainty import difference, share
+
+    if validation is None:
+        return
+    test = share(evaluation.predictions.right(), evaluation.predictions.clusters, LEVEL)
+    gap = difference(validation, test)
+    if gap.low <= MARGIN and gap.high >= -MARGIN:
+        return
+    told = (
+        f"The accuracy is {validation.value:.1%} on the validation set but {test.value:.1%} on the {evaluation.part} "
+        "set, more than chance allows: they are not alike, so what was chosen on the validation set (confidence "
+        "calibration, thresholds, when to stop) may not hold."
+    )
+    causes = (
+        "Look for augmented copies or images of one subject in both training and validation set"
+        if gap.value > 0 else "Look for easier images in the test set"
+    )  # fmt: skip
+    yield Caveat("validation-differs", told, f"{causes}, or for another source, camera or date of the test images.")
+
+
+def _conflicts(evaluation: Evaluated, findings: AuditReport) -> Iterator[Caveat]:
+    measured = set(evaluation.rows.tolist())
+    groups = [g for f in findings.findings if f.kind == "label-conflict" for g in f.groups(evaluation.dataset)]
+    touched = sum(len(measured.intersection(group)) for group in groups)
+    if touched:
+        told = f"{touched:,} {evaluation.part} images also appear under another label, so their result is arbitrary."
+        yield Caveat("label-conflict", told, "Decide which label is right and delete the other copies.")
+
+
+def _others(findings: AuditReport) -> Iterator[Caveat]:
+    for finding in findings.findings:
+        if finding.kind in _OWN_WORDS or (finding.severity == "severe" and finding.kind not in _TOLD):
+            yield Caveat(finding.kind, finding.message, "")

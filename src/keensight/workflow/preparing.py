@@ -1,0 +1,139 @@
+"""What every training starts from: an image set, opened, decoded, audited, and split by what the audit found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from keensight.core.config import RunConfig
+from keensight.core.corrections import Correction
+from keensight.core.findings import AuditReport
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, ImageSpec, Split
+from keensight.workflow.auditing import audit as audit_images
+from keensight.workflow.correcting import corrected
+from keensight.workflow.steps import Source, image_spec, open, prepare, shown
+
+if TYPE_CHECKING:
+    from keensight.data.cache import CacheMode, Pixels
+
+Divide = Callable[[Dataset, AuditReport], Split]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image set that is ready to learn from."""
+
+    data: Dataset
+    pixels: Pixels
+    """Its decoded images, by index into ``data.samples``."""
+    findings: AuditReport
+    split: Split
+    """It keeps together what the audit found to show the same thing, and leaves out what cannot be read."""
+
+
+def open_source(source: Source, config: RunConfig, progress: Progress) -> tuple[Dataset, Sequence[Correction]]:
+    """Open an image set as the settings of ``data`` say, with its table of corrections applied.
+
+    Returns:
+        The image set, and the corrections.
+
+    Raises:
+        DataError: the source or the corrections cannot be used.
+    """
+    given = config.data
+    data = open(
+        source, label=given.label, labels=given.labels, path=given.path, group=given.group,
+        group_regex=given.group_regex, progress=progress,
+    )  # fmt: skip
+    return corrected(data, given.corrections, progress)
+
+
+def prepare_data(
+    data: Dataset,
+    spec: ImageSpec,
+    config: RunConfig,
+    progress: Progress,
+    *,
+    probes: bool = False,
+    divide: Divide | None = None,
+) -> Prepared:
+    """Decode, audit and split an image set: the one way to what is learned from.
+
+    Args:
+        data: The image set, as :func:`open_source` gives it.
+        spec: The size that the images are decoded to; the split does not depend on it.
+        config: Settings; of ``data`` the cache and the fractions, of ``train`` the seed.
+        progress: Where to report.
+        probes: Whether the audit probes for shortcuts, which takes some seconds.
+        divide: Makes the split; None: :func:`split` by the settings.
+
+    Raises:
+        DataError: the images cannot be split.
+    """
+    pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+    findings = audit_images(data, pixels=pixels, probes=probes, progress=progress)
+    return Prepared(data, pixels, findings, divide(data, findings) if divide else split_by(config, data, findings))
+
+
+def input_spec(data: Dataset, config: RunConfig, model: str) -> ImageSpec:
+    """The input of a network by name, as the settings say."""
+    given = config.data
+    return image_spec(data, given.image_size, given.fit, model=model, effort=config.train.effort)
+
+
+def split_by(config: RunConfig, data: Dataset, findings: AuditReport) -> Split:
+    """:func:`split` by the settings of a run."""
+    given = config.data
+    return split(
+        data, audit=findings, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed
+    )  # fmt: skip
+
+
+def refuse_unsplittable(data: Dataset, config: RunConfig) -> None:
+    """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
+
+    Raises:
+        DataError: a class has too few images, or there is none to train on.
+    """
+    from keensight.data.audit import audit
+
+    split_by(config, data, audit(data))
+
+
+def split(
+    data: Dataset,
+    *,
+    audit: AuditReport | None = None,
+    val_share: float = 0.15,
+    test_share: float = 0.15,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Split:
+    """Split into training, validation and test set: stratified, stable when images are added, without leaks.
+
+    Duplicates, near-duplicates and groups stay together.
+
+    Args:
+        data: The image set; predefined splits are kept.
+        audit: Its audit; unreadable images are left out, and near-duplicates stay together. None: the images are
+            decoded and looked through here; of a set without its images at hand, only files that are equal byte by
+            byte are known as duplicates.
+        val_share: Fraction of the images used to choose and stop.
+        test_share: Fraction of the images used to measure.
+        seed: Another seed gives another split.
+        progress: Where to report.
+
+    Raises:
+        DataError: a class has too few images.
+    """
+    from keensight.data.audit import audit as headers
+    from keensight.data.copies import ties
+    from keensight.data.splits import make_split
+
+    if audit is None:
+        audit = headers(data) if data.reader is None else audit_images(data, probes=False, progress=shown(progress))
+    excluded = audit.unusable(data) | {i for i, sample in enumerate(data.samples) if sample.error}
+    tied = ties(audit, data)
+    return make_split(data, exclude=excluded, val_share=val_share, test_share=test_share, seed=seed, ties=tied)

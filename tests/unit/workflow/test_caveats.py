@@ -1,0 +1,131 @@
+"""What makes a result doubtful stands beside it, and only then."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keensight.assess import metrics
+from keensight.assess.uncertainty import share
+from keensight.core.answers import Predictions
+from keensight.core.evaluation import Evaluated
+from keensight.core.findings import AuditReport, Finding
+from keensight.core.interval import Interval
+from keensight.core.records import Dataset, LabelSet, Sample, Split
+from keensight.workflow.caveats import LEVEL, caveats_of
+
+LABELS = LabelSet(("cat", "dog"))
+SPLIT = Split(tuple(range(200)), tuple(range(200, 400)), tuple(range(400, 600)), "by hand")
+
+
+def data(torn=True):
+    """600 images, of each person one in each split; or of each person two neighbours, all in one split."""
+    names = [f"{LABELS.names[i % 2]}/person{i % 200 if torn else i // 2}_{i}.png" for i in range(600)]
+    samples = tuple(
+        Sample(name, name.split("/")[0], f"{i:064x}", metadata={"patient": f"p{i % 200}"})
+        for i, name in enumerate(names)
+    )
+    return Dataset("pets", "folder", LABELS, samples)
+
+
+def audit(*findings):
+    return AuditReport("pets", 600, {}, {}, {}, {}, {}, (0, 0, 0), (0, 0, 0), 0.0, findings, ())
+
+
+def evaluated(images=None, wrong=20, rows=None, clusters=None, **changes):
+    images = images or data()
+    rows = np.array(SPLIT.test if rows is None else rows)
+    truth = images.targets()[rows]
+    said = truth.copy()
+    said[:wrong] = 1 - said[:wrong]
+    p = np.where(np.arange(2)[None] == said[:, None], 0.9, 0.1).astype(np.float32)
+    figures = dataclasses.replace(metrics.evaluate(p, truth, LABELS, groups=clusters), **changes)
+    paths = tuple(images.samples[int(row)].path for row in rows)
+    predictions = Predictions(paths, LABELS, p, indices=rows, truth=truth, clusters=clusters)
+    return Evaluated.of(figures, predictions, images)
+
+
+def kinds(*args, **options):
+    return [caveat.kind for caveat in caveats_of(*args, **options)]
+
+
+def test_a_clean_result_has_no_caveat():
+    images = Finding("unusual-mode", "info", "2 images are neither plain grey nor RGB.", 2)
+    assert caveats_of(evaluated(), audit(images), SPLIT) == ()
+
+
+def test_leaked_images_are_counted_beside_the_accuracy_without_them():
+    (caveat,) = caveats_of(evaluated(seen=12, cleaned=Interval(0.8, 0.7, 0.9)), audit(), SPLIT)
+    assert caveat.kind == "leak"
+    assert "12 of 200 test images" in caveat.message
+    assert "80.0% (95% CI 70.0% to 90.0%)" in caveat.message
+
+
+@pytest.mark.parametrize("option", [r"--group-regex '(person\d+)_'", "--group patient"])
+def test_test_images_of_a_suspected_group_that_was_trained_on_are_counted(option):
+    hint = Finding("suggested-groups", "warning", "The names suggest groups.", 200, suggestion=option)
+    (caveat,) = caveats_of(evaluated(), audit(hint), SPLIT)
+    assert caveat.kind == "likely-groups"
+    assert caveat.message.startswith("200 of 200 test images may show a subject that the model was trained on")
+    assert option in caveat.advice
+
+
+def test_suspected_groups_that_the_split_keeps_together_are_no_caveat():
+    hint = Finding("suggested-groups", "warning", "x", 600, suggestion=r"--group-regex '(person\d+)_'")
+    assert kinds(evaluated(data(torn=False)), audit(hint), SPLIT) == []
+
+
+def test_a_small_test_set_is_said_by_its_independent_images():
+    assert kinds(evaluated(rows=range(400, 450), wrong=5), audit(), SPLIT) == ["few-images"]
+    (caveat,) = caveats_of(evaluated(clusters=np.arange(200) // 4), audit(), SPLIT)
+    assert "200 test images (50 that are independent)" in caveat.message
+    assert kinds(evaluated(clusters=np.arange(200) // 2), audit(), SPLIT) == []
+
+
+def test_a_class_without_test_images_is_said():
+    found = caveats_of(evaluated(rows=range(400, 600, 2), wrong=5), audit(), SPLIT)
+    assert [caveat.kind for caveat in found] == ["absent-in-test"]
+    assert "no test image of dog" in found[0].message
+
+
+def validated(right, n=200):
+    return share(np.arange(n) < right, level=LEVEL)
+
+
+@pytest.mark.parametrize(("right", "doubtful"), [(180, False), (188, False), (199, True), (150, True)])
+def test_validation_and_test_that_disagree_are_said(right, doubtful):
+    """180 of 200 test images are right."""
+    found = caveats_of(evaluated(), audit(), SPLIT, validated(right))
+    assert [caveat.kind for caveat in found] == (["validation-differs"] if doubtful else [])
+    if doubtful:
+        assert f"{right / 200:.1%} on the validation set but 90.0% on the test set" in found[0].message
+
+
+def test_a_disagreement_by_fewer_independent_images_is_chance():
+    clusters = np.repeat(np.arange(10), 20)
+    found = evaluated(clusters=clusters)
+    assert "validation-differs" not in kinds(found, audit(), SPLIT, validation=validated(199))
+
+
+def test_an_image_under_two_labels_counts_only_where_it_was_measured():
+    images = data()
+    both = Finding.on(images, [(0, 1), (399, 400)], "label-conflict", "severe", "2 pictures stand twice.")
+    (caveat,) = caveats_of(evaluated(images), audit(both), SPLIT)
+    assert (caveat.kind, caveat.message.split()[0]) == ("label-conflict", "1")
+    elsewhere = Finding.on(images, [(0, 1)], "label-conflict", "severe", "1 picture stands twice.")
+    assert kinds(evaluated(images), audit(elsewhere), SPLIT) == []
+
+
+def test_shortcuts_and_whatever_else_is_severe_are_said_in_the_words_of_the_audit():
+    shortcut = Finding("shortcut", "warning", "The corners alone tell the class: crop them.", 600)
+    unread = Finding("unreadable", "severe", "90 images cannot be read.", 90)
+    mild = Finding("unreadable", "warning", "1 image cannot be read.", 1)
+    found = caveats_of(evaluated(), audit(shortcut, unread, mild), SPLIT)
+    assert [str(caveat) for caveat in found] == [shortcut.message, unread.message]
+
+
+def test_they_are_in_the_document_of_figures():
+    found = evaluated(seen=12)
+    found = dataclasses.replace(found, caveats=caveats_of(found, audit(), SPLIT))
+    (caveat,) = found.headline()["caveats"]
+    assert caveat.keys() == {"kind", "message", "advice"}
