@@ -39,6 +39,8 @@ def test_blots_are_found_and_the_document_says_how_well(walked, capsys):
     assert main(["evaluate", str(walked / "run"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["task"], found["normal"]) == ("anomaly", ["good"])
+    assert found["test"]["anomalous"] == 60  # none trains, so all test
+    assert found["test"]["seen"] == 0
     assert found["test"]["auroc"] > 0.95
     assert found["test"]["auroc_ci"][0] <= found["test"]["auroc"] <= found["test"]["auroc_ci"][1]
     assert found["test"]["false_alarms"] < 0.4
@@ -68,6 +70,8 @@ def test_the_report_shows_both_sides_and_can_be_written_again(walked, capsys):
     page = walked / "run" / "report.html"
     before = page.read_text(encoding="utf-8")
     assert "area under the ROC curve" in before
+    assert "60 anomalous images are in the test set" in before
+    assert "training or validation images show too" not in before
     assert "data:image/" in before
     page.unlink()
     assert main(["report", str(walked / "run")]) == 0

@@ -26,9 +26,9 @@ _RECOLORED = (
     "under more than one label in clearly different colors: no conflict if the color is what the labels tell apart; "
     "if not, decide which label is right."
 )
+KEPT_TOGETHER = "a split made here keeps them together"
 _DUPLICATE = (
-    f"there more than once, changed a little {_CHANGES}: a split made here keeps them together; look at them, and "
-    "delete what adds nothing."
+    f"there more than once, changed a little {_CHANGES}: {KEPT_TOGETHER}; look at them, and delete what adds nothing."
 )
 
 Groups = Sequence[Sequence[int]]

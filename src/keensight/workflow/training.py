@@ -15,7 +15,7 @@ from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError
-from keensight.workflow import deciding, detecting
+from keensight.workflow import deciding, detecting, normals
 from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.choosing import choose_model, likely_model
 from keensight.workflow.finishing import Trained, finish
@@ -91,7 +91,10 @@ def train(
     data, decisions = open_source(source, chosen, show)
     deciding.check(chosen.decision, data.task)
     normal = detecting.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
-    refuse_unsplittable(detecting.as_anomalies(data, normal) if normal else data, chosen)
+    if normal:
+        normals.refuse_unsplittable(data, normal, chosen)
+    else:
+        refuse_unsplittable(data, chosen)
     handle = create_run(
         None if run is None else Path(run),
         name=data.name,
