@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine takes its time: no property test fails by the clock, and failures come again.
+settings.register_profile("keensight", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
+settings.load_profile("keensight")
 
 _REPO = Path(__file__).resolve().parent.parent
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+import keensight
 from keensight import errors
 from keensight.cli.main import root
 from keensight.core.config import settings
@@ -87,3 +88,9 @@ def test_every_command_named_in_the_prose_exists():
                 named.add(words[1])
     assert named
     assert named <= known
+
+
+def test_the_reference_calls_names_of_keensight_what_are_such():
+    steps = page("reference.md").split("::: keensight.workflow\n")[1].split(":::")[0]
+    listed = {name.strip() for name in steps.split("members: [")[1].split("]")[0].split(",")}
+    assert listed == set(keensight._HOMES["keensight.workflow"])

@@ -422,7 +422,7 @@ def test_folders_that_are_no_bundle_are_told_apart(tmp_path: Path) -> None:
     refused(tmp_path, "SavedModel")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_damaged_archive_never_escapes_as_another_error(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     folder = tmp_path_factory.mktemp("fuzz")

@@ -24,7 +24,7 @@ rows = st.lists(
 shares = st.tuples(st.floats(0.01, 0.5), st.floats(0.01, 0.48))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows, shares, st.integers(0, 5), st.randoms(use_true_random=False))
 def test_a_split_or_one_clear_error(rows: list, shares: tuple[float, float], seed: int, random) -> None:  # type: ignore[no-untyped-def,type-arg]
     data = _dataset(rows)
@@ -49,7 +49,7 @@ def test_a_split_or_one_clear_error(rows: list, shares: tuple[float, float], see
     assert {order[int(i)]: part for part in PARTS for i in again.part(part)} == where
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.integers(0, 200), st.integers(0, 3))
 def test_new_images_move_no_old_one(start: int, added: int, seed: int) -> None:
     def build(n: int) -> Dataset:

@@ -2,54 +2,88 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
+from contextlib import suppress
+from dataclasses import dataclass
 
 import click
 
+from keensight.cli.invocation import Invocation, as_json
 from keensight.core.registry import did_you_mean
 from keensight.errors import KeensightError, UsageError
 
 INTERRUPTED = 130
 
 
-def explain(error: BaseException, *, debug: bool = False) -> int:
-    """Tell the user on standard error what went wrong.
+SCHEMA = 1
+"""Number of the layout of the JSON documents that the command line prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the user is told of an error."""
+
+    code: int
+    message: str
+    hint: str | None
+
+
+def explain(error: BaseException, asked: Invocation) -> int:
+    """Tell the user what went wrong: on standard error, and with ``--json`` as a document on standard output too.
 
     Args:
         error: What ended the command.
-        debug: Show the traceback first.
+        asked: The command line.
 
     Returns:
         The exit code that belongs to it.
     """
-    if debug:
+    if asked.debug:
         traceback.print_exception(error, file=sys.stderr)
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        return _say("interrupted", None, INTERRUPTED)
-    if isinstance(error, KeensightError):
-        return _say(error.message, error.hint, error.exit_code)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return UsageError.exit_code
+    told = _failure(error)
+    with suppress(OSError, ValueError):  # standard error may be closed or full: the exit code tells all the same
+        click.echo(f"error: {one_line(told.message)}", err=True)
+        if told.hint:
+            click.echo(f"hint: {one_line(told.hint)}", err=True)
+    if asked.json and not asked.answered:
+        words = {"code": told.code, "message": one_line(told.message), "hint": told.hint and one_line(told.hint)}
+        with suppress(OSError, ValueError):
+            click.echo(as_json({"schema": SCHEMA, "error": words}, asked.encoding), file=asked.output)
+    return told.code
+
+
+def _failure(error: BaseException) -> Failure:
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return Failure(INTERRUPTED, "interrupted", None)
+    if isinstance(error, KeensightError):
+        return Failure(error.exit_code, error.message, error.hint)
     if isinstance(error, click.ClickException):
-        return _say(_sentence(error), _hint(error), error.exit_code)
-    return _say(
+        return Failure(error.exit_code, _sentence(error), _hint(error))
+    if isinstance(error, OSError) and error.errno in _OUTPUT_FAILS and error.filename is None:
+        return Failure(
+            KeensightError.exit_code,
+            f"the output cannot be written: {error.strerror}",
+            "free some space, or redirect it",
+        )
+    return Failure(
+        KeensightError.exit_code,
         f"unexpected {type(error).__name__}: {error}",
         "this is a bug in Keensight: please report it with the output of the same command and --debug",
-        KeensightError.exit_code,
     )
 
 
-def _say(message: str, hint: str | None, code: int) -> int:
-    click.echo(f"error: {_one_line(message)}", err=True)
-    if hint:
-        click.echo(f"hint: {_one_line(hint)}", err=True)
-    return code
+_OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
+"""What writing to a stream that is full or closed ends in; such an error names no file."""
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def one_line(text: str) -> str:
+    """Text as one line without control characters, which would steer the terminal."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in " ".join(text.split()))
 
 
 def _sentence(error: click.ClickException) -> str:

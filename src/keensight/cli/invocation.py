@@ -24,6 +24,14 @@ class Invocation:
     """Where the answer goes. With ``--json``, ``sys.stdout`` itself leads to standard error meanwhile,
     so that no library's print can spoil the document."""
 
+    answered: bool = False
+    """Whether there is an answer already: ``--json`` prints one document, so that an error after it adds none."""
+
+    @property
+    def encoding(self) -> str | None:
+        """Of the answer; standard output may be closed."""
+        return getattr(self.output, "encoding", None)
+
     @property
     def command(self) -> str:
         """What the user typed."""
@@ -31,13 +39,14 @@ class Invocation:
 
     def answer(self, document: Any, text: Callable[[], str]) -> None:
         """Print the result: ``document`` as JSON where asked for, else ``text()``."""
-        click.echo(as_json(document, self.output.encoding) if self.json else text(), file=self.output)
+        self.answered = True
+        click.echo(as_json(document, self.encoding) if self.json else text(), file=self.output)
 
 
 def _want_json(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     asked = context.ensure_object(Invocation)
-    if wanted and not asked.json:
-        asked.json, asked.output = True, sys.stdout
+    if wanted and asked.output is sys.stdout:
+        asked.json = True
         context.with_resource(redirect_stdout(sys.stderr))
 
 
@@ -69,7 +78,7 @@ def as_json(document: Any, encoding: str | None) -> str:
     return text
 
 
-def tolerate_any_console(*streams: TextIO) -> None:
+def tolerate_any_console(*streams: TextIO | None) -> None:
     """Let a console that lacks a character (``…``, ``✓``, a class name) show ``?`` instead of failing."""
     for stream in streams:
         reconfigure = getattr(stream, "reconfigure", None)

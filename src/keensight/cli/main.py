@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -42,40 +40,30 @@ def root() -> None:
     """From a folder of labelled images to an honest, reported classifier."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, on_end: Callable[[], None] = lambda: None) -> int:
     """Run one command line.
 
     Args:
         arguments: What follows ``keensight``; None: those of this process.
+        on_end: Called when the command is over, before anything is told.
 
     Returns:
         The exit code: 0 done; 1 data, store or training error; 2 usage; 3 a gate refused; 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    asked = Invocation(arguments=tuple(given))
+    asked = Invocation(arguments=tuple(given), json="--json" in given)
     tolerate_any_console(sys.stdout, sys.stderr)
     try:
         code = _run(given, asked)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        on_end()
         return code
     except BrokenPipeError:
         return _reader_gone()
     except (Exception, KeyboardInterrupt) as error:
-        return explain(error, debug=asked.debug)
-
-
-def command() -> None:
-    """What the shell calls: run this process' command line and end the process.
-
-    Taking TensorFlow's modules apart object by object, as Python does at its end, takes over a second and serves
-    nobody: what has to happen at exit is done here, and the process ends.
-    """
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    os._exit(code)
+        on_end()
+        return explain(error, asked)
 
 
 def _run(arguments: list[str], asked: Invocation) -> int:

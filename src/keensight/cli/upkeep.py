@@ -10,11 +10,13 @@ import click
 from keensight.cli.invocation import Invocation, shared, table
 from keensight.cli.lazy import HelpfulGroup
 from keensight.cli.machine import described, examine, size
+from keensight.errors import StoreError
 
 if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+DIRECTORY = Path("runs")
 _MODEL_COLUMNS = ("name", "weights", "side", "parameters_millions", "description")
 
 
@@ -29,12 +31,15 @@ def models(asked: Invocation) -> None:
 
 
 @click.command()
-@click.argument("directory", default="runs", type=click.Path(path_type=Path))
+@click.argument("directory", default=DIRECTORY, type=click.Path(path_type=Path))
 @shared
 def runs(asked: Invocation, directory: Path) -> None:
-    """List the runs in DIRECTORY (left out: runs/), the newest first."""
+    """List the runs in DIRECTORY (default: runs/), the newest first."""
     from keensight.store.run import list_runs
 
+    if not directory.is_dir() and directory != DIRECTORY:
+        what = "is no folder" if directory.exists() else "does not exist"
+        raise StoreError(f"{directory} {what}", "give a folder of runs; without one, runs/ is listed")
     rows = [_described(run) for run in list_runs(directory)]
     asked.answer(rows, lambda: _listed(rows) if rows else f"no runs in {directory}")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +29,28 @@ def _container_share() -> int:
         return math.ceil(int(quota) / int(period))
     except (OSError, ValueError):  # no such file, or "max"
         return 1 << 16
+
+
+_BACKGROUND = "keensight-background"
+
+
+def start_in_background(work: Callable[[], object]) -> None:
+    """Begin something in a thread that nobody waits for, such as a long import; whoever needs it does it again.
+
+    Its errors are not told: who needs the work meets them. It is no daemon, as leaving Python amid an import of native
+    libraries can crash; the command line ends without it (:mod:`keensight.cli.process`).
+    """
+
+    def quietly() -> None:
+        with suppress(Exception):
+            work()
+
+    threading.Thread(target=quietly, name=_BACKGROUND).start()
+
+
+def in_background() -> bool:
+    """Whether something that :func:`start_in_background` began is still under way."""
+    return any(thread.name == _BACKGROUND for thread in threading.enumerate())
 
 
 def ordered(work: Callable[[T], R], items: Iterable[T], workers: int, ahead: int = 2) -> Generator[R, None, None]:

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from keensight.core import parallel
 from keensight.core.parallel import processors
 from keensight.errors import UsageError
 from keensight.nets.backbones import Choice
 from keensight.nets.threads import choose_threads
 
+BACKEND = "tensorflow"
 _IMPORTING = threading.Lock()
 
 
@@ -55,8 +57,11 @@ def framework() -> tuple[Any, Any]:
 
     Returns:
         The modules ``(keras, tensorflow)``.
+
+    Raises:
+        UsageError: ``KERAS_BACKEND`` names another backend.
     """
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    _check_backend(os.environ.setdefault("KERAS_BACKEND", BACKEND))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _IMPORTING:  # another thread may be at it
         if "tensorflow" in sys.modules:
@@ -66,7 +71,16 @@ def framework() -> tuple[Any, Any]:
             with silenced(), _uncollected():
                 import keras
                 import tensorflow
+    _check_backend(keras.backend.backend())  # whoever imported Keras before us may have chosen another
     return keras, tensorflow
+
+
+def _check_backend(name: str) -> None:
+    if name != BACKEND:
+        raise UsageError(
+            f"Keras' backend is {name!r}, and Keensight works with {BACKEND} alone",
+            f"set the environment variable KERAS_BACKEND to {BACKEND} before Keras is imported, or unset it",
+        )
 
 
 @contextmanager
@@ -84,8 +98,7 @@ def _uncollected() -> Iterator[None]:
 
 def start_in_background() -> None:
     """Begin the import (2 to 4 s) while other work, such as decoding, goes on."""
-    # No daemon: leaving Python amid TensorFlow's import would crash.
-    threading.Thread(target=framework, name="keensight-framework").start()
+    parallel.start_in_background(framework)
 
 
 def configure(*, seed: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from keensight.core.progress import Progress, Task
+from keensight.core.progress import Progress, Silent, Task
 from keensight.show.notebook import Updated, in_notebook
 from keensight.show.text import clean, duration
 
@@ -28,6 +28,8 @@ def best_progress() -> Progress:
     """What fits where this program runs: notebook, terminal or log file."""
     if in_notebook():
         return NotebookProgress()
+    if sys.stderr is None:  # closed by whoever called
+        return Silent()
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 

@@ -18,6 +18,8 @@ from keensight.show.page import environment
 _HOST = "127.0.0.1"
 _LONGEST = 4096
 """Bytes of a decision at most."""
+_DIGITS = 12
+"""Digits of the number of a question, at most."""
 
 
 class Desk(Protocol):
@@ -105,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, known: dict[str, Callable[[str], None]]) -> None:
         parts = self.path.split("?", 1)[0].split("/")
+        if parts[0] or len(parts) < 2:  # a path begins with a slash
+            return self._send(400, b"", "text/plain")
         name, rest = (parts[2], parts[3] if len(parts) > 3 else "") if len(parts) > 2 else (None, "")
         trusted = hmac.compare_digest(parts[1].encode(), self.token.encode()) and self._of_this_machine()
         if not trusted or name not in known or len(parts) > 4:
@@ -128,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(200, self.desk.state())
 
     def _image(self, number: str) -> None:
+        if number.isdigit() and len(number) > _DIGITS:
+            return self._send(400, b"", "text/plain")
         data = self.desk.picture(int(number)) if number.isascii() and number.isdigit() else None
         if data is None:
             return self._send(404, b"", "text/plain")
@@ -140,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.desk.decide(int(asked["number"]), str(asked["action"]), str(asked.get("label", "")))
         except KeensightError as error:
             return self._json(400, {"error": error.message})
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return self._json(400, {"error": "this is no decision"})
         self._json(200, answer)
 

@@ -40,7 +40,8 @@ def model_card(
         "## Metrics\n\n" + (_LABEL_METRICS if manifest.task == "multilabel" else _METRICS),
         "## Evaluation data\n\n" + _evaluated(data, evaluation, adopted),
         "## Training data\n\n" + (_ADOPTED if adopted else "") + _data(data),
-        "## Quantitative analyses\n\n" + (_figures(evaluation, adopted) if evaluation else _UNMEASURED),
+        "## Quantitative analyses\n\n"
+        + (_figures(evaluation, adopted) + _doubts(evaluation) if evaluation else _UNMEASURED),
         "## Ethical considerations\n\n" + _ETHICS,
         "## Caveats and recommendations\n\n" + _limits(manifest, evaluation, refuses),
         "## How to load\n\n" + _USE,
@@ -246,6 +247,13 @@ _FIGURES = {
 }  # fmt: skip
 
 
+def _doubts(evaluation: Evaluation) -> str:
+    """What makes the figures doubtful, right below them."""
+    if not evaluation.caveats:
+        return ""
+    return "\n\nThese figures may be wrong:\n\n" + "\n".join(f"- {_plain(str(one))}" for one in evaluation.caveats)
+
+
 def _cell(score: ClassScore, name: str) -> str:
     """A figure of a class with its interval."""
     found = score.intervals.get(name)
@@ -299,7 +307,6 @@ def _limits(manifest: BundleManifest, evaluation: Evaluation | None, refuses: bo
         *_enrolled(manifest, evaluation),
         "Results hold for images like those it was measured on; another camera, place or time can be worse.",
         *_intervals(evaluation),
-        *([] if evaluation is None else (_plain(str(caveat)) for caveat in evaluation.caveats)),
     ]
     few = [score.label for score in evaluation.per_class if score.support < _FEW] if evaluation else []
     if few:

@@ -26,7 +26,7 @@ def labels(k: int) -> LabelSet:
     return LabelSet(NAMES[:k])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 200), st.integers(2, 7), st.integers(0, 2**31))
 def test_agrees_with_scikit_learn(n: int, k: int, seed: int) -> None:
     probabilities, targets = draw(n, k, seed)
@@ -47,7 +47,7 @@ def test_agrees_with_scikit_learn(n: int, k: int, seed: int) -> None:
                                       if k > 2 else found.accuracy.value)  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 200), st.integers(2, 7), st.integers(0, 2**31))
 def test_report_text_is_scikit_learns_to_the_letter(n: int, k: int, seed: int) -> None:
     probabilities, targets = draw(n, k, seed)

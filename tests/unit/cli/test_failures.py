@@ -1,8 +1,11 @@
+import json
+
 import click
 import pytest
 
 from keensight import errors
 from keensight.cli.failures import explain
+from keensight.cli.invocation import Invocation
 from keensight.cli.main import main
 
 
@@ -24,7 +27,7 @@ from keensight.cli.main import main
     ],
 )
 def test_exit_codes_follow_the_tree(error, code, capsys):
-    assert explain(error) == code
+    assert explain(error, Invocation()) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("error: ")
@@ -32,12 +35,12 @@ def test_exit_codes_follow_the_tree(error, code, capsys):
 
 
 def test_message_and_hint_are_one_line_each(capsys):
-    explain(errors.DataError("two\nlines", "a\n hint"))
+    explain(errors.DataError("two\nlines", "a\n hint"), Invocation())
     assert capsys.readouterr().err == "error: two lines\nhint: a hint\n"
 
 
 def test_a_bug_asks_for_a_report(capsys):
-    explain(RuntimeError("boom"))
+    explain(RuntimeError("boom"), Invocation())
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "error: unexpected RuntimeError: boom"
     assert "report" in lines[1]
@@ -48,7 +51,7 @@ def test_debug_shows_the_traceback(capsys):
     try:
         raise errors.DataError("no images")
     except errors.DataError as error:
-        explain(error, debug=True)
+        explain(error, Invocation(debug=True))
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert printed.endswith("error: no images\n")
@@ -90,3 +93,18 @@ def test_no_command_shows_the_help_and_is_a_usage_error(capsys):
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("keensight ")
+
+
+def test_with_json_an_error_is_a_document_too(capsys):
+    assert main(["runs", "--nope", "--json"]) == 2
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert document["schema"] == 1
+    assert document["error"]["code"] == 2
+    assert document["error"]["message"] == "there is no option '--nope'"
+    assert printed.err.startswith("error: there is no option '--nope'\n")
+
+
+def test_control_characters_of_a_name_never_reach_the_terminal(capsys):
+    explain(errors.DataError("no \x1b[31mred\x07 \u202efile"), Invocation())
+    assert capsys.readouterr().err == "error: no \\x1b[31mred\\x07 \\u202efile\n"

@@ -122,9 +122,14 @@ def test_inspect_reads_the_columns_of_a_table(capsys, photos):
 def test_inspect_of_nothing_is_a_data_error(capsys, place, source):
     (place / "empty").mkdir()
     printed = answer(capsys, "inspect", source, "--json", code=1)
-    assert printed.out == ""
+    assert json.loads(printed.out)["error"]["message"] in printed.err
     assert "error: " in printed.err
     assert "hint: " in printed.err
+
+
+def test_runs_of_a_folder_that_is_not_there_is_an_error(capsys, place):
+    assert answer(capsys, "runs").out == "no runs in runs\n"
+    assert answer(capsys, "runs", "nowhere", code=1).err.startswith("error: nowhere does not exist\n")
 
 
 def test_cache_grows_and_is_cleared(capsys, photos, place):

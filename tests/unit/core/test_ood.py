@@ -105,7 +105,7 @@ def test_no_vectors_have_no_scores(subspace):
     assert ood.score(np.zeros((0, D), np.float32), subspace).shape == (0,)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-30, 1e-3, 1.0, 1e6, 1e30]))
 def test_scores_are_within_their_range_and_do_not_depend_on_the_length_of_an_embedding(seed, length):
     rng = np.random.default_rng(seed)
@@ -116,7 +116,7 @@ def test_scores_are_within_their_range_and_do_not_depend_on_the_length_of_an_emb
     np.testing.assert_allclose(ood.score(rows * np.float32(length), found), scores, atol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 120))
 def test_rarity_falls_as_the_score_rises_and_stays_a_share(seed, n):
     rng = np.random.default_rng(seed)

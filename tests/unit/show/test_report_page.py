@@ -121,6 +121,17 @@ def test_the_report_claims_independence_only_where_nothing_speaks_against_it(wor
     assert f"{claim}, though other images of their groups may have, 12 were put" in grouped
 
 
+def test_caveats_stand_in_the_first_card_and_only_there_where_there_are_any(world, tmp_path, page):
+    assert "This result may be wrong" not in page[0]
+    caveat = Caveat("likely-groups", "145 of 264 test images may show <a> patient.", "Train with --group-regex 'x'.")
+    doubtful = dataclasses.replace(world.evaluation, caveats=(caveat,))
+    path = write_report(tmp_path / "r.html", dataclasses.replace(world.report, evaluation=doubtful))
+    first = path.read_text(encoding="utf-8").split("</section>")[0]
+    assert "This result may be wrong" in first
+    assert "145 of 264 test images may show &lt;a&gt; patient." in first
+    assert "--group-regex" in first
+
+
 def test_nothing_is_loaded_from_elsewhere(page):
     html, parsed = page
     for tag, attributes in parsed.tags:

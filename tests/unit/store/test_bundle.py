@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keensight.core.evaluation import Caveat
 from keensight.core.files import sha256_file
 from keensight.core.records import LabelSet
 from keensight.errors import StoreError
@@ -158,6 +159,14 @@ def test_the_card_tells_what_a_user_must_know() -> None:
         "Fewer than 20 test images", "keras 3.15.1",
     ):  # fmt: skip
         assert told in card, told
+
+
+def test_the_card_says_what_makes_its_figures_doubtful() -> None:
+    measured = evaluation(dataset(), split())
+    assert "may be wrong" not in model_card(manifest(), measured)
+    doubtful = dataclasses.replace(measured, caveats=(Caveat("leak", "12 of 40 *test* images leak.", "Split again."),))
+    figures = model_card(manifest(), doubtful).split("## Quantitative analyses")[1].split("## ")[0]
+    assert "These figures may be wrong:\n\n- 12 of 40 \\*test\\* images leak. Split again." in figures
 
 
 def test_the_card_survives_class_names_with_markup_and_bare_manifests() -> None:

@@ -124,6 +124,28 @@ def test_what_is_no_decision_is_refused_and_writes_nothing(client, desk, body):
     assert not desk.out.exists()
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"number": 1e999, "action": "drop"}', b"[" * 2000, b'{"number": ' + b"9" * 4000 + b', "action": "keep"}']
+)  # fmt: skip
+def test_numbers_and_nesting_beyond_reason_are_no_decision(client, desk, body):
+    connection = http.client.HTTPConnection(client.host, timeout=10)
+    connection.request("POST", f"/{client.path}decide", body, {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 400
+    assert not desk.out.exists()
+
+
+@pytest.mark.parametrize("target", ["x", "x/y", "http:", "*"])
+def test_an_address_without_a_slash_is_refused(client, target, capsys):
+    connection = http.client.HTTPConnection(client.host, timeout=10)
+    connection.request("GET", target)
+    assert connection.getresponse().status == 400
+    assert capsys.readouterr().err == ""
+
+
+def test_a_number_of_thousands_of_digits_is_refused(client):
+    assert client.ask(f"image/{'9' * 4300}")[0].status == 400
+
+
 def test_images_come_as_pictures(client):
     answer, data = client.ask("image/0")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "image/png")
