@@ -101,6 +101,8 @@ class AnomalyEvaluation:
     limits: Limits
     kinds: tuple[KindScore, ...] = ()
     seconds: float = 0.0
+    seen: int = 0
+    """How many of the normal images have a copy or near copy among the normal training or validation images."""
     oddities: Oddities | None = field(default=None, compare=False, repr=False)
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """With the classes as they were given; not saved."""
@@ -117,7 +119,7 @@ class AnomalyEvaluation:
             one: Interval | None = getattr(self, name)
             if one is not None:
                 found |= {name: one.value, f"{name}_ci": [one.low, one.high]}
-        return found | {"expected_false_alarms": self.limits.rate}
+        return found | {"expected_false_alarms": self.limits.rate, "seen": self.seen}
 
 
 def gaussian(batches: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keensight.core.claims import independence
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.findings import AuditReport
 from keensight.core.labels import ClassNoise, LabelSuspects
@@ -92,6 +93,7 @@ def _context(data: ReportData) -> dict[str, Any]:
     return {
         "record": data.record,
         "evaluation": evaluation,
+        "independence": independence(evaluation, adopted=bool(data.record.results.get("adopted"))),
         "right": round(evaluation.accuracy.value * evaluation.n),
         "most_frequent": max(evaluation.per_class, key=lambda row: row.support).label,
         **_gallery(data, dataset),

@@ -175,7 +175,7 @@ def write_bundle(
             write_subspace(folder / _SUBSPACE, subspace)
         if learned is not None:
             write_learned(folder / _LEARNED, learned)
-        _describe(folder, manifest, card or model_card(manifest))
+        _describe(folder, manifest, card or model_card(manifest, refuses=subspace is not None))
         checked = open_bundle(folder)
         if directory.exists():
             directory.rmdir()
@@ -198,7 +198,7 @@ def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -
     with _beside(place) as folder:
         for name in bundle.manifest.files:
             shutil.copy2(place / name, folder / name)
-        _describe(folder, manifest, model_card(manifest, evaluation))
+        _describe(folder, manifest, model_card(manifest, evaluation, refuses=_SUBSPACE in bundle.manifest.files))
         checked = open_bundle(folder)
         _swap(folder, place)
     return Bundle(bundle.path, checked.manifest)
