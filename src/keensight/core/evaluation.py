@@ -97,7 +97,8 @@ class Evaluation:
     auroc: float | None = None
     """Mean over the classes of the area under the ROC curve, each against the rest (macro)."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method."""
+    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method; and where a
+    temperature other than 1 was used, ``loss_change``: the loss with it less that without, of the same images."""
     calibration: Calibration | None = None
     """What the temperature did; None in older runs and of a multi-label model."""
     abstention: Abstention | None = None

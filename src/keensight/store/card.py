@@ -7,6 +7,7 @@ from typing import Any
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.confidence import face_value
 from keensight.core.evaluation import ClassScore, Evaluation, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.records import BundleManifest
@@ -186,7 +187,7 @@ def _figures(evaluation: Evaluation, adopted: bool) -> str:
             for name, words in _FIGURES.items()
             if getattr(evaluation, name) is not None
         )
-        + ".\n\n" + _answers(evaluation) + "\n".join(table)
+        + ".\n\n" + _confidence(evaluation) + _answers(evaluation) + "\n".join(table)
     )  # fmt: skip
 
 
@@ -204,6 +205,12 @@ def _cell(score: ClassScore, name: str) -> str:
 
 def _with_ends(words: str, value: float, found: Interval | None) -> str:
     return f"{words} {value:.4f}" + ("" if found is None else f" ({found.low:.4f} to {found.high:.4f})")
+
+
+def _confidence(evaluation: Evaluation) -> str:
+    """Whether its confidence can be believed, as a paragraph."""
+    told = face_value(evaluation)
+    return f"{told}\n\n" if told else ""
 
 
 def _answers(evaluation: Evaluation) -> str:
