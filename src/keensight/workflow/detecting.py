@@ -21,6 +21,7 @@ from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Spl
 from keensight.errors import DataError, GateError, UsageError
 from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.bundling import exam_images, origin
+from keensight.workflow.caveats import anomaly_caveats
 from keensight.workflow.normals import as_divided, divide, seen_normals
 from keensight.workflow.preparing import prepare_data
 from keensight.workflow.steps import build, image_spec
@@ -115,6 +116,7 @@ def walk(
     rows = _readable(parts.part("test"), pixels)
     evaluation = measure(trusted, data, rows, pixels, normal, "test", show, ties(findings, data))
     evaluation = dataclasses.replace(evaluation, seen=seen)
+    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, parts))
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
     keep_pictures(run, evaluation, rows, pixels)
