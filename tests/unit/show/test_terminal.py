@@ -6,6 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from keensight.core.changes import Change, DatasetChanges
+from keensight.core.evaluation import Caveat
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, LabelSuspects, Suspect
 from keensight.show import terminal
@@ -30,6 +31,14 @@ def test_a_cleaned_score_stands_beside_the_plain_one(world):
     )
     nothing_left = replace(world.evaluation, seen=world.evaluation.n)
     assert "every image has a copy" in terminal.result(nothing_left, console=console(120))
+
+
+def test_caveats_stand_below_the_number_and_an_option_to_copy_is_never_broken(world):
+    option = r"--group-regex '((?:NORMAL2[-_. ()])?[^/]*?\d+[A-Za-z]*)[-_. ()][^/]*$'"
+    caveat = Caveat("likely-groups", "160 of 264 test images may show a known subject.", f"Train again with {option}.")
+    lines = terminal.result(replace(world.evaluation, caveats=(caveat,)), console=console()).splitlines()
+    assert lines[1] == "caution: 160 of 264 test images may show a known subject."
+    assert lines[2] == f"  Train again with {option}."
 
 
 def test_matrix_shows_every_count_and_dots_for_zeros(world):
