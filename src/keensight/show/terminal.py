@@ -240,7 +240,7 @@ def _columns(columns: Sequence[Column], console: Console) -> Table:
 
 def _render(what: RenderableType, console: Console) -> str:
     with console.capture() as captured:
-        console.print(what, highlight=False)
+        console.print(what, highlight=False, crop=False)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
