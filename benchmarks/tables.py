@@ -181,6 +181,22 @@ def audit_section(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def stability_section(document: dict[str, Any]) -> list[str]:
+    """How many images change splits when others are taken away."""
+    lines = [
+        "\n## How stable a split is\n",
+        "Of each set a random 5% of the images is taken away, several times; what is left is audited and split "
+        "with the same seed. Counted over all draws are the images that stay and change splits; adding 5% moves the "
+        f"same ones back. `{document['command']}`\n",
+        "| set | images that stay | in another split | training to test | test to training |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in document["figures"].items():
+        moved = f"{one['moved']} ({one['moved_fraction']:.2%})"
+        lines.append(f"| {name} | {one['stayed']:,} | {moved} | {one['train_to_test']} | {one['test_to_train']} |")
+    return lines
+
+
 def anomaly_section(document: dict[str, Any]) -> list[str]:
     """The detector beside its baselines: mean over the splits, lowest and highest."""
     figures = document["figures"]
@@ -316,7 +332,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "multilabel-": multilabel_section, "newcomer": newcomer_section, "near-growth": near_section,
     "near-": planted_section, "ood-": ood_section,
     "peers-": peers_section, "recipe-": lambda document: [],  # docs/recipes.md has them
-    "saliency-": saliency_section, "scratch-peers": scratch_section,
+    "saliency-": saliency_section, "scratch-peers": scratch_section, "split-stability": stability_section,
 }  # fmt: skip
 """How the name of a result begins, and what writes a section of its own for it."""
 
