@@ -315,6 +315,7 @@ def _facts(data: ReportData) -> dict[str, str]:
         facts |= {"Temperature": f"{manifest.temperature:.4g}"}
         origin = manifest.provenance.get("data")
         facts["Data digest"] = str(origin.get("digest", "")) if isinstance(origin, Mapping) else ""
+    facts["Split digest"] = str(record.results.get("split_digest", ""))
     facts["Versions"] = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return {key: value for key, value in facts.items() if value}
 

@@ -17,7 +17,7 @@ from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, Limits,
 from keensight.core.config import RunConfig
 from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress, Task
-from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split
+from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
 from keensight.errors import DataError, GateError, UsageError
 from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.bundling import exam_images, origin
@@ -137,6 +137,7 @@ def _results(
         "seconds": round(time.perf_counter() - started, 2),
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
         "dataset_digest": data.digest,
+        "split_digest": split_digest(parts, data),
         "test": evaluation.headline(),
     }
 

@@ -16,7 +16,7 @@ from keensight.core.findings import AuditReport
 from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, Dataset, History, Prototypes, Split
+from keensight.core.records import PARTS, Dataset, History, Prototypes, Split, split_digest
 from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
@@ -246,6 +246,7 @@ def _results(
         "seconds": round(time.perf_counter() - started, 2),
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
         "dataset_digest": data.digest,
+        "split_digest": split_digest(parts, data),
         "test": evaluation.headline(),
         **_adoption(trained),
     }
