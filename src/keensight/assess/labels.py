@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.labels import AccuracyRange
+from keensight.core.labels import DETECTABLE, AccuracyRange
 from keensight.core.progress import Progress, Silent
 from keensight.errors import DataError
 
@@ -134,7 +134,9 @@ def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
     If the calibrated probabilities are true, a known number of honest labels has a probability of at most t: the sum
     of all probabilities up to t, over all images and classes. It is large where there are many classes or they look
     alike. Labels are suspect, the least probable first, up to the t where their number exceeds 1.5 times the
-    expected one by most; none is where chance alone (Poisson) would give as many in more than 1 of 100 sets.
+    expected one by most; none is where chance alone (Poisson) would give as many in more than 1 of 100 sets, nor
+    where the classes are so alike that less than 60% of random wrong labels could be told from honest ones: there the
+    probabilities are true for the set as a whole only, and their excess is mostly errors of the models.
 
     Args:
         probabilities: Float (n, classes), out of fold.
@@ -149,14 +151,15 @@ def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
     order = np.argsort(given, kind="stable")
     order = order[given[order] < others[order].max(axis=1)]
     honest = (1 - noise) * _sums(found, given[order], found)
-    count = _excess(honest)
+    detectable = _detectable(found[:, counts > 0])
+    count = _excess(honest) if detectable >= DETECTABLE else 0
     return Judgement(
         probabilities=found,
         suggested=others.argmax(axis=1),
         suspects=order[:count],
         doubtful=order[count : count + _DOUBTFUL],
         precision=float(1 - honest[count - 1] / count) if count else None,
-        detectable=_detectable(found[:, counts > 0]),
+        detectable=detectable,
         joint=_joint(found, targets, noise, counts),
     )
 

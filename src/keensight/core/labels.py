@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-_DETECTABLE = 0.5
-"""With less the classes are too alike for the check: it would miss most wrong labels."""
+DETECTABLE = 0.6
+"""With less the classes are too alike for the check: what it would find is mostly the model's own errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class LabelSuspects:
 
     @property
     def too_alike(self) -> bool:
-        """Whether the classes are so alike that most wrong labels could not be told from honest confusions."""
-        return self.detectable is not None and self.detectable < _DETECTABLE
+        """Whether the classes are so alike that too few wrong labels could be told from honest confusions."""
+        return self.detectable is not None and self.detectable < DETECTABLE
 
     def headline(self) -> dict[str, Any]:
         """The figures as plain values, for ``run.json`` and ``train --json``."""
