@@ -148,9 +148,13 @@ def suspects_table(documents: list[dict[str, Any]]) -> list[str]:
     ]
     for document in documents:
         figures = document["figures"]
-        shares = [figures[prefix + name] for prefix in ("", "alike_") for name in SUSPECTS]
+        shares = [
+            f"{figures[prefix + name]:.3f}" if figures[f"{prefix}suspects"] else "none"
+            for prefix in ("", "alike_")
+            for name in SUSPECTS
+        ]
         cells = [document["name"].removeprefix("label-errors-"), figures["classes"], figures["suspects_as_given"]]
-        lines.append(f"| {' | '.join(map(str, cells))} | {' | '.join(f'{share:.3f}' for share in shares)} |")
+        lines.append(f"| {' | '.join(map(str, cells))} | {' | '.join(shares)} |")
     return lines
 
 
