@@ -124,15 +124,37 @@ def label_errors_section(documents: list[dict[str, Any]]) -> list[str]:
         "5 % of the labels changed, each to another class at random. By method: the share of wrong ones among the most "
         "suspicious 5 % of the images, the mean of some draws; it is precision and recall in one. All methods have the "
         "same features; the plain ones are scikit-learn's logistic regression with its defaults, out of fold, and the "
-        f"labels of the nearest images. Bar: {documents[0]['bar']}.\n",
-        f"| {' | '.join(['set', 'n', *METHODS.values(), 'suspects: precision', 'recall', 'command'])} |",
-        "|---" * (5 + len(METHODS)) + "|",
+        f"labels of the nearest images. Bar: {documents[0]['bar']}. The second table is about the suspects: with the "
+        "labels as they are, with those 5 %, and with 5 % changed to classes that look alike.\n",
+        f"| {' | '.join(['set', 'n', *METHODS.values(), 'command'])} |",
+        "|---" * (3 + len(METHODS)) + "|",
     ]
     for document in documents:
         figures = document["figures"]
-        shares = [figures[name] for name in (*METHODS, "precision_of_suspects", "recall_of_suspects")]
+        shares = [figures[name] for name in METHODS]
         cells = [document["name"].removeprefix("label-errors-"), document["n"], *(f"{share:.3f}" for share in shares)]
         lines.append(f"| {' | '.join(map(str, cells))} | `{document['command']}` |")
+    return lines + suspects_table(documents)
+
+
+SUSPECTS = ("precision_of_suspects", "estimated_precision", "recall_of_suspects")
+
+
+def suspects_table(documents: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "\n| set | classes | suspects, labels as they are | random: precision | estimated | recall "
+        "| alike: precision | estimated | recall |",
+        "|---" * 9 + "|",
+    ]
+    for document in documents:
+        figures = document["figures"]
+        shares = [
+            f"{figures[prefix + name]:.3f}" if figures[f"{prefix}suspects"] else "none"
+            for prefix in ("", "alike_")
+            for name in SUSPECTS
+        ]
+        cells = [document["name"].removeprefix("label-errors-"), figures["classes"], figures["suspects_as_given"]]
+        lines.append(f"| {' | '.join(map(str, cells))} | {' | '.join(shares)} |")
     return lines
 
 

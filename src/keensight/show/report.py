@@ -229,7 +229,8 @@ def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Pic
         return []
     places = {sample.path: i for i, sample in enumerate(dataset.samples)}
     found = []
-    for suspect in [suspect for suspect in labels.suspects if suspect.path in places][:_SUSPECTS]:
+    shown = labels.suspects or labels.doubtful
+    for suspect in [suspect for suspect in shown if suspect.path in places][:_SUSPECTS]:
         image = picture(dataset, places[suspect.path], suspect.given, suspect.path)
         found.append(
             dataclasses.replace(image, predicted=suspect.suggested, confidence=suspect.probability, part=suspect.part)

@@ -103,7 +103,9 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
     weak = _keep_slices(run, evaluation, trained.pixels)
     suspects = _check_labels(run, trained, evaluation, show)
     keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], show)
-    keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
+    keep_pictures(
+        run, evaluation, () if suspects is None else [one.path for one in (*suspects.suspects, *suspects.doubtful)]
+    )
     run = run.update(state="finished", results=_results(trained, evaluation, weak, suspects, started))
     report(run, evaluation=evaluation)
     return run
