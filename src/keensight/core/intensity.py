@@ -49,6 +49,12 @@ class Scale:
         return scaled.astype(np.uint8)
 
 
+def in_words(scale: Scale) -> str:
+    """``4,095 becomes white``."""
+    black = f"{scale.black:,.6g} becomes black and " if scale.black else ""
+    return f"{black}{scale.white:,.6g} becomes white"
+
+
 def range_of(values: NDArray[Any]) -> tuple[float, float]:
     """Least and greatest value; infinite ones and what is not a number do not count."""
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values

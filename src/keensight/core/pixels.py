@@ -147,7 +147,7 @@ def levels(raw: bytes) -> Levels | None:
         ImageError: the image cannot be decoded.
     """
     container, image = _open(raw)
-    if not _is_deep(image):
+    if not is_deep(image.mode):
         return None
     with _reasons(container.format), _BUDGET.hold(_affordable(container, image, _needed(container, image))):
         image.load()
@@ -228,7 +228,7 @@ def _needed(container: Container, image: ImageFile.ImageFile) -> int:
     """Bytes that decoding takes at its peak, at the size that the image would now be decoded to."""
     width, height = image.size
     stored = _STORED.get(image.mode, 4)
-    converted = 0 if _is_plain(image) else 1 if _is_deep(image) or image.mode == "1" else 4
+    converted = 0 if _is_plain(image) else 1 if is_deep(image.mode) or image.mode == "1" else 4
     alpha = 4 if _has_alpha(image) else 0  # the resize of an image with transparency begins with a copy
     codec = image.tile[0][0] if image.tile else container.format
     pixels = width * height * (stored + converted + alpha + _DECODER.get(codec, 0))
@@ -330,16 +330,16 @@ def _is_plain(image: Image.Image) -> bool:
     return image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info
 
 
-def _is_deep(image: Image.Image) -> bool:
-    """Whether its grey values have more than 8 bits."""
-    return image.mode.startswith("I;16") or image.mode in ("I", "F")
+def is_deep(mode: str) -> bool:
+    """Whether the grey values of an image of this mode (see ``ImageInfo``) have more than 8 bits."""
+    return mode.startswith("I;16") or mode in ("I", "F")
 
 
 def _plain_mode(image: Image.Image, spec: ImageSpec) -> Image.Image:
     """Any of Pillow's modes as L, RGB or RGBA."""
     if _is_plain(image):
         return image
-    if _is_deep(image):
+    if is_deep(image.mode):
         scale = (
             scale_of_one(_levels(image), spec.decoder) if spec.intensity is None else Scale(spec.black, spec.intensity)
         )

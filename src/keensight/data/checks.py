@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from keensight.core.findings import Finding, Severity
+from keensight.core.pixels import is_deep
 from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
 from keensight.data.cache import Pixels
 from keensight.data.folders import EMPTY_CLASS
@@ -212,8 +213,12 @@ def animated(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def unusual_mode(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Colour modes that have to be converted."""
-    unusual = [(i, info.mode) for i, info in infos(dataset, pixels) if info.mode not in _USUAL_MODES]
+    """Colour modes that have to be converted (more than 8 bits: :func:`~keensight.data.intensity.intensity`)."""
+    unusual = [
+        (i, info.mode)
+        for i, info in infos(dataset, pixels)
+        if info.mode not in _USUAL_MODES and (pixels is None or not is_deep(info.mode))
+    ]
     if not unusual:
         return []
     modes = Counter(mode for _, mode in unusual)

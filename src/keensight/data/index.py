@@ -20,7 +20,7 @@ from keensight.data.cache import cache_directory
 from keensight.data.listing import Found
 from keensight.errors import ImageError, StoreError
 
-VERSION = 1
+VERSION = 2
 """Raised when what an entry holds changes; an index of another version is built anew."""
 
 RACY_NS = 2_000_000_000

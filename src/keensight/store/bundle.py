@@ -226,6 +226,9 @@ def read_manifest(path: Path) -> BundleManifest:
             1 <= image.width <= 4096 and 1 <= image.height <= 4096
         ),
         f"its decoder is version {image.decoder}, this one is {newest}": not 1 <= image.decoder <= newest,
+        f"its intensity scale runs from {image.black} to {image.intensity}": not (
+            image.intensity is None or -math.inf < image.black < image.intensity < math.inf
+        ),
         f"its temperature is {manifest.temperature}": not 0 < manifest.temperature < math.inf,
         "it does not give each label a threshold from 0 to 1": (
             manifest.task == "multilabel" and not _are_thresholds(manifest.decision.get("thresholds"), manifest)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from keensight.core.config import RunConfig
 from keensight.core.corrections import Correction
 from keensight.core.findings import AuditReport
+from keensight.core.intensity import Scale, in_words
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
 from keensight.workflow.auditing import audit as audit_images
@@ -73,6 +74,8 @@ def prepare_data(
         DataError: the images cannot be split.
     """
     pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+    if spec.intensity is not None:
+        progress.say(f"In images of more than 8 bits, {in_words(Scale(spec.black, spec.intensity))}.")
     findings = audit_images(data, pixels=pixels, probes=probes, progress=progress)
     return Prepared(data, pixels, findings, divide(data, findings) if divide else split_by(config, data, findings))
 
