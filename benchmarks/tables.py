@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tables_certainty import calibration_section, coverage_section, splits_section
+from tables_certainty import calibration_section, clusters_section, coverage_section, splits_section
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -311,7 +311,8 @@ def newcomer_section(document: dict[str, Any]) -> list[str]:
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     **{start: lambda document: [] for start in TOGETHER},
-    "anomaly-": anomaly_section, "audit": audit_section, "coverage": coverage_section, "extraction": extraction_section,
+    "anomaly-": anomaly_section, "audit": audit_section, "clusters": clusters_section, "coverage": coverage_section,
+    "extraction": extraction_section,
     "multilabel-": multilabel_section, "newcomer": newcomer_section, "near-growth": near_section,
     "near-": planted_section, "ood-": ood_section,
     "peers-": peers_section, "recipe-": lambda document: [],  # docs/recipes.md has them

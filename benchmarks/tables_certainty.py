@@ -34,6 +34,28 @@ def coverage_section(document: dict[str, Any]) -> list[str]:
     return lines
 
 
+def clusters_section(document: dict[str, Any]) -> list[str]:
+    """The same where images come in clusters of uneven size: one row a metric, one column a number of clusters."""
+    figures: dict[str, Any] = document["figures"]
+    heads = [f"{clusters} clusters, {one['images']:.0f} images" for clusters, one in figures.items()]
+    ways = (("stated", ""), ("bootstrap", ", plain cluster bootstrap"), ("independent", ", clusters ignored"))
+    rows = [(name, way, f"{name.replace('_', ' ')}{words}") for way, words in ways
+            for name in next(iter(figures.values()))[way]]  # fmt: skip
+    lines = [
+        "\n## How often intervals are right where images come in clusters\n",
+        f"{document['n']:,} draws a column, from the same population: cluster sizes follow a power law from 1 to 30, "
+        "and four in five images of a cluster are the same picture. Each cell is the fraction of 95% confidence "
+        f"intervals that contain the true value, and their mean width. Bar: {document['bar']}. "
+        f"`{document['command']}`\n",
+        f"| | {' | '.join(heads)} |",
+        "|---" * (len(heads) + 1) + "|",
+    ]
+    for name, way, words in rows:
+        cells = [one[way][name] for one in figures.values()]
+        lines.append(f"| {words} | {' | '.join('{coverage:.3f}, {width:.3f}'.format(**cell) for cell in cells)} |")
+    return lines
+
+
 def _order(item: tuple[str, Any]) -> tuple[str, bool, int]:
     """Calibrated before too sure, single images before groups, few before many."""
     return item[0].split(", ")[1], "groups" in item[0], int(item[0].split()[0])

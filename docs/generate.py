@@ -36,7 +36,8 @@ def settings_page() -> str:
         "# Settings\n",
         NOTE,
         "Give a setting as `--set NAME=VALUE`, in a TOML file for `--config`, or in Python as",
-        '`ks.train(..., settings={"train.epochs": 5})`. Every run writes its own, fully resolved, to `config.toml`.\n',
+        '`ks.train(..., settings={"train.epochs": 5})`. Every run writes what it used to `config.toml`,',
+        "resolved; a comment there names the settings that had no effect on it.\n",
     ]
     section = ""
     for setting in settings():

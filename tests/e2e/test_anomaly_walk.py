@@ -1,6 +1,7 @@
 """Anomalies from normal images alone, by commands: train, evaluate, report, predict."""
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
@@ -38,6 +39,8 @@ def test_blots_are_found_and_the_document_says_how_well(walked, capsys):
     assert main(["evaluate", str(walked / "run"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["task"], found["normal"]) == ("anomaly", ["good"])
+    assert found["test"]["anomalous"] == 60  # none trains, so all test
+    assert found["test"]["seen"] == 0
     assert found["test"]["auroc"] > 0.95
     assert found["test"]["auroc_ci"][0] <= found["test"]["auroc"] <= found["test"]["auroc_ci"][1]
     assert found["test"]["false_alarms"] < 0.4
@@ -67,10 +70,19 @@ def test_the_report_shows_both_sides_and_can_be_written_again(walked, capsys):
     page = walked / "run" / "report.html"
     before = page.read_text(encoding="utf-8")
     assert "area under the ROC curve" in before
+    assert "60 anomalous images are in the test set" in before
+    assert "training or validation images show too" not in before
     assert "data:image/" in before
     page.unlink()
     assert main(["report", str(walked / "run")]) == 0
     assert page.read_text(encoding="utf-8") == before
+
+
+def test_the_configuration_claims_no_training(walked):
+    written = tomllib.loads((walked / "run" / "config.toml").read_text(encoding="utf-8"))
+    assert written["train"] == {"seed": 0}
+    assert written["augment"] == written["decision"] == {}
+    assert (written["data"]["normal"], written["data"]["fit"]) == ("good", "pad")
 
 
 def test_a_classifiers_verbs_refuse_a_detector(walked, capsys):

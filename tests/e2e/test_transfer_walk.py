@@ -1,5 +1,6 @@
 """From a folder of photographs to a transferred classifier, and what a second training need not do again."""
 
+import tomllib
 from contextlib import contextmanager
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 import keensight as ks
+from keensight.core.config import read_config
 from keensight.core.progress import Silent
 
 pytestmark = pytest.mark.slow
@@ -70,6 +72,17 @@ def first(photos, cache, tmp_path_factory):
     progress = Recorder()
     run = ks.train(photos, run=tmp_path_factory.mktemp("runs") / "first", effort="quick", progress=progress)
     return run, progress
+
+
+def test_the_configuration_claims_what_was_used_and_trains_the_same_again(first, photos, tmp_path):
+    run, _ = first
+    written = tomllib.loads(run.config_path.read_text(encoding="utf-8"))
+    assert not {"epochs", "optimizer", "learning_rate", "batch_size", "patience"} & set(written["train"])
+    assert written["model"]["weights"] == "imagenet"
+    settings = read_config(run.config_path)
+    again = ks.train(photos, run=tmp_path / "again", settings=settings, progress=Recorder())
+    assert again.record.results["test"] == run.record.results["test"]
+    assert again.config_path.read_text(encoding="utf-8") == run.config_path.read_text(encoding="utf-8")
 
 
 def test_photographs_go_to_the_pretrained_network_which_says_why(first):

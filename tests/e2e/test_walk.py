@@ -127,6 +127,7 @@ def test_a_second_training_decodes_nothing_and_ends_in_the_same_figures(photos, 
     assert a.config_path.read_text(encoding="utf-8") == resolved and '"auto"' not in resolved.replace(
         'cache = "auto"', ""
     )
+    assert 'weights = "none"' in resolved  # cnn has no ImageNet weights
 
 
 @pytest.mark.parametrize("phase", ["decoding", "training"])

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.calibration import BINS, bin_of
-from keensight.assess.uncertainty import class_intervals, wilson
+from keensight.assess.calibration import BINS, bin_of, label_cross_entropies
+from keensight.assess.uncertainty import class_intervals, share
 from keensight.core.evaluation import ClassScore, Evaluation, LabelScore, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.records import LabelSet
 from keensight.errors import DataError
 
-_FLOOR = 1e-7
 _RESAMPLES, _FEWEST, _WORK = 1000, 200, 5e8
 """Resamples of the bootstrap, and the least of them where images times labels are so many that it would take long."""
 _CHUNK = 4_000_000
@@ -37,8 +36,8 @@ def evaluate(
 
     Precision, recall, F1, average precision and AUROC are scikit-learn's. Macro means of F1 are over all labels, a
     label that never occurs counting with 0; the mean average precision is over the labels that occur. Intervals of
-    mAP and micro F1 are percentiles of a bootstrap over images (Efron 1979), that of the subset accuracy is Wilson's;
-    both take the images as independent.
+    mAP and micro F1 are percentiles of a bootstrap over images or whole groups (Efron 1979), that of the subset
+    accuracy is Wilson's, with groups at the effective number of images.
 
     Args:
         probabilities: Float (n, labels), each between 0 and 1.
@@ -48,7 +47,7 @@ def evaluate(
         part: What the images are: ``train``, ``val`` or ``test``.
         seconds: Wall time that predicting took, for the record.
         seed: Start of the bootstrap's draws.
-        groups: Number of each image's group, for the intervals of each label; None: each image stands for itself.
+        groups: Number of each image's group; None: each image stands for itself.
 
     Raises:
         DataError: there is no image, shapes do not fit, or a row is NaN or no probabilities.
@@ -60,13 +59,13 @@ def evaluate(
     given = (probabilities >= np.asarray(thresholds)).astype(np.int64)
     precision, recall, f1, support = precision_recall_fscore_support(truth, given, average=None, zero_division=0)
     exact = (given == truth).all(axis=1)
-    area, micro = _bootstrapped(probabilities, truth, given, seed)
+    area, micro = _bootstrapped(probabilities, truth, given, groups, seed)
     return Evaluation(
         part=part,
         n=len(truth),
         labels=labels,
-        loss=_cross_entropy(probabilities, truth),
-        accuracy=wilson(int(exact.sum()), len(truth)),
+        loss=float(label_cross_entropies(probabilities, truth).mean()),
+        accuracy=share(exact, groups),
         top_k={},
         macro_f1=float(f1.mean()),
         weighted_f1=float(f1_score(truth, given, average="weighted", zero_division=0)),
@@ -99,7 +98,11 @@ def evaluate(
 
 
 def accuracy_without(
-    probabilities: NDArray[Any], truth: NDArray[Any], thresholds: Sequence[float], left_out: NDArray[np.bool_]
+    probabilities: NDArray[Any],
+    truth: NDArray[Any],
+    thresholds: Sequence[float],
+    left_out: NDArray[np.bool_],
+    groups: NDArray[np.int64] | None = None,
 ) -> Interval:
     """Subset accuracy, with Wilson's interval, of the images that are not left out; at least one stays.
 
@@ -108,9 +111,10 @@ def accuracy_without(
         truth: 0 and 1, (n, labels).
         thresholds: Probability from which on each label counts as there.
         left_out: Shape (n,).
+        groups: Number of each image's group; None: each image stands for itself.
     """
     right = ((probabilities >= np.asarray(thresholds)) == (truth == 1)).all(axis=1)[~left_out]
-    return wilson(int(right.sum()), len(right))
+    return share(right, None if groups is None else groups[~left_out])
 
 
 def _check(probabilities: NDArray[Any], truth: NDArray[Any], k: int, thresholds: Sequence[float]) -> None:
@@ -154,11 +158,6 @@ def _together(table: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(n) for n in row) for row in table.T @ table)
 
 
-def _cross_entropy(probabilities: NDArray[Any], truth: NDArray[Any]) -> float:
-    right = np.where(truth == 1, probabilities, 1.0 - probabilities.astype(np.float64))
-    return float(-np.log(np.clip(right, _FLOOR, 1.0)).mean())
-
-
 def _calibration_error(probabilities: NDArray[Any], truth: NDArray[Any]) -> float:
     """Distance of probability and frequency over 15 equal-width bins, weighted by their (image, label) pairs."""
     p = probabilities.ravel().astype(np.float64)
@@ -166,19 +165,25 @@ def _calibration_error(probabilities: NDArray[Any], truth: NDArray[Any]) -> floa
 
 
 def _bootstrapped(
-    probabilities: NDArray[Any], truth: NDArray[Any], given: NDArray[Any], seed: int
+    probabilities: NDArray[Any],
+    truth: NDArray[Any],
+    given: NDArray[Any],
+    groups: NDArray[np.int64] | None,
+    seed: int,
 ) -> tuple[Interval, Interval]:
-    """Mean average precision and micro F1, with 95 % percentile intervals over resampled images.
+    """Mean average precision and micro F1, with 95 % percentile intervals over resampled images or groups.
 
     A resample is how often each image is drawn, so that each label is sorted once only.
     """
     n, k = truth.shape
+    unit = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    units = int(unit.max()) + 1
     resamples = int(np.clip(_WORK / (n * k), _FEWEST, _RESAMPLES))
     rng = np.random.default_rng(seed)
     areas, scores = [], []
     for begin in range(0, resamples, max(1, _CHUNK // n)):
         size = min(max(1, _CHUNK // n), resamples - begin)
-        drawn = rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float32)
+        drawn = rng.multinomial(units, np.full(units, 1 / units), size=size)[:, unit].astype(np.float32)
         areas.append(mean_average_precision(probabilities, truth, drawn))
         scores.append(_micro_f1(truth, given, drawn))
     whole = np.ones((1, n), np.float32)

@@ -3,23 +3,24 @@
 A network takes the easiest way to the label (Geirhos et al. 2020, "Shortcut learning in deep neural networks",
 Nature Machine Intelligence 2): a marker in a corner, a background, the camera that took one class only. So a
 simple classifier (extremely randomised trees, Geurts et al. 2006) is shown one aspect of the images at a time
-and cross-validated, with groups and copies kept together. What it reaches is put as *skill*, the mean recall
+and cross-validated, with groups and exact copies kept together. What it reaches is put as *skill*, the mean recall
 over the classes on a scale where guessing is 0 and perfection 1. The rules:
 
 - ``metadata`` (size, format, JPEG quality, EXIF) and ``name`` (the shape of the file name, without the class's own
   name) should tell nothing: skill of :data:`TELLING` is an alarm. No network sees a name, so that one is a hint only.
-- ``bytes`` (the file's size) follows the subject's own texture: it must also tell more than ``thumbnail``.
+- ``bytes`` (the file's size) follows the subject's own texture: it must also have :data:`SHARE` of the whole
+  picture's skill and beat ``thumbnail`` by 0.05, significantly (paired, one-sided 5 %).
 - ``corners``, ``border``, ``surround`` may tell something, as a scene or a texture fills its frame. It is an alarm
-  where their skill is at least :data:`TELLING` and :data:`SHARE` of the whole picture's, and beats that of as many
-  pixels in the middle by 0.03 (corners, which few subjects reach) or 0.05, significantly (paired, one-sided 5 %).
-  So it is, in a set whose middle tells all as well, where one corner or side has a skill of :data:`SEVERE` and
-  another one lacks :data:`UNEVEN` of that.
+  where their skill is at least :data:`TELLING` and :data:`SHARE` of the whole picture's, and beats that of the middle
+  by 0.03 (corners, which few subjects reach) or 0.05, significantly. Corners and borders are compared with a square of
+  as many pixels as the four corners have, ``surround`` with what it masks. Whatever the middle tells, it is an alarm
+  too where one corner or side alone has a skill of :data:`SEVERE` and another one :data:`UNEVEN` less.
 - ``centre``, ``middle``, ``thumbnail`` (8 x 8) and ``picture`` (16 x 16) are there to compare with:
   an easy set is no fault.
 
 In each case accuracy must also lie above the most frequent class's share by its whole confidence interval. The
-message names the corner, side or trait that carries the most. A place that tells nearly all, while the middle does
-not, is severe.
+message names the corner, side or trait that carries the most. An alarm of a place is severe where its skill is
+:data:`SEVERE` or more and either half of that lies above the middle's, or its corners or sides are as uneven as said.
 """
 
 from __future__ import annotations
@@ -195,7 +196,6 @@ def _judge(
     aspect: _Aspect, trial: _Trial, answers: Mapping[str, NDArray[np.bool_]], probes: Mapping[str, Probe]
 ) -> tuple[Probe, Finding | None]:
     right = answers[aspect.name]
-    n, accuracy, balanced = len(right), wilson(int(right.sum()), len(right)), _balanced(right, trial.targets)
     n, accuracy, balanced = len(right), wilson(int(right.sum()), len(right)), _balanced(right, trial.targets)
     skill, rival = trial.skill(balanced), probes.get(aspect.rival)
     telling = bool(aspect.advice) and accuracy.low > trial.chance and skill >= TELLING

@@ -46,8 +46,9 @@ def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: fl
     """Interval of a share of images; with groups (patient, track), at the effective number of images.
 
     That number is n over the design effect (Kish 1965): how much larger the variance is for the images of a group
-    being alike; and less where few groups tell that variance (Korn and Graubard 1998). Where all images count, or
-    none, no variance is seen, and those of a group are taken to be all alike.
+    being alike; and less where few groups, or few large ones among many small, tell that variance (Korn and Graubard
+    1998; bias and degrees of freedom as in Bell and McCaffrey 2002). Where all images count, or none, no variance is
+    seen, and those of a group are taken to be all alike.
 
     Args:
         hits: Which images count, shape (n,), n at least 1.
@@ -57,11 +58,14 @@ def share(hits: NDArray[Any], groups: NDArray[np.int64] | None = None, level: fl
     n, count = len(hits), int(hits.sum())
     if groups is None:
         return wilson(count, n, level)
-    sizes, value = np.unique(groups, return_counts=True)[1], count / n
+    _, unit, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    value = count / n
     effect = float((sizes**2).sum()) / n
     if 0 < count < n and len(sizes) > 1:
-        spread = standard_error((hits - value) / n, groups) ** 2 / (value * (1 - value) / n)
-        effect = spread * (_student(len(sizes) - 1, level) / _student(n - 1, level)) ** 2
+        sums = np.bincount(unit.reshape(-1), weights=hits - value) / n
+        bias, freedom = _of_uneven(sizes / n)
+        spread = float((sums**2).sum()) / bias / (value * (1 - value) / n)
+        effect = spread * (_student(freedom, level) / _student(n - 1, level)) ** 2
     effect = float(np.clip(effect, 1.0, n))
     found = wilson(count / effect, n / effect, level)
     return dataclasses.replace(found, method="wilson, at the effective number of images")
@@ -73,6 +77,24 @@ def difference(first: Interval, second: Interval) -> Interval:
     below = math.hypot(first.value - first.low, second.high - second.value)
     above = math.hypot(first.high - first.value, second.value - second.low)
     return Interval(gain, gain - below, gain + above, first.level, "newcombe, independent")
+
+
+def _of_uneven(weights: NDArray[np.float64]) -> tuple[float, float]:
+    """How much too small the variance of a mean comes out of its groups, and the degrees of freedom that tell it.
+
+    Bell and McCaffrey 2002 (Survey Methodology 28), with the images of a group all alike: the sum of squares over
+    groups is a quadratic form ``h' A h`` of the groups' means, with the traces of A and of its square below. Of k
+    groups of one size they give (k - 1) / k and k - 1.
+
+    Args:
+        weights: Fraction of the images in each group, shape (groups,), 2 groups at least.
+    """
+    squares = weights**2
+    total = float(squares.sum())
+    off = total / 2 - weights
+    trace = float((squares * (1 + 2 * off)).sum())
+    crossed = total * float((squares * off**2).sum()) + float((squares * off).sum()) ** 2
+    return trace / total, trace**2 / (2 * crossed + float((squares**2 * (1 + 4 * off)).sum()))
 
 
 def _student(freedom: float, level: float) -> float:
@@ -88,21 +110,14 @@ def standard_error(pull: NDArray[Any], groups: NDArray[np.int64] | None = None) 
     return math.sqrt(float((sums**2).sum()) * len(sums) / max(len(sums) - 1, 1))
 
 
-def f1_interval(true_positives: int, wrong: int, effect: float = 1.0, level: float = 0.95) -> Interval:
-    """Interval of an F1, which rises with the share J of right ones among all that are or are called so: 2J / (1 + J).
-
-    So Wilson's interval of J (the Jaccard index) gives one of F1.
+def f1_interval(jaccard: Interval) -> Interval:
+    """Interval of an F1, which rises with the Jaccard index J: 2J / (1 + J).
 
     Args:
-        true_positives: Images rightly called so.
-        wrong: False positives and false negatives together.
-        effect: Design effect by which the images count less.
-        level: Share of such intervals that hold the true value.
+        jaccard: Interval of the fraction of right ones among all images that are of the class or are predicted so.
     """
-    union = true_positives + wrong
-    found = wilson(true_positives / effect, union / effect, level)
-    value, low, high = (2 * j / (1 + j) for j in (found.value, found.low, found.high))
-    return Interval(value, low, high, level, "wilson of the Jaccard index")
+    value, low, high = (2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high))
+    return Interval(value, low, high, jaccard.level, f"{jaccard.method}, of the Jaccard index")
 
 
 def auroc_parts(scores: NDArray[Any], held: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
@@ -146,6 +161,8 @@ def auroc_interval(
         groups: Number of each image's group; None: each image stands for itself.
         level: Share of such intervals that hold the true value.
     """
+    from scipy.special import expit
+
     numbers, place = np.unique(classes, return_inverse=True)
     unit = np.arange(len(pull)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
     apart = np.unique(np.stack([place.reshape(-1), unit]), axis=1, return_inverse=True)
@@ -160,7 +177,7 @@ def auroc_interval(
     terms = np.bincount(apart[0][0], weights=np.bincount(apart[1].reshape(-1), weights=scaled) ** 2)
     freedom = terms.sum() ** 2 / (terms**2 / np.maximum(units - 1, 1)).sum()
     odds, half = math.log(area / (1 - area)), _student(freedom, level) * error / (area * (1 - area))
-    low, high = (1 / (1 + math.exp(-min(max(x, -700.0), 700.0))) for x in (odds - half, odds + half))
+    low, high = (float(expit(x)) for x in (odds - half, odds + half))
     return Interval(area, low, high, level, "delong" if groups is None else "delong, over groups")
 
 
@@ -179,8 +196,5 @@ def class_intervals(
         if chosen.any():
             found[name] = share(both[chosen], None if groups is None else groups[chosen])
     if "f1" in found:
-        union, hits = int((called | held).sum()), int(both.sum())
-        wide, narrow = found["f1"], wilson(hits, union)
-        effect = max(1.0, ((wide.high - wide.low) / (narrow.high - narrow.low)) ** 2)
-        found["f1"] = f1_interval(hits, union - hits, effect)
+        found["f1"] = f1_interval(found["f1"])
     return found

@@ -12,6 +12,7 @@ import click
 
 from keensight.cli.invocation import Invocation, shared, table
 from keensight.cli.options import table_options
+from keensight.core.unseen import LeftOut
 
 if TYPE_CHECKING:
     from keensight.core.anomaly import AnomalyEvaluation, Oddities
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 def evaluate(asked: Invocation, model: Path, source: str | None, **columns: Any) -> None:
     """Show how good MODEL (a run or a bundle) is on its own test images, or measure it on SOURCE.
 
-    From SOURCE, which is what `keensight train` takes, images that the model learned from are left out.
+    SOURCE is what `keensight train` takes. Its images that the model was trained or validated on are not measured: the
+    same files, files with the same pixels, and compressed or resized copies.
     """
     from keensight import workflow
     from keensight.show import terminal
@@ -44,7 +46,11 @@ def document(model: Path, source: str | None, evaluation: Evaluation | AnomalyEv
     known = workflow.document(open_run(model)) if is_run(model) else _of_bundle(model)
     if source is None:
         return known
-    return known | {"source": source, "seconds": evaluation.seconds, "test": evaluation.headline()}
+    seen = getattr(evaluation, "left_out", None) or LeftOut()
+    return known | {
+        "source": source, "seconds": evaluation.seconds, "test": evaluation.headline(), "left_out": seen.counts,
+        "same_group": seen.same_group, "notes": list(seen.notes),
+    }  # fmt: skip
 
 
 def _of_bundle(path: Path) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from keensight.core.interval import Interval
 
@@ -47,6 +48,9 @@ class Comparison:
     changes: tuple[Change, ...]
     notes: tuple[str, ...] = ()
     """What a reader must know to trust the figures."""
+    left_out_by: Mapping[str, int] = field(default_factory=dict)
+    """Of the images of a source that were left out, how many were recognized in which way: ``same_file``,
+    ``same_pixels``, ``look_alike``; empty without a source."""
 
     @property
     def won(self) -> tuple[Change, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ class DecisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """The whole tree; ``config.toml`` of a run is this, fully resolved."""
+    """The whole tree; ``config.toml`` of a run is this, resolved, without the settings that the run did not use."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -195,10 +195,20 @@ class RunConfig:
     augment: AugmentConfig = AugmentConfig()
     decision: DecisionConfig = DecisionConfig()
 
-    def to_toml(self) -> str:
-        """This configuration as TOML that ``--config`` reads back."""
-        sections = {name: dataclasses.asdict(getattr(self, name)) for name in _SECTIONS}
-        return to_toml(sections)
+    def to_toml(self, without_effect: Collection[str] = ()) -> str:
+        """This configuration as TOML that ``--config`` reads back.
+
+        Args:
+            without_effect: Names such as ``train.epochs`` that a run did not use: a comment lists them in place of
+                their values. Read back they have their defaults, which have no effect again.
+        """
+        sections = {
+            name: {key: value for key, value in dataclasses.asdict(getattr(self, name)).items()
+                   if f"{name}.{key}" not in without_effect}
+            for name in _SECTIONS
+        }  # fmt: skip
+        note = "\n".join(f"# No effect on this run: {', '.join(names)}" for names in _by_section(without_effect))
+        return f"{note}\n\n{to_toml(sections)}" if note else to_toml(sections)
 
     def with_values(self, values: Mapping[str, Any]) -> RunConfig:
         """A copy with settings changed, given as ``{"train.epochs": 5}``; text is converted.
@@ -212,6 +222,10 @@ class RunConfig:
             changed.setdefault(described.section, {})[described.name] = described.convert(value)
         sections = {name: dataclasses.replace(getattr(self, name), **new) for name, new in changed.items()}
         return dataclasses.replace(self, **sections)
+
+
+def _by_section(names: Collection[str]) -> list[list[str]]:
+    return [found for section in _SECTIONS if (found := [name for name in names if name.startswith(f"{section}.")])]
 
 
 @dataclass(frozen=True, slots=True)

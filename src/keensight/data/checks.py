@@ -16,6 +16,7 @@ from keensight.data.cache import Pixels
 from keensight.data.folders import EMPTY_CLASS
 from keensight.data.names import suffix_of
 from keensight.data.tables import NO_LABEL
+from keensight.data.torn import leaks
 
 Check = Callable[[Dataset, Pixels | None], list[Finding]]
 
@@ -82,18 +83,19 @@ def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def group_leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """One group in two given parts."""
+    """One group in two predefined splits."""
     members: dict[str, list[int]] = defaultdict(list)
     for i in readable_rows(dataset, pixels):
         sample = dataset.samples[i]
         if sample.group is not None and sample.split is not None:
             members[sample.group].append(i)
-    torn = [group for group in members.values() if len({dataset.samples[i].split for i in group}) > 1]
-    if not torn:
-        return []
-    subject = "1 group has" if len(torn) == 1 else f"{len(torn)} groups have"
-    message = f"{subject} images in more than one given part, so the test score flatters: make the split anew."
-    return [Finding.on(dataset, torn, "group-leak", "severe", message)]
+    groups, findings = list(members.values()), []
+    for leak in leaks([[dataset.samples[i] for i in group] for group in groups]):
+        torn = [groups[i] for i in leak.places]
+        subject = "1 group has" if len(torn) == 1 else f"{len(torn)} groups have"
+        message = f"{subject} images {leak.words}: re-split the set."
+        findings.append(Finding.on(dataset, torn, "group-leak", leak.severity, message))
+    return findings
 
 
 def imbalance(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:

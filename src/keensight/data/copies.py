@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from keensight.core.findings import AuditReport, Finding, Severity
 from keensight.core.records import PARTS, Dataset, Part, Sample, Split
 from keensight.data.near import MEASURE, Copies, clusters
+from keensight.data.recolored import recolored_pairs
+from keensight.data.torn import leaks
 from keensight.data.views import Pixels
 
 _TIES = ("duplicate", "near-duplicate")
@@ -15,7 +17,23 @@ _TIES = ("duplicate", "near-duplicate")
 _FEW = 10
 """Up to so many pictures may be copies of one another, even if they are most of their class."""
 
+_CHANGES = "(resized, compressed, recolored, cropped or mirrored)"
+_CONFLICT = (
+    "under more than one label, changed a little and in much the same colors: check whether both are the same thing, "
+    "and which label is right."
+)
+_RECOLORED = (
+    "under more than one label in clearly different colors: no conflict if the color is what the labels tell apart; "
+    "if not, decide which label is right."
+)
+KEPT_TOGETHER = "a split made here keeps them together"
+_DUPLICATE = (
+    f"there more than once, changed a little {_CHANGES}: {KEPT_TOGETHER}; look at them, and delete what adds nothing."
+)
+
 Groups = Sequence[Sequence[int]]
+Scored = tuple[float, tuple[int, ...]]
+"""Images that hang together by near copies, as indices, and the score of their weakest tie."""
 
 
 def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None) -> list[Finding]:
@@ -29,7 +47,8 @@ def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None
     if copies is None:
         return _exact(dataset, _by_digest(dataset, pixels))
     exact = clusters(pair for pair in copies.pairs if pair.kind == "exact")
-    return _exact(dataset, exact) + _near(dataset, copies)
+    recolored = frozenset() if pixels is None else recolored_pairs(dataset, pixels, copies)
+    return _exact(dataset, exact) + _near(dataset, copies, recolored)
 
 
 def ties(report: AuditReport, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
@@ -60,11 +79,11 @@ def _exact(dataset: Dataset, groups: Groups) -> list[Finding]:
         subject = "1 picture stands" if len(mixed) == 1 else f"{len(mixed)} pictures stand"
         message = f"{subject} under more than one label: decide which is right and delete the other copies."
         findings.append(Finding.on(dataset, mixed, "label-conflict", "severe", message))
-    torn = [group for group in groups if _is_torn(_samples(dataset, group))]
-    if torn:
+    for leak in leaks([_samples(dataset, group) for group in groups]):
+        torn = [groups[i] for i in leak.places]
         subject = "1 picture is" if len(torn) == 1 else f"{len(torn)} pictures are"
-        message = f"{subject} in more than one given part, so the test score flatters: delete the copies from train."
-        findings.append(Finding.on(dataset, torn, "leak", "severe", message))
+        message = f"{subject} {leak.words}: delete the copies from {leak.surplus}."
+        findings.append(Finding.on(dataset, torn, "leak", leak.severity, message))
     if groups:
         surplus = sum(len(group) - 1 for group in groups)
         subject = (
@@ -77,7 +96,7 @@ def _exact(dataset: Dataset, groups: Groups) -> list[Finding]:
     return findings
 
 
-def _near(dataset: Dataset, copies: Copies) -> list[Finding]:
+def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> list[Finding]:
     """Findings on groups that hang together by near copies; a group's score is that of its weakest tie."""
     weakest: dict[int, float] = {}
     for pair in copies.pairs:
@@ -92,12 +111,34 @@ def _near(dataset: Dataset, copies: Copies) -> list[Finding]:
     alike = [one for one in scored if _is_alike(_samples(dataset, one[1]), counts)]
     scored = [one for one in scored if one not in alike]
     findings = [_alike(dataset, alike, copies.threshold)] if alike else []
-    for kind, severity, applies, message in _NEAR:
-        some = [one for one in scored if applies(_samples(dataset, one[1]))]
+    mixed = [one for one in scored if _is_mixed(_samples(dataset, one[1]))]
+    conflicting = _conflicting(dataset, copies, recolored)
+    conflicts = [one for one in mixed if not conflicting.isdisjoint(one[1])]
+    found = [
+        *_near_leaks(dataset, scored),
+        ("near-label-conflict", "warning", conflicts, _CONFLICT),
+        ("recolored", "info", [one for one in mixed if one not in conflicts], _RECOLORED),
+        ("near-duplicate", "warning", scored, _DUPLICATE),
+    ]
+    for kind, severity, some, words in found:
         if some:
-            subject = "1 picture stands" if len(some) == 1 else f"{len(some)} pictures stand"
-            findings.append(_graded(dataset, kind, severity, f"{subject} {message}", len(some), some, copies.threshold))
+            subject = "1 picture is" if len(some) == 1 else f"{len(some)} pictures are"
+            findings.append(_graded(dataset, kind, severity, f"{subject} {words}", len(some), some, copies.threshold))
     return findings
+
+
+def _near_leaks(dataset: Dataset, scored: Sequence[Scored]) -> Iterator[tuple[str, Severity, list[Scored], str]]:
+    for leak in leaks([_samples(dataset, group) for _, group in scored]):
+        apart = ", and read the score without them" if leak.severity == "severe" else ""
+        words = f"{leak.words}, changed a little {_CHANGES}: delete the copies from {leak.surplus}{apart}."
+        yield "near-leak", leak.severity, [scored[i] for i in leak.places], words
+
+
+def _conflicting(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> frozenset[int]:
+    """Images that have a copy of another label in much the same colors."""
+    pairs = [(pair.first, pair.second) for pair in copies.pairs]
+    mixed = (pair for pair in pairs if _is_mixed(_samples(dataset, pair)))
+    return frozenset(i for pair in mixed if pair not in recolored for i in pair)
 
 
 def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
@@ -106,7 +147,7 @@ def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
     return len(group) > _FEW and any(2 * n > counts[name] for name, n in held.items())
 
 
-def _alike(dataset: Dataset, groups: Sequence[tuple[float, tuple[int, ...]]], threshold: float) -> Finding:
+def _alike(dataset: Dataset, groups: Sequence[Scored], threshold: float) -> Finding:
     n = sum(len(group) for _, group in groups)
     message = (
         f"{n} pictures look so much alike that near copies cannot be told among them: no split keeps these together; "
@@ -117,7 +158,7 @@ def _alike(dataset: Dataset, groups: Sequence[tuple[float, tuple[int, ...]]], th
 
 def _graded(
     dataset: Dataset, kind: str, severity: Severity, message: str, count: int,
-    groups: Sequence[tuple[float, tuple[int, ...]]], threshold: float,
+    groups: Sequence[Scored], threshold: float,
 ) -> Finding:  # fmt: skip
     return Finding.on(
         dataset, [group for _, group in groups], kind, severity, message, count,
@@ -127,28 +168,6 @@ def _graded(
 
 def _is_mixed(group: Sequence[Sample]) -> bool:
     return len({sample.label for sample in group}) > 1
-
-
-def _is_torn(group: Sequence[Sample]) -> bool:
-    return len({sample.split for sample in group} - {None}) > 1
-
-
-_NEAR: tuple[tuple[str, Severity, Callable[[Sequence[Sample]], bool], str], ...] = (
-    (
-        "near-leak", "severe", _is_torn,
-        "in more than one given part, changed a little (resized, compressed, recoloured, cropped or mirrored), so the "
-        "test score flatters: delete the copies from train, and read the score without them.",
-    ),
-    (
-        "near-label-conflict", "warning", _is_mixed,
-        "under more than one label, changed a little: look whether both are the same thing, and which label is right.",
-    ),
-    (
-        "near-duplicate", "warning", lambda group: True,
-        "there more than once, changed a little (resized, compressed, recoloured, cropped or mirrored): a split made "
-        "here keeps them together; look at them, and delete what adds nothing.",
-    ),
-)  # fmt: skip
 
 
 def _samples(dataset: Dataset, rows: Sequence[int]) -> list[Sample]:

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from keensight.core.certainty import Abstention, ReliabilityBin
+from keensight.core.claims import rule_in_words
+from keensight.core.confidence import temperature_effect
 from keensight.core.evaluation import Evaluation
 from keensight.errors import UsageError
 from keensight.show import chart
@@ -62,7 +64,9 @@ def section(evaluation: Evaluation) -> dict[str, Any] | None:
         for name, (key, value) in before.items()
         if (one := evaluation.intervals.get(key)) is not None
     ]
-    unlike = "" if found.unlike is None else f"{percent(found.unlike.value)} were refused as unlike them."
+    unlike = (
+        "" if found.unlike is None else f"It abstained on {percent(found.unlike.value)} of them as out-of-distribution."
+    )
     return {
         "reliability": svg(reliability(evaluation), "reliability"),
         "reliability_words": reliability_words(evaluation),
@@ -119,13 +123,15 @@ def draw_coverage(ax: Axes, evaluation: Evaluation) -> None:
 
 
 def reliability_words(evaluation: Evaluation) -> str:
-    """What the reliability diagram shows, as a sentence."""
+    """What the reliability diagram shows, as a sentence or two."""
     found = evaluation.calibration
     assert found is not None
-    return (
-        f"Said and right lie {100 * evaluation.ece:.1f} points apart on average (ECE {evaluation.ece:.3f}); before the "
-        f"temperature of {found.temperature:.2f} it was {100 * found.ece_before:.1f} points."
+    before = "" if found.temperature == 1 else f"; {found.ece_before:.3f} before the temperature"
+    apart = (
+        f"Confidence and accuracy lie {100 * evaluation.ece:.1f} percentage points apart on average "
+        f"(ECE {evaluation.ece:.3f}{before})."
     )
+    return f"{apart} {temperature_effect(evaluation)}".strip()
 
 
 def coverage_words(evaluation: Evaluation) -> str:
@@ -138,20 +144,7 @@ def coverage_words(evaluation: Evaluation) -> str:
 
 def rule_words(found: Abstention) -> str:
     """When the model answers, in plain words."""
-    rule = found.decision
-    if rule.target is None:
-        told = "It names its most probable class, however probable."
-    else:
-        wanted = "of the answers shall be right" if rule.target == "precision" else "of the images shall get an answer"
-        told = (
-            f"It answers where its most probable class has {percent(rule.threshold)} or more; the validation part "
-            f"chose that so that {percent(rule.asked or 0, 0)} {wanted}."
-        )
-        if rule.target == "precision" and (rule.reached or 0) < (rule.asked or 0):
-            told += f" No threshold is certain to reach that; with this one {percent(rule.reached or 0)} is certain."
-    if found.unlike is not None:
-        told += " It gives no answer to an image that is unlike those that it learned from."
-    return told
+    return rule_in_words(found.decision, refuses=found.unlike is not None)
 
 
 def answers_words(found: Abstention) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.anomaly import AnomalyEvaluation, Oddities
-from keensight.core.records import RunRecord
+from keensight.core.records import RunRecord, Split
 from keensight.errors import UsageError
 from keensight.show.page import picture, svg, write_page
 from keensight.show.text import plural
@@ -71,14 +71,17 @@ def _kinds(oddities: Oddities) -> list[str]:
     return list(oddities.truth or ())
 
 
-def write_anomaly_report(path: Path, record: RunRecord, evaluation: AnomalyEvaluation, config: str = "") -> Path:
+def write_anomaly_report(
+    path: Path, record: RunRecord, evaluation: AnomalyEvaluation, config: str = "", split: Split | None = None
+) -> Path:
     """Write the report and return its path.
 
     Args:
         path: The HTML file.
         record: The run's record.
         evaluation: With its scores, and its dataset whose reader gives the pictures of :func:`overlay`.
-        config: The full configuration as TOML.
+        config: The configuration as TOML.
+        split: How the images were divided; None: the report says nothing of it.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -86,7 +89,7 @@ def write_anomaly_report(path: Path, record: RunRecord, evaluation: AnomalyEvalu
     """
     galleries = picked(evaluation)
     context = {
-        "record": record, "evaluation": evaluation, "config": config.strip(),
+        "record": record, "evaluation": evaluation, "config": config.strip(), "split": split,
         "galleries": {name: _pictures(evaluation, places) for name, places in galleries.items()},
         "counts": _counts(evaluation), "histogram": svg(scores_figure(evaluation), "scores"), "full": _FULL,
     }  # fmt: skip

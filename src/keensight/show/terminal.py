@@ -115,6 +115,7 @@ def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:
         expected = f"; {percent(evaluation.limits.rate)} expected at most"
         lines.append(f"false alarms             {interval(evaluation.false_alarms)}{expected}")
     lines += [f"  {clean(kind.kind)}: {percent(kind.recall.value)} of {kind.n:,} found" for kind in evaluation.kinds]
+    lines += [f"caution: {clean(str(caveat))}" for caveat in evaluation.caveats]
     return "\n".join([*lines, "", f"report  {clean(report)}"] if report else lines)
 
 

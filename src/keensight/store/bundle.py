@@ -2,9 +2,9 @@
 
 A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-256 of the other files),
 ``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` and, where it can tell images unlike the training images,
-``subspace.npz``, where classes can be enrolled, ``prototypes.npz``. Digests
-find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles, foreign code, zip
-bombs) is refused whatever they say.
+``subspace.npz``, where classes can be enrolled, ``prototypes.npz``, and where it is known what the model learned from,
+``learned.npz``. Digests find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles,
+foreign code, zip bombs) is refused whatever they say.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from keensight.core.certainty import Decision
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, storing, write_json, write_text
+from keensight.core.learned import LearnedFrom
 from keensight.core.nearest import RULE
 from keensight.core.ood import Subspace
 from keensight.core.records import BundleManifest, ImageSpec, Prototypes
@@ -34,6 +35,7 @@ from keensight.errors import StoreError
 from keensight.store.archive import check_model
 from keensight.store.card import model_card
 from keensight.store.exam import Exam, read_exam, write_exam
+from keensight.store.learned import read_learned, write_learned
 from keensight.store.ood import read_subspace, write_subspace
 from keensight.store.opening import read_versioned
 from keensight.store.prototypes import read_prototypes, write_prototypes
@@ -50,16 +52,20 @@ __all__ = [
     "write_bundle",
 ]
 
-SCHEMA = 3
+SCHEMA = 5
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
-rule for answers (``decision["answers"]``) and ``subspace.npz``."""
+rule for answers (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``; 5: and in ``image``
+the intensity scale of images of more than 8 bits."""
 _MANIFEST, _MODEL, _EXAM = "manifest.json", "model.keras", "exam.npz"
 CARD = "MODEL_CARD.md"
 """Name of the model card."""
-_PROTOTYPES, _SUBSPACE = "prototypes.npz", "subspace.npz"
+_PROTOTYPES, _SUBSPACE, _LEARNED = "prototypes.npz", "subspace.npz", "learned.npz"
 _TASKS = ("single-label", "multilabel", ANOMALY)
 _REQUIRED = (_MODEL, _EXAM, CARD)
-_LIMITS = {_MANIFEST: 8 << 20, _EXAM: 64 << 20, CARD: 8 << 20, _PROTOTYPES: 256 << 20, _SUBSPACE: 256 << 20}
+_LIMITS = {
+    _MANIFEST: 8 << 20, _EXAM: 64 << 20, CARD: 8 << 20, _PROTOTYPES: 256 << 20, _SUBSPACE: 256 << 20,
+    _LEARNED: 1 << 30,
+}  # fmt: skip
 _LIMIT = 4 << 30
 _LITTER = frozenset({"Thumbs.db", "desktop.ini"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -120,6 +126,14 @@ class Bundle:
         """
         return _subspace(self.path, self.manifest)
 
+    def learned(self) -> LearnedFrom | None:
+        """Marks of the images that the model learned from; None: the bundle does not record them (before schema 4).
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        return _learned(self.path, self.manifest)
+
     def __repr__(self) -> str:
         manifest = self.manifest
         return f"<Bundle {self.path}: {manifest.model} on {manifest.name}, {len(manifest.labels)} classes>"
@@ -133,6 +147,7 @@ def write_bundle(
     exam: Exam,
     prototypes: Prototypes | None = None,
     subspace: Subspace | None = None,
+    learned: LearnedFrom | None = None,
     card: str | None = None,
 ) -> Bundle:
     """Write a bundle beside its place, look it through, and only then move it there: it is whole or absent.
@@ -144,6 +159,7 @@ def write_bundle(
         exam: Images and the answers that the model gave.
         prototypes: Class means; None: no class can be enrolled.
         subspace: Where training embeddings lie; None: no image is refused as unlike them.
+        learned: Marks of the images that the model learned from; None: not known.
         card: Text of ``MODEL_CARD.md``; None: made from the manifest.
 
     Raises:
@@ -158,7 +174,9 @@ def write_bundle(
             write_prototypes(folder / _PROTOTYPES, prototypes)
         if subspace is not None:
             write_subspace(folder / _SUBSPACE, subspace)
-        _describe(folder, manifest, card or model_card(manifest))
+        if learned is not None:
+            write_learned(folder / _LEARNED, learned)
+        _describe(folder, manifest, card or model_card(manifest, refuses=subspace is not None))
         checked = open_bundle(folder)
         if directory.exists():
             directory.rmdir()
@@ -181,7 +199,7 @@ def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -
     with _beside(place) as folder:
         for name in bundle.manifest.files:
             shutil.copy2(place / name, folder / name)
-        _describe(folder, manifest, model_card(manifest, evaluation))
+        _describe(folder, manifest, model_card(manifest, evaluation, refuses=_SUBSPACE in bundle.manifest.files))
         checked = open_bundle(folder)
         _swap(folder, place)
     return Bundle(bundle.path, checked.manifest)
@@ -191,7 +209,7 @@ def open_bundle(path: str | Path) -> Bundle:
     """Open a bundle, or the bundle of a run, after checking all of it; nothing is loaded.
 
     In this order: manifest, schema, labels and preprocessing, list of files, sizes, SHA-256, the model's
-    archive and what its configuration names, the exam, the class means, the subspace.
+    archive and what its configuration names, the exam, the class means, the subspace, what it learned from.
 
     Args:
         path: The folder of a bundle or of a run.
@@ -206,6 +224,7 @@ def open_bundle(path: str | Path) -> Bundle:
     read_exam(folder / _EXAM, _answers(manifest))
     _prototypes(folder, manifest)
     _subspace(folder, manifest)
+    _learned(folder, manifest)
     return Bundle(folder, manifest)
 
 
@@ -312,6 +331,10 @@ def _prototypes(folder: Path, manifest: BundleManifest) -> Prototypes | None:
 
 def _subspace(folder: Path, manifest: BundleManifest) -> Subspace | None:
     return read_subspace(folder / _SUBSPACE) if _SUBSPACE in manifest.files else None
+
+
+def _learned(folder: Path, manifest: BundleManifest) -> LearnedFrom | None:
+    return read_learned(folder / _LEARNED) if _LEARNED in manifest.files else None
 
 
 def _check_files(folder: Path, manifest: BundleManifest) -> None:

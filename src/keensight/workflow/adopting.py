@@ -22,6 +22,7 @@ from keensight.workflow.preparing import prepare_data
 from keensight.workflow.preparing import split as split_set
 from keensight.workflow.steps import Source, configure, open, shown
 from keensight.workflow.training import recorded
+from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def adopt(
     deciding.check(config.decision, data.task)
     handle = create_run(
         None if run is None else Path(run), name=data.name, source=data.name, model=model.name,
-        command=command, seed=config.train.seed, versions=versions(), config_toml=config.to_toml(),
+        command=command, seed=config.train.seed, versions=versions(),
+        config_toml=config.to_toml(without_effect(config, data, "adopted")),
     )  # fmt: skip
     with recorded(handle):
         if labels is None:

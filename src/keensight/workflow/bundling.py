@@ -13,9 +13,12 @@ from keensight.core import pixels as decoder
 from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Prototypes, Split
 from keensight.errors import GateError, ImageError
 from keensight.nets.infer import Classifier
+from keensight.workflow.learned import learned_of
+from keensight.workflow.steps import prepare
 from keensight.workflow.versions import versions
 
 if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
     from keensight.store.bundle import Bundle, Exam
 
 EXAM_TOLERANCE = 1e-4
@@ -33,8 +36,12 @@ def bundle(
     provenance: Mapping[str, Any] | None = None,
     prototypes: Prototypes | None = None,
     normalisation: str | None = None,
+    pixels: Pixels | None = None,
 ) -> Bundle:
     """Write a bundle: model, labels, preprocessing, rule for answers, and an exam of a few images with their answers.
+
+    Digests and fingerprints of the training and validation images go with it, so that an evaluation of the bundle
+    recognizes them (:mod:`keensight.core.learned`).
 
     Args:
         model: The trained network with its labels and preprocessing.
@@ -45,6 +52,7 @@ def bundle(
         provenance: What is known of its making besides versions and data.
         prototypes: Its class means (:func:`prototypes_of`); None: no class can be enrolled later.
         normalisation: What the graph does to its pixels, in words; None: as the architecture of that name does.
+        pixels: The decoded images; None: they are taken from the cache, or decoded.
 
     Raises:
         StoreError: the directory exists or cannot be written.
@@ -66,9 +74,10 @@ def bundle(
         files={},
     )
     exam = _exam(model, data, split)
+    seen = pixels if pixels is not None and pixels.spec == model.spec else prepare(data, model.spec)
     return write_bundle(
         Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes,
-        subspace=model.subspace,
+        subspace=model.subspace, learned=learned_of(data, split, seen),
     )  # fmt: skip
 
 

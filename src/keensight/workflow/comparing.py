@@ -11,8 +11,9 @@ import numpy as np
 from keensight.core.comparison import Change, Comparison
 from keensight.core.evaluation import Evaluated
 from keensight.core.progress import Progress
+from keensight.core.unseen import LeftOut
 from keensight.errors import DataError
-from keensight.workflow.measuring import evaluate, finished
+from keensight.workflow.measuring import evaluate, finished, on_source
 from keensight.workflow.steps import Source, open, shown
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def compare(
     """Is the second model better than the first? A paired test on images that neither has learned from.
 
     Without a source, on the test images that two runs have in common (by their digest). With one, on its images (of
-    the test part, where it gives parts). Images that one of the runs trained on, or chose its weights by, are left out;
-    a bundle by itself does not know which those are, and a note says so.
+    the test part, where it gives parts). Images that one of the two was trained or validated on are left out, as in
+    :func:`evaluate`; notes say what could not be told.
 
     Args:
         first: A run or a bundle.
@@ -57,40 +58,41 @@ def compare(
         StoreError: without a source, one of the two is no finished run.
     """
     show = shown(progress)
-    models, learned = (first, second), [_learned(first), _learned(second)]
+    models = (first, second)
     if source is None:
-        evaluations = [_of_test_part(finished(model)) for model in models]
+        runs = [finished(model) for model in models]
+        evaluations = [_of_test_part(run) for run in runs]
+        seen = runs[0].learned_digests() | runs[1].learned_digests()
     else:
         data = open(source, label=label, labels=labels, path=path, progress=show)
-        evaluations = [_classified(evaluate(model, data, progress=show)) for model in models]
+        evaluations = [_classified(on_source(model, data, None, "test", show)) for model in models]
+        seen = frozenset()
     names = (_name(first), _name(second))
     _check_labels(names, evaluations)
     places = [_places(evaluation) for evaluation in evaluations]
-    seen = (learned[0] or frozenset()) | (learned[1] or frozenset())
     common = [digest for digest in places[0] if digest in places[1]]
     kept = [digest for digest in common if digest not in seen]
-    left_out = len(set(places[0]) | set(places[1])) - len(kept) if source is None else len(common) - len(kept)
+    unseen = _left_out(evaluations)
+    left_out = len(set(places[0]) | set(places[1])) - len(kept) if source is None else len(unseen.rows)
     if not kept:
         raise DataError(
             "there is no image that both models can be measured on and neither has learned from",
             "train both on the same split (the same --seed), or give other labelled images as SOURCE",
         )
     found = _compared(names, evaluations, places, kept)
-    unknown = [name for name, known in zip(names, learned, strict=True) if known is None]
-    notes = tuple(f"{name} is a bundle: it does not say which images it has learned from" for name in unknown)
-    found = dataclasses.replace(found, left_out=left_out, notes=(*found.notes, *notes))
+    found = dataclasses.replace(
+        found, left_out=left_out, left_out_by=unseen.counts if source is not None else {},
+        notes=(*found.notes, *unseen.sentences()),
+    )  # fmt: skip
     if out is not None:
         _write_page(found, evaluations, out)
     return found
 
 
-def _learned(model: str | Path | Run) -> frozenset[str] | None:
-    """Digests of what a run has learned from; None for a bundle."""
-    from keensight.store.run import Run, is_run, open_run
-
-    if isinstance(model, Run):
-        return model.learned_digests()
-    return open_run(model).learned_digests() if is_run(model) else None
+def _left_out(evaluations: list[Evaluated]) -> LeftOut:
+    """The images of a source that one of the models learned from; of two runs' own test images none are known."""
+    one, other = (evaluation.left_out or LeftOut() for evaluation in evaluations)
+    return one.joined(other)
 
 
 def _name(model: str | Path | Run) -> str:
@@ -125,7 +127,7 @@ def _compared(
     names: tuple[str, str], evaluations: list[Evaluated], places: list[dict[str, int]], kept: list[str]
 ) -> Comparison:
     from keensight.assess import paired
-    from keensight.assess.uncertainty import wilson
+    from keensight.assess.uncertainty import share
 
     labels = evaluations[0].labels
     order = np.array([evaluations[1].labels.names.index(name) for name in labels.names])
@@ -147,7 +149,7 @@ def _compared(
     )
     return Comparison(
         *names, n=len(kept), left_out=0, groups=None if groups is None else int(groups.max()) + 1,
-        accuracy=(wilson(int(right[0].sum()), len(kept)), wilson(int(right[1].sum()), len(kept))),
+        accuracy=(share(right[0], groups), share(right[1], groups)),
         difference=paired.difference(*right) if groups is None else gains["accuracy"],
         p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(*right, groups),
         test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",

@@ -21,8 +21,11 @@ from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Spl
 from keensight.errors import DataError, GateError, UsageError
 from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.bundling import exam_images, origin
-from keensight.workflow.preparing import prepare_data, split_by
+from keensight.workflow.caveats import anomaly_caveats
+from keensight.workflow.normals import as_divided, divide, seen_normals
+from keensight.workflow.preparing import prepare_data
 from keensight.workflow.steps import build, image_spec
+from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
 
 if TYPE_CHECKING:
@@ -66,14 +69,6 @@ def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
     return tuple(found)
 
 
-def as_anomalies(data: Dataset, normal: tuple[str, ...]) -> Dataset:
-    """The same images with two classes, normal and anomalous."""
-    samples = tuple(
-        dataclasses.replace(sample, label=NORMAL if sample.label in normal else ANOMALOUS) for sample in data.samples
-    )
-    return dataclasses.replace(data, labels=LabelSet((NORMAL, ANOMALOUS)), samples=samples)
-
-
 def walk(
     run: Run,
     data: Dataset,
@@ -101,14 +96,18 @@ def walk(
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
     config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
     spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="quick")
-    prepared = prepare_data(data, spec, config, show, divide=partial(_divide, normal, config))
-    pixels, findings, parts = prepared.pixels, prepared.findings, prepared.split
+    prepared = prepare_data(data, spec, config, show, divide=partial(divide, normal, config))
+    pixels, parts = prepared.pixels, prepared.split
+    seen = seen_normals(prepared.findings, data, parts, normal)
+    findings = as_divided(prepared.findings, parts, seen, len(_normal(data, parts.part("test"), normal)))
     run.save_dataset(data)
     run.save_audit(findings)
     if config.data.strict:
         refuse_severe(findings)
     run.save_split(parts, data)
-    run.save_config(config.to_toml())
+    size = {"data.image_size": spec.width if spec.width == spec.height else None, "data.fit": spec.fit}
+    config = config.with_values(size)
+    run.save_config(config.to_toml(without_effect(config, data, "detector")))
     run = run.update(state="training", model=name)
     detector = learn(data, parts, pixels, normal, config, show)
     package = write(detector, data, parts, run, normal, name)
@@ -116,23 +115,14 @@ def walk(
     sit_exam(trusted, package)
     rows = _readable(parts.part("test"), pixels)
     evaluation = measure(trusted, data, rows, pixels, normal, "test", show, ties(findings, data))
+    evaluation = dataclasses.replace(evaluation, seen=seen)
+    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, parts))
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
     keep_pictures(run, evaluation, rows, pixels)
     run = run.update(state="finished", results=_results(data, parts, findings, normal, name, evaluation, started))
     report(run, stored(run))
     return run
-
-
-def _divide(normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: AuditReport) -> Split:
-    """The split; of its training and validation set only normal images are used."""
-    return split_by(config, as_anomalies(data, normal), _without_near_copies(findings))
-
-
-def _without_near_copies(findings: AuditReport) -> AuditReport:
-    """Parts before one camera all look alike: to keep near copies together would leave one part with all of them."""
-    kept = tuple(finding for finding in findings.findings if not finding.kind.startswith("near-"))
-    return dataclasses.replace(findings, findings=kept)
 
 
 def _results(
@@ -333,4 +323,4 @@ def report(run: Run, evaluation: AnomalyEvaluation) -> Path:
     from keensight.show.oddities import write_anomaly_report
 
     config = run.config_path.read_text(encoding="utf-8")
-    return write_anomaly_report(run.report_path, run.record, evaluation, config)
+    return write_anomaly_report(run.report_path, run.record, evaluation, config, run.split)

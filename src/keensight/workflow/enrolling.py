@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core import nearest
 from keensight.core import pixels as decoder
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.answers import Embeddings
 from keensight.core.certainty import Decision
+from keensight.core.files import sha256
+from keensight.core.learned import LearnedFrom
 from keensight.core.progress import Progress
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow.bundling import sit_exam
+from keensight.workflow.learned import extended
 from keensight.workflow.steps import shown
 from keensight.workflow.using import Image, Images, classifier_of, find
 
@@ -116,9 +120,19 @@ def enrol(
         exam=_exam(exam, label, _picture(first, classifier.spec), wider),
         prototypes=means,
         subspace=old.subspace(),
+        learned=_learned(old, [sources[int(row)] for row in good]),
     )
     sit_exam(classifier_of(bundle), bundle.exam())
     return Enrolment(bundle, label, index, int(means.counts[index]), found.errors)
+
+
+def _learned(old: Bundle, images: list[Image]) -> LearnedFrom | None:
+    """What the old bundle learned from, and the images of the new class."""
+    learned = old.learned()
+    if learned is None:
+        return None
+    files = [sha256(raw) for raw in map(_raw, images) if isinstance(raw, bytes)]
+    return extended(learned, files, np.stack([decoder.decode(_raw(image), old.manifest.image) for image in images]))
 
 
 def _place(label: str, classifier: Classifier) -> int:
@@ -182,8 +196,11 @@ def _without_sets(old: BundleManifest) -> dict[str, Any]:
 
 
 def _picture(source: Image, spec: ImageSpec) -> bytes:
-    raw = Path(source).read_bytes() if isinstance(source, (str, Path)) else source
-    return decoder.encode_png(decoder.decode(raw, spec))
+    return decoder.encode_png(decoder.decode(_raw(source), spec))
+
+
+def _raw(source: Image) -> bytes | NDArray[np.uint8]:
+    return Path(source).read_bytes() if isinstance(source, (str, Path)) else source
 
 
 def _exam(old: Exam, label: str, picture: bytes, classifier: Classifier) -> Exam:

@@ -124,7 +124,7 @@ def _passes(trained: Trained) -> int:
 
 def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
     data, parts, pixels, config = trained.data, trained.parts, trained.pixels, trained.config
-    classifier = choose(trained.classifier, data, parts, pixels, config, features, show)
+    classifier = choose(trained.classifier, data, parts, pixels, config, features, show, trained.findings)
     return dataclasses.replace(trained, classifier=classifier)
 
 
@@ -136,15 +136,20 @@ def choose(
     config: RunConfig,
     features: Features | None,
     show: Progress,
+    findings: AuditReport,
 ) -> Classifier:
     """A trained classifier with all that the validation part decides.
 
     That is averaging with mirror images, temperature, and when to answer; arguments are those of
-    :func:`keensight.workflow.deciding.decide`.
+    :func:`keensight.workflow.deciding.decide`. What ``findings`` tie together counts as one image.
     """
+    from keensight.data.copies import ties
+    from keensight.data.units import clusters
+
+    together = clusters(data.samples, parts.part("val"), ties(findings, data))
     if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
         classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
-    return decide(classifier, data, parts, pixels, config.decision, features, show)
+    return decide(classifier, data, parts, pixels, config.decision, features, show, together)
 
 
 def _knowing(trained: Trained, features: Features | None, show: Progress) -> tuple[Trained, Prototypes | None]:
@@ -174,6 +179,7 @@ def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bun
         provenance={"run": record.name, "command": record.command, "seed": record.seed, **_adoption(trained)},
         prototypes=means,
         normalisation=trained.normalisation,
+        pixels=trained.pixels,
     )
 
 

@@ -23,6 +23,7 @@ from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow import detecting
 from keensight.workflow.caveats import caveats_of
 from keensight.workflow.features import Features
+from keensight.workflow.learned import left_out
 from keensight.workflow.steps import Source, open, prepare, shown
 from keensight.workflow.using import load
 
@@ -46,14 +47,15 @@ def evaluate(
     """Measure a model.
 
     Without a source: the figures that the run took of its own test part, which is opened once. With a
-    source: its images of ``part`` if it gives parts, else all of them; images that the run learned from
-    are left out, by their digest, so that nothing is measured on what it has seen. Where the source gives several
+    source: its images of ``part`` if it gives parts, else all of them, without those that the model was trained or
+    validated on. These are recognized by their file, by their pixels, or by a fingerprint that stands compression,
+    resizing and loss of color (``left_out`` says how many, and what could not be told). Where the source gives several
     parts, the accuracy without copies and near copies of the others is given too (``cleaned``).
 
     Args:
         model: A run, a bundle, or a loaded classifier.
         source: Another image set, or None.
-        split: Take ``part`` from this split of ``source`` instead.
+        split: Take ``part`` from this split of ``source`` instead, every image of it.
         part: ``train``, ``val`` or ``test``.
         label: Table column with the class.
         path: Table column with the image path.
@@ -64,9 +66,6 @@ def evaluate(
         DataError: the source has classes that the model does not know, or nothing is left to measure.
         StoreError: there is no source and the model is no finished run.
     """
-    from keensight.data.audit import audit
-    from keensight.data.copies import seen, ties
-
     if source is None:
         return _stored(model)
     if detecting.is_detector(model):
@@ -75,18 +74,36 @@ def evaluate(
         )
     show = shown(progress)
     data = open(source, label=label, path=path, labels=labels, progress=show)
+    evaluation = on_source(model, data, split, part, show)
+    for sentence in () if evaluation.left_out is None else evaluation.left_out.sentences():
+        show.say(sentence)
+    return evaluation
+
+
+def on_source(
+    model: str | Path | Run | Classifier, data: Dataset, split: Split | None, part: Part, show: Progress
+) -> Evaluated:
+    """Measure a classifier on an open image set (see :func:`evaluate`)."""
+    from keensight.data.audit import audit
+    from keensight.data.copies import seen, ties
+
     classifier = load(model)
-    rows = split.part(part) if split is not None else _unseen(model, data, part)
+    rows = split.part(part) if split is not None else _of_part(data, part)
     targets = _targets(data, classifier)
     pixels = prepare(data, classifier.spec, progress=show)
     rows = np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
+    known = None
+    if split is None:
+        known = left_out(model, data, rows, pixels, show)
+        rows = rows[~np.isin(rows, list(known.rows))]
     if not len(rows):
-        raise DataError(f"{data.name}: no image is left to measure", "give images that the model has not learned from")
+        why = "" if known is None or not known.rows else f": {known.sentences()[0]}"
+        raise DataError(f"{data.name}: no image is left to measure{why}", "give images it was not trained on")
     findings = audit(data, pixels, progress=show)
     divided = split or _given(data)
     copies = seen(findings, data, divided, part)
     found = measure(classifier, data, rows, targets, pixels, part, show, seen=copies, ties=ties(findings, data))
-    return dataclasses.replace(found, caveats=caveats_of(found, findings, divided))
+    return dataclasses.replace(found, caveats=caveats_of(found, findings, divided), left_out=known)
 
 
 def _given(data: Dataset) -> Split:
@@ -173,7 +190,7 @@ def _cleaned(
 
     if classifier.thresholds is None:
         return metrics.accuracy_without(probabilities, targets, copied, groups)
-    return multilabel.accuracy_without(probabilities, targets, classifier.thresholds, copied)
+    return multilabel.accuracy_without(probabilities, targets, classifier.thresholds, copied, groups)
 
 
 def report_text(evaluation: Evaluation) -> str:
@@ -327,18 +344,11 @@ def _with_images(run: Run) -> Evaluated:
     return Evaluated.of(run.evaluation, run.predictions, dataset)
 
 
-def _unseen(model: str | Path | Run | Classifier, data: Dataset, part: Part) -> NDArray[np.int64]:
-    """Samples of the part that the source gives, without those that the run learned from."""
-    from keensight.nets.infer import Classifier
-    from keensight.store.run import Run, is_run, open_run
-
+def _of_part(data: Dataset, part: Part) -> NDArray[np.int64]:
+    """Samples of the part that the source gives; all where it gives none."""
     rows = [i for i, sample in enumerate(data.samples) if sample.error is None]
     if any(sample.split for sample in data.samples):
         rows = [i for i in rows if data.samples[i].split == part]
-    if isinstance(model, Run) or (not isinstance(model, Classifier) and is_run(Path(model))):
-        run = model if isinstance(model, Run) else open_run(Path(model))
-        learned = run.learned_digests()
-        rows = [i for i in rows if data.samples[i].digest not in learned]
     return np.array(rows, dtype=np.int64)
 
 

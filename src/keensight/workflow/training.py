@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from keensight.core.anomaly import TASK as ANOMALY
-from keensight.core.config import RunConfig
+from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError
-from keensight.workflow import deciding, detecting
+from keensight.workflow import deciding, detecting, normals
 from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.choosing import choose_model, likely_model
 from keensight.workflow.finishing import Trained, finish
@@ -31,6 +31,7 @@ from keensight.workflow.steps import (
     transfers,
 )
 from keensight.workflow.suspects import wanted
+from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
 from keensight.workflow.weights import start_weights
 
@@ -90,7 +91,10 @@ def train(
     data, decisions = open_source(source, chosen, show)
     deciding.check(chosen.decision, data.task)
     normal = detecting.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
-    refuse_unsplittable(detecting.as_anomalies(data, normal) if normal else data, chosen)
+    if normal:
+        normals.refuse_unsplittable(data, normal, chosen)
+    else:
+        refuse_unsplittable(data, chosen)
     handle = create_run(
         None if run is None else Path(run),
         name=data.name,
@@ -133,7 +137,7 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
     for reason in (f"model {choice.name}: {choice.reason}", f"threads {threads.name}: {threads.reason}", *reasons):
         show.say(reason)
         run.log(reason)
-    run.save_config(config.to_toml())
+    run.save_config(config.to_toml(without_effect(config, data)))
     run = run.update(state="training", model=config.model.name)
     tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
     noted = partial(_note_epoch, run)
@@ -212,8 +216,10 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     resolved = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None, fit=pixels.spec.fit),
+        model=config.model if transfers(config) else _from_scratch(config.model),
         train=dataclasses.replace(
             config.train,
+            ema=numbers.ema,
             optimizer=optimizer_of(config.train, config.model.name),
             epochs=numbers.epochs,
             batch_size=numbers.batch_size,
@@ -238,6 +244,11 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
         *changes.reasons,
     ]
     return resolved, reasons
+
+
+def _from_scratch(model: ModelConfig) -> ModelConfig:
+    """An architecture without ImageNet weights starts from fresh ones, whatever the default says."""
+    return dataclasses.replace(model, weights="none") if model.weights == "imagenet" else model
 
 
 @contextmanager

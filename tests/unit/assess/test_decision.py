@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keensight.assess.decision import choose, measure, risk_coverage
+from keensight.assess.decision import choose, measure, precise_threshold, risk_coverage
 from keensight.core.certainty import Decision
 from keensight.core.nearest import softmax
 from keensight.errors import DataError
@@ -88,3 +88,46 @@ def test_the_curve_ends_at_the_accuracy_of_all() -> None:
 def test_no_image_no_rule() -> None:
     with pytest.raises(DataError, match="no validation image"):
         choose(np.zeros((0, 3)), np.zeros(0, int))
+
+
+def test_every_interval_of_alike_images_is_as_long_as_of_one_each() -> None:
+    probabilities, targets = _drawn(120, 0)
+    each, odd = np.repeat(np.arange(120), 6), np.arange(120) % 3 == 0
+    rule = Decision(threshold=0.6, set_level=0.8, set_threshold=0.3)
+    single = measure(probabilities, targets, rule, odd)
+    grouped = measure(probabilities[each], targets[each], rule, odd[each], each)
+    for name in ("answered", "accuracy", "unlike", "set_coverage"):
+        one, other = getattr(single, name), getattr(grouped, name)
+        assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.1), name
+
+
+def test_a_tiny_coverage_answers_the_surest_image() -> None:
+    probabilities, targets = _drawn(100, 0)
+    assert choose(probabilities, targets, coverage=0.001).threshold == pytest.approx(probabilities.max())
+
+
+def test_a_threshold_is_a_probability_though_rounding_goes_beyond() -> None:
+    assert choose(np.full((10, 1), 1.0000001, np.float32), np.zeros(10, int), coverage=1.0).threshold == 1.0
+
+
+def test_the_level_is_shared_out_among_some_sixty_thresholds() -> None:
+    _, bound = precise_threshold(np.linspace(0, 1, 1000), np.ones(1000, bool), 0.5)
+    assert (0.1 / 70) ** (1 / 1000) <= bound <= (0.1 / 40) ** (1 / 1000)
+
+
+def test_a_bound_that_equals_what_was_asked_will_do() -> None:
+    scores, right = np.linspace(1, 0, 200), np.arange(200) < 120
+    lowest, bound = precise_threshold(scores, right, 0.0)
+    assert lowest == 0.0
+    assert precise_threshold(scores, right, bound) == (lowest, bound)
+
+
+def test_sets_of_one_class_are_counted() -> None:
+    p = np.array([[0.9, 0.05, 0.05], [0.5, 0.45, 0.05], [0.4, 0.3, 0.3], [0.8, 0.1, 0.1]])
+    found = measure(p, np.zeros(4, int), Decision(set_level=0.9, set_threshold=0.25))
+    assert (found.set_singles, found.set_size) == (0.5, (1 + 2 + 3 + 1) / 4)
+
+
+def test_a_probability_that_rounding_left_below_the_threshold_reaches_it() -> None:
+    rule = Decision(threshold=0.7)
+    assert rule.accepts(np.array([[0.7, 0.3], [0.7 - 1e-7, 0.3], [0.69, 0.31]])).tolist() == [True, True, False]

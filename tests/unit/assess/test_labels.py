@@ -99,3 +99,12 @@ def test_the_accuracy_range_counts_what_each_suspect_can_change():
     # Right as given: rows 0 and 1. Row 1 may be lost, row 2 won; row 3 is wrong either way.
     assert (found.measured, found.low, found.high, found.corrected) == (0.4, 0.2, pytest.approx(0.6), 0.4)
     assert (found.n, found.suspects) == (5, 3)
+
+
+def test_a_label_given_a_tenth_is_no_suspect():
+    def suspects(confidence: float) -> list[int]:
+        odd = [confidence, 1 - confidence]
+        p = np.array([odd] + [[0.9, 0.1]] * 20 + [[0.2, 0.8]] * 20)
+        return judge(p, np.repeat([0, 1], [21, 20])).suspects.tolist()
+
+    assert (suspects(0.1), suspects(0.0999)) == ([], [0])

@@ -95,7 +95,7 @@ def test_a_class_that_does_not_occur_counts_with_zero() -> None:
 
 def test_a_certain_mistake_costs_a_finite_loss() -> None:
     found = evaluate(np.array([[1.0, 0.0]]), np.array([1]), labels(2))
-    assert found.loss == pytest.approx(-np.log(1e-7))
+    assert found.loss == pytest.approx(-np.log(np.finfo(np.float32).tiny))
 
 
 def test_baseline_is_the_most_frequent_class() -> None:
@@ -137,3 +137,8 @@ def test_refuses(probabilities: Any, targets: Any, says: str) -> None:
     with pytest.raises(DataError, match=says) as caught:
         evaluate(probabilities, targets, labels(3))
     assert caught.value.hint
+
+
+def test_rows_that_miss_1_by_a_hundredth_are_no_probabilities() -> None:
+    with pytest.raises(DataError, match="not probabilities"):
+        evaluate(np.array([[0.5, 0.3, 0.21]]), np.array([0]), labels(3))

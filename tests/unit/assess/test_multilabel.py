@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from keensight.assess.multilabel import evaluate, mean_average_precision, report_text
+from keensight.assess.multilabel import accuracy_without, evaluate, mean_average_precision, report_text
 from keensight.assess.thresholds import best_threshold, choose_thresholds
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.evaluation import Evaluation
@@ -55,6 +55,29 @@ def test_the_interval_of_the_bootstrap_shrinks_with_the_images():
         return found.high - found.low
 
     assert width(2000) < 0.5 * width(100)
+
+
+def test_images_of_one_group_count_once_in_every_interval():
+    probabilities, truth = example(80)
+    each = np.repeat(np.arange(80), 6)
+    copies = (probabilities[each], truth[each], LABELS, (0.5,) * 3)
+    single, alone, grouped = (
+        evaluate(probabilities, truth, LABELS, (0.5,) * 3),
+        evaluate(*copies),
+        evaluate(*copies, groups=each),
+    )
+
+    def widths(found):
+        scores = found.multilabel
+        ends = [found.accuracy, scores.mean_average_precision, scores.micro_f1, *found.per_class[0].intervals.values()]
+        return np.array([one.high - one.low for one in ends])
+
+    assert (widths(grouped) > 1.8 * widths(alone)).all()
+    assert widths(grouped) == pytest.approx(widths(single), rel=0.15)
+    out = np.arange(480) < 60
+    cleaned = accuracy_without(probabilities[each], truth[each], (0.5,) * 3, out, each)
+    rest = evaluate(*(table[~out] for table in copies[:2]), LABELS, (0.5,) * 3, groups=each[~out])
+    assert cleaned == rest.accuracy
 
 
 def test_a_perfect_model_is_perfect():
@@ -122,3 +145,17 @@ def test_a_label_that_validation_lacks_takes_the_common_threshold():
     truth[:, 2] = 0
     found = choose_thresholds(probabilities, truth)
     assert found[2] == pytest.approx(best_threshold(probabilities.ravel(), truth.ravel()))
+
+
+def test_intervals_of_few_images_hold_their_own_figure():
+    for seed in range(30):
+        probabilities, truth = example(6, seed)
+        scores = evaluate(probabilities, truth, LABELS, (0.5,) * 3).multilabel
+        for one in (scores.mean_average_precision, scores.micro_f1):
+            assert 0 <= one.low <= one.value <= one.high <= 1
+
+
+def test_no_threshold_parts_equal_probabilities_and_none_is_0():
+    assert best_threshold(np.array([0.5, 0.5, 0.5, 0.2]), np.array([1, 1, 0, 0])) == pytest.approx(0.35)
+    tiny = np.array([[0.004], [0.003], [0.001]])
+    assert choose_thresholds(tiny, np.array([[1], [1], [0]])) == (0.01,)

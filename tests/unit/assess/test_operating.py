@@ -121,3 +121,12 @@ def test_the_curve_is_scikit_learns(rows):
         zip(false.round(9), true.round(9), strict=True)
     )
     assert np.trapezoid(ours[:, 2], ours[:, 1]) == pytest.approx(found.auroc.value)
+
+
+def test_every_interval_of_alike_images_is_as_long_as_of_one_each():
+    scores, positive = draw(np.random.default_rng(0), 80)
+    each = np.repeat(np.arange(80), 6)
+    single, grouped = measured(scores, positive), measured(scores[each], positive[each], groups=each)
+    for name in ("sensitivity", "specificity", "precision", "negative_value", "flagged", "auroc"):
+        one, other = getattr(single, name), getattr(grouped, name)
+        assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.2), name

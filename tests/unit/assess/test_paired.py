@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss
 
 from keensight.assess.paired import bootstrap, difference, flip_groups, mcnemar
+from keensight.assess.uncertainty import wilson
 
 
 def test_mcnemar_is_the_exact_binomial_test():
@@ -61,3 +62,30 @@ def test_flipping_groups_keeps_its_level_where_images_alone_would_not():
         grouped += flip_groups(first, second, who) <= 0.05
         alone += mcnemar(int((first & ~second).sum()), int((second & ~first).sum())) <= 0.05
     assert grouped / 150 < 0.1 < 0.3 < alone / 150
+
+
+def test_newcombes_correction_takes_a_weak_correlation_for_none():
+    # both 10, first alone 9, second alone 9, neither 10: 10 * 10 - 9 * 9 = 19 is no more than half of 38.
+    first = np.repeat([True, True, False, False], [10, 9, 9, 10])
+    second = np.repeat([True, False, True, False], [10, 9, 9, 10])
+    half = 2**0.5 * (wilson(19, 38).high - 0.5)
+    found = difference(first, second)
+    assert (found.low, found.high) == pytest.approx((-half, half))
+
+
+def test_a_p_value_of_flips_is_never_0():
+    better = np.ones(40, bool)
+    assert flip_groups(~better, better, np.arange(40)) == 1 / 10_001
+
+
+def test_the_bootstrapped_interval_is_of_the_second_less_the_first_and_counts_groups():
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 3, 100)
+    first, second = (rng.dirichlet(np.ones(3), 100) + gain * np.eye(3)[targets] for gain in (0, 1))
+    first, second = ((p / p.sum(axis=1, keepdims=True)).astype(np.float32) for p in (first, second))
+    single = bootstrap(first, second, targets)
+    assert single["accuracy"].low > 0 > single["loss"].high
+    each = np.repeat(np.arange(100), 6)
+    grouped = bootstrap(first[each], second[each], targets[each], each)
+    for name, one in single.items():
+        assert grouped[name].high - grouped[name].low == pytest.approx(one.high - one.low, rel=0.15)

@@ -1,9 +1,11 @@
 """Planted shortcuts are called out by name, and a clean set raises no alarm."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from keensight.assess.probes import choose, probe
+from keensight.assess.probes import MOST, SEVERE, SHARE, TELLING, UNEVEN, choose, probe
 from keensight.core.findings import Finding, Probe
 
 N, CLASSES = 400, 4
@@ -22,6 +24,29 @@ def pictures() -> np.ndarray:
 def run(images: np.ndarray, units: np.ndarray = ALONE, **traits: np.ndarray) -> tuple[dict[str, Probe], list[Finding]]:
     probes, findings = probe(images, {k.replace("_", " "): v for k, v in traits.items()}, TARGETS, units)
     return {one.name: one for one in probes}, findings
+
+
+def test_the_documented_rule_has_the_numbers_of_the_code() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")
+    rows = {line.split("|")[1].split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    for name in ("metadata", "name", "bytes", "corners", "surround"):
+        assert f"{TELLING} or more" in rows[name]
+        assert (f"{SHARE} of the whole picture's" in rows[name]) is (name in ("bytes", "corners", "surround"))
+    assert f"one corner (side) alone has {SEVERE} or more and another one {UNEVEN} less" in rows["corners"]
+    assert f"0.8 or more and either\n{SEVERE / 2} above the middle's" in text
+    assert f"on {MOST:,} images at most" in text
+
+
+@pytest.mark.slow
+def test_one_telling_corner_is_an_alarm_whatever_the_middle_tells() -> None:
+    images = pictures()
+    images[:, 10:22, 10:22] = (60 * TARGETS)[:, None, None, None]
+    images[:, :6, :6] = (60 * TARGETS)[:, None, None, None]
+    probes, findings = run(images)
+    assert probes["centre"].accuracy.value == probes["corners"].accuracy.value == 1
+    assert [finding.severity for finding in findings] == ["severe"]
+    images[:, :6, -6:] = images[:, -6:, :6] = images[:, -6:, -6:] = (60 * TARGETS)[:, None, None, None]
+    assert run(images)[1] == []
 
 
 @pytest.mark.slow

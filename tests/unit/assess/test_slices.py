@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import fisher_exact
+from scipy.stats import fisher_exact, t
 
 from keensight.assess.slices import ALPHA, MISSING, cut, find_slices, fisher_less, holm
 
@@ -105,3 +105,46 @@ def test_intervals_of_grouped_images_are_wider():
     alone = find_slices(right, np.zeros(400, int), {"site": site}).scores[0].accuracy
     grouped = find_slices(right, np.zeros(400, int), {"site": site}, groups=who.tolist()).scores[0].accuracy
     assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+
+
+def test_twenty_images_of_ten_groups_are_a_slice_and_not_one_fewer():
+    site = np.repeat(["a", "b"], [20, 60])
+    names = np.concatenate([np.arange(20) // 2, 10 + np.arange(60) // 2])
+    right = np.ones(80, bool)
+    found = find_slices(right, np.zeros(80, int), {"site": site.tolist()}, groups=names.tolist())
+    assert {score.value for score in found.scores} == {"a", "b"}
+    joined = np.where(names == 1, 0, names)
+    few = find_slices(right, np.zeros(80, int), {"site": site.tolist()}, groups=joined.tolist())
+    assert [score.value for score in few.scores] == ["b"]
+    fewer = find_slices(right[1:], np.zeros(79, int), {"site": site[1:].tolist()})
+    assert [score.value for score in fewer.scores] == ["b"]
+
+
+def test_a_slice_of_groups_must_be_worse_by_both_tests():
+    who = np.repeat(np.arange(20), 8)
+    site = np.where(who < 10, "a", "b").tolist()
+    steady = np.tile([True, False], 80)  # all groups alike: no difference, no variance
+    even = find_slices(steady, np.zeros(160, int), {"site": site}, groups=who.tolist())
+    assert [score.p for score in even.scores] == [1.0, 1.0]
+    better = steady | (who >= 10)  # half are wrong in each group of a, none in b
+    found = find_slices(better, np.zeros(160, int), {"site": site}, groups=who.tolist())
+    worse = min(found.scores, key=lambda score: score.accuracy.value)
+    assert worse.p == pytest.approx(fisher_less(40, 80, 120, 160), abs=0)
+
+
+def test_the_test_of_groups_has_as_many_degrees_of_freedom_as_groups_less_one():
+    rng = np.random.default_rng(2)
+    who = np.repeat(np.arange(20), 30)
+    right = rng.random(600) < rng.uniform(0.4, 1, 20)[who]
+    site = np.where(who % 2 == 0, "a", "b")
+    means = np.array([right[who == g].mean() for g in range(20)])
+    a, b = means[::2], means[1::2]
+    error = math.sqrt((((a - a.mean()) / 10) ** 2).sum() * 20 / 19 + (((b - b.mean()) / 10) ** 2).sum() * 20 / 19)
+    found = find_slices(right, np.zeros(600, int), {"site": site.tolist()}, groups=who.tolist())
+    worse = min(found.scores, key=lambda score: score.accuracy.value)
+    assert worse.p == pytest.approx(float(t.cdf(-abs(a.mean() - b.mean()) / error, 19)))
+
+
+def test_eight_different_numbers_are_cut_at_quartiles_and_seven_are_names():
+    assert len(cut(list(range(8)) * 5)) == 4
+    assert len(cut(list(range(7)) * 5)) == 7

@@ -37,6 +37,7 @@ def test_another_content_under_the_same_path():
 
 def test_the_same_content_under_another_path_of_the_same_class():
     found = compare(dataset(*BASE), changed(0, path="a/new.png"))
+    assert found.unchanged == len(BASE) - 1
     assert found.moved == (Change("a/new.png", "a/1.png", "a/new.png"),)
     assert not (found.added or found.removed or found.relabelled)
 
@@ -65,3 +66,14 @@ def test_a_path_that_is_listed_twice():
     twice = (*BASE, dataclasses.replace(BASE[0], label="b"))
     assert compare(dataset(*twice), dataset(*twice)).same
     assert compare(dataset(*twice), dataset(*BASE)).removed == ("a/1.png",)
+
+
+def test_two_duplicates_that_both_moved_are_two_moves():
+    twins = [Sample(f"a/{name}.png", "a", "same") for name in "pqxy"]
+    found = compare(dataset(*twins[:2]), dataset(*twins[2:]))
+    assert [(move.before, move.after) for move in found.moved] == [("a/p.png", "a/x.png"), ("a/q.png", "a/y.png")]
+    assert not (found.added or found.removed)
+    fewer = compare(dataset(*twins[:2]), dataset(twins[2]))
+    assert (len(fewer.moved), fewer.removed, fewer.added) == (1, ("a/q.png",), ())
+    more = compare(dataset(twins[0]), dataset(*twins[2:]))
+    assert (len(more.moved), more.removed, more.added) == (1, (), ("a/y.png",))

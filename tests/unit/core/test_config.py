@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,19 @@ def test_values_that_do_not_fit_are_refused_with_what_would(dotted: str, value: 
     with pytest.raises(UsageError, match=dotted) as caught:
         RunConfig().with_values({dotted: value})
     assert find_setting(dotted).expected in (caught.value.hint or "")
+
+
+def test_both_bounds_of_a_setting_fit_and_nothing_beyond_them() -> None:
+    bounded = [s for s in settings() if s.low is not None or s.high is not None]
+    assert len(bounded) > 20
+    for s in bounded:
+        for bound, beyond in ((s.low, -1), (s.high, 1)):
+            if bound is None:
+                continue
+            assert s.convert(bound) == s.convert(repr(bound)) == bound
+            outside = bound + beyond if s.kind is int else math.nextafter(bound, beyond * math.inf)
+            with pytest.raises(UsageError, match=s.dotted):
+                s.convert(outside)
 
 
 def test_an_unknown_setting_is_answered_with_the_nearest() -> None:

@@ -5,6 +5,7 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from keensight.core import similar
 from keensight.core.answers import Embeddings
 from keensight.core.similar import search
 from keensight.errors import DataError
@@ -54,3 +55,16 @@ def test_what_cannot_be_searched_is_refused():
         search(embeddings(np.eye(2), "q"), embeddings(np.eye(2)), 3)
     with pytest.raises(DataError, match="cannot be compared"):
         search(embeddings(np.eye(2), "q"), embeddings(np.eye(3)), 1)
+
+
+def test_an_album_has_one_image_fewer_for_its_own():
+    album = embeddings(np.random.default_rng(0).normal(size=(5, 3)))
+    assert search(album, album, 4).rows.shape == (5, 4)
+    with pytest.raises(DataError, match="not 5 images"):
+        search(album, album, 5)
+
+
+def test_no_image_is_found_for_itself_in_later_chunks(monkeypatch):
+    monkeypatch.setattr(similar, "_CHUNK", 3)
+    album = embeddings(np.random.default_rng(0).normal(size=(10, 4)))
+    assert all(i not in row for i, row in enumerate(search(album, album, 9).rows))

@@ -114,6 +114,12 @@ def test_a_group_across_given_parts(root: Path) -> None:
     found = _kinds(audit(open_source(root, group="who")))
     assert found["group-leak"].count == 3
     assert ("cat/1.png", "dog/1.png") in found["group-leak"].images
+    assert "in both the training and the test set, so the test score is too optimistic" in found["group-leak"].message
+    (root / "metadata.csv").write_text("\n".join(["path,who,split", *rows]).replace(",test", ",val"))
+    leak = _kinds(audit(open_source(root, group="who")))["group-leak"]
+    assert leak.severity == "warning"
+    assert "training and the validation set, so validation scores" in leak.message
+    assert "test" not in leak.message
 
 
 @pytest.mark.parametrize(("n", "severity"), [(61, "info"), (59, None), (200, "warning")])

@@ -112,3 +112,84 @@ def test_pictures_of_one_kind_are_not_tied_as_copies(tmp_path: Path) -> None:
     assert found.count == 30
     assert not ties(report, data)
     assert {data.samples[i].label for i in make_split(data, ties=ties(report, data)).test} == {"good", "bad"}
+
+
+@pytest.mark.parametrize(
+    ("splits", "words", "severity"),
+    [
+        (("train", "test"), "1 picture is in both the training and the test set, so the test score is too", "severe"),
+        (("val", "test"), "1 picture is in both the validation and the test set, so the test score is too", "severe"),
+        (("train", "val"), "1 picture is in both the training and the validation set, so validation scores", "warning"),
+        (("train", "val", "test"), "in the training, the validation and the test set, so the test score", "severe"),
+    ],
+)
+@pytest.mark.parametrize("quality", [None, 60])
+def test_a_leak_says_between_which_splits_and_which_score_suffers(
+    tmp_path: Path, splits: tuple[str, ...], words: str, severity: str, quality: int | None
+) -> None:
+    for number, part in enumerate(PARTS):
+        for i in range(6):
+            _photo(tmp_path / part / "cat" / f"{i}.png", 100 * number + i)
+            _photo(tmp_path / part / "dog" / f"{i}.png", 1000 + 100 * number + i)
+    for number, part in enumerate(splits):
+        name = "copy.png" if quality is None else f"copy.{'png' if number == 0 else 'jpg'}"
+        _photo(tmp_path / part / "cat" / name, 5000, 90 if quality is None else quality + 10 * number)
+    _, _, found = _audited(tmp_path)
+    leak = found["leak" if quality is None else "near-leak"]
+    assert words in leak.message
+    assert leak.severity == severity
+    assert ("the test score is too optimistic" in leak.message) is ("test" in splits)
+    assert f"delete the copies from the {'training' if 'train' in splits else 'validation'}" in leak.message
+    assert not any("given part" in finding.message for finding in found.values())
+
+
+def test_leaks_of_both_consequences_are_two_findings(tmp_path: Path) -> None:
+    for number, part in enumerate(PARTS):
+        for i in range(6):
+            _photo(tmp_path / part / "cat" / f"{i}.png", 100 * number + i)
+            _photo(tmp_path / part / "dog" / f"{i}.png", 1000 + 100 * number + i)
+    for i, pair in enumerate((("train", "test"), ("val", "test"), ("train", "val"))):
+        for part in pair:
+            _photo(tmp_path / part / "cat" / f"copy-{i}.png", 5000 + i)
+    _, report, _ = _audited(tmp_path)
+    severe, mild = (finding for finding in report.findings if finding.kind == "leak")
+    assert severe.message.startswith("2 pictures are in the test set and also in the training or validation set, so")
+    assert "delete the copies from the training and validation sets" in severe.message
+    assert mild.message.startswith("1 picture is in both the training and the validation set")
+    assert {Path(path).name for group in mild.images for path in group} == {"copy-2.png"}
+
+
+def _recolored(path: Path, source: Path, turn: int = 0, gains: tuple[float, float, float] = (1, 1, 1)) -> None:
+    """A copy whose hues are turned by a third of the circle, which keeps its grey values, or with a color cast."""
+    picture = np.roll(np.asarray(Image.open(source).convert("RGB"), float), turn, axis=2) * np.array(gains)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=80)
+
+
+def _two_colors(root: Path) -> None:
+    for i in range(20):
+        _photo(root / "red" / f"{i}.png", i)
+        _photo(root / "blue" / f"{i}.png", 1000 + i)
+
+
+def test_one_thing_in_two_colors_is_no_label_conflict_where_color_is_the_label(tmp_path: Path) -> None:
+    _two_colors(tmp_path)
+    for i in range(3):
+        _recolored(tmp_path / "blue" / f"same-{i}.jpg", tmp_path / "red" / f"{i}.png", turn=1)
+    _, report, found = _audited(tmp_path)
+    assert "near-label-conflict" not in found
+    recolored = found["recolored"]
+    assert (recolored.count, recolored.severity) == (3, "info")
+    assert "in clearly different colors" in recolored.message
+    assert len(ties(report, open_source(tmp_path))) == 3  # they still stay in one split
+
+
+def test_a_copy_with_another_color_cast_under_another_label_is_a_conflict(tmp_path: Path) -> None:
+    _two_colors(tmp_path)
+    _recolored(tmp_path / "blue" / "mistaken.jpg", tmp_path / "red" / "3.png", gains=(1.1, 1.0, 0.93))
+    _recolored(tmp_path / "blue" / "same.jpg", tmp_path / "red" / "4.png", turn=1)
+    _, _, found = _audited(tmp_path)
+    conflict = found["near-label-conflict"]
+    assert "in much the same colors" in conflict.message
+    assert [set(group) for group in conflict.images] == [{"red/3.png", "blue/mistaken.jpg"}]
+    assert [set(group) for group in found["recolored"].images] == [{"red/4.png", "blue/same.jpg"}]

@@ -105,6 +105,22 @@ def test_a_cleaned_score_has_a_sentence_of_its_own(world, tmp_path):
     assert "Every one of these images" in written(dataclasses.replace(world.evaluation, seen=world.evaluation.n))
 
 
+def test_the_report_claims_independence_only_where_nothing_speaks_against_it(world, tmp_path):
+    def words(adopted=False, **changes):
+        record = dataclasses.replace(world.report.record, results={"adopted": adopted})
+        evaluation = dataclasses.replace(world.evaluation, **changes)
+        data = dataclasses.replace(world.report, record=record, evaluation=evaluation)
+        return render(data, tmp_path)[1].words
+
+    claim = "which took no part in training"
+    assert f"{claim}, 12 were put" in words()
+    assert claim not in words(seen=3, cleaned=Interval(0.5, 0.4, 0.6))
+    assert claim not in words(part="val")
+    assert claim not in words(adopted=True)
+    grouped = words(caveats=(Caveat("likely-groups", "3 test images may share a patient.", ""),))
+    assert f"{claim}, though other images of their groups may have, 12 were put" in grouped
+
+
 def test_caveats_stand_in_the_first_card_and_only_there_where_there_are_any(world, tmp_path, page):
     assert "This result may be wrong" not in page[0]
     caveat = Caveat("likely-groups", "145 of 264 test images may show <a> patient.", "Train with --group-regex 'x'.")
@@ -156,7 +172,7 @@ def test_the_report_tells_how_the_run_was_made(page):
     words = page[1].words
     expected = (
         "keensight train <photos> --seed 7", "abc123", "keras 3.15.1", 'name = "cnn"', "x / 255",
-        "30 images to learn from, 15 to choose and stop by (validation), 15 to test once. Stratified by class.",
+        "30 training, 15 validation, 15 test images. Stratified by class.",
         "a/ broken<1>.jpg the file is empty", "Thumbs.db no image", "1 image stands under two classes.",
     )  # fmt: skip
     assert [text for text in expected if text not in words] == []

@@ -155,7 +155,7 @@ def test_the_card_tells_what_a_user_must_know() -> None:
     for told in (
         f"**accuracy {measured.accuracy.value:.4f}**, 95% interval {low:.4f} to {high:.4f} (wilson)",
         "(n = 2)", "took no part in training", "| Ñandú |", "bee \\| wasp", "stratified", "70 train, 15 val, 15 test",
-        "28 px RGB (pad)", "keensight predict", 'ks.load("THIS_FOLDER")', "always names one of its 3 classes",
+        "28 px RGB (pad)", "keensight predict", 'ks.load("THIS_FOLDER")', "always predicts one of its 3 classes",
         "Fewer than 20 test images", "keras 3.15.1",
     ):  # fmt: skip
         assert told in card, told

@@ -53,7 +53,7 @@ def test_a_bundle_keeps_its_thresholds(tmp_path):
     make_bundle(tmp_path / "bundle", task="multilabel", decision=DECISION)
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert manifest.decision["thresholds"] == [0.25, 0.5, 0.75]
-    assert "Says which of 3 labels" in model_card(manifest)
+    assert "Predicts which of 3 labels" in model_card(manifest)
 
 
 @pytest.mark.parametrize("thresholds", [None, [0.5, 0.5], [0.5, 0.5, 1.5], [0.5, 0.5, "x"], [0.5, 0.5, True], "abc"])

@@ -1,0 +1,61 @@
+"""Which settings had no effect on a run: its ``config.toml`` claims what was used and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from keensight.core.config import RunConfig, settings
+from keensight.core.records import Dataset
+from keensight.workflow.steps import transfers
+
+Kind = Literal["classifier", "detector", "adopted"]
+
+_STEPS = (
+    "train.epochs", "train.batch_size", "train.optimizer", "train.learning_rate", "train.schedule",
+    "train.weight_decay", "train.label_smoothing", "train.ema", "train.patience", "train.precision", "model.dropout",
+)  # fmt: skip
+"""What only a training by steps has; a logistic head on frozen features is fitted without."""
+_TRANSFER = ("train.frozen", "train.views")
+
+
+def without_effect(config: RunConfig, data: Dataset, kind: Kind = "classifier") -> tuple[str, ...]:
+    """Names of the settings that this run did not use, such as ``train.epochs``, in the order of the tree.
+
+    Args:
+        config: The settings, resolved.
+        data: The image set.
+        kind: What the run makes; ``adopted``: a network that was trained elsewhere.
+    """
+    unused = {*_split(data), *(_of_classifier(config, data) if kind == "classifier" else _untrained(kind))}
+    return tuple(one.dotted for one in settings() if one.dotted in unused)
+
+
+def _split(data: Dataset) -> Iterator[str]:
+    given = {sample.split for sample in data.samples}
+    if given & {"val", "test"}:
+        yield "data.val_share"
+    if "test" in given:
+        yield "data.test_share"
+
+
+def _of_classifier(config: RunConfig, data: Dataset) -> Iterator[str]:
+    if data.task == "multilabel":
+        yield "decision.set_level"
+    if not transfers(config):
+        yield from _TRANSFER
+    else:
+        yield "train.tensorboard"
+        if config.train.effort == "quick":
+            yield from (*_STEPS, *_TRANSFER)
+    if not config.augment.enabled:
+        yield from (one.dotted for one in settings() if one.section == "augment" and one.name != "enabled")
+
+
+def _untrained(kind: Kind) -> Iterator[str]:
+    """Of a run that fits no classifier: the seed alone still decides the split."""
+    sections = ("train", "augment", "decision") if kind == "detector" else ("train", "augment")
+    yield from (one.dotted for one in settings() if one.section in sections and one.dotted != "train.seed")
+    yield from ("model.width", "model.dropout")
+    if kind == "adopted":
+        yield "model.weights"
