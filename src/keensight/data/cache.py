@@ -43,6 +43,9 @@ __all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "usage
 CacheMode = Literal["auto", "always", "never"]
 _Outcome = tuple[str, NDArray[np.uint8] | str, bool]
 
+CHANGED = "the file has changed since the dataset was opened"
+"""Reason for which an image has no pixels where its content is no longer that of its digest."""
+
 _DISK_MARGIN = 2**30
 _SHARD_BYTES = 512 * 2**20
 _RESIDENT_BYTES = 256 * 2**20
@@ -185,7 +188,7 @@ class _Job:
                 reason = error.message
                 continue
             if isinstance(raw, bytes) and sha256(raw) != digest:
-                reason = "the file has changed since the dataset was opened"
+                reason = CHANGED
                 continue
             try:
                 return decode(raw, self.spec), True
