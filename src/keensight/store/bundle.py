@@ -30,6 +30,7 @@ from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.learned import LearnedFrom
 from keensight.core.nearest import RULE
 from keensight.core.ood import Subspace
+from keensight.core.places import command_without_places
 from keensight.core.records import BundleManifest, ImageSpec, Prototypes
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
@@ -167,6 +168,7 @@ def write_bundle(
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise StoreError(f"{directory} exists already", "choose another folder; nothing is ever overwritten")
+    manifest = _without_places(manifest)
     with _beside(directory) as folder:
         save_model(folder / _MODEL)
         write_exam(folder / _EXAM, exam)
@@ -182,6 +184,15 @@ def write_bundle(
             directory.rmdir()
         folder.rename(directory)
     return Bundle(directory, checked.manifest)
+
+
+def _without_places(manifest: BundleManifest) -> BundleManifest:
+    """A manifest whose command names no place on this machine."""
+    command = manifest.provenance.get("command")
+    if not isinstance(command, str):
+        return manifest
+    provenance = {**manifest.provenance, "command": command_without_places(command)}
+    return dataclasses.replace(manifest, provenance=provenance)
 
 
 def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -> Bundle:
