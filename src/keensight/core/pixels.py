@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import io
+import itertools
+import logging
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -188,23 +190,25 @@ def _open(data: bytes) -> tuple[Container, ImageFile.ImageFile]:
         )
     with _BUDGET.hold(min(3 * len(data), _BUDGET.total)):  # the pieces that are kept, and the whole of them
         container = unpack(data)
-    if container.format == "TIFF":
-        _silence_libtiff()
+    _silence()
     if container.extent:
         _check_size(container.format, container.extent)
     with _reasons(container.format):
         image = _OPENERS[container.format](io.BytesIO(container.body))
-    _check_size(container.format, image.size)
-    _affordable(container, image, _least_needed(container, image))
+        _check_size(container.format, image.size)
+        _check_size(container.format, _tile(image))
+        _affordable(container, image, _least_needed(container, image))
     return container, image
 
 
 @cache
-def _silence_libtiff() -> None:
-    """Keep libtiff from writing to descriptor 2 what it thinks of a file: what matters comes as an exception.
+def _silence() -> None:
+    """Keep what Pillow and libtiff think of a file off the terminal: what matters comes as an exception.
 
-    Where it is no shared library beside Pillow's own (Windows), its lines stay.
+    Pillow's log still goes to handlers that the program sets up. libtiff writes to descriptor 2 by itself; where it is
+    no shared library beside Pillow's own (Windows), its lines stay.
     """
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(str(Image.core.__file__))  # type: ignore[attr-defined]
         for handler in (library.TIFFSetWarningHandler, library.TIFFSetErrorHandler):
@@ -245,14 +249,21 @@ def _fixed(container: Container) -> int:
     return _CONSTANT + len(container.body) + container.buffered
 
 
+def _tile(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Width and height of a TIFF's tiles, which may be larger than it; of anything else its own."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(322, image.width)), int(tags.get(323, image.height))
+
+
 def _tiff_strip(image: ImageFile.ImageFile) -> int:
     """Bytes of one strip (or tile) of a TIFF, which is decoded whole."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return 0
-    width, height = int(tags.get(322, image.width)), int(tags.get(323, tags.get(278, image.height)))
+    width, height = _tile(image)
+    height = min(height, int(tags.get(278, height)))
     bits = max(8, *tags.get(258, (8,))) * int(tags.get(277, 1))
-    return int(min(width, 2 * image.width) * min(height, 2 * image.height) * bits // 8)
+    return int(width * height * bits // 8)
 
 
 def _affordable(container: Container, image: ImageFile.ImageFile, needed: int) -> int:
@@ -349,15 +360,17 @@ def _plain_mode(image: Image.Image, spec: ImageSpec) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _bands(image: Image.Image) -> Iterator[NDArray[Any]]:
-    """The rows of an image, some at a time: all at once they would be in memory several times."""
-    rows = max(1, _BAND // image.width)
-    for top in range(0, image.height, rows):
-        yield np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+def _pieces(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
+    """The values of an image, some at a time, each with its place: all at once would be in memory several times."""
+    across = min(image.width, _BAND)
+    down = max(1, _BAND // across)
+    for top, left in itertools.product(range(0, image.height, down), range(0, image.width, across)):
+        right, bottom = min(left + across, image.width), min(top + down, image.height)
+        yield (slice(top, bottom), slice(left, right)), np.asarray(image.crop((left, top, right, bottom)))
 
 
 def _levels(image: Image.Image) -> Levels:
-    ranges = [range_of(band) for band in _bands(image)]
+    ranges = [range_of(values) for _, values in _pieces(image)]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return Levels(low, high, image.mode == "F", _declared_white(image))
 
@@ -373,13 +386,10 @@ def _declared_white(image: Image.Image) -> float | None:
 def _to_8_bits(image: Image.Image, scale: Scale) -> Image.Image:
     transparent = image.info.get("transparency")
     scaled = np.empty((image.height, image.width), np.uint8)
-    top = 0
-    for band in _bands(image):
-        rows = scaled[top : top + len(band)]
-        rows[...] = scale.apply(band)
+    for place, values in _pieces(image):
+        scaled[place] = scale.apply(values)
         if isinstance(transparent, int):
-            rows[band == transparent] = 255
-        top += len(band)
+            scaled[place][values == transparent] = 255
     return Image.fromarray(scaled)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -342,6 +344,29 @@ def test_texts_without_an_orientation_turn_nothing(name: bytes, body: bytes) -> 
 def test_exif_goes_before_a_text() -> None:
     data = with_chunk(encode_png(photo(), orientation=3), b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)
     assert probe(data).orientation == 3
+
+
+def test_pillow_writes_nothing_to_the_terminal() -> None:
+    # In a process of its own: pytest sets up handlers for every log.
+    code = """
+import io
+from PIL import Image
+from keensight.core.pixels import decode
+from keensight.core.records import ImageSpec
+from keensight.errors import ImageError
+sink = io.BytesIO()
+Image.new("RGB", (9, 9)).save(sink, "TIFF")
+data = bytearray(sink.getvalue())
+place = data.index(b"\\x15\\x01\\x03\\x00\\x01\\x00\\x00\\x00\\x03")
+data[place + 8 : place + 10] = b"\\xff\\xff"
+try:
+    decode(bytes(data), ImageSpec(4, 4))
+except ImageError as error:
+    print(error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("damaged TIFF")
+    assert done.stderr == ""
 
 
 def test_libtiff_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
