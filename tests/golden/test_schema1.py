@@ -43,7 +43,7 @@ RECORD = RunRecord(
     results={"labels": list(LABELS.names), "test": {"accuracy": 0.5, "accuracy_ci": [0.0945, 0.9055], "n": 2}},
 )  # fmt: skip
 MANIFEST = BundleManifest(
-    schema=1, name="pets", task="single-label", labels=LABELS, image=ImageSpec(48, 64, "crop"), model="cnn",
+    schema=1, name="pets", task="single-label", labels=LABELS, image=ImageSpec(48, 64, "crop", decoder=1), model="cnn",
     normalisation="x / 127.5 - 1", temperature=1.25, decision={"rule": "most probable class"},
     provenance={"run": RECORD.name, "seed": 3, "versions": VERSIONS},
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64},

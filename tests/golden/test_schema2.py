@@ -1,7 +1,7 @@
 """A bundle's texts and class means of schema 2, kept: every later version reads them.
 
 Schema 2 added ``prototypes.npz`` and the rule of enrolled classes to the bundle; runs stayed at schema 1. Bundles
-are at schema 4 now: ``test_schema4.py`` holds that to the letter.
+are at schema 5 now: ``test_schema5.py`` holds that to the letter.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from keensight.store.prototypes import read_prototypes
 HERE = Path(__file__).parent / "schema2"
 MANIFEST = BundleManifest(
     schema=2, name="pets", task="single-label", labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
-    image=ImageSpec(48, 64, "crop"), model="cnn", normalisation="x / 127.5 - 1", temperature=1.25,
+    image=ImageSpec(48, 64, "crop", decoder=1), model="cnn", normalisation="x / 127.5 - 1", temperature=1.25,
     decision={"rule": "nearest class mean", "trained": 2, "enrolled": ["Ñandú"]},
     provenance={"run": "pets-20260102-030405", "seed": 3, "enrolled_images": {"Ñandú": 5}},
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64, "prototypes.npz": "b" * 64},

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent / "schema3"
 RULE = Decision(0.625, "coverage", 0.75, 0.5, 0.875, 0.25, 40)
 MANIFEST = BundleManifest(
     schema=3, name="pets", task="single-label", labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
-    image=ImageSpec(48, 64, "crop"), model="cnn", normalisation="x / 127.5 - 1", temperature=1.25,
+    image=ImageSpec(48, 64, "crop", decoder=1), model="cnn", normalisation="x / 127.5 - 1", temperature=1.25,
     decision={"rule": "most probable class", "mirror": False, **RULE.to_manifest()},
     provenance={"run": "pets-20260102-030405", "seed": 3},
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64, "subspace.npz": "b" * 64},

@@ -103,6 +103,8 @@ SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
         ({"image": SPEC | {"width": "28"}}, "width is a str"),
         ({"image": SPEC | {"fit": "guess"}}, "fit cannot be 'guess'"),
         ({"image": SPEC | {"decoder": 99}}, "decoder is version 99"),
+        ({"image": SPEC | {"intensity": 1.0, "black": 2.0}}, "intensity scale runs from 2.0 to 1.0"),
+        ({"image": SPEC | {"intensity": "white"}}, "white"),
         ({"temperature": 0}, "temperature is 0"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"files": {}}, "does not list model.keras"),

@@ -121,7 +121,7 @@ def test_one_image_a_class_opens_and_is_refused_by_the_split(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
-def test_names_that_are_no_utf8_are_passed_over(tmp_path: Path) -> None:
+def test_names_that_are_no_utf8_are_read_as_latin_1(tmp_path: Path) -> None:
     root = _plant(tmp_path / "s", "cat/1.png", "dog/2.png")
     image = (root / "cat/1.png").read_bytes()
     Path(os.fsdecode(os.fsencode(root) + b"/cat/caf\xe9.png")).write_bytes(image)
@@ -129,8 +129,9 @@ def test_names_that_are_no_utf8_are_passed_over(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "1.png").write_bytes(image)
     data = _opens(root)
-    assert data.labels.names == ("cat", "dog")
-    assert {item.path for item in data.skipped} == {"cat/caf?.png", "gar?on"}
+    assert data.labels.names == ("cat", "dog", "garçon")
+    assert {sample.path for sample in data.samples} == {"cat/1.png", "cat/café.png", "dog/2.png", "garçon/1.png"}
+    assert not any(sample.error for sample in data.samples)
 
 
 def test_long_and_foreign_names(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from keensight.cli.invocation import Invocation, shared, table
+from keensight.core.foreign import visible
 
 
 @click.command()
@@ -31,7 +32,7 @@ def explain(
     asked.answer(rows, lambda: table(map(_short, rows), [name for name in rows[0] if name != "error"]))
     failed = [row for row in rows if row["error"]]
     for row in failed:
-        click.echo(f"{row['path']}: {row['error']}", err=True)
+        click.echo(visible(f"{row['path']}: {row['error']}"), err=True)
     context.exit(int(len(failed) == len(rows)))
 
 

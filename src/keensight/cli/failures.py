@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import click
 
 from keensight.cli.invocation import Invocation, as_json
+from keensight.core.foreign import visible
 from keensight.core.registry import did_you_mean
 from keensight.errors import KeensightError, UsageError
 
@@ -83,7 +84,7 @@ _OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 
 def one_line(text: str) -> str:
     """Text as one line without control characters, which would steer the terminal."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in " ".join(text.split()))
+    return visible(" ".join(text.split()))
 
 
 def _sentence(error: click.ClickException) -> str:

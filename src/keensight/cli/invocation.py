@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 import click
 
+from keensight.core.foreign import visible
+
 
 @dataclass
 class Invocation:
@@ -40,7 +42,11 @@ class Invocation:
     def answer(self, document: Any, text: Callable[[], str]) -> None:
         """Print the result: ``document`` as JSON where asked for, else ``text()``."""
         self.answered = True
-        click.echo(as_json(document, self.encoding) if self.json else text(), file=self.output)
+        click.echo(as_json(document, self.encoding) if self.json else self._plain(text()), file=self.output)
+
+    def _plain(self, text: str) -> str:
+        """Only a terminal gets the codes of colours; names in them are escaped where they are put in."""
+        return text if self.output.isatty() else visible(text, keep="\n\t")
 
 
 def _want_json(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -71,6 +77,8 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
 def as_json(document: Any, encoding: str | None) -> str:
     """``document`` as JSON that a stream of this encoding can carry, escaped only where it cannot."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    if not text.replace("\n", "").isprintable():  # changes of direction, say: JSON has an escape for each character
+        text = "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
     try:
         text.encode(encoding or "ascii")
     except UnicodeEncodeError:  # an old console, or a file name that is not valid Unicode
@@ -91,7 +99,7 @@ def table(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
     from rich.cells import cell_len, set_cell_size
 
     lines = [list(columns)]
-    lines += [["-" if row.get(name) is None else str(row[name]) for name in lines[0]] for row in rows]
+    lines += [["-" if row.get(name) is None else visible(str(row[name])) for name in lines[0]] for row in rows]
     widths = [max(cell_len(line[i]) for line in lines) for i in range(len(lines[0]))]
     padded = [[set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join("  ".join(line).rstrip() for line in padded)

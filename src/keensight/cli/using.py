@@ -12,6 +12,7 @@ import click
 
 from keensight.cli.invocation import Invocation, shared, table
 from keensight.cli.options import table_options
+from keensight.core.foreign import guarded, visible
 from keensight.core.unseen import LeftOut
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _predicted(
     workflow.check_embeddings_name(vectors)
     found, embeddings = workflow.predict_and_embed(model, paths)
     workflow.write_embeddings(embeddings, vectors)
-    click.echo(f"{len(embeddings):,} embeddings in {vectors}", err=True)
+    click.echo(visible(f"{len(embeddings):,} embeddings in {vectors}"), err=True)
     return found
 
 
@@ -141,7 +142,7 @@ def _listed(found: Predictions | Oddities, top: int, on_terminal: bool) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: guarded(cell) for name, cell in row.items()} for row in rows)
     return text.getvalue().removesuffix("\n")
 
 

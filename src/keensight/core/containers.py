@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ class Container:
     frames: int = 1
     extent: tuple[int, int] | None = None
     """Width and height where the header alone understates them (GIF), else None."""
+    buffered: int = 0
+    """Bytes that its decoder keeps at once besides the pixels: the coefficients of a JPEG of several scans."""
 
 
 def unpack(data: bytes) -> Container:
@@ -52,6 +55,7 @@ def unpack(data: bytes) -> Container:
 _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SEQUENTIAL = (0xC0, 0xC1)
+_FRAMES = (*_SEQUENTIAL, 0xC2)
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 # JFIF and Adobe segments say what the colour components mean; the other APPn and comments do not.
 _SKIPPED = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
@@ -61,19 +65,29 @@ _LOOKAHEAD = bytes(8)
 
 def _jpeg(data: bytes) -> Container:
     kept = [b"\xff\xd8"]
-    orientation, components = 1, 0
+    orientation, components, coefficients = 1, 0, 0
     for marker, start, end in jpeg_segments(data):
         segment = data[start:end]
         if marker == _SOS:
             kept.append(_scans(data, start, end, components))
+            if components and segment[4:5] == bytes((components,)):
+                coefficients = 0  # one scan holds all, so that they are kept a row of blocks at a time
             break
         if marker == _APP1 and orientation == 1 and segment[4:10] == b"Exif\0\0":
             orientation = _exif_orientation(segment[10:])
-        if marker in _SEQUENTIAL and len(segment) > 9:
-            components = segment[9]
+        if marker in _FRAMES and len(segment) > 9:
+            components = segment[9] if marker in _SEQUENTIAL else 0
+            coefficients = _coefficients(segment)
         if marker not in _SKIPPED:
             kept.append(segment)
-    return Container("JPEG", b"".join(kept), orientation)
+    return Container("JPEG", b"".join(kept), orientation, buffered=coefficients)
+
+
+def _coefficients(frame: bytes) -> int:
+    """Bytes of all coefficients of a frame, 2 each, of components that may be stored at half the size or less."""
+    height, width = struct.unpack_from(">HH", frame, 5)
+    factors = [(code >> 4) * (code & 15) for code in frame[11 : 11 + 3 * frame[9] : 3]]
+    return 2 * height * width * sum(factors) // max(1, *factors) if factors else 0
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -112,19 +126,62 @@ def _scans(data: bytes, start: int, end: int, components: int) -> bytes:
 
 def _png(data: bytes) -> Container:
     kept = [data[:8]]
-    orientation = frames = 1
+    turns: dict[str, int] = {}
+    frames = 1
     position = 8
     while position + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
         body = position + 8
         if name == b"eXIf":
-            orientation = _exif_orientation(data[body : body + length])
+            turns.setdefault("eXIf", _exif_orientation(data[body : body + length]))
+        elif name in (b"tEXt", b"zTXt", b"iTXt"):
+            _png_text(name, data[body : body + length], turns)
         elif name == b"acTL" and length >= 4:
             frames = min(max(1, int.from_bytes(data[body : body + 4], "big")), _MAX_FRAMES)
         elif name == b"tRNS" or not name[0] & 0x20:
             kept.append(data[position : body + length + 4])
         position = body + length + 4
+    orientation = next((turns[kind] for kind in ("eXIf", *_PNG_TEXTS.values()) if turns.get(kind, 1) != 1), 1)
     return Container("PNG", b"".join(kept), orientation, frames)
+
+
+_PNG_TEXTS = {b"Raw profile type exif": "profile", b"Raw profile type APP1": "profile", b"XML:com.adobe.xmp": "XMP"}
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
+_TEXT_LIMIT = 2**20
+"""Bytes of an unpacked text that are looked at: orientation stands near its beginning."""
+
+
+def _png_text(chunk: bytes, body: bytes, turns: dict[str, int]) -> None:
+    """Note the orientation that a text chunk holds, as ImageMagick (EXIF in hexadecimal) and Adobe (XMP) write it."""
+    keyword, _, rest = body.partition(b"\0")
+    kind = _PNG_TEXTS.get(keyword)
+    if kind is None or kind in turns:
+        return
+    text = _unpacked_text(chunk, rest)
+    if kind == "XMP":
+        found = _XMP_ORIENTATION.search(text)
+        turns[kind] = int(found[1]) if found else 1
+        return
+    # Its first lines are a name and a length; what is no hexadecimal number ends it.
+    digits = re.match(rb"[0-9a-fA-F]*", b"".join(text.split(b"\n")[3:]))
+    even = digits[0][: min(2**16, len(digits[0]) // 2 * 2)] if digits else b""
+    block = bytes.fromhex(even.decode())
+    turns[kind] = _exif_orientation(block.removeprefix(b"Exif\0\0"))
+
+
+def _unpacked_text(chunk: bytes, rest: bytes) -> bytes:
+    """The text of a PNG chunk, its keyword taken off; empty where it is damaged."""
+    packed = chunk == b"zTXt" or (chunk == b"iTXt" and rest[:1] == b"\1")
+    if chunk == b"zTXt":
+        rest = rest[1:]
+    elif chunk == b"iTXt":
+        rest = rest[2:].split(b"\0", 2)[-1]  # after the language and the translated keyword
+    if not packed:
+        return rest
+    try:
+        return zlib.decompressobj().decompress(rest, _TEXT_LIMIT)
+    except zlib.error:
+        return b""
 
 
 # GIF: blocks; the first frame may stick out of the screen, which enlarges the image.

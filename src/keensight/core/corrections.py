@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from keensight.core.files import write_text
+from keensight.core.foreign import guarded, unguarded
 from keensight.errors import DataError
 
 Action = Literal["keep", "relabel", "drop"]
@@ -42,7 +43,7 @@ def write_corrections(path: Path, corrections: Iterable[Correction]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(astuple(correction) for correction in corrections)
+    writer.writerows(map(guarded, astuple(correction)) for correction in corrections)
     write_text(path, text.getvalue())
 
 
@@ -69,7 +70,7 @@ def read_corrections(path: Path) -> tuple[Correction, ...]:
 
 
 def _correction(path: Path, line: int, row: dict[str, str | None]) -> Correction:
-    values = {name: row[name] or "" for name in COLUMNS}
+    values = {name: unguarded(row[name] or "") for name in COLUMNS}
     action = values["action"].strip().lower()
     if action not in ACTIONS:
         raise DataError(f"{path}, line {line}: the action is {action!r}", f"write one of {', '.join(ACTIONS)}")

@@ -6,10 +6,15 @@ model never sees other pixels in use than in training.
 
 from __future__ import annotations
 
+import ctypes
 import io
+import itertools
+import logging
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +32,20 @@ from PIL import (
 )
 
 from keensight.core.containers import Container, unpack
+from keensight.core.intensity import Levels, Scale, range_of, scale_of_one
+from keensight.core.memory import Budget
 from keensight.core.records import ImageInfo, ImageSpec
 from keensight.errors import ImageError
 
 MAX_BYTES = 256 * 2**20
 """Largest encoded file that is read."""
-MAX_PIXELS = 128_000_000
-"""Largest width times height that is decoded; checked in the header, before any memory is taken."""
+MAX_PIXELS = 512_000_000
+"""Largest width times height that is decoded, as that takes seconds; checked in the header."""
+MEMORY = 2**30
+"""Bytes that decoding may take at one moment, all threads together, besides the files that are handed to it. An image
+that alone needs more is refused by its header; large ones wait for their turn."""
+# The memory is the process', so that its account cannot be any one caller's.
+_BUDGET = Budget(MEMORY)
 
 # Opened by class, not by PIL.Image.open: that one would guess among all of Pillow's formats (and
 # start Ghostscript for some) and warn in mid-thread of large images, which are judged here.
@@ -48,6 +60,15 @@ _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
 }
 # Pillow warns of larger ones of these formats while decoding, wherever they were opened.
 _PIXEL_LIMITS = {"GIF": 89_000_000, "TIFF": 89_000_000}
+# Bytes a pixel in Pillow's memory; of all other modes 4.
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+# Bytes a pixel that a decoder takes besides: the canvases of WebP, what Pillow's decoders in Python collect. Measured
+# by resident memory on images of 3 to 25 megapixels; tests/hostile/test_memory.py holds each to it.
+_DECODER = {"WEBP": 12, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
+_BAND = 2**17
+"""Pixels of an image of more than 8 bits that are scaled at a time."""
+_CONSTANT = 2**22
+"""Bytes for whatever does not depend on the image's size."""
 
 # What EXIF orientations 2 to 8 ask for.
 _TURNS = {
@@ -72,7 +93,8 @@ def probe(data: bytes) -> ImageInfo:
     Width and height are those stored, before ``orientation`` is applied.
 
     Raises:
-        ImageError: no image of a supported format, or one larger than MAX_BYTES or MAX_PIXELS.
+        ImageError: no image of a supported format, or one larger than MAX_BYTES or MAX_PIXELS, or one whose
+            decoding takes more than MEMORY.
     """
     container, image = _open(data)
     width, height = image.size
@@ -86,10 +108,10 @@ def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
     """An image as the model's input: uint8, shape (spec.height, spec.width, 3), RGB, C-contiguous.
 
     EXIF orientation is applied; grey becomes three equal channels; CMYK, YCbCr, LAB and HSV become
-    RGB; transparency is laid on white; 16-bit values are divided by 257; of an animation the first
-    frame is taken. Floating-point images are read as 0 to 1, 0 to 255 or 0 to 65,535, whichever is
-    the first that holds all values, and are otherwise stretched from their least to their greatest
-    value; so are 32-bit integers beyond 65,535. Embedded colour profiles are ignored.
+    RGB; transparency is laid on white; of an animation the first frame is taken. Grey values of 16 or
+    32 bits, or floating point, are scaled from ``spec.black`` and ``spec.intensity``; where that is not
+    decided, by the image's own values (:func:`keensight.core.intensity.scale_of_one`). Embedded colour
+    profiles are ignored.
 
     The resize is Pillow's antialiased bilinear (a triangle filter as wide as the scale). A JPEG is
     decoded at 1/2, 1/4 or 1/8 of its size where it is then still at least 1.25 times the size wanted,
@@ -123,17 +145,46 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
         return [_decode_array(raw, spec) for spec in specs]
     container, image = _open(raw)
     with _reasons(container.format):
-        loaded: dict[tuple[float, float], Image.Image] = {}
-        found = []
+        jobs: list[tuple[Image.Image, tuple[float, float], ImageSpec]] = []
         for spec in specs:
-            if loaded:  # what is loaded at one scale cannot be had at another
+            if jobs:  # what is loaded at one scale cannot be had at another
                 image = _OPENERS[container.format](io.BytesIO(container.body))
-            extent = _draft(image, spec, container.orientation)
-            if extent not in loaded:
-                image.load()
-                loaded[extent] = _plain_mode(image)
-            found.append(_finish(loaded[extent], extent, spec, container.orientation))
+            jobs.append((image, _draft(image, spec, container.orientation), spec))
+        found, key = [], None
+        with _BUDGET.hold(max(_affordable(container, image, _needed(container, image)) for image, _, _ in jobs)):
+            while jobs:
+                image, extent, spec = jobs.pop(0)
+                if key != (key := (extent, spec.black, spec.intensity, spec.decoder)):
+                    image.load()
+                    plain = _plain_mode(image, spec)
+                found.append(_finish(plain, extent, spec, container.orientation))
         return found
+
+
+def levels(raw: bytes) -> Levels | None:
+    """The range of grey values of an image of more than 8 bits; None: it has no more than 8.
+
+    Of floating-point images it is taken of 10,000 pixels without the outermost thousandth at each end.
+
+    Raises:
+        ImageError: the image cannot be decoded.
+    """
+    container, image = _open(raw)
+    if not is_deep(image.mode):
+        return None
+    with _reasons(container.format), _BUDGET.hold(_affordable(container, image, _needed(container, image))):
+        image.load()
+        if image.mode != "F":
+            return _levels(image)
+        step = max(1, int((image.width * image.height / 10_000) ** 0.5))
+        thinned = np.asarray(
+            image.reduce(1)
+            if step == 1
+            else image.resize((max(1, image.width // step), max(1, image.height // step)), Image.Resampling.NEAREST)
+        )
+        finite = thinned[np.isfinite(thinned)]
+        low, high = np.quantile(finite, (0.001, 0.999)) if finite.size else (0.0, 0.0)
+        return Levels(float(low), float(high), floating=True)
 
 
 def encode_png(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:
@@ -158,13 +209,32 @@ def _open(data: bytes) -> tuple[Container, ImageFile.ImageFile]:
             f"the file has {len(data) / 2**20:.0f} MiB; the limit is {MAX_BYTES / 2**20:.0f}",
             "store it smaller, as a JPEG for example",
         )
-    container = unpack(data)
+    with _BUDGET.hold(min(3 * len(data), _BUDGET.total)):  # the pieces that are kept, and the whole of them
+        container = unpack(data)
+    _silence()
     if container.extent:
         _check_size(container.format, container.extent)
     with _reasons(container.format):
         image = _OPENERS[container.format](io.BytesIO(container.body))
-    _check_size(container.format, image.size)
+        _check_size(container.format, image.size)
+        _check_size(container.format, _tile(image))
+        _affordable(container, image, _least_needed(container, image))
     return container, image
+
+
+@cache
+def _silence() -> None:
+    """Keep what Pillow and libtiff think of a file off the terminal: what matters comes as an exception.
+
+    Pillow's log still goes to handlers that the program sets up. libtiff writes to descriptor 2 by itself; where it is
+    no shared library beside Pillow's own (Windows), its lines stay.
+    """
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(str(Image.core.__file__))  # type: ignore[attr-defined]
+        for handler in (library.TIFFSetWarningHandler, library.TIFFSetErrorHandler):
+            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            handler(None)
 
 
 def _check_size(format: str, size: tuple[int, int]) -> None:
@@ -177,6 +247,56 @@ def _check_size(format: str, size: tuple[int, int]) -> None:
             f"its header says {width}×{height} pixels; the limit is {limit // 10**6} megapixels",
             "scale it down, or leave it out",
         )
+
+
+def _needed(container: Container, image: ImageFile.ImageFile) -> int:
+    """Bytes that decoding takes at its peak, at the size that the image would now be decoded to."""
+    width, height = image.size
+    stored = _STORED.get(image.mode, 4)
+    converted = 0 if _is_plain(image) else 1 if is_deep(image.mode) or image.mode == "1" else 4
+    alpha = 4 if _has_alpha(image) else 0  # the resize of an image with transparency begins with a copy
+    codec = image.tile[0][0] if image.tile else container.format
+    pixels = width * height * (stored + converted + alpha + _DECODER.get(codec, 0))
+    return _fixed(container) + pixels + _tiff_strip(image)
+
+
+def _least_needed(container: Container, image: ImageFile.ImageFile) -> int:
+    """Bytes that decoding to a small size takes: of a JPEG at an eighth of its size."""
+    needed, fixed = _needed(container, image), _fixed(container)
+    return fixed + (needed - fixed) // 64 if container.format == "JPEG" else needed
+
+
+def _fixed(container: Container) -> int:
+    return _CONSTANT + len(container.body) + container.buffered
+
+
+def _tile(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Width and height of a TIFF's tiles, which may be larger than it; of anything else its own."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(322, image.width)), int(tags.get(323, image.height))
+
+
+def _tiff_strip(image: ImageFile.ImageFile) -> int:
+    """Bytes of one strip (or tile) of a TIFF, which is decoded whole."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return 0
+    width, height = _tile(image)
+    height = min(height, int(tags.get(278, height)))
+    bits = max(8, *tags.get(258, (8,))) * int(tags.get(277, 1))
+    return int(width * height * bits // 8)
+
+
+def _affordable(container: Container, image: ImageFile.ImageFile, needed: int) -> int:
+    """``needed``, unless no budget has so much."""
+    if needed > _BUDGET.total:
+        width, height = image.size
+        raise ImageError(
+            f"decoding this {container.format} of {width}×{height} pixels takes {needed / 2**30:.1f} GiB of memory; "
+            f"the limit is {_BUDGET.total / 2**30:.3g} GiB",
+            "scale it down, or leave it out",
+        )
+    return needed
 
 
 @contextmanager
@@ -234,42 +354,64 @@ def _turned(spec: ImageSpec, orientation: int) -> tuple[int, int]:
     return (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
 
 
-def _plain_mode(image: Image.Image) -> Image.Image:
+def _has_alpha(image: Image.Image) -> bool:
+    return "transparency" in image.info or image.mode in ("RGBA", "LA", "La", "PA", "RGBa")
+
+
+def _is_plain(image: Image.Image) -> bool:
+    return image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info
+
+
+def is_deep(mode: str) -> bool:
+    """Whether the grey values of an image of this mode (see ``ImageInfo``) have more than 8 bits."""
+    return mode.startswith("I;16") or mode in ("I", "F")
+
+
+def _plain_mode(image: Image.Image, spec: ImageSpec) -> Image.Image:
     """Any of Pillow's modes as L, RGB or RGBA."""
-    if image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info:
+    if _is_plain(image):
         return image
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return Image.fromarray(_to_8_bits(np.asarray(image), image.info.get("transparency")))
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBa"):
+    if is_deep(image.mode):
+        scale = (
+            scale_of_one(_levels(image), spec.decoder) if spec.intensity is None else Scale(spec.black, spec.intensity)
+        )
+        return _to_8_bits(image, scale)
+    if _has_alpha(image):
         return image.convert("RGBA")
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _to_8_bits(values: NDArray[np.generic], transparent: object) -> NDArray[np.uint8]:
-    """Grey values of 16 or 32 bits, or floating point, scaled to 0 to 255 (see :func:`decode`)."""
-    if values.dtype.kind == "f":
-        scaled = _float_to_8_bits(np.nan_to_num(values.astype(np.float32)))
-    elif values.dtype.itemsize > 2 and (values.min(initial=0) < 0 or values.max(initial=0) > 65535):
-        scaled = _stretched(values.astype(np.float64))
-    else:
-        scaled = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if isinstance(transparent, int):
-        scaled[values == transparent] = 255
-    return scaled
+def _pieces(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
+    """The values of an image, some at a time, each with its place: all at once would be in memory several times."""
+    across = min(image.width, _BAND)
+    down = max(1, _BAND // across)
+    for top, left in itertools.product(range(0, image.height, down), range(0, image.width, across)):
+        right, bottom = min(left + across, image.width), min(top + down, image.height)
+        yield (slice(top, bottom), slice(left, right)), np.asarray(image.crop((left, top, right, bottom)))
 
 
-def _float_to_8_bits(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    low, high = float(values.min()), float(values.max())
-    for top in (1.0, 255.0, 65535.0):
-        if low >= 0 and high <= top:
-            return np.rint(values.astype(np.float64) * (255.0 / top)).astype(np.uint8)
-    return _stretched(values.astype(np.float64))
+def _levels(image: Image.Image) -> Levels:
+    ranges = [range_of(values) for _, values in _pieces(image)]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return Levels(low, high, image.mode == "F", _declared_white(image))
 
 
-def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    low, high = values.min(), values.max()
-    scaled: NDArray[np.uint8] = np.rint((values - low) * (255.0 / max(high - low, 1e-300))).astype(np.uint8)
-    return scaled
+def _declared_white(image: Image.Image) -> float | None:
+    """The white that a format declares: of a PGM its maximum, which Pillow makes 65,535; of a TIFF of 12 bits 4,095."""
+    if image.format == "PPM" and image.mode == "I":
+        return 65535.0
+    bits = getattr(image, "tag_v2", {}).get(258, (16,))
+    return float(2 ** bits[0] - 1) if 8 < bits[0] < 16 else None
+
+
+def _to_8_bits(image: Image.Image, scale: Scale) -> Image.Image:
+    transparent = image.info.get("transparency")
+    scaled = np.empty((image.height, image.width), np.uint8)
+    for place, values in _pieces(image):
+        scaled[place] = scale.apply(values)
+        if isinstance(transparent, int):
+            scaled[place][values == transparent] = 255
+    return Image.fromarray(scaled)
 
 
 def _decode_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:

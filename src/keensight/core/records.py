@@ -84,8 +84,14 @@ class ImageSpec:
     height: int
     width: int
     fit: Fit = "stretch"
-    decoder: int = 1
-    """Version of the decoder; a change of its pixels raises it and so renews every cache."""
+    decoder: int = 2
+    """Version of the decoder; a change of its pixels raises it and so renews every cache. 2: an image of more than 8
+    bits whose set has no intensity scale is scaled by its own values (1: white was 65,535)."""
+    intensity: float | None = None
+    """The grey value that becomes white in images of more than 8 bits (4095, 65535, 1.0), the same for a whole set;
+    None: not decided, so that each such image is scaled by its own values."""
+    black: float = 0.0
+    """The grey value that becomes black, where ``intensity`` is decided."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -94,8 +100,9 @@ class ImageSpec:
 
     @property
     def key(self) -> str:
-        """A short name, fit for a folder: ``224x224-stretch-1``."""
-        return f"{self.height}x{self.width}-{self.fit}-{self.decoder}"
+        """A short name, fit for a folder: ``224x224-stretch-2``, or with a scale ``224x224-stretch-2-0-4095``."""
+        scale = "" if self.intensity is None else f"-{self.black:.9g}-{self.intensity:.9g}"
+        return f"{self.height}x{self.width}-{self.fit}-{self.decoder}{scale}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from keensight.data.cache import Pixels
 from keensight.data.checks import CHECKS, each, quarantine
 from keensight.data.copies import copy_findings
 from keensight.data.groups import suggested_groups
+from keensight.data.intensity import intensity
 from keensight.data.label_checks import LABEL_CHECKS
 from keensight.data.quality import COLOUR, DARK, LIGHT, quality
 from keensight.data.remembered import remembered_copies, remembered_looks
 from keensight.data.shapes import odd_aspect, odd_size
 
-_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect)
+_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, intensity)
 _SEVERITIES = ("severe", "warning", "info")
 _GREY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
 _GREY_TOLERANCE = 8

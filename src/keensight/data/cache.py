@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,9 @@ from keensight.errors import DataError, ImageError, StoreError
 __all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "survey_spec", "usage"]
 
 CacheMode = Literal["auto", "always", "never"]
+
+CHANGED = "the file has changed since the dataset was opened"
+"""Reason for which an image has no pixels where its content is no longer that of its digest."""
 
 _DISK_MARGIN = 2**30
 _SHARD_BYTES = 512 * 2**20
@@ -80,7 +84,7 @@ def prepare(
         StoreError: with ``always``, the cache directory is full or cannot be written.
         DataError: the dataset has no images at hand.
     """
-    surveyed = survey_spec(dataset)
+    surveyed = replace(survey_spec(dataset), intensity=spec.intensity, black=spec.black)
     specs = list(dict.fromkeys((spec, surveyed)))
     made: dict[ImageSpec, _Kept] = {one: held for one in specs if (held := array_pixels(dataset, one)) is not None}
     decoded = [one for one in specs if one not in made]
@@ -218,7 +222,7 @@ class _Job:
                 reason = error.message
                 continue
             if isinstance(raw, bytes) and sha256(raw) != digest:
-                reason = "the file has changed since the dataset was opened"
+                reason = CHANGED
                 continue
             try:
                 return list(zip(sizes, decode_each(raw, [size.spec for size in sizes]), strict=True)), True

@@ -10,10 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from keensight.core.findings import Finding, Severity
+from keensight.core.pixels import is_deep
 from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
-from keensight.data.cache import Pixels
+from keensight.data.cache import CHANGED, Pixels
 from keensight.data.folders import EMPTY_CLASS
-from keensight.data.names import suffix_of
+from keensight.data.listing import UNKNOWN_TYPE
+from keensight.data.losses import foreign_names, is_unread_image, lost_classes, unsupported_format
+from keensight.data.names import clean_label, is_image_name, suffix_of
 from keensight.data.tables import NO_LABEL
 from keensight.data.torn import leaks
 
@@ -76,8 +79,12 @@ def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     if not bad:
         return []
     subject = images_in_words(len(bad), "cannot be read and takes", "cannot be read and take")
-    severity: Severity = "severe" if len(bad) > 0.05 * len(dataset) else "warning"
+    changed = sum(reason == CHANGED for reason in bad.values())
+    severity: Severity = "severe" if changed or len(bad) > 0.05 * len(dataset) else "warning"
     message = f"{subject} no part in training or testing: replace or delete them (the reasons are listed)."
+    if changed:
+        told = images_in_words(changed, "has", "have")
+        message += f" {told} changed since the set was opened: open the source again."
     return [Finding.on(dataset, each(sorted(bad)), "unreadable", severity, message)]
 
 
@@ -133,12 +140,25 @@ def empty_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Class folders without images, and classes without a readable one."""
     counts = _counts(dataset, pixels)
     folders = [item.path for item in dataset.skipped if item.reason == EMPTY_CLASS]
-    empty = [*folders, *(name for name in dataset.labels.names if not counts[name])]
+    unread = [name for name in dataset.labels.names if not counts[name]]
+    empty = [*folders, *unread]
     if not empty:
         return []
     subject = "1 class holds" if len(empty) == 1 else f"{len(empty)} classes hold"
     message = f"{subject} no readable image ({', '.join(empty[:10])}): add images, or remove what stands for it."
-    return [Finding("empty-class", "warning", message, len(empty))]
+    gone = unread or any(clean_label(path.split("/")[-1]) not in counts and _is_bare(path, dataset) for path in folders)
+    return [Finding("empty-class", "severe" if gone else "warning", message, len(empty))]
+
+
+def _is_bare(folder: str, dataset: Dataset) -> bool:
+    """Whether a folder holds nothing that would explain why it holds no image, such as scripts or notes."""
+    within = [item for item in dataset.skipped if item.path.startswith(f"{folder}/")]
+    return all(is_unread_image(item) or not item.reason.startswith(UNKNOWN_TYPE) for item in within)
+
+
+def lost_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Classes that lose all or more than half of their images."""
+    return lost_classes(dataset, quarantine(dataset, pixels))
 
 
 def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
@@ -214,8 +234,12 @@ def animated(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def unusual_mode(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Colour modes that have to be converted."""
-    unusual = [(i, info.mode) for i, info in infos(dataset, pixels) if info.mode not in _USUAL_MODES]
+    """Colour modes that have to be converted (more than 8 bits: :func:`~keensight.data.intensity.intensity`)."""
+    unusual = [
+        (i, info.mode)
+        for i, info in infos(dataset, pixels)
+        if info.mode not in _USUAL_MODES and (pixels is None or not is_deep(info.mode))
+    ]
     if not unusual:
         return []
     modes = Counter(mode for _, mode in unusual)
@@ -246,23 +270,29 @@ def unlabelled(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     message = (
         f"{images_in_words(len(paths), 'has', 'have')} no label in the table and are left out: fill the label column."
     )
-    return [Finding("unlabelled", "warning", message, len(paths), tuple((path,) for path in paths))]
+    severity: Severity = "severe" if len(paths) > len(dataset) else "warning"
+    return [Finding("unlabelled", severity, message, len(paths), tuple((path,) for path in paths))]
 
 
 def skipped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Whatever else in the source is no image of the set."""
-    others = [item for item in dataset.skipped if item.reason not in (EMPTY_CLASS, NO_LABEL)]
+    others = [
+        item for item in dataset.skipped if item.reason not in (EMPTY_CLASS, NO_LABEL) and not is_unread_image(item)
+    ]
     if not others:
         return []
     reasons = Counter(item.reason for item in others).most_common(3)
     listed = "; ".join(f"{n}: {reason}" for reason, n in reasons)
     subject = "1 entry was" if len(others) == 1 else f"{len(others)} entries were"
     message = f"{subject} passed over ({listed}): move images that belong to the set into a class."
-    return [Finding("skipped", "info", message, len(others), tuple((item.path,) for item in others))]
+    images = sum(is_image_name(item.path) for item in others)
+    severity: Severity = "severe" if images > len(dataset) else "info"
+    return [Finding("skipped", severity, message, len(others), tuple((item.path,) for item in others))]
 
 
 CHECKS: tuple[Check, ...] = (
-    unreadable, group_leak, absent_class, empty_class, small_class, imbalance,
-    similar_classes, unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes, skipped,
+    unreadable, lost_class, group_leak, absent_class, empty_class, small_class, imbalance,
+    similar_classes, unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes,
+    unsupported_format, foreign_names, skipped,
 )  # fmt: skip
 """All checks, in the order in which findings of equal severity are shown."""

@@ -74,7 +74,8 @@ def open_folder(
     skipped = [item for item in (*listing.skipped, *layout.skipped) if table is None or root / item.path != table]
     samples, unmatched = attach(samples, table, label=label, path=path, group=group, source=root)
     name = root.resolve().name or "images"
-    return assemble(name, layout.kind, samples, FileReader(root), skipped=[*skipped, *unmatched])
+    reader = FileReader(root, {found.path: found.stored for found in files if found.stored})
+    return assemble(name, layout.kind, samples, reader, skipped=[*skipped, *unmatched])
 
 
 def _layout(listing: Listing) -> _Layout:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from keensight.data.cache import cache_directory
 from keensight.data.listing import Found
 from keensight.errors import ImageError, StoreError
 
-VERSION = 1
+VERSION = 2
 """Raised when what an entry holds changes; an index of another version is built anew."""
 
 RACY_NS = 2_000_000_000
@@ -44,6 +44,8 @@ class FileReader:
     """Loads samples from the files below ``root``."""
 
     root: Path
+    stored: Mapping[str, str] = field(default_factory=dict)
+    """Paths as the file system has them, of samples whose names are not UTF-8."""
 
     def load(self, sample: Sample) -> bytes:
         """The file's bytes.
@@ -51,7 +53,7 @@ class FileReader:
         Raises:
             ImageError: it is gone, empty, too large or cannot be read.
         """
-        return read_file(self.root / sample.path)
+        return read_file(self.root / self.stored.get(sample.path, sample.path))
 
 
 def read_file(path: Path) -> bytes:
@@ -124,7 +126,9 @@ def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress
 
 def _examine_fresh(root: Path, fresh: Sequence[Found], facts: dict[str, Facts], progress: Progress) -> None:
     # More threads than processors: hashing runs in parallel, and some threads always wait for the disk.
-    examining = ordered(lambda found: _examine_file(root / found.path), fresh, processors() + 2, ahead=64)
+    examining = ordered(
+        lambda found: _examine_file(root / (found.stored or found.path)), fresh, processors() + 2, ahead=64
+    )
     with progress.task("reading", len(fresh)) as task, closing(examining) as results:
         for found, result in zip(fresh, results, strict=True):
             facts[found.path] = result

@@ -21,7 +21,7 @@ def find_images(path: str | Path) -> list[Path]:
     """
     given = Path(path)
     if given.is_dir():
-        found = [given / file.path for file in list_images(given).files]
+        found = [given / (file.stored or file.path) for file in list_images(given).files]
     elif not given.exists() and glob.has_magic(str(path)):
         matches = sorted(glob.glob(str(path), recursive=True), key=natural_key)
         found = [Path(match) for match in matches if Path(match).is_file() and is_image_name(match)]

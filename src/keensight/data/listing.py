@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 from keensight.core.records import Skipped
-from keensight.data.names import is_encodable, is_image_name, junk_reason, natural_key, printable, suffix_of
+from keensight.data.names import is_image_name, junk_reason, natural_key, readable_path, suffix_of
+
+UNKNOWN_TYPE = "not an image type that can be read"
+UNREADABLE_FOLDER = "the folder cannot be read"
+SEEN_BEFORE = "a link to a folder that was read already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,8 @@ class Found:
     mtime_ns: int = 0
     error: str | None = None
     """Why it cannot be read, where that is known without opening it."""
+    stored: str = ""
+    """The path as the file system has it, where that is not UTF-8 and ``path`` says it in Latin-1; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +54,31 @@ def list_images(root: Path) -> Listing:
     """List the image files below ``root``, recursively.
 
     Each real folder is read once, however many symbolic links lead to it, so that a loop of links ends.
-    Hidden files, leftovers of operating systems, files without an image's extension, unreadable folders
-    and names that are not UTF-8 are returned as skipped.
+    Hidden files, leftovers of operating systems, files without an image's extension and unreadable folders are
+    returned as skipped. Names that are not UTF-8 are read as Latin-1; where that gives a path that
+    is taken already, ``(2)`` is added to it.
     """
     walk = _Walk(root)
     walk.pending.append("")
     while walk.pending or walk.links:
         _enter(walk, (walk.pending or walk.links).popleft())
     return Listing(
-        tuple(sorted(walk.files, key=lambda found: natural_key(found.path))),
+        tuple(sorted(_distinct(walk.files), key=lambda found: natural_key(found.path))),
         tuple(sorted(walk.folders, key=natural_key)),
         tuple(sorted(walk.skipped, key=lambda skipped: natural_key(skipped.path))),
     )
+
+
+def _distinct(files: list[Found]) -> Iterator[Found]:
+    """The files, each with a path of its own: a name that is not UTF-8 may read as one that is."""
+    taken = {found.path for found in files if not found.stored}
+    for found in files:
+        name, number = PurePosixPath(found.path), 2
+        while found.stored and found.path in taken:
+            found = replace(found, path=str(name.with_stem(f"{name.stem} ({number})")))
+            number += 1
+        taken.add(found.path)
+        yield found
 
 
 def _enter(walk: _Walk, folder: str) -> None:
@@ -67,31 +87,29 @@ def _enter(walk: _Walk, folder: str) -> None:
         status = full.stat()
         identity = (status.st_dev, status.st_ino)
         if identity in walk.seen:
-            walk.skipped.append(Skipped(folder, "a link to a folder that was read already"))
+            walk.skipped.append(Skipped(readable_path(folder), SEEN_BEFORE))
             return
         walk.seen.add(identity)
         with os.scandir(full) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        walk.skipped.append(Skipped(folder, f"the folder cannot be read: {error.strerror or error}"))
+        walk.skipped.append(Skipped(readable_path(folder), f"{UNREADABLE_FOLDER}: {error.strerror or error}"))
         return
     if folder:
-        walk.folders.append(folder)
+        walk.folders.append(readable_path(folder))
     for entry in listed:
         _take(walk, f"{folder}/{entry.name}" if folder else entry.name, entry)
 
 
 def _take(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
     reason = junk_reason(entry.name)
-    if not is_encodable(entry.name):
-        walk.skipped.append(Skipped(printable(path), "its name is not valid UTF-8: rename it"))
-    elif reason is not None:
-        walk.skipped.append(Skipped(path, reason))
+    if reason is not None:
+        walk.skipped.append(Skipped(readable_path(path), reason))
     elif _is_folder(entry):
         (walk.links if entry.is_symlink() else walk.pending).append(path)
     elif not is_image_name(entry.name):
         suffix = suffix_of(entry.name) or "no extension"
-        walk.skipped.append(Skipped(path, f"not an image type that can be read ({suffix})"))
+        walk.skipped.append(Skipped(readable_path(path), f"{UNKNOWN_TYPE} ({suffix})"))
     else:
         _take_file(walk, path, entry)
 
@@ -104,13 +122,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _take_file(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
+    shown = readable_path(path)
+    stored = "" if shown == path else path
     try:
         if entry.is_file():
             status = entry.stat()
-            walk.files.append(Found(path, status.st_size, status.st_mtime_ns))
+            walk.files.append(Found(shown, status.st_size, status.st_mtime_ns, stored=stored))
         elif entry.is_symlink():
-            walk.files.append(Found(path, error="a broken symbolic link"))
+            walk.files.append(Found(shown, error="a broken symbolic link", stored=stored))
         else:
-            walk.skipped.append(Skipped(path, "not a regular file"))
+            walk.skipped.append(Skipped(shown, "not a regular file"))
     except OSError as error:
-        walk.files.append(Found(path, error=f"cannot be read: {error.strerror or error}"))
+        walk.files.append(Found(shown, error=f"cannot be read: {error.strerror or error}", stored=stored))

@@ -14,7 +14,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """File extensions taken for images, in lower case."""
 
-_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir"})
+_JUNK = frozenset(
+    {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"}
+)
 _PARTS: dict[str, Part] = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -89,6 +91,11 @@ def is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def readable_path(path: str) -> str:
+    """A relative path as people read it: folders and names that are not UTF-8 are taken for Latin-1."""
+    return "/".join(name if is_encodable(name) else os.fsencode(name).decode("latin-1") for name in path.split("/"))
 
 
 def printable(text: str) -> str:

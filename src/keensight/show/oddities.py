@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.anomaly import AnomalyEvaluation, Oddities
+from keensight.core.places import command_without_places, toml_without_places
 from keensight.core.records import RunRecord, Split
 from keensight.errors import UsageError
 from keensight.show.page import picture, svg, write_page
@@ -89,7 +91,8 @@ def write_anomaly_report(
     """
     galleries = picked(evaluation)
     context = {
-        "record": record, "evaluation": evaluation, "config": config.strip(), "split": split,
+        "record": dataclasses.replace(record, command=command_without_places(record.command)),
+        "config": toml_without_places(config.strip()), "evaluation": evaluation, "split": split,
         "galleries": {name: _pictures(evaluation, places) for name, places in galleries.items()},
         "counts": _counts(evaluation), "histogram": svg(scores_figure(evaluation), "scores"), "full": _FULL,
     }  # fmt: skip

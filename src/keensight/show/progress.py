@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from keensight.core.foreign import visible
 from keensight.core.progress import Progress, Silent, Task
 from keensight.show.notebook import Updated, in_notebook
 from keensight.show.text import clean, duration
@@ -44,7 +45,7 @@ class TerminalProgress:
 
     def say(self, message: str) -> None:
         """Show one line that stays, above any bar."""
-        tqdm.write(message, file=sys.stderr)
+        tqdm.write(visible(message, keep="\n"), file=sys.stderr)
 
 
 class NotebookProgress:
@@ -59,7 +60,7 @@ class NotebookProgress:
 
     def say(self, message: str) -> None:
         """Show one line that stays."""
-        print(message)  # in a notebook, standard error is painted as a failure
+        print(visible(message, keep="\n"))  # in a notebook, standard error is painted as a failure
 
 
 class PlainProgress:
@@ -88,7 +89,7 @@ class PlainProgress:
 
     def say(self, message: str) -> None:
         """Write one line."""
-        print(message, file=self._stream or sys.stderr, flush=True)
+        print(visible(message, keep="\n"), file=self._stream or sys.stderr, flush=True)
 
 
 class _PlainTask:

@@ -16,6 +16,7 @@ from keensight.core.confidence import face_value
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.findings import AuditReport
 from keensight.core.labels import ClassNoise, LabelSuspects
+from keensight.core.places import command_without_places, toml_without_places
 from keensight.core.records import PARTS, BundleManifest, Dataset, History, Reader, RunRecord, Sample, Split
 from keensight.core.slices import Slices
 from keensight.errors import ImageError
@@ -118,7 +119,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "split": data.split,
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
         "facts": _facts(data),
-        "config": data.config.strip(),
+        "config": toml_without_places(data.config.strip()),
         "card": data.card,
         "bins": bins,
         "sure": certainty(evaluation),
@@ -308,7 +309,13 @@ def _balance(data: ReportData) -> list[dict[str, Any]]:
 def _facts(data: ReportData) -> dict[str, str]:
     """How the run was made, as names and values."""
     record, manifest = data.record, data.manifest
-    facts = {"Command": record.command, "Dataset": record.source, "Model": record.model, "Seed": str(record.seed)}
+    command = command_without_places(record.command)
+    facts = {
+        "Command": command,
+        "Dataset": record.source,
+        "Model": record.model,
+        "Seed": str(record.seed),
+    }
     facts |= {"Started": record.created, "Finished": record.updated}
     if manifest is not None:
         size = f"{manifest.image.width} × {manifest.image.height} px, {manifest.image.fit}"

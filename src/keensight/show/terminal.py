@@ -6,9 +6,10 @@ returns text that can be printed there as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.evaluation import Evaluation, MultilabelScores
 from keensight.core.findings import AuditReport, Column, Finding, Probe
+from keensight.core.foreign import visible
 from keensight.core.labels import LabelSuspects
 from keensight.core.slices import Slices
 from keensight.show.picks import Mixup, mixups
@@ -240,8 +242,19 @@ def _columns(columns: Sequence[Column], console: Console) -> Table:
 
 def _render(what: RenderableType, console: Console) -> str:
     with console.capture() as captured:
-        console.print(what, highlight=False, crop=False)
+        console.print(_Visible(what), highlight=False, crop=False)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+class _Visible:
+    """Whatever it holds, without control characters in its text; styles are no part of that."""
+
+    def __init__(self, what: RenderableType) -> None:
+        self._what = what
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self._what, options):
+            yield segment if segment.control else Segment(visible(segment.text, keep="\n"), segment.style)
 
 
 def _table(*columns: tuple[str, str]) -> Table:

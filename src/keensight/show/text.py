@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from keensight.core.foreign import visible
 from keensight.core.interval import Interval
 
 
 def clean(text: str, encoding: str = "utf-8") -> str:
-    """``text`` without what a screen or ``encoding`` cannot show (control characters, stray bytes of file names)."""
-    visible = "".join(character if character.isprintable() else "?" for character in text)
-    return visible.encode(encoding, "replace").decode(encoding)
+    """``text`` as a terminal of this encoding can show it: control characters are escaped, what it lacks is ``?``."""
+    return visible(text).encode(encoding, "replace").decode(encoding)
 
 
 def shorten(text: str, width: int, ellipsis: str = "…") -> str:

@@ -30,6 +30,7 @@ from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.learned import LearnedFrom
 from keensight.core.nearest import RULE
 from keensight.core.ood import Subspace
+from keensight.core.places import command_without_places
 from keensight.core.records import BundleManifest, ImageSpec, Prototypes
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
@@ -52,9 +53,10 @@ __all__ = [
     "write_bundle",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
-rule for answers (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``."""
+rule for answers (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``; 5: and in ``image``
+the intensity scale of images of more than 8 bits."""
 _MANIFEST, _MODEL, _EXAM = "manifest.json", "model.keras", "exam.npz"
 CARD = "MODEL_CARD.md"
 """Name of the model card."""
@@ -166,6 +168,7 @@ def write_bundle(
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise StoreError(f"{directory} exists already", "choose another folder; nothing is ever overwritten")
+    manifest = _without_places(manifest)
     with _beside(directory) as folder:
         save_model(folder / _MODEL)
         write_exam(folder / _EXAM, exam)
@@ -181,6 +184,15 @@ def write_bundle(
             directory.rmdir()
         folder.rename(directory)
     return Bundle(directory, checked.manifest)
+
+
+def _without_places(manifest: BundleManifest) -> BundleManifest:
+    """A manifest whose command names no place on this machine."""
+    command = manifest.provenance.get("command")
+    if not isinstance(command, str):
+        return manifest
+    provenance = {**manifest.provenance, "command": command_without_places(command)}
+    return dataclasses.replace(manifest, provenance=provenance)
 
 
 def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -> Bundle:
@@ -244,6 +256,9 @@ def read_manifest(path: Path) -> BundleManifest:
             1 <= image.width <= 4096 and 1 <= image.height <= 4096
         ),
         f"its decoder is version {image.decoder}, this one is {newest}": not 1 <= image.decoder <= newest,
+        f"its intensity scale runs from {image.black} to {image.intensity}": not (
+            image.intensity is None or -math.inf < image.black < image.intensity < math.inf
+        ),
         f"its temperature is {manifest.temperature}": not 0 < manifest.temperature < math.inf,
         "it does not give each label a threshold from 0 to 1": (
             manifest.task == "multilabel" and not _are_thresholds(manifest.decision.get("thresholds"), manifest)

@@ -11,6 +11,7 @@ import numpy as np
 from keensight.core.anomaly import AnomalyEvaluation, Oddities
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import read_json, write_json
+from keensight.core.foreign import unguarded
 from keensight.core.records import Dataset
 from keensight.errors import StoreError
 from keensight.store.tables import rows_of, write_csv
@@ -44,10 +45,10 @@ def read_anomalies(folder: Path, data: Dataset) -> AnomalyEvaluation:
         with (folder / _SCORES).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
             rows = list(csv.DictReader(stream))
         scores = np.array([float(row["score"]) for row in rows], dtype=np.float32)
-        paths = tuple(row["path"] for row in rows)
+        paths = tuple(unguarded(row["path"]) for row in rows)
         kept = bool(rows) and "row" in rows[0]  # from schema 4 on
         indices = np.array([int(row["row"]) for row in rows], np.int64) if kept else rows_of(paths, data)
-        oddities = Oddities(paths, scores, indices=indices, truth=tuple(row["true"] for row in rows))
+        oddities = Oddities(paths, scores, indices=indices, truth=tuple(unguarded(row["true"]) for row in rows))
     except (OSError, KeyError, ValueError) as error:
         raise StoreError(f"{folder / _SCORES} cannot be read: {error}", "evaluate again") from error
     return dataclasses.replace(evaluation, oddities=oddities, dataset=data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,8 @@ def _misfit(value: Any, kind: Any, where: str) -> str | None:
         return None
     if origin is typing.Literal:
         return None if value in inner else f"{where} cannot be {value!r}"
+    if origin is types.UnionType:  # something or None
+        return None if value is None else _misfit(value, inner[0], where)
     if not isinstance(value, origin or kind) or (kind is int and isinstance(value, bool)):
         return f"{where} is a {type(value).__name__}, not a {getattr(origin or kind, '__name__', kind)}"
     if dataclasses.is_dataclass(kind):

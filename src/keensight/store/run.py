@@ -6,7 +6,8 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ SCHEMA = 4
 leak-cleaned figures, suspected labels, slices; 3: intervals of every figure, calibration, answers; 4: predictions and
 findings by row, as a table may list a path twice, and what counts as one image (clusters)."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
-_RECORD = "run.json"
+_RECORD, _CLAIM = "run.json", ".claim"
 _LIMIT = 8 << 20
 
 
@@ -268,7 +269,14 @@ def create_run(
     Raises:
         StoreError: the folder holds something already, or cannot be written.
     """
-    path = _fresh(name) if directory is None else _empty(directory)
+    with _claimed(_fresh(name) if directory is None else directory) as path:
+        return _begin(path, source=source, model=model, command=command, seed=seed, versions=versions,
+                      config_toml=config_toml)  # fmt: skip
+
+
+def _begin(
+    path: Path, *, source: str, model: str, command: str, seed: int, versions: Mapping[str, str], config_toml: str
+) -> Run:
     now = _now()
     record = RunRecord(
         schema=SCHEMA, name=path.absolute().name, state="created", created=now, updated=now, source=source, model=model,
@@ -345,16 +353,36 @@ def _fresh(name: str) -> Path:
     raise StoreError(f"there are too many runs called {stem}", "name the run: --run DIR")
 
 
-def _empty(path: Path) -> Path:
+@contextmanager
+def _claimed(path: Path) -> Iterator[Path]:
+    """Hold an empty or new folder while a run begins in it; of two processes that ask at one moment one gets it.
+
+    Nobody else can make the file of the claim while it is there, and whoever makes it after it is gone finds a run.
+    """
     if path.exists() and not path.is_dir():
         raise StoreError(f"{path} is a file, not a folder", "choose another --run")
+    claim = path / _CLAIM
     with storing(path):
         path.mkdir(parents=True, exist_ok=True)
-        taken = any(path.iterdir())
-    if taken:
-        what = "holds a run" if is_run(path) else "is not empty"
-        raise StoreError(f"{path} {what} already", "choose another --run; nothing is ever overwritten")
-    return path
+        _refuse_taken(path, list(path.iterdir()))
+        try:
+            claim.touch(exist_ok=False)
+        except FileExistsError:
+            _refuse_taken(path, [claim])
+    try:
+        _refuse_taken(path, [item for item in path.iterdir() if item.name != _CLAIM])
+        yield path
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _refuse_taken(path: Path, items: list[Path]) -> None:
+    if items:
+        begun = is_run(path) or any(item.name == _CLAIM for item in items)
+        raise StoreError(
+            f"{path} {'holds a run' if begun else 'is not empty'} already",
+            "choose another --run; nothing is ever overwritten",
+        )
 
 
 def _slug(name: str) -> str:

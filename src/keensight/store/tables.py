@@ -21,6 +21,7 @@ from keensight.core.answers import Predictions
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import write_bytes, write_text
+from keensight.core.foreign import guarded, unguarded
 from keensight.core.labels import Suspect
 from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Sample, Skipped, Split
 from keensight.errors import StoreError
@@ -181,9 +182,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     names = [_utf8(name) for name in predictions.labels.names]
     places = range(len(predictions))
     facts = [
-        [_utf8(name) for name in predictions.paths],
-        [_utf8(SEPARATOR.join(predictions.true(i))) for i in places],
-        [_utf8(SEPARATOR.join(predictions.named(i))) for i in places],
+        [guarded(_utf8(name)) for name in predictions.paths],
+        [guarded(_utf8(SEPARATOR.join(predictions.true(i)))) for i in places],
+        [guarded(_utf8(SEPARATOR.join(predictions.named(i)))) for i in places],
         predictions.probabilities.max(axis=1), predictions.right(),
     ]  # fmt: skip
     further = {
@@ -229,8 +230,10 @@ def read_predictions(path: Path, labels: LabelSet, *, several: bool = False) -> 
         further: dict[str, Any] = {
             _FURTHER[name][0]: frame[place].to_numpy(_FURTHER[name][1]) for name, place in zip(more, names, strict=True)
         }
-        truth = _truth(frame["true"].tolist(), labels, several)
-        return Predictions(tuple(frame["path"]), labels, frame[columns].to_numpy(np.float32), truth=truth, **further)
+        truth = _truth([unguarded(true) for true in frame["true"]], labels, several)
+        return Predictions(
+            tuple(map(unguarded, frame["path"])), labels, frame[columns].to_numpy(np.float32), truth=truth, **further
+        )
 
 
 def _truth(true: Sequence[str], labels: LabelSet, several: bool) -> NDArray[Any]:
@@ -292,15 +295,15 @@ def write_suspects(path: Path, suspects: Iterable[Suspect]) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV table atomically.
+    """Write a CSV table atomically, its text guarded against being taken for a formula.
 
     Raises:
         StoreError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(map(guarded, header))
+    writer.writerows(map(guarded, row) for row in rows)
     write_text(path, text.getvalue())
 
 

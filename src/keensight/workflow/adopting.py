@@ -85,6 +85,7 @@ def adopt(
         DataError: the images cannot be used, or have classes that ``labels`` does not name.
         GateError: the copy answers otherwise than the model itself.
     """
+    from keensight.data.intensity import with_intensity
     from keensight.nets import adopt as nets
     from keensight.store.run import create_run
 
@@ -104,7 +105,8 @@ def adopt(
         if labels is None:
             _tell(handle, show, _order(data))
         divide = _parts if split is None else partial(_as_given, split)
-        prepared = prepare_data(data, ImageSpec(height, width, fit), config, show, divide=divide)
+        spec = with_intensity(ImageSpec(height, width, fit), data)
+        prepared = prepare_data(data, spec, config, show, divide=divide)
         pixels, findings, parts = prepared.pixels, prepared.findings, prepared.split
         if split is None and (learned := _learned(data, parts)):
             _tell(handle, show, learned)

@@ -36,10 +36,11 @@ def audit(
     """
     from keensight.data.audit import audit as examine
     from keensight.data.columns import describe
+    from keensight.data.intensity import with_intensity
     from keensight.data.sizing import survey_spec
 
     show = shown(progress)
-    survey = prepare(data, survey_spec(data), progress=show) if pixels is None else pixels.survey
+    survey = prepare(data, with_intensity(survey_spec(data), data), progress=show) if pixels is None else pixels.survey
     report = dataclasses.replace(examine(data, survey, progress=show), columns=describe(data))
     return _with_probes(report, data, survey, show) if probes else report
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels as decoder
+from keensight.core.places import without_place
 from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Prototypes, Split
 from keensight.errors import GateError, ImageError
 from keensight.nets.infer import Classifier
@@ -129,7 +130,7 @@ def exam_images(data: Dataset, split: Split, spec: ImageSpec) -> tuple[tuple[str
     for index in split.test:
         encoded = _encoded(data, index)
         if encoded is not None and len(encoded) <= _EXAM_BYTES:
-            names.append(data.samples[index].path)
+            names.append(without_place(data.samples[index].path))
             images.append(encoded)
         if len(images) == _EXAM_IMAGES:
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 from keensight.core.config import RunConfig
 from keensight.core.corrections import Correction
 from keensight.core.findings import AuditReport
+from keensight.core.intensity import Scale, in_words
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
+from keensight.errors import DataError
 from keensight.workflow.auditing import audit as audit_images
 from keensight.workflow.correcting import corrected
 from keensight.workflow.steps import Source, image_spec, open, prepare, shown
@@ -73,8 +76,33 @@ def prepare_data(
         DataError: the images cannot be split.
     """
     pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+    refuse_unreadable(data, pixels)
+    if spec.intensity is not None:
+        progress.say(f"In images of more than 8 bits, {in_words(Scale(spec.black, spec.intensity))}.")
     findings = audit_images(data, pixels=pixels, probes=probes, progress=progress)
     return Prepared(data, pixels, findings, divide(data, findings) if divide else split_by(config, data, findings))
+
+
+def refuse_unreadable(data: Dataset, pixels: Pixels) -> None:
+    """Refuse a set of which no image can be used, with the reason that most have.
+
+    Raises:
+        DataError: every image lacks pixels.
+    """
+    from keensight.data.cache import CHANGED
+
+    if len(pixels.errors) < len(data):
+        return
+    reason, count = Counter(pixels.errors.values()).most_common(1)[0]
+    if reason == CHANGED:
+        raise DataError(
+            f"{count:,} of {len(data):,} images of {data.name} have changed since they were opened",
+            "open the source again, and leave it unchanged meanwhile",
+        )
+    raise DataError(
+        f"no image of {data.name} can be used; {count:,} of {len(data):,}: {reason}",
+        "`keensight inspect` lists what is wrong with them",
+    )
 
 
 def input_spec(data: Dataset, config: RunConfig, model: str) -> ImageSpec:

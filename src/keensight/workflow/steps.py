@@ -113,10 +113,12 @@ def image_spec(
     Raises:
         DataError: no image could be read.
     """
+    from keensight.data.intensity import with_intensity
     from keensight.data.sizing import choose_spec
     from keensight.nets.backbones import tuning_side
 
-    return choose_spec(data, image_size, fit, pretrained=tuning_side(model, effort) if model else None)
+    spec = choose_spec(data, image_size, fit, pretrained=tuning_side(model, effort) if model else None)
+    return with_intensity(spec, data)
 
 
 def prepare(

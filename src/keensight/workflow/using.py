@@ -15,12 +15,15 @@ from keensight.core.anomaly import Oddities
 from keensight.core.answers import Embeddings, Predictions
 from keensight.core.certainty import Decision
 from keensight.core.files import write_bytes, write_json, write_text
+from keensight.core.foreign import guarded
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR
 from keensight.errors import DataError, UsageError
 from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from keensight.core.similar import Similar
     from keensight.nets.detector import Detector
     from keensight.nets.infer import Classifier
@@ -240,13 +243,18 @@ def write_predictions(predictions: Predictions | Oddities, path: Path, top: int 
 
     table = pd.DataFrame([flat(row) for row in rows])
     if ending == ".csv":
-        write_text(path, table.to_csv(index=False))
+        write_text(path, _as_csv(table))
     elif ending == ".parquet":
         write_bytes(path, table.to_parquet(index=False))
     else:
         raise UsageError(
             f"cannot write predictions as {ending or 'a file without ending'}", "use .csv, .json or .parquet"
         )
+
+
+def _as_csv(table: pd.DataFrame) -> str:
+    texts = table.select_dtypes(exclude="number")
+    return table.assign(**{str(name): texts[name].map(guarded) for name in texts}).to_csv(index=False)
 
 
 def write_embeddings(embeddings: Embeddings, path: Path) -> None:
@@ -271,7 +279,7 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
     table.insert(0, "path", list(embeddings.paths))
     table["error"] = [embeddings.errors.get(name) for name in embeddings.paths]
     if ending == ".csv":
-        write_text(path, table.to_csv(index=False))
+        write_text(path, _as_csv(table))
     else:
         write_bytes(path, table.to_parquet(index=False))
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.pixels import MAX_BYTES, decode, decode_each, encode_png, probe
+from keensight.core.intensity import Levels, Scale, scale_of_one, scale_of_set
+from keensight.core.pixels import MAX_BYTES, decode, decode_each, encode_png, levels, probe
 from keensight.core.records import Fit, ImageInfo, ImageSpec
 from keensight.errors import ImageError
 
@@ -82,6 +86,76 @@ def test_16_bit_grey_is_divided_by_257_and_not_saturated() -> None:
     want = [0, 0, 1, 1, 1, 127, 128, 254, 255, 255]
     assert decode(data, ImageSpec(1, 10))[0, :, 0].tolist() == want
     assert np.array_equal(decode(encoded(Image.fromarray(values), "TIFF"), ImageSpec(1, 10))[0, :, 2], want)
+
+
+@pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
+def test_fewer_bits_in_a_16_bit_file_keep_their_grey_levels(white: int) -> None:
+    values = np.linspace(0, white, 256).astype(np.uint16)[np.newaxis]
+    for format in ("PNG", "TIFF"):
+        row = decode(encoded(Image.fromarray(values), format), ImageSpec(1, 256))[0, :, 0]
+        assert np.array_equal(row, np.floor(values[0] * (255 / white) + 0.5))
+        assert len(np.unique(row)) == 256
+
+
+def test_a_decided_scale_holds_for_every_file_and_not_for_8_bits() -> None:
+    spec = ImageSpec(1, 3, intensity=4095)
+    dark, bright = ([[0, 200, 400]], [[0, 4095, 60000]])
+    assert decode(encoded(Image.fromarray(np.array(dark, np.uint16)), "PNG"), spec)[0, :, 0].tolist() == [0, 12, 25]
+    assert decode(encoded(Image.fromarray(np.array(bright, np.uint16)), "TIFF"), spec)[0, :, 0].tolist() == [
+        0,
+        255,
+        255,
+    ]
+    plain = np.array([[0, 100, 255]], np.uint8)
+    assert decode(encoded(Image.fromarray(plain), "PNG"), spec)[0, :, 0].tolist() == [0, 100, 255]
+    floats = np.array([[-1, 0.5, 2.0]], np.float32)
+    spec = ImageSpec(1, 3, intensity=2.0, black=-1.0)
+    assert decode(encoded(Image.fromarray(floats), "TIFF"), spec)[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_a_model_of_the_first_decoder_sees_what_it_was_trained_on() -> None:
+    data = encoded(Image.fromarray(np.array([[0, 2056, 4095]], np.uint16)), "PNG")
+    assert decode(data, ImageSpec(1, 3, decoder=1))[0, :, 0].tolist() == [0, 8, 16]
+
+
+def test_a_float_image_just_above_one_is_not_black() -> None:
+    ramp = np.linspace(0, 1.02, 64, dtype=np.float32)[np.newaxis]
+    got = decode(encoded(Image.fromarray(ramp), "TIFF"), ImageSpec(1, 64))
+    assert got.max() == 255
+    assert 120 < got.mean() < 135
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        ([Levels(0, 3000, False), Levels(5, 900, False)], Scale(0, 4095)),
+        ([Levels(0, 900, False), Levels(0, 65535, False)], Scale(0, 65535)),
+        ([Levels(0, 900, False, 4095.0)], Scale(0, 4095)),
+        ([Levels(0, 1_000_000, False)], Scale(0, 1_000_000)),
+        ([Levels(-1000, 3000, False), Levels(0, 10, False)], Scale(-1000, 3000)),
+        ([Levels(0, 0.98, True), Levels(0, 0.4, True)], Scale(0, 1)),
+        ([Levels(0, 0.98, True), Levels(0, 1.02, True)], Scale(0, 1.02)),
+        ([Levels(-2, 0.98, True)], Scale(-2, 0.98)),
+        ([Levels(0, 0, True)], Scale(0, 1)),
+        ([Levels(0, 1, True), Levels(0, 900, False)], None),
+        ([], None),
+    ],
+)
+def test_the_scale_of_a_set(found: list[Levels], want: Scale | None) -> None:
+    assert scale_of_set(found) == want
+
+
+def test_levels_are_told_of_deep_images_alone() -> None:
+    assert levels(encode_png(photo())) is None
+    assert levels(encoded(Image.fromarray(np.array([[7, 900]], np.uint16)), "PNG")) == Levels(7, 900, False)
+    assert levels(b"P5 2 1 4095\n" + np.array([0, 819], ">u2").tobytes()) == Levels(0, 13107, False, 65535)
+    noisy = np.linspace(0, 1, 40_000, dtype=np.float32).reshape(200, 200)
+    noisy[3, 3], noisy[5, 5] = np.inf, np.nan
+    found = levels(encoded(Image.fromarray(noisy), "TIFF"))
+    assert found is not None
+    assert found.floating
+    assert found.high == pytest.approx(1, abs=0.01)
+    assert scale_of_one(found, 2) == Scale(0, 1)
 
 
 def test_16_bit_pgm() -> None:
@@ -221,6 +295,89 @@ def test_turning_and_resizing_commute(orientation: int, fit: Fit) -> None:
     got, want = (decode(raw, ImageSpec(20, 31, fit)).astype(int) for raw in (data, upright))
     # Padding may round to the other side of the middle.
     assert np.abs(got - want).max() <= 1 or (fit == "pad" and np.abs(got - want).mean() < 12)
+
+
+def with_chunk(png: bytes, name: bytes, body: bytes) -> bytes:
+    chunk = len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+    return png[:33] + chunk + png[33:]  # after the header
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+PROFILE = b"\nexif\n%8d\n" % len(exif_block(6)) + exif_block(6).hex().encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)),
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<tiff:Orientation>6</tiff:Orientation>"),
+        (b"tEXt", b"Raw profile type exif\0" + PROFILE),
+        (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(PROFILE)),
+        (b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(PROFILE)),
+    ],
+)
+def test_a_png_says_its_orientation_in_xmp_or_in_a_text(name: bytes, body: bytes) -> None:
+    stored = photo(12, 20)
+    data = with_chunk(encode_png(stored), name, body)
+    assert probe(data).orientation == 6
+    want = TURNS[6](stored)
+    assert np.array_equal(decode(data, size_of(want)), want)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0tiff:Orientation=9"),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0no zlib"),
+        (b"iTXt", b"XML:com.adobe.xmp"),
+        (b"tEXt", b"Comment\0" + PROFILE),
+        (b"tEXt", b"Raw profile type exif\0\nexif\n 3\nabc"),
+        (b"zTXt", b"Raw profile type exif"),
+        (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(10**7))),
+    ],
+)
+def test_texts_without_an_orientation_turn_nothing(name: bytes, body: bytes) -> None:
+    assert probe(with_chunk(encode_png(photo()), name, body)).orientation == 1
+
+
+def test_exif_goes_before_a_text() -> None:
+    data = with_chunk(encode_png(photo(), orientation=3), b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)
+    assert probe(data).orientation == 3
+
+
+def test_pillow_writes_nothing_to_the_terminal() -> None:
+    # In a process of its own: pytest sets up handlers for every log.
+    code = """
+import io
+from PIL import Image
+from keensight.core.pixels import decode
+from keensight.core.records import ImageSpec
+from keensight.errors import ImageError
+sink = io.BytesIO()
+Image.new("RGB", (9, 9)).save(sink, "TIFF")
+data = bytearray(sink.getvalue())
+place = data.index(b"\\x15\\x01\\x03\\x00\\x01\\x00\\x00\\x00\\x03")
+data[place + 8 : place + 10] = b"\\xff\\xff"
+try:
+    decode(bytes(data), ImageSpec(4, 4))
+except ImageError as error:
+    print(error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("damaged TIFF")
+    assert done.stderr == ""
+
+
+def test_libtiff_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    good = encoded(Image.fromarray(photo()), "TIFF", compression="tiff_lzw")
+    for place in range(8, len(good), 7):
+        bad = good[:place] + b"\xff\x7f\x01" + good[place + 3 :]
+        try:
+            decode(bad, ImageSpec(8, 8))
+        except ImageError as error:
+            assert error.message
+    assert capfd.readouterr() == ("", "")
 
 
 def test_damaged_exif_is_ignored() -> None:

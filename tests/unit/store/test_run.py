@@ -2,7 +2,9 @@ import dataclasses
 import json
 import math
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,42 @@ def test_an_existing_run_or_folder_is_never_overwritten(run: Run, tmp_path: Path
         make_run(tmp_path / "mine" / "thesis.txt")
     (tmp_path / "empty").mkdir()
     assert make_run(tmp_path / "empty").record.state == "created"
+
+
+RACER = """
+import sys, time
+from pathlib import Path
+from keensight.errors import StoreError
+from keensight.store.run import create_run
+for number in range(50):
+    while time.time() < float(sys.argv[2]) + 0.02 * number:
+        pass
+    try:
+        create_run(Path(sys.argv[1]) / str(number), name="r", source="s", model="m", command=sys.argv[3], seed=0,
+                   versions={}, config_toml="")
+        print(number)
+    except StoreError as error:
+        assert "already" in error.message, error.message
+"""
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_of_two_processes_that_ask_for_one_folder_one_gets_it(tmp_path: Path, there: bool) -> None:
+    for number in range(50):
+        if there:
+            (tmp_path / str(number)).mkdir()
+    start = str(time.time() + 1.5)
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACER, str(tmp_path), start, who], stdout=subprocess.PIPE, text=True)
+        for who in "ab"
+    ]
+    won = [racer.communicate()[0].split() for racer in racers]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert sorted(map(int, won[0] + won[1])) == list(range(50))
+    for who, numbers in zip("ab", won, strict=True):
+        for number in numbers:
+            assert open_run(tmp_path / number).record.command == who
+            assert {path.name for path in (tmp_path / number).iterdir()} == {"run.json", "config.toml"}
 
 
 def test_updates_build_on_what_is_on_the_disk(run: Run) -> None:

@@ -66,7 +66,9 @@ def test_predictions_are_a_plain_table(tmp_path: Path) -> None:
     np.testing.assert_allclose(frame["confidence"], frame.filter(like="p_").max(axis=1))
 
 
-@pytest.mark.parametrize("name", ["NA", "null", "nan", "001", "", 'quo"te', "a,b", "line\nbreak", "=1+1", "None"])
+@pytest.mark.parametrize(
+    "name", ["NA", "null", "nan", "001", "", 'quo"te', "a,b", "line\nbreak", "=1+1", "None", "@x", "-y", "'=2"]
+)
 def test_paths_and_classes_are_never_taken_for_numbers_or_gaps(tmp_path: Path, name: str) -> None:
     labels = LabelSet((name, "path"))
     predictions = Predictions(

@@ -1,0 +1,116 @@
+"""Grey values of 16 or 32 bits, or floating point, as 8 bits: which value becomes black, and which white."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_INTEGER_WHITES = (255, 1023, 4095, 16383, 65535)
+"""Largest values of 8, 10, 12, 14 and 16 bits."""
+_FLOAT_WHITES = (1.0, 255.0, 65535.0)
+_NEARLY_BLACK = 16
+"""A floating-point image whose brightest value is this many times below the usual white is not meant so dark."""
+_FIRST_DECODER = 1
+"""In that version, white was 65,535 for all integers up to it, and of floats the first usual value that holds all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The range of an image's grey values, and what its file says of them."""
+
+    low: float
+    high: float
+    floating: bool
+    declared: float | None = None
+    """The white that the format declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Which value becomes black (0) and which white (255); what lies beyond is cut off."""
+
+    black: float
+    white: float
+
+    def apply(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Any numbers as uint8, of the same shape; what is not a number becomes black."""
+        wide = values.dtype.kind != "f" and values.dtype.itemsize > 2
+        scaled: NDArray[np.floating[Any]] = values.astype(np.float64 if wide else np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled -= self.black
+            scaled *= 255.0 / max(self.white - self.black, 1e-30)
+            scaled += 0.5
+            np.clip(scaled, 0, 255, out=scaled)
+        if values.dtype.kind == "f":
+            np.nan_to_num(scaled, copy=False)
+        return scaled.astype(np.uint8)
+
+
+def in_words(scale: Scale) -> str:
+    """``4,095 becomes white``."""
+    black = f"{scale.black:,.6g} becomes black and " if scale.black else ""
+    return f"{black}{scale.white:,.6g} becomes white"
+
+
+def range_of(values: NDArray[Any]) -> tuple[float, float]:
+    """Least and greatest value; infinite ones and what is not a number do not count."""
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def scale_of_one(levels: Levels, decoder: int) -> Scale:
+    """The scale of an image of which nothing but itself is known.
+
+    Integers: the declared white, else the largest value rounded up to 8, 10, 12, 14 or 16 bits. Floating point: 1, 255
+    or 65,535, the first that holds all values, or the largest value where that would leave the image nearly black.
+    Whatever is negative or beyond these is stretched from the least to the greatest value.
+
+    Args:
+        levels: Its range.
+        decoder: Version of the decoder that a model was trained with (see ``ImageSpec``).
+    """
+    if levels.low < 0:
+        return Scale(levels.low, levels.high)
+    if decoder <= _FIRST_DECODER:
+        white = _first(levels.high, _FLOAT_WHITES if levels.floating else (65535.0,))
+    elif levels.floating:
+        white = _usual_float(levels.high)
+    else:
+        white = levels.declared or _first(levels.high, _INTEGER_WHITES)
+    return Scale(0.0, white) if white else Scale(levels.low, levels.high)
+
+
+def scale_of_set(found: list[Levels]) -> Scale | None:
+    """The one scale of a set of images, from the ranges of some of them.
+
+    Args:
+        found: Of integers their extremes; of floats a range without outliers.
+
+    Returns:
+        None where nothing was found, or where integers and floats are mixed, which share no scale.
+    """
+    if len({levels.floating for levels in found}) != 1:
+        return None
+    low, high = min(levels.low for levels in found), max(levels.high for levels in found)
+    if low < 0:
+        return Scale(low, high)
+    declared = [levels.declared for levels in found if levels.declared]
+    if found[0].floating:
+        white = 1.0 if 0 < high <= 1 else high
+    elif len(declared) == len(found):
+        white = max(declared)
+    else:
+        white = _first(high, _INTEGER_WHITES) or high
+    return Scale(0.0, white or 1.0)
+
+
+def _first(high: float, whites: tuple[float, ...]) -> float | None:
+    return next((white for white in whites if high <= white), None)
+
+
+def _usual_float(high: float) -> float | None:
+    white = _first(high, _FLOAT_WHITES)
+    return high if white and 1 < high < white / _NEARLY_BLACK else white
