@@ -145,7 +145,7 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
         return [_decode_array(raw, spec) for spec in specs]
     container, image = _open(raw)
     with _reasons(container.format):
-        jobs: list[tuple[Image.Image, tuple[float, float], ImageSpec]] = []
+        jobs: list[tuple[ImageFile.ImageFile, tuple[float, float], ImageSpec]] = []
         for spec in specs:
             if jobs:  # what is loaded at one scale cannot be had at another
                 image = _OPENERS[container.format](io.BytesIO(container.body))
