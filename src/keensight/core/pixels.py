@@ -19,6 +19,7 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
@@ -115,6 +116,19 @@ def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
         extent = _draft(image, spec, container.orientation)
         image.load()
         return _finish(_plain_mode(image), extent, spec, container.orientation)
+
+
+def as_array(image: Image.Image) -> NDArray[np.uint8]:
+    """A Pillow image as uint8 (H, W), (H, W, 3) or (H, W, 4), turned as its EXIF orientation asks for.
+
+    Raises:
+        ImageError: it is too large, or its file cannot be decoded.
+    """
+    kind = image.format or "image"
+    _check_size(kind, image.size)
+    with _reasons(kind):
+        turned = ImageOps.exif_transpose(image)
+        return np.array(_plain_mode(turned))
 
 
 def encode_png(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:

@@ -29,6 +29,8 @@ class Listing:
     files: tuple[Found, ...]
     folders: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    others: tuple[Skipped, ...] = ()
+    """Those of ``skipped`` that may have been meant as images: neither hidden, nor put there by an operating system."""
 
 
 @dataclass(slots=True)
@@ -37,10 +39,15 @@ class _Walk:
     files: list[Found] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    others: list[Skipped] = field(default_factory=list)
     pending: deque[str] = field(default_factory=deque)
     links: deque[str] = field(default_factory=deque)
     """Symbolic links to folders, followed last, so that a real folder never loses its place to a link."""
     seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def refuse(self, path: str, reason: str) -> None:
+        """Skip what may have been meant as an image, or as a folder of such."""
+        self.others.append(Skipped(path, reason))
 
 
 def list_images(root: Path) -> Listing:
@@ -57,7 +64,8 @@ def list_images(root: Path) -> Listing:
     return Listing(
         tuple(sorted(walk.files, key=lambda found: natural_key(found.path))),
         tuple(sorted(walk.folders, key=natural_key)),
-        tuple(sorted(walk.skipped, key=lambda skipped: natural_key(skipped.path))),
+        tuple(sorted((*walk.skipped, *walk.others), key=lambda skipped: natural_key(skipped.path))),
+        tuple(sorted(walk.others, key=lambda skipped: natural_key(skipped.path))),
     )
 
 
@@ -73,7 +81,7 @@ def _enter(walk: _Walk, folder: str) -> None:
         with os.scandir(full) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        walk.skipped.append(Skipped(folder, f"the folder cannot be read: {error.strerror or error}"))
+        walk.refuse(folder, f"the folder cannot be read: {error.strerror or error}")
         return
     if folder:
         walk.folders.append(folder)
@@ -84,14 +92,14 @@ def _enter(walk: _Walk, folder: str) -> None:
 def _take(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
     reason = junk_reason(entry.name)
     if not is_encodable(entry.name):
-        walk.skipped.append(Skipped(printable(path), "its name is not valid UTF-8: rename it"))
+        walk.refuse(printable(path), "its name is not valid UTF-8: rename it")
     elif reason is not None:
         walk.skipped.append(Skipped(path, reason))
     elif _is_folder(entry):
         (walk.links if entry.is_symlink() else walk.pending).append(path)
     elif not is_image_name(entry.name):
         suffix = suffix_of(entry.name) or "no extension"
-        walk.skipped.append(Skipped(path, f"not an image type that can be read ({suffix})"))
+        walk.refuse(path, f"not an image type that can be read ({suffix})")
     else:
         _take_file(walk, path, entry)
 
@@ -111,6 +119,6 @@ def _take_file(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
         elif entry.is_symlink():
             walk.files.append(Found(path, error="a broken symbolic link"))
         else:
-            walk.skipped.append(Skipped(path, "not a regular file"))
+            walk.refuse(path, "not a regular file")
     except OSError as error:
         walk.files.append(Found(path, error=f"cannot be read: {error.strerror or error}"))
