@@ -198,9 +198,8 @@ def test_an_unreadable_file_is_quarantined(tmp_path: Path, monkeypatch: pytest.M
     root = _plant(tmp_path / "s", "cat/1.png", "dog/2.png", "dog/3.png")
     real = os.open
 
-    def read(
-        path: Path, flags: int, *mode: int
-    ) -> int:  # a mode of 000 does not stop the superuser, as whom tests often run
+    def read(path: Path, flags: int, *mode: int) -> int:
+        # A mode of 000 does not stop the superuser, as whom tests often run.
         if Path(path).name == "3.png":
             raise PermissionError(13, "Permission denied")
         return real(path, flags, *mode)

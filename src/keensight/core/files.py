@@ -41,6 +41,27 @@ def storing(path: Path) -> Iterator[None]:
         raise StoreError(f"cannot write {path}: {reason}", "check the folder and its permissions") from error
 
 
+def check_writable(path: Path, folder: bool = False) -> None:
+    """Refuse a place that cannot be written to, before the work is done that is to be written there.
+
+    Args:
+        path: A file that is to be written, or replaced; folders that do not exist yet will be made.
+        folder: It is a folder that is to be written into.
+
+    Raises:
+        StoreError: a file stands where a folder should be or the other way round, or the permission is missing.
+    """
+    if not folder and path.is_dir():
+        raise StoreError(f"cannot write {path}: it is a folder", "name a file in it")
+    above = path if folder else path.parent
+    while not os.path.lexists(above) and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise StoreError(f"cannot write {path}: {above} is not a folder", "choose another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StoreError(f"cannot write {path}: Permission denied", "check the folder and its permissions")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never half.
 

@@ -47,7 +47,7 @@ def find_inputs(given: Images) -> Inputs:
     """
     found: list[Source] = []
     companions: Counter[str] = Counter()
-    for image in _of_table(given) if _is_table(given) else singles(given):
+    for image in listed(given):
         if isinstance(image, (str, Path)):
             inputs = find_images(image)
             found += inputs.images
@@ -57,6 +57,15 @@ def find_inputs(given: Images) -> Inputs:
     if not found:
         raise DataError("no image was given", _HINT)
     return Inputs(found, companions)
+
+
+def listed(given: Images) -> list[Source]:
+    """Single images as :func:`~keensight.core.sources.singles` has them, also of a table; folders stay folders.
+
+    Raises:
+        DataError: as for :func:`find_inputs`, but that there may be none.
+    """
+    return _of_table(given) if hasattr(given, "columns") and hasattr(given, "iloc") else singles(given)
 
 
 def find_images(path: str | Path) -> Inputs:
@@ -90,9 +99,10 @@ def in_words(companions: Mapping[str, int]) -> str:
 def _in_folder(folder: Path) -> list[Source]:
     listing = list_images(folder)
     found: dict[str, Source] = {file.path: folder / file.path for file in listing.files}
-    for other in listing.others:  # what a file is, its content tells
+    for other in listing.others:  # what a file is, its content tells; a folder, or a name as it is shown, has none
         place = folder / other.path
-        found[other.path] = place if place.is_file() else Unread(other.reason, str(place))
+        readable = place.exists() and not place.is_dir()
+        found[other.path] = place if readable else Unread(other.reason, str(place))
     return [found[path] for path in sorted(found, key=natural_key)]
 
 
@@ -118,10 +128,6 @@ def _without_companions(found: Iterable[Source]) -> Inputs:
         else:
             images.append(image)
     return Inputs(images, companions)
-
-
-def _is_table(given: Any) -> bool:
-    return hasattr(given, "columns") and hasattr(given, "iloc")
 
 
 def _of_table(frame: Any) -> list[Source]:

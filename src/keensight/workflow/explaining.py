@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keensight.core import pixels
 from keensight.core.answers import Explanation
 from keensight.core.evaluation import Evaluated
+from keensight.core.files import check_writable
 from keensight.core.progress import Progress
 from keensight.core.records import Fit, Sample
 from keensight.core.registry import did_you_mean
@@ -195,6 +196,7 @@ def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[
     from keensight.show.explaining import explanation
     from keensight.show.figures import save
 
+    check_writable(folder, folder=True)
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     for item in found:

@@ -12,7 +12,7 @@ from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import Oddities
 from keensight.core.answers import Embeddings, Predictions
 from keensight.core.certainty import Decision
-from keensight.core.files import write_bytes, write_json, write_text
+from keensight.core.files import check_writable, write_bytes, write_json, write_text
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR
 from keensight.core.sources import Images, Source
@@ -207,6 +207,7 @@ def predict_with_heatmaps(
     from keensight.nets.infer import read_image
     from keensight.show.oddities import overlay
 
+    check_writable(directory, folder=True)
     detector = model if isinstance(model, Detector) else load_detector(model)
     show = shown(progress)
     sources = find(images, show)
@@ -231,6 +232,7 @@ def write_predictions(predictions: Predictions | Oddities, path: Path, top: int 
         UsageError: the ending is none of the three.
         StoreError: the file cannot be written.
     """
+    check_predictions_place(path)
     rows = predictions.rows(top)
     ending = path.suffix.lower()
     if ending == ".json":
@@ -241,12 +243,8 @@ def write_predictions(predictions: Predictions | Oddities, path: Path, top: int 
     table = pd.DataFrame([flat(row) for row in rows])
     if ending == ".csv":
         write_text(path, table.to_csv(index=False))
-    elif ending == ".parquet":
-        write_bytes(path, table.to_parquet(index=False))
     else:
-        raise UsageError(
-            f"cannot write predictions as {ending or 'a file without ending'}", "use .csv, .json or .parquet"
-        )
+        write_bytes(path, table.to_parquet(index=False))
 
 
 def write_embeddings(embeddings: Embeddings, path: Path) -> None:
@@ -259,8 +257,8 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
         UsageError: the ending is none of the three.
         StoreError: the file cannot be written.
     """
+    check_embeddings_place(path)
     ending = path.suffix.lower()
-    check_embeddings_name(path)
     if ending == ".npz":
         write_bytes(path, _as_npz(embeddings))
         return
@@ -276,17 +274,32 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
         write_bytes(path, table.to_parquet(index=False))
 
 
-def check_embeddings_name(path: Path) -> None:
-    """Refuse an ending that embeddings cannot be written as, before they are computed.
+def check_predictions_place(path: Path) -> None:
+    """Refuse a file that predictions cannot be written to, before they are made.
 
     Raises:
-        UsageError: it is none of ``.npz``, ``.csv`` and ``.parquet``.
+        UsageError: its ending is none of ``.csv``, ``.json`` and ``.parquet``.
+        StoreError: it cannot be written.
     """
+    _check_place(path, "predictions", (".csv", ".json", ".parquet"))
+
+
+def check_embeddings_place(path: Path) -> None:
+    """Refuse a file that embeddings cannot be written to, before they are computed.
+
+    Raises:
+        UsageError: its ending is none of ``.npz``, ``.csv`` and ``.parquet``.
+        StoreError: it cannot be written.
+    """
+    _check_place(path, "embeddings", (".npz", ".csv", ".parquet"))
+
+
+def _check_place(path: Path, what: str, endings: tuple[str, str, str]) -> None:
     ending = path.suffix.lower()
-    if ending not in (".npz", ".csv", ".parquet"):
-        raise UsageError(
-            f"cannot write embeddings as {ending or 'a file without ending'}", "use .npz, .csv or .parquet"
-        )
+    if ending not in endings:
+        one, other, last = endings
+        raise UsageError(f"cannot write {what} as {ending or 'a file without ending'}", f"use {one}, {other} or {last}")
+    check_writable(path)
 
 
 def _as_npz(embeddings: Embeddings) -> bytes:

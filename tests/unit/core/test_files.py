@@ -185,3 +185,19 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, reason: str) ->
     (tmp_path / "empty.png").touch()
     with pytest.raises(ImageError, match=reason):
         files.read_bounded(tmp_path / name, 1000)
+
+
+def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for place, folder in ((tmp_path / "file" / "a.csv", False), (tmp_path, False), (tmp_path / "file", True)):
+        with pytest.raises(StoreError, match="cannot write"):
+            files.check_writable(place, folder)
+    for place, folder in ((tmp_path / "new/er/a.csv", False), (tmp_path / "file", False), (tmp_path / "new", True)):
+        files.check_writable(place, folder)
+    files.check_writable(Path("a.csv"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the superuser, as whom tests often run, may do all
+    with pytest.raises(StoreError, match="Permission denied"):
+        files.check_writable(tmp_path / "a.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
