@@ -321,3 +321,15 @@ def test_a_place_for_the_answer_is_checked_before_any_work(trained, place, cache
     assert done.returncode == code and message in done.stderr, done.stderr
     assert "predicting" not in done.stderr and "explaining" not in done.stderr
     assert done.stdout == ""
+
+
+def test_evaluate_on_images_of_one_class_says_what_they_can_tell(trained, place, cache):
+    rng = np.random.default_rng(8)
+    (place / "one" / KINDS[0]).mkdir(parents=True)
+    for i in range(5):
+        draw(0, rng).save(place / "one" / KINDS[0] / f"{i}.png")
+    done = keensight("evaluate", "run", "one", "--json", cwd=place, cache=cache)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test"]["n"] == 5
+    refused = keensight("train", "one", cwd=place, cache=cache)
+    assert refused.returncode == 1 and "one class only" in refused.stderr

@@ -22,7 +22,7 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec, LabelSet, Prototypes
 from keensight.core.sources import Images, Source, name_of, read_source, singles
 from keensight.errors import DataError, ImageError, StoreError
-from keensight.nets.embed import LAYER, both, embedding
+from keensight.nets.embed import LAYER, both, embedding, head
 from keensight.nets.feed import evaluation_batch
 from keensight.nets.tasks import Multiclass, Multilabel, Task
 from keensight.nets.weights import open_model
@@ -40,7 +40,7 @@ class Answers(NamedTuple):
     probabilities: NDArray[np.float32]
     """Shape (n, classes); rows sum to 1, but for a multi-label model, which answers label by label."""
     vectors: NDArray[np.float32]
-    """Embeddings, shape (n, d); d is 0 for a network without a layer ``logits``."""
+    """Embeddings, shape (n, d); d is 0 for a network without a last dense layer."""
     unknown: NDArray[np.bool_]
     """Shape (n,): images that are like none of the classes."""
     ood_scores: NDArray[np.float32]
@@ -111,7 +111,7 @@ class Classifier:
 
     @property
     def embeds(self) -> bool:
-        """Whether the network has an embedding: a layer ``logits`` that takes a vector in."""
+        """Whether the network has an embedding: a last dense layer that takes a vector in."""
         return embedding(self.keras_model) is not None
 
     @property
@@ -119,15 +119,18 @@ class Classifier:
         """Numbers in an embedding, d.
 
         Raises:
-            DataError: the network has no layer ``logits`` that takes a vector in.
+            DataError: the network does not end in a dense layer on a vector.
         """
-        inner = embedding(self.keras_model)
-        if inner is None:
+        return int(self._head().input.shape[-1])
+
+    def _head(self) -> Any:
+        layer = head(self.keras_model)
+        if layer is None:
             raise DataError(
-                f"the network {self.keras_model.name} has no embedding: it has no layer {LAYER!r} that takes a vector",
-                f"call its last dense layer {LAYER!r}",
+                f"the network {self.keras_model.name} has no embedding: it does not end in a dense layer on a vector",
+                f"end it in keras.layers.Dense(classes, name={LAYER!r})",
             )
-        return int(inner.shape[-1])
+        return layer
 
     def predict_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities for images that already have the model's size.
@@ -162,7 +165,7 @@ class Classifier:
             float32 (n, d).
 
         Raises:
-            DataError: another dtype or shape, or the network has no layer ``logits``.
+            DataError: another dtype or shape, or the network does not end in a dense layer on a vector.
         """
         size = self.embedding_size
         parts = [answers.vectors for answers in self._answers(images)]
@@ -175,9 +178,9 @@ class Classifier:
             vectors: Embeddings, float32 (n, d).
             mirrored: Those of the mirrored images, which a classifier with ``mirror`` needs.
         """
-        kernel, bias = self.keras_model.get_layer(LAYER).get_weights()
+        kernel, *bias = self._head().get_weights()
         seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
-        return self._answered(seen @ kernel + bias, vectors)
+        return self._answered(seen @ kernel + (bias[0] if bias else np.float32(0)), vectors)
 
     def predict(self, images: Images, *, progress: Progress | None = None) -> Predictions:
         """Probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
@@ -206,7 +209,7 @@ class Classifier:
             Embeddings in the order given; the row of an unreadable image is NaN.
 
         Raises:
-            DataError: the network has no layer ``logits``.
+            DataError: the network does not end in a dense layer on a vector.
         """
         table = self._table(images, {"vectors": (self.embedding_size,)}, progress)
         return Embeddings(table.names, table.columns["vectors"], table.errors)

@@ -76,7 +76,7 @@ def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Pro
         ``errors``.
 
     Raises:
-        DataError: nothing was given, a folder or pattern holds no image, or the network has no layer ``logits``.
+        DataError: nothing was given, a folder or pattern holds no image, or the network has no embedding.
     """
     show = shown(progress)
     return load(model).embed(find(images, show), progress=show)
