@@ -162,7 +162,7 @@ def test_predict_json_keeps_a_bad_file_as_a_row(trained, place, cache):
     assert [row["error"] is None for row in rows] == [True] * 4 + [False]
     assert all(len(row["top"]) == 1 for row in rows[:4])
     assert all(row["label"] in KINDS and 0 <= row["probability"] <= 1 for row in rows[:4])
-    assert "1 of 5 images could not be read" in done.stderr
+    assert "1 of 5 files could not be read" in done.stderr
 
 
 def test_predict_prints_the_same_csv_as_it_writes(trained, place, cache):
@@ -283,3 +283,53 @@ def test_a_reader_that_leaves_early_is_no_drama(trained, place, cache):
     assert process.wait(timeout=300) == 1
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+
+
+def test_predict_reads_within_bounds_and_leaves_no_file_out_in_silence(trained, place, cache):
+    album = place / "album"
+    album.mkdir()
+    (album / "good.png").write_bytes((place / "new" / "new 0.png").read_bytes())
+    (album / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    for name in ("Thumbs.db", ".hidden.png", "notes.txt"):
+        (album / name).write_bytes(b"x")
+    unread = {"IMG_1.HEIC": "it is a HEIC image, which is not supported yet: convert it to JPEG"}
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(album / "pipe.png")
+        (album / "zero.png").symlink_to("/dev/zero")
+        unread |= {"pipe.png": "not a regular file (a named pipe)", "zero.png": "not a regular file (a device)"}
+    done = keensight("predict", "run", "album", "--json", cwd=place, cache=cache)
+    assert done.returncode == 0, done.stderr
+    rows = {Path(row["path"]).name: row["error"] for row in json.loads(done.stdout)}
+    assert rows == {"good.png": None, **unread}
+    assert f"{len(unread)} of {len(rows)} files could not be read" in done.stderr
+    assert "not looked at: 1 file is no image (.txt)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["predict", "run", "new", "--out", "a.xlsx"], 2, "cannot write predictions as .xlsx"),
+        (["predict", "run", "new", "--embeddings", "a.json"], 2, "cannot write embeddings as .json"),
+        (["predict", "run", "new", "--out", "new/torn.jpg/a.csv"], 1, "torn.jpg is not a folder"),
+        (["predict", "run", "new", "--embeddings", "new.npz"], 1, "new.npz: it is a folder"),
+        (["explain", "run", "new", "--out", "new/torn.jpg/why"], 1, "torn.jpg is not a folder"),
+    ],
+)
+def test_a_place_for_the_answer_is_checked_before_any_work(trained, place, cache, arguments, code, message):
+    (place / "new.npz").mkdir(exist_ok=True)
+    done = keensight(*arguments, cwd=place, cache=cache)
+    assert done.returncode == code and message in done.stderr, done.stderr
+    assert "predicting" not in done.stderr and "explaining" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_evaluate_on_images_of_one_class_says_what_they_can_tell(trained, place, cache):
+    rng = np.random.default_rng(8)
+    (place / "one" / KINDS[0]).mkdir(parents=True)
+    for i in range(5):
+        draw(0, rng).save(place / "one" / KINDS[0] / f"{i}.png")
+    done = keensight("evaluate", "run", "one", "--json", cwd=place, cache=cache)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test"]["n"] == 5
+    refused = keensight("train", "one", cwd=place, cache=cache)
+    assert refused.returncode == 1 and "one class only" in refused.stderr

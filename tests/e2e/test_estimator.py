@@ -4,7 +4,9 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
@@ -127,3 +129,24 @@ def test_groups_are_not_parted(monkeypatch):
     assert not group["train"] & group["val"]
     with pytest.raises(ks.DataError, match="45 images but 3 groups"):
         ks.ImageClassifier(**PLAIN).fit(images, labels, groups=[1, 2, 3])
+
+
+def test_one_image_is_no_sequence_and_one_in_a_list_is_one_answer(fitted):
+    images, _ = draw(1, 3)
+    assert fitted.predict(images).shape == fitted.predict([images[0]]).shape == (1,)
+    for one in (images[0], images[0, :, :, 0]):
+        with pytest.raises(ks.DataError, match=r"one for each element is needed|X has the shape"):
+            fitted.predict(one)
+
+
+def test_pillow_images_and_columns_of_paths_answer_as_arrays_do(fitted, tmp_path):
+    images, _ = draw(4, 3)
+    paths = [tmp_path / f"{i}.png" for i in range(4)]
+    for path, image in zip(paths, images, strict=True):
+        path.write_bytes(encode_png(image))
+    wanted = fitted.predict_proba(images)
+    column = pd.Series([str(path) for path in paths])
+    for given in ([Image.fromarray(image) for image in images], column, pd.DataFrame({"path": column}), column.array):
+        assert np.array_equal(fitted.predict_proba(given), wanted)
+    with pytest.raises(ks.DataError, match="uint8 from 0 to 255"):
+        fitted.predict(images / 255)

@@ -184,25 +184,26 @@ def test_a_file_that_vanishes_between_listing_and_reading(tmp_path: Path, monkey
     from keensight.data import index
 
     root = _plant(tmp_path / "s", "cat/1.png", "dog/2.png", "dog/3.png")
-    real = index.read_file
+    real = index.read_bounded
 
-    def read(path: Path) -> bytes:
+    def read(path: Path, limit: int) -> bytes:
         if path.name == "3.png":
             path.unlink()
-        return real(path)
+        return real(path, limit)
 
-    monkeypatch.setattr(index, "read_file", read)
+    monkeypatch.setattr(index, "read_bounded", read)
     assert [sample.error for sample in _opens(root).samples] == [None, None, "the file is missing"]
 
 
 def test_an_unreadable_file_is_quarantined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = _plant(tmp_path / "s", "cat/1.png", "dog/2.png", "dog/3.png")
-    real = Path.read_bytes
+    real = os.open
 
-    def read(self: Path) -> bytes:  # a mode of 000 does not stop the superuser, as whom tests often run
-        if self.name == "3.png":
+    def read(path: Path, flags: int, *mode: int) -> int:
+        # A mode of 000 does not stop the superuser, as whom tests often run.
+        if Path(path).name == "3.png":
             raise PermissionError(13, "Permission denied")
-        return real(self)
+        return real(path, flags, *mode)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(os, "open", read)
     assert _opens(root).samples[2].error == "cannot be read: Permission denied"

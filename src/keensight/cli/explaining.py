@@ -33,6 +33,8 @@ def explain(
     failed = [row for row in rows if row["error"]]
     for row in failed:
         click.echo(visible(f"{row['path']}: {row['error']}"), err=True)
+    if failed:
+        click.echo(f"{len(failed):,} of {len(rows):,} files could not be read", err=True)
     context.exit(int(len(failed) == len(rows)))
 
 

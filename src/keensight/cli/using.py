@@ -98,16 +98,19 @@ def predict(
     """Name what is in images: files, folders (searched through) or patterns such as 'photos/*.jpg'.
 
     MODEL is a run or a bundle. Without --out the answer goes to standard output: a table on a terminal, CSV
-    elsewhere. A file that cannot be read becomes a row with its error; only if all fail is the exit code 1.
+    elsewhere. A file that cannot be read, or is of no format that can (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM), becomes a
+    row with its error; only if all fail is the exit code 1. Texts and tables beside images are counted, not read.
     """
     from keensight import workflow
 
+    if out is not None:
+        workflow.check_predictions_place(out)
     found = _predicted(model, paths, vectors, heatmaps)
     if out:
         workflow.write_predictions(found, out, top)
     asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
     if found.errors:
-        click.echo(f"{len(found.errors):,} of {len(found):,} images could not be read", err=True)
+        click.echo(f"{len(found.errors):,} of {len(found):,} files could not be read", err=True)
         context.exit(int(len(found.errors) == len(found)))
 
 
@@ -117,11 +120,12 @@ def _predicted(
     """Predictions; embeddings and heatmaps, where wanted, are written on the way."""
     from keensight import workflow
 
+    if vectors is not None:
+        workflow.check_embeddings_place(vectors)
     if heatmaps is not None:
         return workflow.predict_with_heatmaps(model, paths, heatmaps)
     if vectors is None:
         return workflow.predict(model, paths)
-    workflow.check_embeddings_name(vectors)
     found, embeddings = workflow.predict_and_embed(model, paths)
     workflow.write_embeddings(embeddings, vectors)
     click.echo(visible(f"{len(embeddings):,} embeddings in {vectors}"), err=True)

@@ -41,12 +41,21 @@ def unpack(data: bytes) -> Container:
     Raises:
         ImageError: not one of JPEG, PNG, BMP, GIF, WebP, TIFF and PPM; the reason names what it is.
     """
-    if not data:
+    return recognize(data)(data)
+
+
+def recognize(head: bytes) -> Callable[[bytes], Container]:
+    """What unpacks a file that begins so.
+
+    Raises:
+        ImageError: as for :func:`unpack`.
+    """
+    if not head:
         raise ImageError("the file is empty (0 bytes)", "copy or download it again")
     for prefix, reader in _READERS:
-        if prefix.match(data):
-            return reader(data)
-    raise ImageError(f"it is {_foreign(data)}", "convert it to JPEG or PNG, or leave it out")
+        if prefix.match(head):
+            return reader
+    raise ImageError(f"it is {_foreign(head)}", "convert it to JPEG or PNG, or leave it out")
 
 
 # JPEG (ITU-T T.81): segments, each a marker and a length, then entropy-coded scans.
@@ -360,6 +369,9 @@ _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Container]], ...] = (
     (re.compile(rb"P[1-6f]\s"), _plain("PPM")),
 )
 
+_PHOTOS = frozenset({"a HEIC image", "an AVIF image"})
+"""What phones make, and people do not know by name."""
+
 _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), name)
     for pattern, name in (
@@ -391,7 +403,7 @@ def _foreign(data: bytes) -> str:
     head = data[:1024]
     for pattern, name in _FOREIGN:
         if pattern.match(head):
-            return f"{name}, which is not supported"
+            return f"{name}, which is not supported" + (" yet: convert it to JPEG" if name in _PHOTOS else "")
     if not head.strip(b"\0"):
         return "not an image: it begins with nothing but zero bytes"
     if _is_text(head):

@@ -6,13 +6,24 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keensight.errors import StoreError
+from keensight.errors import ImageError, StoreError
+
+MISSING = "the file is missing"
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # neither is known everywhere
 
 
 @contextmanager
@@ -28,6 +39,27 @@ def storing(path: Path) -> Iterator[None]:
             ) from error
         reason = error.strerror or str(error)
         raise StoreError(f"cannot write {path}: {reason}", "check the folder and its permissions") from error
+
+
+def check_writable(path: Path, folder: bool = False) -> None:
+    """Refuse a place that cannot be written to, before the work is done that is to be written there.
+
+    Args:
+        path: A file that is to be written, or replaced; folders that do not exist yet will be made.
+        folder: It is a folder that is to be written into.
+
+    Raises:
+        StoreError: a file stands where a folder should be or the other way round, or the permission is missing.
+    """
+    if not folder and path.is_dir():
+        raise StoreError(f"cannot write {path}: it is a folder", "name a file in it")
+    above = path if folder else path.parent
+    while not os.path.lexists(above) and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise StoreError(f"cannot write {path}: {above} is not a folder", "choose another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StoreError(f"cannot write {path}: Permission denied", "check the folder and its permissions")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -82,6 +114,41 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} is missing", "is this a Keensight run or bundle?") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}", "restore the file or make the run again") from error
+
+
+def read_bounded(path: str | Path, limit: int, check: Callable[[bytes], object] = bytes) -> bytes:
+    """A whole regular file of at most ``limit`` bytes; never waits, and takes no more memory than the file has bytes.
+
+    Args:
+        path: Where it is; links are followed.
+        limit: Most bytes.
+        check: Given the first bytes (a thousand, or the whole file), before the others are read; may raise.
+
+    Raises:
+        ImageError: it is missing, empty, too large, unreadable, or no regular file (a pipe would block, a device never
+            ends).
+    """
+    try:
+        _check_regular(Path(path).stat(), limit)  # before it is opened, as opening alone does something to some devices
+        with os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            _check_regular(status, limit)
+            check(stream.peek(1)[:1024])
+            return stream.read(status.st_size)
+    except FileNotFoundError as error:
+        raise ImageError(MISSING) from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in a table's path
+        raise ImageError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _check_regular(status: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "a special file")
+        raise ImageError(f"not a regular file ({kind})")
+    if not status.st_size:
+        raise ImageError("the file is empty (0 bytes)")
+    if status.st_size > limit:
+        raise ImageError(f"the file is too large ({status.st_size / 2**20:,.0f} MiB; the limit is {limit // 2**20})")
 
 
 def sha256(data: bytes | memoryview) -> str:

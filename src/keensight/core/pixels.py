@@ -24,6 +24,7 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     PpmImagePlugin,
@@ -185,6 +186,19 @@ def levels(raw: bytes) -> Levels | None:
         finite = thinned[np.isfinite(thinned)]
         low, high = np.quantile(finite, (0.001, 0.999)) if finite.size else (0.0, 0.0)
         return Levels(float(low), float(high), floating=True)
+
+
+def as_array(image: Image.Image) -> NDArray[np.uint8]:
+    """A Pillow image as uint8 (H, W), (H, W, 3) or (H, W, 4), turned as its EXIF orientation asks for.
+
+    Raises:
+        ImageError: it is too large, or its file cannot be decoded.
+    """
+    kind = image.format or "image"
+    _check_size(kind, image.size)
+    with _reasons(kind):
+        turned = ImageOps.exif_transpose(image)
+        return np.array(_plain_mode(turned, ImageSpec(*turned.size[::-1])))
 
 
 def encode_png(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:

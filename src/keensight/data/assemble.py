@@ -9,6 +9,18 @@ from keensight.data.names import natural_key
 from keensight.errors import DataError
 
 
+class OneClass(DataError):
+    """All images are of one class: too few to learn from, enough to measure a model on."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        (only,) = {name for sample in dataset.samples for name in sample.classes}
+        super().__init__(
+            f"{dataset.name} holds one class only ({only}): a classifier needs two",
+            "add images of another class, or open the folder whose sub-folders are the classes",
+        )
+        self.dataset = dataset
+
+
 def assemble(
     name: str,
     kind: str,
@@ -31,7 +43,8 @@ def assemble(
         task: One class an image, or any number of labels.
 
     Raises:
-        DataError: there is no image, none can be read, or all are of one class.
+        OneClass: all images are of one class.
+        DataError: there is no image, or none can be read.
     """
     found = sorted({name for sample in samples for name in sample.classes}, key=natural_key)
     if not samples:
@@ -46,13 +59,11 @@ def assemble(
             f"{name} holds images of {len(found)} labels only: a multi-label set needs two that occur",
             "check the label columns: each must hold a 1 somewhere",
         )
-    if len(found) < 2:
-        raise DataError(
-            f"{name} holds one class only ({found[0]}): a classifier needs two",
-            "add images of another class, or open the folder whose sub-folders are the classes",
-        )
     labels = LabelSet(tuple(classes) if classes is not None else tuple(found))
-    return Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task)
+    dataset = Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task)
+    if len(found) < 2:
+        raise OneClass(dataset)
+    return dataset
 
 
 def _reasons(skipped: Sequence[Skipped]) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keensight.core.files import MISSING
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Part, Sample, Skipped
 from keensight.data.assemble import assemble
-from keensight.data.index import MISSING, Facts, FileReader, examine, stat_files
+from keensight.data.index import Facts, FileReader, examine, stat_files
 from keensight.data.listing import Found
 from keensight.data.names import clean_label, is_image_name, natural_key
 from keensight.data.tables import NO_LABEL, Row, find_columns, read_rows

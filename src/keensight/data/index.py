@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keensight.core import pixels
-from keensight.core.files import sha256, write_bytes
+from keensight.core.files import MISSING, read_bounded, sha256, write_bytes
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageInfo, Sample
@@ -25,9 +25,6 @@ VERSION = 2
 
 RACY_NS = 2_000_000_000
 """A file changed less than this long ago could change again within its time stamp's resolution (FAT: 2 s)."""
-
-
-MISSING = "the file is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +50,7 @@ class FileReader:
         Raises:
             ImageError: it is gone, empty, too large or cannot be read.
         """
-        return read_file(self.root / self.stored.get(sample.path, sample.path))
-
-
-def read_file(path: Path) -> bytes:
-    """A whole image file.
-
-    Raises:
-        ImageError: it is missing, no regular file (a pipe would block), empty, too large or unreadable.
-    """
-    try:
-        if not path.exists():
-            raise ImageError(MISSING)
-        if not path.is_file():
-            raise ImageError("not a regular file")
-        size = path.stat().st_size
-        if size > pixels.MAX_BYTES:
-            raise ImageError(f"the file is too large ({size / 2**20:.0f} MiB)")
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in a table's path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"cannot be read: {reason}") from error
-    if not data:
-        raise ImageError("the file is empty (0 bytes)")
-    return data
+        return read_bounded(self.root / self.stored.get(sample.path, sample.path), pixels.MAX_BYTES)
 
 
 def stat_files(root: Path, paths: Iterable[str]) -> list[Found]:
@@ -137,7 +111,7 @@ def _examine_fresh(root: Path, fresh: Sequence[Found], facts: dict[str, Facts], 
 
 def _examine_file(path: Path) -> Facts:
     try:
-        data = read_file(path)
+        data = read_bounded(path, pixels.MAX_BYTES)
     except ImageError as error:
         return Facts("", None, error.message)
     digest = sha256(data)

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels
-from keensight.core.files import sha256
+from keensight.core.files import read_bounded, sha256
 from keensight.core.records import Dataset, ImageInfo, Sample
 from keensight.data.assemble import assemble
-from keensight.data.index import read_file
 from keensight.errors import DataError, ImageError
 
 Item = str | Path | bytes | NDArray[np.uint8]
@@ -64,7 +63,7 @@ def from_items(
 
 
 def _raw(item: Item) -> bytes | NDArray[np.uint8]:
-    return read_file(Path(item)) if isinstance(item, (str, Path)) else item
+    return read_bounded(item, pixels.MAX_BYTES) if isinstance(item, (str, Path)) else item
 
 
 def _sample(item: Item, label: str, number: str) -> Sample:

@@ -36,6 +36,8 @@ class Listing:
     files: tuple[Found, ...]
     folders: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    others: tuple[Skipped, ...] = ()
+    """Those of ``skipped`` that may have been meant as images: neither hidden, nor put there by an operating system."""
 
 
 @dataclass(slots=True)
@@ -44,10 +46,15 @@ class _Walk:
     files: list[Found] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    others: list[Skipped] = field(default_factory=list)
     pending: deque[str] = field(default_factory=deque)
     links: deque[str] = field(default_factory=deque)
     """Symbolic links to folders, followed last, so that a real folder never loses its place to a link."""
     seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def refuse(self, path: str, reason: str) -> None:
+        """Skip what may have been meant as an image, or as a folder of such."""
+        self.others.append(Skipped(path, reason))
 
 
 def list_images(root: Path) -> Listing:
@@ -65,7 +72,8 @@ def list_images(root: Path) -> Listing:
     return Listing(
         tuple(sorted(_distinct(walk.files), key=lambda found: natural_key(found.path))),
         tuple(sorted(walk.folders, key=natural_key)),
-        tuple(sorted(walk.skipped, key=lambda skipped: natural_key(skipped.path))),
+        tuple(sorted((*walk.skipped, *walk.others), key=lambda skipped: natural_key(skipped.path))),
+        tuple(sorted(walk.others, key=lambda skipped: natural_key(skipped.path))),
     )
 
 
@@ -93,7 +101,7 @@ def _enter(walk: _Walk, folder: str) -> None:
         with os.scandir(full) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        walk.skipped.append(Skipped(readable_path(folder), f"{UNREADABLE_FOLDER}: {error.strerror or error}"))
+        walk.refuse(readable_path(folder), f"{UNREADABLE_FOLDER}: {error.strerror or error}")
         return
     if folder:
         walk.folders.append(readable_path(folder))
@@ -109,7 +117,7 @@ def _take(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
         (walk.links if entry.is_symlink() else walk.pending).append(path)
     elif not is_image_name(entry.name):
         suffix = suffix_of(entry.name) or "no extension"
-        walk.skipped.append(Skipped(readable_path(path), f"{UNKNOWN_TYPE} ({suffix})"))
+        walk.refuse(readable_path(path), f"{UNKNOWN_TYPE} ({suffix})")
     else:
         _take_file(walk, path, entry)
 
@@ -131,6 +139,6 @@ def _take_file(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
         elif entry.is_symlink():
             walk.files.append(Found(shown, error="a broken symbolic link", stored=stored))
         else:
-            walk.skipped.append(Skipped(shown, "not a regular file"))
+            walk.refuse(shown, "not a regular file")
     except OSError as error:
         walk.files.append(Found(shown, error=f"cannot be read: {error.strerror or error}", stored=stored))

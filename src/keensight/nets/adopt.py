@@ -175,16 +175,16 @@ def _check_end(model: Any, end: End, outputs: int, classes: int, multilabel: boo
 def _end(model: Any) -> tuple[Any, End, list[NDArray[np.float32]] | None]:
     """The tensor before the last layer, what that layer ends in, and kernel and bias of a last dense layer."""
     keras, _ = framework()
-    tensor, end = model.outputs[0], _named_activation(model.outputs[0]._keras_history.operation)
+    tensor, end = model.outputs[0], named_activation(model.outputs[0]._keras_history.operation)
     operation = tensor._keras_history.operation
     if end is not None and not isinstance(operation, keras.layers.Dense):  # an activation by itself
         tensor = operation.input
         operation = tensor._keras_history.operation
-        if not isinstance(operation, keras.layers.Dense) or _named_activation(operation) != "linear":
+        if not isinstance(operation, keras.layers.Dense) or named_activation(operation) != "linear":
             return tensor, end, None
     if not isinstance(operation, keras.layers.Dense) or len(operation.input.shape) != 2:
         return tensor, end or "linear", None
-    last = _named_activation(operation)
+    last = named_activation(operation)
     if last is None:  # relu or such: its output counts as the logits
         return tensor, end or "linear", None
     kernel = np.asarray(operation.kernel, np.float32)
@@ -192,7 +192,7 @@ def _end(model: Any) -> tuple[Any, End, list[NDArray[np.float32]] | None]:
     return operation.input, end if end not in (None, "linear") else last, [kernel, bias]
 
 
-def _named_activation(operation: Any) -> End | None:
+def named_activation(operation: Any) -> End | None:
     """The activation that an operation is, or ends in."""
     found: dict[str, End] = {"softmax": "softmax", "sigmoid": "sigmoid", "linear": "linear"}
     kind = type(operation).__name__
@@ -269,7 +269,7 @@ def check_parity(model: keras.Model, adopted: Adopted, classifier: Classifier, i
     """
     given = answers(model, images, normalisation).astype(np.float64)
     multilabel = classifier.thresholds is not None
-    if adopted.end == "linear" and not multilabel and given.shape[1] > 1 and _are_shares(given):
+    if adopted.end == "linear" and not multilabel and given.shape[1] > 1 and are_probabilities(given):
         raise UsageError(
             f"{model.name} gives probabilities, but its last layer is no softmax that could be taken off",
             "end it in a Dense layer, with softmax or without activation",
@@ -285,7 +285,8 @@ def check_parity(model: keras.Model, adopted: Adopted, classifier: Classifier, i
     return worst
 
 
-def _are_shares(given: NDArray[np.float64]) -> bool:
+def are_probabilities(given: NDArray[np.float64]) -> bool:
+    """Whether rows (n, classes) are probabilities of classes that exclude one another: not negative, of sum 1."""
     return bool((given >= 0).all() and np.allclose(given.sum(axis=1), 1, atol=1e-3))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,9 @@ from keensight.core.anomaly import Limits, Oddities, image_scores
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
+from keensight.core.sources import Images, name_of, singles
 from keensight.nets.feed import evaluation_batch
-from keensight.nets.infer import Source, check_images, chunks, name_of, read_image
+from keensight.nets.infer import check_images, chunks, read_image
 from keensight.nets.runtime import framework
 from keensight.nets.weights import open_model
 
@@ -70,17 +70,17 @@ class Detector:
         """Scores of maps (n, rows, columns), shape (n,); 1 is the threshold."""
         return image_scores(maps) / np.float32(self.limits.threshold)
 
-    def predict(self, images: Source | Iterable[Source], *, progress: Progress | None = None) -> Oddities:
+    def predict(self, images: Images, *, progress: Progress | None = None) -> Oddities:
         """Scores and maps of files, encoded bytes or decoded arrays; unreadable ones become errors.
 
         Args:
-            images: One image or many: a path, encoded bytes, or a uint8 array (height, width[, 3]).
+            images: One image or many, as :func:`keensight.predict` takes them, but no folders, patterns and tables.
             progress: Where to report.
 
         Returns:
             Oddities in the order given, with their maps.
         """
-        sources = [images] if isinstance(images, (str, Path, bytes, np.ndarray)) else list(images)
+        sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
         maps = np.full((len(names), *self.keras_model.output_shape[1:3]), np.nan, np.float32)
         errors: dict[str, str] = {}

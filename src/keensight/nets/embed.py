@@ -1,4 +1,4 @@
-"""Where a network's embedding is: the input of its last layer, ``logits``."""
+"""Where a network's embedding is: the input of its last layer, ``logits`` or the dense one at its end."""
 
 from __future__ import annotations
 
@@ -15,20 +15,31 @@ _FEW = 16
 
 
 def embedding(model: keras.Model) -> Any | None:
-    """The tensor (n, d) that the layer ``logits`` takes in; None: the network has no such layer.
+    """The tensor (n, d) that the last layer takes in; None: the network does not end in a dense layer on a vector.
 
     Dropout before the layer changes nothing at inference, so the tensor is then what the dropout takes in.
     """
+    layer = head(model)
+    return None if layer is None else layer.input
+
+
+def head(model: keras.Model) -> Any | None:
+    """The last layer: the one called ``logits``, else the dense layer without activation that gives the output."""
+    keras, _ = framework()
     layer = next((layer for layer in reversed(model.layers) if layer.name == LAYER), None)
-    if layer is None or len(layer.input.shape) != 2:
-        return None
-    return layer.input
+    outputs = getattr(model, "outputs", None) or []
+    if layer is None and len(outputs) == 1:
+        last = outputs[0]._keras_history.operation
+        plain = isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear
+        # A layer that stands in several places has several inputs.
+        layer = last if plain and len(last._inbound_nodes) == 1 else None
+    return None if layer is None or len(layer.input.shape) != 2 else layer
 
 
 def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
     """A function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
 
-    One pass gives both, compiled where that pays; ``d`` is 0 for a network without a layer ``logits``. With
+    One pass gives both, compiled where that pays; ``d`` is 0 for a network without a last dense layer. With
     ``mirror`` the logits are the mean of those of the image and of its mirror image, the embeddings those of the
     image.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -20,8 +20,9 @@ from keensight.core.nearest import cosines, joined, unknown
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec, LabelSet, Prototypes
+from keensight.core.sources import Images, Source, name_of, read_source, singles
 from keensight.errors import DataError, ImageError, StoreError
-from keensight.nets.embed import LAYER, both, embedding
+from keensight.nets.embed import LAYER, both, embedding, head
 from keensight.nets.feed import evaluation_batch
 from keensight.nets.tasks import Multiclass, Multilabel, Task
 from keensight.nets.weights import open_model
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SETTINGS = ("labels", "temperature", "prototypes", "mirror", "thresholds", "decision", "subspace")
-Source = str | Path | bytes | NDArray[np.uint8]
 
 
 class Answers(NamedTuple):
@@ -40,7 +40,7 @@ class Answers(NamedTuple):
     probabilities: NDArray[np.float32]
     """Shape (n, classes); rows sum to 1, but for a multi-label model, which answers label by label."""
     vectors: NDArray[np.float32]
-    """Embeddings, shape (n, d); d is 0 for a network without a layer ``logits``."""
+    """Embeddings, shape (n, d); d is 0 for a network without a last dense layer."""
     unknown: NDArray[np.bool_]
     """Shape (n,): images that are like none of the classes."""
     ood_scores: NDArray[np.float32]
@@ -111,7 +111,7 @@ class Classifier:
 
     @property
     def embeds(self) -> bool:
-        """Whether the network has an embedding: a layer ``logits`` that takes a vector in."""
+        """Whether the network has an embedding: a last dense layer that takes a vector in."""
         return embedding(self.keras_model) is not None
 
     @property
@@ -119,15 +119,18 @@ class Classifier:
         """Numbers in an embedding, d.
 
         Raises:
-            DataError: the network has no layer ``logits`` that takes a vector in.
+            DataError: the network does not end in a dense layer on a vector.
         """
-        inner = embedding(self.keras_model)
-        if inner is None:
+        return int(self._head().input.shape[-1])
+
+    def _head(self) -> Any:
+        layer = head(self.keras_model)
+        if layer is None:
             raise DataError(
-                f"the network {self.keras_model.name} has no embedding: it has no layer {LAYER!r} that takes a vector",
-                f"call its last dense layer {LAYER!r}",
+                f"the network {self.keras_model.name} has no embedding: it does not end in a dense layer on a vector",
+                f"end it in keras.layers.Dense(classes, name={LAYER!r})",
             )
-        return int(inner.shape[-1])
+        return layer
 
     def predict_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities for images that already have the model's size.
@@ -162,7 +165,7 @@ class Classifier:
             float32 (n, d).
 
         Raises:
-            DataError: another dtype or shape, or the network has no layer ``logits``.
+            DataError: another dtype or shape, or the network does not end in a dense layer on a vector.
         """
         size = self.embedding_size
         parts = [answers.vectors for answers in self._answers(images)]
@@ -175,24 +178,27 @@ class Classifier:
             vectors: Embeddings, float32 (n, d).
             mirrored: Those of the mirrored images, which a classifier with ``mirror`` needs.
         """
-        kernel, bias = self.keras_model.get_layer(LAYER).get_weights()
+        kernel, *bias = self._head().get_weights()
         seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
-        return self._answered(seen @ kernel + bias, vectors)
+        return self._answered(seen @ kernel + (bias[0] if bias else np.float32(0)), vectors)
 
-    def predict(self, images: Source | Iterable[Source], *, progress: Progress | None = None) -> Predictions:
+    def predict(self, images: Images, *, progress: Progress | None = None) -> Predictions:
         """Probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
 
         Args:
-            images: One image or many: a path, encoded bytes, or a uint8 array (height, width[, 3]).
+            images: One image or many, as :func:`keensight.predict` takes them, but no folders, patterns and tables.
             progress: Where to report.
 
         Returns:
             Predictions in the order given.
+
+        Raises:
+            DataError: it is nothing that holds images.
         """
         table = self._table(images, self._prediction, progress)
         return self._predictions(table)
 
-    def embed(self, images: Source | Iterable[Source], *, progress: Progress | None = None) -> Embeddings:
+    def embed(self, images: Images, *, progress: Progress | None = None) -> Embeddings:
         """Embeddings of files, encoded bytes or decoded arrays: what the last layer takes in.
 
         Args:
@@ -203,14 +209,12 @@ class Classifier:
             Embeddings in the order given; the row of an unreadable image is NaN.
 
         Raises:
-            DataError: the network has no layer ``logits``.
+            DataError: the network does not end in a dense layer on a vector.
         """
         table = self._table(images, {"vectors": (self.embedding_size,)}, progress)
         return Embeddings(table.names, table.columns["vectors"], table.errors)
 
-    def predict_and_embed(
-        self, images: Source | Iterable[Source], *, progress: Progress | None = None
-    ) -> tuple[Predictions, Embeddings]:
+    def predict_and_embed(self, images: Images, *, progress: Progress | None = None) -> tuple[Predictions, Embeddings]:
         """What :meth:`predict` and :meth:`embed` give, of one pass through the network."""
         table = self._table(images, {**self._prediction, "vectors": (self.embedding_size,)}, progress)
         return self._predictions(table), Embeddings(table.names, table.columns["vectors"], table.errors)
@@ -240,11 +244,9 @@ class Classifier:
         odd = ood.odd(scores, self.subspace)
         return {"ood_scores": scores, "odd": odd & ~known if self.enrolled and known is not None else odd}
 
-    def _table(
-        self, images: Source | Iterable[Source], wanted: Mapping[str, tuple[int, ...]], progress: Progress | None
-    ) -> _Table:
+    def _table(self, images: Images, wanted: Mapping[str, tuple[int, ...]], progress: Progress | None) -> _Table:
         """Decode and run images chunk by chunk, and keep the ``wanted`` fields of the answers, by shape of a row."""
-        sources = [images] if isinstance(images, (str, Path, bytes, np.ndarray)) else list(images)
+        sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
         table = _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {})
         position = 0
@@ -342,20 +344,12 @@ def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
         )
 
 
-def name_of(source: Source, position: int) -> str:
-    """What an image is called in answers."""
-    return str(source) if isinstance(source, (str, Path)) else f"image {position}"
-
-
 def read_image(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
     """A decoded image, or why it could not be read."""
     try:
-        raw = Path(source).read_bytes() if isinstance(source, (str, Path)) else source
-        return pixels.decode(raw, spec)
+        return pixels.decode(read_source(source), spec)
     except ImageError as error:
         return error.message
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
 
 
 def chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:

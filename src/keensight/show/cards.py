@@ -15,6 +15,7 @@ from keensight.core.answers import Predictions
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.findings import AuditReport
 from keensight.core.records import PARTS, Dataset, History, Split
+from keensight.core.sources import read_source
 from keensight.errors import DataError
 from keensight.show.picks import find_mistakes, spread, worth_showing
 from keensight.show.sparks import curves_alt, curves_uri
@@ -231,8 +232,8 @@ def _files(rows: Iterable[dict[str, Any]]) -> Iterator[Tile]:
     for row in rows:
         path = Path(row["path"])
         try:
-            image = shrunk(path.read_bytes(), SIDE)
-        except (DataError, OSError, ValueError):  # an array's name, or a file that has gone since
+            image = shrunk(read_source(path), SIDE)
+        except DataError:  # an array's name, or a file that has gone since
             continue
         yield Tile(
             data_uri(image), (_short(row["label"] or "", 24),), clean(str(path)), max(image.shape[:2]) <= _PIXELATED

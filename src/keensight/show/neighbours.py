@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from keensight.core.similar import Similar
+from keensight.core.sources import read_source
 from keensight.errors import ImageError, UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, words
@@ -56,6 +57,6 @@ def _draw(ax: Axes, path: str, text: str, color: str) -> None:
 
 def _picture(path: str) -> NDArray[np.uint8]:
     try:
-        return shrunk(Path(path).read_bytes(), 192)
-    except (OSError, ImageError):  # moved since it was embedded, or embedded from memory
+        return shrunk(read_source(path), 192)
+    except ImageError:  # moved since it was embedded, or embedded from memory
         return np.full((8, 8, 3), 235, dtype=np.uint8)

@@ -25,7 +25,8 @@ from keensight.workflow.suspects import check_labels
 from keensight.workflow.touring import SAMPLE, write_tour
 from keensight.workflow.training import train
 from keensight.workflow.using import (
-    check_embeddings_name,
+    check_embeddings_place,
+    check_predictions_place,
     embed,
     load,
     load_detector,
@@ -47,8 +48,9 @@ __all__ = [
     "bundle",
     "calibrate",
     "changes_since",
-    "check_embeddings_name",
+    "check_embeddings_place",
     "check_labels",
+    "check_predictions_place",
     "compare",
     "configure",
     "document",

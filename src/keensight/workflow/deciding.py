@@ -52,7 +52,7 @@ def calibrate(
     """The classifier with all that the validation part decides, as :func:`train` does it at its end.
 
     A temperature; for one class an image a rule for answers and prediction sets, for several labels their thresholds;
-    and, where the network has a layer ``logits``, what tells images unlike the training images.
+    and, where the network ends in a dense layer, what tells images unlike the training images.
 
     Args:
         classifier: A trained classifier.

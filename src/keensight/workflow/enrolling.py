@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keensight.core import nearest
 from keensight.core import pixels as decoder
@@ -21,11 +20,12 @@ from keensight.core.files import sha256
 from keensight.core.learned import LearnedFrom
 from keensight.core.progress import Progress
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
+from keensight.core.sources import Images, Source, read_source
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow.bundling import sit_exam
 from keensight.workflow.learned import extended
 from keensight.workflow.steps import shown
-from keensight.workflow.using import Image, Images, classifier_of, find
+from keensight.workflow.using import classifier_of, find
 
 if TYPE_CHECKING:
     from keensight.nets.infer import Classifier
@@ -101,7 +101,7 @@ def enrol(
     exam = old.exam()
     sit_exam(classifier, exam)
     index = _place(label, classifier)
-    sources = _distinct(find(images))
+    sources = _distinct(find(images, show))
     found = classifier.embed(sources, progress=show)
     good = _readable(found)
     for path, reason in found.errors.items():
@@ -126,13 +126,15 @@ def enrol(
     return Enrolment(bundle, label, index, int(means.counts[index]), found.errors)
 
 
-def _learned(old: Bundle, images: list[Image]) -> LearnedFrom | None:
+def _learned(old: Bundle, images: list[Source]) -> LearnedFrom | None:
     """What the old bundle learned from, and the images of the new class."""
     learned = old.learned()
     if learned is None:
         return None
-    files = [sha256(raw) for raw in map(_raw, images) if isinstance(raw, bytes)]
-    return extended(learned, files, np.stack([decoder.decode(_raw(image), old.manifest.image) for image in images]))
+    files = [sha256(raw) for raw in map(read_source, images) if isinstance(raw, bytes)]
+    return extended(
+        learned, files, np.stack([decoder.decode(read_source(image), old.manifest.image) for image in images])
+    )
 
 
 def _place(label: str, classifier: Classifier) -> int:
@@ -151,7 +153,7 @@ def _place(label: str, classifier: Classifier) -> int:
     return index
 
 
-def _distinct(sources: list[Image]) -> list[Image]:
+def _distinct(sources: list[Source]) -> list[Source]:
     """Sources without the paths that were given twice."""
     seen = {str(source): source for source in sources if isinstance(source, (str, Path))}
     return [*seen.values(), *(source for source in sources if not isinstance(source, (str, Path)))]
@@ -195,12 +197,8 @@ def _without_sets(old: BundleManifest) -> dict[str, Any]:
     return dataclasses.replace(rule, set_level=None, set_threshold=None).to_manifest()
 
 
-def _picture(source: Image, spec: ImageSpec) -> bytes:
-    return decoder.encode_png(decoder.decode(_raw(source), spec))
-
-
-def _raw(source: Image) -> bytes | NDArray[np.uint8]:
-    return Path(source).read_bytes() if isinstance(source, (str, Path)) else source
+def _picture(source: Source, spec: ImageSpec) -> bytes:
+    return decoder.encode_png(decoder.decode(read_source(source), spec))
 
 
 def _exam(old: Exam, label: str, picture: bytes, classifier: Classifier) -> Exam:

@@ -45,8 +45,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     that is for the caller, say ``cross_val_score``. Several labels an image and weights of images are not supported.
 
     Images (``X``) are a uint8 array (n, height, width[, 1 or 3]), or a sequence of paths, encoded bytes or uint8
-    arrays (height, width[, 3]) of any sizes. A fitted estimator can be pickled: the pickle holds the network as the
-    bytes of a ``.keras`` file, which is opened in Keras' safe mode (pickle itself runs code: open only your own).
+    arrays (height, width[, 3]) of any sizes, or what else :func:`keensight.predict` takes several of. A fitted
+    estimator can be pickled: the pickle holds the network as the bytes of a ``.keras`` file, which is opened in Keras'
+    safe mode (pickle itself runs code: open only your own).
 
     Args:
         model: Architecture; ``auto`` chooses.
@@ -197,15 +198,22 @@ def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: A
     return dataclasses.replace(data, samples=samples)
 
 
-def _items(images: Any) -> list[Any]:
-    """Single images of what a user gives."""
-    if isinstance(images, np.ndarray) and images.ndim == 4 and images.shape[3] == 1:
-        images = images[..., 0]
+def _items(images: Any) -> list[str | Path | bytes | NDArray[np.uint8]]:
+    """Single images of what a user gives, one for each of its elements."""
+    from PIL import Image
+
+    from keensight.core.sources import Unread, read_source
+    from keensight.data.inputs import listed
+
     if isinstance(images, (str, bytes, Path)) or not hasattr(images, "__len__"):
         raise DataError("X is no sequence of images", "give a list, or an array (n, height, width[, 3])")
     if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU" and images.ndim < 3:
         raise DataError(f"X has the shape {images.shape}", "give images (n, height, width) or (n, height, width, 3)")
-    return [str(item) if isinstance(item, np.str_) else item for item in images]
+    found = listed(images)
+    if len(found) != len(images):
+        what = f"of the shape {images.shape}" if hasattr(images, "shape") else f"of {len(images)} elements"
+        raise DataError(f"X {what} holds {len(found)} images: one for each element is needed", "of one image, give [X]")
+    return [read_source(one) if isinstance(one, (Image.Image, Unread)) else one for one in found]
 
 
 def _refuse_unreadable(errors: Mapping[str, str]) -> None:

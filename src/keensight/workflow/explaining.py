@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from keensight.core import pixels
 from keensight.core.answers import Explanation
 from keensight.core.evaluation import Evaluated
+from keensight.core.files import check_writable
 from keensight.core.progress import Progress
 from keensight.core.records import Fit, Sample
 from keensight.core.registry import did_you_mean
+from keensight.core.sources import Images, Source, name_of, read_source
 from keensight.errors import ImageError, UsageError
 from keensight.workflow.steps import shown
-from keensight.workflow.using import Image, Images, find, load
+from keensight.workflow.using import find, load
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
@@ -72,8 +74,9 @@ def explanations(
     classifier = load(model)
     if label is not None and label not in classifier.labels.names:
         raise UsageError(f"there is no class {label!r}", did_you_mean(label, list(classifier.labels.names)))
-    explainer, found = Explainer(classifier), find(images)
-    with shown(progress).task("explaining", len(found)) as task:
+    show = shown(progress)
+    explainer, found = Explainer(classifier), find(images, show)
+    with show.task("explaining", len(found)) as task:
         for begin in range(0, len(found), _CHUNK):
             for item in _explained(classifier, explainer, found[begin : begin + _CHUNK], begin, label):
                 yield item
@@ -81,9 +84,9 @@ def explanations(
 
 
 def _explained(
-    classifier: Classifier, explainer: Explainer, images: list[Image], first: int, label: str | None
+    classifier: Classifier, explainer: Explainer, images: list[Source], first: int, label: str | None
 ) -> Iterator[Explanation]:
-    names = [str(image) if isinstance(image, (str, Path)) else f"image {first + i}" for i, image in enumerate(images)]
+    names = [name_of(image, first + i) for i, image in enumerate(images)]
     read = [_read(image, classifier) for image in images]
     good = [item for item in read if not isinstance(item, str)]
     if good:
@@ -123,17 +126,15 @@ def _explanation(
     )
 
 
-def _read(image: Image, classifier: Classifier) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | str:
+def _read(image: Source, classifier: Classifier) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | str:
     """The model's input and a picture for people, or why there is none."""
     from keensight.show.thumbs import shrunk
 
     try:
-        raw = Path(image).read_bytes() if isinstance(image, (str, Path)) else image
+        raw = read_source(image)
         return pixels.decode(raw, classifier.spec), shrunk(raw, _SIDE)
     except ImageError as error:
         return error.message
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
 
 
 def keep_heatmaps(
@@ -195,6 +196,7 @@ def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[
     from keensight.show.explaining import explanation
     from keensight.show.figures import save
 
+    check_writable(folder, folder=True)
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()
     for item in found:

@@ -72,8 +72,13 @@ def evaluate(
         raise UsageError(
             "an anomaly detector is measured on its own test part only", "leave the source out, or train on it"
         )
+    from keensight.data.assemble import OneClass
+
     show = shown(progress)
-    data = open(source, label=label, path=path, labels=labels, progress=show)
+    try:
+        data = open(source, label=label, path=path, labels=labels, progress=show)
+    except OneClass as error:
+        data = error.dataset
     evaluation = on_source(model, data, split, part, show)
     for sentence in () if evaluation.left_out is None else evaluation.left_out.sentences():
         show.say(sentence)

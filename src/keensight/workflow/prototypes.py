@@ -70,7 +70,7 @@ def known_of(
         progress: Where to report.
 
     Raises:
-        DataError: the network has no layer ``logits``.
+        DataError: the network has no embedding.
     """
     truth, classes = data.truth(), len(data.labels)
     several = truth.ndim > 1

@@ -13,6 +13,7 @@ import numpy as np
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, ImageSpec, Split
+from keensight.core.registry import did_you_mean
 from keensight.errors import InterruptedRun, UsageError
 from keensight.workflow.features import images_of, workshop
 from keensight.workflow.streams import Streams, from_streams
@@ -215,7 +216,8 @@ def fit(
     """Train a Keras model in place and leave it with its best weights.
 
     Args:
-        model: Any Keras model from uint8 images to logits, such as :func:`build` makes.
+        model: Any functional or sequential Keras model from uint8 images to logits, such as :func:`build` makes. What
+            its last layer, ``logits`` or a dense one without activation, takes in are the embeddings.
         data: The image set.
         split: Its split; only train and val are used.
         pixels: Its decoded images.
@@ -226,13 +228,24 @@ def fit(
         **shortcuts: ``epochs``, ``effort``, ``seed``.
 
     Raises:
+        UsageError: an option does not exist or has no effect here; or the model does not fit the images, has another
+            number of outputs than there are classes, or ends in a softmax or sigmoid.
         TrainingError: the loss became NaN or infinite.
         InterruptedRun: Ctrl-C, or a notebook's stop button; after its first epoch, the model has its best weights.
     """
     from keensight.nets.backbones import ARCHITECTURES
+    from keensight.nets.embed import embedding
     from keensight.nets.fit import Stopped
+    from keensight.nets.trainable import check_trainable
 
+    _check_options({**(settings or {}), **shortcuts})
     chosen = configure(config, settings, **shortcuts)
+    check_trainable(model, data.labels.names, pixels.take(split.part("train")[:_LOOKED_AT]))
+    if embedding(model) is None:
+        shown(progress).say(
+            f"{model.name} does not end in a dense layer on a vector: it will give no embeddings, recognize no image "
+            "that is unlike the training images, and learn no class by ks.enrol"
+        )
     if chosen.model.name == "auto":
         chosen = chosen.with_values({"model.name": model.name if model.name in ARCHITECTURES else "cnn"})
     if chosen.train.precision == "auto":
@@ -246,6 +259,31 @@ def fit(
             f"stopped by you after epoch {done}; the model has the weights of epoch {best}, the best so far",
             "go on with the model as it is, or fit it further",
         ) from None
+
+
+_LOOKED_AT = 8
+_OF_FIT = ("epochs", "effort", "seed")
+_ELSEWHERE = {
+    "data": "it is of ks.open, ks.image_spec and ks.split",
+    "decision": "it is of ks.calibrate",
+    "model.width": "it is of ks.build",
+    "model.dropout": "it is of ks.build",
+    "train.threads": "it is of ks.train",
+    "train.label_check": "it is of ks.train; ks.check_labels looks for wrong labels",
+    "train.tensorboard": "it is of ks.train",
+}
+"""Settings, or whole sections, that :func:`fit` makes no use of, and where they belong."""
+
+
+def _check_options(given: Mapping[str, Any]) -> None:
+    """Refuse options that would be ignored."""
+    for name, value in given.items():
+        dotted = _SHORTCUTS.get(name, name)
+        place = _ELSEWHERE.get(dotted) or _ELSEWHERE.get(dotted.partition(".")[0])
+        if place and value is not None:
+            raise UsageError(f"{name} has no effect on ks.fit", place)
+        if "." not in dotted:
+            raise UsageError(f"ks.fit has no option {name!r}", did_you_mean(name, _OF_FIT))
 
 
 def run_fit(

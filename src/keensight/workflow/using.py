@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import Oddities
 from keensight.core.answers import Embeddings, Predictions
 from keensight.core.certainty import Decision
-from keensight.core.files import write_bytes, write_json, write_text
+from keensight.core.files import check_writable, write_bytes, write_json, write_text
 from keensight.core.foreign import guarded
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR
-from keensight.errors import DataError, UsageError
+from keensight.core.sources import Images, Source
+from keensight.errors import UsageError
 from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
-Image = str | Path | bytes | NDArray[np.uint8]
-Images = Image | Sequence[Image]
-
-
 def predict(
     model: str | Path | Run | Classifier | Detector, paths: Images, *, progress: Progress | None = None
 ) -> Predictions | Oddities:
@@ -43,24 +38,30 @@ def predict(
     Args:
         model: A run, a bundle, or a loaded classifier.
         paths: One or several of: image files, folders (searched through), patterns such as ``photos/*.jpg``,
-            encoded bytes, and uint8 arrays (height, width[, 3]); or one array (n, height, width, 3).
+            encoded bytes, open binary files, Pillow images, uint8 arrays (height, width[, 1, 3 or 4]) and batches of
+            such (n, height, width[, 1, 3 or 4]), tensors of TensorFlow and PyTorch (also with channels first), arrays
+            and pandas Series of paths; or a pandas table with a column of paths. What is no path is called
+            ``image 0`` and so on in the answer.
         progress: Where to report.
 
     Returns:
-        One row an image, in the order given; a file that cannot be read has its reason in ``errors``. An anomaly
-        detector gives scores in place of probabilities.
+        One row an image, in the order given; a file that cannot be read has its reason in ``errors``, also one of a
+        folder that is of no image format. An anomaly detector gives scores in place of probabilities.
 
     Raises:
-        DataError: nothing was given, or a folder or pattern holds no image.
+        DataError: nothing was given, or a folder or pattern holds no image; or what was given is something else, such
+            as pixels that are not uint8.
     """
     from keensight.nets.detector import Detector
     from keensight.nets.infer import Classifier
 
+    show = shown(progress)
+    images = find(paths, show)
     if isinstance(model, (Classifier, Detector)):
-        return model.predict(find(paths), progress=shown(progress))
+        return model.predict(images, progress=show)
     package = _opened(model)
     opened = detector_of(package) if package.manifest.task == ANOMALY else classifier_of(package)
-    return opened.predict(find(paths), progress=shown(progress))
+    return opened.predict(images, progress=show)
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
@@ -78,9 +79,10 @@ def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Pro
         ``errors``.
 
     Raises:
-        DataError: nothing was given, a folder or pattern holds no image, or the network has no layer ``logits``.
+        DataError: nothing was given, a folder or pattern holds no image, or the network has no embedding.
     """
-    return load(model).embed(find(images), progress=shown(progress))
+    show = shown(progress)
+    return load(model).embed(find(images, show), progress=show)
 
 
 def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
@@ -106,25 +108,22 @@ def predict_and_embed(
     model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
 ) -> tuple[Predictions, Embeddings]:
     """What :func:`predict` and :func:`embed` give, of one pass through the network."""
-    return load(model).predict_and_embed(find(images), progress=shown(progress))
+    show = shown(progress)
+    return load(model).predict_and_embed(find(images, show), progress=show)
 
 
-def find(images: Images) -> list[Image]:
-    """Single images from what a user gives (see :func:`predict`).
+def find(images: Images, show: Progress | None = None) -> list[Source]:
+    """Single images from what a user gives (see :func:`predict`); tells of files beside them that are none.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or what was given is nothing of the kind.
     """
-    from keensight.data.inputs import find_images
+    from keensight.data.inputs import find_inputs, in_words
 
-    if isinstance(images, (str, Path, bytes)) or (isinstance(images, np.ndarray) and images.ndim < 4):
-        images = [images]
-    found: list[Image] = []
-    for image in images:
-        found += find_images(image) if isinstance(image, (str, Path)) else [image]
-    if not found:
-        raise DataError("no image was given", "give image files, folders or patterns such as photos/*.jpg")
-    return found
+    inputs = find_inputs(images)
+    if show is not None and inputs.companions:
+        show.say(f"not looked at: {in_words(inputs.companions)}")
+    return inputs.images
 
 
 def load(model: str | Path | Run | Classifier) -> Classifier:
@@ -211,9 +210,11 @@ def predict_with_heatmaps(
     from keensight.nets.infer import read_image
     from keensight.show.oddities import overlay
 
+    check_writable(directory, folder=True)
     detector = model if isinstance(model, Detector) else load_detector(model)
-    sources = find(images)
-    found = detector.predict(sources, progress=shown(progress))
+    show = shown(progress)
+    sources = find(images, show)
+    found = detector.predict(sources, progress=show)
     for place, source in enumerate(sources):
         image = read_image(source, detector.spec)
         if not isinstance(image, str) and found.maps is not None:
@@ -234,6 +235,7 @@ def write_predictions(predictions: Predictions | Oddities, path: Path, top: int 
         UsageError: the ending is none of the three.
         StoreError: the file cannot be written.
     """
+    check_predictions_place(path)
     rows = predictions.rows(top)
     ending = path.suffix.lower()
     if ending == ".json":
@@ -244,12 +246,8 @@ def write_predictions(predictions: Predictions | Oddities, path: Path, top: int 
     table = pd.DataFrame([flat(row) for row in rows])
     if ending == ".csv":
         write_text(path, _as_csv(table))
-    elif ending == ".parquet":
-        write_bytes(path, table.to_parquet(index=False))
     else:
-        raise UsageError(
-            f"cannot write predictions as {ending or 'a file without ending'}", "use .csv, .json or .parquet"
-        )
+        write_bytes(path, table.to_parquet(index=False))
 
 
 def _as_csv(table: pd.DataFrame) -> str:
@@ -267,8 +265,8 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
         UsageError: the ending is none of the three.
         StoreError: the file cannot be written.
     """
+    check_embeddings_place(path)
     ending = path.suffix.lower()
-    check_embeddings_name(path)
     if ending == ".npz":
         write_bytes(path, _as_npz(embeddings))
         return
@@ -284,17 +282,32 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
         write_bytes(path, table.to_parquet(index=False))
 
 
-def check_embeddings_name(path: Path) -> None:
-    """Refuse an ending that embeddings cannot be written as, before they are computed.
+def check_predictions_place(path: Path) -> None:
+    """Refuse a file that predictions cannot be written to, before they are made.
 
     Raises:
-        UsageError: it is none of ``.npz``, ``.csv`` and ``.parquet``.
+        UsageError: its ending is none of ``.csv``, ``.json`` and ``.parquet``.
+        StoreError: it cannot be written.
     """
+    _check_place(path, "predictions", (".csv", ".json", ".parquet"))
+
+
+def check_embeddings_place(path: Path) -> None:
+    """Refuse a file that embeddings cannot be written to, before they are computed.
+
+    Raises:
+        UsageError: its ending is none of ``.npz``, ``.csv`` and ``.parquet``.
+        StoreError: it cannot be written.
+    """
+    _check_place(path, "embeddings", (".npz", ".csv", ".parquet"))
+
+
+def _check_place(path: Path, what: str, endings: tuple[str, str, str]) -> None:
     ending = path.suffix.lower()
-    if ending not in (".npz", ".csv", ".parquet"):
-        raise UsageError(
-            f"cannot write embeddings as {ending or 'a file without ending'}", "use .npz, .csv or .parquet"
-        )
+    if ending not in endings:
+        one, other, last = endings
+        raise UsageError(f"cannot write {what} as {ending or 'a file without ending'}", f"use {one}, {other} or {last}")
+    check_writable(path)
 
 
 def _as_npz(embeddings: Embeddings) -> bytes:

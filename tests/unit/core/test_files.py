@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from keensight.core import files
-from keensight.errors import StoreError
+from keensight.core.containers import recognize
+from keensight.errors import ImageError, StoreError
 
 
 def test_a_write_replaces_the_whole_file_and_leaves_no_other(tmp_path: Path) -> None:
@@ -95,3 +96,108 @@ def test_toml_reads_back() -> None:
     want = {"train": {k: v for k, v in sections["train"].items() if v is not None}, "data": sections["data"]}
     assert tomllib.loads(text) == want
     assert "epochs = 5  # passes\n" in text
+
+
+def test_a_bounded_read_gives_the_whole_file_and_shows_its_beginning_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(range(250)) * 40)
+    seen: list[bytes] = []
+    assert files.read_bounded(path, 10_000, seen.append) == path.read_bytes()
+    assert seen == [path.read_bytes()[:1024]]
+    with pytest.raises(ImageError, match=r"too large \(0 MiB; the limit is 0\)"):
+        files.read_bounded(path, 9_999)
+
+
+def test_a_file_that_is_refused_by_its_beginning_is_read_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.mp4"
+    with path.open("wb") as stream:
+        stream.write(b"\0\0\0\x18ftypmp42")
+        stream.truncate(200 * 2**20)
+    taken = 0
+    real = os.fdopen
+
+    class Counting:
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def __enter__(self) -> Counting:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._stream.close()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._stream, name)
+
+        def read(self, n: int) -> bytes:
+            nonlocal taken
+            taken += n
+            return bytes(self._stream.read(n))
+
+    monkeypatch.setattr(files.os, "fdopen", lambda handle, mode: Counting(real(handle, mode)))
+    with pytest.raises(ImageError, match="it is a video, which is not supported"):
+        files.read_bounded(path, 256 * 2**20, recognize)
+    assert taken == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("pipe", "a named pipe"), ("socket", "a socket"), ("device", "a device"), ("folder", "a folder")],
+)
+def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path, kind: str, reason: str) -> None:
+    import socket
+
+    path = tmp_path / "x.png"
+    server = socket.socket(socket.AF_UNIX)
+    make = {"pipe": os.mkfifo, "socket": lambda at: server.bind(str(at)), "folder": os.mkdir,
+            "device": lambda at: at.symlink_to("/dev/zero")}  # fmt: skip
+    make[kind](path)
+    try:
+        with pytest.raises(ImageError, match=rf"not a regular file \({reason}\)"):
+            files.read_bounded(path, 1000)
+    finally:
+        server.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_a_file_that_turns_into_a_pipe_between_look_and_open_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(b"x")
+    real = os.open
+
+    def swap(name: Path, flags: int) -> int:
+        path.unlink()
+        os.mkfifo(path)
+        return real(name, flags)
+
+    monkeypatch.setattr(files.os, "open", swap)
+    with pytest.raises(ImageError, match="a named pipe"):
+        files.read_bounded(path, 1000)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("gone.png", "missing"), ("empty.png", "empty"), ("a\0b.png", "null")])
+def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ImageError, match=reason):
+        files.read_bounded(tmp_path / name, 1000)
+
+
+def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for place, folder in ((tmp_path / "file" / "a.csv", False), (tmp_path, False), (tmp_path / "file", True)):
+        with pytest.raises(StoreError, match="cannot write"):
+            files.check_writable(place, folder)
+    for place, folder in ((tmp_path / "new/er/a.csv", False), (tmp_path / "file", False), (tmp_path / "new", True)):
+        files.check_writable(place, folder)
+    files.check_writable(Path("a.csv"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the superuser, as whom tests often run, may do all
+    with pytest.raises(StoreError, match="Permission denied"):
+        files.check_writable(tmp_path / "a.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
+from keensight.core.files import MISSING, read_bounded
 from keensight.core.records import ImageInfo, Sample
 from keensight.data import index
-from keensight.data.index import MISSING, Facts, FileReader, examine, read_file, stat_files
+from keensight.data.index import Facts, FileReader, examine, stat_files
 from keensight.errors import ImageError
 
 
@@ -32,13 +33,13 @@ def _examine(root: Path, *names: str) -> list[Facts]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files whose body is read from here on."""
     names: list[str] = []
-    real = index.read_file
+    real = index.read_bounded
 
-    def spy(path: Path) -> bytes:
+    def spy(path: Path, limit: int) -> bytes:
         names.append(path.name)
-        return real(path)
+        return real(path, limit)
 
-    monkeypatch.setattr(index, "read_file", spy)
+    monkeypatch.setattr(index, "read_bounded", spy)
     return names
 
 
@@ -107,7 +108,7 @@ def test_bad_files_carry_their_reason_and_are_looked_at_again(tmp_path: Path, op
     empty, text, folder, gone, null = _examine(tmp_path, *names)
     assert empty.error == "the file is empty (0 bytes)"
     assert text.error and text.info is None and len(text.digest) == 64
-    assert folder.error == "not a regular file"
+    assert folder.error == "not a regular file (a folder)"
     assert gone.error == MISSING and gone.digest == ""
     assert null.error and "null" in null.error
     then = time.time() - 60
@@ -122,18 +123,18 @@ def test_what_was_read_before_an_interruption_is_kept(tmp_path: Path, monkeypatc
     names = [f"{i:03d}.png" for i in range(40)]
     for i, name in enumerate(names):
         _photo(tmp_path / name, i)
-    real = index.read_file
+    real = index.read_bounded
 
-    def stop(path: Path) -> bytes:
+    def stop(path: Path, limit: int) -> bytes:
         if path.name >= "020.png":
             raise KeyboardInterrupt
-        return real(path)
+        return real(path, limit)
 
-    monkeypatch.setattr(index, "read_file", stop)
+    monkeypatch.setattr(index, "read_bounded", stop)
     with pytest.raises(KeyboardInterrupt):
         _examine(tmp_path, *names)
     seen: list[str] = []
-    monkeypatch.setattr(index, "read_file", lambda path: (seen.append(path.name), real(path))[1])
+    monkeypatch.setattr(index, "read_bounded", lambda path, limit: (seen.append(path.name), real(path, limit))[1])
     _examine(tmp_path, *names)
     assert sorted(seen) == names[20:]
 
@@ -180,4 +181,4 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as stream:
         stream.truncate(pixels.MAX_BYTES + 1)  # sparse: takes no room
     with pytest.raises(ImageError, match="too large"):
-        read_file(path)
+        read_bounded(path, pixels.MAX_BYTES)

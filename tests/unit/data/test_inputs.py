@@ -1,40 +1,110 @@
+import os
+import sys
+from pathlib import Path
+
+import pandas as pd
 import pytest
 
-from keensight.data.inputs import find_images
-from keensight.errors import DataError
+from keensight.core.sources import Unread, read_source
+from keensight.data.inputs import find_images, find_inputs, in_words
+from keensight.errors import DataError, ImageError
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("a10.png", "a2.png", "sub/b.jpg", "notes.txt"):
+    for name in ("a10.png", "a2.png", "sub/b.jpg", "notes.txt", "Thumbs.db", ".DS_Store", "IMG_1.HEIC", "sub/c.JSON"):
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(b"x")
+        file.write_bytes(HEIC if name.endswith("HEIC") else b"x")
     return tmp_path
 
 
+def _names(folder, found):
+    return [path.relative_to(folder).as_posix() for path in found.images]
+
+
 def test_a_folder_is_searched_through_in_natural_order(folder):
-    assert [str(p.relative_to(folder)) for p in find_images(folder)] == ["a2.png", "a10.png", "sub/b.jpg"]
+    assert _names(folder, find_images(folder)) == ["IMG_1.HEIC", "a2.png", "a10.png", "sub/b.jpg"]
 
 
-def test_a_pattern_takes_only_images(folder):
-    assert [p.name for p in find_images(f"{folder}/*")] == ["a2.png", "a10.png"]
-    assert [p.name for p in find_images(f"{folder}/**/*.jpg")] == ["b.jpg"]
+def test_what_lies_beside_images_is_counted_and_litter_is_not(folder):
+    assert find_images(folder).companions == {".txt": 1, ".json": 1}
+    assert in_words({".txt": 1, ".json": 2}) == "3 files are no images (2 .json, 1 .txt)"
+    assert in_words({".txt": 1}) == "1 file is no image (.txt)"
+    assert find_inputs([folder, folder / "sub"]).companions == {".txt": 1, ".json": 2}
+
+
+def test_a_file_of_no_image_format_says_so_itself(folder):
+    (heic,) = [path for path in find_images(folder).images if path.suffix == ".HEIC"]
+    with pytest.raises(ImageError, match="it is a HEIC image, which is not supported yet: convert it to JPEG"):
+        read_source(heic)
+
+
+def test_a_pattern_takes_what_a_folder_takes(folder):
+    assert _names(folder, find_images(f"{folder}/*")) == ["IMG_1.HEIC", "a2.png", "a10.png"]
+    assert _names(folder, find_images(f"{folder}/**/*.jpg")) == ["sub/b.jpg"]
+    assert find_images(f"{folder}/*").companions == {".txt": 1}
 
 
 def test_a_file_is_taken_as_it_is_even_if_missing(folder):
-    assert find_images(folder / "notes.txt") == [folder / "notes.txt"]
-    assert find_images(folder / "none.png") == [folder / "none.png"]
+    assert find_images(folder / "notes.txt").images == [folder / "notes.txt"]
+    assert find_images(folder / "none.png").images == [folder / "none.png"]
+    with pytest.raises(ImageError, match="null byte"):
+        read_source(*find_images("a\0b.png").images)
 
 
 def test_a_name_with_brackets_that_exists_is_no_pattern(folder):
     odd = folder / "a[1].png"
     odd.write_bytes(b"x")
-    assert find_images(odd) == [odd]
+    assert find_images(odd).images == [odd]
 
 
-@pytest.mark.parametrize("name", ["empty", "*.gif"])
-def test_nothing_found_is_one_clear_error(folder, name):
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_pipes_and_broken_links_of_a_folder_are_rows(folder):
+    os.mkfifo(folder / "sub" / "p.png")
+    (folder / "sub" / "gone.png").symlink_to("nowhere.png")
+    for given in (folder / "sub", f"{folder}/sub/*.png"):
+        reasons = {}
+        for source in find_images(given).images:
+            try:
+                read_source(source)
+            except ImageError as error:
+                reasons[Path(source.path if isinstance(source, Unread) else source).name] = error.message
+        assert reasons["gone.png"] == "the file is missing"
+        assert reasons["p.png"].startswith("not a regular file")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_names_that_are_no_utf8_are_rows(folder):
+    Path(os.fsdecode(os.fsencode(folder) + b"/sub/caf\xe9.png")).write_bytes(b"x")
+    for given in (folder / "sub", f"{folder}/sub/*.png"):
+        assert [one for one in find_images(given).images if isinstance(one, Unread)] == [
+            Unread("its name is not valid UTF-8: rename it", f"{folder}/sub/caf?.png")
+        ]
+
+
+@pytest.mark.parametrize(("name", "message"), [("empty", "holds no image$"), ("*.gif", "holds no image$"),
+                                               ("texts", r"holds no image: 1 file is no image \(.txt\)")])  # fmt: skip
+def test_nothing_found_is_one_clear_error(folder, name, message):
     (folder / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no image"):
+    (folder / "texts").mkdir()
+    (folder / "texts" / "a.txt").touch()
+    with pytest.raises(DataError, match=message):
         find_images(folder / name)
+
+
+def test_a_table_is_its_column_of_paths():
+    frame = pd.DataFrame({"n": [1, 2], "File_Name": ["a.png", None]})
+    first, second = find_inputs(frame).images
+    assert str(first) == "a.png" and second == Unread("there is no path")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [(["a", "b"], "no column of paths; its columns are: a, b"), (["path", "image"], "2 columns")],
+)
+def test_a_table_whose_paths_cannot_be_told_names_its_columns(columns, message):
+    with pytest.raises(DataError, match=message):
+        find_inputs(pd.DataFrame({column: ["x"] for column in columns}))

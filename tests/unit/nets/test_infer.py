@@ -71,13 +71,15 @@ def test_a_file_that_is_no_model_is_a_store_error(tmp_path):
         Classifier.open(tmp_path / "model.keras", LabelSet(("a", "b")), SPEC)
 
 
-def _plain_network(name="logits"):
+def _plain_network(activation=None):
     from keensight.nets.runtime import framework
 
     keras, _ = framework()
     inputs = keras.Input(SPEC.shape, dtype="uint8")
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
-    return keras.Model(inputs, keras.layers.Dense(3, name=name)(x), name="plain")
+    return keras.Model(
+        inputs, keras.layers.Dense(3, activation, name="logits" if activation is None else "out")(x), name="plain"
+    )
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
@@ -125,10 +127,10 @@ def test_a_sequential_network_of_ones_own_predicts_embeds_and_is_explained():
     assert Explainer(own).heatmaps(_images(2), np.array([0, 1])).shape[0] == 2
 
 
-def test_a_network_without_a_layer_logits_predicts_but_does_not_embed():
+def test_a_network_without_a_last_layer_of_logits_predicts_but_does_not_embed():
     from keensight.nets.infer import Classifier
 
-    other = Classifier(_plain_network("out"), LabelSet(("a", "b", "c")), SPEC)
+    other = Classifier(_plain_network("relu"), LabelSet(("a", "b", "c")), SPEC)
     assert other.predict_array(_images(2)).shape == (2, 3)
     with pytest.raises(DataError, match="no embedding"):
         other.embed_array(_images(2))
