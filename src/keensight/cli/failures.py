@@ -12,7 +12,6 @@ import click
 
 from keensight.cli.invocation import Invocation, as_json
 from keensight.core.foreign import visible
-from keensight.core.foreign import visible
 from keensight.core.registry import did_you_mean
 from keensight.errors import KeensightError, UsageError
 

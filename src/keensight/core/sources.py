@@ -73,9 +73,11 @@ def singles(images: Images) -> list[Source]:
 
 
 def name_of(source: Source, position: int) -> str:
-    """What an image is called in answers."""
+    """What an image is called in answers; stray bytes of a file name are escaped, as no table can hold them."""
     path = source.path if isinstance(source, Unread) else source
-    return str(path) if isinstance(path, (str, Path)) else f"image {position}"
+    if not isinstance(path, (str, Path)):
+        return f"image {position}"
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def read_source(source: Source) -> bytes | NDArray[np.uint8]:

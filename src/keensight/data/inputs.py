@@ -12,7 +12,7 @@ from typing import Any
 
 from keensight.core.sources import Images, Source, Unread, singles
 from keensight.data.listing import list_images
-from keensight.data.names import is_encodable, junk_reason, natural_key, printable, suffix_of
+from keensight.data.names import junk_reason, natural_key, suffix_of
 from keensight.data.tables import PATH_NAMES
 from keensight.errors import DataError
 
@@ -112,10 +112,7 @@ def _matching(pattern: str) -> list[Source]:
         for match in glob.glob(pattern, recursive=True)
         if not os.path.isdir(match) and junk_reason(os.path.basename(match)) is None  # noqa: PTH112, PTH119
     ]
-    return [
-        Path(match) if is_encodable(match) else Unread("its name is not valid UTF-8: rename it", printable(match))
-        for match in sorted(matches, key=natural_key)
-    ]
+    return [Path(match) for match in sorted(matches, key=natural_key)]
 
 
 def _without_companions(found: Iterable[Source]) -> Inputs:

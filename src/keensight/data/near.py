@@ -10,7 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -96,7 +96,7 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
     one, other, mirrored, scores = _scored(pixels, rows[kept], likely, show)
     least = _threshold(scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
     pairs += [
-        _pair(dataset, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
+        _pair(dataset, pixels.spec, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
         for k in np.flatnonzero(scores >= least)
     ]
     return Copies(tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second))), least)
@@ -159,7 +159,8 @@ def _same_pixels(
         groups = [place] if len(place) == 1 else _alike(place, lambda k: _pixel_digest(pixels, int(rows[k])))
         for group in groups:
             kept.append(group[0])
-            pairs += [_pair(dataset, int(rows[group[0]]), int(rows[k]), 1.0, mirrored=False) for k in group[1:]]
+            first = int(rows[group[0]])
+            pairs += [_pair(dataset, pixels.spec, first, int(rows[k]), 1.0, mirrored=False) for k in group[1:]]
     return np.array(sorted(kept), dtype=np.int64), pairs
 
 
@@ -167,21 +168,21 @@ def _pixel_digest(pixels: Pixels, row: int) -> bytes:
     return hashlib.sha256(pixels.take([row]).data).digest()
 
 
-def _pair(dataset: Dataset, one: int, other: int, score: float, *, mirrored: bool) -> Pair:
+def _pair(dataset: Dataset, spec: ImageSpec, one: int, other: int, score: float, *, mirrored: bool) -> Pair:
     first, second = sorted((one, other))
     if mirrored:
         return Pair(first, second, score, "mirror")
-    exact = score >= _MAYBE_EXACT and _decode_alike(dataset, first, second)
+    exact = score >= _MAYBE_EXACT and _decode_alike(dataset, spec, first, second)
     return Pair(first, second, 1.0 if exact else score, "exact" if exact else "near")
 
 
-def _decode_alike(dataset: Dataset, first: int, second: int) -> bool:
-    """Whether both decode to the same pixels at their own size."""
+def _decode_alike(dataset: Dataset, spec: ImageSpec, first: int, second: int) -> bool:
+    """Whether both decode to the same pixels at their own size, on the intensity scale of the set."""
     one, other = (_upright(dataset.samples[i].info) for i in (first, second))
     if one != other or one is None:
         return False
     try:
-        left, right = (decode(dataset.load(i), ImageSpec(*one)) for i in (first, second))
+        left, right = (decode(dataset.load(i), replace(spec, height=one[0], width=one[1])) for i in (first, second))
     except ImageError:  # gone since it was decoded
         return False
     return np.array_equal(left, right)

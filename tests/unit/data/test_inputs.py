@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from keensight.core.sources import Unread, read_source
+from keensight.core.sources import Unread, name_of, read_source
 from keensight.data.inputs import find_images, find_inputs, in_words
 from keensight.errors import DataError, ImageError
 
@@ -77,12 +77,12 @@ def test_pipes_and_broken_links_of_a_folder_are_rows(folder):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
-def test_names_that_are_no_utf8_are_rows(folder):
-    Path(os.fsdecode(os.fsencode(folder) + b"/sub/caf\xe9.png")).write_bytes(b"x")
+def test_names_that_are_no_utf8_are_read_and_shown_escaped(folder):
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/sub/caf\xe9.png"))
+    odd.write_bytes(b"x")
     for given in (folder / "sub", f"{folder}/sub/*.png"):
-        assert [one for one in find_images(given).images if isinstance(one, Unread)] == [
-            Unread("its name is not valid UTF-8: rename it", f"{folder}/sub/caf?.png")
-        ]
+        assert odd in find_images(given).images
+    assert name_of(odd, 0) == f"{folder}/sub/caf\\udce9.png"
 
 
 @pytest.mark.parametrize(("name", "message"), [("empty", "holds no image$"), ("*.gif", "holds no image$"),
