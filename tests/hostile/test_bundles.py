@@ -27,12 +27,16 @@ def bundle(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "b")
 
 
-def forge(bundle: Bundle, **changes: Any) -> None:
-    """Rewrite the manifest with changes and with digests that fit, as a forger would."""
+def edit(bundle: Bundle, **changes: Any) -> None:
+    """Rewrite the manifest with changes and nothing else, as with a text editor."""
     path = bundle.path / "manifest.json"
     plain = json.loads(path.read_text(encoding="utf-8"))
-    plain["files"] = {name: sha256_file(bundle.path / name) for name in plain["files"]}
     path.write_text(json.dumps(plain | changes), encoding="utf-8")
+
+
+def forge(bundle: Bundle, **changes: Any) -> None:
+    """Rewrite the manifest with changes and with digests of files that fit, as a forger would."""
+    edit(bundle, **{"files": {name: sha256_file(bundle.path / name) for name in bundle.manifest.files}} | changes)
 
 
 def refused(path: Path, says: str) -> StoreError:
@@ -85,6 +89,8 @@ def test_a_newer_schema_says_upgrade(bundle: Bundle) -> None:
     assert "upgrade" in (refused(bundle.path, says).hint or "")
 
 
+RULE = {"rule": "most probable class"}
+MANY = {"rule": "labels at or above their thresholds"}
 SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
 
 
@@ -104,7 +110,30 @@ SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
         ({"image": SPEC | {"fit": "guess"}}, "fit cannot be 'guess'"),
         ({"image": SPEC | {"decoder": 99}}, "decoder is version 99"),
         ({"temperature": 0}, "temperature is 0"),
-        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": float("nan")}, "NaN is not a finite number"),
+        ({"temperature": float("inf")}, "Infinity is not a finite number"),
+        ({"temperature": 1e-320}, "temperature is .*, not from 0.01 to 100"),
+        ({"temperature": 101}, "temperature is 101"),
+        ({"temperature": "1.0"}, "'1.0' is not a number"),
+        ({"temperature": True}, "True is not a number"),
+        ({"labels": {"names": ["ant", "  ", "bee"]}}, "no name"),
+        ({"labels": {"names": ["ant", "bee\u2028", "wasp"]}}, "control characters"),
+        ({"labels": {"names": ["ant", "\x1b[2Jbee", "wasp"]}}, "control characters"),
+        ({"image": SPEC | {"height": True}}, "height is a bool"),
+        ({"image": SPEC | {"height": 0}}, "28 by 0 px"),
+        ({"decision": {}}, "rule is None"),
+        ({"decision": {"rule": "the first class"}}, "rule is 'the first class'"),
+        ({"decision": RULE | {"mirror": "no"}}, "mirror is 'no'"),
+        ({"decision": RULE | {"mirror": 1}}, "mirror is 1"),
+        ({"decision": RULE | {"answers": {"threshold": 1.5}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"threshold": "0.5"}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"set_level": -0.1}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"target": "luck"}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"n": "many"}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": [0.5]}}, "rule for answers"),
+        ({"task": "multilabel", "decision": MANY | {"thresholds": [0.5, 0.5]}}, "threshold from 0 to 1"),
+        ({"task": "multilabel", "decision": MANY | {"thresholds": [0.5, 0.5, 1.5]}}, "threshold from 0 to 1"),
+        ({"task": "multilabel", "decision": MANY | {"thresholds": [0.5, 0.5, True]}}, "threshold from 0 to 1"),
         ({"files": {}}, "does not list model.keras"),
         ({"files": {"../outside": "0" * 64}}, "names and SHA-256"),
         ({"files": {"/etc/passwd": "0" * 64}}, "names and SHA-256"),
@@ -292,8 +321,8 @@ def exam_arrays(**changes: Any) -> dict[str, Any]:
     ("changes", "says"),
     [
         ({"names": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
-        ({"names": None}, "no exam"),
-        ({"extra": np.zeros(1)}, "no exam"),
+        ({"names": None}, "no self-test"),
+        ({"extra": np.zeros(1)}, "no self-test"),
         ({"names": np.array([1.0])}, "other kinds"),
         ({"lengths": np.array([4], np.int64)}, "one image for each name"),
         ({"lengths": np.array([-1], np.int64)}, "one image for each name"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keensight.core.evaluation import Caveat
+from keensight.core.contract import contract_digest
 from keensight.core.files import sha256_file
 from keensight.core.records import LabelSet
 from keensight.errors import StoreError
@@ -19,7 +20,7 @@ def test_a_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
     written = make_bundle(tmp_path / "b")
     opened = open_bundle(tmp_path / "b")
     assert opened.manifest == written.manifest
-    assert opened.manifest == manifest(files=written.manifest.files)
+    assert opened.manifest == manifest(files=written.manifest.files, contract=contract_digest(written.manifest))
     assert opened.manifest.labels.names == LABELS.names
     assert opened.model_path.is_file()
     assert sorted(item.name for item in opened.path.iterdir()) == [
