@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keensight.core.evaluation import Caveat
 from keensight.core.contract import contract_digest
+from keensight.core.evaluation import Caveat
 from keensight.core.files import sha256_file
 from keensight.core.records import LabelSet
 from keensight.errors import StoreError
