@@ -375,8 +375,7 @@ def weighted(kind: str, shape: list[int | None] | None, **config: Any) -> dict[s
         weighted("LSTM", [None, 5, 1], units=10**5),
         weighted("BatchNormalization", [None, 8, 8, 10**10], axis=-1),
         weighted("LayerNormalization", [None, 10**5, 10**5], axis=[1, 2]),
-        {"config": {"layers": [LAYER | {"config": {"units": 3, "layer": weighted("Dense", [None, 10**6], units=10**6)}}]},
-         "module": "keras", "class_name": "Functional"},
+        layer(config={"units": 3, "layer": weighted("Dense", [None, 10**6], units=10**6)}),
     ],
 )  # fmt: skip
 def test_a_model_that_asks_for_more_than_its_weights_is_refused(bundle: Bundle, config: Any) -> None:
