@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from keensight.core.codec import to_plain
+from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import canonical_json, sha256
 from keensight.core.records import BundleManifest
+from keensight.errors import KeensightError
 
 _TERMS = {
     "labels": "labels", "task": "task", "image": "image size and fit", "normalisation": "normalisation",
@@ -35,10 +36,19 @@ def digest_of(text: str) -> str:
     return sha256(text.encode("utf-8", "backslashreplace"))
 
 
-def differing(text: str, other: str) -> list[str]:
-    """What two contracts do not agree on, in words; empty where one of them is no contract at all."""
-    one, two = _terms(text), _terms(other)
-    return [words for name, words in _TERMS.items() if one and two and one.get(name) != two.get(name)]
+def differing(manifest: BundleManifest, text: str) -> list[str]:
+    """What of a manifest is not as a contract says, in words: nothing where the two agree.
+
+    Records are compared, not texts: a field that a later version adds, with its default, changes nothing.
+    """
+    terms = _terms(text)
+    try:
+        other = from_plain(BundleManifest, to_plain(manifest) | terms)
+    except KeensightError:
+        return list(_TERMS.values())
+    return [
+        words for name, words in _TERMS.items() if name not in terms or getattr(other, name) != getattr(manifest, name)
+    ]
 
 
 def labels_of(text: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.codec import to_plain
-from keensight.core.contract import contract_digest, contract_text, differing
+from keensight.core.contract import contract_digest, contract_text, differing, digest_of
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.learned import LearnedFrom
@@ -270,14 +270,16 @@ def _learned(folder: Path, manifest: BundleManifest) -> LearnedFrom | None:
 
 def _check_contract(folder: Path, manifest: BundleManifest) -> None:
     """The terms in the manifest against those that the self-test was taken with."""
-    terms, tested = contract_text(manifest), read_exam(folder / EXAM, _answers(manifest)).contract
+    tested = read_exam(folder / EXAM, _answers(manifest)).contract
     if not tested and manifest.schema < CONTRACTED:
         return
-    if terms != tested or manifest.contract != contract_digest(manifest):
-        words = ", ".join(differing(terms, tested)) or ("their digest differs" if tested else "the self-test has none")
+    problem = ", ".join(differing(manifest, tested)) if tested else "the self-test has none"
+    if not problem and manifest.contract != digest_of(tested):
+        problem = "their digest differs"
+    if problem:
         raise StoreError(
             f"the labels, preprocessing or decision rule in {folder / MANIFEST} are not those that the self-test was "
-            f"taken with: {words}",
+            f"taken with: {problem}",
             AGAIN,
         )
 

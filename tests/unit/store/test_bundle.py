@@ -149,6 +149,19 @@ def test_a_bundle_of_schema_1_opens_without_class_means(tmp_path: Path) -> None:
     assert opened.prototypes() is None
 
 
+def test_figures_leave_an_older_bundle_an_older_one(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path / "b").path
+    with np.load(path / "exam.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "contract"}
+    np.savez(path / "exam.npz", **arrays)
+    plain = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    files = plain["files"] | {"exam.npz": sha256_file(path / "exam.npz")}
+    text = json.dumps(plain | {"schema": 3, "contract": "", "files": files})
+    (path / "manifest.json").write_text(text, encoding="utf-8")
+    add_evaluation(open_bundle(path), evaluation(dataset(), split()))
+    assert (open_bundle(path).manifest.schema, open_bundle(path).manifest.contract) == (3, "")
+
+
 def test_the_card_tells_what_a_user_must_know() -> None:
     measured = evaluation(dataset(), split())
     card = model_card(manifest(), measured)
