@@ -3,7 +3,9 @@
 python benchmarks/label_errors.py SOURCE [--side 64] [--images 10000] [--group COLUMN] [--draws 3]
 
 In each draw 5 % of the labels are changed, each to another class at random, and all images are ranked by how
-suspicious their label is. The set's own errors count against each method. Figures are means over the draws.
+suspicious their label is. Then 5 % are changed to classes that look alike: each with the square of the mean probability
+that images of the true class have of it. The set's own errors count against each method. Figures are means over the
+draws; the number of suspects among the labels as they are is given too.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from record import save
 
 import keensight as ks
-from keensight.assess.labels import judge, out_of_fold
+from keensight.assess.labels import Judgement, judge, out_of_fold
 from keensight.core.progress import Silent
 from keensight.data.units import make_units
 from keensight.nets import transfer
@@ -54,6 +56,18 @@ def plant(targets: Numbers, classes: int, seed: int) -> tuple[Numbers, NDArray[n
     return changed, changed != targets
 
 
+def plant_alike(truth: Numbers, clean: NDArray[np.float64], seed: int) -> tuple[Numbers, NDArray[np.bool_]]:
+    draw = np.random.default_rng(seed)
+    classes = clean.shape[1]
+    alike = np.array([clean[truth == number].mean(axis=0) ** 2 for number in range(classes)])
+    np.fill_diagonal(alike, 0.0)
+    alike /= alike.sum(axis=1, keepdims=True)
+    changed = truth.copy()
+    for i in draw.permutation(len(truth))[: round(SHARE * len(truth))]:
+        changed[i] = draw.choice(classes, p=alike[truth[i]])
+    return changed, changed != truth
+
+
 def plain_probabilities(rows: Rows, targets: Numbers) -> NDArray[np.float64]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
@@ -88,16 +102,29 @@ def in_top(scores: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
     return float(wrong[top].mean())
 
 
-def draw(rows: Rows, truth: Numbers, groups: Numbers, classes: int, seed: int) -> dict[str, float]:
+def told(found: Judgement, wrong: NDArray[np.bool_]) -> dict[str, float]:
+    """What the suspects are worth; a set without suspects has none that are right."""
+    hits = wrong[found.suspects].sum()
+    return {
+        "suspects": float(len(found.suspects)),
+        "precision_of_suspects": float(hits / max(len(found.suspects), 1)),
+        "estimated_precision": found.precision or 0.0,
+        "recall_of_suspects": float(hits / wrong.sum()),
+    }
+
+
+def draw(rows: Rows, truth: Numbers, groups: Numbers, clean: NDArray[np.float64], seed: int) -> dict[str, float]:
+    classes = clean.shape[1]
+    alike, confused = plant_alike(truth, clean, seed)
+    hard = told(judge(out_of_fold(rows, alike, groups, classes), alike), confused)
     targets, wrong = plant(truth, classes, seed)
     found = judge(out_of_fold(rows, targets, groups, classes), targets)
     plain = plain_probabilities(rows, targets)
     own = plain[np.arange(len(targets)), targets]
     return {
-        "precision_in_top_5_percent": in_top(found.scores, wrong),
-        "suspects": float(len(found.suspects)),
-        "precision_of_suspects": float(wrong[found.suspects].mean()),
-        "recall_of_suspects": float(wrong[found.suspects].sum() / wrong.sum()),
+        "precision_in_top_5_percent": in_top(found.probabilities[np.arange(len(targets)), targets], wrong),
+        **told(found, wrong),
+        **{f"alike_{key}": value for key, value in hard.items()},
         "top_5_percent_plain_regression_margin": in_top(margin(plain, targets), wrong),
         "top_5_percent_plain_regression_confidence": in_top(own, wrong),
         "top_5_percent_10_neighbours": in_top(neighbour_agreement(rows, targets), wrong),
@@ -113,9 +140,16 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     arguments = parser.parse_args()
     rows, truth, groups, classes = features(arguments.source, arguments.side, arguments.images, arguments.group)
-    draws = [draw(rows, truth, groups, classes, seed) for seed in range(arguments.draws)]
+    clean = out_of_fold(rows, truth, groups, classes)
+    given = judge(clean, truth)
+    draws = [draw(rows, truth, groups, clean, seed) for seed in range(arguments.draws)]
     figures = {key: round(float(np.mean([one[key] for one in draws])), 3) for key in draws[0]}
-    options = {"classes": classes, "draws": arguments.draws}
+    options = {
+        "classes": classes,
+        "draws": arguments.draws,
+        "suspects_as_given": len(given.suspects),
+        "detectable": round(given.detectable, 3),
+    }
     name = f"label-errors-{Path(arguments.source).name}"
     save(name, len(truth), figures | options, "precision_in_top_5_percent ≥ 0.7")
 

@@ -27,10 +27,9 @@ from PIL import Image, ImageEnhance
 from record import save
 
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Sample
-from keensight.data.cache import prepare
+from keensight.data.cache import prepare, survey_spec
 from keensight.data.near import Copies, near_copies
 from keensight.data.readers import open_source
-from keensight.data.sizing import choose_spec
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".pgm")
 EACH = 50
@@ -95,7 +94,7 @@ def plant(folder: Path, sources: list[Path], rng: np.random.Generator) -> dict[f
 def found_in(folder: Path) -> tuple[dict[frozenset[str], str], Copies, float]:
     """Each pair of paths that is found, with its kind; how it was judged; processor seconds without decoding."""
     data = open_source(folder)
-    pixels = prepare(data, choose_spec(data))
+    pixels = prepare(data, survey_spec(data))
     started = time.process_time()
     copies = near_copies(data, pixels)
     seconds = time.process_time() - started

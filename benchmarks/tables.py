@@ -124,15 +124,37 @@ def label_errors_section(documents: list[dict[str, Any]]) -> list[str]:
         "5 % of the labels changed, each to another class at random. By method: the share of wrong ones among the most "
         "suspicious 5 % of the images, the mean of some draws; it is precision and recall in one. All methods have the "
         "same features; the plain ones are scikit-learn's logistic regression with its defaults, out of fold, and the "
-        f"labels of the nearest images. Bar: {documents[0]['bar']}.\n",
-        f"| {' | '.join(['set', 'n', *METHODS.values(), 'suspects: precision', 'recall', 'command'])} |",
-        "|---" * (5 + len(METHODS)) + "|",
+        f"labels of the nearest images. Bar: {documents[0]['bar']}. The second table is about the suspects: with the "
+        "labels as they are, with those 5 %, and with 5 % changed to classes that look alike.\n",
+        f"| {' | '.join(['set', 'n', *METHODS.values(), 'command'])} |",
+        "|---" * (3 + len(METHODS)) + "|",
     ]
     for document in documents:
         figures = document["figures"]
-        shares = [figures[name] for name in (*METHODS, "precision_of_suspects", "recall_of_suspects")]
+        shares = [figures[name] for name in METHODS]
         cells = [document["name"].removeprefix("label-errors-"), document["n"], *(f"{share:.3f}" for share in shares)]
         lines.append(f"| {' | '.join(map(str, cells))} | `{document['command']}` |")
+    return lines + suspects_table(documents)
+
+
+SUSPECTS = ("precision_of_suspects", "estimated_precision", "recall_of_suspects")
+
+
+def suspects_table(documents: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "\n| set | classes | suspects, labels as they are | random: precision | estimated | recall "
+        "| alike: precision | estimated | recall |",
+        "|---" * 9 + "|",
+    ]
+    for document in documents:
+        figures = document["figures"]
+        shares = [
+            f"{figures[prefix + name]:.3f}" if figures[f"{prefix}suspects"] else "none"
+            for prefix in ("", "alike_")
+            for name in SUSPECTS
+        ]
+        cells = [document["name"].removeprefix("label-errors-"), figures["classes"], figures["suspects_as_given"]]
+        lines.append(f"| {' | '.join(map(str, cells))} | {' | '.join(shares)} |")
     return lines
 
 
@@ -178,6 +200,22 @@ def audit_section(document: dict[str, Any]) -> list[str]:
         findings = ", ".join(f"{kind}: {count:,}" for kind, count in one["findings"].items()) or "none"
         shortcuts = " ".join(one["shortcuts"]) or "–"
         lines.append(f"| {name} | {one['n']:,} | {one['cpu_seconds']} | {findings} | {shortcuts} |")
+    return lines
+
+
+def stability_section(document: dict[str, Any]) -> list[str]:
+    """How many images change splits when others are taken away."""
+    lines = [
+        "\n## How stable a split is\n",
+        "Of each set a random 5% of the images is taken away, several times; what is left is audited and split "
+        "with the same seed. Counted over all draws are the images that stay and change splits; adding 5% moves the "
+        f"same ones back. `{document['command']}`\n",
+        "| set | images that stay | in another split | training to test | test to training |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in document["figures"].items():
+        moved = f"{one['moved']} ({one['moved_fraction']:.2%})"
+        lines.append(f"| {name} | {one['stayed']:,} | {moved} | {one['train_to_test']} | {one['test_to_train']} |")
     return lines
 
 
@@ -316,7 +354,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "multilabel-": multilabel_section, "newcomer": newcomer_section, "near-growth": near_section,
     "near-": planted_section, "ood-": ood_section,
     "peers-": peers_section, "recipe-": lambda document: [],  # docs/recipes.md has them
-    "saliency-": saliency_section, "scratch-peers": scratch_section,
+    "saliency-": saliency_section, "scratch-peers": scratch_section, "split-stability": stability_section,
 }  # fmt: skip
 """How the name of a result begins, and what writes a section of its own for it."""
 

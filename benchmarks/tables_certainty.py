@@ -36,7 +36,7 @@ def coverage_section(document: dict[str, Any]) -> list[str]:
 
 def clusters_section(document: dict[str, Any]) -> list[str]:
     """The same where images come in clusters of uneven size: one row a metric, one column a number of clusters."""
-    figures: dict[str, Any] = document["figures"]
+    figures: dict[str, Any] = dict(sorted(document["figures"].items(), key=lambda item: int(item[0])))
     heads = [f"{clusters} clusters, {one['images']:.0f} images" for clusters, one in figures.items()]
     ways = (("stated", ""), ("bootstrap", ", plain cluster bootstrap"), ("independent", ", clusters ignored"))
     rows = [(name, way, f"{name.replace('_', ' ')}{words}") for way, words in ways

@@ -92,6 +92,7 @@ EVALUATION = Evaluation(
 SUSPECTS = LabelSuspects(
     4, "by hand", 0.75, 0.125, (Suspect("0.jpg", "0" * 64, "train", "cat", 'dog "b", c', 0.0625, 0.5),),
     (ClassNoise("cat", 2, 1, 0.25, 'dog "b", c'),), AccuracyRange(2, 1, 0.5, 0.25, 0.75, 0.625),
+    (Suspect("1.jpg", "1" * 64, "test", 'dog "b", c', "cat", 0.25, 0.75),), 0.875, 0.625,
 )  # fmt: skip
 SLICES = Slices(
     "test", 2, 0.5, (SliceScore("site", "A", 1, HALF, 0.75, 0.5, 0.25, 0.5, True),),

@@ -45,17 +45,14 @@ def intervals(
     classes = probabilities.shape[1]
     columns = np.concatenate([_f1_terms(probabilities, targets), _gaps(probabilities, targets)], axis=1)
     means = np.stack([losses, brier, np.ones(len(targets))], axis=1)
-    strata, unit = np.asarray(targets), np.arange(len(targets))
+    unit, strata = _units(targets, groups)
     if groups is not None:
-        first, unit = np.unique(groups, return_index=True, return_inverse=True)[1:]
-        unit, strata = unit.reshape(-1), strata[first]
         columns, means = (_summed(table, unit) for table in (columns, means))
-    products = np.stack([means[:, i] * means[:, j] for i, j in ((0, 0), (0, 2), (1, 1), (1, 2), (2, 2))], axis=1)
-    table = np.concatenate([columns, means, products], axis=1)
+    table = np.concatenate([columns, means, _products(means)], axis=1)
     repeats = int(np.clip(_WORK / (len(strata) * table.shape[1]), _FEWEST, _REPEATS))
     sums = _resampled(table, strata, repeats, seed)
     whole = table.sum(axis=0, keepdims=True)
-    method = "stratified bootstrap" if groups is None else "stratified bootstrap of groups"
+    method = _method(groups)
     size = 3 * classes + BINS
     loss, score = (_bootstrap_t(whole[:, size:], sums[:, size:], i) for i in (0, 1))
     macro, weighted = _f1(sums[:, : 3 * classes], classes)
@@ -70,6 +67,42 @@ def intervals(
         "weighted_f1": ((float(weighted_value[0]), *_percentiles(weighted)), f"{method}, percentiles"),
     }
     return {name: _interval(*found, name, told) for name, (found, told) in ends.items()}
+
+
+def mean_interval(
+    values: Array, targets: NDArray[Any], groups: NDArray[np.int64] | None = None, seed: int = 0
+) -> Interval:
+    """A mean of one value an image, such as the change of its loss, with the bootstrap-t interval of :func:`intervals`.
+
+    Args:
+        values: Shape (n,).
+        targets: Class numbers (n,), within which images are resampled.
+        groups: Number of each image's group; None: each image stands for itself.
+        seed: Start of the draws.
+    """
+    unit, strata = _units(targets, groups)
+    means = _summed(np.stack([values, np.zeros(len(values)), np.ones(len(values))], axis=1), unit)
+    table = np.concatenate([means, _products(means)], axis=1)
+    sums = _resampled(table, strata, _REPEATS, seed)
+    value, low, high = _bootstrap_t(table.sum(axis=0, keepdims=True), sums, 0)
+    return Interval(value, min(low, value), max(high, value), LEVEL, f"{_method(groups)}, t")
+
+
+def _method(groups: NDArray[np.int64] | None) -> str:
+    return "stratified bootstrap" if groups is None else "stratified bootstrap of groups"
+
+
+def _units(targets: NDArray[Any], groups: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """What is resampled: the unit of each image, (n,), and the class of each unit, that of its first image."""
+    if groups is None:
+        return np.arange(len(targets)), np.asarray(targets)
+    first, unit = np.unique(groups, return_index=True, return_inverse=True)[1:]
+    return unit.reshape(-1), np.asarray(targets)[first]
+
+
+def _products(means: Array) -> Array:
+    """Of loss, Brier and 1: the products from which variances of ratios follow, (units, 5)."""
+    return np.stack([means[:, i] * means[:, j] for i, j in ((0, 0), (0, 2), (1, 1), (1, 2), (2, 2))], axis=1)
 
 
 _HIGHEST = {"loss": np.inf, "brier": 2.0}

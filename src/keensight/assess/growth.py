@@ -50,15 +50,21 @@ def _linear(x: Floats, errors: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def doubling(
-    images: Floats, wrong: Sequence[NDArray[np.bool_]], *, level: float = 0.95, seed: int = 0
+    images: Floats,
+    wrong: Sequence[NDArray[np.bool_]],
+    groups: NDArray[np.int64] | None = None,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> tuple[tuple[float, float, float], Interval]:
     """Fit the curve, and what twice the most images would gain.
 
-    The interval is of a bootstrap over validation images (the same ones for every point) and over draws.
+    The interval is of a bootstrap over validation images or groups (the same ones for every point) and over draws.
 
     Args:
         images: Training images of each point, shape (k,), ascending.
         wrong: For each point which validation images were wrong in each draw, shape (draws, val) each.
+        groups: Number of each validation image's group, shape (val,); None: each image stands for itself.
         level: Share of the resamples between the ends of the interval.
         seed: Start of the draws.
 
@@ -68,8 +74,10 @@ def doubling(
     errors = np.array([[point.mean() for point in wrong]])
     a, b, c = power_law(images, errors)
     rng = np.random.default_rng(seed)
-    val = wrong[0].shape[1]
-    weights = rng.multinomial(val, np.full(val, 1 / val), RESAMPLES) / val
+    unit = np.arange(wrong[0].shape[1]) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    units = int(unit.max()) + 1
+    weights = rng.multinomial(units, np.full(units, 1 / units), RESAMPLES)[:, unit].astype(np.float64)
+    weights /= weights.sum(axis=1, keepdims=True)
     drawn = np.stack([_resampled(point, weights, rng) for point in wrong], axis=1)
     low, high = np.quantile(_gain(images[-1], *power_law(images, drawn)), [(1 - level) / 2, (1 + level) / 2])
     gain = float(_gain(images[-1], a, b, c)[0])

@@ -1,6 +1,7 @@
-"""Suspected label errors: confident learning on probabilities that come from models which did not see the image.
+"""Suspected label errors: labels that calibrated models, which did not see the image, can hardly explain.
 
-Northcutt, Jiang, Chuang 2021, "Confident learning: estimating uncertainty in dataset labels", JAIR 70.
+Probabilities are scaled by a temperature (Guo et al. 2017, "On calibration of modern neural networks") that is fitted
+together with a rate of random label noise, so that wrong labels do not pass for uncertainty of the model.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.labels import AccuracyRange
+from keensight.core.labels import DETECTABLE, AccuracyRange
 from keensight.core.progress import Progress, Silent
 from keensight.errors import DataError
 
@@ -21,20 +22,32 @@ _BASIS_IMAGES = 10_000
 _STRENGTH = 200.0
 """Inverse strength of the penalty on the mean loss: of 60 to 600 the best at planted errors in photographs."""
 _STEPS = 300
-_DOUBTFUL = 0.1
-"""Self-confidence from which on no label is suspect."""
+_RIGHT_COSTS = 1.5
+"""Suspects maximise their number minus 1.5 times the right labels expected among them: of 1.25, 1.5 and 2 the one that
+lost little precision at random errors and little recall at errors that follow resemblance."""
+_CHANCE = 0.01
+"""Probability up to which as many improbable labels do not count as honest ones."""
+_DOUBTFUL = 30
+_POSSIBLE = 0.01
+"""Noise rate for which the fraction of detectable errors is given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
     """What the probabilities say of each label."""
 
-    scores: NDArray[np.float64]
-    """Shape (n,): self-confidence, the probability of the given class; the lowest are the most suspicious."""
+    probabilities: NDArray[np.float64]
+    """Shape (n, classes): calibrated; what the true class of each image is."""
     suggested: NDArray[np.int64]
     """Shape (n,): the most probable class other than the given one."""
     suspects: NDArray[np.int64]
     """Rows whose label is likely wrong, the most suspicious first."""
+    doubtful: NDArray[np.int64]
+    """The next least probable labels, at most 30; they may well be right."""
+    precision: float | None
+    """Estimated fraction of the suspects whose label is wrong; None: no suspects."""
+    detectable: float
+    """If 1% of the labels were wrong at random: the fraction of those that could be told from honest confusions."""
     joint: NDArray[np.float64]
     """Shape (classes, classes): estimated number of images; row = given class, column = class it belongs to."""
 
@@ -116,50 +129,115 @@ def _components(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]
 
 
 def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
-    """Confident learning: how many labels of each class are wrong, and which they likely are.
+    """Which labels are less probable than honest labels of these classes would be.
 
-    An image counts as one of class j if its probability of j reaches the mean that the images labelled j have; where
-    several classes do, the most probable one is taken. These counts, each row scaled to the number of its images, are
-    the confident joint, whose off-diagonal estimates the wrong labels of each class. As many are suspect, those with
-    the lowest self-confidence (the paper's "prune by class"), but none with a self-confidence of 0.1 or more: where
-    classes look alike the joint counts honest confusions too.
+    If the calibrated probabilities are true, a known number of honest labels has a probability of at most t: the sum
+    of all probabilities up to t, over all images and classes. It is large where there are many classes or they look
+    alike. Labels are suspect, the least probable first, up to the t where their number exceeds 1.5 times the
+    expected one by most; none is where chance alone (Poisson) would give as many in more than 1 of 100 sets, nor
+    where the classes are so alike that less than 60% of random wrong labels could be told from honest ones: there the
+    probabilities are true for the set as a whole only, and their excess is mostly errors of the models.
 
     Args:
         probabilities: Float (n, classes), out of fold.
         targets: The given classes, shape (n,).
     """
-    n, classes = probabilities.shape
-    given = probabilities[np.arange(n), targets].astype(np.float64)
-    counts = np.bincount(targets, minlength=classes)
-    means = np.bincount(targets, weights=given, minlength=classes) / np.maximum(counts, 1)
-    reached = np.where(probabilities >= np.where(counts > 0, means, np.inf), probabilities, -1.0)
-    confident = reached.max(axis=1) >= 0
-    joint = _joint(targets[confident], reached.argmax(axis=1)[confident], counts)
-    others = np.array(probabilities, np.float64)
-    others[np.arange(n), targets] = -1.0
-    return Judgement(given, others.argmax(axis=1), _least_confident(given, targets, joint), joint)
-
-
-def _least_confident(
-    given: NDArray[np.float64], targets: NDArray[np.int64], joint: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Of each class as many rows as have wrong labels, those with the lowest self-confidence; the lowest first."""
+    counts = np.bincount(targets, minlength=probabilities.shape[1])
+    noise, found = _calibrated(probabilities, targets, int((counts > 0).sum()))
+    rows = np.arange(len(targets))
+    given = found[rows, targets]
+    others = found.copy()
+    others[rows, targets] = -1.0
     order = np.argsort(given, kind="stable")
-    wrong = np.round(joint.sum(axis=1) - np.diag(joint)).astype(np.int64)
-    places = [order[targets[order] == number][: wrong[number]] for number in range(len(joint))]
-    chosen: NDArray[np.int64] = np.sort(np.concatenate(places))
-    chosen = chosen[given[chosen] < _DOUBTFUL]
-    ranked: NDArray[np.int64] = chosen[np.argsort(given[chosen], kind="stable")]
-    return ranked
+    order = order[given[order] < others[order].max(axis=1)]
+    honest = (1 - noise) * _sums(found, given[order], found)
+    detectable = _detectable(found[:, counts > 0])
+    count = _excess(honest) if detectable >= DETECTABLE else 0
+    return Judgement(
+        probabilities=found,
+        suggested=others.argmax(axis=1),
+        suspects=order[:count],
+        doubtful=order[count : count + _DOUBTFUL],
+        precision=float(1 - honest[count - 1] / count) if count else None,
+        detectable=detectable,
+        joint=_joint(found, targets, noise, counts),
+    )
 
 
-def _joint(given: NDArray[np.int64], likely: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The confident joint with rows that sum to the number of images of each given class."""
-    classes = len(counts)
-    found = np.bincount(given * classes + likely, minlength=classes**2).reshape(classes, classes).astype(np.float64)
-    found[found.sum(axis=1) == 0] = np.eye(classes)[found.sum(axis=1) == 0]
-    scaled: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True) * counts[:, None]
+def _calibrated(
+    probabilities: NDArray[Any], targets: NDArray[np.int64], classes: int
+) -> tuple[float, NDArray[np.float64]]:
+    """The noise rate (labels drawn at random, the right one among them) and the probabilities of the true classes.
+
+    Maximum likelihood of (1 - noise) p + noise / classes, where p is the softmax of the logs over a temperature.
+    """
+    from scipy.optimize import minimize
+
+    logs = np.log(np.maximum(probabilities, 1e-12))
+    some = np.random.default_rng(0).permutation(len(targets))[:_BASIS_IMAGES]
+    few, own = logs[some], targets[some]
+
+    def loss(point: NDArray[np.float64]) -> float:
+        given = _softmax(few * np.exp(point[0]))[np.arange(len(few)), own]
+        noise = _sigmoid(point[1])
+        return float(-np.log((1 - noise) * given + noise / classes).mean())
+
+    best = minimize(loss, [0.7, -3.0], method="Nelder-Mead", bounds=[(-2, 2.5), (-12, 0)], options={"xatol": 1e-2})
+    return _sigmoid(best.x[1]), _softmax(logs * np.exp(best.x[0]))
+
+
+def _sigmoid(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scaled: NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
     return scaled
+
+
+def _sums(
+    probabilities: NDArray[np.float64], limits: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """For each of the ascending limits: the sum of the weights where the probability is at most the limit."""
+    bins = np.searchsorted(limits, probabilities.ravel(), side="left")
+    sums: NDArray[np.float64] = np.bincount(bins, weights=weights.ravel(), minlength=len(limits) + 1)[:-1].cumsum()
+    return sums
+
+
+def _excess(honest: NDArray[np.float64]) -> int:
+    """How many of the least probable labels are suspect, given the honest ones expected among the first 1, 2, ..."""
+    from scipy.stats import poisson
+
+    if not len(honest):
+        return 0
+    count = int((np.arange(1, len(honest) + 1) - _RIGHT_COSTS * honest).argmax()) + 1
+    return count if poisson.sf(count - 1, honest[count - 1]) <= _CHANCE else 0
+
+
+def _detectable(probabilities: NDArray[np.float64]) -> float:
+    """Of random wrong labels the fraction below the highest limit where 1% of them would equal the honest ones."""
+    n, classes = probabilities.shape
+    limits = np.geomspace(1e-9, 0.5, 60)
+    honest = _sums(probabilities, limits, probabilities)
+    # A random wrong label is each class with the probability that the class is not the true one.
+    wrong = _sums(probabilities, limits, 1 - probabilities) / max(classes - 1, 1)
+    able = _POSSIBLE * wrong >= honest
+    return float(wrong[able].max() / n) if able.any() else 0.0
+
+
+def _joint(
+    probabilities: NDArray[np.float64], targets: NDArray[np.int64], noise: float, counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Expected number of images of each given class (row) that belong to each class (column) if labels are noisy."""
+    rows, classes = np.arange(len(targets)), int((counts > 0).sum())
+    given = probabilities[rows, targets]
+    random = noise / classes / ((1 - noise) * given + noise / classes)
+    belongs = probabilities * random[:, None]
+    belongs[rows, targets] += 1 - random
+    joint = np.zeros((len(counts), len(counts)))
+    np.add.at(joint, targets, belongs)
+    return joint
 
 
 def accuracy_range(

@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.bootstrap import intervals
-from keensight.assess.calibration import at_temperature, brier_scores, expected_calibration_error, reliability
+from keensight.assess.bootstrap import intervals, mean_interval
+from keensight.assess.calibration import (
+    at_temperature,
+    brier_scores,
+    cross_entropies,
+    expected_calibration_error,
+    reliability,
+)
 from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, share
 from keensight.core.certainty import Calibration
 from keensight.core.evaluation import ClassScore, Evaluation
@@ -17,8 +23,6 @@ from keensight.core.records import LabelSet
 from keensight.errors import DataError
 
 _TOP = (1, 2, 3, 5)
-_FLOOR = 1e-7
-"""Smallest probability whose logarithm is taken, as Keras does: one certain mistake costs 16.1 nats, not infinity."""
 _DIGITS = 4
 _LAST = "weighted avg"
 
@@ -37,8 +41,9 @@ def evaluate(
 
     Precision, recall, F1 and confusion are scikit-learn's, over all classes of ``labels``; the macro mean
     too, so that a class that does not occur in this part counts with 0 (``zero_division=0``). The predicted
-    class is the most probable one, the first of them where several are. The loss clips probabilities at
-    1e-7. Shares have Wilson's interval, areas under a ROC curve (one class against the rest) DeLong's, all else one of
+    class is the most probable one, the first of them where several are. A certain mistake costs 87.3 nats
+    (:func:`keensight.assess.calibration.cross_entropies`). Shares have Wilson's interval, areas under a ROC curve (one
+    class against the rest) DeLong's, all else one of
     a bootstrap (:mod:`keensight.assess.bootstrap`); each names its method. Images of one group count as one draw.
 
     Args:
@@ -90,7 +95,9 @@ def evaluate(
         seconds=seconds,
         brier=float(brier.mean()),
         auroc=None if mean_area is None else mean_area.value,
-        intervals=found | ({} if mean_area is None else {"auroc": mean_area}),
+        intervals=found
+        | ({} if mean_area is None else {"auroc": mean_area})
+        | _change(probabilities, targets, temperature, groups),
         calibration=_calibration(probabilities, targets, temperature),
     )
 
@@ -111,6 +118,16 @@ def _areas(
         return {}, None
     mean = float(np.mean([area.value for area in found.values()]))
     return found, auroc_interval(mean, pulls / len(found), targets, groups)
+
+
+def _change(
+    probabilities: NDArray[Any], targets: NDArray[Any], temperature: float, groups: NDArray[np.int64] | None
+) -> dict[str, Interval]:
+    """What the temperature changed in the loss of each image, on average; nothing where it is 1."""
+    if temperature == 1:
+        return {}
+    before = cross_entropies(at_temperature(probabilities, 1 / temperature), targets)
+    return {"loss_change": mean_interval(cross_entropies(probabilities, targets) - before, targets, groups)}
 
 
 def _calibration(probabilities: NDArray[Any], targets: NDArray[Any], temperature: float) -> Calibration:
@@ -163,20 +180,13 @@ def accuracy_without(
 
 
 def cross_entropy(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
-    """Mean of -log(probability of the true class) in nats; probabilities are clipped at 1e-7.
+    """Mean of :func:`keensight.assess.calibration.cross_entropies`.
 
     Args:
         probabilities: Float (n, classes).
         targets: Integer (n,).
     """
     return float(cross_entropies(probabilities, targets).mean())
-
-
-def cross_entropies(probabilities: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-    """-log(probability of the true class) of each image in nats, shape (n,); see :func:`cross_entropy`."""
-    true = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-    losses: NDArray[np.float64] = -np.log(np.clip(true, _FLOOR, 1.0))
-    return losses
 
 
 def top_k(probabilities: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.calibration import BINS, bin_of
+from keensight.assess.calibration import BINS, bin_of, label_cross_entropies
 from keensight.assess.uncertainty import class_intervals, share
 from keensight.core.evaluation import ClassScore, Evaluation, LabelScore, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.records import LabelSet
 from keensight.errors import DataError
 
-_FLOOR = 1e-7
 _RESAMPLES, _FEWEST, _WORK = 1000, 200, 5e8
 """Resamples of the bootstrap, and the least of them where images times labels are so many that it would take long."""
 _CHUNK = 4_000_000
@@ -65,7 +64,7 @@ def evaluate(
         part=part,
         n=len(truth),
         labels=labels,
-        loss=_cross_entropy(probabilities, truth),
+        loss=float(label_cross_entropies(probabilities, truth).mean()),
         accuracy=share(exact, groups),
         top_k={},
         macro_f1=float(f1.mean()),
@@ -157,11 +156,6 @@ def _label_score(
 
 def _together(table: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(n) for n in row) for row in table.T @ table)
-
-
-def _cross_entropy(probabilities: NDArray[Any], truth: NDArray[Any]) -> float:
-    right = np.where(truth == 1, probabilities, 1.0 - probabilities.astype(np.float64))
-    return float(-np.log(np.clip(right, _FLOOR, 1.0)).mean())
 
 
 def _calibration_error(probabilities: NDArray[Any], truth: NDArray[Any]) -> float:

@@ -14,12 +14,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.assess.calibration import cross_entropies
 from keensight.assess.uncertainty import wilson
 from keensight.core.interval import Interval
 
 RESAMPLES = 2000
 FLIPS = 10_000
-_FLOOR = 1e-7
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def _columns(probabilities: NDArray[np.float32], targets: NDArray[np.int64]) -> 
     """What all figures are sums of, one row an image: 1, loss, and by class hits, predictions and images."""
     n, classes = probabilities.shape
     predicted, one = probabilities.argmax(axis=1), np.eye(classes)
-    loss = -np.log(np.clip(probabilities[np.arange(n), targets].astype(np.float64), _FLOOR, 1.0))
+    loss = cross_entropies(probabilities, targets)
     hits = one[targets] * (predicted == targets)[:, None]
     return np.concatenate([np.ones((n, 1)), loss[:, None], hits, one[predicted], one[targets]], axis=1)
 

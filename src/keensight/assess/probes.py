@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess import aspects
-from keensight.assess.uncertainty import wilson
+from keensight.assess.uncertainty import share, standard_error
 from keensight.core.blocks import block_means
 from keensight.core.findings import Finding, Probe, Severity
 from keensight.core.parallel import processors
@@ -74,6 +74,8 @@ class _Trial:
     folds: tuple[NDArray[np.int64], ...]
     chance: float
     classes: int
+    units: NDArray[np.int64] | None
+    """Number of the unit of each image; None: each image stands for itself."""
 
     def skill(self, balanced: float) -> float:
         """Mean recall on the scale where guessing is 0."""
@@ -168,12 +170,16 @@ def _trial(targets: NDArray[np.int64], units: NDArray[np.int64]) -> _Trial:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     empty = np.zeros((len(targets), 1))
-    if len(np.unique(units)) == len(units):
+    alone = len(np.unique(units)) == len(units)
+    if alone:
         splits = StratifiedKFold(_FOLDS, shuffle=True, random_state=0).split(empty, targets)
     else:
         splits = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(empty, targets, units)
     counts = np.unique(targets, return_counts=True)[1]
-    return _Trial(targets, tuple(held for _, held in splits), float(counts.max() / counts.sum()), len(counts))
+    return _Trial(
+        targets, tuple(held for _, held in splits), float(counts.max() / counts.sum()), len(counts),
+        None if alone else units,
+    )  # fmt: skip
 
 
 def _right(features: NDArray[np.floating], trial: _Trial) -> NDArray[np.bool_]:
@@ -196,7 +202,7 @@ def _judge(
     aspect: _Aspect, trial: _Trial, answers: Mapping[str, NDArray[np.bool_]], probes: Mapping[str, Probe]
 ) -> tuple[Probe, Finding | None]:
     right = answers[aspect.name]
-    n, accuracy, balanced = len(right), wilson(int(right.sum()), len(right)), _balanced(right, trial.targets)
+    n, accuracy, balanced = len(right), share(right, trial.units), _balanced(right, trial.targets)
     skill, rival = trial.skill(balanced), probes.get(aspect.rival)
     telling = bool(aspect.advice) and accuracy.low > trial.chance and skill >= TELLING
     alone = _alone(aspect, trial) if telling else {}
@@ -205,7 +211,8 @@ def _judge(
     alarm = telling
     if rival:
         ahead = right.astype(float) - answers[aspect.rival]
-        beats = lead >= aspect.margin and ahead.mean() > _ONE_SIDED * ahead.std() / np.sqrt(n)
+        error = standard_error((ahead - ahead.mean()) / n, trial.units)
+        beats = lead >= aspect.margin and ahead.mean() > _ONE_SIDED * error
         alarm = telling and ((beats and skill >= SHARE * trial.skill(probes["picture"].balanced)) or uneven)
     words = _words(aspect, accuracy.value, rival, _carriers(alone, skill) if alarm else [], trial, n)
     verdict: Literal["alarm", "quiet", "reference"] = "quiet" if aspect.advice else "reference"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.evaluation import Caveat
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset
 
@@ -103,6 +104,8 @@ class AnomalyEvaluation:
     seconds: float = 0.0
     seen: int = 0
     """How many of the normal images have a copy or near copy among the normal training or validation images."""
+    caveats: tuple[Caveat, ...] = ()
+    """Whatever makes the result doubtful."""
     oddities: Oddities | None = field(default=None, compare=False, repr=False)
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """With the classes as they were given; not saved."""
@@ -119,7 +122,8 @@ class AnomalyEvaluation:
             one: Interval | None = getattr(self, name)
             if one is not None:
                 found |= {name: one.value, f"{name}_ci": [one.low, one.high]}
-        return found | {"expected_false_alarms": self.limits.rate, "seen": self.seen}
+        found |= {"expected_false_alarms": self.limits.rate, "seen": self.seen}
+        return found | {"caveats": [one.plain() for one in self.caveats]}
 
 
 def gaussian(batches: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

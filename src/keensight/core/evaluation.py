@@ -78,6 +78,10 @@ class Caveat:
     def __str__(self) -> str:
         return f"{self.message} {self.advice}".rstrip()
 
+    def plain(self) -> dict[str, str]:
+        """As plain values, for JSON."""
+        return {"kind": self.kind, "message": self.message, "advice": self.advice}
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -117,7 +121,8 @@ class Evaluation:
     auroc: float | None = None
     """Mean over the classes of the area under the ROC curve, each against the rest (macro)."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method."""
+    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method; and where a
+    temperature other than 1 was used, ``loss_change``: the loss with it less that without, of the same images."""
     calibration: Calibration | None = None
     """What the temperature did; None in older runs and of a multi-label model."""
     abstention: Abstention | None = None
@@ -154,7 +159,7 @@ class Evaluation:
             "top_k": dict(self.top_k),
             **cleaned,
             **self._certainty(),
-            "caveats": [{"kind": one.kind, "message": one.message, "advice": one.advice} for one in self.caveats],
+            "caveats": [one.plain() for one in self.caveats],
         }
         if self.multilabel is not None:
             area, f1 = self.multilabel.mean_average_precision, self.multilabel.micro_f1

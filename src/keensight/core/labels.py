@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+DETECTABLE = 0.6
+"""With less the classes are too alike for the check: what it would find is mostly the model's own errors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
@@ -18,7 +21,7 @@ class Suspect:
     suggested: str
     """The class that is most probable instead."""
     score: float
-    """Self-confidence: the probability of the given class, 0 to 1; the lowest is the most suspicious."""
+    """Calibrated probability of the given class, 0 to 1; the lowest is the most suspicious."""
     probability: float
     """That of the suggested class."""
 
@@ -31,7 +34,7 @@ class ClassNoise:
     n: int
     suspects: int
     noise: float
-    """Estimated share of wrong labels, from the confident joint, 0 to 1."""
+    """Estimated fraction of wrong labels, 0 to 1."""
     mostly: str
     """The class that its wrong labels should mostly be; empty where there are none."""
 
@@ -64,22 +67,44 @@ class LabelSuspects:
     accuracy: float
     """Share of images that the models, none of which saw the image, put into the given class."""
     noise: float
-    """Estimated share of wrong labels over all classes, 0 to 1."""
+    """Estimated fraction of wrong labels over all classes, 0 to 1."""
     suspects: tuple[Suspect, ...]
     """The most suspicious first."""
     classes: tuple[ClassNoise, ...]
     accuracy_range: AccuracyRange | None = None
     """None where no test figures are at hand."""
+    doubtful: tuple[Suspect, ...] = ()
+    """The next least probable labels, for review only: that they are wrong is not shown."""
+    precision: float | None = None
+    """Estimated fraction of the suspects that are wrong; None: no suspects, or written before it was estimated."""
+    detectable: float | None = None
+    """If 1% of the labels were wrong at random, the fraction of those that could be told from honest confusions; None:
+    written before it was estimated."""
+
+    @property
+    def too_alike(self) -> bool:
+        """Whether the classes are so alike that too few wrong labels could be told from honest confusions."""
+        return self.detectable is not None and self.detectable < DETECTABLE
 
     def headline(self) -> dict[str, Any]:
         """The figures as plain values, for ``run.json`` and ``train --json``."""
         found = self.accuracy_range
         bounds = None if found is None else [found.low, found.high]
-        return {"n": self.n, "suspects": len(self.suspects), "noise": self.noise, "test_accuracy_range": bounds}
+        return {
+            "n": self.n,
+            "suspects": len(self.suspects),
+            "precision": self.precision,
+            "noise": self.noise,
+            "test_accuracy_range": bounds,
+        }
 
     def sentence(self) -> str:
         """How many suspects there are and what they mean for the test accuracy; one line of ASCII."""
+        if not self.suspects:
+            return self._none()
         text = f"{len(self.suspects):,} of {self.n:,} labels are suspect"
+        if self.precision is not None:
+            text += f" (estimated: {100 * self.precision:.0f}% of them wrong)"
         found = self.accuracy_range
         if found is None or not found.suspects:
             return text
@@ -87,3 +112,11 @@ class LabelSuspects:
             f"{text}; {found.suspects:,} of them in the test part: if they are wrong, its accuracy is "
             f"{found.low:.3f} to {found.high:.3f}"
         )
+
+    def _none(self) -> str:
+        text = f"none of {self.n:,} labels is suspect"
+        if self.too_alike:
+            text += f": the {len(self.classes)} classes are too alike to tell wrong labels from honest confusions"
+        if not self.doubtful:
+            return text
+        return f"{text}; the {len(self.doubtful)} least probable are listed for review only"

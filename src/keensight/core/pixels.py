@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -108,13 +108,32 @@ def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
     Raises:
         ImageError: the image cannot be decoded; the message is a short reason.
     """
+    return decode_each(raw, (spec,))[0]
+
+
+def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> list[NDArray[np.uint8]]:
+    """One image at several sizes, each with the very pixels that :func:`decode` gives.
+
+    A file is decoded once for all sizes, a JPEG once for each scale that they need.
+
+    Raises:
+        ImageError: the image cannot be decoded at one of the sizes.
+    """
     if isinstance(raw, np.ndarray):
-        return _decode_array(raw, spec)
+        return [_decode_array(raw, spec) for spec in specs]
     container, image = _open(raw)
     with _reasons(container.format):
-        extent = _draft(image, spec, container.orientation)
-        image.load()
-        return _finish(_plain_mode(image), extent, spec, container.orientation)
+        loaded: dict[tuple[float, float], Image.Image] = {}
+        found = []
+        for spec in specs:
+            if loaded:  # what is loaded at one scale cannot be had at another
+                image = _OPENERS[container.format](io.BytesIO(container.body))
+            extent = _draft(image, spec, container.orientation)
+            if extent not in loaded:
+                image.load()
+                loaded[extent] = _plain_mode(image)
+            found.append(_finish(loaded[extent], extent, spec, container.orientation))
+        return found
 
 
 def encode_png(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:

@@ -34,9 +34,11 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
     Args:
         dataset: The image set.
         pixels: Its decoded images: files that only fail in their body are found by these, near copies, and
-            what is wrong with an image's looks. Left out: the headers alone are judged.
+            what is wrong with an image's looks. Looked at are their survey pixels, so that the findings do not depend
+            on a model's input size. Default: the headers alone are judged.
         progress: Where to report.
     """
+    pixels = None if pixels is None else pixels.survey
     bad = quarantine(dataset, pixels)
     infos = [sample.info for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
     counted = Counter(name for sample in dataset.samples for name in sample.classes)

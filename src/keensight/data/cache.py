@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keensight.core.files import sha256
 from keensight.core.parallel import ordered, processors
-from keensight.core.pixels import decode
+from keensight.core.pixels import decode, decode_each
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
 from keensight.data.shards import (
@@ -35,13 +35,13 @@ from keensight.data.shards import (
     spec_folder,
     usage,
 )
-from keensight.data.views import Pixels, array_pixels, checked_indices
+from keensight.data.sizing import survey_spec
+from keensight.data.views import ArrayPixels, Pixels, Surveyed, array_pixels, checked_indices
 from keensight.errors import DataError, ImageError, StoreError
 
-__all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "usage"]
+__all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "survey_spec", "usage"]
 
 CacheMode = Literal["auto", "always", "never"]
-_Outcome = tuple[str, NDArray[np.uint8] | str, bool]
 
 _DISK_MARGIN = 2**30
 _SHARD_BYTES = 512 * 2**20
@@ -65,7 +65,9 @@ def prepare(
     (``never``) images are decoded anew each time they are taken. Then one pass of decoding is made
     here too, since a bad image must be known before the training starts.
 
-    On Ctrl-C the images decoded so far are kept as a complete shard, and the next call goes on there.
+    Where the survey pixels of the set (:func:`~keensight.data.sizing.survey_spec`) are missing too, the same pass over
+    the files makes them. On Ctrl-C the images decoded so far are kept as complete shards, and the next call goes on
+    there.
 
     Args:
         dataset: Its samples with an ``error`` are not touched; the reason is passed on.
@@ -78,31 +80,47 @@ def prepare(
         StoreError: with ``always``, the cache directory is full or cannot be written.
         DataError: the dataset has no images at hand.
     """
-    progress = progress or Silent()
-    arrays = array_pixels(dataset, spec)
-    if arrays is not None:
-        return arrays
-    job = _Job(dataset, spec, workers or processors(), progress)
-    if mode == "never":
-        return job.stream()
-    try:
-        job.require_space(_DISK_MARGIN if mode == "auto" else 0)
-        job.write()
-        return CachedPixels(job)
-    except StoreError as error:
-        if mode == "always":
-            raise
-        progress.say(f"The cache is not used, so images are decoded anew in each epoch: {error.message}.")
-    return job.stream()
+    surveyed = survey_spec(dataset)
+    specs = list(dict.fromkeys((spec, surveyed)))
+    made: dict[ImageSpec, _Kept] = {one: held for one in specs if (held := array_pixels(dataset, one)) is not None}
+    decoded = [one for one in specs if one not in made]
+    if decoded:
+        made |= _Job(dataset, decoded, workers or processors(), progress or Silent()).pixels(mode)
+    if spec != surveyed:
+        made[spec].keep_survey(made[surveyed])
+    return made[spec]
+
+
+_Decoded = list[tuple["_Size", NDArray[np.uint8]]]
+_Outcome = tuple[str, _Decoded | str, bool]
+
+
+class _Size:
+    """What the cache holds of a dataset at one size."""
+
+    def __init__(self, spec: ImageSpec, wanted: Collection[str]) -> None:
+        self.spec = spec
+        self.folder = spec_folder(spec)
+        self.row_bytes = spec.height * spec.width * 3
+        self.decoded = 0
+        self.look(wanted)
+
+    def look(self, wanted: Collection[str]) -> None:
+        """Find the digests wanted in the shards that are there."""
+        self.shards: list[Shard] = find_shards(self.folder, self.row_bytes)
+        self.found, failed = locate(self.shards, wanted)
+        self.failed = {digest: reason for digest, reason in failed.items() if digest not in self.found}
+
+    def lacks(self, digest: str) -> bool:
+        """Whether neither its pixels are there nor a reason why not."""
+        return digest not in self.found and digest not in self.failed
 
 
 class _Job:
-    """One call of :func:`prepare`: what is known of each digest, and the decoding of the rest."""
+    """One call of :func:`prepare`: what is known of each digest at each size, and the decoding of the rest."""
 
-    def __init__(self, dataset: Dataset, spec: ImageSpec, workers: int, progress: Progress) -> None:
-        self.dataset, self.spec, self.workers, self.progress = dataset, spec, workers, progress
-        self.row_bytes = spec.height * spec.width * 3
-        self.decoded = 0
+    def __init__(self, dataset: Dataset, specs: Sequence[ImageSpec], workers: int, progress: Progress) -> None:
+        self.dataset, self.workers, self.progress = dataset, workers, progress
         self.indices: dict[str, list[int]] = {}
         self.errors: dict[int, str] = {}
         for index, sample in enumerate(dataset.samples):
@@ -112,23 +130,30 @@ class _Job:
                 self.indices.setdefault(sample.digest, []).append(index)
             else:
                 raise DataError(f"{sample.path} has neither a digest nor an error", "open the dataset again")
+        self.sizes = [_Size(spec, self.indices) for spec in specs]
         self.failed: dict[str, str] = {}
         self.checked: set[str] = set()
-        self._look()
 
-    def _look(self) -> None:
-        self.shards: list[Shard] = find_shards(spec_folder(self.spec), self.row_bytes)
-        self.found, failed = locate(self.shards, self.indices)
-        self.failed.update((digest, reason) for digest, reason in failed.items() if digest not in self.found)
+    def pixels(self, mode: CacheMode) -> dict[ImageSpec, _Kept]:
+        """The images at each size; an image that fails at one of them has no pixels at any."""
+        if mode == "never":
+            return self._stream()
+        try:
+            self._require_space(_DISK_MARGIN if mode == "auto" else 0)
+            self._write()
+            return {size.spec: CachedPixels(self, size) for size in self.sizes}
+        except StoreError as error:
+            if mode == "always":
+                raise
+            self.progress.say(f"The cache is not used, so images are decoded anew in each epoch: {error.message}.")
+        return self._stream()
 
-    @property
-    def missing(self) -> list[str]:
-        known = self.found.keys() | self.failed.keys() | self.checked
-        return [digest for digest in self.indices if digest not in known]
+    def _missing(self, size: _Size) -> list[str]:
+        return [digest for digest in self.indices if size.lacks(digest)]
 
-    def require_space(self, margin: int) -> None:
+    def _require_space(self, margin: int) -> None:
         """Raise StoreError where what is missing would not leave ``margin`` bytes of the disk free."""
-        needed = len(self.missing) * self.row_bytes
+        needed = sum(len(self._missing(size)) * size.row_bytes for size in self.sizes)
         directory = cache_directory()
         if needed and (free := _free_bytes(directory)) < needed + margin:
             raise StoreError(
@@ -136,47 +161,55 @@ class _Job:
                 "free some space, or point KEENSIGHT_CACHE at another disk",
             )
 
-    def write(self) -> None:
+    def _write(self) -> None:
         """Decode what is missing into new shards.
 
         Raises:
             StoreError: they cannot be written; those of this call are gone again.
         """
-        folder = spec_folder(self.spec)
-        remove_stale(folder)
-        missing = self.missing
+        for size in self.sizes:
+            remove_stale(size.folder)
+        missing = [digest for digest in self.indices if any(size.lacks(digest) for size in self.sizes)]
         if not missing:
             return
-        with _Shards(folder) as shards, closing(self._decode(missing)) as outcomes:
+        with _Shards() as shards, closing(self._decode(missing, self.sizes)) as outcomes:
             for digest, outcome, lasting in outcomes:
-                if not isinstance(outcome, str):
+                if isinstance(outcome, str):
+                    lacking = [size.folder for size in self.sizes if lasting and size.lacks(digest)]
+                    shards.fail(lacking, digest, outcome)
+                else:
                     shards.add(digest, outcome)
-                elif lasting:
-                    shards.fail(digest, outcome)
-        self._look()
-        if self.indices.keys() - self.found.keys() - self.failed.keys():
-            raise StoreError("the cache was cleared while it was written", "run it again")
+        expected = self.indices.keys() - self.failed.keys()
+        for size in self.sizes:
+            size.look(self.indices)
+            if any(size.lacks(digest) for digest in expected):
+                raise StoreError("the cache was cleared while it was written", "run it again")
 
-    def _decode(self, digests: list[str]) -> Generator[_Outcome, None, None]:
+    def _decode(self, digests: list[str], sizes: Sequence[_Size]) -> Generator[_Outcome, None, None]:
         """(digest, pixels or reason, whether the reason lies in the content) in the order given."""
-        size = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // self.row_bytes))
-        chunks = [digests[i : i + size] for i in range(0, len(digests), size)]
-        running = closing(ordered(self._decode_chunk, chunks, self.workers))
+        n = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // sum(size.row_bytes for size in sizes)))
+        chunks = [digests[i : i + n] for i in range(0, len(digests), n)]
+
+        def decode_chunk(chunk: list[str]) -> list[tuple[_Decoded | str, bool]]:
+            return [self._decode_one(digest, [size for size in sizes if size.lacks(digest)]) for digest in chunk]
+
+        running = closing(ordered(decode_chunk, chunks, self.workers))
         with self.progress.task("decoding", len(digests)) as task, running as results:
             for chunk, outcomes in zip(chunks, results, strict=True):
                 for digest, (outcome, lasting) in zip(chunk, outcomes, strict=True):
-                    self.checked.add(digest)
-                    if isinstance(outcome, str):
-                        self.failed[digest] = outcome
-                    else:
-                        self.decoded += 1
+                    self._note(digest, outcome)
                     yield digest, outcome, lasting
                 task.advance(len(chunk))
 
-    def _decode_chunk(self, digests: list[str]) -> list[tuple[NDArray[np.uint8] | str, bool]]:
-        return [self._decode_one(digest) for digest in digests]
+    def _note(self, digest: str, outcome: _Decoded | str) -> None:
+        self.checked.add(digest)
+        if isinstance(outcome, str):
+            self.failed[digest] = outcome
+            return
+        for size, _ in outcome:
+            size.decoded += 1
 
-    def _decode_one(self, digest: str) -> tuple[NDArray[np.uint8] | str, bool]:
+    def _decode_one(self, digest: str, sizes: Sequence[_Size]) -> tuple[_Decoded | str, bool]:
         reason = ""
         for index in self.indices[digest]:
             try:
@@ -188,7 +221,7 @@ class _Job:
                 reason = "the file has changed since the dataset was opened"
                 continue
             try:
-                return decode(raw, self.spec), True
+                return list(zip(sizes, decode_each(raw, [size.spec for size in sizes]), strict=True)), True
             except ImageError as error:
                 return error.message, not isinstance(error.__cause__, MemoryError)
         return reason, False
@@ -196,15 +229,18 @@ class _Job:
     def all_errors(self) -> dict[int, str]:
         """Index to reason, in the order of the samples."""
         errors = dict(self.errors)
-        for digest, reason in self.failed.items():
-            errors.update((index, reason) for index in self.indices[digest])
+        for failed in (*(size.failed for size in self.sizes), self.failed):
+            for digest, reason in failed.items():
+                errors.update((index, reason) for index in self.indices[digest])
         return dict(sorted(errors.items()))
 
-    def stream(self) -> StreamedPixels:
+    def _stream(self) -> dict[ImageSpec, _Kept]:
         """Pixels without a cache, after a pass that finds the images that cannot be decoded."""
-        with closing(self._decode(self.missing)) as outcomes:
+        size = self.sizes[0]
+        unknown = [digest for digest in self._missing(size) if digest not in self.checked]
+        with closing(self._decode(unknown, [size])) as outcomes:
             deque(outcomes, maxlen=0)
-        return StreamedPixels(self)
+        return {size.spec: StreamedPixels(self, size) for size in self.sizes}
 
 
 def _free_bytes(directory: Path) -> int:
@@ -216,29 +252,29 @@ def _free_bytes(directory: Path) -> int:
 class _Shards:
     """The shards of one call: a new one begins when one is full, so that a kill loses little.
 
-    Left by an interrupt or an unreadable source, what is written stays, as a complete shard. Left by a
+    Left by an interrupt or an unreadable source, what is written stays, as complete shards. Left by a
     disk that is full, all that this call wrote is removed.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._writers: list[ShardWriter] = []
-        self._open: ShardWriter | None = None
+        self._open: dict[Path, ShardWriter] = {}
 
-    def _writer(self) -> ShardWriter:
-        if self._open is not None and self._open.size >= _SHARD_BYTES:
-            self._open.finish()
-            self._open = None
-        if self._open is None:
-            self._open = ShardWriter(self._folder)
-            self._writers.append(self._open)
-        return self._open
+    def _writer(self, folder: Path) -> ShardWriter:
+        if folder in self._open and self._open[folder].size >= _SHARD_BYTES:
+            self._open.pop(folder).finish()
+        if folder not in self._open:
+            self._open[folder] = ShardWriter(folder)
+            self._writers.append(self._open[folder])
+        return self._open[folder]
 
-    def add(self, digest: str, pixels: NDArray[np.uint8]) -> None:
-        self._writer().add(digest, pixels)
+    def add(self, digest: str, decoded: _Decoded) -> None:
+        for size, pixels in decoded:
+            self._writer(size.folder).add(digest, pixels)
 
-    def fail(self, digest: str, reason: str) -> None:
-        self._writer().fail(digest, reason)
+    def fail(self, folders: Sequence[Path], digest: str, reason: str) -> None:
+        for folder in folders:
+            self._writer(folder).fail(digest, reason)
 
     def __enter__(self) -> _Shards:
         return self
@@ -254,8 +290,8 @@ class _Shards:
 
     def _finish(self) -> None:
         try:
-            if self._open is not None:
-                self._open.finish()
+            for writer in self._open.values():
+                writer.finish()
         except BaseException:
             self._remove()
             raise
@@ -265,22 +301,22 @@ class _Shards:
             writer.abort()
 
 
-class CachedPixels:
+class CachedPixels(Surveyed):
     """Pixels in shards on disk, memory-mapped."""
 
-    def __init__(self, job: _Job) -> None:
-        self.spec = job.spec
-        self.shape = job.spec.shape
+    def __init__(self, job: _Job, size: _Size) -> None:
+        self.spec = size.spec
+        self.shape = size.spec.shape
         self.errors: Mapping[int, str] = job.all_errors()
-        self.decoded = job.decoded
+        self.decoded = size.decoded
         self._dataset = job.dataset
-        used = sorted({shard for shard, _ in job.found.values()})
-        shards = [job.shards[number] for number in used]
-        small = sum(len(shard.digests) for shard in shards) * job.row_bytes < _RESIDENT_BYTES
+        used = sorted({shard for shard, _ in size.found.values()})
+        shards = [size.shards[number] for number in used]
+        small = sum(len(shard.digests) for shard in shards) * size.row_bytes < _RESIDENT_BYTES
         self._shards = MappedShards(shards, self.shape, keep=small)
         self._shard_of = np.full(len(job.dataset), -1, dtype=np.int32)
         self._row_of = np.zeros(len(job.dataset), dtype=np.int64)
-        for digest, (shard, row) in job.found.items():
+        for digest, (shard, row) in size.found.items():
             self._shard_of[job.indices[digest]] = used.index(shard)
             self._row_of[job.indices[digest]] = row
 
@@ -293,15 +329,15 @@ class CachedPixels:
         return self._shards.read(self._shard_of[wanted], self._row_of[wanted])
 
 
-class StreamedPixels:
+class StreamedPixels(Surveyed):
     """Pixels decoded each time they are taken, by the same decoder."""
 
-    def __init__(self, job: _Job) -> None:
-        self.spec = job.spec
-        self.shape = job.spec.shape
+    def __init__(self, job: _Job, size: _Size) -> None:
+        self.spec = size.spec
+        self.shape = size.spec.shape
         self.errors: Mapping[int, str] = job.all_errors()
-        self.decoded = job.decoded
-        self._dataset, self._spec = job.dataset, job.spec
+        self.decoded = size.decoded
+        self._dataset = job.dataset
         self._pool = ThreadPoolExecutor(job.workers, thread_name_prefix="keensight-stream")
 
     def __len__(self) -> int:
@@ -320,6 +356,9 @@ class StreamedPixels:
 
     def _fill(self, row: NDArray[np.uint8], index: int) -> None:
         try:
-            row[...] = decode(self._dataset.load(index), self._spec)
+            row[...] = decode(self._dataset.load(index), self.spec)
         except ImageError as error:
             raise ImageError(f"{self._dataset.samples[index].path}: {error.message}", error.hint) from error
+
+
+_Kept = ArrayPixels | CachedPixels | StreamedPixels

@@ -1,28 +1,24 @@
-"""Groups by file name: a pattern given by the user, or one that the names suggest."""
+"""Groups of images: by a pattern that the user gives, or suggested by file names and columns of metadata."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from keensight.core.findings import Finding
 from keensight.core.records import Dataset
 from keensight.data.cache import Pixels
+from keensight.data.group_columns import GroupColumn, group_columns
+from keensight.data.likeness import Likeness, likeness
+from keensight.data.name_patterns import Candidate, group_name, name_candidates
 from keensight.errors import DataError, UsageError
 
-_NUMBERED = r"([^/]+?)[-_. ]+\(?\d+\)?\.\w+$"
-_FIRST_NUMBER = r"([^/]*?\d+)[-_][^/]*$"
-PATTERNS = (_FIRST_NUMBER, _NUMBERED)
-"""What a name is tried for: up to its first number (``person1`` of ``person1_bacteria_12.jpeg``), or without its
-last one (``img_0001`` of ``img_0001-2.png``)."""
-
-_COVERED = 0.3
-"""Share of the files that must stand in groups of two and more."""
-_LARGEST = 0.05
-"""Share of the files above which a common name is no subject but a source or a class."""
-_FEWEST = 10
+_KEPT = 0.95
+"""Fraction of the groups found in names that a column must keep together for it alone to be mentioned."""
+_SHOWN = (12, 4)
+"""How many groups a finding shows, and images of each."""
 
 
 def grouped(data: Dataset, pattern: str) -> Dataset:
@@ -44,7 +40,7 @@ def grouped(data: Dataset, pattern: str) -> Dataset:
             f"the group pattern {pattern!r} is no regular expression: {error}",
             r"write it like --group-regex '(patient\d+)_'",
         ) from error
-    names = [_name(searched, sample.path) for sample in data.samples]
+    names = [group_name(searched, sample.path) for sample in data.samples]
     found = {name for name in names if name is not None}
     example = f"the first path is {data.samples[0].path}"
     if not found:
@@ -63,64 +59,72 @@ def grouped(data: Dataset, pattern: str) -> Dataset:
     return replace(data, samples=samples)
 
 
-def _name(searched: re.Pattern[str], path: str) -> str | None:
-    match = searched.search(path)
-    if match is None:
-        return None
-    return (match[1] if searched.groups else match[0]) or None
-
-
 def suggested_groups(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """File names that share a beginning in twos and more, as frames of one subject do."""
+    """A column that looks like a group ID, and file names that do, where no group is in use.
+
+    Of several patterns the one is suggested that ties most images, among those whose images look alike within groups
+    or whose names leave no doubt: a coarser grouping is the safer one, as it keeps the finer one's groups whole. The
+    names are not mentioned where a column ties the same images.
+    """
     if any(sample.group is not None for sample in dataset.samples):
         return []
-    paths = [sample.path for sample in dataset.samples]
-    labels = [sample.label for sample in dataset.samples]
-    for pattern in PATTERNS:
-        for candidate in (pattern, f"([^/]+/{pattern[1:]}"):  # the second tells equal names in two folders apart
-            groups = _plausible(paths, labels, candidate)
-            if groups:
-                return [_finding(groups, candidate, paths)]
-    return []
+    columns, candidates = group_columns(dataset), name_candidates(dataset)
+    groupings = [column.groups for column in columns] + [candidate.groups for candidate in candidates]
+    found: Sequence[Likeness | None] = [None] * len(groupings)
+    if pixels is not None and groupings:
+        found = likeness(dataset, pixels, groupings)
+    by_column, by_name = found[: len(columns)], found[len(columns) :]
+    ranked = [column for column, _ in sorted(zip(columns, by_column, strict=True), key=_column_rank)]
+    believed = [
+        candidate
+        for candidate, alike in zip(candidates, by_name, strict=True)
+        if candidate.told or alike is None or alike.clear
+    ]
+    best = max(believed, key=lambda candidate: (candidate.tied, candidate.pairs), default=None)
+    findings = [_column_finding(dataset, ranked)] if ranked else []
+    if best is not None and not any(_ties(column.groups, best.groups) for column in ranked):
+        findings.append(_name_finding(dataset, best))
+    return findings
 
 
-def _plausible(paths: Sequence[str], labels: Sequence[str], pattern: str) -> dict[str, list[int]] | None:
-    """The groups that a pattern makes, if they look like subjects: many, none too large, not the classes anew."""
-    searched = re.compile(pattern)
-    members: dict[str, list[int]] = defaultdict(list)
-    for i, path in enumerate(paths):
-        name = _name(searched, path)
-        if name is not None:
-            members[name].append(i)
-    several = {name: group for name, group in members.items() if len(group) > 1}
-    if len(several) < max(_FEWEST, 2 * len(set(labels))):
-        return None
-    sizes = [len(group) for group in several.values()]
-    if sum(sizes) < _COVERED * len(paths) or max(sizes) > max(3, _LARGEST * len(paths)):
-        return None
-    return None if _restarts(several, labels) else several
+def _column_rank(rated: tuple[GroupColumn, Likeness | None]) -> tuple[bool, bool, int]:
+    column, alike = rated
+    return (column.source, alike is None or not alike.clear, -column.pairs)
 
 
-def _restarts(groups: Mapping[str, Sequence[int]], labels: Sequence[str]) -> bool:
-    """Whether numbering begins anew in each class, so that equal names mean nothing.
-
-    Then names lie in several classes and their numbers leave no gaps. Between two classes a name with a word in
-    it (``patient12``) is taken for one subject all the same: to keep together what is apart does no harm.
-    """
-    spread = sum(len({labels[i] for i in group}) for group in groups.values()) / len(groups)
-    numbers = {int(runs[-1][-15:]) for name in groups if (runs := re.findall(r"\d+", name))}
-    dense = bool(numbers) and max(numbers) <= 2 * len(numbers)
-    worded = any(character.isalpha() for name in groups for character in name)
-    return spread > 1.5 and dense and (not worded or len(set(labels)) > 2)
+def _ties(whole: Mapping[str, Sequence[int]], groups: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a grouping keeps nearly all groups of another one together."""
+    held = {i: name for name, group in whole.items() for i in group}
+    kept = sum(len({held.get(i, i) for i in group}) == 1 for group in groups.values())
+    return kept >= _KEPT * len(groups)
 
 
-def _finding(groups: dict[str, list[int]], pattern: str, paths: Sequence[str]) -> Finding:
-    inside = sum(map(len, groups.values()))
-    first = min(groups, key=lambda name: groups[name][0])
+def _finding(
+    dataset: Dataset, groups: Mapping[str, Sequence[int]], kind: str, message: str, suggestion: str
+) -> Finding:
+    shown = [group[: _SHOWN[1]] for group in list(groups.values())[: _SHOWN[0]]]
+    return Finding.on(dataset, shown, kind, "warning", message, len(groups), suggestion=suggestion)
+
+
+def _name_finding(dataset: Dataset, best: Candidate) -> Finding:
+    option = f"--group-regex '{best.pattern}'"
+    first = min(best.groups, key=lambda name: best.groups[name][0])
     message = (
-        f"The names of {inside} of {len(paths)} files suggest {len(groups)} groups of several images, such as {first}, "
-        "that a random split would tear: if images of a group show the same thing, give "
-        f"--group-regex '{pattern}' or a group column."
+        f"File names suggest that {best.tied:,} of {len(dataset):,} images come in {len(best.groups):,} groups, such "
+        f"as {first} (e.g. several images of one patient). If so, re-run with {option} so that one group is never "
+        "in both training and test set."
     )
-    shown = tuple(tuple(paths[i] for i in group[:4]) for group in list(groups.values())[:12])
-    return Finding("suggested-groups", "warning", message, len(groups), shown)
+    return _finding(dataset, best.groups, "suggested-groups", message, option)
+
+
+def _column_finding(dataset: Dataset, ranked: Sequence[GroupColumn]) -> Finding:
+    best, others = ranked[0], ranked[1:]
+    option = f"--group {shlex.quote(best.name)}"
+    message = (
+        f"The column {best.name} looks like a group ID: {best.tied:,} of {len(dataset):,} images come in "
+        f"{len(best.groups):,} groups (e.g. several images of one patient). If so, re-run with {option} so that one "
+        "group is never in both training and test set."
+    )
+    if others:
+        message += f" Other columns that could be the group: {', '.join(column.name for column in others)}."
+    return _finding(dataset, best.groups, "possible-group-column", message, option)

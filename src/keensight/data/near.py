@@ -77,24 +77,23 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
 
     Args:
         dataset: The image set.
-        pixels: Its decoded images.
+        pixels: Its decoded images, stretched, such as its survey pixels.
         progress: Where to report.
     """
     show = progress or Silent()
     rows = np.array([i for i in range(len(dataset)) if i not in pixels.errors], dtype=np.int64)
     if len(rows) < 2:
         return Copies((), NEAR)
-    files = _alike(rows.tolist(), lambda i: dataset.samples[i].digest or f"path {dataset.samples[i].path}")
+    digests = [sample.digest or f"path {sample.path}" for sample in dataset.samples]
+    files = _alike(rows.tolist(), digests.__getitem__)
     pairs = [Pair(one[0], other, 1.0, "exact") for one in files for other in one[1:]]
-    rows = np.array([one[0] for one in files], dtype=np.int64)
+    # By digest, so that neither names nor order of the files have a say, and an image more or less hardly any.
+    rows = np.array(sorted((one[0] for one in files), key=digests.__getitem__), dtype=np.int64)
     (thumbs,) = scan(pixels, rows, [_thumbnails], progress=show)
-    content = _content(dataset, pixels.spec)
-    if pixels.spec.fit == "pad":
-        thumbs = _unpadded(thumbs, content[rows])
     kept, same = _same_pixels(dataset, pixels, rows, thumbs)
     pairs += same
     likely = _registered(thumbs[kept], candidates(thumbs[kept], show))
-    one, other, mirrored, scores = _scored(pixels, content, rows[kept], likely, show)
+    one, other, mirrored, scores = _scored(pixels, rows[kept], likely, show)
     least = _threshold(scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
     pairs += [
         _pair(dataset, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
@@ -145,29 +144,9 @@ def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return thumbs
 
 
-def _pictures(pixels: Pixels, indices: NDArray[np.int64], content: Floats, side: int) -> Floats:
+def _pictures(pixels: Pixels, indices: NDArray[np.int64], side: int) -> Floats:
     grey = pixels.take(indices).astype(np.float32) @ np.full(3, 1 / 3, np.float32)
-    return windows_of(grey, content[indices], side)
-
-
-def _content(dataset: Dataset, spec: ImageSpec) -> Floats:
-    """Where each picture lies in its frame, as windows (n, 4): all of it, unless it was padded."""
-    windows = np.tile(WHOLE, (len(dataset), 1))
-    if spec.fit == "pad":
-        for i, sample in enumerate(dataset.samples):
-            height, width = _upright(sample.info) or (spec.height, spec.width)
-            scale = min(spec.width / width, spec.height / height)
-            across, down = width * scale / spec.width, height * scale / spec.height
-            windows[i] = ((1 - across) / 2, (1 + across) / 2, (1 - down) / 2, (1 + down) / 2)
-    return windows
-
-
-def _unpadded(thumbs: NDArray[np.uint8], content: Floats) -> NDArray[np.uint8]:
-    cut = np.empty_like(thumbs)
-    for begin in range(0, len(thumbs), _CHUNK):
-        some = slice(begin, begin + _CHUNK)
-        cut[some] = np.rint(windows_of(thumbs[some].astype(np.float32), content[some], thumbs.shape[1]))
-    return cut
+    return windows_of(grey, WHOLE[None], side)
 
 
 def _same_pixels(
@@ -252,14 +231,14 @@ _BLUR = 2.0
 
 
 def _scored(
-    pixels: Pixels, content: Floats, rows: NDArray[np.int64], found: Candidates, progress: Progress
+    pixels: Pixels, rows: NDArray[np.int64], found: Candidates, progress: Progress
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], Floats]:
     """Pairs of dataset indices, whether one is mirrored, and the score: the better one of both directions."""
     side = min(_PICTURE, *pixels.shape[:2])
     one, other = rows[found.first], rows[found.second]
 
     def compare(some: slice) -> Floats:
-        first, second = (_pictures(pixels, indices[some], content, side) for indices in (one, other))
+        first, second = (_pictures(pixels, indices[some], side) for indices in (one, other))
         return _compare(first, second, found.windows[some], found.mirrored[some], steps=6)[1]
 
     parts = [np.zeros(0, np.float32)]

@@ -54,14 +54,15 @@ def candidates(thumbs: NDArray[np.uint8], progress: Progress) -> Candidates:
     """Pairs of pictures that might be copies; blank pictures have none.
 
     Args:
-        thumbs: Shape (n, side, side).
+        thumbs: Shape (n, side, side), in an order that tells nothing of what they show, such as by digest: the first
+            ones stand for all.
         progress: Where to report.
     """
     rows = np.flatnonzero(_telling(thumbs))
     if len(rows) < 2:
         nothing = np.zeros(0, np.int64)
         return Candidates(nothing, nothing, np.zeros((0, 4), np.float32), nothing.astype(bool))
-    space = _Space(thumbs, rows, np.random.default_rng(0))
+    space = _Space(thumbs, rows)
     found = []
     with progress.task("comparing the images", len(rows)) as task:
         for begin in range(0, len(rows), _BLOCK):
@@ -85,10 +86,9 @@ def _telling(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
 class _Space:
     """The whitened descriptors of all pictures, in cells."""
 
-    def __init__(self, thumbs: NDArray[np.uint8], rows: NDArray[np.int64], rng: np.random.Generator) -> None:
+    def __init__(self, thumbs: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
         self._thumbs, self._rows = thumbs, rows
-        some = np.sort(rng.permutation(len(rows))[:_SAMPLE])
-        plain = self._contrasts(some, WHOLE)
+        plain = self._contrasts(np.arange(min(len(rows), _SAMPLE)), WHOLE)
         self._mean = plain.mean(axis=0)
         spread, directions = np.linalg.eigh(np.cov(plain - self._mean, rowvar=False))
         first = slice(-1, -1 - min(_DIRECTIONS, len(spread) - 1), -1)
@@ -98,7 +98,7 @@ class _Space:
             [self._describe(np.arange(begin, min(begin + _BLOCK, len(rows))), WHOLE)
              for begin in range(0, len(rows), _BLOCK)]
         )  # fmt: skip
-        self._centres = self._described[rng.permutation(len(rows))[: int(np.ceil(np.sqrt(len(rows))))]]
+        self._centres = self._described[: int(np.ceil(np.sqrt(len(rows))))]
         self._cell = (self._described @ self._centres.T).argmax(axis=1)
         order = np.argsort(self._cell, kind="stable")
         self._members = np.split(order, np.searchsorted(self._cell[order], np.arange(1, len(self._centres))))

@@ -1,6 +1,6 @@
 """Images that are hard to learn from by their looks: dark, washed out, empty, blurred, cut short.
 
-The scores are taken from decoded pixels, at the size at which a network would see them. As in cleanvision
+The scores are taken from decoded pixels, at 128 px at most (survey pixels). As in cleanvision
 (https://github.com/cleanlab/cleanvision), each image has a score for each fault and a threshold makes it a yes
 or no; brightness is judged by an extreme quantile and information by an entropy, as there. What differs: the
 entropy is taken around each image's own median, so that noise on a plain surface counts as nothing; blur is
@@ -165,7 +165,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "blurred", 3, _at_most(SHARPNESS, SHARPNESS_SHARE), True, "is", "are",
-        "blurred at the size that a network sees: look whether the subject can still be told",
+        "blurred: look whether the subject can still be told",
         "detail at full size over detail at half size (0.25: none, 0.6: usual in photographs)",
     ),
 )  # fmt: skip

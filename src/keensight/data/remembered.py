@@ -20,9 +20,9 @@ from keensight.data.shards import cache_directory
 from keensight.data.views import Pixels
 from keensight.errors import StoreError
 
-_VERSION = 1
+_VERSION = 2
 """Raised where :func:`near_copies` comes to find other pairs."""
-_LOOKS_VERSION = 1
+_LOOKS_VERSION = 2
 """Raised where :func:`~keensight.data.quality.looks` comes to give other figures."""
 
 

@@ -60,6 +60,18 @@ def choose_spec(
     return ImageSpec(side, side, kind)
 
 
+def survey_spec(data: Dataset) -> ImageSpec:
+    """The size at which an image set is looked at as a whole: for near-duplicates, quality and shortcuts.
+
+    It hangs on the set alone, so that every model learns from the same split: the images' own size where they share
+    one of at most 96 px, else a square of their median shorter side, at most 128 px, stretched. Networks that learn
+    from scratch have it too unless told otherwise, so that their images are decoded once.
+    """
+    if any(sample.info is not None for sample in data.samples):
+        return choose_spec(data, fit="stretch")
+    return ImageSpec(_LARGEST, _LARGEST)
+
+
 def _median_aspect(infos: Sequence[ImageInfo]) -> float:
     """Median of width over height, as the images are seen: an EXIF orientation of 5 to 8 turns one on its side."""
     turned = ((info.height, info.width) if info.orientation >= 5 else (info.width, info.height) for info in infos)

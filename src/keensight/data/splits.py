@@ -5,10 +5,11 @@ that share a copy are joined), and so are images that the caller ties, such as n
 is a hash of its group's name, else of the least of its images' digests, and of the seed. So the split depends neither
 on order nor on file names, and an image added later moves none of the others, except:
 
-- in a class with fewer than 30 units the parts are filled to their exact shares, in the order of the hash;
+- in a class with fewer than 30 units each part gets about its share of the images (:mod:`.quotas`), for which a unit
+  or two may move where an image is added or taken away, or all beyond the quotas where a class passes 30;
 - where a class would be missing from a part, the unit nearest to that part's range moves there;
 - where the new image joins two units, or, as a near copy, brings the least digest into a unit without groups: that
-  unit takes its new place whole.
+  unit takes its new place whole. It goes back where the image is taken away again.
 
 Multi-label sets are dealt out by iterative stratification (``data.stratify``), which shifts a few units near the
 edges of the parts when images are added.
@@ -21,12 +22,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from keensight.core.records import Dataset, Part, Split
 from keensight.data.names import natural_key
+from keensight.data.quotas import fill
 from keensight.data.stratify import stratify
 from keensight.data.units import Unit, make_units, tokens, units_per_class
 from keensight.errors import DataError, UsageError
 
 SMALL_CLASS = 30
-"""With fewer units than this a class is dealt out by exact shares; by hash alone its parts would vary too much."""
+"""With fewer units than this a class is dealt out by quota; by hash alone its parts would vary too much."""
 
 VAL_FROM_TRAIN = 0.10
 """Share of the training images that becomes the validation part where the source gives a test part only."""
@@ -157,7 +159,7 @@ def _assign(units: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) ->
         by_class[min(unit.classes, key=rank.__getitem__)].append(unit)
     for members in by_class.values():
         if len(members) < SMALL_CLASS:
-            _assign_exactly(members, shares, assigned)
+            assigned |= fill(members, ranges)
         else:
             for unit in members:
                 assigned[unit.key] = next(part for part, (low, high) in ranges.items() if low <= unit.place < high)
@@ -166,31 +168,6 @@ def _assign(units: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) ->
 
 def _rarest_first(count: Mapping[str, int]) -> list[str]:
     return sorted(count, key=lambda name: (count[name], natural_key(name)))
-
-
-def _assign_exactly(units: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) -> None:
-    """Fill the parts by number of images, units taken in the order of their places; the rest is train.
-
-    A unit goes to the part that lacks most, if it brings that part no further from its share nor half above it;
-    one too large for that trains. An empty part takes the first unit of no more than average size, however
-    small its share.
-    """
-    total = sum(len(unit.members) for unit in units)
-    wanted = {part: share * total for part, share in shares.items()}
-    held = dict.fromkeys(shares, 0)
-    for unit in units:
-        size = len(unit.members)
-        takers = [
-            part for part in shares
-            if size <= min(2 * (wanted[part] - held[part]), 1.5 * wanted[part] - held[part])
-            or (held[part] == 0 and size * len(units) <= total)
-        ]  # fmt: skip
-        if len(units) <= len(shares) or not takers:
-            assigned[unit.key] = "train"
-        else:
-            part = min(takers, key=lambda part: held[part] / wanted[part])
-            assigned[unit.key] = part
-            held[part] += size
 
 
 def _ranges(shares: Shares) -> dict[Part, tuple[float, float]]:
@@ -251,7 +228,7 @@ def _made_in_words(shares: Shares, seed: int, kept: Sequence[str], small: int, m
     text = f"{', '.join(made)} of {whole}, {how}, by a hash of each image's {by} with seed {seed}; "
     text += f"{together} stay together."
     if small:
-        text += f" Classes with fewer than {SMALL_CLASS} separate images or groups ({small}) get exact shares."
+        text += f" Classes with fewer than {SMALL_CLASS} separate images or groups ({small}) are dealt out by quota."
     if moved:
         text += f" Moved so that each class is in each part: {moved}."
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +37,11 @@ class Pixels(Protocol):
         """How many images this call to :func:`prepare` decoded; 0 when all were known."""
         ...
 
+    @property
+    def survey(self) -> Pixels:
+        """The same images at the size at which a set is looked at as a whole, whatever ``spec`` is."""
+        ...
+
     def __len__(self) -> int:
         """The number of samples, those with errors included."""
         ...
@@ -48,6 +53,21 @@ class Pixels(Protocol):
             DataError: an index is out of range, or its sample has no pixels.
         """
         ...
+
+
+class Surveyed:
+    """Pixels that are survey pixels themselves, unless :meth:`keep_survey` gives them others."""
+
+    _survey: Pixels | None = None
+
+    @property
+    def survey(self) -> Pixels:
+        """See :attr:`Pixels.survey`."""
+        return cast("Pixels", self) if self._survey is None else self._survey
+
+    def keep_survey(self, survey: Pixels) -> None:
+        """Have :attr:`survey` give these, of the same images."""
+        self._survey = survey
 
 
 def checked_indices(indices: ArrayLike, errors: Mapping[int, str], dataset: Dataset) -> NDArray[np.int64]:
@@ -62,7 +82,7 @@ def checked_indices(indices: ArrayLike, errors: Mapping[int, str], dataset: Data
     return wanted
 
 
-class ArrayPixels:
+class ArrayPixels(Surveyed):
     """Pixels of images that are arrays of the right size already, in memory.
 
     Args:

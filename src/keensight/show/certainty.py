@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from keensight.core.certainty import Abstention, ReliabilityBin
 from keensight.core.claims import rule_in_words
+from keensight.core.confidence import temperature_effect
 from keensight.core.evaluation import Evaluation
 from keensight.errors import UsageError
 from keensight.show import chart
@@ -122,13 +123,15 @@ def draw_coverage(ax: Axes, evaluation: Evaluation) -> None:
 
 
 def reliability_words(evaluation: Evaluation) -> str:
-    """What the reliability diagram shows, as a sentence."""
+    """What the reliability diagram shows, as a sentence or two."""
     found = evaluation.calibration
     assert found is not None
-    return (
-        f"Said and right lie {100 * evaluation.ece:.1f} points apart on average (ECE {evaluation.ece:.3f}); before the "
-        f"temperature of {found.temperature:.2f} it was {100 * found.ece_before:.1f} points."
+    before = "" if found.temperature == 1 else f"; {found.ece_before:.3f} before the temperature"
+    apart = (
+        f"Confidence and accuracy lie {100 * evaluation.ece:.1f} percentage points apart on average "
+        f"(ECE {evaluation.ece:.3f}{before})."
     )
+    return f"{apart} {temperature_effect(evaluation)}".strip()
 
 
 def coverage_words(evaluation: Evaluation) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keensight.core.claims import independence
+from keensight.core.confidence import face_value
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.findings import AuditReport
 from keensight.core.labels import ClassNoise, LabelSuspects
@@ -21,7 +22,7 @@ from keensight.errors import ImageError
 from keensight.show.heat import colored
 from keensight.show.page import GRADES, Picture, picture, sample_pictures, svg, write_page
 from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares, worth_showing
-from keensight.show.text import percent
+from keensight.show.text import plural
 from keensight.show.thumbs import data_uri, shrunk
 
 GALLERY = 200
@@ -40,8 +41,6 @@ _TABLE_CLASSES = 20
 _PAIRS = 12
 _LISTED = 100
 """Paths of quarantined files that the report names."""
-_NOTABLE = 0.03
-"""Distance of mean confidence and accuracy that is worth a word."""
 _HEAT_SIDE = 32
 """Pixels of a heatmap's side, at most; it is smooth."""
 
@@ -123,7 +122,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "card": data.card,
         "bins": bins,
         "sure": certainty(evaluation),
-        "confidence_words": _confidence_words(bins),
+        "confidence_words": _confidence_words(bins, evaluation),
     }
 
 
@@ -212,21 +211,17 @@ def _confidence_bins(evaluation: Evaluation) -> list[dict[str, float]]:
     return rows
 
 
-def _confidence_words(bins: list[dict[str, float]]) -> str:
-    """What the surest and the least sure answers are worth, as a sentence or two."""
+def _confidence_words(bins: list[dict[str, float]], evaluation: Evaluation) -> str:
+    """How often the most and the least confident predictions are right, and whether confidence can be believed."""
     filled = [row for row in bins if row["n"]]
     if not filled:
         return ""
     words = [
-        f"Of the answers given with {percent(row['low'], 0)} to {percent(row['high'], 0)}, {percent(row['right'], 0)} "
-        f"were right."
+        f"When the model was {100 * row['low']:.0f}-{100 * row['high']:.0f}% confident "
+        f"({plural(int(row['n']), 'image')}), it was right {100 * row['right']:.0f}% of the time."
         for row in (filled[0], filled[-1])[: len(filled)]
     ]
-    gap = sum(row["n"] * (row["said"] - row["right"]) for row in filled) / sum(row["n"] for row in filled)
-    verdict = "On the whole it is about as sure as it is right."
-    if abs(gap) > _NOTABLE:
-        verdict = f"On the whole it is {'surer than it is right' if gap > 0 else 'right more often than it says'}."
-    return " ".join([*words, verdict])
+    return " ".join(filter(None, [*words, face_value(evaluation)]))
 
 
 def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Picture]:
@@ -234,7 +229,8 @@ def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Pic
         return []
     places = {sample.path: i for i, sample in enumerate(dataset.samples)}
     found = []
-    for suspect in [suspect for suspect in labels.suspects if suspect.path in places][:_SUSPECTS]:
+    shown = labels.suspects or labels.doubtful
+    for suspect in [suspect for suspect in shown if suspect.path in places][:_SUSPECTS]:
         image = picture(dataset, places[suspect.path], suspect.given, suspect.path)
         found.append(
             dataclasses.replace(image, predicted=suspect.suggested, confidence=suspect.probability, part=suspect.part)
@@ -320,6 +316,7 @@ def _facts(data: ReportData) -> dict[str, str]:
         facts |= {"Temperature": f"{manifest.temperature:.4g}"}
         origin = manifest.provenance.get("data")
         facts["Data digest"] = str(origin.get("digest", "")) if isinstance(origin, Mapping) else ""
+    facts["Split digest"] = str(record.results.get("split_digest", ""))
     facts["Versions"] = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return {key: value for key, value in facts.items() if value}
 

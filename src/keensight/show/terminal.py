@@ -115,6 +115,7 @@ def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:
         expected = f"; {percent(evaluation.limits.rate)} expected at most"
         lines.append(f"false alarms             {interval(evaluation.false_alarms)}{expected}")
     lines += [f"  {clean(kind.kind)}: {percent(kind.recall.value)} of {kind.n:,} found" for kind in evaluation.kinds]
+    lines += [text.plain for text in _cautions(evaluation)]
     return "\n".join([*lines, "", f"report  {clean(report)}"] if report else lines)
 
 
@@ -129,10 +130,14 @@ def _suspects(labels: LabelSuspects, console: Console) -> str:
     return _render(Text(f"labels  {labels.sentence()}{hint}"), console)
 
 
-def _cautions(evaluation: Evaluation) -> list[Text]:
-    """What makes the number doubtful, right below it."""
-    told = [Text(f"caution: {clean(str(caveat))}", "yellow") for caveat in evaluation.caveats]
-    return told or _cleaned(evaluation)
+def _cautions(evaluation: Evaluation | AnomalyEvaluation) -> list[Text]:
+    """What makes the number doubtful, right below it; an advice is one line, as it may hold an option to copy."""
+    told = []
+    for caveat in evaluation.caveats:
+        told.append(Text(f"caution: {clean(caveat.message)}", "yellow"))
+        if caveat.advice:
+            told.append(Text(f"  {clean(caveat.advice)}", "yellow", no_wrap=True, overflow="ignore"))
+    return told or ([] if isinstance(evaluation, AnomalyEvaluation) else _cleaned(evaluation))
 
 
 def _cleaned(evaluation: Evaluation) -> list[Text]:
@@ -235,7 +240,7 @@ def _columns(columns: Sequence[Column], console: Console) -> Table:
 
 def _render(what: RenderableType, console: Console) -> str:
     with console.capture() as captured:
-        console.print(what, highlight=False)
+        console.print(what, highlight=False, crop=False)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 

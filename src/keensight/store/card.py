@@ -9,6 +9,7 @@ from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.certainty import Decision
 from keensight.core.claims import independence, rule_in_words
+from keensight.core.confidence import face_value
 from keensight.core.evaluation import ClassScore, Evaluation, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.records import BundleManifest
@@ -98,7 +99,8 @@ def _anomaly_card(manifest: BundleManifest, evaluation: AnomalyEvaluation | None
         f"on an image is called anomalous.\n\nAny image is decoded to {image.width} × {image.height} px RGB "
         f"({image.fit}); in the model: {_plain(manifest.normalisation)}.",
         "## Data\n\n" + _data(manifest.provenance.get("data")),
-        "## How good it is\n\n" + (_anomaly_figures(evaluation) if evaluation else "Not measured yet."),
+        "## How good it is\n\n"
+        + (_anomaly_figures(evaluation) + _doubts(evaluation) if evaluation else "Not measured yet."),
         "## Limits\n\n" + "\n".join(f"- {line}" for line in limits),
         "## Use\n\n" + _USE,
         "## Origin\n\n" + _origin(manifest.provenance),
@@ -115,11 +117,6 @@ def _anomaly_figures(evaluation: AnomalyEvaluation) -> str:
             ends = f"{one.level:.0%} interval {one.low:.3f} to {one.high:.3f}, {one.method}"
             lines.append(f"- {words}: **{one.value:.3f}** ({ends})")
     lines.append(f"- False alarms to be expected: {evaluation.limits.rate:.3f} of normal images at most")
-    if evaluation.seen:
-        lines.append(
-            f"- {evaluation.seen:,} of the {evaluation.normal:,} normal images show something that normal training or "
-            "validation images show too: for new ones false alarms may be more frequent"
-        )
     rows = [f"| {_plain(kind.kind)} | {kind.recall.value:.3f} | {kind.n:,} |" for kind in evaluation.kinds]
     return "\n".join([*lines, "", "| kind | found | images |", "|---|---:|---:|", *rows] if rows else lines)
 
@@ -237,7 +234,7 @@ def _figures(evaluation: Evaluation, adopted: bool) -> str:
             for name, words in _FIGURES.items()
             if getattr(evaluation, name) is not None
         )
-        + ".\n\n" + _answers(evaluation) + "\n".join(table)
+        + ".\n\n" + _confidence(evaluation) + _answers(evaluation) + "\n".join(table)
     )  # fmt: skip
 
 
@@ -247,7 +244,7 @@ _FIGURES = {
 }  # fmt: skip
 
 
-def _doubts(evaluation: Evaluation) -> str:
+def _doubts(evaluation: Evaluation | AnomalyEvaluation) -> str:
     """What makes the figures doubtful, right below them."""
     if not evaluation.caveats:
         return ""
@@ -262,6 +259,12 @@ def _cell(score: ClassScore, name: str) -> str:
 
 def _with_ends(words: str, value: float, found: Interval | None) -> str:
     return f"{words} {value:.4f}" + ("" if found is None else f" ({found.low:.4f} to {found.high:.4f})")
+
+
+def _confidence(evaluation: Evaluation) -> str:
+    """Whether its confidence can be believed, as a paragraph."""
+    told = face_value(evaluation)
+    return f"{told}\n\n" if told else ""
 
 
 def _answers(evaluation: Evaluation) -> str:

@@ -19,7 +19,7 @@ from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.files import read_json, storing, write_json, write_text
 from keensight.core.findings import AuditReport
 from keensight.core.labels import LabelSuspects
-from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, Split
+from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, Split, split_digest
 from keensight.core.slices import Slices
 from keensight.errors import StoreError
 from keensight.store import tables
@@ -106,7 +106,7 @@ class Run:
 
     def save_split(self, split: Split, data: Dataset) -> None:
         """Write ``split.csv``, and in ``split.json`` how it was made."""
-        write_json(self.path / "split.json", {"method": split.method})
+        write_json(self.path / "split.json", {"digest": split_digest(split, data), "method": split.method})
         tables.write_split(self.path / "split.csv", split, data)
 
     def save_evaluation(self, evaluation: Evaluation, report: str | None = None) -> None:

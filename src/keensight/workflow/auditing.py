@@ -29,17 +29,19 @@ def audit(
 
     Args:
         data: The image set.
-        pixels: Its decoded images; None: they are prepared.
+        pixels: Its decoded images; None: they are prepared. Looked at are their survey pixels, so that what is found
+            does not depend on a model's input size.
         probes: Probe for shortcuts, which takes some seconds.
         progress: Where to report.
     """
     from keensight.data.audit import audit as examine
     from keensight.data.columns import describe
+    from keensight.data.sizing import survey_spec
 
     show = shown(progress)
-    decoded = pixels if pixels is not None else prepare(data, progress=show)
-    report = dataclasses.replace(examine(data, decoded, progress=show), columns=describe(data))
-    return _with_probes(report, data, decoded, show) if probes else report
+    survey = prepare(data, survey_spec(data), progress=show) if pixels is None else pixels.survey
+    report = dataclasses.replace(examine(data, survey, progress=show), columns=describe(data))
+    return _with_probes(report, data, survey, show) if probes else report
 
 
 def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progress) -> AuditReport:

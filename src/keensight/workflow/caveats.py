@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.evaluation import Caveat, Evaluated
 from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
@@ -44,13 +45,36 @@ def caveats_of(
     """
     found = [
         *_leaks(evaluation),
-        *_likely_groups(evaluation, findings, split),
+        *_likely_groups(evaluation.dataset, evaluation.rows, evaluation.part, findings, split),
         *_few(evaluation),
         *_disagreement(evaluation, validation),
         *_conflicts(evaluation, findings),
         *_others(findings),
     ]
     return tuple(found)
+
+
+def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split: Split) -> tuple[Caveat, ...]:
+    """The same against the figures of an anomaly detector, whose scores and dataset are at hand."""
+    oddities, data = evaluation.oddities, evaluation.dataset
+    if oddities is None or oddities.indices is None or data is None:
+        return ()
+    found = []
+    if evaluation.seen:
+        found.append(
+            Caveat(
+                "leak",
+                f"{evaluation.seen:,} of {evaluation.normal:,} normal test images show something that normal training "
+                "or validation images show too, so false alarms may be more frequent on new ones.",
+                "Add normal images of other things, or give groups.",
+            )
+        )
+    found += _likely_groups(data, oddities.indices, evaluation.part, findings, split)
+    if evaluation.normal < FEW_IMAGES and evaluation.false_alarms is not None:
+        low, high = evaluation.false_alarms.low, evaluation.false_alarms.high
+        told = f"The false alarms are of only {evaluation.normal:,} normal test images: they may be anything from "
+        found.append(Caveat("few-images", f"{told}{low:.1%} to {high:.1%} of new ones.", "Add normal test images."))
+    return (*found, *_others(findings))
 
 
 def validation_accuracy(
@@ -94,18 +118,20 @@ def _leaks(evaluation: Evaluated) -> Iterator[Caveat]:
     yield Caveat("leak", f"{told}.", "Remove the duplicates from the training set, or split again.")
 
 
-def _likely_groups(evaluation: Evaluated, findings: AuditReport, split: Split) -> Iterator[Caveat]:
+def _likely_groups(
+    data: Dataset, rows: NDArray[np.int64], part: str, findings: AuditReport, split: Split
+) -> Iterator[Caveat]:
     """Test images whose suspected group (patient, track) was also trained on."""
     for finding in findings.findings:
-        names = _suspected(evaluation.dataset, finding)
+        names = _suspected(data, finding)
         if names is None:
             continue
-        others = {names[i] for part in _others_than(evaluation.part) for i in getattr(split, part)} - {None}
-        torn = sum(names[int(row)] in others for row in evaluation.rows)
+        others = {names[i] for other in _others_than(part) for i in getattr(split, other)} - {None}
+        torn = sum(names[int(row)] in others for row in rows)
         if torn:
             yield Caveat(
                 "likely-groups",
-                f"{torn:,} of {evaluation.n:,} {evaluation.part} images may show a subject that the model was trained "
+                f"{torn:,} of {len(rows):,} {part} images may show a subject that the model was trained "
                 "on (the audit found likely groups, such as images of one patient, that this split does not keep "
                 "together), so the accuracy may be too high.",
                 f"If they are groups, train again with {finding.suggestion}.",

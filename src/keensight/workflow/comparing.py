@@ -11,6 +11,7 @@ import numpy as np
 from keensight.core.comparison import Change, Comparison
 from keensight.core.evaluation import Evaluated
 from keensight.core.progress import Progress
+from keensight.core.records import split_digest
 from keensight.core.unseen import LeftOut
 from keensight.errors import DataError
 from keensight.workflow.measuring import evaluate, finished, on_source
@@ -63,10 +64,11 @@ def compare(
         runs = [finished(model) for model in models]
         evaluations = [_of_test_part(run) for run in runs]
         seen = runs[0].learned_digests() | runs[1].learned_digests()
+        notes = _other_splits(runs)
     else:
         data = open(source, label=label, labels=labels, path=path, progress=show)
         evaluations = [_classified(on_source(model, data, None, "test", show)) for model in models]
-        seen = frozenset()
+        seen, notes = frozenset(), ()
     names = (_name(first), _name(second))
     _check_labels(names, evaluations)
     places = [_places(evaluation) for evaluation in evaluations]
@@ -82,11 +84,19 @@ def compare(
     found = _compared(names, evaluations, places, kept)
     found = dataclasses.replace(
         found, left_out=left_out, left_out_by=unseen.counts if source is not None else {},
-        notes=(*found.notes, *unseen.sentences()),
+        notes=(*found.notes, *notes, *unseen.sentences()),
     )  # fmt: skip
     if out is not None:
         _write_page(found, evaluations, out)
     return found
+
+
+def _other_splits(runs: list[Run]) -> tuple[str, ...]:
+    """A note where two runs were split otherwise, so that few test images are new to both."""
+    one, other = (split_digest(run.split, run.dataset) for run in runs)
+    if one == other:
+        return ()
+    return (f"the two runs have different splits (digests {one} and {other}): only test images of both are compared",)
 
 
 def _left_out(evaluations: list[Evaluated]) -> LeftOut:

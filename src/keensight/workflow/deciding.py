@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import DecisionConfig
+from keensight.core.groups import group_numbers
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Split, Task
 from keensight.errors import UsageError
@@ -83,6 +84,7 @@ def decide(
     config: DecisionConfig,
     features: Features | None,
     progress: Progress,
+    groups: NDArray[np.int64] | None = None,
 ) -> Classifier:
     """The classifier with a temperature and, by the kind of the set, thresholds of its labels or a rule for answers.
 
@@ -94,20 +96,31 @@ def decide(
         config: What is asked for.
         features: A way to features that is quicker than the classifier's own.
         progress: Where to report.
+        groups: Number of each validation image's group, in the order of the validation part; None: the groups that
+            the set gives.
     """
-    from keensight.assess.calibration import FEWEST, at_temperature, fit_temperature
+    from keensight.assess.calibration import at_temperature, fit_temperature
 
     rows = split.part("val")
     targets = data.truth()[rows]
     raw = probabilities_of(classifier, rows, pixels, progress, features)
-    temperature = fit_temperature(raw, targets)
-    few = f" (fewer than {FEWEST} validation images)" if len(rows) < FEWEST else ""
-    progress.say(f"temperature {temperature:.3f}{few}: divides the logits, so that probabilities mean what they say")
+    if groups is None:
+        groups = group_numbers([data.samples[int(row)].group for row in rows])
+    temperature = fit_temperature(raw, targets, groups)
+    progress.say(_confidence_words(temperature, len(rows)))
     probabilities = at_temperature(raw, temperature)
     calibrated = classifier.changed(temperature=temperature)
     if data.task == "multilabel":
         return _with_thresholds(calibrated, probabilities, targets, progress)
     return _with_rule(calibrated, probabilities, targets, config, progress)
+
+
+def _confidence_words(temperature: float, n: int) -> str:
+    from keensight.assess.calibration import FEWEST
+
+    if n < FEWEST or temperature == 1:
+        return f"confidence left as it is: {n:,} validation images do not show that a temperature helps"
+    return f"confidence calibrated on the validation set (temperature {temperature:.2f})"
 
 
 def _with_thresholds(

@@ -17,10 +17,11 @@ from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, Limits,
 from keensight.core.config import RunConfig
 from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress, Task
-from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split
+from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
 from keensight.errors import DataError, UsageError
 from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.bundling import exam_images, origin
+from keensight.workflow.caveats import anomaly_caveats
 from keensight.workflow.normals import as_divided, divide, seen_normals
 from keensight.workflow.preparing import prepare_data
 from keensight.workflow.selftest import self_test
@@ -114,6 +115,7 @@ def walk(
     rows = _readable(parts.part("test"), pixels)
     evaluation = measure(trusted, data, rows, pixels, normal, "test", show, ties(findings, data))
     evaluation = dataclasses.replace(evaluation, seen=seen)
+    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, parts))
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
     keep_pictures(run, evaluation, rows, pixels)
@@ -134,6 +136,7 @@ def _results(
         "seconds": round(time.perf_counter() - started, 2),
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
         "dataset_digest": data.digest,
+        "split_digest": split_digest(parts, data),
         "test": evaluation.headline(),
     }
 

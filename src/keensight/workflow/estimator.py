@@ -176,7 +176,8 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
     with features_of(data, parts, pixels, show, trained=history.tuned) as features:
-        return choose(classifier, data, parts, pixels, config, None if history.tuned else features, show)
+        known = None if history.tuned else features
+        return choose(classifier, data, parts, pixels, config, known, show, prepared.findings)
 
 
 def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: ArrayLike | None) -> Dataset:

@@ -16,7 +16,7 @@ from keensight.core.findings import AuditReport
 from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, Dataset, History, Prototypes, Split
+from keensight.core.records import PARTS, Dataset, History, Prototypes, Split, split_digest
 from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
@@ -104,7 +104,9 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
     weak = _keep_slices(run, evaluation, trained.pixels)
     suspects = _check_labels(run, trained, evaluation, show)
     keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], show)
-    keep_pictures(run, evaluation, () if suspects is None else [suspect.path for suspect in suspects.suspects])
+    keep_pictures(
+        run, evaluation, () if suspects is None else [one.path for one in (*suspects.suspects, *suspects.doubtful)]
+    )
     run = run.update(state="finished", results=_results(trained, evaluation, weak, suspects, started))
     report(run, evaluation=evaluation)
     return run
@@ -125,7 +127,7 @@ def _passes(trained: Trained) -> int:
 
 def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
     data, parts, pixels, config = trained.data, trained.parts, trained.pixels, trained.config
-    classifier = choose(trained.classifier, data, parts, pixels, config, features, show)
+    classifier = choose(trained.classifier, data, parts, pixels, config, features, show, trained.findings)
     return dataclasses.replace(trained, classifier=classifier)
 
 
@@ -137,15 +139,20 @@ def choose(
     config: RunConfig,
     features: Features | None,
     show: Progress,
+    findings: AuditReport,
 ) -> Classifier:
     """A trained classifier with all that the validation part decides.
 
     That is averaging with mirror images, temperature, and when to answer; arguments are those of
-    :func:`keensight.workflow.deciding.decide`.
+    :func:`keensight.workflow.deciding.decide`. What ``findings`` tie together counts as one image.
     """
+    from keensight.data.copies import ties
+    from keensight.data.units import clusters
+
+    together = clusters(data.samples, parts.part("val"), ties(findings, data))
     if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
         classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
-    return decide(classifier, data, parts, pixels, config.decision, features, show)
+    return decide(classifier, data, parts, pixels, config.decision, features, show, together)
 
 
 def _knowing(trained: Trained, features: Features | None, show: Progress) -> tuple[Trained, Prototypes | None]:
@@ -242,6 +249,7 @@ def _results(
         "seconds": round(time.perf_counter() - started, 2),
         "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
         "dataset_digest": data.digest,
+        "split_digest": split_digest(parts, data),
         "test": evaluation.headline(),
         **_adoption(trained),
     }

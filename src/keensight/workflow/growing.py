@@ -49,7 +49,7 @@ def learning_curve(
         UsageError: the model has no pretrained weights.
     """
     from keensight.data.copies import ties
-    from keensight.data.units import unit_numbers
+    from keensight.data.units import clusters, unit_numbers
     from keensight.nets.backbones import ARCHITECTURES, DEFAULT_PRETRAINED
     from keensight.nets.transfer import features
 
@@ -68,9 +68,10 @@ def learning_curve(
         )
     model = build(data, spec, name)
     found = features(model, images_of(data, parts, pixels), np.concatenate([train, val]), workshop(show))
-    units = unit_numbers(data.samples, train, ties(prepared.findings, data))
+    tied = ties(prepared.findings, data)
+    units = unit_numbers(data.samples, train, tied)
     wrong = _points(data, train, val, units, found, chosen.train.seed, show)
-    return _curve(data, name, len(val), wrong)
+    return _curve(data, name, clusters(data.samples, val, tied), wrong)
 
 
 def _points(
@@ -117,11 +118,13 @@ def draw(targets: NDArray[np.int64], units: NDArray[np.int64], fraction: float, 
     return np.flatnonzero(np.isin(number, np.concatenate(taken)))
 
 
-def _curve(data: Dataset, model: str, val: int, points: list[tuple[int, NDArray[np.bool_]]]) -> LearningCurve:
+def _curve(
+    data: Dataset, model: str, groups: NDArray[np.int64] | None, points: list[tuple[int, NDArray[np.bool_]]]
+) -> LearningCurve:
     from keensight.assess.growth import doubling
 
     (floor, factor, exponent), gain = doubling(
-        np.array([images for images, _ in points], dtype=np.float64), [wrong for _, wrong in points]
+        np.array([images for images, _ in points], dtype=np.float64), [wrong for _, wrong in points], groups
     )
     shown_points = tuple(CurvePoint(images, tuple(float(1 - row.mean()) for row in wrong)) for images, wrong in points)
-    return LearningCurve(data.name, model, val, shown_points, floor, factor, exponent, gain)
+    return LearningCurve(data.name, model, points[0][1].shape[1], shown_points, floor, factor, exponent, gain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from keensight.core.config import RunConfig, read_config
 from keensight.core.corrections import Correction, read_corrections, write_corrections
 from keensight.core.evaluation import Evaluated
-from keensight.core.labels import LabelSuspects
+from keensight.core.labels import LabelSuspects, Suspect
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Reader, Sample
 from keensight.errors import DataError, ImageError, UsageError
@@ -47,7 +47,7 @@ class Question:
     probability: float
     """That of the suggested class."""
     reason: str
-    """``suspect`` or ``mistake``, the latter of the test part."""
+    """``suspect``, ``doubtful`` (for review only) or ``mistake``, the last of the test set."""
 
     @property
     def key(self) -> str:
@@ -282,17 +282,12 @@ def _config(run: Run) -> RunConfig:
 
 
 def _questions(run: Run, data: Dataset, suspects: LabelSuspects | None) -> list[Question]:
-    """Suspects, the most suspicious first, then the other mistakes of the test part, the surest first."""
+    """Suspects, the most suspicious first, mistakes in the test set, the most confident first, then doubtful labels."""
     from keensight.show.picks import find_mistakes
 
     places = {(sample.path, sample.digest, sample.label): i for i, sample in enumerate(data.samples)}
     found: dict[int, Question] = {}
-    for s in suspects.suspects if suspects else ():
-        index = places.get((s.path, s.digest, s.given))
-        if index is not None:
-            found[index] = Question(
-                index, s.path, s.digest, s.part, s.given, s.suggested, s.score, s.probability, "suspect"
-            )
+    _ask(found, suspects.suspects if suspects else (), places, "suspect")
     evaluation = Evaluated.of(run.evaluation, run.predictions, data)
     row_of = {int(index): row for row, index in enumerate(evaluation.rows)}
     for m in find_mistakes(evaluation):
@@ -302,7 +297,19 @@ def _questions(run: Run, data: Dataset, suspects: LabelSuspects | None) -> list[
             m.index, m.path, digest, evaluation.part, m.truth, m.predicted, float(given), m.confidence, "mistake"
         )
         found.setdefault(m.index, question)
+    _ask(found, suspects.doubtful if suspects else (), places, "doubtful")
     distinct: dict[tuple[str, str], Question] = {}
     for question in found.values():
         distinct.setdefault((question.key, question.given), question)
     return list(distinct.values())
+
+
+def _ask(
+    found: dict[int, Question], labels: Iterable[Suspect], places: dict[tuple[str, str, str], int], reason: str
+) -> None:
+    """Add a question on each label that is at hand and not asked about yet."""
+    for s in labels:
+        index = places.get((s.path, s.digest, s.given))
+        if index is not None:
+            question = Question(index, s.path, s.digest, s.part, s.given, s.suggested, s.score, s.probability, reason)
+            found.setdefault(index, question)

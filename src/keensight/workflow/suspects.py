@@ -43,7 +43,7 @@ def check_labels(
     evaluation: Evaluation | None = None,
     progress: Progress | None = None,
 ) -> LabelSuspects:
-    """Suspected label errors (confident learning, see ``assess.labels``) among all images of a split.
+    """Suspected label errors (see ``assess.labels``) among all images of a split.
 
     The probabilities come from logistic regressions, each fitted without a fifth of the images, on features that an
     ImageNet network gives as it is: a network that was tuned on the labels in question has learned the wrong ones
@@ -81,12 +81,15 @@ def check_labels(
     judged = judge(probabilities, targets)
     return LabelSuspects(
         n=len(rows),
-        method=f"confident learning on {FOLDS}-fold logistic regression on {network} features",
+        method=f"calibrated {FOLDS}-fold logistic regression on {network} features",
         accuracy=float((probabilities.argmax(axis=1) == targets).mean()),
         noise=float(1 - np.trace(judged.joint) / len(rows)),
-        suspects=_suspects(data, split, rows, judged, probabilities),
+        suspects=_suspects(data, split, rows, judged, judged.suspects),
         classes=_classes(data, targets, judged),
         accuracy_range=None if evaluation is None else _range(data, rows, judged, evaluation),
+        doubtful=_suspects(data, split, rows, judged, judged.doubtful),
+        precision=judged.precision,
+        detectable=judged.detectable,
     )
 
 
@@ -122,10 +125,11 @@ def _features(
 
 
 def _suspects(
-    data: Dataset, split: Split, rows: NDArray[np.int64], judged: Judgement, probabilities: NDArray[np.float64]
+    data: Dataset, split: Split, rows: NDArray[np.int64], judged: Judgement, chosen: NDArray[np.int64]
 ) -> tuple[Suspect, ...]:
     part_of = {int(row): part for part in PARTS for row in split.part(part)}
     names = data.labels.names
+    encoded = data.targets()[rows]
     return tuple(
         Suspect(
             path=data.samples[int(rows[i])].path,
@@ -133,10 +137,10 @@ def _suspects(
             part=part_of[int(rows[i])],
             given=data.samples[int(rows[i])].label,
             suggested=names[int(judged.suggested[i])],
-            score=float(judged.scores[i]),
-            probability=float(probabilities[i, judged.suggested[i]]),
+            score=float(judged.probabilities[i, encoded[i]]),
+            probability=float(judged.probabilities[i, judged.suggested[i]]),
         )
-        for i in judged.suspects
+        for i in chosen
     )
 
 

@@ -6,8 +6,10 @@ from keensight.assess.calibration import (
     FEWEST,
     at_temperature,
     brier_scores,
+    cross_entropies,
     expected_calibration_error,
     fit_temperature,
+    label_cross_entropies,
     reliability,
 )
 from keensight.core.nearest import softmax
@@ -41,6 +43,49 @@ def test_a_temperature_of_several_labels() -> None:
 def test_few_images_choose_no_temperature() -> None:
     probabilities, targets = _drawn(FEWEST - 1, 3.0)
     assert fit_temperature(probabilities, targets) == 1.0
+
+
+@pytest.mark.parametrize(("n", "said", "least"), [(89, 0.7, 0.5), (30, 0.7, 0.75), (89, 0.99, 0.9)])
+def test_images_that_are_all_right_do_not_make_the_model_certain(n: int, said: float, least: float) -> None:
+    probabilities = np.tile(np.array([said, 1 - said], np.float32), (n, 1))
+    assert least < fit_temperature(probabilities, np.zeros(n, int)) <= 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_chance_alone_moves_the_temperature_little(seed: int) -> None:
+    """Forty images of a calibrated model: the likelihood alone gives 0.05 where none is a mistake."""
+    assert 0.8 < fit_temperature(*_drawn(40, 1.0, seed)) < 1.25
+
+
+def test_a_temperature_that_helps_on_a_few_hundred_images_is_taken() -> None:
+    assert all(1.5 < fit_temperature(*_drawn(300, 2.0, seed)) < 2.5 for seed in range(5))
+
+
+def test_a_temperature_that_is_not_shown_to_help_is_none() -> None:
+    assert sum(fit_temperature(*_drawn(200, 1.0, seed)) == 1.0 for seed in range(20)) > 10
+
+
+def test_copies_in_groups_are_no_more_evidence() -> None:
+    probabilities, targets = _drawn(40, 1.6)
+    eight, groups = np.repeat(np.arange(40), 8), np.repeat(np.arange(40), 8)
+    assert fit_temperature(probabilities[eight], targets[eight]) > 1.3
+    assert fit_temperature(probabilities[eight], targets[eight], groups) < 1.3
+    assert fit_temperature(probabilities[eight], targets[eight], np.zeros(320, int)) == 1.0
+
+
+def test_a_mistake_costs_what_the_model_said() -> None:
+    said = np.array([[1 - 1e-20, 1e-20], [1.0, 0.0]], np.float32)
+    np.testing.assert_allclose(cross_entropies(said, np.array([1, 1])), [46.05, 87.34], rtol=1e-3)
+    labels = np.array([[1e-20, 1.0]], np.float32)
+    assert label_cross_entropies(labels, np.array([[1, 0]])) == pytest.approx((46.05 + 17.33) / 2, rel=1e-3)
+
+
+def test_no_temperature_makes_certain_mistakes_cheaper_by_a_clip() -> None:
+    """At 0.05 every answer is certain: the nine right ones gain, and the mistake costs more than they do."""
+    probabilities, targets = np.tile([0.7, 0.3], (10, 1)), np.array([0] * 9 + [1])
+    assert cross_entropies(at_temperature(probabilities, 0.05), targets).mean() > 1.6
+    near = np.tile([0.9, 0.1], (10, 1))
+    assert cross_entropies(at_temperature(near, 0.05), targets).mean() > 4.3  # 1.6 with a clip at 1e-7
 
 
 def test_shapes_that_do_not_fit() -> None:

@@ -35,3 +35,14 @@ def test_errors_that_do_not_fall_promise_nothing():
     wrong = [np.ones((2, 50), bool) for _ in IMAGES]
     (a, b, _), found = doubling(IMAGES, wrong)
     assert (a, b, found.value) == (1.0, 0.0, 0.0)
+
+
+def test_groups_of_equal_images_widen_the_gain_as_if_each_group_were_one():
+    rng = np.random.default_rng(3)
+    few = [rng.random((1, 60)) < rate for rate in (0.4, 0.3, 0.2, 0.15)]
+    many = [np.repeat(point, 10, axis=1) for point in few]
+    _, alone = doubling(IMAGES, few)
+    _, grouped = doubling(IMAGES, many, np.repeat(np.arange(60), 10))
+    _, ignored = doubling(IMAGES, many)
+    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high))
+    assert ignored.high - ignored.low < 0.7 * (grouped.high - grouped.low)

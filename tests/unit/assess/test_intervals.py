@@ -111,6 +111,20 @@ def test_what_the_temperature_changed_is_told() -> None:
     assert found.ece_before == pytest.approx(sharper.ece, abs=2e-3)
 
 
+def test_the_change_by_the_temperature_has_a_paired_interval() -> None:
+    probabilities, targets = _drawn(400, 0)
+    found = evaluate(probabilities, targets, LABELS, temperature=2.0)
+    assert found.calibration is not None
+    change, loss = found.intervals["loss_change"], found.intervals["loss"]
+    assert change.value == pytest.approx(found.loss - found.calibration.loss_before)
+    assert change.low < change.value < change.high < 0
+    assert change.high - change.low < loss.high - loss.low
+    assert found.headline()["loss_change_ci"] == [change.low, change.high]
+    grouped = evaluate(probabilities, targets, LABELS, temperature=2.0, groups=np.arange(400) // 8)
+    assert "groups" in grouped.intervals["loss_change"].method
+    assert "loss_change" not in evaluate(probabilities, targets, LABELS).intervals
+
+
 def test_all_right_in_few_groups_is_not_all_right_in_many_images() -> None:
     found = share(np.ones(40, bool), np.repeat(np.arange(4), 10))
     assert (found.low, found.high) == pytest.approx((wilson(4, 4).low, 1.0))

@@ -119,3 +119,15 @@ def test_only_classes_that_can_be_measured_are_chosen() -> None:
     assert len(choose(targets, np.zeros(204, int))) == 0
     assert len(choose(np.zeros(9000, int), np.arange(9000))) == 0
     assert len(choose(np.arange(9000) % 3, np.arange(9000))) == 4000
+
+
+def test_images_of_one_unit_are_one_to_the_interval_of_a_probe():
+    copies, labels, units = (
+        np.repeat(pictures()[:100], 4, axis=0),
+        np.repeat(TARGETS[:100], 4),
+        np.repeat(ALONE[:100], 4),
+    )
+    (found,) = (one for one in probe(copies, {}, labels, units)[0] if one.name == "picture")
+    assert found.accuracy.method == "wilson, at the effective number of images"
+    (alone,) = (one for one in probe(pictures(), {}, TARGETS, ALONE)[0] if one.name == "picture")
+    assert alone.accuracy.method == "wilson"

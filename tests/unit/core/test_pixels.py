@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.pixels import MAX_BYTES, decode, encode_png, probe
+from keensight.core.pixels import MAX_BYTES, decode, decode_each, encode_png, probe
 from keensight.core.records import Fit, ImageInfo, ImageSpec
 from keensight.errors import ImageError
 
@@ -281,6 +281,24 @@ def test_draft_decoding_stays_near_the_full_one(target: int) -> None:
     assert difference.mean() < 2
     # 533 rows are no multiple of 8; were that forgotten, the picture would drift towards the bottom.
     assert difference[-target // 4 :].mean() < 1.5 * difference[: target // 4].mean() + 0.2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "array"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_several_sizes_at_once_have_the_pixels_of_each_alone(format: str, orientation: int) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8).repeat(9, axis=0).repeat(9, axis=1)
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if format != "array":
+        Image.fromarray(array).save(stream, format, exif=exif)
+    raw = array if format == "array" else stream.getvalue()
+    # At full size, at 1/2 twice, at 1/8, and at full size again.
+    specs = [ImageSpec(300, 300, "pad"), ImageSpec(128, 128), ImageSpec(130, 90, "crop"), ImageSpec(20, 20)]
+    specs.append(ImageSpec(320, 300))
+    for order in (specs, specs[::-1]):
+        for spec, pixels in zip(order, decode_each(raw, order), strict=True):
+            assert np.array_equal(pixels, decode(raw, spec))
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (30, 40, 1), (30, 40, 3), (30, 40, 4)])

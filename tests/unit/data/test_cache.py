@@ -21,11 +21,13 @@ import keensight.data.shards as shards_module
 import keensight.data.views as views_module
 from keensight.core.files import sha256
 from keensight.core.pixels import decode, encode_png
-from keensight.core.records import Dataset, ImageSpec, LabelSet, Sample
+from keensight.core.records import Dataset, ImageInfo, ImageSpec, LabelSet, Sample
 from keensight.data.cache import Pixels, cache_directory, clear, prepare, usage
 from keensight.errors import DataError, ImageError, StoreError
 
 SPEC = ImageSpec(8, 10)
+INFO = ImageInfo("PNG", "RGB", 10, 8)
+"""By these headers the survey has SPEC too, so that images are decoded at one size, unless a test wants two."""
 
 
 @dataclass
@@ -72,7 +74,7 @@ def picture(seed: int, height: int = 12, width: int = 12) -> np.ndarray:
 def shelf(files: Sequence[bytes | np.ndarray]) -> tuple[Dataset, Shelf]:
     reader = Shelf({f"{i}.png": data for i, data in enumerate(files)})
     samples = tuple(
-        Sample(path, "a", sha256(data if isinstance(data, bytes) else data.tobytes() + bytes(data.shape)))
+        Sample(path, "a", sha256(data if isinstance(data, bytes) else data.tobytes() + bytes(data.shape)), info=INFO)
         for path, data in reader.files.items()
     )
     return Dataset("shelf", "folder", LabelSet(("a",)), samples, reader=reader), reader
@@ -247,6 +249,65 @@ def test_an_empty_dataset() -> None:
     pixels = prepare(Dataset("none", "folder", LabelSet(()), ()), SPEC)
     assert len(pixels) == 0
     assert pixels.take([]).shape == (0, *SPEC.shape)
+
+
+# Survey
+
+
+def wide(dataset: Dataset, side: int = 400) -> Dataset:
+    """By these headers the survey has 128 px."""
+    info = ImageInfo("PNG", "RGB", side, side)
+    return replace(dataset, samples=tuple(replace(sample, info=info) for sample in dataset.samples))
+
+
+SURVEY = ImageSpec(128, 128)
+
+
+@pytest.mark.parametrize("mode", ["auto", "never"])
+@pytest.mark.parametrize("spec", [SPEC, SURVEY, ImageSpec(20, 30, "pad"), ImageSpec(150, 150, "crop")])
+def test_the_survey_is_the_same_whatever_the_size(spec: ImageSpec, mode: cache_module.CacheMode) -> None:
+    files = [*pngs(9), b"text"]
+    pixels = prepare(wide(shelf(files)[0]), spec, mode=mode)
+    check(pixels, files, spec)
+    check(pixels.survey, files, SURVEY)
+    assert pixels.survey.spec == SURVEY and pixels.survey.survey is pixels.survey
+    assert pixels.errors == pixels.survey.errors
+    assert (pixels.survey is pixels) == (spec == SURVEY)
+
+
+def test_one_pass_over_the_files_serves_both_sizes_and_each_is_made_once() -> None:
+    dataset, reader = shelf(pngs(40))
+    dataset = wide(dataset)
+    notes = Notes()
+    pixels = prepare(dataset, SPEC, progress=notes)
+    assert (pixels.decoded, pixels.survey.decoded, notes.tasks) == (40, 40, [("decoding", 40)])
+    assert sorted(set(reader.read)) == sorted(reader.files) and len(reader.read) <= 42
+    assert prepare(dataset, SURVEY, progress=notes).decoded == 0
+    other = prepare(dataset, ImageSpec(9, 9), progress=notes)
+    assert (other.decoded, other.survey.decoded, len(notes.tasks)) == (40, 0, 2)
+    assert usage().images == 120
+
+
+def test_a_survey_alone_is_one_size() -> None:
+    pixels = prepare(wide(shelf(pngs(5))[0]), SURVEY)
+    assert (pixels.decoded, usage().images) == (5, 5)
+
+
+def test_what_fails_at_one_size_has_pixels_at_none() -> None:
+    files = pngs(4)
+    dataset, reader = shelf(files)
+    prepare(wide(dataset), SURVEY)
+    del reader.files["2.png"]
+    pixels = prepare(wide(dataset), SPEC)
+    assert set(pixels.errors) == set(pixels.survey.errors) == {2}
+
+
+def test_the_survey_of_large_arrays_in_memory_is_decoded() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 200, 200, 3), np.uint8)
+    dataset = wide(shelf(list(images))[0], 200)
+    pixels = prepare(dataset, ImageSpec(200, 200))
+    assert (pixels.decoded, pixels.survey.decoded) == (0, 4)
+    assert np.array_equal(pixels.survey.take([3])[0], decode(images[3], SURVEY))
 
 
 # Arrays

@@ -1,5 +1,6 @@
 """What copies do to an audit, to a split and to the score."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,21 +8,21 @@ import pytest
 from PIL import Image
 
 from keensight.core.findings import AuditReport, Finding
-from keensight.core.records import PARTS, Dataset, ImageSpec
+from keensight.core.records import PARTS, Dataset, ImageSpec, split_digest
 from keensight.data import remembered
 from keensight.data.audit import audit
-from keensight.data.cache import prepare
+from keensight.data.cache import CacheMode, prepare
 from keensight.data.copies import seen, ties
-from keensight.data.readers import open_source
+from keensight.data.readers import from_arrays, open_source
 from keensight.data.splits import make_split
 
 
-def _photo(path: Path, seed: int, quality: int = 90) -> None:
+def _photo(path: Path, seed: int, quality: int = 90, size: tuple[int, int] = (96, 96)) -> None:
     rng = np.random.default_rng(seed)
-    canvas = np.zeros((96, 96, 3))
+    canvas = np.zeros((*size, 3))
     for cells in (3, 6, 12, 24):
         blots = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-        canvas += np.asarray(blots.resize((96, 96), Image.Resampling.BICUBIC)) / 4
+        canvas += np.asarray(blots.resize(size[::-1], Image.Resampling.BICUBIC)) / 4
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(canvas.astype(np.uint8)).save(path, quality=quality)
 
@@ -78,6 +79,36 @@ def test_a_split_made_here_keeps_near_copies_together(tmp_path: Path) -> None:
     assert "near copies stay together" in split.method
     torn = make_split(data)
     assert seen(report, data, torn) and not seen(report, data, split)
+
+
+@pytest.mark.parametrize("mode", ["auto", "never"])
+def test_a_split_does_not_depend_on_the_size_and_fit_of_the_model(tmp_path: Path, mode: CacheMode) -> None:
+    root = tmp_path / "source"
+    for label, start in (("cat", 0), ("dog", 1000)):
+        for i in range(40):
+            _photo(root / label / f"{i}.jpg", start + i, size=(256, 320))
+        for i in range(0, 40, 3):  # copies of many kinds, some of which show at one size and not at another
+            with Image.open(root / label / f"{i}.jpg") as image:
+                copy = image.crop((8, 4, 310, 250)) if i % 2 else image.resize((150 - 3 * i, 120 - 2 * i))
+                copy.save(root / label / f"{i}-copy.jpg", quality=30 + i)
+    data = open_source(root)
+    told = set()
+    for spec in (ImageSpec(224, 224, "pad"), ImageSpec(128, 128), ImageSpec(320, 320), ImageSpec(64, 96, "crop")):
+        pixels = prepare(data, spec, mode=mode)
+        report = audit(data, pixels)
+        split = make_split(data, ties=ties(report, data))
+        told.add((split_digest(split, data), str(report.findings), pixels.survey.spec))
+    assert len(told) == 1
+    assert len(ties(report, data)) > 20
+
+
+def test_a_digest_tells_splits_apart_and_not_the_order_of_the_files() -> None:
+    data = from_arrays(np.random.default_rng(0).integers(0, 256, (60, 9, 9), dtype=np.uint8), ["a", "b"] * 30)
+    turned = replace(data, samples=data.samples[::-1])
+    digest = split_digest(make_split(data), data)
+    assert len(digest) == 16 and split_digest(make_split(turned), turned) == digest
+    assert split_digest(make_split(data, seed=1), data) != digest
+    assert split_digest(make_split(data, exclude=[0]), data) != digest
 
 
 def test_a_set_is_compared_once(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,6 +304,13 @@ def test_the_worst_suspects_are_shown_with_what_they_mean(world, tmp_path):
     assert "11.0 %" in page.words
     none = dataclasses.replace(found, suspects=(), classes=())
     assert "None of 60 labels is suspect" in render(dataclasses.replace(world.report, labels=none), tmp_path)[1].words
+    sure = dataclasses.replace(found, precision=0.83)
+    words = render(dataclasses.replace(world.report, labels=sure), tmp_path)[1].words
+    assert "estimated 83 % of them are wrong" in words
+    alike = dataclasses.replace(none, doubtful=tuple(suspects), detectable=0.1)
+    words = render(dataclasses.replace(world.report, labels=alike), tmp_path)[1].words
+    assert "classes are too alike for this check" in words
+    assert words.count("looks like <dog> , 87 %") == 12
     assert "suspect" not in render(world.report, tmp_path)[1].words
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from keensight.core.changes import Change, DatasetChanges
+from keensight.core.evaluation import Caveat
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, LabelSuspects, Suspect
 from keensight.show import terminal
@@ -30,6 +31,14 @@ def test_a_cleaned_score_stands_beside_the_plain_one(world):
     )
     nothing_left = replace(world.evaluation, seen=world.evaluation.n)
     assert "every image has a copy" in terminal.result(nothing_left, console=console(120))
+
+
+def test_caveats_stand_below_the_number_and_an_option_to_copy_is_never_broken(world):
+    option = r"--group-regex '((?:NORMAL2[-_. ()])?[^/]*?\d+[A-Za-z]*)[-_. ()][^/]*$'"
+    caveat = Caveat("likely-groups", "160 of 264 test images may show a known subject.", f"Train again with {option}.")
+    lines = terminal.result(replace(world.evaluation, caveats=(caveat,)), console=console()).splitlines()
+    assert lines[1] == "caution: 160 of 264 test images may show a known subject."
+    assert lines[2] == f"  Train again with {option}."
 
 
 def test_matrix_shows_every_count_and_dots_for_zeros(world):
@@ -107,6 +116,13 @@ def test_suspects_and_what_they_mean_for_the_accuracy_are_one_line(world):
     found = LabelSuspects(60, "by hand", 0.9, 0.02, (suspect,), (), AccuracyRange(15, 1, 0.8, 0.733, 0.8, 0.733))
     told = " ".join(terminal.result(world.evaluation, console=console(), labels=found).split())
     assert "1 of 60 labels are suspect; 1 of them in the test part: if they are wrong, its accuracy is 0.733" in told
+    sure = replace(found, precision=0.827)
+    told = " ".join(terminal.result(world.evaluation, labels=sure, console=console()).split())
+    assert "1 of 60 labels are suspect (estimated: 83% of them wrong); 1 of them" in told
+    alike = replace(found, suspects=(), doubtful=(suspect,), detectable=0.2, accuracy_range=None)
+    told = " ".join(terminal.result(world.evaluation, labels=alike, console=console()).split())
+    assert "none of 60 labels is suspect: the 0 classes are too alike" in told
+    assert "the 1 least probable are listed for review only" in told
     assert "suspect" not in terminal.result(world.evaluation, console=console())
 
 

@@ -127,7 +127,10 @@ def test_labels_have_thresholds_and_measures_of_their_own() -> None:
 
 @pytest.mark.parametrize("seen", [0, 7])
 def test_a_detector_names_its_data_and_what_it_had_seen(seen: int) -> None:
-    found = AnomalyEvaluation("test", 20, 60, None, SHARE, SHARE, Limits(1.0, 1.0, 0.05, 40), seen=seen)
+    doubts = (Caveat("leak", "7 of 20 normal test images show something else.", "Add images."),) if seen else ()
+    found = AnomalyEvaluation(
+        "test", 20, 60, None, SHARE, SHARE, Limits(1.0, 1.0, 0.05, 40), seen=seen, caveats=doubts
+    )  # fmt: skip
     detector = manifest(
         task="anomaly", labels=LabelSet(("normal", "anomalous")),
         decision={"rule": "Gaussian of patches", "normal": ["good"]},
@@ -137,6 +140,6 @@ def test_a_detector_names_its_data_and_what_it_had_seen(seen: int) -> None:
     assert "Not recorded" not in data
     assert "70 train, 15 val, 15 test" in data
     assert "stratified" in data
-    assert ("7 of the 20 normal images show something" in card) is bool(seen)
+    assert ("7 of 20 normal test images show something" in card) is bool(seen)
     bare = model_card(dataclasses.replace(detector, provenance={}), found)
     assert "Not recorded." in bare.split("## Data")[1].split("##")[0]

@@ -7,12 +7,13 @@ import pytest
 
 from keensight.assess import metrics
 from keensight.assess.uncertainty import share
+from keensight.core.anomaly import AnomalyEvaluation, Limits, Oddities
 from keensight.core.answers import Predictions
 from keensight.core.evaluation import Evaluated
 from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset, LabelSet, Sample, Split
-from keensight.workflow.caveats import LEVEL, caveats_of
+from keensight.workflow.caveats import LEVEL, anomaly_caveats, caveats_of
 
 LABELS = LabelSet(("cat", "dog"))
 SPLIT = Split(tuple(range(200)), tuple(range(200, 400)), tuple(range(400, 600)), "by hand")
@@ -129,3 +130,23 @@ def test_they_are_in_the_document_of_figures():
     found = dataclasses.replace(found, caveats=caveats_of(found, audit(), SPLIT))
     (caveat,) = found.headline()["caveats"]
     assert caveat.keys() == {"kind", "message", "advice"}
+
+
+def anomalies(normal=150, seen=0):
+    images = data()
+    rows = np.array(SPLIT.test)
+    scored = Oddities(tuple(images.samples[i].path for i in SPLIT.test), np.ones(200), indices=rows, truth=("a",) * 200)
+    rate = Interval(0.05, 0.02, 0.12)
+    return AnomalyEvaluation(
+        "test", normal, 50, None, None, rate, Limits(1.0, 1.0, 0.05, 40), seen=seen, oddities=scored, dataset=images
+    )
+
+
+def test_a_detector_has_caveats_too():
+    assert anomaly_caveats(anomalies(), audit(), SPLIT) == ()
+    hint = Finding("suggested-groups", "warning", "x", 200, suggestion="--group patient")
+    leak, groups = anomaly_caveats(anomalies(seen=120), audit(hint), SPLIT)
+    assert leak.message.startswith("120 of 150 normal test images show something that normal training")
+    assert (groups.kind, "--group patient" in groups.advice) == ("likely-groups", True)
+    (few,) = anomaly_caveats(anomalies(normal=60), audit(), SPLIT)
+    assert "only 60 normal test images: they may be anything from 2.0% to 12.0%" in few.message

@@ -1,5 +1,6 @@
 """Decisions on labels: asked over real HTTP, on the disk at once, and gone on with later."""
 
+import dataclasses
 import http.client
 import json
 import threading
@@ -87,6 +88,17 @@ def test_suspects_come_first_then_the_mistakes_of_the_test_part(run, desk):
     assert asked[0]["path"] == "cat/4.png"
     assert len(asked) == 1 + round((1 - run.evaluation.accuracy.value) * 3)
     assert len(asked) > 1
+
+
+def test_improbable_labels_come_last(run, photos):
+    found = run.label_suspects
+    names = {sample.path: sample for sample in run.dataset.samples}
+    low = names["cat/5.png"]
+    doubtful = (Suspect(low.path, low.digest, "train", "cat", "dog", 0.2, 0.5), *found.suspects)
+    run.save_label_suspects(dataclasses.replace(found, doubtful=doubtful))
+    asked = open_desk(run.path, str(photos), progress=Silent()).state()["questions"]
+    assert [q["path"] for q in asked if q["reason"] == "doubtful"] == ["cat/5.png"]
+    assert asked[-1]["reason"] == "doubtful"
 
 
 def test_the_page_loads_nothing_from_elsewhere(client):

@@ -66,6 +66,12 @@ const showCount = () => {
   $("progress").value = done;
 };
 
+const reasons = {
+  suspect: "Suspected label error",
+  doubtful: "Improbable label, for review only",
+  mistake: "Mistake of the model in the test set",
+};
+
 const show = () => {
   const question = state.questions[at];
   $("lost").hidden = true;
@@ -73,7 +79,7 @@ const show = () => {
   $("image").alt = "labelled " + question.given + ", looks like " + question.suggested;
   $("image").src = "image/" + at;
   $("path").textContent = question.part + ": " + question.path;
-  $("reason").textContent = question.reason === "suspect" ? "Suspected label error" : "Mistake of the model in the test part";
+  $("reason").textContent = reasons[question.reason];
   $("given").textContent = `${question.given} (${percent(question.given_probability)})`;
   $("suggested").textContent = `${question.suggested} (${percent(question.probability)})`;
   $("decision").textContent = words(question.decision);
