@@ -16,7 +16,8 @@ from keensight.store.exam import Exam
 from keensight.store.run import Run, create_run
 
 LABELS = LabelSet(("ant", "bee | wasp", "Ñandú"))
-LAYER = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None}
+LAYER = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None,
+         "build_config": {"input_shape": [None, 4]}}  # fmt: skip
 CONFIG: dict[str, Any] = {
     "module": "keras.src.models.functional",
     "class_name": "Functional",

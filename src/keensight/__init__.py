@@ -49,6 +49,7 @@ _HOMES = {
         "split",
         "train",
         "train_seeds",
+        "verify",
         "write_embeddings",
         "write_explanations",
         "write_predictions",

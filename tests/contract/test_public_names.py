@@ -71,6 +71,7 @@ PUBLIC = [
     "split",
     "train",
     "train_seeds",
+    "verify",
     "write_embeddings",
     "write_explanations",
     "write_predictions",

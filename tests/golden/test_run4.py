@@ -20,7 +20,18 @@ from keensight.core.files import canonical_json, write_text
 from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
-from keensight.core.records import Dataset, Epoch, History, ImageInfo, LabelSet, RunRecord, Sample, Skipped, Split
+from keensight.core.records import (
+    Dataset,
+    Epoch,
+    History,
+    ImageInfo,
+    LabelSet,
+    Process,
+    RunRecord,
+    Sample,
+    Skipped,
+    Split,
+)
 from keensight.core.slices import Slices, SliceScore, SmallSlices
 from keensight.store.run import SCHEMA, Run, open_run
 
@@ -30,7 +41,7 @@ HALF = Interval(0.5, 0.25, 0.75, 0.9, "bootstrap")
 RECORD = RunRecord(
     schema=4, name="pets-20260102-030405", state="finished", created="2026-01-02T03:04:05Z",
     updated="2026-01-02T03:14:05Z", source="pets", model="cnn", command="keensight train pets --epochs 2", seed=3,
-    versions={"keensight": "0.1.0", "keras": "3.15.1"}, message="done",
+    versions={"keensight": "0.1.0", "keras": "3.15.1"}, message="done", process=Process(4321, "machine", "boot 8765"),
     results={"dataset_digest": "d" * 64, "test": {"accuracy": 0.5, "cleaned_n": 1, "map": 0.5, "n": 2}},
 )  # fmt: skip
 DATA = Dataset(

@@ -144,9 +144,13 @@ def assert_holds(now: Any, then: Any, where: str) -> None:
         assert now == then, where
 
 
+LATER = {"contract", "process"}
+"""Fields of schema 4: ``schema4`` and ``run4`` have them."""
+
+
 @pytest.mark.parametrize("cls", [RunRecord, BundleManifest])
 def test_no_field_is_left_at_its_default_by_oversight(cls: type) -> None:
     """A field that is added later must appear in these fixtures or be given a schema of its own."""
     text = (HERE / {RunRecord: "run.json", BundleManifest: "manifest.json"}[cls]).read_text(encoding="utf-8")
     for field in dataclasses.fields(cls):
-        assert f'"{field.name}"' in text
+        assert field.name in LATER or f'"{field.name}"' in text

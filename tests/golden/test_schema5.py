@@ -1,16 +1,21 @@
-"""A bundle's manifest of schema 5, kept: every later version reads it, and this one writes it.
+"""A bundle's manifest and self-test of schema 5, kept: every later version reads them, and this one writes them.
 
-Schema 5 added the intensity scale of images of more than 8 bits. If a change of the format is meant: raise the schema
-number, keep this folder and its reader, and begin another. ``python tests/golden/test_schema5.py`` wrote the file.
+Schema 5 added the intensity scale of images of more than 8 bits, and a contract over labels, preprocessing and decision
+rule, in the manifest and in the self-test. If a change of the format is meant: raise the schema number, keep this folder
+and its reader, and begin another. ``python tests/golden/test_schema5.py`` wrote the files.
 """
 
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from keensight.core.codec import to_plain
+from keensight.core.contract import contract_digest, contract_text
 from keensight.core.files import canonical_json, write_text
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet
 from keensight.store.bundle import SCHEMA, read_manifest
+from keensight.store.exam import Exam, read_exam, write_exam
 
 HERE = Path(__file__).parent / "schema5"
 MANIFEST = BundleManifest(
@@ -19,12 +24,18 @@ MANIFEST = BundleManifest(
     normalisation="x / 127.5 - 1", temperature=1.25, decision={"rule": "most probable class", "mirror": False},
     provenance={"run": "cells-20260102-030405", "seed": 3},
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64, "learned.npz": "b" * 64},
+    contract="65c7b3b7a0e62926d970cb47c833ef6e0c0f06857ec4b606281b725dff637834",
+)  # fmt: skip
+EXAM = Exam(
+    ("cat/1.png", "grey copy"), (b"first image", b"second"),
+    np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]], np.float32), contract_text(MANIFEST),
 )  # fmt: skip
 
 
 def write_all(folder: Path) -> None:
     folder.mkdir(parents=True)
     write_text(folder / "manifest.json", canonical_json(to_plain(MANIFEST)))
+    write_exam(folder / "exam.npz", EXAM)
 
 
 def test_this_version_reads_a_manifest_of_schema_5() -> None:
@@ -34,7 +45,19 @@ def test_this_version_reads_a_manifest_of_schema_5() -> None:
 def test_this_version_writes_schema_5_to_the_letter(tmp_path: Path) -> None:
     assert MANIFEST.schema == SCHEMA
     write_all(tmp_path / "now")
-    assert (tmp_path / "now" / "manifest.json").read_bytes() == (HERE / "manifest.json").read_bytes()
+    for name in ("manifest.json", "exam.npz"):
+        assert (tmp_path / "now" / name).read_bytes() == (HERE / name).read_bytes(), name
+
+
+def test_the_contract_is_that_of_schema_5() -> None:
+    assert MANIFEST.contract == contract_digest(MANIFEST)
+
+
+def test_this_version_reads_a_self_test_of_schema_5() -> None:
+    found = read_exam(HERE / "exam.npz", 3)
+    assert (found.names, found.images, found.contract) == (EXAM.names, EXAM.images, EXAM.contract)
+    assert found.labels == MANIFEST.labels.names
+    np.testing.assert_array_equal(found.probabilities, EXAM.probabilities)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from keensight.errors import StoreError
 from keensight.store.archive import check_model
 from keensight.store.bundle import SCHEMA, Bundle, open_bundle
 from keensight.store.exam import read_exam
-from store_builders import CONFIG, LAYER, make_bundle, write_model
+from store_builders import CONFIG, LAYER, make_bundle, make_run, write_model
 
 
 @pytest.fixture
@@ -27,12 +27,16 @@ def bundle(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "b")
 
 
-def forge(bundle: Bundle, **changes: Any) -> None:
-    """Rewrite the manifest with changes and with digests that fit, as a forger would."""
+def edit(bundle: Bundle, **changes: Any) -> None:
+    """Rewrite the manifest with changes and nothing else, as with a text editor."""
     path = bundle.path / "manifest.json"
     plain = json.loads(path.read_text(encoding="utf-8"))
-    plain["files"] = {name: sha256_file(bundle.path / name) for name in plain["files"]}
     path.write_text(json.dumps(plain | changes), encoding="utf-8")
+
+
+def forge(bundle: Bundle, **changes: Any) -> None:
+    """Rewrite the manifest with changes and with digests of files that fit, as a forger would."""
+    edit(bundle, **{"files": {name: sha256_file(bundle.path / name) for name in bundle.manifest.files}} | changes)
 
 
 def refused(path: Path, says: str) -> StoreError:
@@ -85,6 +89,8 @@ def test_a_newer_schema_says_upgrade(bundle: Bundle) -> None:
     assert "upgrade" in (refused(bundle.path, says).hint or "")
 
 
+RULE = {"rule": "most probable class"}
+MANY = {"rule": "labels at or above their thresholds"}
 SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
 
 
@@ -106,7 +112,30 @@ SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
         ({"image": SPEC | {"intensity": 1.0, "black": 2.0}}, "intensity scale runs from 2.0 to 1.0"),
         ({"image": SPEC | {"intensity": "white"}}, "white"),
         ({"temperature": 0}, "temperature is 0"),
-        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": float("nan")}, "NaN is not a finite number"),
+        ({"temperature": float("inf")}, "Infinity is not a finite number"),
+        ({"temperature": 1e-320}, "temperature is .*, not from 0.01 to 100"),
+        ({"temperature": 101}, "temperature is 101"),
+        ({"temperature": "1.0"}, "'1.0' is not a number"),
+        ({"temperature": True}, "True is not a number"),
+        ({"labels": {"names": ["ant", "  ", "bee"]}}, "no name"),
+        ({"labels": {"names": ["ant", "bee\u2028", "wasp"]}}, "control characters"),
+        ({"labels": {"names": ["ant", "\x1b[2Jbee", "wasp"]}}, "control characters"),
+        ({"image": SPEC | {"height": True}}, "height is a bool"),
+        ({"image": SPEC | {"height": 0}}, "28 by 0 px"),
+        ({"decision": {}}, "rule is None"),
+        ({"decision": {"rule": "the first class"}}, "rule is 'the first class'"),
+        ({"decision": RULE | {"mirror": "no"}}, "mirror is 'no'"),
+        ({"decision": RULE | {"mirror": 1}}, "mirror is 1"),
+        ({"decision": RULE | {"answers": {"threshold": 1.5}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"threshold": "0.5"}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"set_level": -0.1}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"target": "luck"}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": {"n": "many"}}}, "rule for answers"),
+        ({"decision": RULE | {"answers": [0.5]}}, "rule for answers"),
+        ({"task": "multilabel", "decision": MANY | {"thresholds": [0.5, 0.5]}}, "threshold from 0 to 1"),
+        ({"task": "multilabel", "decision": MANY | {"thresholds": [0.5, 0.5, 1.5]}}, "threshold from 0 to 1"),
+        ({"task": "multilabel", "decision": MANY | {"thresholds": [0.5, 0.5, True]}}, "threshold from 0 to 1"),
         ({"files": {}}, "does not list model.keras"),
         ({"files": {"../outside": "0" * 64}}, "names and SHA-256"),
         ({"files": {"/etc/passwd": "0" * 64}}, "names and SHA-256"),
@@ -119,6 +148,71 @@ SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
 def test_a_forged_manifest_is_refused(bundle: Bundle, changes: dict[str, Any], says: str) -> None:
     forge(bundle, **changes)
     refused(bundle.path, says)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"labels": {"names": ["Ñandú", "bee | wasp", "ant"]}}, "labels"),
+        ({"image": {"height": 28, "width": 32, "fit": "stretch", "decoder": 1}}, "image size and fit"),
+        ({"image": {"height": 32, "width": 28, "fit": "pad", "decoder": 1}}, "image size and fit"),
+        ({"normalisation": "x / 255"}, "normalisation"),
+        ({"temperature": 3.5}, "temperature"),
+        ({"decision": RULE | {"mirror": True}}, "decision rule"),
+        ({"decision": RULE | {"answers": {"threshold": 0.9}}}, "decision rule"),
+        ({"task": "multilabel", "decision": MANY | {"thresholds": [0.5] * 3}}, "task, decision rule"),
+        ({"contract": "0" * 64}, "their digest differs"),
+        ({"contract": ""}, "their digest differs"),
+    ],
+)
+def test_an_edited_manifest_is_refused_by_what_was_edited(bundle: Bundle, changes: dict[str, Any], says: str) -> None:
+    edit(bundle, **changes)
+    message = refused(bundle.path, "are not those that the self-test was taken with").message
+    assert message.endswith(f": {says}")
+
+
+@pytest.mark.parametrize("schema", [1, 2, 3, SCHEMA])
+def test_an_older_schema_number_does_not_get_around_the_contract(bundle: Bundle, schema: int) -> None:
+    edit(bundle, schema=schema, temperature=3.5)
+    refused(bundle.path, "taken with: temperature")
+
+
+def test_a_self_test_of_another_bundle_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    other = make_bundle(tmp_path / "other", temperature=2.0)
+    (other.path / "exam.npz").replace(bundle.path / "exam.npz")
+    forge(bundle)
+    refused(bundle.path, "taken with: temperature")
+
+
+def test_a_self_test_without_a_contract_is_of_an_older_bundle(bundle: Bundle) -> None:
+    np.savez(bundle.path / "exam.npz", **exam_arrays())
+    forge(bundle)
+    refused(bundle.path, "the self-test has none")
+    forge(bundle, schema=3, contract="")
+    assert open_bundle(bundle.path).exam().labels == ()
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"schema": 4, "temperature": 1e999}', '{"schema": -Infinity}'])
+def test_json_with_a_double_key_or_a_number_that_is_none_is_refused(bundle: Bundle, text: str) -> None:
+    (bundle.path / "manifest.json").write_text(text, encoding="utf-8")
+    refused(bundle.path, "is there twice|not a finite number")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="making links needs rights on Windows")
+@pytest.mark.parametrize("name", ["manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"])
+def test_a_link_in_a_bundle_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    (bundle.path / name).rename(tmp_path / name)
+    (bundle.path / name).symlink_to(tmp_path / name)
+    refused(bundle.path, f"{name} is a link")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="making links needs rights on Windows")
+def test_a_link_to_a_bundle_is_none_in_it(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(bundle.path)
+    assert open_bundle(tmp_path / "latest").manifest == bundle.manifest
+    run = make_run(tmp_path / "run")
+    (run.path / "bundle").symlink_to(bundle.path)
+    refused(run.path, "leads out of")
 
 
 def test_a_manifest_of_nothing_but_brackets_is_refused(bundle: Bundle) -> None:
@@ -265,6 +359,65 @@ def test_a_model_that_names_foreign_code_is_refused(bundle: Bundle, config: Any)
     refused(with_model(bundle, lambda path: write_model(path, config=config)), "not stock Keras")
 
 
+def weighted(kind: str, shape: list[int | None] | None, **config: Any) -> dict[str, Any]:
+    return layer(class_name=kind, config=config, build_config={"input_shape": shape})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        weighted("Dense", [None, 100_000], units=90_000),
+        weighted("Dense", [None, 10**12], units=1),
+        weighted("Embedding", None, input_dim=10**9, output_dim=9),
+        weighted("Conv2D", [None, 8, 8, 10**6], filters=10**4, kernel_size=[1, 1], groups=1),
+        weighted("Conv2D", [None, 8, 8, 3], filters=3, kernel_size=[10**5, 10**5]),
+        weighted("DepthwiseConv2D", [None, 8, 8, 10**10], kernel_size=[1, 1]),
+        weighted("SeparableConv2D", [None, 8, 8, 10**6], kernel_size=[1, 1], filters=10**6),
+        weighted("EinsumDense", [None, 5, 10**5], equation="abc,cd->abd", output_shape=[None, 10**5]),
+        weighted("LSTM", [None, 5, 1], units=10**5),
+        weighted("BatchNormalization", [None, 8, 8, 10**10], axis=-1),
+        weighted("LayerNormalization", [None, 10**5, 10**5], axis=[1, 2]),
+        layer(config={"units": 3, "layer": weighted("Dense", [None, 10**6], units=10**6)}),
+    ],
+)  # fmt: skip
+def test_a_model_that_asks_for_more_than_its_weights_is_refused(bundle: Bundle, config: Any) -> None:
+    path = with_model(bundle, lambda path: write_model(path, config=config, weights=b"\0" * 1000))
+    assert bundle.model_path.stat().st_size < 2500
+    refused(path, "bytes of memory for its weights, but its file holds 1,000")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        layer(class_name="InputLayer", config={"batch_shape": [None, 10**5, 10**5, 3]}),
+        layer(class_name="InputLayer", config={"batch_shape": [10**7, 28, 32, 3]}),
+        layer(class_name="Resizing", config={"height": 10**5, "width": 10**5}),
+        weighted("RepeatVector", [None, 4], n=10**9),
+        weighted("UpSampling2D", [None, 8, 8, 3], size=[10**4, 10**4]),
+        weighted("ZeroPadding2D", [None, 8, 8, 3], padding=[[10**5, 0], [0, 10**5]]),
+    ],
+)
+def test_a_layer_of_absurd_output_is_refused(bundle: Bundle, config: Any) -> None:
+    refused(with_model(bundle, lambda path: write_model(path, config=config)), "numbers for one image")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        weighted("Dense", None, units=3),
+        weighted("Dense", ["many"], units=3),
+        weighted("Dense", [None, 4], units=-3),
+        weighted("Dense", [None, 4], units="3"),
+        weighted("Dense", [None, 4]),
+        weighted("Conv2D", [], filters=3, kernel_size=[3, 3]),
+        weighted("LayerNormalization", [None, 4], axis=7),
+        weighted("EinsumDense", [None, 4], equation=None, output_shape=[4]),
+    ],
+)  # fmt: skip
+def test_a_layer_whose_size_cannot_be_told_is_refused(bundle: Bundle, config: Any) -> None:
+    refused(with_model(bundle, lambda path: write_model(path, config=config)), "what shape|cannot be read")
+
+
 @pytest.mark.parametrize("config", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_a_damaged_configuration_is_refused(bundle: Bundle, config: bytes) -> None:
     def write(path: Path) -> None:
@@ -294,8 +447,8 @@ def exam_arrays(**changes: Any) -> dict[str, Any]:
     ("changes", "says"),
     [
         ({"names": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
-        ({"names": None}, "no exam"),
-        ({"extra": np.zeros(1)}, "no exam"),
+        ({"names": None}, "no self-test"),
+        ({"extra": np.zeros(1)}, "no self-test"),
         ({"names": np.array([1.0])}, "other kinds"),
         ({"lengths": np.array([4], np.int64)}, "one image for each name"),
         ({"lengths": np.array([-1], np.int64)}, "one image for each name"),

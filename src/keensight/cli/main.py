@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("keensight.cli.using:evaluate", "Show how good a model is, or measure it on other images."),
     "review": ("keensight.cli.reviewing:review", "Judge labels that look wrong, on a local page."),
     "predict": ("keensight.cli.using:predict", "Name what is in images."),
+    "verify": ("keensight.cli.verify:verify", "Check that a model is whole and predicts as when it was trained."),
     "explain": ("keensight.cli.explaining:explain", "Show what in images a model goes by."),
     "enrol": ("keensight.cli.enrolling:enrol", "Teach a model a new class from a few images."),
     "compare": ("keensight.cli.comparing:compare", "Tell whether one model is better than another."),

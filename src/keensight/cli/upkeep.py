@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 DIRECTORY = Path("runs")
+DEAD = "its process is gone: it was killed, or the machine went down"
 _MODEL_COLUMNS = ("name", "weights", "side", "parameters_millions", "description")
 
 
@@ -34,7 +35,10 @@ def models(asked: Invocation) -> None:
 @click.argument("directory", default=DIRECTORY, type=click.Path(path_type=Path))
 @shared
 def runs(asked: Invocation, directory: Path) -> None:
-    """List the runs in DIRECTORY (default: runs/), the newest first."""
+    """List the runs in DIRECTORY (default: runs/), the newest first.
+
+    A run that was under way when its process ended without a word, as by kill -9, is listed as dead.
+    """
     from keensight.store.run import list_runs
 
     if not directory.is_dir() and directory != DIRECTORY:
@@ -54,13 +58,13 @@ def _described(run: Run) -> dict[str, Any]:
     test = record.results.get("test", {})
     return {
         "run": str(run.path),
-        "state": record.state,
+        "state": run.state,
         "source": record.source,
         "model": record.model,
         "accuracy": test.get("accuracy"),
         "n": test.get("n"),
         "created": record.created,
-        "message": record.message,
+        "message": record.message or (DEAD if run.state == "dead" else ""),
     }
 
 

@@ -68,9 +68,13 @@ def _build(kind: Any, value: Any) -> Any:
         return {key: _build(inner[1], item) for key, item in value.items()}
     if origin is np.ndarray:
         return np.asarray(value, dtype=np.float32)
-    if kind is float:
-        return float(value)
-    return value
+    return _float(value) if kind is float else value
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
 
 
 def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ images), it carries a *reader*, which is no part of the record: it is neither co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -20,6 +21,7 @@ Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 Fit = Literal["stretch", "crop", "pad"]
 Task = Literal["multiclass", "multilabel"]
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SEPARATOR = "|"
 """Stands between the labels of an image of a multi-label set: ``cat|dog``."""
 
@@ -52,6 +54,10 @@ class LabelSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def controls(self) -> tuple[str, ...]:
+        """Names with a control character or a line break, which no bundle takes."""
+        return tuple(name for name in self.names if _CONTROL.search(name))
 
     def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """Names to integers, shape (n,).
@@ -354,6 +360,20 @@ class BundleManifest:
     """Data digest, versions, metrics, seed."""
     files: Mapping[str, str]
     """File name to SHA-256."""
+    contract: str = ""
+    """SHA-256 over labels, task, preprocessing, temperature and decision rule (:mod:`keensight.core.contract`); empty
+    before schema 4."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process that a run belongs to, to tell whether it is still there."""
+
+    id: int
+    host: str
+    """Name of the machine."""
+    started: str
+    """When it started, in the system's own count, to tell it from a later process of the same number; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,3 +396,5 @@ class RunRecord:
     """Why it failed or stopped, in one sentence."""
     results: Mapping[str, Any] = field(default_factory=dict)
     """The document that ``train --json`` prints."""
+    process: Process | None = None
+    """The process that made the run; None: not recorded."""

@@ -90,7 +90,7 @@ def _cache_files() -> Iterator[Path]:
     """The files of the cache; nothing else, should the directory hold other things too."""
     for folder in (*_folders("pixels"), *_folders("features")):
         yield from (path for path in folder.iterdir() if path.is_file() and _is_ours(path))
-    for kind in ("index", "copies"):
+    for kind in ("index", "copies", "self-tests"):
         yield from (cache_directory() / kind).glob("*.json")
     yield from (cache_directory() / "networks").glob("*.tflite")
 

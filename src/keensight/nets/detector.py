@@ -16,7 +16,7 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Images, name_of, singles
 from keensight.nets.feed import evaluation_batch
-from keensight.nets.infer import check_images, chunks, read_image
+from keensight.nets.infer import check_images, check_input, chunks, read_image
 from keensight.nets.runtime import framework
 from keensight.nets.weights import open_model
 
@@ -35,6 +35,7 @@ class Detector:
 
     def __init__(self, model: keras.Model, spec: ImageSpec, limits: Limits) -> None:
         _, tf = framework()
+        check_input(model, spec)
         self.keras_model = model
         self.spec = spec
         self.limits = limits

@@ -90,6 +90,7 @@ class Classifier:
         self._task: Task = Multiclass() if thresholds is None else Multilabel()
         self.enrolled: int = len(labels) - model.output_shape[-1]
         """How many classes, the last ones, were enrolled after training."""
+        check_input(model, spec)
         _check_fit(model, labels, prototypes, thresholds)
         _check_subspace(model, subspace)
         self._forward = both(model, mirror)
@@ -317,6 +318,19 @@ def _check_fit(
             f"the class means have the shape {prototypes.means.shape}, not {(len(labels), size)}: they belong to "
             "another network",
             "get the bundle again from where it was made",
+        )
+
+
+def check_input(model: keras.Model, spec: ImageSpec) -> None:
+    """Refuse a network that takes images of another size than ``spec`` says.
+
+    Raises:
+        StoreError: it does.
+    """
+    takes = tuple(model.input_shape[1:])
+    if len(takes) != 3 or any(size not in (None, wanted) for size, wanted in zip(takes, spec.shape, strict=True)):
+        raise StoreError(
+            f"the network takes images of the shape {takes}, not {spec.shape}", "give the size that it was trained with"
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,13 @@ from keensight.nets.torchfile import read_state
 
 if TYPE_CHECKING:
     import keras
+
+_WEIGHTS = "model.weights.h5"
+_UNLOADABLE = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError,
+    zipfile.BadZipFile,
+)  # fmt: skip
+"""What Keras and HDF5 throw at a file that is damaged or made up."""
 
 
 def packaged(file: WeightFile) -> Path:
@@ -78,19 +87,33 @@ def load_file(model: keras.Model, path: Path) -> int:
 
 
 def open_model(path: Path) -> keras.Model:
-    """Load a ``.keras`` file in Keras' safe mode.
+    """Load a ``.keras`` file in Keras' safe mode, once it is sure that its weights take no more memory than the file.
 
     Raises:
         StoreError: Keras cannot load the file.
     """
     keras, _ = framework()
     try:
+        _check_weights(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except _UNLOADABLE as error:
         raise StoreError(
             f"Keras cannot load {path.name}: {' '.join(str(error).split())[:300]}",
             "give a whole .keras file; a damaged bundle has to be got again, or trained again",
         ) from error
+
+
+def _check_weights(path: Path) -> None:
+    """A dataset of HDF5 can declare any shape and store nothing; Keras would fill it into memory."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        stored = archive.read(_WEIGHTS)
+    declared: list[int] = []
+    with h5py.File(io.BytesIO(stored), "r") as file:
+        file.visititems(lambda _, item: declared.append(int(getattr(item, "nbytes", 0))))
+    if sum(declared) > len(stored):
+        raise ValueError(f"its weights would take {sum(declared):,} bytes, but their file has {len(stored):,}")
 
 
 def transfer(model: keras.Model, donor: keras.Model) -> int:

@@ -195,7 +195,7 @@ def run(handle: Any) -> Card:
     if {"accuracy", "accuracy_ci", "n"} <= test.keys():
         low, high = test["accuracy_ci"]
         told = f"test accuracy {test['accuracy']:.3f} (95 % interval {low:.3f}-{high:.3f}, n = {test['n']:,})"
-    return Card(f"Run {clean(record.name)}", f"{record.state}{': ' if told else ''}{clean(told)}", tuple(facts))
+    return Card(f"Run {clean(record.name)}", f"{handle.state}{': ' if told else ''}{clean(told)}", tuple(facts))
 
 
 def classifier(model: Any) -> Card:

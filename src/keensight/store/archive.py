@@ -1,6 +1,6 @@
 """Looking into zip files before anything is unpacked: a small file can unpack to gigabytes, or name other files.
 
-A ``.keras`` model and an ``.npz`` exam are both zip files. Nothing here imports Keras: what the model's
+A ``.keras`` model and an ``.npz`` self-test are both zip files. Nothing here imports Keras: what the model's
 configuration names is checked as text, before Keras would build it.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keensight.errors import StoreError
+from keensight.store.budget import check_memory
 
 MAX_MEMBERS = 64
 MAX_RATIO = 20
@@ -84,7 +85,7 @@ def _problem(member: zipfile.ZipInfo) -> str | None:
 
 
 def check_model(path: Path) -> None:
-    """Check a ``.keras`` file: its archive, its members, and that its configuration names only stock Keras.
+    """Check a ``.keras`` file: archive, members, that it names only stock Keras, and the memory that it asks for.
 
     Raises:
         StoreError: something is missing, breaks a limit, or names code that is not stock Keras.
@@ -93,12 +94,14 @@ def check_model(path: Path) -> None:
     missing = [name for name in _MODEL_MEMBERS if name not in members]
     if missing:
         raise StoreError(f"{path.name} is no Keras 3 model: it lacks {', '.join(missing)}", _HINT)
-    for class_name, module in _objects(_config(path, members["config.json"])):
+    config = _config(path, members["config.json"])
+    for class_name, module in _objects(config):
         if class_name in _FOREIGN or not _is_stock(class_name, module):
             raise StoreError(
                 f"{path.name} would run code that is not stock Keras: {class_name!r} of {module!r}",
                 "Keensight loads models of stock Keras layers only; build it of those",
             )
+    check_memory(config, members["model.weights.h5"].file_size)
 
 
 def _config(path: Path, member: zipfile.ZipInfo) -> Any:

@@ -4,74 +4,70 @@ A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-25
 ``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` and, where it can tell images unlike the training images,
 ``subspace.npz``, where classes can be enrolled, ``prototypes.npz``, and where it is known what the model learned from,
 ``learned.npz``. Digests find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles,
-foreign code, zip bombs) is refused whatever they say.
+foreign code, zip bombs, links) is refused whatever they say.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from keensight.core.anomaly import TASK as ANOMALY
-from keensight.core.anomaly import AnomalyEvaluation, Limits
-from keensight.core.certainty import Decision
-from keensight.core.codec import from_plain, to_plain
+from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.codec import to_plain
+from keensight.core.contract import contract_digest, contract_text, differing, digest_of
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.learned import LearnedFrom
-from keensight.core.nearest import RULE
 from keensight.core.ood import Subspace
 from keensight.core.places import command_without_places
-from keensight.core.records import BundleManifest, ImageSpec, Prototypes
+from keensight.core.records import BundleManifest, Prototypes
 from keensight.errors import StoreError
 from keensight.store.archive import check_model
 from keensight.store.card import model_card
 from keensight.store.exam import Exam, read_exam, write_exam
 from keensight.store.learned import read_learned, write_learned
+from keensight.store.links import inside
+from keensight.store.manifest import (
+    AGAIN,
+    CARD,
+    CONTRACTED,
+    EXAM,
+    LEARNED,
+    MANIFEST,
+    MODEL,
+    PROTOTYPES,
+    SCHEMA,
+    SUBSPACE,
+    limits_of,
+    read_manifest,
+)
 from keensight.store.ood import read_subspace, write_subspace
-from keensight.store.opening import read_versioned
 from keensight.store.prototypes import read_prototypes, write_prototypes
 
 __all__ = [
     "CARD",
+    "CHECKS",
     "SCHEMA",
     "Bundle",
     "Exam",
     "add_evaluation",
+    "bundle_folder",
     "limits_of",
     "open_bundle",
     "read_manifest",
     "write_bundle",
 ]
 
-SCHEMA = 5
-"""Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
-rule for answers (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``; 5: and in ``image``
-the intensity scale of images of more than 8 bits."""
-_MANIFEST, _MODEL, _EXAM = "manifest.json", "model.keras", "exam.npz"
-CARD = "MODEL_CARD.md"
-"""Name of the model card."""
-_PROTOTYPES, _SUBSPACE, _LEARNED = "prototypes.npz", "subspace.npz", "learned.npz"
-_TASKS = ("single-label", "multilabel", ANOMALY)
-_REQUIRED = (_MODEL, _EXAM, CARD)
-_LIMITS = {
-    _MANIFEST: 8 << 20, _EXAM: 64 << 20, CARD: 8 << 20, _PROTOTYPES: 256 << 20, _SUBSPACE: 256 << 20,
-    _LEARNED: 1 << 30,
-}  # fmt: skip
+_LIMITS = {EXAM: 64 << 20, CARD: 8 << 20, PROTOTYPES: 256 << 20, SUBSPACE: 256 << 20, LEARNED: 1 << 30}
 _LIMIT = 4 << 30
 _LITTER = frozenset({"Thumbs.db", "desktop.ini"})
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_AGAIN = "the bundle is damaged or was changed: get it again from where it was made"
 _TRAIN = "train it with Keensight, or export it from a run"
 _REFUSED = {
     ".h5": "an old Keras HDF5 file, which can run code when it is loaded and names no labels",
@@ -96,7 +92,7 @@ class Bundle:
     @property
     def model_path(self) -> Path:
         """The model, in Keras' own format."""
-        return self.path / _MODEL
+        return self.path / MODEL
 
     @property
     def card_path(self) -> Path:
@@ -109,7 +105,7 @@ class Bundle:
         Raises:
             StoreError: the file is damaged.
         """
-        return read_exam(self.path / _EXAM, _answers(self.manifest))
+        return read_exam(self.path / EXAM, _answers(self.manifest))
 
     def prototypes(self) -> Prototypes | None:
         """The class means, or None where the bundle has none (those of schema 1 never have).
@@ -155,7 +151,7 @@ def write_bundle(
 
     Args:
         directory: Its folder; must not exist, or be empty.
-        manifest: What it says of itself; ``files`` is filled in here.
+        manifest: What it says of itself; ``files`` and ``contract`` are filled in here.
         save_model: Writes the model to the path it gets (``keras_model.save``).
         exam: Images and the answers that the model gave.
         prototypes: Class means; None: no class can be enrolled.
@@ -169,15 +165,16 @@ def write_bundle(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise StoreError(f"{directory} exists already", "choose another folder; nothing is ever overwritten")
     manifest = _without_places(manifest)
+    manifest = dataclasses.replace(manifest, schema=SCHEMA, contract=contract_digest(manifest))
     with _beside(directory) as folder:
-        save_model(folder / _MODEL)
-        write_exam(folder / _EXAM, exam)
+        save_model(folder / MODEL)
+        write_exam(folder / EXAM, dataclasses.replace(exam, contract=contract_text(manifest)))
         if prototypes is not None:
-            write_prototypes(folder / _PROTOTYPES, prototypes)
+            write_prototypes(folder / PROTOTYPES, prototypes)
         if subspace is not None:
-            write_subspace(folder / _SUBSPACE, subspace)
+            write_subspace(folder / SUBSPACE, subspace)
         if learned is not None:
-            write_learned(folder / _LEARNED, learned)
+            write_learned(folder / LEARNED, learned)
         _describe(folder, manifest, card or model_card(manifest, refuses=subspace is not None))
         checked = open_bundle(folder)
         if directory.exists():
@@ -210,102 +207,53 @@ def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -
     with _beside(place) as folder:
         for name in bundle.manifest.files:
             shutil.copy2(place / name, folder / name)
-        _describe(folder, manifest, model_card(manifest, evaluation, refuses=_SUBSPACE in bundle.manifest.files))
+        _describe(folder, manifest, model_card(manifest, evaluation, refuses=SUBSPACE in bundle.manifest.files))
         checked = open_bundle(folder)
         _swap(folder, place)
     return Bundle(bundle.path, checked.manifest)
 
 
-def open_bundle(path: str | Path) -> Bundle:
+def open_bundle(path: str | Path, passed: Callable[[str], object] = lambda check: None) -> Bundle:
     """Open a bundle, or the bundle of a run, after checking all of it; nothing is loaded.
 
     In this order: manifest, schema, labels and preprocessing, list of files, sizes, SHA-256, the model's
-    archive and what its configuration names, the exam, the class means, the subspace, what it learned from.
+    archive and what its configuration names, the self-test's file and its contract, the class means, the subspace,
+    what it learned from.
 
     Args:
         path: The folder of a bundle or of a run.
+        passed: Called with the name of each of ``CHECKS`` that passed.
 
     Raises:
         StoreError: it is no bundle, is damaged, is of a newer version, or could do harm.
     """
-    folder = _folder(Path(path))
-    manifest = read_manifest(folder / _MANIFEST)
-    _check_files(folder, manifest)
-    check_model(folder / _MODEL)
-    read_exam(folder / _EXAM, _answers(manifest))
-    _prototypes(folder, manifest)
-    _subspace(folder, manifest)
-    _learned(folder, manifest)
+    folder = bundle_folder(path)
+    manifest = read_manifest(folder / MANIFEST)
+    passed(CHECKS[0])
+    for name, check in _CHECKS.items():
+        check(folder, manifest)
+        passed(name)
     return Bundle(folder, manifest)
 
 
-def read_manifest(path: Path) -> BundleManifest:
-    """Read and check a ``manifest.json`` by itself.
+def bundle_folder(path: str | Path) -> Path:
+    """Where the bundle is, given its folder or that of its run.
 
     Raises:
-        StoreError: it is missing, damaged, of a newer schema, or says what cannot be.
+        StoreError: there is none, or it is a link to somewhere else.
     """
-    manifest = read_versioned(path, BundleManifest, newest=SCHEMA, limit=_LIMITS[_MANIFEST])
-    image = manifest.image
-    newest = ImageSpec(1, 1).decoder
-    problems = {
-        f"its task is {manifest.task!r}, which this version does not know": manifest.task not in _TASKS,
-        f"it names {len(manifest.labels)} classes, fewer than 2": len(manifest.labels) < 2,
-        "a class has no name": not all(manifest.labels.names),
-        f"its images are {image.width} by {image.height} px": not (
-            1 <= image.width <= 4096 and 1 <= image.height <= 4096
-        ),
-        f"its decoder is version {image.decoder}, this one is {newest}": not 1 <= image.decoder <= newest,
-        f"its intensity scale runs from {image.black} to {image.intensity}": not (
-            image.intensity is None or -math.inf < image.black < image.intensity < math.inf
-        ),
-        f"its temperature is {manifest.temperature}": not 0 < manifest.temperature < math.inf,
-        "it does not give each label a threshold from 0 to 1": (
-            manifest.task == "multilabel" and not _are_thresholds(manifest.decision.get("thresholds"), manifest)
-        ),
-        "its rule for answers holds what cannot be": not _is_rule(manifest),
-        "it does not say from where on an image is anomalous": manifest.task == ANOMALY and not _has_limits(manifest),
-        f"its rule is {RULE!r}, but it lists no {_PROTOTYPES}": (
-            manifest.decision.get("rule") == RULE and _PROTOTYPES not in manifest.files
-        ),
-        "its list of files holds something else than names and SHA-256": not all(
-            _NAME.fullmatch(name) and _DIGEST.fullmatch(digest) for name, digest in manifest.files.items()
-        ),
-        f"it does not list {', '.join(_REQUIRED)}": not set(_REQUIRED) <= manifest.files.keys(),
-    }
-    for problem, found in problems.items():
-        if found:
-            raise StoreError(f"{path} is no valid manifest: {problem}", _AGAIN)
-    return manifest
-
-
-def _are_thresholds(found: Any, manifest: BundleManifest) -> bool:
-    return (
-        isinstance(found, list)
-        and len(found) == len(manifest.labels)
-        and all(isinstance(value, float) and 0 <= value <= 1 for value in found)
-    )
-
-
-def _is_rule(manifest: BundleManifest) -> bool:
-    try:
-        return Decision.from_manifest(manifest.decision).valid()
-    except (StoreError, AttributeError):
-        return False
-
-
-def _folder(path: Path) -> Path:
+    path = Path(path)
     if not path.exists():
         raise StoreError(f"there is no run or bundle {path}", "`keensight runs` lists the runs there are")
     if path.is_file():
         kind = _REFUSED.get(path.suffix.lower(), "a file, not the folder of a run or a bundle")
-        hint = "give the folder that holds it" if (path.parent / _MANIFEST).is_file() else _TRAIN
+        hint = "give the folder that holds it" if (path.parent / MANIFEST).is_file() else _TRAIN
         raise StoreError(f"{path} is {kind}", hint)
-    if (path / _MANIFEST).is_file():
+    if (path / MANIFEST).is_file():
         return path
     if (path / "run.json").is_file():
-        if (path / "bundle" / _MANIFEST).is_file():
-            return path / "bundle"
+        if (path / "bundle" / MANIFEST).is_file():
+            return inside(path, "bundle")
         raise StoreError(f"the run {path} has no bundle: it did not get that far", "wait until it is finished")
     if (path / "saved_model.pb").is_file():
         raise StoreError(f"{path} is a TensorFlow SavedModel, which names no labels", _TRAIN)
@@ -317,66 +265,80 @@ def _answers(manifest: BundleManifest) -> int:
     return 1 if manifest.task == ANOMALY else len(manifest.labels)
 
 
-def limits_of(manifest: BundleManifest) -> Limits:
-    """From where on an image is anomalous, as the manifest of such a bundle says.
-
-    Raises:
-        StoreError: it does not.
-    """
-    return from_plain(Limits, manifest.decision.get("limits"))
-
-
-def _has_limits(manifest: BundleManifest) -> bool:
-    try:
-        found = limits_of(manifest)
-        return all(0 < value < math.inf for value in (found.threshold, found.patch))
-    except (StoreError, AttributeError, TypeError):
-        return False
-
-
 def _prototypes(folder: Path, manifest: BundleManifest) -> Prototypes | None:
-    if _PROTOTYPES not in manifest.files:
+    if PROTOTYPES not in manifest.files:
         return None
-    return read_prototypes(folder / _PROTOTYPES, len(manifest.labels))
+    return read_prototypes(folder / PROTOTYPES, len(manifest.labels))
 
 
 def _subspace(folder: Path, manifest: BundleManifest) -> Subspace | None:
-    return read_subspace(folder / _SUBSPACE) if _SUBSPACE in manifest.files else None
+    return read_subspace(folder / SUBSPACE) if SUBSPACE in manifest.files else None
 
 
 def _learned(folder: Path, manifest: BundleManifest) -> LearnedFrom | None:
-    return read_learned(folder / _LEARNED) if _LEARNED in manifest.files else None
+    return read_learned(folder / LEARNED) if LEARNED in manifest.files else None
+
+
+def _check_contract(folder: Path, manifest: BundleManifest) -> None:
+    """The terms in the manifest against those that the self-test was taken with."""
+    tested = read_exam(folder / EXAM, _answers(manifest)).contract
+    if not tested and manifest.schema < CONTRACTED:
+        return
+    problem = ", ".join(differing(manifest, tested)) if tested else "the self-test has none"
+    if not problem and manifest.contract != digest_of(tested):
+        problem = "their digest differs"
+    if problem:
+        raise StoreError(
+            f"the labels, preprocessing or decision rule in {folder / MANIFEST} are not those that the self-test was "
+            f"taken with: {problem}",
+            AGAIN,
+        )
 
 
 def _check_files(folder: Path, manifest: BundleManifest) -> None:
     try:
-        present = {item.name for item in folder.iterdir() if not _is_litter(item.name)} - {_MANIFEST}
+        present = {item.name for item in folder.iterdir() if not _is_litter(item.name)} - {MANIFEST}
         _check_list(folder, present, set(manifest.files))
+        for name in (MANIFEST, *manifest.files):
+            if (folder / name).is_symlink():
+                raise StoreError(f"{folder / name} is a link, and a bundle holds its files itself", AGAIN)
         for name, digest in manifest.files.items():
             _check_file(folder / name, digest)
     except OSError as error:
         raise StoreError(f"{folder} cannot be read: {error.strerror or error}", "check its permissions") from error
 
 
+_CHECKS: dict[str, Callable[[Path, BundleManifest], object]] = {
+    "files and SHA-256": _check_files,
+    "model file": lambda folder, _: check_model(folder / MODEL),
+    "labels, preprocessing and decision rule": _check_contract,
+    "class means": _prototypes,
+    "out-of-distribution rule": _subspace,
+    "training marks": _learned,
+}
+CHECKS = ("manifest", *_CHECKS)
+"""What :func:`open_bundle` checks, in this order."""
+
+
 def _check_list(folder: Path, present: set[str], listed: set[str]) -> None:
     if missing := sorted(listed - present):
-        raise StoreError(f"{folder} lacks {', '.join(missing)}", _AGAIN)
+        raise StoreError(f"{folder} lacks {', '.join(missing)}", AGAIN)
     if extra := sorted(present - listed):
         raise StoreError(
-            f"{folder} holds files that its manifest does not list: {', '.join(map(repr, extra[:5]))}", _AGAIN
+            f"{folder} holds files that its manifest does not list: {', '.join(map(repr, extra[:5]))}", AGAIN
         )
 
 
 def _check_file(path: Path, digest: str) -> None:
-    if path.suffix.lower() in _REFUSED and path.name != _MODEL:
-        raise StoreError(f"{path} is {_REFUSED[path.suffix.lower()]}", _AGAIN)
+    if path.suffix.lower() in _REFUSED and path.name != MODEL:
+        raise StoreError(f"{path} is {_REFUSED[path.suffix.lower()]}", AGAIN)
     if not path.is_file():  # a device or a pipe would be read forever
-        raise StoreError(f"{path} is no regular file", _AGAIN)
+        raise StoreError(f"{path} is no regular file", AGAIN)
     size, limit = path.stat().st_size, _LIMITS.get(path.name, _LIMIT)
     if size > limit:
-        raise StoreError(f"{path} has {size:,} bytes, more than {limit:,}", _AGAIN)
+        raise StoreError(f"{path} has {size:,} bytes, more than {limit:,}", AGAIN)
     if sha256_file(path) != digest:
-        raise StoreError(f"{path} is not the file that the manifest describes: its SHA-256 differs", _AGAIN)
+        raise StoreError(f"{path} is not the file that the manifest describes: its SHA-256 differs", AGAIN)
 
 
 def _is_litter(name: str) -> bool:
@@ -387,8 +349,8 @@ def _is_litter(name: str) -> bool:
 def _describe(folder: Path, manifest: BundleManifest, card: str) -> None:
     """Write the card, and the manifest last: it describes every other file."""
     write_text(folder / CARD, card)
-    files = {item.name: sha256_file(item) for item in sorted(folder.iterdir()) if item.name != _MANIFEST}
-    write_json(folder / _MANIFEST, to_plain(dataclasses.replace(manifest, schema=SCHEMA, files=files)))
+    files = {item.name: sha256_file(item) for item in sorted(folder.iterdir()) if item.name != MANIFEST}
+    write_json(folder / MANIFEST, to_plain(dataclasses.replace(manifest, files=files)))
 
 
 def _swap(new: Path, place: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -39,20 +40,53 @@ def read_versioned(path: Path, cls: type[R], *, newest: int, limit: int) -> R:
             "upgrade: pip install --upgrade keensight",
         )
     try:
-        record = from_plain(cls, plain)
+        return strictly(cls, plain)
     except KeensightError as error:
         raise StoreError(f"{path}: {error.message}", _DAMAGED) from error
-    problem = _misfit(record, cls, cls.__name__)
-    if problem:
-        raise StoreError(f"{path}: {problem}", _DAMAGED)
+
+
+def strictly(cls: type[R], plain: Any) -> R:
+    """A record from plain values whose types are checked too.
+
+    Raises:
+        StoreError: a field is missing, or of another type than the record says.
+        DataError: the record itself refuses its values.
+    """
+    record = from_plain(cls, plain)
+    if problem := _misfit(record, cls, cls.__name__):
+        raise StoreError(problem, _DAMAGED)
     return record
+
+
+def strict_json(text: str | bytes) -> Any:
+    """JSON with finite numbers only, and with no key twice in an object (the last would silently win).
+
+    Raises:
+        ValueError: it is not such JSON.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
 
 
 def _read_object(path: Path, limit: int) -> dict[str, Any]:
     try:
         if path.stat().st_size > limit:
             raise StoreError(f"{path} is larger than {limit:,} bytes", _DAMAGED)
-        plain = json.loads(path.read_bytes())
+        plain = strict_json(path.read_bytes())
     except FileNotFoundError as error:
         raise StoreError(f"{path} is missing", "is this a Keensight run or bundle?") from error
     except OSError as error:
@@ -69,10 +103,10 @@ def _misfit(value: Any, kind: Any, where: str) -> str | None:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return None
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _misfit(value, next(k for k in inner if k is not type(None)), where)
     if origin is typing.Literal:
         return None if value in inner else f"{where} cannot be {value!r}"
-    if origin is types.UnionType:  # something or None
-        return None if value is None else _misfit(value, inner[0], where)
     if not isinstance(value, origin or kind) or (kind is int and isinstance(value, bool)):
         return f"{where} is a {type(value).__name__}, not a {getattr(origin or kind, '__name__', kind)}"
     if dataclasses.is_dataclass(kind):

@@ -24,7 +24,9 @@ from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, 
 from keensight.core.slices import Slices
 from keensight.errors import StoreError
 from keensight.store import tables
+from keensight.store.links import inside
 from keensight.store.opening import read_versioned
+from keensight.store.process import gone, this_process
 
 SCHEMA = 4
 """Number of the layout of a run that this version writes; 2: audits with scores, probes and columns, multi-label and
@@ -41,6 +43,13 @@ class Run:
 
     path: Path
     record: RunRecord
+
+    @property
+    def state(self) -> str:
+        """The record's state, or ``dead`` where it is under way by its record and its process is gone."""
+        process = self.record.process
+        under_way = self.record.state in ("created", "training")
+        return "dead" if under_way and process is not None and gone(process) else self.record.state
 
     def update(
         self,
@@ -131,7 +140,7 @@ class Run:
     @property
     def slices(self) -> Slices | None:
         """The accuracy on slices of the test part; None: this run has none."""
-        path = self.path / "evaluation" / "slices.json"
+        path = inside(self.path, "evaluation/slices.json")
         return from_plain(Slices, read_json(path)) if path.is_file() else None
 
     def save_corrections(self, corrections: Iterable[Correction]) -> None:
@@ -141,13 +150,13 @@ class Run:
     @property
     def label_suspects(self) -> LabelSuspects | None:
         """What the label check found; None: this run made none."""
-        path = self.path / "labels.json"
+        path = inside(self.path, "labels.json")
         return from_plain(LabelSuspects, read_json(path)) if path.is_file() else None
 
     @property
     def applied_corrections(self) -> tuple[Correction, ...]:
         """The corrections that the dataset was trained with."""
-        path = self.path / "applied_corrections.csv"
+        path = inside(self.path, "applied_corrections.csv")
         return read_corrections(path) if path.is_file() else ()
 
     @property
@@ -169,7 +178,7 @@ class Run:
     def history(self) -> History:
         """Training as it went; of a run that broke off, the epochs that it finished."""
         epochs = _epochs(self._existing("history.jsonl"))
-        summary = self.path / "history.json"
+        summary = inside(self.path, "history.json")
         if summary.exists():
             return History(epochs, _value(summary, "best_epoch"), _value(summary, "stopped"))
         best = min(epochs, key=lambda epoch: epoch.val_loss, default=None)
@@ -187,7 +196,7 @@ class Run:
         found = tables.read_predictions(
             self._existing("evaluation/predictions.csv"), evaluation.labels, several=evaluation.multilabel is not None
         )
-        if found.indices is None and (self.path / "dataset.parquet").is_file():
+        if found.indices is None and inside(self.path, "dataset.parquet").is_file():
             found = dataclasses.replace(found, indices=tables.rows_of(found.paths, self.dataset))
         if evaluation.multilabel is None:
             rule = evaluation.abstention
@@ -212,12 +221,12 @@ class Run:
     @property
     def heatmaps_path(self) -> Path:
         """Heatmaps of mistakes, as grey images (:mod:`keensight.store.pictures`)."""
-        return self.path / "evaluation" / "heatmaps.zip"
+        return inside(self.path, "evaluation/heatmaps.zip")
 
     @property
     def pictures_path(self) -> Path:
         """Small copies of the images that the report shows (:mod:`keensight.store.pictures`)."""
-        return self.path / "evaluation" / "pictures.zip"
+        return inside(self.path, "evaluation/pictures.zip")
 
     @property
     def report_path(self) -> Path:
@@ -231,14 +240,14 @@ class Run:
             low, high = test["accuracy_ci"]
             told = f"test accuracy {test['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, n = {test['n']:,})"
         headline = ", ".join(part for part in (self.record.model, f"on {self.record.source}", told) if part)
-        return f"<Run {self.path} {self.record.state}: {headline}>"
+        return f"<Run {self.path} {self.state}: {headline}>"
 
     def _existing(self, name: str) -> Path:
-        path = self.path / name
+        path = inside(self.path, name)
         if not path.is_file():
             raise StoreError(
-                f"the run {self.path} has no {name}: it is {self.record.state}",
-                self.record.message or "wait until it is finished, or train again",
+                f"the run {self.path} has no {name}: it is {self.state}",
+                self.record.message or ("train again" if self.state == "dead" else "wait until it is finished"),
             )
         return path
 
@@ -280,7 +289,7 @@ def _begin(
     now = _now()
     record = RunRecord(
         schema=SCHEMA, name=path.absolute().name, state="created", created=now, updated=now, source=source, model=model,
-        command=command, seed=seed, versions=dict(versions),
+        command=command, seed=seed, versions=dict(versions), process=this_process(),
     )  # fmt: skip
     run = Run(path, record)
     run.save_config(config_toml)
@@ -304,7 +313,7 @@ def open_run(path: str | Path) -> Run:
         raise StoreError(f"there is no run {path}", "`keensight runs` lists the runs there are")
     if not is_run(path):
         raise StoreError(f"{path} is no run: it holds no {_RECORD}", "`keensight runs` lists the runs there are")
-    return Run(path, read_versioned(path / _RECORD, RunRecord, newest=SCHEMA, limit=_LIMIT))
+    return Run(path, read_versioned(inside(path, _RECORD), RunRecord, newest=SCHEMA, limit=_LIMIT))
 
 
 def list_runs(directory: str | Path) -> list[Run]:

@@ -6,7 +6,7 @@ record to record; :func:`train` walks them all and keeps every record in a run.
 
 from keensight.workflow.adopting import adopt
 from keensight.workflow.auditing import audit, refuse_severe
-from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.bundling import bundle
 from keensight.workflow.comparing import compare
 from keensight.workflow.correcting import changes_since
 from keensight.workflow.deciding import calibrate
@@ -19,6 +19,7 @@ from keensight.workflow.preparing import split
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.reviewing import review
 from keensight.workflow.seeding import train_seeds
+from keensight.workflow.selftest import sit_exam
 from keensight.workflow.slicing import slices_of
 from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare
 from keensight.workflow.suspects import check_labels
@@ -37,6 +38,7 @@ from keensight.workflow.using import (
     write_embeddings,
     write_predictions,
 )
+from keensight.workflow.verifying import verify
 from keensight.workflow.versions import versions
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "split",
     "train",
     "train_seeds",
+    "verify",
     "versions",
     "write_embeddings",
     "write_explanations",

@@ -1,4 +1,4 @@
-"""From a trained network to a bundle that has passed its own exam."""
+"""From a trained network to a bundle with its self-test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keensight.core import pixels as decoder
 from keensight.core.places import without_place
 from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Prototypes, Split
-from keensight.errors import GateError, ImageError
+from keensight.errors import ImageError
 from keensight.nets.infer import Classifier
 from keensight.workflow.learned import learned_of
 from keensight.workflow.steps import prepare
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from keensight.data.cache import Pixels
     from keensight.store.bundle import Bundle, Exam
 
-EXAM_TOLERANCE = 1e-4
-"""Largest difference of a probability at which a loaded bundle still counts as the model that was trained."""
 _EXAM_IMAGES, _EXAM_BYTES = 6, 300_000
 
 
@@ -39,14 +37,15 @@ def bundle(
     normalisation: str | None = None,
     pixels: Pixels | None = None,
 ) -> Bundle:
-    """Write a bundle: model, labels, preprocessing, rule for answers, and an exam of a few images with their answers.
+    """Write a bundle: model, labels, preprocessing, rule for answers, and a self-test.
 
-    Digests and fingerprints of the training and validation images go with it, so that an evaluation of the bundle
-    recognizes them (:mod:`keensight.core.learned`).
+    The self-test is a few images with the predictions that the model gave, and the labels, preprocessing and decision
+    rule that it gave them with. Digests and fingerprints of the training and validation images go with it, so that an
+    evaluation of the bundle recognizes them (:mod:`keensight.core.learned`).
 
     Args:
         model: The trained network with its labels and preprocessing.
-        data: The image set; a few of its test images become the exam.
+        data: The image set; a few of its test images become the self-test.
         split: Its split.
         directory: Where the bundle goes; must not exist.
         name: Name of the architecture; None: the Keras model's.
@@ -95,25 +94,6 @@ def origin(data: Dataset, split: Split) -> dict[str, Any]:
     """The image set and its split, for a manifest."""
     counts: dict[str, Any] = {part: len(split.part(part)) for part in PARTS}
     return {"name": data.name, "digest": data.digest, "split": split.method, **counts}
-
-
-def sit_exam(model: Classifier, exam: Exam) -> float:
-    """Predict the exam's images and compare.
-
-    Returns:
-        The largest difference of a probability.
-
-    Raises:
-        GateError: it is above ``EXAM_TOLERANCE``.
-    """
-    answers = model.predict(list(exam.images)).probabilities
-    worst = float(np.abs(answers - exam.probabilities).max())
-    if not worst <= EXAM_TOLERANCE:
-        raise GateError(
-            f"the bundle fails its exam: a probability differs by {worst:.2g} from the trained model's",
-            "the versions of Keras or Pillow may differ from those in its manifest",
-        )
-    return worst
 
 
 def _exam(model: Classifier, data: Dataset, split: Split) -> Exam:

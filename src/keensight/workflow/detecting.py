@@ -18,12 +18,13 @@ from keensight.core.config import RunConfig
 from keensight.core.findings import AuditReport
 from keensight.core.progress import Progress, Task
 from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
-from keensight.errors import DataError, GateError, UsageError
+from keensight.errors import DataError, UsageError
 from keensight.workflow.auditing import refuse_severe
 from keensight.workflow.bundling import exam_images, origin
 from keensight.workflow.caveats import anomaly_caveats
 from keensight.workflow.normals import as_divided, divide, seen_normals
 from keensight.workflow.preparing import prepare_data
+from keensight.workflow.selftest import self_test
 from keensight.workflow.steps import build, image_spec
 from keensight.workflow.used import without_effect
 from keensight.workflow.versions import versions
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 _NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
 """What the class of normal images is often called."""
-_EXAM_TOLERANCE = 1e-3
-"""Largest relative difference of a score at which a loaded detector still counts as the one that was trained."""
 _CHUNK = 64
 _FEWEST = 19
 """Fewer unseen normal images cannot keep false alarms at 5 %."""
@@ -112,7 +111,7 @@ def walk(
     detector = learn(data, parts, pixels, normal, config, show)
     package = write(detector, data, parts, run, normal, name)
     trusted = detector_of(package)
-    sit_exam(trusted, package)
+    self_test(package, trusted)
     rows = _readable(parts.part("test"), pixels)
     evaluation = measure(trusted, data, rows, pixels, normal, "test", show, ties(findings, data))
     evaluation = dataclasses.replace(evaluation, seen=seen)
@@ -223,26 +222,6 @@ def write(detector: Detector, data: Dataset, parts: Split, run: Run, normal: tup
     names, images = exam_images(data, parts, detector.spec)
     exam = Exam(names, images, detector.predict(images).scores[:, None])
     return write_bundle(run.bundle_path, manifest=manifest, save_model=detector.keras_model.save, exam=exam)
-
-
-def sit_exam(detector: Detector, package: Bundle) -> float:
-    """Score the exam's images and compare.
-
-    Returns:
-        The largest relative difference of a score.
-
-    Raises:
-        GateError: it is above one in a thousand.
-    """
-    exam = package.exam()
-    expected = exam.probabilities[:, 0]
-    worst = float((np.abs(detector.predict(exam.images).scores - expected) / np.maximum(expected, 1)).max())
-    if not worst <= _EXAM_TOLERANCE:
-        raise GateError(
-            f"the bundle fails its exam: a score differs by {worst:.2g} of itself from the trained model's",
-            "the versions of Keras or Pillow may differ from those in its manifest",
-        )
-    return worst
 
 
 def measure(

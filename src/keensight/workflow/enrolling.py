@@ -22,8 +22,8 @@ from keensight.core.progress import Progress
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
 from keensight.core.sources import Images, Source, read_source
 from keensight.errors import DataError, StoreError, UsageError
-from keensight.workflow.bundling import sit_exam
 from keensight.workflow.learned import extended
+from keensight.workflow.selftest import self_test
 from keensight.workflow.steps import shown
 from keensight.workflow.using import classifier_of, find
 
@@ -77,7 +77,7 @@ def enrol(
             that the network was trained on.
         DataError: no image could be read.
         StoreError: the bundle has no class means, or the new one cannot be written.
-        GateError: the old or the new bundle fails its exam.
+        GateError: the old or the new bundle fails its self-test.
     """
     from keensight.store.bundle import Bundle, open_bundle, write_bundle
 
@@ -99,7 +99,7 @@ def enrol(
         )
     classifier = classifier_of(old)
     exam = old.exam()
-    sit_exam(classifier, exam)
+    self_test(old, classifier)
     index = _place(label, classifier)
     sources = _distinct(find(images, show))
     found = classifier.embed(sources, progress=show)
@@ -122,7 +122,7 @@ def enrol(
         subspace=old.subspace(),
         learned=_learned(old, [sources[int(row)] for row in good]),
     )
-    sit_exam(classifier_of(bundle), bundle.exam())
+    self_test(bundle, classifier_of(bundle))
     return Enrolment(bundle, label, index, int(means.counts[index]), found.errors)
 
 
@@ -202,7 +202,7 @@ def _picture(source: Source, spec: ImageSpec) -> bytes:
 
 
 def _exam(old: Exam, label: str, picture: bytes, classifier: Classifier) -> Exam:
-    """The old exam's images and one of the new class, with the answers of the wider classifier."""
+    """The old self-test's images and one of the new class, with the predictions of the wider classifier."""
     name = f"enrolled: {label}"
     asked = {key: image for key, image in zip(old.names, old.images, strict=True) if key != name} | {name: picture}
     return type(old)(tuple(asked), tuple(asked.values()), classifier.predict(list(asked.values())).probabilities)

@@ -20,13 +20,14 @@ from keensight.core.records import PARTS, Dataset, History, Prototypes, Split, s
 from keensight.core.slices import Slices
 from keensight.errors import DataError
 from keensight.workflow.averaging import mirrored_if_it_pays
-from keensight.workflow.bundling import bundle, sit_exam
+from keensight.workflow.bundling import bundle
 from keensight.workflow.caveats import caveats_of, validation_accuracy
 from keensight.workflow.deciding import decide
 from keensight.workflow.explaining import keep_heatmaps
 from keensight.workflow.features import Features, features_of
 from keensight.workflow.measuring import keep_pictures, measure, report, report_text
 from keensight.workflow.prototypes import known_of
+from keensight.workflow.selftest import self_test
 from keensight.workflow.slicing import slices_of
 from keensight.workflow.steps import transfers
 from keensight.workflow.suspects import check_labels, wanted
@@ -71,7 +72,7 @@ class Trained:
 
 
 def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
-    """Decide by the validation part, bundle, sit the exam, measure on the test part, look closer, report.
+    """Decide by the validation part, bundle, take the self-test, measure on the test part, look closer, report.
 
     Args:
         run: The run, with everything from before the training saved.
@@ -80,7 +81,7 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
         started: When the command began, of ``time.perf_counter``.
 
     Raises:
-        GateError: the bundle fails its exam.
+        GateError: the bundle fails its self-test.
         StoreError: something cannot be written.
         KeyboardInterrupt: the user had stopped the training; a bundle of its best weights is kept, not measured.
     """
@@ -93,7 +94,7 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
         trained, means = _knowing(trained, features, show)
         package = _bundled(run, trained, means)
         trusted = classifier_of(package)  # from here on only what was read from disk is used
-        sit_exam(trusted, package.exam())
+        self_test(package, trusted)
         evaluation = _measured(trusted, trained, features, show)
         validation = _on_validation(trusted, trained, features, show)
     evaluation = dataclasses.replace(

@@ -326,7 +326,7 @@ def finished(run: str | Path | Run) -> Run:
     handle = run if isinstance(run, Run) else open_run(Path(run))
     if handle.record.state != "finished":
         raise StoreError(
-            f"the run {handle.path} is {handle.record.state}, not finished: {handle.record.message or 'no message'}",
+            f"the run {handle.path} is {handle.state}, not finished: {handle.record.message or 'no message'}",
             "train again, or name another run; `keensight runs` lists them",
         )
     return handle

@@ -123,10 +123,12 @@ def refuse_unsplittable(data: Dataset, config: RunConfig) -> None:
     """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
 
     Raises:
-        DataError: a class has too few images, or there is none to train on.
+        DataError: a class has too few images or a name that no bundle takes, or there is none to train on.
     """
     from keensight.data.audit import audit
 
+    if names := data.labels.controls():
+        raise DataError(f"the class name {names[0]!r} contains a control character", "rename the class")
     split_by(config, data, audit(data))
 
 

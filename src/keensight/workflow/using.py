@@ -18,6 +18,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR
 from keensight.core.sources import Images, Source
 from keensight.errors import UsageError
+from keensight.workflow.selftest import tested
 from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def predict(
         return model.predict(images, progress=show)
     package = _opened(model)
     opened = detector_of(package) if package.manifest.task == ANOMALY else classifier_of(package)
-    return opened.predict(images, progress=show)
+    return tested(package, opened).predict(images, progress=show)
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
@@ -129,8 +130,11 @@ def find(images: Images, show: Progress | None = None) -> list[Source]:
 def load(model: str | Path | Run | Classifier) -> Classifier:
     """Open a run or bundle, checked file by file, as a classifier ready to predict.
 
+    The first time on a machine it takes its self-test.
+
     Raises:
         StoreError: it is no bundle, is damaged, or is of a newer version.
+        GateError: it fails its self-test.
     """
     from keensight.nets.infer import Classifier
 
@@ -142,20 +146,23 @@ def load(model: str | Path | Run | Classifier) -> Classifier:
             f"{package.path} is an anomaly detector: it scores images and knows no classes",
             "keensight predict, or ks.load_detector(...) in Python",
         )
-    return classifier_of(package)
+    return tested(package, classifier_of(package))
 
 
 def load_detector(model: str | Path | Run) -> Detector:
     """Open a run or bundle, checked file by file, as an anomaly detector ready to predict.
 
+    The first time on a machine it takes its self-test.
+
     Raises:
         StoreError: it is no bundle, is damaged, or is of a newer version.
+        GateError: it fails its self-test.
         UsageError: it is a classifier.
     """
     package = _opened(model)
     if package.manifest.task != ANOMALY:
         raise UsageError(f"{package.path} is a classifier, not an anomaly detector", "use ks.load(...)")
-    return detector_of(package)
+    return tested(package, detector_of(package))
 
 
 def _opened(model: str | Path | Run) -> Bundle:

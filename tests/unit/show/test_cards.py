@@ -48,7 +48,9 @@ def test_nothing_from_a_name_becomes_markup(make_world):
     bad = "<script>alert(1)</script>"
     world = make_world(names=(bad, "b"))
     record = RunRecord(2, bad, "failed", "", "", bad, "cnn", "", 0, {}, message=bad)
-    run = SimpleNamespace(record=record, path=bad, report_path=SimpleNamespace(is_file=lambda: False))
+    run = SimpleNamespace(
+        record=record, state=record.state, path=bad, report_path=SimpleNamespace(is_file=lambda: False)
+    )
     made = [
         cards.dataset(dataclasses.replace(world.dataset, name=bad)),
         cards.audit(dataclasses.replace(world.audit, dataset=bad)),
@@ -123,11 +125,12 @@ def test_a_run_shows_its_headline_or_why_it_ended(tmp_path):
     record = RunRecord(2, "first", "finished", "", "", "photos", "cnn", "", 0, {}, results={
         "test": {"accuracy": 0.9512, "accuracy_ci": [0.94, 0.96], "n": 1500}, "data": {"train": 7000},
     })  # fmt: skip
-    run = SimpleNamespace(record=record, path=tmp_path, report_path=report)
+    run = SimpleNamespace(record=record, state=record.state, path=tmp_path, report_path=report)
     html = shown(cards.run(run))
     assert "finished: test accuracy 0.951 (95 % interval 0.940-0.960, n = 1,500)" in html
     assert "train 7,000" in html and "report.html" not in html
     report.write_text("x")
     assert "report.html" in shown(cards.run(run))
     run.record = dataclasses.replace(record, state="interrupted", results={}, message="stopped by the user")
+    run.state = "interrupted"
     assert "interrupted: stopped by the user" in shown(cards.run(run))

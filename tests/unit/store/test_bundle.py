@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keensight.core.contract import contract_digest
 from keensight.core.evaluation import Caveat
 from keensight.core.files import sha256_file
 from keensight.core.records import LabelSet
@@ -19,7 +20,7 @@ def test_a_bundle_comes_back_as_it_was(tmp_path: Path) -> None:
     written = make_bundle(tmp_path / "b")
     opened = open_bundle(tmp_path / "b")
     assert opened.manifest == written.manifest
-    assert opened.manifest == manifest(files=written.manifest.files)
+    assert opened.manifest == manifest(files=written.manifest.files, contract=contract_digest(written.manifest))
     assert opened.manifest.labels.names == LABELS.names
     assert opened.model_path.is_file()
     assert sorted(item.name for item in opened.path.iterdir()) == [
@@ -146,6 +147,19 @@ def test_a_bundle_of_schema_1_opens_without_class_means(tmp_path: Path) -> None:
     opened = open_bundle(tmp_path / "b")
     assert opened.manifest.schema == 1
     assert opened.prototypes() is None
+
+
+def test_figures_leave_an_older_bundle_an_older_one(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path / "b").path
+    with np.load(path / "exam.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files if name != "contract"}
+    np.savez(path / "exam.npz", **arrays)
+    plain = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    files = plain["files"] | {"exam.npz": sha256_file(path / "exam.npz")}
+    text = json.dumps(plain | {"schema": 3, "contract": "", "files": files})
+    (path / "manifest.json").write_text(text, encoding="utf-8")
+    add_evaluation(open_bundle(path), evaluation(dataset(), split()))
+    assert (open_bundle(path).manifest.schema, open_bundle(path).manifest.contract) == (3, "")
 
 
 def test_the_card_tells_what_a_user_must_know() -> None:

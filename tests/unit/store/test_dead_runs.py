@@ -1,0 +1,92 @@
+"""A run under way whose process is gone is dead; its record stays as it was."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keensight.core.codec import to_plain
+from keensight.core.files import write_json
+from keensight.core.records import Process
+from keensight.errors import StoreError
+from keensight.store.process import gone, this_process
+from keensight.store.run import Run, open_run
+from store_builders import make_run
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="asked of POSIX systems only")
+
+
+def ended() -> Process:
+    """Of a process that has come to its end."""
+    code = "from keensight.core.codec import to_plain; from keensight.store.process import this_process; import json; "
+    done = subprocess.run([sys.executable, "-c", f"{code}print(json.dumps(to_plain(this_process())))"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    return Process(**json.loads(done.stdout))
+
+
+def of(run: Run, process: Process | None) -> Run:
+    write_json(run.path / "run.json", to_plain(dataclasses.replace(run.record, process=process)))
+    return open_run(run.path)
+
+
+def test_this_process_is_there() -> None:
+    assert not gone(this_process())
+
+
+def test_a_process_that_ended_is_gone() -> None:
+    assert gone(ended())
+
+
+def test_a_later_process_of_the_same_number_is_another() -> None:
+    now = this_process()
+    if now.started:
+        assert gone(dataclasses.replace(now, started=now.started + "1"))
+    assert not gone(dataclasses.replace(now, started=""))
+
+
+def test_of_another_machine_nothing_is_known() -> None:
+    assert not gone(dataclasses.replace(ended(), host="another"))
+    assert not gone(dataclasses.replace(ended(), id=-1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_a_child_that_nobody_waited_for_is_gone() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert gone(dataclasses.replace(this_process(), id=child.pid, started=""))
+    finally:
+        child.wait()
+
+
+def test_a_run_says_that_it_is_dead_and_its_file_does_not(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run").update(state="training")
+    assert run.state == "training"
+    run = of(run, ended())
+    assert (run.state, run.record.state) == ("dead", "training")
+    assert "dead" in repr(run)
+    with pytest.raises(StoreError, match="it is dead") as caught:
+        _ = run.audit
+    assert caught.value.hint == "train again"
+    assert of(run.update(state="finished"), ended()).state == "finished"
+    assert of(run.update(state="training"), None).state == "training"
+
+
+def test_a_record_that_a_link_leads_out_for_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (tmp_path / "audit.json").write_text("{}")
+    (run.path / "audit.json").symlink_to(tmp_path / "audit.json")
+    with pytest.raises(StoreError, match="leads out of"):
+        _ = run.audit
+    (run.path / "run.json").rename(run.path / "kept.json")
+    (run.path / "run.json").symlink_to("kept.json")
+    assert open_run(run.path).record == run.record
+    (run.path / "run.json").unlink()
+    (run.path / "kept.json").rename(tmp_path / "run.json")
+    (run.path / "run.json").symlink_to(tmp_path / "run.json")
+    with pytest.raises(StoreError, match="leads out of"):
+        open_run(run.path)
