@@ -1,8 +1,8 @@
 """A bundle's manifest and self-test of schema 5, kept: every later version reads them, and this one writes them.
 
 Schema 5 added the intensity scale of images of more than 8 bits, and a contract over labels, preprocessing and decision
-rule, in the manifest and in the self-test. If a change of the format is meant: raise the schema number, keep this folder
-and its reader, and begin another. ``python tests/golden/test_schema5.py`` wrote the files.
+rule, in the manifest and in the self-test. If a change of the format is meant: raise the schema number, keep this
+folder and its reader, and begin another. ``python tests/golden/test_schema5.py`` wrote the files.
 """
 
 import shutil

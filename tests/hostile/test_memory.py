@@ -18,6 +18,8 @@ from keensight.core.memory import Budget
 from keensight.core.records import ImageSpec
 from keensight.errors import ImageError
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 SIDE = 3000
 

@@ -19,6 +19,8 @@ from keensight.core.records import Dataset, ImageSpec
 from keensight.data.names import is_image_name
 from keensight.errors import ImageError
 
+pytestmark = pytest.mark.slow
+
 SPEC = ImageSpec(64, 64)
 MEMORY = 1 << 30
 """Bytes that the whole collection may add to the peak; a single bomb in it would take several times as much."""

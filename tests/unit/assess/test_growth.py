@@ -16,6 +16,7 @@ def test_an_exact_curve_is_found(a, b, c):
     assert found[0] + found[1] * at ** -found[2] == pytest.approx(a + b * at**-c, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_the_gain_of_twice_the_images_is_held_by_its_interval():
     rng = np.random.default_rng(0)
     truth = 0.05 + 2.0 * IMAGES**-0.5

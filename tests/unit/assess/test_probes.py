@@ -121,6 +121,7 @@ def test_only_classes_that_can_be_measured_are_chosen() -> None:
     assert len(choose(np.arange(9000) % 3, np.arange(9000))) == 4000
 
 
+@pytest.mark.slow
 def test_images_of_one_unit_are_one_to_the_interval_of_a_probe():
     copies, labels, units = (
         np.repeat(pictures()[:100], 4, axis=0),

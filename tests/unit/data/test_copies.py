@@ -81,6 +81,7 @@ def test_a_split_made_here_keeps_near_copies_together(tmp_path: Path) -> None:
     assert seen(report, data, torn) and not seen(report, data, split)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["auto", "never"])
 def test_a_split_does_not_depend_on_the_size_and_fit_of_the_model(tmp_path: Path, mode: CacheMode) -> None:
     root = tmp_path / "source"

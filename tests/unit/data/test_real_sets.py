@@ -11,6 +11,8 @@ from keensight.data.audit import audit
 from keensight.data.readers import open_source
 from keensight.data.splits import make_split
 
+pytestmark = pytest.mark.slow
+
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 

@@ -105,6 +105,7 @@ def test_a_cleaned_score_has_a_sentence_of_its_own(world, tmp_path):
     assert "Every one of these images" in written(dataclasses.replace(world.evaluation, seen=world.evaluation.n))
 
 
+@pytest.mark.slow
 def test_the_report_claims_independence_only_where_nothing_speaks_against_it(world, tmp_path):
     def words(adopted=False, **changes):
         record = dataclasses.replace(world.report.record, results={"adopted": adopted})
@@ -291,6 +292,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+@pytest.mark.slow
 def test_the_worst_suspects_are_shown_with_what_they_mean(world, tmp_path):
     sample = world.dataset.samples[3]
     suspects = [Suspect(sample.path, sample.digest, "train", "cat", "<dog>", 0.01, 0.87)] * 20

@@ -83,6 +83,7 @@ for number in range(50):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True])
 def test_of_two_processes_that_ask_for_one_folder_one_gets_it(tmp_path: Path, there: bool) -> None:
     for number in range(50):

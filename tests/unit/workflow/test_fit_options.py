@@ -11,6 +11,8 @@ import keensight as ks
 from keensight.core.progress import Silent
 from keensight.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 
 class Told(Silent):
     def __init__(self) -> None:
