@@ -22,9 +22,9 @@ class Invocation:
     arguments: tuple[str, ...] = ()
     json: bool = False
     debug: bool = False
-    output: TextIO = field(default_factory=lambda: sys.stdout)
+    output: TextIO | None = field(default_factory=lambda: sys.stdout)
     """Where the answer goes. With ``--json``, ``sys.stdout`` itself leads to standard error meanwhile,
-    so that no library's print can spoil the document."""
+    so that no library's print can spoil the document. None: whoever called has closed it."""
 
     answered: bool = False
     """Whether there is an answer already: ``--json`` prints one document, so that an error after it adds none."""
@@ -46,7 +46,8 @@ class Invocation:
 
     def _plain(self, text: str) -> str:
         """Only a terminal gets the codes of colours; names in them are escaped where they are put in."""
-        return text if self.output.isatty() else visible(text, keep="\n\t")
+        terminal = self.output is not None and self.output.isatty()
+        return text if terminal else visible(text, keep="\n\t")
 
 
 def _want_json(context: click.Context, _: click.Parameter, wanted: bool) -> None:
