@@ -15,7 +15,7 @@ from keensight.core.foreign import visible
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the pictures.")
-@click.option("--class", "label", help="The class to explain; left out: the one that the model names.")
+@click.option("--class", "label", help="The class to explain; default: the one that the model names.")
 @shared
 @click.pass_context
 def explain(

@@ -15,7 +15,7 @@ from keensight.cli.invocation import Invocation, shared
 @click.argument("source", required=False)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False),
-    help="Table of the decisions, gone on with where it exists; left out: corrections.csv in RUN.",
+    help="Table of the decisions, gone on with where it exists; default: corrections.csv in RUN.",
 )  # fmt: skip
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the page; 0: any free one."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 run_option = click.option(
-    "--run", type=click.Path(path_type=Path), help="Folder for the run; left out: a new one under runs/."
+    "--run", type=click.Path(path_type=Path), help="Folder for the run; default: a new one under runs/."
 )
 DEMO = {"model.name": "cnn", "train.epochs": 12}
 """Settings that show the whole walk in a minute or two on two cores."""

@@ -33,7 +33,7 @@ class DataConfig:
     """Which images, and how they are split and sized."""
 
     image_size: int | None = setting(
-        None, "side of the model's square input; left out: a frame chosen from the images", low=8, high=1024, unit="px"
+        None, "side of the model's square input; default: a frame chosen from the images", low=8, high=1024, unit="px"
     )
     fit: str = setting(
         "auto", "what to do with another aspect ratio; auto: pad for a pretrained network, else stretch",
@@ -46,11 +46,11 @@ class DataConfig:
         None, "pattern in the relative file path whose first group, else whole match, names the group of an image"
     )
     strict: bool = setting(False, "let a severe finding of the audit end the work, with exit code 3")
-    label: str | None = setting(None, "table column with the class; left out: found by name")
+    label: str | None = setting(None, "table column with the class; default: found by name")
     labels: str | None = setting(
-        None, "table columns of 0 and 1, one a label, separated by commas (multi-label); left out: found by content"
+        None, "table columns of 0 and 1, one a label, separated by commas (multi-label); default: found by content"
     )
-    path: str | None = setting(None, "table column with the image path; left out: found by name")
+    path: str | None = setting(None, "table column with the image path; default: found by name")
     corrections: str | None = setting(
         None, "table of decisions about labels, as `keensight review` writes it; they are applied before the split"
     )
@@ -60,7 +60,7 @@ class DataConfig:
         choices=("classify", "anomaly"),
     )
     normal: str | None = setting(
-        None, "with data.task=anomaly, the classes that are normal, separated by commas; left out: found by name"
+        None, "with data.task=anomaly, the classes that are normal, separated by commas; default: found by name"
     )
     cache: str = setting(
         "auto", "keep decoded images on disk; auto: yes where they fit", choices=("auto", "always", "never")
@@ -78,10 +78,10 @@ class ModelConfig:
         "or run:FOLDER of an earlier run",
     )
     width: int | None = setting(
-        None, "channels of the first stage; left out: the architecture's own", low=4, high=512, unit="channels"
+        None, "channels of the first stage; default: the architecture's own", low=4, high=512, unit="channels"
     )
     dropout: float | None = setting(
-        None, "share of features dropped before the last layer; left out: the architecture's own", low=0.0, high=0.9
+        None, "share of features dropped before the last layer; default: the architecture's own", low=0.0, high=0.9
     )
 
 
@@ -91,10 +91,10 @@ class TrainConfig:
 
     effort: str = setting("standard", "how much time to spend", choices=("quick", "standard", "best"))
     epochs: int | None = setting(
-        None, "passes over the training part; left out: from effort and size of the data", low=1, high=1000
+        None, "passes over the training part; default: from effort and size of the data", low=1, high=1000
     )
     batch_size: int | None = setting(
-        None, "images in a step; left out: 128, fewer for small sets", low=1, high=4096, unit="images"
+        None, "images in a step; default: 128, fewer for small sets", low=1, high=4096, unit="images"
     )
     optimizer: str = setting(
         "auto",
@@ -103,7 +103,7 @@ class TrainConfig:
     )
     learning_rate: float | None = setting(
         None,
-        "peak rate; left out: the architecture's own, times batch_size/128",
+        "peak rate; default: the architecture's own, times batch_size/128",
         low=1e-7,
         high=10.0,
     )
@@ -118,14 +118,14 @@ class TrainConfig:
         low=0.0, high=1.0,
     )  # fmt: skip
     views: int | None = setting(
-        None, "augmented views of each image that `standard` computes once; left out: 4, fewer where memory is short",
+        None, "augmented views of each image that `standard` computes once; default: 4, fewer where memory is short",
         low=1, high=100,
     )  # fmt: skip
     class_weights: bool = setting(
         False, "weigh each class (or the presence and the absence of each label) by the inverse of its frequency"
     )
     patience: int | None = setting(
-        None, "epochs without a better validation loss (several labels: mAP) before stopping; left out: a third of the "
+        None, "epochs without a better validation loss (several labels: mAP) before stopping; default: a third of the "
         "epochs, 5 at least",
         low=1, high=1000,
     )  # fmt: skip
@@ -135,7 +135,7 @@ class TrainConfig:
         choices=("auto", "float32", "bfloat16"),
     )
     threads: int | None = setting(
-        None, "processor threads; left out: all that this process may use, or half of them if that is measured faster",
+        None, "processor threads; default: all that this process may use, or half of them if that is measured faster",
         low=1, high=256,
     )  # fmt: skip
     seed: int = setting(0, "start of every random draw", low=0, high=2**31 - 1)
@@ -159,7 +159,7 @@ class AugmentConfig:
     zoom: float = setting(0.0, "largest change of scale", low=0.0, high=0.9)
     rotate: float = setting(0.0, "largest turn", low=0.0, high=180.0, unit="degrees")
     erase: float | None = setting(
-        None, "largest side of a random erased box, as a share of the side; left out: the architecture's own",
+        None, "largest side of a random erased box, as a share of the side; default: the architecture's own",
         low=0.0, high=0.9,
     )  # fmt: skip
     color: str = setting(
@@ -173,11 +173,11 @@ class DecisionConfig:
     """When the model answers and when it says "I don't know"; chosen on the validation part, kept in the bundle."""
 
     target_precision: float | None = setting(
-        None, "share of the answers that shall be right: less sure images get none; left out: every image gets one",
+        None, "share of the answers that shall be right: less sure images get none; default: every image gets one",
         low=0.01, high=1.0,
     )  # fmt: skip
     target_coverage: float | None = setting(
-        None, "share of the images that shall get an answer: the surest ones; left out: all", low=0.01, high=1.0
+        None, "share of the images that shall get an answer: the surest ones; default: all", low=0.01, high=1.0
     )
     set_level: float = setting(
         0.9, "share of prediction sets that shall hold the true class; 0: no sets", low=0.0, high=0.999

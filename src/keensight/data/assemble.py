@@ -39,7 +39,7 @@ def assemble(
         samples: In the order they shall keep.
         reader: Loads them.
         skipped: What in the source is no image of the set.
-        classes: The class names in order; left out: those that occur, in natural order.
+        classes: The class names in order; default: those that occur, in natural order.
         task: One class an image, or any number of labels.
 
     Raises:

@@ -77,7 +77,7 @@ def prepare(
         dataset: Its samples with an ``error`` are not touched; the reason is passed on.
         spec: The size wanted.
         mode: ``auto``, ``always`` (a full disk is an error) or ``never`` (no file is written).
-        workers: Decoding threads; left out: one per processor that this process may use.
+        workers: Decoding threads; default: one per processor that this process may use.
         progress: Where to report.
 
     Raises:

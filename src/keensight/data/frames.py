@@ -41,14 +41,14 @@ def from_frame(
             which become metadata.
         root: The folder that relative paths start from. Where a path leads out of it, samples are named
             from the folder that all of them share.
-        label: The column with the class; left out: found by name. Where some of its cells are lists such as
+        label: The column with the class; default: found by name. Where some of its cells are lists such as
             ``cat|dog``, the set is multi-label, and an empty cell means none of the labels.
-        path: The column with the path; left out: found by name.
+        path: The column with the path; default: found by name.
         group: The column whose equal values never straddle a split.
-        labels: Columns of 0 and 1 (true and false, an empty cell is 0), one a label of a multi-label set; left out:
+        labels: Columns of 0 and 1 (true and false, an empty cell is 0), one a label of a multi-label set; default:
             all such columns, where there are two or more and no column has the name of a label.
         name: What to call the dataset.
-        source: The table's file, under whose name digests are remembered; left out: ``root``.
+        source: The table's file, under whose name digests are remembered; default: ``root``.
         progress: Told while files are read.
 
     Raises:

@@ -35,7 +35,7 @@ def attach(
         table: ``metadata.csv``, whose paths start from its own folder; None where there is none.
         source: The folder that the user opened.
         label: Take the class from this column; images that it says nothing about are skipped then.
-        path: The column with the paths; left out: found by name.
+        path: The column with the paths; default: found by name.
         group: The column whose equal values never straddle a split.
 
     Raises:

@@ -34,11 +34,11 @@ def open_source(
         source: A folder with one sub-folder per class; a folder with train, val (valid, validation) and test
             folders of such; a CSV, TSV or Parquet table; a folder of IDX files; an ``.npz`` file; or, where no
             such path exists, the name of a sample set.
-        label: Column with the class, in a table or in ``metadata.csv`` beside class folders; left out: a
+        label: Column with the class, in a table or in ``metadata.csv`` beside class folders; default: a
             table's is found by its name, a folder's is the folder.
-        path: Column with the image's path; left out: found by its name.
+        path: Column with the image's path; default: found by its name.
         group: Column whose equal values (a patient, a product) never straddle a split.
-        labels: Columns of 0 and 1 of a table, one a label (multi-label); left out: found by their content.
+        labels: Columns of 0 and 1 of a table, one a label (multi-label); default: found by their content.
         progress: Told while files are read.
 
     Raises:

@@ -78,7 +78,7 @@ def fit_head(
         val_features: Of the validation part, float32 (m, d).
         val_targets: Class numbers, shape (m,), or labels as 0 and 1, (m, classes).
         classes: Number of classes.
-        levels: How many features each level of the network gives, in order; left out: one level.
+        levels: How many features each level of the network gives, in order; default: one level.
         weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
         progress: Where to report.
     """

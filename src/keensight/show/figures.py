@@ -136,7 +136,7 @@ def mistakes(evaluation: Any, n: int = 24, dataset: Dataset | None = None) -> Fi
     Args:
         evaluation: With its predictions and their dataset, as ``ks.evaluate`` gives it.
         n: How many at most.
-        dataset: Where the images are; left out: the evaluation's own.
+        dataset: Where the images are; default: the evaluation's own.
 
     Raises:
         UsageError: the predictions or the dataset are not at hand.

@@ -68,7 +68,7 @@ class PlainProgress:
 
     Args:
         pause: Least seconds between two lines of a phase.
-        stream: Where to write; left out: standard error.
+        stream: Where to write; default: standard error.
     """
 
     def __init__(self, pause: float = _PAUSE, stream: TextIO | None = None) -> None:

@@ -1,6 +1,6 @@
 """What the command line says at its end: plain text, with colour where the console has it.
 
-Every function takes a rich ``Console`` (left out: standard output) for width, colour and encoding, and
+Every function takes a rich ``Console`` (default: standard output) for width, colour and encoding, and
 returns text that can be printed there as it is.
 """
 

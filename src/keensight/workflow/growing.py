@@ -42,7 +42,7 @@ def learning_curve(
         config: Settings; None: the defaults.
         settings: Changes to them.
         progress: Where to report.
-        **shortcuts: As for ``train``; ``model`` must be pretrained (left out: the default one).
+        **shortcuts: As for ``train``; ``model`` must be pretrained (default: the default one).
 
     Raises:
         DataError: there are too few training images for an eighth of them to say anything.

@@ -68,7 +68,7 @@ def open(
         group: Table column whose equal values never straddle a split.
         group_regex: In its place, a pattern in the relative file path; its first group, else the whole match,
             names the image's group.
-        labels: Table columns of 0 and 1, one a label, as a list or separated by commas: a multi-label set; left out:
+        labels: Table columns of 0 and 1, one a label, as a list or separated by commas: a multi-label set; default:
             found by content where no column has the name of a label. Of a ``tf.data.Dataset``: the class names in the
             order of the numbers.
         progress: Where to report.
