@@ -10,12 +10,11 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keensight.errors import StoreError
-from keensight.store.budget import check_memory
+from keensight.store.budget import check_memory, objects
 
 MAX_MEMBERS = 64
 MAX_RATIO = 20
@@ -95,7 +94,8 @@ def check_model(path: Path) -> None:
     if missing:
         raise StoreError(f"{path.name} is no Keras 3 model: it lacks {', '.join(missing)}", _HINT)
     config = _config(path, members["config.json"])
-    for class_name, module in _objects(config):
+    for one in objects(config):
+        class_name, module = one["class_name"], one.get("module")
         if class_name in _FOREIGN or not _is_stock(class_name, module):
             raise StoreError(
                 f"{path.name} would run code that is not stock Keras: {class_name!r} of {module!r}",
@@ -112,20 +112,6 @@ def _config(path: Path, member: zipfile.ZipInfo) -> Any:
             return json.loads(archive.read(member))
     except UNREADABLE as error:
         raise StoreError(f"{path.name}: config.json cannot be read: {error}", _HINT) from error
-
-
-def _objects(config: Any) -> Iterator[tuple[Any, Any]]:
-    """Class name and module of everything that Keras would build, without recursion (nesting may be deep)."""
-    waiting = [config]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        elif isinstance(value, dict):
-            if "class_name" in value:
-                yield value["class_name"], value.get("module")
-            # Models are loaded with compile=False: optimizer and loss are never built.
-            waiting += [item for key, item in value.items() if key != "compile_config"]
 
 
 def _is_stock(class_name: Any, module: Any) -> bool:

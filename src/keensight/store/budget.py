@@ -52,17 +52,24 @@ def _count(rule: Callable[[_Config, _Shape], int] | None, settings: _Config, sha
         raise StoreError(f"the configuration of the model's layers cannot be read: {error!r}", _HINT) from error
 
 
-def _layers(config: Any) -> Iterator[dict[str, Any]]:
-    """Everything in a configuration that has a class and settings, without recursion (nesting may be deep)."""
+def objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Everything in a model's configuration that Keras would build, without recursion (nesting may be deep)."""
     waiting = [config]
     while waiting:
         value = waiting.pop()
         if isinstance(value, list):
             waiting += value
         elif isinstance(value, dict):
-            if isinstance(value.get("class_name"), str) and isinstance(value.get("config"), dict):
+            if "class_name" in value:
                 yield value
+            # Models are loaded with compile=False: optimizer and loss are never built.
             waiting += [item for key, item in value.items() if key != "compile_config"]
+
+
+def _layers(config: Any) -> Iterator[dict[str, Any]]:
+    return (
+        one for one in objects(config) if isinstance(one["class_name"], str) and isinstance(one.get("config"), dict)
+    )
 
 
 def _input_shape(layer: _Config) -> _Shape | None:
