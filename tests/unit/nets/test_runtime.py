@@ -49,3 +49,15 @@ def test_threads_cannot_change_afterwards_and_the_error_says_what_to_do():
     with pytest.raises(UsageError, match="before TensorFlow") as caught:
         runtime.use_threads(173)
     assert "restart" in caught.value.hint
+
+
+def test_float32_is_computed_as_such_for_a_while_only():
+    code = """
+from keensight.nets import runtime
+enabled = runtime.framework()[1].config.experimental.tensor_float_32_execution_enabled
+before = enabled()
+with runtime.full_float32():
+    during = enabled()
+print(before, during, enabled())
+"""
+    assert python(code).stdout.split() == ["True", "False", "True"]
