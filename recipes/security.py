@@ -105,11 +105,11 @@ for name, figure in results.items():
 
 # %% [markdown]
 # <!-- figures: written by benchmarks/tables.py -->
-# **To expect** (95 % intervals, n = 60 test images where no other n is given, `python benchmarks/recipes.py
-# security`): known people named rightly, n = 60 1.000 (0.940 to 1.000); enrolled people named rightly and let in, n =
-# 25 0.800 (0.609 to 0.911); strangers stopped, n = 50 0.720 (0.583 to 0.825); area under the ROC curve of anomalies,
-# n = 372 0.995 (0.979 to 0.999); anomalies found, n = 321 0.897 (0.859 to 0.926); false alarms, n = 51 0.020 (0.004
-# to 0.103). Other versions or machines may differ by a few thousandths.
+# **To expect** (95 % intervals, n = 43 test images where no other n is given, `python benchmarks/recipes.py
+# security`): known people named rightly, n = 43 1.000 (0.918 to 1.000); enrolled people named rightly and let in, n =
+# 25 0.880 (0.700 to 0.958); strangers stopped, n = 50 0.600 (0.462 to 0.724); area under the ROC curve of anomalies,
+# n = 282 0.998 (0.975 to 1.000); anomalies found, n = 240 0.992 (0.941 to 0.999); false alarms, n = 42 0.071 (0.013
+# to 0.310). Other versions or machines may differ by a few thousandths.
 # <!-- end of figures -->
 #
 # **Limits.** Ten photos of a person taken in one sitting, face on, are far easier than a door in winter, and five

@@ -43,13 +43,13 @@ def run(*arguments: str | Path, cwd: Path) -> tuple[str, str]:
 def test_no_control_character_and_no_place_gets_out(tmp_path: Path) -> None:
     home = tmp_path / "home_of_alice"
     root = home / "photos"
-    plant(root, (f"cat{ESCAPE}", f"dog{OVERRIDE}{BELL}"))
+    plant(root, ("cat", "dog"))
     where = home / "runs" / "r"
     corrections = home / "fixes.csv"
     corrections.write_text("path,digest,given,action,label\n")
     train = ("train", root, "--model", "cnn", "--epochs", "1", "--image-size", "24", "--run", where,
              "--set", f"data.corrections={corrections}")  # fmt: skip
-    image = sorted((root / f"cat{ESCAPE}").glob("*0*.png"))[0]
+    image = sorted((root / "cat").glob("*0*.png"))[0]
     commands = (
         ("inspect", root), train, ("predict", where, root), ("predict", where, image, "--json"), ("evaluate", where),
         ("evaluate", where, root), ("explain", where, image, "--out", home / "why"), ("runs", home / "runs"),
@@ -68,3 +68,21 @@ def test_no_control_character_and_no_place_gets_out(tmp_path: Path) -> None:
                 for name in packed.namelist():
                     assert b"home_of_alice" not in packed.read(name), (path.name, name)
     assert "keensight train photos" in (where / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="its file names cannot hold control characters")
+def test_class_names_with_control_characters_are_shown_escaped_and_not_trained_on(tmp_path: Path) -> None:
+    plant(tmp_path / "photos", (f"cat{ESCAPE}", f"dog{OVERRIDE}{BELL}"))
+    for text in run("inspect", "photos", cwd=tmp_path):
+        assert not STEERS.search(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "keensight", "train", "photos", "--run", "r"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert not STEERS.search(done.stderr)
+    assert "contains a control character" in done.stderr
+    assert not (tmp_path / "r").exists()
