@@ -89,7 +89,8 @@ def draw_reliability(ax: Axes, evaluation: Evaluation) -> None:
     ax.plot([0, 1], [0, 1], color=chart.QUIET, linewidth=0.8, linestyle=(0, (3, 3)))
     if found.temperature != 1:
         _points(ax, found.bins_before, evaluation.n, chart.RED, f"before, ECE {found.ece_before:.3f}", hollow=True)
-    _points(ax, found.bins, evaluation.n, chart.BLUE, f"calibrated, ECE {evaluation.ece:.3f}")
+    calibrated = "calibrated, " if found.temperature != 1 else ""
+    _points(ax, found.bins, evaluation.n, chart.BLUE, f"{calibrated}ECE {evaluation.ece:.3f}")
     ax.set_xlim(0, 1.02)
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("said (mean probability of the answers)", fontsize=9, color=chart.INK)
