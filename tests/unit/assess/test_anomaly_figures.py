@@ -11,6 +11,7 @@ from keensight.errors import DataError
 LIMITS = Limits(1.0, 1.0, 0.05, 40)
 
 
+@pytest.mark.slow
 def test_the_area_is_scikit_learns_and_its_interval_holds_its_level():
     rng = np.random.default_rng(0)
     odd = np.arange(150) < 60

@@ -13,6 +13,7 @@ def _drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return honest.astype(np.float32), (rng.random((n, 1)) > honest.cumsum(axis=1)).sum(axis=1)
 
 
+@pytest.mark.slow
 def test_a_stated_precision_holds_on_new_images_nine_times_in_ten() -> None:
     new = _drawn(20_000, 1)
     reached = []

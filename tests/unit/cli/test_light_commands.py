@@ -48,6 +48,7 @@ def test_samples_are_listed(capsys):
     assert "mnist" in answer(capsys, "samples").out
 
 
+@pytest.mark.slow
 def test_a_sample_set_is_written_as_folders(capsys):
     assert document(capsys, "samples", "digits", "out") == {"name": "digits", "directory": "out", "images": 1797}
     assert len(list(Path("out").glob("*/*.png"))) == 1797

@@ -520,6 +520,7 @@ prepare(shelf(pngs(200))[0], SPEC, progress=Killed())
     assert left not in written(cache_folder)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(cache_folder: Path) -> None:
     code = """
 import sys
@@ -598,6 +599,7 @@ def test_several_shards_and_pages_given_back(monkeypatch: pytest.MonkeyPatch, ca
     assert len(released) == 200 // 5
 
 
+@pytest.mark.slow
 def test_a_random_batch_of_small_images_takes_well_under_a_millisecond() -> None:
     spec = ImageSpec(28, 28)
     grey = np.random.default_rng(0).integers(0, 256, (6000, 28, 28), np.uint8)

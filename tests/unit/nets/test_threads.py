@@ -10,6 +10,7 @@ def test_what_is_asked_for_is_taken():
     assert choose_threads(3) == (3, "as asked")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(processors() < 2, reason="one processor leaves no choice")
 def test_a_measurement_decides_and_is_remembered(tmp_path):
     memory = tmp_path / "cache" / "threads.json"

@@ -28,6 +28,7 @@ def pixels_of(png: bytes) -> tuple[int, int]:
     return PngImagePlugin.PngImageFile(io.BytesIO(png)).size
 
 
+@pytest.mark.slow
 def test_the_room_opens_without_matplotlib_and_draws_without_pyplot():
     code = """
 import sys

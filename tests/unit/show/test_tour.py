@@ -35,6 +35,7 @@ def test_it_is_a_valid_notebook_without_outputs(sample, multilabel):
     assert ("confusion" in program) != multilabel
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1).filter(lambda text: "\0" not in text))
 def test_any_path_becomes_the_same_path_in_python(source):
     made = json.loads(json.dumps(notebook(Tour(source, 64, 12, {"label": source}))))

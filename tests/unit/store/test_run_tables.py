@@ -31,6 +31,7 @@ def test_an_empty_dataset_comes_back(tmp_path: Path) -> None:
     assert tables.read_dataset(tmp_path / "d.parquet") == empty
 
 
+@pytest.mark.slow
 def test_twenty_thousand_samples_take_no_time_to_speak_of(tmp_path: Path) -> None:
     one = dataset(3).samples[1]
     many = Dataset(
