@@ -56,17 +56,6 @@ def test_a_refused_source_is_a_sentence_and_a_hint_and_nothing_else(tmp_path, ma
     assert not (tmp_path / "run").exists()
 
 
-def test_a_refusal_does_not_wait_for_the_framework(tmp_path):
-    """An import of TensorFlow takes 2 s and more; here it is under way when the source is refused."""
-    source = write_set(tmp_path / "one", ("a",))
-    started = time.monotonic()
-    keensight("train", source, cwd=tmp_path)
-    refused = time.monotonic() - started
-    started = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import tensorflow"], check=True, capture_output=True)
-    assert refused < 0.7 * (time.monotonic() - started)
-
-
 def interrupted(place: Path, after: float, number=signal.SIGINT, *options):
     """Train as a process, interrupt it, and give exit code, standard error and the seconds that it still took."""
     with (place / "err").open("wb") as errors:
