@@ -16,6 +16,8 @@ from keensight.data.copies import seen, ties
 from keensight.data.readers import from_arrays, open_source
 from keensight.data.splits import make_split
 
+pytestmark = pytest.mark.slow
+
 
 def _photo(path: Path, seed: int, quality: int = 90, size: tuple[int, int] = (96, 96)) -> None:
     rng = np.random.default_rng(seed)
@@ -65,7 +67,6 @@ def test_test_images_with_a_copy_elsewhere_were_seen(given: Path) -> None:
     assert {data.samples[i].path for i in copied} == {"test/cat/near.jpg", "test/dog/exact.bmp"}
 
 
-@pytest.mark.slow
 def test_a_split_made_here_keeps_near_copies_together(tmp_path: Path) -> None:
     root = tmp_path / "source"
     for label in ("cat", "dog"):
@@ -82,7 +83,6 @@ def test_a_split_made_here_keeps_near_copies_together(tmp_path: Path) -> None:
     assert seen(report, data, torn) and not seen(report, data, split)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["auto", "never"])
 def test_a_split_does_not_depend_on_the_size_and_fit_of_the_model(tmp_path: Path, mode: CacheMode) -> None:
     root = tmp_path / "source"

@@ -15,6 +15,8 @@ from keensight.data.cache import prepare
 from keensight.data.near import NEAR, Copies, Pair, clusters, near_copies
 from keensight.data.readers import from_arrays, open_source
 
+pytestmark = pytest.mark.slow
+
 
 def _picture(seed: int, side: int = 160) -> Image.Image:
     """Blots of all sizes, as photographs have."""
@@ -136,7 +138,6 @@ def test_clusters_join_what_hangs_together() -> None:
     assert clusters(pairs) == ((1, 2, 9), (4, 7))
 
 
-@pytest.mark.slow
 def test_a_real_leak_is_found_whole(real_data) -> None:  # type: ignore[no-untyped-def]
     data = open_source(real_data("chest_xray_leaky_fixture"))
     copies = near_copies(data, prepare(data, ImageSpec(128, 128)))

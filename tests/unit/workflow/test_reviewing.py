@@ -19,6 +19,8 @@ from keensight.errors import DataError, UsageError
 from keensight.show.review import ReviewServer
 from keensight.workflow.reviewing import open_desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def photos(tmp_path):
