@@ -170,7 +170,9 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
     parts = Split(tuple(sorted((*dealt.train, *dealt.test))), dealt.val, (), dealt.method)
     choice = choose_model(data, parts, config, show)
     config = config.with_values({"model.name": choice.name})
-    pixels = prepare(data, input_spec(data, config, choice.name), progress=show)
+    pixels = prepared.pixels
+    if choice.name != likely:
+        pixels = prepare(data, input_spec(data, config, choice.name), progress=show)
     use_threads(config.train.threads, cache_directory() / "threads.json")
     config, _ = resolve(config, data, parts, pixels)
     classifier, history = train_network(data, parts, pixels, config, show)

@@ -125,11 +125,12 @@ def refuse_unsplittable(data: Dataset, config: RunConfig) -> None:
     Raises:
         DataError: a class has too few images or a name that no bundle takes, or there is none to train on.
     """
-    from keensight.data.audit import audit
+    from keensight.data.splits import make_split
 
     if names := data.labels.controls():
         raise DataError(f"the class name {names[0]!r} contains a control character", "rename the class")
-    split_by(config, data, audit(data))
+    given = config.data
+    make_split(data, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed)
 
 
 def split(
@@ -158,12 +159,10 @@ def split(
     Raises:
         DataError: a class has too few images.
     """
-    from keensight.data.audit import audit as headers
     from keensight.data.copies import ties
     from keensight.data.splits import make_split
 
-    if audit is None:
-        audit = headers(data) if data.reader is None else audit_images(data, probes=False, progress=shown(progress))
-    excluded = audit.unusable(data) | {i for i, sample in enumerate(data.samples) if sample.error}
-    tied = ties(audit, data)
+    if audit is None and data.reader is not None:
+        audit = audit_images(data, probes=False, progress=shown(progress))
+    excluded, tied = (audit.unusable(data), ties(audit, data)) if audit else (frozenset(), ())
     return make_split(data, exclude=excluded, val_share=val_share, test_share=test_share, seed=seed, ties=tied)

@@ -128,9 +128,10 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
     run.save_split(parts, data)
     choice = choose_model(data, parts, config, show)
     config = config.with_values({"model.name": choice.name})
-    pixels = prepare(
-        data, input_spec(data, config, choice.name), cache=cast("CacheMode", config.data.cache), progress=show
-    )
+    pixels = prepared.pixels
+    if choice.name != likely:  # a race took another one, whose input has another size
+        spec, cache = input_spec(data, config, choice.name), cast("CacheMode", config.data.cache)
+        pixels = prepare(data, spec, cache=cache, progress=show)
     # As late as this, so that the framework's import is not waited for.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")
     config, reasons = resolve(config, data, parts, pixels)
