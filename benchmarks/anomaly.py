@@ -19,17 +19,17 @@ import keensight as ks
 from keensight.assess.anomaly import auroc
 from keensight.core.config import RunConfig
 from keensight.core.progress import Silent
-from keensight.workflow import detecting, steps
+from keensight.workflow import anomaly, steps
 
 NEAREST = 5
 
 
 def embeddings(data, pixels, parts):
-    from keensight.nets.transfer import features
+    from keensight.nets.training.transfer import features
 
     model = steps.build(data, pixels.spec, "efficientnet_lite0")
     rows = np.arange(len(data))
-    return features(model, steps.images_of(data, parts, pixels), rows, steps.workshop(Silent()))
+    return features(model, steps.images_of(data, parts, pixels), rows, steps.caches(Silent()))
 
 
 def nearest(vectors, train, test):
@@ -45,16 +45,16 @@ def from_mean_image(pixels, train, test):
 
 
 def draw(data, pixels, vectors, normal, seed):
-    two = detecting.as_anomalies(data, normal)
+    two = anomaly.as_anomalies(data, normal)
     parts = ks.split(two, seed=seed)
     rows = parts.part("test")
     odd = np.array([two.samples[int(row)].label == "anomalous" for row in rows])
     train = np.array([row for row in parts.part("train") if two.samples[int(row)].label == "normal"])
     config = RunConfig().with_values({"model.name": "efficientnet_lite0"})
     started = time.perf_counter()
-    detector = detecting.learn(data, parts, pixels, normal, config, Silent())
+    detector = anomaly.learn(data, parts, pixels, normal, config, Silent())
     learned = time.perf_counter()
-    found = detecting.measure(detector, data, rows, pixels, normal, "test", Silent())
+    found = anomaly.measure(detector, data, rows, pixels, normal, "test", Silent())
     tested = time.perf_counter()
     return {
         "detector": found.auroc.value,
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=5, help="splits")
     arguments = parser.parse_args()
     data = ks.open(arguments.source, group=arguments.group)
-    normal = detecting.normal_classes(data, RunConfig().with_values({"data.normal": arguments.normal}))
+    normal = anomaly.normal_classes(data, RunConfig().with_values({"data.normal": arguments.normal}))
     spec = ks.image_spec(data, model="efficientnet_lite0", effort="quick")
     pixels = ks.prepare(data, spec)
     vectors = embeddings(data, pixels, ks.split(data))

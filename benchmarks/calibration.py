@@ -25,8 +25,8 @@ from record import save
 import keensight as ks
 from keensight.assess.calibration import at_temperature
 from keensight.assess.metrics import evaluate
-from keensight.core.groups import group_numbers
 from keensight.core.interval import Interval
+from keensight.core.records import group_numbers
 
 FIGURES = ("loss", "brier", "ece")
 BAR = "calibration error after at most 0.03, or its interval reaches 0"

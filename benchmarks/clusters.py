@@ -24,13 +24,13 @@ from coverage import PRIORS, Array, Population, intervals_of, population, title
 from record import save
 from sklearn.metrics import average_precision_score, f1_score
 
-from keensight.assess import anomaly, decision, metrics, multilabel, operating, paired
+from keensight.assess import abstention, anomaly, metrics, multilabel, operating_point, paired
+from keensight.assess.intervals import auroc_parts, share
 from keensight.assess.slices import find_slices
-from keensight.assess.uncertainty import auroc_parts, share
 from keensight.core.anomaly import Limits
-from keensight.core.certainty import Decision
 from keensight.core.interval import Interval
-from keensight.core.nearest import softmax
+from keensight.core.predictions import Decision
+from keensight.core.prototypes import softmax
 from keensight.core.records import LabelSet
 
 CLUSTERS, LARGEST, POWER, ALIKE = (20, 56, 100, 300), 30, 1.8, 0.8
@@ -103,13 +103,13 @@ def drawn(people: Population, clusters: int, by_class: list[Array], rng: np.rand
 def of_shares(p: Array, targets: Array, groups: Array | None, kinds: Array) -> Iterator[tuple[str, Interval]]:
     """Intervals of fractions of images and of areas under ROC curves, which need no bootstrap."""
     yield "accuracy", share(p.argmax(axis=1) == targets, groups)
-    answers = decision.measure(p, targets, RULE, groups=groups)
+    answers = abstention.measure(p, targets, RULE, groups=groups)
     assert answers.set_coverage is not None
     yield from (("answered", answers.answered), ("set coverage", answers.set_coverage))
     if answers.accuracy is not None:
         yield "accuracy of answers", answers.accuracy
     yield "accuracy without some", metrics.accuracy_without(p, targets, kinds == 1, groups)
-    point = operating.measure(p[:, 0], targets == 0, _CUT, label="a", part="test", target="", groups=groups)
+    point = operating_point.measure(p[:, 0], targets == 0, _CUT, label="a", part="test", target="", groups=groups)
     yield from ((name, one) for name in ("sensitivity", "specificity") if (one := getattr(point, name)) is not None)
     odd = anomaly.evaluate(p[:, 0] / _CUT, [str(t) for t in targets], list("1234"), _LIMITS, groups=groups)
     told = (("anomaly AUROC", odd.auroc), ("anomaly recall", odd.recall), ("anomaly false alarms", odd.false_alarms))

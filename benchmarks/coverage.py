@@ -26,15 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 from record import save
 
+from keensight.assess.abstention import choose
 from keensight.assess.calibration import at_temperature, brier_scores, expected_calibration_error, fit_temperature
-from keensight.assess.decision import choose
+from keensight.assess.intervals import auroc_parts
 from keensight.assess.metrics import cross_entropies, evaluate
-from keensight.assess.uncertainty import auroc_parts
 from keensight.core.evaluation import Evaluation
-from keensight.core.groups import group_numbers
 from keensight.core.interval import Interval
-from keensight.core.nearest import softmax
-from keensight.core.records import Dataset, LabelSet
+from keensight.core.prototypes import softmax
+from keensight.core.records import Dataset, LabelSet, group_numbers
 
 PRIORS = (0.30, 0.25, 0.20, 0.15, 0.10)
 POPULATION, SIZES, EACH, ALIKE = 200_000, (100, 400, 1600), 4, 0.6
@@ -180,9 +179,9 @@ def differs(one: Interval, other: Interval) -> bool:
 def features_of(source: Path, group: str | None) -> tuple[Dataset, Array, Array]:
     """The set, and frozen features of those of its images that can be read, by their place in it."""
     import keensight as ks
-    from keensight.nets.backbones import DEFAULT_PRETRAINED
-    from keensight.nets.transfer import features
-    from keensight.workflow.features import images_of, workshop
+    from keensight.nets.models.backbones import DEFAULT_PRETRAINED
+    from keensight.nets.training.transfer import features
+    from keensight.workflow.features import caches, images_of
     from keensight.workflow.steps import shown
 
     show = shown(None)
@@ -191,7 +190,7 @@ def features_of(source: Path, group: str | None) -> tuple[Dataset, Array, Array]
     pixels = ks.prepare(data, spec)
     rows = np.array([row for row in range(len(data)) if row not in pixels.errors])
     model = ks.build(data, spec, DEFAULT_PRETRAINED)
-    return data, rows, features(model, images_of(data, ks.split(data), pixels), rows, workshop(show))
+    return data, rows, features(model, images_of(data, ks.split(data), pixels), rows, caches(show))
 
 
 def resplits(groups: Array, repeats: int) -> Iterator[list[Array]]:
@@ -203,7 +202,7 @@ def resplits(groups: Array, repeats: int) -> Iterator[list[Array]]:
 
 
 def measured(data: Dataset, rows: Array, features: Array, repeats: int) -> dict[str, Any]:
-    from keensight.nets.logistic import fit_head
+    from keensight.nets.training.linear_head import fit_head
 
     targets = data.targets()[rows]
     groups = group_numbers([data.samples[row].group for row in rows])

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from record import save
 
 import keensight as ks
-from keensight.core import nearest
+from keensight.core import prototypes as class_means
 from keensight.core.records import Prototypes
-from keensight.nets.logistic import Head, fit_head
+from keensight.nets.training.linear_head import Head, fit_head
 
 KNOWN, NEW, PHOTOS = 30, 5, 10
 
@@ -51,7 +51,7 @@ def draw(faces: Faces, shots: list[int], seed: int) -> list[dict[str, float]]:
     people, photos = rng.permutation(len(faces.vectors)), rng.permutation(PHOTOS)
     known = people[:KNOWN]
     train, val, test = faces.of(known, photos[:6]), faces.of(known, photos[6:8]), faces.of(known, photos[8:])
-    prototypes = nearest.measure(*train, *val, KNOWN)
+    prototypes = class_means.measure(*train, *val, KNOWN)
     head = fit_head(*train, *val, KNOWN)
     return [figures(faces, prototypes, head, test, people[KNOWN:], photos, some) for some in shots]
 
@@ -67,13 +67,13 @@ def figures(
 ) -> dict[str, float]:
     new, strangers = others[:NEW], others[NEW:]
     for number, person in enumerate(new):
-        prototypes = nearest.enrolled(prototypes, faces.vectors[person, photos[:shots]], KNOWN + number)
+        prototypes = class_means.enrolled(prototypes, faces.vectors[person, photos[:shots]], KNOWN + number)
 
     def answer(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        similar = nearest.cosines(vectors, prototypes)
-        network = nearest.softmax(head.logits(vectors).astype(np.float64)).astype(np.float32)
-        found = nearest.joined(network, similar, prototypes.temperature)
-        return found.argmax(axis=1), nearest.unknown(similar, prototypes.threshold)
+        similar = class_means.cosines(vectors, prototypes)
+        network = class_means.softmax(head.logits(vectors).astype(np.float64)).astype(np.float32)
+        found = class_means.joined(network, similar, prototypes.temperature)
+        return found.argmax(axis=1), class_means.unknown(similar, prototypes.threshold)
 
     new_vectors, whose = faces.of(new, photos[shots:])
     new_found, new_unknown = answer(new_vectors)

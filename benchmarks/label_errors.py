@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from record import save
 
 import keensight as ks
-from keensight.assess.labels import Judgement, judge, out_of_fold
+from keensight.assess.confident_learning import Judgement, judge, out_of_fold
 from keensight.core.progress import Silent
 from keensight.data.units import make_units
-from keensight.nets import transfer
-from keensight.workflow.features import images_of, workshop
+from keensight.nets.training import transfer
+from keensight.workflow.features import caches, images_of
 
 MODEL = "efficientnet_lite0"
 SHARE = 0.05
@@ -44,7 +44,7 @@ def features(source: str, side: int | None, images: int, group: str | None) -> t
     for number, unit in enumerate(make_units(data.samples, rows.tolist(), 0)):
         groups[list(unit.members)] = number
     images = images_of(data, ks.split(data), pixels)
-    found = transfer.features(ks.build(data, spec, MODEL), images, rows, workshop(Silent()))
+    found = transfer.features(ks.build(data, spec, MODEL), images, rows, caches(Silent()))
     return found, data.targets()[rows], groups[rows], len(data.labels)
 
 

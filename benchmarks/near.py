@@ -27,9 +27,9 @@ from PIL import Image, ImageEnhance
 from record import save
 
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Sample
+from keensight.data.audit.near_duplicates import Copies, near_copies
 from keensight.data.cache import prepare, survey_spec
-from keensight.data.near import Copies, near_copies
-from keensight.data.readers import open_source
+from keensight.data.sources.readers import open_source
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".pgm")
 EACH = 50

@@ -25,10 +25,11 @@ from record import save
 
 import keensight as ks
 from keensight.assess.anomaly import auroc
-from keensight.assess.uncertainty import wilson
-from keensight.core import nearest, ood
+from keensight.assess.intervals import wilson
+from keensight.core import ood
+from keensight.core import prototypes as class_means
 from keensight.core.interval import Interval
-from keensight.workflow import using
+from keensight.workflow import predict_and_embed
 
 TRAIN, VAL = 600, 400
 BAR = "area >= 0.90 against each other set"
@@ -70,17 +71,17 @@ def measure(run: ks.Run, source: Path, others: dict[str, list[str]]) -> tuple[di
         """Embeddings, class numbers and largest probabilities of a part, evenly spread over the classes."""
         rows = parts.part(name)
         rows = np.array(spread(list(rows[np.argsort(targets[rows], kind="stable")]), most))
-        found, vectors = using.predict_and_embed(model, [str(source / data.samples[int(row)].path) for row in rows])
+        found, vectors = predict_and_embed(model, [str(source / data.samples[int(row)].path) for row in rows])
         return vectors.vectors, targets[rows], found.probabilities.max(axis=1)
 
     train, val, test = embedded("train", TRAIN), embedded("val", VAL), embedded("test", len(data))
-    pairs = {name: using.predict_and_embed(model, paths) for name, paths in others.items()}
+    pairs = {name: predict_and_embed(model, paths) for name, paths in others.items()}
     odd = {name: vectors.vectors for name, (_, vectors) in pairs.items()}
     subspace = ood.fit(train[0], val[0])
-    prototypes = nearest.measure(*train[:2], *val[:2], len(data.labels))
+    prototypes = class_means.measure(*train[:2], *val[:2], len(data.labels))
 
     def away(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        return -nearest.cosines(vectors, prototypes).max(axis=1)
+        return -class_means.cosines(vectors, prototypes).max(axis=1)
 
     own, scores = ood.score(test[0], subspace), {name: ood.score(rows, subspace) for name, rows in odd.items()}
     unsure = {name: -found.probabilities.max(axis=1) for name, (found, _) in pairs.items()}

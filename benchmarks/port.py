@@ -20,12 +20,12 @@ from record import save
 from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode
 from keensight.core.records import ImageSpec
-from keensight.nets.backbones import ARCHITECTURES
-from keensight.nets.build import build
-from keensight.nets.efficientnet import logits_weights
+from keensight.nets.models.backbones import ARCHITECTURES
+from keensight.nets.models.build import build
+from keensight.nets.models.efficientnet import logits_weights
+from keensight.nets.models.torch_weights import read_state
+from keensight.nets.models.weights import packaged
 from keensight.nets.runtime import framework
-from keensight.nets.torchfile import read_state
-from keensight.nets.weights import packaged
 
 BATCH = 50
 

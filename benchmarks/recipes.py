@@ -27,12 +27,12 @@ from sklearn.preprocessing import StandardScaler
 
 import keensight as ks
 from keensight.assess.anomaly import auroc
+from keensight.assess.intervals import wilson
 from keensight.assess.multilabel import evaluate as evaluate_labels
-from keensight.assess.operating import measure
-from keensight.assess.uncertainty import wilson
-from keensight.core.groups import group_numbers
+from keensight.assess.operating_point import measure
 from keensight.core.interval import Interval
 from keensight.core.progress import Silent
+from keensight.core.records import group_numbers
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 SIDE = 32
@@ -106,7 +106,7 @@ def agriculture(space: dict[str, Any]) -> dict[str, Figures]:
 
 def healthcare(space: dict[str, Any]) -> dict[str, Figures]:
     """At a threshold that was chosen on the validation part in the same way."""
-    from keensight.assess.operating import for_sensitivity
+    from keensight.assess.operating_point import for_sensitivity
 
     train, val, test = parts(space, grey=True)
     data, model = space["data"], logistic(train, val)

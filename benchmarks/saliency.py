@@ -17,9 +17,9 @@ from record import save
 
 import keensight as ks
 from keensight.assess.faithfulness import Deletion, deletion
-from keensight.assess.uncertainty import wilson
+from keensight.assess.intervals import wilson
 from keensight.core import pixels
-from keensight.nets.saliency import Explainer
+from keensight.nets.gradcam import Explainer
 
 BAR = "faster than random blocks and pixels on 80 % of the images"
 

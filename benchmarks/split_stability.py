@@ -21,7 +21,7 @@ from record import save
 import keensight as ks
 from keensight.core.progress import Silent
 from keensight.core.records import PARTS, Dataset, Part
-from keensight.data.readers import open_source
+from keensight.data.sources.readers import open_source
 
 SETS = (
     ("clothing_small", None), ("chest_xray", None), ("chest_xray", "patient_id"), ("gtsrb43", "track_id"),

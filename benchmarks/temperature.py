@@ -25,10 +25,9 @@ from record import save
 from keensight.assess.bootstrap import mean_interval
 from keensight.assess.calibration import at_temperature, cross_entropies, fit_temperature
 from keensight.assess.metrics import evaluate
-from keensight.core.groups import group_numbers
 from keensight.core.interval import Interval
-from keensight.core.nearest import softmax
-from keensight.core.records import LabelSet
+from keensight.core.prototypes import softmax
+from keensight.core.records import LabelSet, group_numbers
 
 TOTALS, CHOOSING, DRAWS = (220, 400, 800, 1500), (35, 70, 140, 280, 560), 4
 LEARN, CHOOSE = 0.8235, 0.1765
@@ -42,9 +41,9 @@ Array = NDArray[Any]
 def head_draws(source: Path, group: str | None) -> Iterator[tuple[str, Array, Array, Array, Array | None, Array]]:
     """Name, validation and test places, classes, groups and logits of each draw."""
     import keensight as ks
-    from keensight.nets.backbones import DEFAULT_PRETRAINED
-    from keensight.nets.logistic import fit_head
-    from keensight.nets.transfer import _levels
+    from keensight.nets.models.backbones import DEFAULT_PRETRAINED
+    from keensight.nets.training.linear_head import fit_head
+    from keensight.nets.training.transfer import _levels
 
     data, rows, features = features_of(source, group)
     targets, groups = data.targets()[rows], group_numbers([data.samples[row].group for row in rows])
@@ -77,7 +76,7 @@ def parts(targets: Array, unit: Array, fraction: float, rng: np.random.Generator
 def run_draws(source: Path, group: str | None, run: Path) -> Iterator[tuple[str, Array, Array, Array, Any, Array]]:
     """The same of a finished run's validation and test images."""
     import keensight as ks
-    from keensight.workflow.measuring import probabilities_of
+    from keensight.workflow.evaluate import probabilities_of
     from keensight.workflow.steps import shown
 
     data, classifier, split = (

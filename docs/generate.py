@@ -15,7 +15,7 @@ import click
 from keensight import errors
 from keensight.cli.main import root
 from keensight.core.config import RunConfig, Setting, settings
-from keensight.nets.backbones import ARCHITECTURES, NORMALISATIONS
+from keensight.nets.models.backbones import ARCHITECTURES, NORMALISATIONS
 
 DOCS = Path(__file__).parent
 RECIPES = DOCS.parent / "recipes"

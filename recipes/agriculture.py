@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import keensight as ks
-from keensight.assess.uncertainty import wilson
+from keensight.assess.intervals import wilson
 
 images = Path(os.environ.get("KEENSIGHT_DATA", "data")) / "plantvillage15"  # in a notebook, write your own folder here
 

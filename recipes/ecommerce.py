@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 import keensight as ks
-from keensight.assess.uncertainty import wilson
+from keensight.assess.intervals import wilson
 
 images = Path(os.environ.get("KEENSIGHT_DATA", "data")) / "clothing_small"  # in a notebook, write your own folder here
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 import keensight as ks
-from keensight.assess.uncertainty import wilson
+from keensight.assess.intervals import wilson
 
 images = Path(os.environ.get("KEENSIGHT_DATA", "data"))  # in a notebook, write your own folder here: it holds both sets
 faces, boards = images / "orl_faces" / "orl_faces", images / "deeppcb_crops"

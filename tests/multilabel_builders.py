@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keensight.assess.multilabel import evaluate
-from keensight.core.answers import Predictions
 from keensight.core.evaluation import Evaluated
+from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, LabelSet, Sample
 
 SHAPES = ("bar", "dot", "frame")

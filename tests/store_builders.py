@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from keensight.assess.metrics import evaluate
-from keensight.core.answers import Predictions
 from keensight.core.evaluation import Evaluated
+from keensight.core.predictions import Predictions
 from keensight.core.records import BundleManifest, Dataset, ImageInfo, ImageSpec, LabelSet, Sample, Skipped, Split
 from keensight.store.bundle import SCHEMA, Bundle, write_bundle
-from keensight.store.exam import Exam
+from keensight.store.npz import SelfTest
 from keensight.store.run import Run, create_run
 
 LABELS = LabelSet(("ant", "bee | wasp", "Ñandú"))
@@ -57,9 +57,9 @@ def manifest(labels: LabelSet = LABELS, **changes: Any) -> BundleManifest:
     return BundleManifest(**(values | changes))
 
 
-def exam(classes: int = 3) -> Exam:
+def exam(classes: int = 3) -> SelfTest:
     probabilities = np.full((2, classes), 1 / classes, dtype=np.float32)
-    return Exam(("a/1.png", "grey copy"), (b"\x89PNG first", b"\x89PNG the second one"), probabilities)
+    return SelfTest(("a/1.png", "grey copy"), (b"\x89PNG first", b"\x89PNG the second one"), probabilities)
 
 
 def make_bundle(directory: Path, **changes: Any) -> Bundle:

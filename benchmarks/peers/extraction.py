@@ -150,14 +150,15 @@ def keensight(folder: Path, batch: int, mode: str) -> Extract:
     """
     from keensight.core.progress import Silent
     from keensight.core.records import ImageSpec
-    from keensight.nets import engines, features
-    from keensight.nets.backbones import Choice
-    from keensight.nets.build import build
-    from keensight.nets.frozen import freeze
-    from keensight.nets.transfer import features_of
+    from keensight.nets import litert
+    from keensight.nets.litert import freeze
+    from keensight.nets.models.backbones import Choice
+    from keensight.nets.models.build import build
+    from keensight.nets.training import features
+    from keensight.nets.training.transfer import features_of
 
     if mode == "default":
-        engines.chosen = lambda: Choice("LiteRT", "as asked")
+        litert.chosen = lambda: Choice("LiteRT", "as asked")
     net = freeze(features_of(build("efficientnet_lite0", ImageSpec(SIDE, SIDE), 2)))
 
     class Rows:
@@ -261,19 +262,19 @@ def compare(names: list[str], batches: list[int] | None, rounds: int) -> dict[st
     """All engines, in turns."""
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([sys.executable, __file__, "--engine", "export", "--folder", scratch], check=True)
-        engines = [Engine(name, Path(scratch)) for name in names]
-        for engine in engines:
+        litert = [Engine(name, Path(scratch)) for name in names]
+        for engine in litert:
             if batches and not engine.name.startswith("keensight"):
                 engine.settings = [one for one in engine.settings if one[0] in batches]
         for number in range(rounds):
-            for engine in list(engines):
+            for engine in list(litert):
                 if not all(engine.turn(setting) for setting in engine.settings):
                     print(f"{engine.name}: not there", file=sys.stderr)
-                    engines.remove(engine)
+                    litert.remove(engine)
             print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        for engine in engines:
+        for engine in litert:
             engine.close()
-    return {engine.name: engine.best() for engine in engines}
+    return {engine.name: engine.best() for engine in litert}
 
 
 def main() -> None:

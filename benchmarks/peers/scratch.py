@@ -86,7 +86,7 @@ def gflops(multiply: Callable[[], Any], operations: int) -> float:
 
 
 def torch_net() -> Any:
-    """The net of ``keensight.nets.build.resnet`` for 28 px."""
+    """The net of ``keensight.nets.models.build.resnet`` for 28 px."""
     from torch import nn
 
     def conv(inputs: int, outputs: int, pool: bool = False) -> nn.Sequential:
@@ -167,7 +167,7 @@ def torch_convolution(bf16: bool) -> float:
 def keras_net() -> Any:
     from keensight.core.records import ImageSpec
     from keensight.nets import runtime
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     runtime.use_threads(THREADS)
     runtime.configure(seed=0)
@@ -177,10 +177,10 @@ def keras_net() -> Any:
 def keras_rates(precision: str, seconds: float) -> dict[str, float]:
     """The same figures from inside Keras' ``fit``."""
     from keensight.core.config import RunConfig
-    from keensight.nets import fit
-    from keensight.nets.form import training_form
     from keensight.nets.runtime import framework
-    from keensight.nets.tasks import task_of
+    from keensight.nets.training import fit
+    from keensight.nets.training.losses import task_of
+    from keensight.nets.training.training_copy import training_form
 
     keras, tf = framework()
     model = training_form(keras_net(), precision)

@@ -56,12 +56,12 @@ _HOMES = {
     ),
     "keensight.workflow.estimator": ("ImageClassifier",),
     "keensight.core.config": ("RunConfig",),
-    "keensight.core.findings": ("AuditReport",),
+    "keensight.core.audit": ("AuditReport",),
     "keensight.core.records": ("Dataset", "History", "ImageSpec", "LabelSet", "Sample", "Split"),
-    "keensight.core.answers": ("Embeddings", "Explanation", "Predictions"),
+    "keensight.core.predictions": ("Embeddings", "Explanation", "Predictions"),
     "keensight.core.evaluation": ("Evaluated", "Evaluation"),
-    "keensight.data.readers": ("from_arrays", "from_frame"),
-    "keensight.nets.infer": ("Classifier",),
+    "keensight.data.sources.readers": ("from_arrays", "from_frame"),
+    "keensight.nets.classifier": ("Classifier",),
     "keensight.nets.runtime": ("framework",),
     "keensight.store.bundle": ("Bundle", "open_bundle"),
     "keensight.store.run": ("Run", "list_runs", "open_run"),
@@ -104,7 +104,7 @@ def _greet_notebook() -> None:
     ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = None if ask is None else ask()
     if shell is not None:
-        import_module("keensight.show.notebook").register(shell)
+        import_module("keensight.show.notebook.display").register(shell)
 
 
 _greet_notebook()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from keensight.show.tour import notebook
-from keensight.workflow.touring import SAMPLE, tour_of
+from keensight.show.notebook.tour import notebook
+from keensight.workflow.tour import SAMPLE, tour_of
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

@@ -5,7 +5,7 @@ import pytest
 
 import keensight as ks
 from keensight.assess.calibration import at_temperature
-from keensight.workflow import sit_exam
+from keensight.workflow import run_self_test
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def test_the_bundle_answers_as_the_model_and_passes_its_exam(model, run):
     assert np.array_equal(
         classifier.predict_array(images).argmax(1), model.predict(images / 255.0, verbose=0).argmax(1)
     )
-    assert sit_exam(classifier, ks.open_bundle(run.path).exam()) < 1e-5
+    assert run_self_test(classifier, ks.open_bundle(run.path).exam()) < 1e-5
     manifest = ks.open_bundle(run.path).manifest
     assert manifest.labels.names == CLASSES
     assert manifest.normalisation.startswith("pixels / 255")

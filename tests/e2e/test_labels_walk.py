@@ -8,10 +8,10 @@ from PIL import Image
 
 import keensight as ks
 from keensight.cli.main import main
-from keensight.core.corrections import Correction, read_corrections, write_corrections
+from keensight.core.labels import Correction, read_corrections, write_corrections
 from keensight.core.progress import Silent
 from keensight.errors import DataError
-from keensight.workflow.reviewing import open_desk
+from keensight.workflow.review import open_desk
 
 pytestmark = pytest.mark.slow
 

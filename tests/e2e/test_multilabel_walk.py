@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import keensight as ks
 from keensight.cli.main import root
 from keensight.errors import DataError, UsageError
-from keensight.workflow.using import write_predictions
+from keensight.workflow.predict import write_predictions
 from multilabel_builders import SHAPES, write_shapes
 
 pytestmark = pytest.mark.slow

@@ -13,9 +13,9 @@ import keensight as ks
 from keensight.core.config import RunConfig
 from keensight.core.progress import Silent
 from keensight.core.records import PARTS, ImageSpec
-from keensight.show.picks import find_mistakes
-from keensight.workflow import growing
-from keensight.workflow.preparing import prepare_data
+from keensight.show.misclassified import find_mistakes
+from keensight.workflow import learning_curve
+from keensight.workflow.prepare import prepare_data
 
 pytestmark = pytest.mark.slow
 
@@ -111,13 +111,13 @@ def test_the_learning_curve_does_in_every_draw(twins, monkeypatch):
         seen.append((data, train, val, units))
         return points(data, train, val, units, *rest)
 
-    points = growing._points
-    monkeypatch.setattr(growing, "_points", noted)
+    points = learning_curve._points
+    monkeypatch.setattr(learning_curve, "_points", noted)
     curve = ks.learning_curve(twins)
     ((data, train, val, units),) = seen
     assert len(curve.points) == 4
     assert torn(data, {"train": train, "val": val}) == 0
-    drawn = growing.draw(data.targets()[train], units, 0.5, 0)
+    drawn = learning_curve.draw(data.targets()[train], units, 0.5, 0)
     assert abs(len(drawn) - len(train) / 2) <= 4
     assert torn(data, {"drawn": train[drawn], "left": np.delete(train, drawn)}) == 0
 

@@ -127,7 +127,7 @@ def test_the_steps_by_hand_transfer_too(photos):
 
 def test_middle_sized_images_are_decided_by_a_race(tmp_path):
     from keensight.core.config import RunConfig
-    from keensight.workflow.choosing import choose_model
+    from keensight.workflow.choose_model import choose_model
 
     data = ks.open(_folder(tmp_path / "small", side=48))
     choice = choose_model(data, ks.split(data), RunConfig(), Silent())
@@ -138,21 +138,21 @@ def test_middle_sized_images_are_decided_by_a_race(tmp_path):
 
 def test_no_race_that_would_take_longer_than_the_effort(tmp_path, monkeypatch):
     from keensight.core.config import RunConfig
-    from keensight.workflow import choosing
+    from keensight.workflow import choose_model
 
     data = ks.open(_folder(tmp_path / "small", side=48))
     split = ks.split(data)
     passes = 5  # enough for standard, too few for quick
-    monkeypatch.setattr(choosing, "_RACE_PIXELS", passes * len(split.train) * 48**2)
-    choice = choosing.choose_model(data, split, RunConfig().with_values({"train.effort": "quick"}), Silent())
+    monkeypatch.setattr(choose_model, "_RACE_PIXELS", passes * len(split.train) * 48**2)
+    choice = choose_model.choose_model(data, split, RunConfig().with_values({"train.effort": "quick"}), Silent())
     assert choice.name == "efficientnet_lite0"
     assert "10 epochs with resnet would take too long for --effort quick" in choice.reason
-    assert "race on" in choosing.choose_model(data, split, RunConfig(), Silent()).reason
+    assert "race on" in choose_model.choose_model(data, split, RunConfig(), Silent()).reason
 
 
 def test_no_race_where_the_answer_is_known(tmp_path):
     from keensight.core.config import RunConfig
-    from keensight.workflow.choosing import choose_model
+    from keensight.workflow.choose_model import choose_model
 
     data = ks.open(_folder(tmp_path / "large", side=100, n=6))
     split = ks.split(data)

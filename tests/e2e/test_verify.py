@@ -15,8 +15,8 @@ import keensight as ks
 from keensight.cli.main import main
 from keensight.core.files import sha256_file
 from keensight.errors import GateError, StoreError
-from keensight.store.exam import read_exam, write_exam
-from keensight.workflow import selftest
+from keensight.store.npz import read_self_test, write_self_test
+from keensight.workflow import self_test
 
 pytestmark = pytest.mark.slow
 SIDE = 16
@@ -64,8 +64,8 @@ def as_schema_3(bundle, **changes):
 
 
 def with_other_predictions(bundle):
-    exam = read_exam(bundle.path / "exam.npz", 2)
-    write_exam(
+    exam = read_self_test(bundle.path / "exam.npz", 2)
+    write_self_test(
         bundle.path / "exam.npz", type(exam)(exam.names, exam.images, exam.probabilities[:, ::-1], exam.contract)
     )
     edit(bundle)
@@ -150,8 +150,8 @@ def test_an_older_bundle_of_another_size_is_refused(bundle):
 
 def counted(monkeypatch):
     taken = []
-    sit = selftest.sit_exam
-    monkeypatch.setattr(selftest, "sit_exam", lambda *given: taken.append(1) or sit(*given))
+    sit = self_test.run_self_test
+    monkeypatch.setattr(self_test, "run_self_test", lambda *given: taken.append(1) or sit(*given))
     return taken
 
 
@@ -165,8 +165,8 @@ def test_the_first_use_takes_the_self_test_and_the_next_does_not(bundle, cache_f
     note.write_text("{")
     ks.load(bundle.path)
     assert len(taken) == 2
-    real = selftest.versions
-    monkeypatch.setattr(selftest, "versions", lambda: real() | {"pillow": "0.1"})
+    real = self_test.versions
+    monkeypatch.setattr(self_test, "versions", lambda: real() | {"pillow": "0.1"})
     ks.load(bundle.path)
     assert len(taken) == 3
 
@@ -196,16 +196,16 @@ def test_an_image_of_the_self_test_that_cannot_be_read_here_fails_it(bundle):
     exam = bundle.exam()
     broken = type(exam)(exam.names, (b"no image", *exam.images[1:]), exam.probabilities, exam.contract)
     with pytest.raises(GateError, match="cannot be read here"):
-        selftest.sit_exam(ks.load(bundle.path), broken)
+        self_test.run_self_test(ks.load(bundle.path), broken)
 
 
 def test_probabilities_are_compared_by_the_names_of_classes(bundle):
     classifier, exam = ks.load(bundle.path), bundle.exam()
     turned = classifier.changed(labels=ks.LabelSet(classifier.labels.names[::-1]))
     with pytest.raises(GateError, match="predictions differ"):
-        selftest.sit_exam(turned, exam)
+        self_test.run_self_test(turned, exam)
     with pytest.raises(GateError, match="other classes"):
-        selftest.sit_exam(classifier.changed(labels=ks.LabelSet(("red", "blue"))), exam)
+        self_test.run_self_test(classifier.changed(labels=ks.LabelSet(("red", "blue"))), exam)
 
 
 def test_weights_that_declare_more_than_they_store_are_not_loaded(bundle):

@@ -10,7 +10,7 @@ from PIL import Image
 
 import keensight as ks
 from keensight.errors import GateError, InterruptedRun, StoreError
-from keensight.workflow import sit_exam
+from keensight.workflow import run_self_test
 
 pytestmark = pytest.mark.slow
 
@@ -169,7 +169,7 @@ def test_a_full_disk_fails_the_run_and_leaves_no_half_bundle(photos, tmp_path, m
     def full(path, exam):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("keensight.store.bundle.write_exam", full)
+    monkeypatch.setattr("keensight.store.bundle.write_self_test", full)
     with pytest.raises(StoreError, match="disk is full"):
         ks.train(photos, run=tmp_path / "run", settings=QUICK)
     run = ks.open_run(tmp_path / "run")
@@ -205,7 +205,7 @@ def test_step_by_step_gives_a_bundle_that_answers_like_the_model(photos, tmp_pat
     assert evaluation.n == len(split.test)
     bundle = ks.bundle(classifier, data, split, tmp_path / "bundle")
     loaded = ks.load(tmp_path / "bundle")
-    assert sit_exam(loaded, bundle.exam()) < 1e-5
+    assert run_self_test(loaded, bundle.exam()) < 1e-5
     paths = [photos / data.samples[i].path for i in split.test]
     np.testing.assert_allclose(loaded.predict(paths).probabilities, evaluation.predictions.probabilities, atol=1e-5)
 
@@ -214,7 +214,7 @@ def test_an_exam_with_other_answers_is_failed(run):
     exam = ks.open_bundle(run.path).exam()
     wrong = type(exam)(exam.names, exam.images, np.roll(exam.probabilities, 1, axis=1))
     with pytest.raises(GateError, match="self-test failed"):
-        sit_exam(ks.load(run), wrong)
+        run_self_test(ks.load(run), wrong)
 
 
 def test_predict_takes_folders_patterns_and_broken_files(run, photos):

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.answers import Predictions
-from keensight.core.certainty import UNLIKE, Abstention, Calibration, Decision, ReliabilityBin
-from keensight.core.evaluation import ClassScore, Evaluation
-from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
+from keensight.core.audit import AuditReport, Column, Finding, Histogram, Probe
+from keensight.core.evaluation import ClassScore, Evaluation, Slices, SliceScore, SmallSlices
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
+from keensight.core.predictions import UNLIKE, Abstention, Calibration, Decision, Predictions, ReliabilityBin
 from keensight.core.records import Dataset, Epoch, History, ImageInfo, LabelSet, RunRecord, Sample, Split
-from keensight.core.slices import Slices, SliceScore, SmallSlices
 from keensight.store.run import open_run
 
 HERE = Path(__file__).parent / "run3"

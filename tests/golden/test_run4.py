@@ -12,14 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.answers import Predictions
-from keensight.core.certainty import UNLIKE, Abstention, Calibration, Decision, ReliabilityBin
+from keensight.core.audit import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.codec import to_plain
-from keensight.core.evaluation import Caveat, ClassScore, Evaluated, Evaluation
+from keensight.core.evaluation import Caveat, ClassScore, Evaluated, Evaluation, Slices, SliceScore, SmallSlices
 from keensight.core.files import canonical_json, write_text
-from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
+from keensight.core.predictions import UNLIKE, Abstention, Calibration, Decision, Predictions, ReliabilityBin
 from keensight.core.records import (
     Dataset,
     Epoch,
@@ -32,7 +31,6 @@ from keensight.core.records import (
     Skipped,
     Split,
 )
-from keensight.core.slices import Slices, SliceScore, SmallSlices
 from keensight.store.run import SCHEMA, Run, open_run
 
 HERE = Path(__file__).parent / "run4"

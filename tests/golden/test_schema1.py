@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keensight.core.answers import Predictions
+from keensight.core.audit import AuditReport, Finding
 from keensight.core.codec import to_plain
 from keensight.core.evaluation import ClassScore, Evaluated, Evaluation
 from keensight.core.files import canonical_json, write_text
-from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
+from keensight.core.predictions import Predictions
 from keensight.core.records import (
     BundleManifest,
     Dataset,

@@ -11,7 +11,7 @@ import numpy as np
 
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
 from keensight.store.bundle import read_manifest
-from keensight.store.prototypes import read_prototypes
+from keensight.store.npz import read_prototypes
 
 HERE = Path(__file__).parent / "schema2"
 MANIFEST = BundleManifest(

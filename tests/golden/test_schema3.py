@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.certainty import Decision
 from keensight.core.ood import Subspace
+from keensight.core.predictions import Decision
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet
 from keensight.store.bundle import read_manifest
-from keensight.store.ood import read_subspace
+from keensight.store.npz import read_subspace
 
 HERE = Path(__file__).parent / "schema3"
 RULE = Decision(0.625, "coverage", 0.75, 0.5, 0.875, 0.25, 40)

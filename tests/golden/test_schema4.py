@@ -14,10 +14,10 @@ import numpy as np
 
 from keensight.core.codec import to_plain
 from keensight.core.files import canonical_json, write_text
-from keensight.core.learned import LearnedFrom, file_digests, fingerprints, frequencies, medians_of, pixel_digests
+from keensight.core.fingerprints import LearnedFrom, file_digests, fingerprints, frequencies, medians_of, pixel_digests
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet
 from keensight.store.bundle import read_manifest
-from keensight.store.learned import read_learned, write_learned
+from keensight.store.npz import read_learned, write_learned
 
 HERE = Path(__file__).parent / "schema4"
 MANIFEST = BundleManifest(

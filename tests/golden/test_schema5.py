@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from keensight.core.codec import to_plain
-from keensight.core.contract import contract_digest, contract_text
 from keensight.core.files import canonical_json, write_text
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet
+from keensight.core.verification import contract_digest, contract_text
 from keensight.store.bundle import SCHEMA, read_manifest
-from keensight.store.exam import Exam, read_exam, write_exam
+from keensight.store.npz import SelfTest, read_self_test, write_self_test
 
 HERE = Path(__file__).parent / "schema5"
 MANIFEST = BundleManifest(
@@ -26,7 +26,7 @@ MANIFEST = BundleManifest(
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64, "learned.npz": "b" * 64},
     contract="65c7b3b7a0e62926d970cb47c833ef6e0c0f06857ec4b606281b725dff637834",
 )  # fmt: skip
-EXAM = Exam(
+EXAM = SelfTest(
     ("cat/1.png", "grey copy"), (b"first image", b"second"),
     np.array([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]], np.float32), contract_text(MANIFEST),
 )  # fmt: skip
@@ -35,7 +35,7 @@ EXAM = Exam(
 def write_all(folder: Path) -> None:
     folder.mkdir(parents=True)
     write_text(folder / "manifest.json", canonical_json(to_plain(MANIFEST)))
-    write_exam(folder / "exam.npz", EXAM)
+    write_self_test(folder / "exam.npz", EXAM)
 
 
 def test_this_version_reads_a_manifest_of_schema_5() -> None:
@@ -54,7 +54,7 @@ def test_the_contract_is_that_of_schema_5() -> None:
 
 
 def test_this_version_reads_a_self_test_of_schema_5() -> None:
-    found = read_exam(HERE / "exam.npz", 3)
+    found = read_self_test(HERE / "exam.npz", 3)
     assert (found.names, found.images, found.contract) == (EXAM.names, EXAM.images, EXAM.contract)
     assert found.labels == MANIFEST.labels.names
     np.testing.assert_array_equal(found.probabilities, EXAM.probabilities)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from keensight.core.files import sha256_file
 from keensight.errors import StoreError
-from keensight.store.archive import check_model
 from keensight.store.bundle import SCHEMA, Bundle, open_bundle
-from keensight.store.exam import read_exam
+from keensight.store.npz import read_self_test
+from keensight.store.safety import check_model
 from store_builders import CONFIG, LAYER, make_bundle, make_run, write_model
 
 
@@ -447,18 +447,18 @@ def exam_arrays(**changes: Any) -> dict[str, Any]:
     ("changes", "says"),
     [
         ({"names": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
-        ({"names": None}, "no self-test"),
-        ({"extra": np.zeros(1)}, "no self-test"),
-        ({"names": np.array([1.0])}, "other kinds"),
+        ({"names": None}, "not the arrays of a self-test"),
+        ({"extra": np.zeros(1)}, "not the arrays of a self-test"),
+        ({"names": np.array([1.0])}, "names has the dtype float64"),
         ({"lengths": np.array([4], np.int64)}, "one image for each name"),
         ({"lengths": np.array([-1], np.int64)}, "one image for each name"),
-        ({"lengths": np.array([1, 2], np.int64)}, "one image for each name"),
-        ({"names": np.array([], np.str_), "lengths": np.array([], np.int64)}, "one image for each name"),
-        ({"names": np.array("a.png")}, "one image for each name"),
+        ({"lengths": np.array([1, 2], np.int64)}, r"lengths has the shape \(2,\)"),
+        ({"names": np.array([], np.str_), "lengths": np.array([], np.int64)}, r"probabilities has the shape \(1, 3\)"),
+        ({"names": np.array("a.png")}, r"names has the shape \(\)"),
         ({"probabilities": np.full((1, 4), 0.25, np.float32)}, r"shape \(1, 4\)"),
         ({"probabilities": np.full((2, 3), 1 / 3, np.float32)}, r"shape \(2, 3\)"),
-        ({"probabilities": np.full((1, 3), np.nan, np.float32)}, "shape"),
-        ({"probabilities": np.full((1, 3), 1 / 3, np.float64)}, "other kinds"),
+        ({"probabilities": np.full((1, 3), np.nan, np.float32)}, "not finite"),
+        ({"probabilities": np.full((1, 3), 1 / 3, np.float64)}, "probabilities has the dtype float64"),
     ],
 )
 def test_a_forged_exam_is_refused(bundle: Bundle, changes: dict[str, Any], says: str) -> None:
@@ -509,21 +509,21 @@ def test_class_means_that_fit_are_read(bundle: Bundle) -> None:
     ("changes", "says"),
     [
         ({"means": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
-        ({"means": None}, "no class means"),
-        ({"extra": np.zeros(1)}, "no class means"),
-        ({"means": np.ones((4, 4), np.float32)}, r"shape \(4, 4\), but the manifest names 3"),
+        ({"means": None}, "not the arrays of a set of class means"),
+        ({"extra": np.zeros(1)}, "not the arrays of a set of class means"),
+        ({"means": np.ones((4, 4), np.float32)}, r"counts has the shape \(3,\)"),
         ({"means": np.ones(3, np.float32)}, r"shape \(3,\)"),
         ({"means": np.ones((3, 0), np.float32), "centre": np.zeros(0, np.float32)}, r"shape \(3, 0\)"),
-        ({"means": np.ones((3, 4), np.float64)}, "means are of another kind"),
+        ({"means": np.ones((3, 4), np.float64)}, "means has the dtype float64"),
         ({"means": np.full((3, 4), np.nan, np.float32)}, "not finite"),
         ({"centre": np.full(4, np.inf, np.float32)}, "not finite"),
-        ({"centre": np.zeros(5, np.float32)}, "centre do not have the shape"),
-        ({"counts": np.ones(2, np.int64)}, "counts do not have the shape"),
+        ({"centre": np.zeros(5, np.float32)}, r"means has the shape \(3, 4\)"),
+        ({"counts": np.ones(2, np.int64)}, r"counts has the shape \(2,\)"),
         ({"counts": np.array([1, 0, 1], np.int64)}, "of no image"),
-        ({"counts": np.ones(3, np.float32)}, "counts are of another kind"),
+        ({"counts": np.ones(3, np.float32)}, "counts has the dtype float32"),
         ({"threshold": np.float64("nan")}, "not finite"),
         ({"threshold": np.float64(2)}, "threshold 2.0"),
-        ({"threshold": np.zeros(3)}, "threshold do not have the shape"),
+        ({"threshold": np.zeros(3)}, r"threshold has the shape \(3,\)"),
         ({"kept": np.float64(1.5)}, "kept 1.5"),
         ({"temperature": np.float64(0)}, "temperature 0.0"),
     ],
@@ -590,7 +590,7 @@ def test_a_damaged_archive_never_escapes_as_another_error(tmp_path_factory: pyte
         cut = data.draw(st.none() | st.integers(0, len(content)))
         path.write_bytes(content[:cut])
         try:
-            check_model(path) if name == "model.keras" else read_exam(path, 3)
+            check_model(path) if name == "model.keras" else read_self_test(path, 3)
         except StoreError as error:
             assert error.hint
 

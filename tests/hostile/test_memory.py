@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from keensight.core import pixels
-from keensight.core.memory import Budget
+from keensight.core.parallel import Budget
 from keensight.core.records import ImageSpec
 from keensight.errors import ImageError
 

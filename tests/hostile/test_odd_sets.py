@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import keensight as ks
-from keensight.core.findings import AuditReport
+from keensight.core.audit import AuditReport
 from keensight.core.pixels import decode
 from keensight.core.progress import Silent
 from keensight.core.records import Dataset, ImageSpec
-from keensight.data.names import is_image_name
+from keensight.data.sources.names import is_image_name
 from keensight.errors import ImageError
 
 pytestmark = pytest.mark.slow

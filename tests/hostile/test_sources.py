@@ -12,8 +12,8 @@ import pytest
 from keensight.core.codec import to_plain
 from keensight.core.pixels import encode_png
 from keensight.core.records import Dataset
-from keensight.data.audit import audit
-from keensight.data.readers import open_source
+from keensight.data.audit.audit import audit
+from keensight.data.sources.readers import open_source
 from keensight.data.splits import make_split
 from keensight.errors import DataError
 
@@ -181,17 +181,17 @@ def test_many_links_to_one_another_do_not_multiply(tmp_path: Path) -> None:
 
 
 def test_a_file_that_vanishes_between_listing_and_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from keensight.data import index
+    from keensight.data.sources import file_index
 
     root = _plant(tmp_path / "s", "cat/1.png", "dog/2.png", "dog/3.png")
-    real = index.read_bounded
+    real = file_index.read_bounded
 
     def read(path: Path, limit: int) -> bytes:
         if path.name == "3.png":
             path.unlink()
         return real(path, limit)
 
-    monkeypatch.setattr(index, "read_bounded", read)
+    monkeypatch.setattr(file_index, "read_bounded", read)
     assert [sample.error for sample in _opens(root).samples] == [None, None, "the file is missing"]
 
 

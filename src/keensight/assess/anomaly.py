@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.uncertainty import auroc_interval, auroc_parts, share
+from keensight.assess.intervals import auroc_interval, auroc_parts, share
 from keensight.core.anomaly import AnomalyEvaluation, KindScore, Limits
 from keensight.core.interval import Interval
 from keensight.errors import DataError
@@ -64,7 +64,7 @@ def evaluate(
 def auroc(
     scores: NDArray[np.float32], odd: NDArray[np.bool_], groups: NDArray[np.int64] | None = None, level: float = 0.95
 ) -> Interval:
-    """Area under the ROC curve with its interval (:func:`keensight.assess.uncertainty.auroc_interval`).
+    """Area under the ROC curve with its interval (:func:`keensight.assess.intervals.auroc_interval`).
 
     Where all are told apart, or none, it is Newcombe's, at the number of images or groups of each side.
 

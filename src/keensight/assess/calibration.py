@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.uncertainty import standard_error
-from keensight.core.certainty import ReliabilityBin
-from keensight.core.nearest import softmax
+from keensight.assess.intervals import standard_error
+from keensight.core.predictions import ReliabilityBin
+from keensight.core.prototypes import softmax
 from keensight.errors import DataError
 
 FEWEST = 30

@@ -15,10 +15,10 @@ from keensight.assess.calibration import (
     expected_calibration_error,
     reliability,
 )
-from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, share
-from keensight.core.certainty import Calibration
+from keensight.assess.intervals import auroc_interval, auroc_parts, class_intervals, share
 from keensight.core.evaluation import ClassScore, Evaluation
 from keensight.core.interval import Interval
+from keensight.core.predictions import Calibration
 from keensight.core.records import LabelSet
 from keensight.errors import DataError
 

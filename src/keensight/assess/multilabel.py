@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess.calibration import BINS, bin_of, label_cross_entropies
-from keensight.assess.uncertainty import class_intervals, share
+from keensight.assess.intervals import class_intervals, share
 from keensight.core.evaluation import ClassScore, Evaluation, LabelScore, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.records import LabelSet

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess.calibration import cross_entropies
-from keensight.assess.uncertainty import wilson
+from keensight.assess.intervals import wilson
 from keensight.core.interval import Interval
 
 RESAMPLES = 2000

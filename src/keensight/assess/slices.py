@@ -20,8 +20,8 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess.uncertainty import share, standard_error
-from keensight.core.slices import Slices, SliceScore, SmallSlices
+from keensight.assess.intervals import share, standard_error
+from keensight.core.evaluation import Slices, SliceScore, SmallSlices
 
 SMALLEST, GROUPS = 20, 10
 """Fewest images, and fewest groups where there are such, of a slice that is looked at."""

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import click
 
-from keensight.core.foreign import visible
+from keensight.core.sanitize import visible
 
 
 @dataclass

@@ -8,29 +8,29 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from keensight.cli.failures import explain
+from keensight.cli.errors import explain
 from keensight.cli.invocation import Invocation, tolerate_any_console
 from keensight.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "demo": ("keensight.cli.training:demo", "Train, measure and report on an embedded sample set."),
-    "samples": ("keensight.cli.exploring:samples", "List the embedded sample sets, or write one out."),
-    "inspect": ("keensight.cli.exploring:inspect", "Explore an image set and look for what is wrong with it."),
-    "train": ("keensight.cli.training:train", "Train a classifier, measure it, and write a report."),
-    "evaluate": ("keensight.cli.using:evaluate", "Show how good a model is, or measure it on other images."),
-    "review": ("keensight.cli.reviewing:review", "Judge labels that look wrong, on a local page."),
-    "predict": ("keensight.cli.using:predict", "Name what is in images."),
+    "demo": ("keensight.cli.train:demo", "Train, measure and report on an embedded sample set."),
+    "samples": ("keensight.cli.inspect:samples", "List the embedded sample sets, or write one out."),
+    "inspect": ("keensight.cli.inspect:inspect", "Explore an image set and look for what is wrong with it."),
+    "train": ("keensight.cli.train:train", "Train a classifier, measure it, and write a report."),
+    "evaluate": ("keensight.cli.predict:evaluate", "Show how good a model is, or measure it on other images."),
+    "review": ("keensight.cli.review:review", "Judge labels that look wrong, on a local page."),
+    "predict": ("keensight.cli.predict:predict", "Name what is in images."),
     "verify": ("keensight.cli.verify:verify", "Check that a model is whole and predicts as when it was trained."),
-    "explain": ("keensight.cli.explaining:explain", "Show what in images a model goes by."),
-    "enrol": ("keensight.cli.enrolling:enrol", "Teach a model a new class from a few images."),
-    "compare": ("keensight.cli.comparing:compare", "Tell whether one model is better than another."),
-    "learning-curve": ("keensight.cli.comparing:learning_curve", "Estimate what more data would give."),
-    "report": ("keensight.cli.using:report", "Write a run's HTML report again."),
-    "notebook": ("keensight.cli.touring:notebook", "Write the guided tour for your images as a notebook."),
-    "models": ("keensight.cli.upkeep:models", "List the architectures."),
-    "runs": ("keensight.cli.upkeep:runs", "List the runs in a folder."),
-    "cache": ("keensight.cli.upkeep:cache", "Show or clear the decoded images kept on disk."),
-    "doctor": ("keensight.cli.upkeep:doctor", "Check the installation and the machine."),
+    "explain": ("keensight.cli.explain:explain", "Show what in images a model goes by."),
+    "enrol": ("keensight.cli.enrol:enrol", "Teach a model a new class from a few images."),
+    "compare": ("keensight.cli.compare:compare", "Tell whether one model is better than another."),
+    "learning-curve": ("keensight.cli.compare:learning_curve", "Estimate what more data would give."),
+    "report": ("keensight.cli.predict:report", "Write a run's HTML report again."),
+    "notebook": ("keensight.cli.notebook:notebook", "Write the guided tour for your images as a notebook."),
+    "models": ("keensight.cli.housekeeping:models", "List the architectures."),
+    "runs": ("keensight.cli.housekeeping:runs", "List the runs in a folder."),
+    "cache": ("keensight.cli.housekeeping:cache", "Show or clear the decoded images kept on disk."),
+    "doctor": ("keensight.cli.housekeeping:doctor", "Check the installation and the machine."),
 }
 """Command name to where it is and what it does, so that the root help imports none of them."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keensight.cli.failures import SCHEMA, one_line
+from keensight.cli.errors import SCHEMA, one_line
 from keensight.cli.invocation import Invocation, shared
 from keensight.errors import GateError, StoreError
 

@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Oddities:
+class AnomalyScores:
     """How odd each of some images is; a score is NaN where the image could not be read."""
 
     paths: tuple[str, ...]
@@ -106,7 +106,7 @@ class AnomalyEvaluation:
     """How many of the normal images have a copy or near copy among the normal training or validation images."""
     caveats: tuple[Caveat, ...] = ()
     """Whatever makes the result doubtful."""
-    oddities: Oddities | None = field(default=None, compare=False, repr=False)
+    oddities: AnomalyScores | None = field(default=None, compare=False, repr=False)
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """With the classes as they were given; not saved."""
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.answers import Predictions
-from keensight.core.certainty import Abstention, Calibration
 from keensight.core.interval import Interval
+from keensight.core.predictions import Abstention, Calibration, Predictions
 from keensight.core.records import Dataset, LabelSet, Sample
-from keensight.core.unseen import LeftOut
+from keensight.core.training_overlap import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +227,107 @@ class Evaluated(Evaluation):
     def samples(self) -> tuple[Sample, ...]:
         """The measured images, in the order of the predictions."""
         return tuple(self.dataset.samples[int(row)] for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceScore:
+    """How good a model is on the images that share one value, or a range of values, of one column."""
+
+    column: str
+    """Name of a metadata column or of an image property."""
+    value: str
+    """The value, or the range of a numeric column."""
+    n: int
+    accuracy: Interval
+    rest: float
+    """Accuracy on all other images, 0 to 1."""
+    expected: float
+    """Accuracy that its mix of classes alone would give: each class' accuracy, weighted as in the slice."""
+    p: float
+    """One-sided p-value of "no worse than the rest"."""
+    adjusted: float
+    """The same, corrected for all slices looked at (Holm)."""
+    weak: bool
+    """The corrected p-value is at most ``Slices.alpha``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallSlices:
+    """Values of a column that too few images have to say anything of them."""
+
+    column: str
+    values: int
+    """How many values."""
+    images: int
+    """How many images in all."""
+    examples: tuple[str, ...]
+    """The largest of them, five at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """Every slice of a part that was looked at."""
+
+    part: str
+    n: int
+    accuracy: float
+    scores: tuple[SliceScore, ...]
+    """In the order of the columns."""
+    small: tuple[SmallSlices, ...]
+    smallest: int
+    """Fewest images of a slice."""
+    alpha: float
+    """Chance, at most, that any slice is called weak where none is."""
+    groups: int | None
+    """How many groups of images there are, or None where each image stands for itself."""
+    method: str
+    """How the slices were tested, in words."""
+
+    def weakest(self) -> tuple[SliceScore, ...]:
+        """Slices that are weak beyond chance, the lowest accuracy first."""
+        return tuple(sorted((score for score in self.scores if score.weak), key=lambda score: score.accuracy.value))
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """One class against all others, flagged from a probability on.
+
+    The intervals are Wilson's; where images come in groups (patients, tracks), at the effective number of images.
+    """
+
+    label: str
+    part: str
+    """What the images are: ``val``, ``test``, ..."""
+    n: int
+    threshold: float
+    """An image is flagged where the probability of ``label`` is at least this."""
+    target: str
+    """What the threshold was chosen for, in words."""
+    reached: bool
+    """Whether the target is held with the confidence asked for; else the threshold is the nearest to it."""
+    counts: tuple[int, int, int, int]
+    """Images rightly not flagged, wrongly flagged, wrongly not flagged, rightly flagged (tn, fp, fn, tp)."""
+    sensitivity: Interval | None
+    """Share of the images of ``label`` that are flagged (recall); None: there are none."""
+    specificity: Interval | None
+    """Share of the other images that are not flagged; None: there are none."""
+    precision: Interval | None
+    """Share of the flagged images that are of ``label``, in the mix of classes here; None: none is flagged."""
+    negative_value: Interval | None
+    """Share of the images not flagged that are not of ``label``; None: all are flagged."""
+    flagged: Interval
+    """Share of all images that are flagged."""
+    auroc: Interval | None
+    """Area under the ROC curve, which needs no threshold; None: only one side is there."""
+    curve: tuple[tuple[float, float, float], ...]
+    """The ROC curve: threshold, share of the others flagged, share of ``label`` flagged; from none to all flagged."""
+
+    def sentence(self) -> str:
+        """The point in one sentence."""
+        told = [
+            f"{name} {share}"
+            for name, share in (
+                ("sensitivity", self.sensitivity), ("specificity", self.specificity), ("precision", self.precision)
+            ) if share is not None
+        ]  # fmt: skip
+        return f"{self.label} from {self.threshold:.3f} on, {self.n:,} images of {self.part}: " + ", ".join(told)

@@ -6,9 +6,9 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,3 +75,27 @@ def ordered(work: Callable[[T], R], items: Iterable[T], workers: int, ahead: int
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Budget:
+    """So many bytes, no more of which are held at once; whoever finds too few left waits."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._held = 0
+        self._changed = threading.Condition()
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def hold(self, amount: int) -> Iterator[None]:
+        """Wait until ``amount`` bytes (at most ``total``) are free, and hold them."""
+        # One thread at a time waits: small amounts would else slip past a large one for ever.
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: self._held + amount <= self.total)
+            self._held += amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= amount
+                self._changed.notify_all()

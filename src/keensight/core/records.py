@@ -322,7 +322,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prototypes:
-    """Class means on embeddings, and from which cosine on an image counts as known (see ``core.nearest``)."""
+    """Class means on embeddings, and from which cosine on an image counts as known (see ``core.prototypes``)."""
 
     centre: NDArray[np.float32]
     """Shape (d,): the mean of the trained classes' mean embeddings, from which directions are taken."""
@@ -361,7 +361,7 @@ class BundleManifest:
     files: Mapping[str, str]
     """File name to SHA-256."""
     contract: str = ""
-    """SHA-256 over labels, task, preprocessing, temperature and decision rule (:mod:`keensight.core.contract`); empty
+    """SHA-256 over labels, task, preprocessing, temperature and decision rule (``core.verification``); empty
     before schema 4."""
 
 
@@ -398,3 +398,14 @@ class RunRecord:
     """The document that ``train --json`` prints."""
     process: Process | None = None
     """The process that made the run; None: not recorded."""
+
+
+def group_numbers(names: Sequence[str | None]) -> NDArray[np.int64] | None:
+    """The number of each image's group, shape (n,); an image without one is a group of its own.
+
+    None where no image has a group.
+    """
+    if all(name is None for name in names):
+        return None
+    keys = [f"image {place}" if name is None else f"group {name}" for place, name in enumerate(names)]
+    return np.unique(np.array(keys), return_inverse=True)[1].reshape(-1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.answers import Embeddings
+from keensight.core.predictions import Embeddings
 from keensight.errors import DataError
 
 _CHUNK = 256

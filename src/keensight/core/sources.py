@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keensight.core import pixels
-from keensight.core.containers import recognize
 from keensight.core.files import read_bounded
+from keensight.core.image_files import recognize
 from keensight.core.records import Dataset
 from keensight.errors import DataError, ImageError
 

@@ -23,6 +23,8 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode, decode_each
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
+from keensight.data.input_size import survey_spec
+from keensight.data.pixels import ArrayPixels, Pixels, Surveyed, array_pixels, checked_indices
 from keensight.data.shards import (
     CacheUsage,
     MappedShards,
@@ -36,8 +38,6 @@ from keensight.data.shards import (
     spec_folder,
     usage,
 )
-from keensight.data.sizing import survey_spec
-from keensight.data.views import ArrayPixels, Pixels, Surveyed, array_pixels, checked_indices
 from keensight.errors import DataError, ImageError, StoreError
 
 __all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "survey_spec", "usage"]
@@ -69,7 +69,7 @@ def prepare(
     (``never``) images are decoded anew each time they are taken. Then one pass of decoding is made
     here too, since a bad image must be known before the training starts.
 
-    Where the survey pixels of the set (:func:`~keensight.data.sizing.survey_spec`) are missing too, the same pass over
+    Where the survey pixels of the set (:func:`.survey_spec`) are missing too, the same pass over
     the files makes them. On Ctrl-C the images decoded so far are kept as complete shards, and the next call goes on
     there.
 

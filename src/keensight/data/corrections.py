@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from keensight.core.corrections import Correction
+from keensight.core.labels import Correction
 from keensight.core.records import Dataset, Sample, Skipped
 from keensight.core.registry import did_you_mean
 from keensight.errors import DataError

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from keensight.core import pixels
-from keensight.core.findings import Finding
+from keensight.core.audit import Finding
 from keensight.core.intensity import Levels, Scale, in_words, scale_of_set
 from keensight.core.parallel import ordered, processors
 from keensight.core.records import Dataset, ImageSpec
-from keensight.data.views import Pixels
+from keensight.data.pixels import Pixels
 from keensight.errors import ImageError
 
 _LOOKED_AT = 100

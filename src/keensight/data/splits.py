@@ -21,8 +21,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from keensight.core.records import Dataset, Part, Split
-from keensight.data.names import natural_key
-from keensight.data.quotas import fill
+from keensight.data.small_classes import fill
+from keensight.data.sources.names import natural_key
 from keensight.data.stratify import stratify
 from keensight.data.units import Unit, make_units, tokens, units_per_class
 from keensight.errors import DataError, UsageError

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from keensight.core.records import Part, Sample
-from keensight.data.names import natural_key
+from keensight.data.sources.names import natural_key
 from keensight.data.units import Unit
 
 Ranges = Mapping[Part, tuple[float, float]]

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.records import Sample
-from keensight.data.joined import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +91,19 @@ def clusters(
 def units_per_class(units: Iterable[Unit]) -> Counter[str]:
     """How many units hold images of each class."""
     return Counter(name for unit in units for name in unit.classes)
+
+
+def joined(n: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Number of the connected component of each of ``n`` things, shape (n,).
+
+    Args:
+        n: How many things there are.
+        pairs: Which two belong together, by their numbers from 0 to n - 1.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends), np.bool_), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    labels: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
+    return labels

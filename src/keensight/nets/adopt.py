@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from keensight.core.registry import did_you_mean
 from keensight.errors import GateError, UsageError
-from keensight.nets.backbones import NORMALISATIONS as IN_WORDS
-from keensight.nets.feed import evaluation_batch
-from keensight.nets.flat import Copier, flat
-from keensight.nets.infer import Classifier
-from keensight.nets.normalise import BGR_MEAN, MEAN, STD, normalise
+from keensight.nets.classifier import Classifier
+from keensight.nets.gradcam import Copier, flat
+from keensight.nets.models.backbones import NORMALISATIONS as IN_WORDS
+from keensight.nets.models.normalise import BGR_MEAN, MEAN, STD, normalise
 from keensight.nets.runtime import framework
-from keensight.nets.tasks import Multiclass, Multilabel, Task
+from keensight.nets.training.batches import evaluation_batch
+from keensight.nets.training.losses import Multiclass, Multilabel, Task
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +27,7 @@ End = Literal["softmax", "sigmoid", "linear"]
 NORMALISATIONS: Mapping[str, str] = {
     "none": "in-model", "0..1": "unit", "-1..1": "tf", "imagenet": "torch", "caffe": "caffe"
 }  # fmt: skip
-"""What may be said of a network's input, and the mode of ``nets.normalise`` that it means."""
+"""What may be said of a network's input, and the mode of ``nets.models.normalise`` that it means."""
 TOLERANCE = 1e-4
 """Largest difference of a probability at which the adopted network still counts as the one that was given."""
 _LUMA = (0.299, 0.587, 0.114)

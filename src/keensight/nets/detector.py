@@ -5,20 +5,21 @@ from __future__ import annotations
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import Limits, Oddities, image_scores
+from keensight.core.anomaly import AnomalyScores, Limits, image_scores
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Images, name_of, singles
-from keensight.nets.feed import evaluation_batch
-from keensight.nets.infer import check_images, check_input, chunks, read_image
+from keensight.nets.classifier import check_images, check_input, chunks, read_image
+from keensight.nets.models.weights import open_model
 from keensight.nets.runtime import framework
-from keensight.nets.weights import open_model
+from keensight.nets.training.batches import evaluation_batch
+from keensight.nets.training.split_model import cuts
 
 if TYPE_CHECKING:
     import keras
@@ -71,7 +72,7 @@ class Detector:
         """Scores of maps (n, rows, columns), shape (n,); 1 is the threshold."""
         return image_scores(maps) / np.float32(self.limits.threshold)
 
-    def predict(self, images: Images, *, progress: Progress | None = None) -> Oddities:
+    def predict(self, images: Images, *, progress: Progress | None = None) -> AnomalyScores:
         """Scores and maps of files, encoded bytes or decoded arrays; unreadable ones become errors.
 
         Args:
@@ -79,7 +80,7 @@ class Detector:
             progress: Where to report.
 
         Returns:
-            Oddities in the order given, with their maps.
+            AnomalyScores in the order given, with their maps.
         """
         sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
@@ -95,7 +96,58 @@ class Detector:
                     maps[[position + i for i in good]] = self.predict_maps(np.stack([chunk[i] for i in good]))
                 position += len(chunk)
                 task.advance(len(chunk))
-        return Oddities(names, self.score(maps), errors, (maps / self.limits.patch).astype(np.float32))
+        return AnomalyScores(names, self.score(maps), errors, (maps / self.limits.patch).astype(np.float32))
 
     def __repr__(self) -> str:
         return f"<Detector {self.keras_model.name}, {self.spec.key}>"
+
+
+STRIDES = (8, 16)
+"""Pixels between the patches of the maps that are taken: fine enough to point, deep enough to know shapes."""
+
+
+def patches(model: keras.Model) -> keras.Model:
+    """The lower part of a network from ``build``, to descriptions of patches (n, rows, columns, d).
+
+    Of each of ``STRIDES`` the narrowest map is taken (the last of these), as it holds what the next stage is made from.
+    The coarser one is enlarged to the finer.
+
+    Args:
+        model: A functional Keras model from uint8 (n, height, width, 3).
+    """
+    keras, _ = framework()
+    maps = [_map(model, stride) for stride in STRIDES]
+    height, width = maps[0].shape[1:3]
+    coarse = keras.layers.Resizing(height, width, interpolation="nearest", name="enlarge")(maps[1])
+    joined = keras.layers.Concatenate(name="patches")([maps[0], coarse])
+    return keras.Model(model.input, joined, name="patches")
+
+
+def _map(model: keras.Model, stride: int) -> Any:
+    height = -(-int(model.input_shape[1]) // stride)
+    outputs = [model.get_layer(cut.layer).output for cut in cuts(model)]
+    fitting = [tensor for tensor in outputs if len(tensor.shape) == 4 and tensor.shape[1] == height]
+    fewest = min(tensor.shape[-1] for tensor in fitting)
+    return [tensor for tensor in fitting if tensor.shape[-1] == fewest][-1]
+
+
+def with_gaussian(network: keras.Model, mean: NDArray[np.float32], whiten: NDArray[np.float32]) -> keras.Model:
+    """The network from :func:`patches` and a Gaussian, as one graph of stock layers.
+
+    Args:
+        network: From uint8 images to patches (n, rows, columns, d).
+        mean: Of normal patches, shape (d,).
+        whiten: From :func:`keensight.core.anomaly.gaussian`, shape (d, d).
+
+    Returns:
+        A model from uint8 images to squared Mahalanobis distances over d, float32 (n, rows, columns, 1).
+    """
+    keras, _ = framework()
+    layers, d = keras.layers, len(mean)
+    whitened = layers.Dense(d, name="whiten")
+    average = layers.Dense(1, use_bias=False, dtype="float32", name="oddness")
+    x = whitened(network.output)
+    outputs = average(layers.Multiply(name="square")([x, x]))
+    whitened.set_weights([whiten, -mean @ whiten])
+    average.set_weights([np.full((d, 1), 1 / d, np.float32)])
+    return keras.Model(network.input, outputs, name=f"{network.name}_oddness")

@@ -12,36 +12,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keensight.show.certainty import reliability, risk_coverage
-    from keensight.show.explaining import explanation
+    from keensight.show.calibration import reliability, risk_coverage
     from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
+    from keensight.show.heatmap import explanation
     from keensight.show.multilabel import average_precision, co_occurrence, label_counts
-    from keensight.show.neighbours import similar
-    from keensight.show.notebook import live_curves
-    from keensight.show.operating import roc
+    from keensight.show.notebook.display import live_curves
+    from keensight.show.notebook.widgets import browse, classify
     from keensight.show.progress import best_progress
     from keensight.show.report import ReportData, write_report
-    from keensight.show.widgets import browse, classify
+    from keensight.show.roc_curve import roc
+    from keensight.show.similar_images import similar
 
 _HOMES = {
     "ReportData": "report",
     "average_precision": "multilabel",
     "best_progress": "progress",
-    "browse": "widgets",
+    "browse": "notebook.widgets",
     "class_balance": "figures",
-    "classify": "widgets",
+    "classify": "notebook.widgets",
     "co_occurrence": "multilabel",
     "confusion": "figures",
     "curves": "figures",
-    "explanation": "explaining",
+    "explanation": "heatmap",
     "label_counts": "multilabel",
-    "live_curves": "notebook",
+    "live_curves": "notebook.display",
     "mistakes": "figures",
-    "reliability": "certainty",
-    "risk_coverage": "certainty",
-    "roc": "operating",
+    "reliability": "calibration",
+    "risk_coverage": "calibration",
+    "roc": "roc_curve",
     "samples": "figures",
-    "similar": "neighbours",
+    "similar": "similar_images",
     "write_report": "report",
 }
 
@@ -75,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
+from keensight.core.audit import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.records import Dataset
 from keensight.show.page import GRADES, Picture, picture, sample_pictures, write_page
 from keensight.show.text import shorten

@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from keensight.core.audit import AuditReport
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.files import write_bytes
-from keensight.core.findings import AuditReport
 from keensight.core.records import PARTS, Dataset, Epoch, History, Split
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words
-from keensight.show.picks import find_mistakes, mixups, row_shares, spread
+from keensight.show.misclassified import confused_pairs, find_mistakes, row_shares, spread
 from keensight.show.text import percent, plural, shorten
-from keensight.show.thumbs import thumbnail
+from keensight.show.thumbnails import thumbnail
 
 _WIDTH = 9.0  # inches: a notebook's column
 _ANNOTATED = 20  # more classes than this and counts no longer fit into the cells
@@ -248,7 +248,7 @@ def curve_words(history: History, quantity: str) -> str:
 def confusion_words(evaluation: Evaluation) -> str:
     """What a confusion matrix shows, as one or two sentences."""
     text = f"Confusion matrix of {plural(len(evaluation.labels), 'class', 'classes')}, {plural(evaluation.n, 'image')}."
-    pairs = mixups(evaluation.confusion, evaluation.labels)
+    pairs = confused_pairs(evaluation.confusion, evaluation.labels)
     if pairs:
         worst = pairs[0]
         text += f" Most frequent error: {plural(worst.count, 'image')} of {worst.truth} taken for {worst.predicted}."

@@ -11,9 +11,9 @@ from typing import Any
 
 from keensight.core.files import write_bytes
 from keensight.core.records import Dataset
-from keensight.show.picks import spread
+from keensight.show.misclassified import spread
 from keensight.show.text import duration, percent, plural
-from keensight.show.thumbs import data_uri, thumbnail
+from keensight.show.thumbnails import data_uri, thumbnail
 
 GRADES = ("severe", "warning", "info")
 """Severities, the gravest first."""

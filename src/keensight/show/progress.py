@@ -12,9 +12,9 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from keensight.core.foreign import visible
 from keensight.core.progress import Progress, Silent, Task
-from keensight.show.notebook import Updated, in_notebook
+from keensight.core.sanitize import visible
+from keensight.show.notebook.display import Updated, in_notebook
 from keensight.show.text import clean, duration
 
 _SHORT = 0.5

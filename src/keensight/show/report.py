@@ -11,20 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from keensight.core.claims import independence
-from keensight.core.confidence import face_value
-from keensight.core.evaluation import Evaluated, Evaluation
-from keensight.core.findings import AuditReport
+from keensight.core.audit import AuditReport
+from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.labels import ClassNoise, LabelSuspects
-from keensight.core.places import command_without_places, toml_without_places
 from keensight.core.records import PARTS, BundleManifest, Dataset, History, Reader, RunRecord, Sample, Split
-from keensight.core.slices import Slices
+from keensight.core.sanitize import command_without_places, toml_without_places
+from keensight.core.statements import face_value, independence
 from keensight.errors import ImageError
-from keensight.show.heat import colored
+from keensight.show.heatmap import colored
+from keensight.show.misclassified import Mistake, confused_pairs, find_mistakes, row_shares, worth_showing
 from keensight.show.page import GRADES, Picture, picture, sample_pictures, svg, write_page
-from keensight.show.picks import Mistake, find_mistakes, mixups, row_shares, worth_showing
 from keensight.show.text import plural
-from keensight.show.thumbs import data_uri, shrunk
+from keensight.show.thumbnails import data_uri, shrunk
 
 GALLERY = 200
 """Mistakes whose pictures the page holds, at most."""
@@ -86,7 +84,7 @@ def write_report(path: Path, data: ReportData) -> Path:
 
 
 def _context(data: ReportData) -> dict[str, Any]:
-    from keensight.show.certainty import section as certainty
+    from keensight.show.calibration import section as certainty
 
     evaluation, dataset = data.evaluation, data.images
     bins = _confidence_bins(evaluation)
@@ -101,7 +99,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "slices": _slices(data.slices),
         "suspects": _suspects(data.labels, dataset),
         "noisiest": _noisiest(data.labels),
-        "pairs": [] if evaluation.multilabel else mixups(evaluation.confusion, evaluation.labels)[:_PAIRS],
+        "pairs": [] if evaluation.multilabel else confused_pairs(evaluation.confusion, evaluation.labels)[:_PAIRS],
         "matrix": _matrix(evaluation),
         "brief": max(map(len, evaluation.labels.names)) <= 4,
         "top_k": [(k, share) for k, share in evaluation.top_k.items() if k != "1"][-2:],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keensight.core.slices import Slices, SliceScore
+from keensight.core.evaluation import Slices, SliceScore
 from keensight.show.text import clean, percent, plural, shorten
 
 if TYPE_CHECKING:

@@ -14,13 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.audit import AuditReport, Column, Finding, Probe
 from keensight.core.changes import Change, DatasetChanges
-from keensight.core.evaluation import Evaluation, MultilabelScores
-from keensight.core.findings import AuditReport, Column, Finding, Probe
-from keensight.core.foreign import visible
+from keensight.core.evaluation import Evaluation, MultilabelScores, Slices
 from keensight.core.labels import LabelSuspects
-from keensight.core.slices import Slices
-from keensight.show.picks import Mixup, mixups
+from keensight.core.sanitize import visible
+from keensight.show.misclassified import ConfusedPair, confused_pairs
 from keensight.show.text import clean, interval, percent, plural, shorten
 
 _LISTED = 8
@@ -102,7 +101,7 @@ def _answers(evaluation: Evaluation) -> list[Text]:
     """What the rule for answers did, where it does more than name the most probable class."""
     if evaluation.abstention is None:
         return []
-    from keensight.show.certainty import answers_words
+    from keensight.show.calibration import answers_words
 
     return [Text(answers_words(evaluation.abstention))]
 
@@ -184,7 +183,7 @@ def confusion(evaluation: Evaluation, console: Console | None = None) -> str:
     if matrix is not None:
         heading = Text("confusion matrix (row: true class, column: predicted)", style="bold")
         return _render(Group(heading, matrix), target)
-    pairs = mixups(evaluation.confusion, evaluation.labels)
+    pairs = confused_pairs(evaluation.confusion, evaluation.labels)
     if not pairs:
         return "no image was put into a wrong class"
     return _render(Group(Text("most frequent mix-ups", style="bold"), _pairs(pairs[:_LISTED], target)), target)
@@ -300,7 +299,7 @@ def _cells(row: Sequence[int], diagonal: int) -> Iterable[Text]:
             yield Text(str(count), style="red") if count else Text(".", style="dim")
 
 
-def _pairs(pairs: Iterable[Mixup], console: Console) -> Table:
+def _pairs(pairs: Iterable[ConfusedPair], console: Console) -> Table:
     width = max(10, (console.width - 30) // 2)
     table = _table(("true", "left"), ("taken for", "left"), ("images", "right"), ("of the class", "right"))
     for pair in pairs:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keensight.core.foreign import visible
 from keensight.core.interval import Interval
+from keensight.core.sanitize import visible
 
 
 def clean(text: str, encoding: str = "utf-8") -> str:

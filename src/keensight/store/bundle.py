@@ -21,19 +21,14 @@ from pathlib import Path
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.codec import to_plain
-from keensight.core.contract import contract_digest, contract_text, differing, digest_of
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, storing, write_json, write_text
-from keensight.core.learned import LearnedFrom
+from keensight.core.fingerprints import LearnedFrom
 from keensight.core.ood import Subspace
-from keensight.core.places import command_without_places
 from keensight.core.records import BundleManifest, Prototypes
+from keensight.core.sanitize import command_without_places
+from keensight.core.verification import contract_digest, contract_text, differing, digest_of
 from keensight.errors import StoreError
-from keensight.store.archive import check_model
-from keensight.store.card import model_card
-from keensight.store.exam import Exam, read_exam, write_exam
-from keensight.store.learned import read_learned, write_learned
-from keensight.store.links import inside
 from keensight.store.manifest import (
     AGAIN,
     CARD,
@@ -48,15 +43,26 @@ from keensight.store.manifest import (
     limits_of,
     read_manifest,
 )
-from keensight.store.ood import read_subspace, write_subspace
-from keensight.store.prototypes import read_prototypes, write_prototypes
+from keensight.store.model_card import model_card
+from keensight.store.npz import (
+    SelfTest,
+    read_learned,
+    read_prototypes,
+    read_self_test,
+    read_subspace,
+    write_learned,
+    write_prototypes,
+    write_self_test,
+    write_subspace,
+)
+from keensight.store.safety import check_model, inside
 
 __all__ = [
     "CARD",
     "CHECKS",
     "SCHEMA",
     "Bundle",
-    "Exam",
+    "SelfTest",
     "add_evaluation",
     "bundle_folder",
     "limits_of",
@@ -99,13 +105,13 @@ class Bundle:
         """The model card, for people."""
         return self.path / CARD
 
-    def exam(self) -> Exam:
+    def exam(self) -> SelfTest:
         """The images and answers that the model must reproduce.
 
         Raises:
             StoreError: the file is damaged.
         """
-        return read_exam(self.path / EXAM, _answers(self.manifest))
+        return read_self_test(self.path / EXAM, _answers(self.manifest))
 
     def prototypes(self) -> Prototypes | None:
         """The class means, or None where the bundle has none (those of schema 1 never have).
@@ -141,7 +147,7 @@ def write_bundle(
     *,
     manifest: BundleManifest,
     save_model: Callable[[Path], object],
-    exam: Exam,
+    exam: SelfTest,
     prototypes: Prototypes | None = None,
     subspace: Subspace | None = None,
     learned: LearnedFrom | None = None,
@@ -168,7 +174,7 @@ def write_bundle(
     manifest = dataclasses.replace(manifest, schema=SCHEMA, contract=contract_digest(manifest))
     with _beside(directory) as folder:
         save_model(folder / MODEL)
-        write_exam(folder / EXAM, dataclasses.replace(exam, contract=contract_text(manifest)))
+        write_self_test(folder / EXAM, dataclasses.replace(exam, contract=contract_text(manifest)))
         if prototypes is not None:
             write_prototypes(folder / PROTOTYPES, prototypes)
         if subspace is not None:
@@ -281,7 +287,7 @@ def _learned(folder: Path, manifest: BundleManifest) -> LearnedFrom | None:
 
 def _check_contract(folder: Path, manifest: BundleManifest) -> None:
     """The terms in the manifest against those that the self-test was taken with."""
-    tested = read_exam(folder / EXAM, _answers(manifest)).contract
+    tested = read_self_test(folder / EXAM, _answers(manifest)).contract
     if not tested and manifest.schema < CONTRACTED:
         return
     problem = ", ".join(differing(manifest, tested)) if tested else "the self-test has none"

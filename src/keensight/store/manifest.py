@@ -10,18 +10,18 @@ from typing import Any
 
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import Limits
-from keensight.core.certainty import Decision
-from keensight.core.nearest import RULE
+from keensight.core.predictions import Decision
+from keensight.core.prototypes import RULE
 from keensight.core.records import BundleManifest, ImageSpec
 from keensight.errors import KeensightError, StoreError
-from keensight.store.opening import read_versioned, strictly
+from keensight.store.json_records import read_versioned, strictly
 
 SCHEMA = 5
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
 rule for answers (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``; 5: and a contract, and
 in ``image`` the intensity scale of images of more than 8 bits."""
 CONTRACTED = 5
-"""The first schema with a contract (:mod:`keensight.core.contract`)."""
+"""The first schema with a contract (:mod:`keensight.core.verification`)."""
 MANIFEST, MODEL, EXAM, CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
 PROTOTYPES, SUBSPACE, LEARNED = "prototypes.npz", "subspace.npz", "learned.npz"
 AGAIN = "the bundle is damaged or was changed: get it again from where it was made"

@@ -13,20 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from keensight.core.answers import Predictions
+from keensight.core.audit import AuditReport
 from keensight.core.codec import from_plain, to_plain
-from keensight.core.corrections import Correction, read_corrections, write_corrections
-from keensight.core.evaluation import Evaluated, Evaluation
+from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.files import read_json, storing, write_json, write_text
-from keensight.core.findings import AuditReport
-from keensight.core.labels import LabelSuspects
+from keensight.core.labels import Correction, LabelSuspects, read_corrections, write_corrections
+from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, Split, split_digest
-from keensight.core.slices import Slices
 from keensight.errors import StoreError
 from keensight.store import tables
-from keensight.store.links import inside
-from keensight.store.opening import read_versioned
-from keensight.store.process import gone, this_process
+from keensight.store.json_records import read_versioned
+from keensight.store.liveness import gone, this_process
+from keensight.store.safety import inside
 
 SCHEMA = 4
 """Number of the layout of a run that this version writes; 2: audits with scores, probes and columns, multi-label and

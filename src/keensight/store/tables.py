@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.answers import Predictions
+from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.evaluation import Evaluation
-from keensight.core.files import write_bytes, write_text
-from keensight.core.foreign import guarded, unguarded
+from keensight.core.files import read_json, write_bytes, write_json, write_text
 from keensight.core.labels import Suspect
+from keensight.core.predictions import Predictions
 from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Sample, Skipped, Split
+from keensight.core.sanitize import guarded, unguarded
 from keensight.errors import StoreError
 
 _KEY = b"keensight"
@@ -309,3 +310,41 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 def _utf8(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+_FIGURES, _SCORES = "evaluation/anomaly.json", "evaluation/scores.csv"
+
+
+def save_anomalies(folder: Path, evaluation: AnomalyEvaluation) -> None:
+    """Write the figures and the scores of a run into its folder.
+
+    Raises:
+        StoreError: a file cannot be written, or the evaluation carries no scores.
+    """
+    oddities = evaluation.oddities
+    if oddities is None or oddities.truth is None or oddities.indices is None:
+        raise StoreError("this evaluation carries no scores", "evaluate again")
+    scored = zip(oddities.rows(), oddities.truth, oddities.indices.tolist(), strict=True)
+    rows = ((row["path"], true, row["label"], f"{row['score']:.6f}", index) for row, true, index in scored)
+    write_csv(folder / _SCORES, ("path", "true", "label", "score", "row"), rows)
+    write_json(folder / _FIGURES, to_plain(evaluation))
+
+
+def read_anomalies(folder: Path, data: Dataset) -> AnomalyEvaluation:
+    """The figures of a run with their scores and its dataset.
+
+    Raises:
+        StoreError: a file is missing or damaged.
+    """
+    evaluation = from_plain(AnomalyEvaluation, read_json(folder / _FIGURES))
+    try:
+        with (folder / _SCORES).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        scores = np.array([float(row["score"]) for row in rows], dtype=np.float32)
+        paths = tuple(unguarded(row["path"]) for row in rows)
+        kept = bool(rows) and "row" in rows[0]  # from schema 4 on
+        indices = np.array([int(row["row"]) for row in rows], np.int64) if kept else rows_of(paths, data)
+        oddities = AnomalyScores(paths, scores, indices=indices, truth=tuple(unguarded(row["true"]) for row in rows))
+    except (OSError, KeyError, ValueError) as error:
+        raise StoreError(f"{folder / _SCORES} cannot be read: {error}", "evaluate again") from error
+    return dataclasses.replace(evaluation, oddities=oddities, dataset=data)

@@ -4,28 +4,18 @@
 record to record; :func:`train` walks them all and keeps every record in a run.
 """
 
-from keensight.workflow.adopting import adopt
-from keensight.workflow.auditing import audit, refuse_severe
-from keensight.workflow.bundling import bundle
-from keensight.workflow.comparing import compare
-from keensight.workflow.correcting import changes_since
-from keensight.workflow.deciding import calibrate
-from keensight.workflow.enrolling import enrol
-from keensight.workflow.explaining import explain, explanations, write_explanations
-from keensight.workflow.growing import learning_curve
-from keensight.workflow.measuring import document, evaluate, report
-from keensight.workflow.operating import operating_point
-from keensight.workflow.preparing import split
-from keensight.workflow.prototypes import prototypes_of
-from keensight.workflow.reviewing import review
-from keensight.workflow.seeding import train_seeds
-from keensight.workflow.selftest import sit_exam
-from keensight.workflow.slicing import slices_of
-from keensight.workflow.steps import batches, build, configure, fit, image_spec, models, open, prepare
-from keensight.workflow.suspects import check_labels
-from keensight.workflow.touring import SAMPLE, write_tour
-from keensight.workflow.training import train
-from keensight.workflow.using import (
+from keensight.workflow.adopt import adopt
+from keensight.workflow.audit import audit, refuse_severe
+from keensight.workflow.bundle import bundle, versions
+from keensight.workflow.calibrate import calibrate
+from keensight.workflow.compare import compare
+from keensight.workflow.enrol import enrol
+from keensight.workflow.evaluate import document, evaluate, report, slices_of
+from keensight.workflow.explain import explain, explanations, write_explanations
+from keensight.workflow.label_errors import check_labels
+from keensight.workflow.learning_curve import learning_curve
+from keensight.workflow.operating_point import operating_point
+from keensight.workflow.predict import (
     check_embeddings_place,
     check_predictions_place,
     embed,
@@ -38,8 +28,14 @@ from keensight.workflow.using import (
     write_embeddings,
     write_predictions,
 )
-from keensight.workflow.verifying import verify
-from keensight.workflow.versions import versions
+from keensight.workflow.prepare import split
+from keensight.workflow.prototypes import prototypes_of
+from keensight.workflow.review import review
+from keensight.workflow.self_test import run_self_test
+from keensight.workflow.steps import batches, build, changes_since, configure, fit, image_spec, models, open, prepare
+from keensight.workflow.tour import SAMPLE, write_tour
+from keensight.workflow.train import train, train_seeds
+from keensight.workflow.verify import verify
 
 __all__ = [
     "SAMPLE",
@@ -77,8 +73,8 @@ __all__ = [
     "refuse_severe",
     "report",
     "review",
+    "run_self_test",
     "similar",
-    "sit_exam",
     "slices_of",
     "split",
     "train",

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.audit import AuditReport, Finding
 from keensight.core.evaluation import Caveat, Evaluated
-from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Part, Split
@@ -19,7 +19,7 @@ from keensight.workflow.features import Features
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
 
 FEW_IMAGES = 100
 """Below so many independent test images the 95% interval of an accuracy of 90% is over 12 points wide."""
@@ -87,9 +87,9 @@ def validation_accuracy(
     progress: Progress,
 ) -> Interval:
     """Accuracy on the validation set (of several labels, of images whose labels are all right), at :data:`LEVEL`."""
-    from keensight.assess.uncertainty import share
+    from keensight.assess.intervals import share
     from keensight.data.units import clusters
-    from keensight.workflow.measuring import probabilities_of
+    from keensight.workflow.evaluate import probabilities_of
 
     rows = split.part("val")
     probabilities = probabilities_of(classifier, rows, pixels, progress, features)
@@ -144,7 +144,7 @@ def _others_than(part: str) -> list[Part]:
 
 def _suspected(data: Dataset, finding: Finding) -> list[str | None] | None:
     """The group of each sample that a finding suggests; None: it suggests none."""
-    from keensight.data.groups import grouped
+    from keensight.data.sources.groups import grouped
 
     option, _, value = finding.suggestion.partition(" ")
     if option == "--group-regex":
@@ -174,7 +174,7 @@ def _few(evaluation: Evaluated) -> Iterator[Caveat]:
 
 
 def _disagreement(evaluation: Evaluated, validation: Interval | None) -> Iterator[Caveat]:
-    from keensight.assess.uncertainty import difference, share
+    from keensight.assess.intervals import difference, share
 
     if validation is None:
         return

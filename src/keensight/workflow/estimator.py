@@ -18,22 +18,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
-from keensight.core.certainty import Decision
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.config import RunConfig
+from keensight.core.predictions import Decision
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Split
 from keensight.errors import DataError
-from keensight.workflow import deciding
-from keensight.workflow.choosing import choose_model, likely_model
+from keensight.workflow.calibrate import check as check_decision
+from keensight.workflow.choose_model import choose_model, likely_model
 from keensight.workflow.features import features_of
-from keensight.workflow.finishing import choose
-from keensight.workflow.preparing import input_spec, prepare_data
+from keensight.workflow.finish import choose
+from keensight.workflow.prepare import input_spec, prepare_data
 from keensight.workflow.steps import configure, prepare, shown
-from keensight.workflow.training import resolve, train_network
+from keensight.workflow.train import resolve, train_network
 
 if TYPE_CHECKING:
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
 
 _LISTED = 5
 
@@ -161,7 +161,7 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
-    deciding.check(config.decision, data.task)
+    check_decision(config.decision, data.task)
     _refuse_unreadable({sample.path: sample.error for sample in data.samples if sample.error is not None})
     likely = likely_model(data, config)
     prepared = prepare_data(data, input_spec(data, config, likely), config, show)
@@ -184,8 +184,7 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
 
 
 def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: ArrayLike | None) -> Dataset:
-    from keensight.data.arrays import from_arrays
-    from keensight.data.items import from_items
+    from keensight.data.sources.arrays import from_arrays, from_items
 
     if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU":
         data = from_arrays(images, numbers, names=names, name="images")
@@ -205,7 +204,7 @@ def _items(images: Any) -> list[str | Path | bytes | NDArray[np.uint8]]:
     from PIL import Image
 
     from keensight.core.sources import Unread, read_source
-    from keensight.data.inputs import listed
+    from keensight.data.sources.listing import listed
 
     if isinstance(images, (str, bytes, Path)) or not hasattr(images, "__len__"):
         raise DataError("X is no sequence of images", "give a list, or an array (n, height, width[, 3])")
@@ -237,8 +236,8 @@ def _packed(classifier: Classifier) -> dict[str, Any]:
 
 
 def _unpacked(packed: Mapping[str, Any]) -> Classifier:
-    from keensight.nets.infer import Classifier
-    from keensight.store.archive import check_model
+    from keensight.nets.classifier import Classifier
+    from keensight.store.safety import check_model
 
     with TemporaryDirectory(prefix="keensight-") as folder:
         path = Path(folder) / "model.keras"

@@ -18,13 +18,13 @@ from keensight.core.records import Dataset, Epoch, Split
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
-    from keensight.nets.infer import Classifier
-    from keensight.nets.transfer import Images, Workshop
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.training.transfer import Caches, Images
 
 
 def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
     """What a transfer learns from."""
-    from keensight.nets.transfer import Images
+    from keensight.nets.training.transfer import Images
 
     # The same file gives other pixels, and so other features, where it is fitted otherwise.
     names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in data.samples]
@@ -52,12 +52,12 @@ def features_of(
         progress: Where to report.
         trained: The network was trained itself: what it gives will not be asked for again, and is forgotten.
     """
-    from keensight.nets.features import Remembered
-    from keensight.nets.transfer import features
+    from keensight.nets.training.features import Remembered
+    from keensight.nets.training.transfer import features
 
     images = images_of(data, split, pixels)
     with TemporaryDirectory(prefix="keensight-") as folder:
-        shop = workshop(progress)
+        shop = caches(progress)
         if trained:
             remembered = Remembered()
             shop = dataclasses.replace(shop, known=lambda network, values: remembered, networks=Path(folder))
@@ -68,10 +68,10 @@ def features_of(
         yield find
 
 
-def workshop(progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Workshop:
+def caches(progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Caches:
     """The caches of features and converted networks, and where to report."""
-    from keensight.data.features import FeatureCache
+    from keensight.data.feature_cache import FeatureCache
     from keensight.data.shards import cache_directory
-    from keensight.nets.transfer import Workshop
+    from keensight.nets.training.transfer import Caches
 
-    return Workshop(FeatureCache, cache_directory() / "networks", on_epoch, progress)
+    return Caches(FeatureCache, cache_directory() / "networks", on_epoch, progress)

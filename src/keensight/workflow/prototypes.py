@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core import nearest, ood
+from keensight.core import ood, prototypes
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Prototypes, Split
 from keensight.workflow.features import Features
@@ -16,7 +16,7 @@ from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
 
 TRAIN_IMAGES, VAL_IMAGES = 600, 400
 """About how many images are embedded at most: more would take time and hardly move a mean or a quantile."""
@@ -24,7 +24,7 @@ _FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class TrainingEmbeddings:
     """Embeddings of some training and validation images: what a model knows."""
 
     vectors: NDArray[np.float32]
@@ -39,8 +39,8 @@ class Known:
         return len(np.unique(self.targets)) == classes
 
     def prototypes(self, classes: int) -> Prototypes:
-        """Class means, and from which cosine on an image counts as known (see ``core.nearest``)."""
-        return nearest.measure(self.vectors, self.targets, self.val_vectors, self.val_targets, classes)
+        """Class means, and from which cosine on an image counts as known (see ``core.prototypes``)."""
+        return prototypes.measure(self.vectors, self.targets, self.val_vectors, self.val_targets, classes)
 
     def subspace(self) -> ood.Subspace:
         """Where embeddings of known images lie, and from where on an image is odd (see ``core.ood``)."""
@@ -55,7 +55,7 @@ def known_of(
     *,
     features: Features | None = None,
     progress: Progress | None = None,
-) -> Known:
+) -> TrainingEmbeddings:
     """Embeddings of training and validation images.
 
     About ``TRAIN_IMAGES`` and ``VAL_IMAGES`` at most; of each class ``TRAIN_IMAGES`` / classes training images (5 at
@@ -80,7 +80,7 @@ def known_of(
     val = _spread(split.part("val"), VAL_IMAGES)
     rows = np.concatenate([train, val])
     vectors = features(classifier, rows) if features else _embed(classifier, pixels, shown(progress), rows)
-    return Known(vectors[: len(train)], truth[train], vectors[len(train) :], truth[val])
+    return TrainingEmbeddings(vectors[: len(train)], truth[train], vectors[len(train) :], truth[val])
 
 
 def prototypes_of(
@@ -92,7 +92,7 @@ def prototypes_of(
     features: Features | None = None,
     progress: Progress | None = None,
 ) -> Prototypes:
-    """Class means on embeddings from the training part, threshold from the validation part (see ``core.nearest``).
+    """Class means on embeddings from the training part, threshold from the validation part (see ``core.prototypes``).
 
     Arguments and errors are those of :func:`known_of`.
     """
@@ -111,7 +111,7 @@ def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 
 def _embed(classifier: Classifier, pixels: Pixels, progress: Progress, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    from keensight.nets.feed import evaluation_batch
+    from keensight.nets.training.batches import evaluation_batch
 
     size = evaluation_batch(classifier.spec.shape)
     vectors = np.empty((len(rows), classifier.embedding_size), np.float32)

@@ -5,25 +5,30 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keensight.core.changes import DatasetChanges, compare
 from keensight.core.config import RunConfig
+from keensight.core.labels import Correction, read_corrections
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, ImageSpec, Split
 from keensight.core.registry import did_you_mean
-from keensight.errors import InterruptedRun, UsageError
-from keensight.workflow.features import images_of, workshop
-from keensight.workflow.streams import Streams, from_streams
+from keensight.data.sources.tfdata import Streams, from_streams
+from keensight.errors import DataError, InterruptedRun, UsageError
+from keensight.workflow.features import caches, images_of
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
     from keensight.data.cache import CacheMode, Pixels
-    from keensight.nets.augment import Augmentation
+    from keensight.nets.training.augment import Augmentation
+    from keensight.store.run import Run
+
 
 Source = str | Path | Dataset | Streams
 _SHORTCUTS = {
@@ -62,7 +67,7 @@ def open(
         source: A folder per class; train/val/test folders of such; a CSV or Parquet table; a folder of IDX
             files; an ``.npz``; the name of a sample set; a dataset that is already open; or a finite
             ``tf.data.Dataset`` of (image, label), or a mapping of train, val and test to such
-            (:mod:`keensight.workflow.streams`), which is then held in memory.
+            (:mod:`keensight.data.sources.tfdata`), which is then held in memory.
         label: Table column with the class.
         path: Table column with the image path.
         group: Table column whose equal values never straddle a split.
@@ -77,8 +82,8 @@ def open(
         DataError: the source is missing, empty or not understood, or the pattern makes no groups of it.
         UsageError: the pattern is no regular expression, or both ways to group are given.
     """
-    from keensight.data.groups import grouped
-    from keensight.data.readers import open_source
+    from keensight.data.sources.groups import grouped
+    from keensight.data.sources.readers import open_source
 
     if group and group_regex:
         raise UsageError("groups are given twice, by a column and by a pattern", "leave out group or group_regex")
@@ -106,7 +111,7 @@ def image_spec(
 
     Args:
         data: The image set.
-        image_size: Side in pixels, or None to choose (see :func:`keensight.data.sizing.choose_spec`).
+        image_size: Side in pixels, or None to choose (see :func:`keensight.data.input_size.choose_spec`).
         fit: What to do with another aspect ratio (``auto``, ``stretch``, ``crop``, ``pad``).
         model: Name of the architecture; None: one that learns from scratch.
         effort: ``quick``, ``standard`` or ``best``: how often a pretrained model will look at each image.
@@ -114,9 +119,9 @@ def image_spec(
     Raises:
         DataError: no image could be read.
     """
+    from keensight.data.input_size import choose_spec
     from keensight.data.intensity import with_intensity
-    from keensight.data.sizing import choose_spec
-    from keensight.nets.backbones import tuning_side
+    from keensight.nets.models.backbones import tuning_side
 
     spec = choose_spec(data, image_size, fit, pretrained=tuning_side(model, effort) if model else None)
     return with_intensity(spec, data)
@@ -161,8 +166,7 @@ def build(
         weights: ``imagenet`` (where the architecture has such), ``none``, a ``.keras`` or ``.pth`` file, or
             ``run:FOLDER``.
     """
-    from keensight.nets.build import build as make
-    from keensight.workflow.weights import start_weights
+    from keensight.nets.models.build import build as make
 
     classes = data if isinstance(data, int) else len(data.labels)
     return make(model, spec, classes, width=width, dropout=dropout, weights=start_weights(weights))
@@ -193,12 +197,12 @@ def batches(
         A dataset of (uint8 images (n, height, width, 3), one-hot (or 0/1) float32 targets (n, classes), float32
         sample weights (n,)), of known cardinality.
     """
-    from keensight.nets import feed
-    from keensight.nets.fit import plan
+    from keensight.nets.training import batches
+    from keensight.nets.training.fit import plan
 
     chosen = configure(config, settings)
     steps = plan(chosen.train, "cnn", split.part("train"), data.truth(), len(data.labels))
-    return feed.training(steps, pixels, augmentation(chosen, data, split, pixels).config, epochs)
+    return batches.training(steps, pixels, augmentation(chosen, data, split, pixels).config, epochs)
 
 
 def fit(
@@ -233,10 +237,10 @@ def fit(
         TrainingError: the loss became NaN or infinite.
         InterruptedRun: Ctrl-C, or a notebook's stop button; after its first epoch, the model has its best weights.
     """
-    from keensight.nets.backbones import ARCHITECTURES
-    from keensight.nets.embed import embedding
-    from keensight.nets.fit import Stopped
-    from keensight.nets.trainable import check_trainable
+    from keensight.nets.classifier import embedding
+    from keensight.nets.models.backbones import ARCHITECTURES
+    from keensight.nets.training.fit import TrainingInterrupted
+    from keensight.nets.training.trainable import check_trainable
 
     _check_options({**(settings or {}), **shortcuts})
     chosen = configure(config, settings, **shortcuts)
@@ -253,7 +257,7 @@ def fit(
     chosen = dataclasses.replace(chosen, augment=augmentation(chosen, data, split, pixels).config)
     try:
         return run_fit(model, data, split, pixels, chosen, on_epoch=on_epoch, progress=shown(progress))
-    except Stopped as stop:
+    except TrainingInterrupted as stop:
         done, best = len(stop.history.epochs), stop.history.best_epoch
         raise InterruptedRun(
             f"stopped by you after epoch {done}; the model has the weights of epoch {best}, the best so far",
@@ -298,12 +302,12 @@ def run_fit(
     progress: Progress,
 ) -> History:
     """Train from scratch or transfer, as the architecture has it; no ``auto`` is left in ``config``."""
-    from keensight.nets.fit import fit as train_from_scratch
-    from keensight.nets.transfer import transfer
+    from keensight.nets.training.fit import fit as train_from_scratch
+    from keensight.nets.training.transfer import transfer
 
     if transfers(config):
         images = images_of(data, split, pixels)
-        return transfer(model, images, config, workshop(progress, on_epoch))
+        return transfer(model, images, config, caches(progress, on_epoch))
     return train_from_scratch(
         model, pixels, data.truth(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
     )
@@ -311,7 +315,7 @@ def run_fit(
 
 def transfers(config: RunConfig) -> bool:
     """Whether a training with these settings starts from pretrained weights."""
-    from keensight.nets.backbones import ARCHITECTURES
+    from keensight.nets.models.backbones import ARCHITECTURES
 
     known = config.model.name in ARCHITECTURES and ARCHITECTURES[config.model.name].pretrained
     return known and config.model.weights != "none"
@@ -335,9 +339,9 @@ def configure(
 
 def augmentation(config: RunConfig, data: Dataset, split: Split, pixels: Pixels) -> Augmentation:
     """Augmentation settings with every ``auto`` resolved by the training images, and the reasons."""
-    from keensight.data.mirror import mirror_evidence
-    from keensight.nets.augment import resolve
-    from keensight.nets.backbones import ARCHITECTURES
+    from keensight.data.flip_evidence import mirror_evidence
+    from keensight.nets.models.backbones import ARCHITECTURES
+    from keensight.nets.training.augment import resolve
 
     given = config.augment
     if given.erase is None:
@@ -363,7 +367,7 @@ _GREY = 4  # levels between the channels: JPEG gives grey photographs one or two
 
 def models() -> list[dict[str, Any]]:
     """The architectures, one row each; nothing heavy is imported."""
-    from keensight.nets.backbones import ARCHITECTURES
+    from keensight.nets.models.backbones import ARCHITECTURES
 
     return [
         {
@@ -385,3 +389,74 @@ def shown(progress: Progress | None) -> Progress:
     from keensight.show.progress import best_progress
 
     return best_progress()
+
+
+def start_weights(setting: str) -> str | Path:
+    """Resolve ``model.weights``; files are looked through before Keras may load them.
+
+    Args:
+        setting: ``imagenet``, ``none``, ``run:FOLDER`` (a run or a bundle), or a ``.keras`` or ``.pth`` file.
+
+    Returns:
+        ``imagenet``, ``none`` or the path of a file.
+
+    Raises:
+        UsageError: it is none of these, or the file does not exist.
+        StoreError: the run, bundle or file is damaged or unsafe.
+    """
+    from keensight.store.bundle import open_bundle
+    from keensight.store.safety import check_model
+
+    if setting in ("imagenet", "none"):
+        return setting
+    if setting.startswith("run:"):
+        return open_bundle(setting.removeprefix("run:")).model_path
+    path = Path(setting)
+    if not path.is_file():
+        hint = did_you_mean(setting, ["imagenet", "none", "run:FOLDER", "FILE.keras", "FILE.pth"])
+        raise UsageError(f"model.weights cannot be {setting!r}: there is no such file", hint)
+    if path.suffix == ".keras":
+        check_model(path)
+    return path
+
+
+def changes_since(run: str | Path | Run, data: Dataset) -> DatasetChanges:
+    """What was added, removed, changed, moved, relabelled, regrouped or given to another part since a run was made.
+
+    Corrections that the run was trained with are applied first, so that only the rest counts as a change.
+
+    Args:
+        run: The run; its ``dataset.parquet`` is the lock.
+        data: The image set as it is now.
+
+    Raises:
+        StoreError: it is no run, or broke off before it knew its images.
+    """
+    from keensight.data.corrections import apply_corrections
+    from keensight.store.run import Run, open_run
+
+    handle = run if isinstance(run, Run) else open_run(Path(run))
+    with suppress(DataError):  # they no longer fit: then that is the change
+        data, _ = apply_corrections(data, handle.applied_corrections)
+    return compare(handle.dataset, data)
+
+
+def corrected(data: Dataset, table: str | Path | None, progress: Progress) -> tuple[Dataset, Sequence[Correction]]:
+    """The dataset with a table of corrections applied, and what the table says.
+
+    Args:
+        data: The image set; its files are not touched.
+        table: A file that ``keensight review`` writes; None: nothing is changed.
+        progress: Told how many labels were changed.
+
+    Raises:
+        DataError: the table cannot be read or does not belong to these images (see ``data.corrections``).
+    """
+    from keensight.data.corrections import apply_corrections
+
+    if table is None:
+        return data, ()
+    decisions = read_corrections(Path(table))
+    changed, applied = apply_corrections(data, decisions)
+    progress.say(applied.sentence())
+    return changed, decisions

@@ -12,7 +12,7 @@ from keensight.assess.calibration import (
     label_cross_entropies,
     reliability,
 )
-from keensight.core.nearest import softmax
+from keensight.core.prototypes import softmax
 from keensight.errors import DataError
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from keensight.assess.decision import choose, measure, precise_threshold, risk_coverage
-from keensight.core.certainty import Decision
-from keensight.core.nearest import softmax
+from keensight.assess.abstention import choose, measure, precise_threshold, risk_coverage
+from keensight.core.predictions import Decision
+from keensight.core.prototypes import softmax
 from keensight.errors import DataError
 
 

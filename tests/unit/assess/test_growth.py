@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from keensight.assess.growth import doubling, power_law
+from keensight.assess.learning_curve import doubling, power_law
 
 IMAGES = np.array([100.0, 200.0, 400.0, 800.0])
 

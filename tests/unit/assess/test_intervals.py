@@ -6,9 +6,9 @@ from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
 from keensight.assess.bootstrap import _resampled
+from keensight.assess.intervals import auroc_interval, auroc_parts, class_intervals, f1_interval, share, wilson
 from keensight.assess.metrics import accuracy_without, evaluate
-from keensight.assess.uncertainty import auroc_interval, auroc_parts, class_intervals, f1_interval, share, wilson
-from keensight.core.nearest import softmax
+from keensight.core.prototypes import softmax
 from keensight.core.records import LabelSet
 
 LABELS = LabelSet(("a", "b", "c"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keensight.assess.labels import accuracy_range, judge, out_of_fold
+from keensight.assess.confident_learning import accuracy_range, judge, out_of_fold
 from keensight.core.labels import DETECTABLE
 from keensight.errors import DataError
 

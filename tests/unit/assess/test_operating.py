@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from keensight.assess import operating
+from keensight.assess import operating_point
 from keensight.errors import DataError
 
 
@@ -17,7 +17,7 @@ def draw(rng, n=200, share=0.4):
 
 
 def measured(scores, positive, threshold=0.5, **more):
-    return operating.measure(scores, positive, threshold, label="a", part="test", target="as given", **more)
+    return operating_point.measure(scores, positive, threshold, label="a", part="test", target="as given", **more)
 
 
 @pytest.mark.parametrize("target", [0.8, 0.95])
@@ -25,7 +25,7 @@ def test_a_chosen_sensitivity_holds_on_new_images_as_often_as_promised(target):
     rng, held = np.random.default_rng(0), 0
     fresh = np.sort(draw(rng, 50_000, 1.0)[0])
     for _ in range(150):
-        threshold, enough = operating.for_sensitivity(draw(rng, 120, 1.0)[0], target, 0.9)
+        threshold, enough = operating_point.for_sensitivity(draw(rng, 120, 1.0)[0], target, 0.9)
         assert enough
         held += 1 - np.searchsorted(fresh, threshold) / len(fresh) >= target
     assert held / 150 > 0.86  # at least 0.9, less three standard errors
@@ -35,7 +35,7 @@ def test_a_chosen_specificity_holds_on_new_images_as_often_as_promised():
     rng, held = np.random.default_rng(1), 0
     fresh = np.sort(draw(rng, 50_000, 0.0)[0])
     for _ in range(150):
-        threshold, _ = operating.for_specificity(draw(rng, 120, 0.0)[0], 0.9, 0.9)
+        threshold, _ = operating_point.for_specificity(draw(rng, 120, 0.0)[0], 0.9, 0.9)
         held += np.searchsorted(fresh, threshold) / len(fresh) >= 0.9
     assert held / 150 > 0.86
 
@@ -44,7 +44,7 @@ def test_a_chosen_precision_holds_on_new_images_as_often_as_promised():
     rng, held, reached = np.random.default_rng(2), 0, 0
     scores, positive = draw(rng, 100_000)
     for _ in range(150):
-        threshold, enough = operating.for_precision(*draw(rng, 400), 0.75, 0.9)
+        threshold, enough = operating_point.for_precision(*draw(rng, 400), 0.75, 0.9)
         reached += enough
         held += positive[scores >= threshold].mean() >= 0.75
     assert reached > 120
@@ -52,21 +52,21 @@ def test_a_chosen_precision_holds_on_new_images_as_often_as_promised():
 
 
 def test_too_few_images_promise_nothing():
-    threshold, enough = operating.for_sensitivity(np.array([0.9, 0.4, 0.7]), 0.95, 0.9)
+    threshold, enough = operating_point.for_sensitivity(np.array([0.9, 0.4, 0.7]), 0.95, 0.9)
     assert (threshold, enough) == (0.4, False)
-    threshold, enough = operating.for_precision(np.array([0.9, 0.1]), np.array([True, False]), 0.95, 0.9)
+    threshold, enough = operating_point.for_precision(np.array([0.9, 0.1]), np.array([True, False]), 0.95, 0.9)
     assert (threshold, enough) == (0.9, False)
 
 
 @pytest.mark.parametrize(("target", "n"), [(0.95, 45), (0.99, 230)])
 def test_so_many_images_suffice_and_not_one_fewer(target, n):
-    enough = [operating.for_sensitivity(np.linspace(0.1, 0.9, count), target, 0.9)[1] for count in (n - 1, n)]
+    enough = [operating_point.for_sensitivity(np.linspace(0.1, 0.9, count), target, 0.9)[1] for count in (n - 1, n)]
     assert enough == [False, True]
 
 
 def test_specificity_leaves_the_chosen_negative_itself_unflagged():
     scores = np.linspace(0.1, 0.5, 60)
-    threshold, enough = operating.for_specificity(scores, 0.9, 0.9)
+    threshold, enough = operating_point.for_specificity(scores, 0.9, 0.9)
     assert enough
     assert threshold > scores[57]
     assert (scores >= threshold).mean() <= 0.1

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss
 
+from keensight.assess.intervals import wilson
 from keensight.assess.paired import bootstrap, difference, flip_groups, mcnemar
-from keensight.assess.uncertainty import wilson
 
 
 def test_mcnemar_is_the_exact_binomial_test():

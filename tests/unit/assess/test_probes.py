@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keensight.assess.probes import MOST, SEVERE, SHARE, TELLING, UNEVEN, choose, probe
-from keensight.core.findings import Finding, Probe
+from keensight.assess.shortcuts import MOST, SEVERE, SHARE, TELLING, UNEVEN, choose, probe
+from keensight.core.audit import Finding, Probe
 
 N, CLASSES = 400, 4
 TARGETS = np.arange(N) % CLASSES

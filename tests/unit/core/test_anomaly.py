@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
 
-from keensight.core.anomaly import Oddities, gaussian, image_scores, limits
+from keensight.core.anomaly import AnomalyScores, gaussian, image_scores, limits
 
 
 def test_the_gaussian_measures_mahalanobis_distances():
@@ -40,7 +40,7 @@ def test_too_few_normal_images_say_what_they_can_keep():
 
 
 def test_rows_name_what_is_odd_and_what_could_not_be_read():
-    found = Oddities(("a", "b", "c"), np.array([0.5, 1.5, np.nan], np.float32), {"c": "no image"})
+    found = AnomalyScores(("a", "b", "c"), np.array([0.5, 1.5, np.nan], np.float32), {"c": "no image"})
     rows = found.rows()
     assert [row["label"] for row in rows] == ["normal", "anomalous", None]
     assert rows[1]["score"] == 1.5
@@ -48,7 +48,7 @@ def test_rows_name_what_is_odd_and_what_could_not_be_read():
 
 
 def test_an_image_at_the_threshold_is_anomalous():
-    assert Oddities(("a",), np.ones(1, np.float32)).rows()[0]["label"] == "anomalous"
+    assert AnomalyScores(("a",), np.ones(1, np.float32)).rows()[0]["label"] == "anomalous"
 
 
 def test_of_few_patches_the_oddest_one_is_the_score():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from keensight.core.certainty import Decision
-from keensight.core.claims import rule_in_words
+from keensight.core.predictions import Decision
+from keensight.core.statements import rule_in_words
 
 PRECISION = Decision(0.8125, "precision", 0.95, 0.96, n=290)
 

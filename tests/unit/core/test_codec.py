@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keensight.core.answers import Predictions
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.evaluation import ClassScore, Evaluation
 from keensight.core.interval import Interval
+from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, ImageInfo, LabelSet, Sample, Skipped, Split
 from keensight.errors import StoreError
 

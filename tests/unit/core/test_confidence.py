@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from keensight.assess.metrics import evaluate
-from keensight.core.confidence import CLOSE, face_value, temperature_effect
 from keensight.core.evaluation import Caveat, Evaluation
 from keensight.core.interval import Interval
-from keensight.core.nearest import softmax
+from keensight.core.prototypes import softmax
 from keensight.core.records import LabelSet
+from keensight.core.statements import CLOSE, face_value, temperature_effect
 
 FACE_VALUE = "can be taken at face value ("
 

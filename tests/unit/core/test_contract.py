@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from keensight.core.contract import contract_digest, contract_text, differing, digest_of, labels_of
 from keensight.core.records import ImageSpec, LabelSet
+from keensight.core.verification import contract_digest, contract_text, differing, digest_of, labels_of
 from store_builders import LABELS, manifest
 
 CHANGES = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from keensight.core import files
-from keensight.core.containers import recognize
+from keensight.core.image_files import recognize
 from keensight.errors import ImageError, StoreError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keensight.core.foreign import guarded, unguarded, visible
+from keensight.core.sanitize import guarded, unguarded, visible
 
 
 @pytest.mark.parametrize(

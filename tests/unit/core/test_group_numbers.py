@@ -1,6 +1,6 @@
 """Groups of images as numbers."""
 
-from keensight.core.groups import group_numbers
+from keensight.core.records import group_numbers
 
 
 def test_images_without_a_group_are_each_one_of_their_own() -> None:

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from keensight.core import learned as marks
+from keensight.core import fingerprints as marks
 
 
 def pictures(n, seed=0, side=48):

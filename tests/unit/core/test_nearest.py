@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keensight.core import nearest
-from keensight.core.answers import Predictions
+from keensight.core import prototypes as class_means
+from keensight.core.predictions import Predictions
 from keensight.core.records import LabelSet
 
 CLASSES, D = 4, 16
@@ -22,56 +22,56 @@ def clouds():
 @pytest.fixture(scope="module")
 def prototypes(clouds):
     vectors, targets = clouds
-    return nearest.measure(vectors[::2], targets[::2], vectors[1::2], targets[1::2], CLASSES)
+    return class_means.measure(vectors[::2], targets[::2], vectors[1::2], targets[1::2], CLASSES)
 
 
 def test_the_centre_is_the_mean_of_the_class_means_however_many_images_a_class_has(clouds, prototypes):
     vectors, targets = clouds
     few = np.concatenate([np.arange(5), np.arange(50, 200)])
     centre = np.mean([vectors[few][targets[few] == k].mean(0) for k in range(CLASSES)], axis=0)
-    found = nearest.measure(vectors[few], targets[few], vectors, targets, CLASSES)
+    found = class_means.measure(vectors[few], targets[few], vectors, targets, CLASSES)
     np.testing.assert_allclose(found.centre, centre, rtol=1e-5)
     assert list(found.counts) == [5, 50, 50, 50]
 
 
 def test_the_threshold_keeps_the_share_that_it_says(clouds, prototypes):
     vectors, targets = clouds
-    similar = nearest.cosines(vectors[1::2], prototypes)
+    similar = class_means.cosines(vectors[1::2], prototypes)
     assert (similar.argmax(1) == targets[1::2]).all()
-    kept = (~nearest.unknown(similar, prototypes.threshold)).mean()
+    kept = (~class_means.unknown(similar, prototypes.threshold)).mean()
     assert kept == prototypes.kept
-    assert nearest.KEEP <= kept <= nearest.KEEP + 1 / 100
+    assert class_means.KEEP <= kept <= class_means.KEEP + 1 / 100
 
 
 @pytest.mark.parametrize("n", [1, 3, 19, 20, 21])
 def test_few_validation_images_are_kept_all_or_all_but_one(clouds, n):
     vectors, targets = clouds
-    found = nearest.measure(vectors, targets, vectors[:n], targets[:n], CLASSES)
-    assert found.kept >= nearest.KEEP
+    found = class_means.measure(vectors, targets, vectors[:n], targets[:n], CLASSES)
+    assert found.kept >= class_means.KEEP
 
 
 def test_without_validation_images_nothing_is_unknown(clouds):
     vectors, targets = clouds
-    found = nearest.measure(vectors, targets, vectors[:0], targets[:0], CLASSES)
-    assert not nearest.unknown(nearest.cosines(-vectors, found), found.threshold).any()
+    found = class_means.measure(vectors, targets, vectors[:0], targets[:0], CLASSES)
+    assert not class_means.unknown(class_means.cosines(-vectors, found), found.threshold).any()
 
 
 def test_what_is_far_from_all_means_is_unknown_and_so_is_what_is_not_finite(prototypes):
     away = np.random.default_rng(1).normal(5, 3, (200, D)).astype(np.float32)
-    assert nearest.unknown(nearest.cosines(away, prototypes), prototypes.threshold).mean() > 0.9
+    assert class_means.unknown(class_means.cosines(away, prototypes), prototypes.threshold).mean() > 0.9
     broken = np.full((1, D), np.nan, np.float32)
-    assert nearest.unknown(nearest.cosines(broken, prototypes), prototypes.threshold).all()
+    assert class_means.unknown(class_means.cosines(broken, prototypes), prototypes.threshold).all()
 
 
 def test_an_embedding_on_the_centre_has_no_direction(prototypes):
-    similar = nearest.cosines(prototypes.centre[None], prototypes)
+    similar = class_means.cosines(prototypes.centre[None], prototypes)
     np.testing.assert_array_equal(similar, np.zeros((1, CLASSES)))
 
 
 def test_enrolling_in_two_steps_is_enrolling_at_once_and_leaves_the_others(prototypes):
     new = np.random.default_rng(2).normal(5, 1, (7, D)).astype(np.float32)
-    once = nearest.enrolled(prototypes, new, CLASSES)
-    twice = nearest.enrolled(nearest.enrolled(prototypes, new[:3], CLASSES), new[3:], CLASSES)
+    once = class_means.enrolled(prototypes, new, CLASSES)
+    twice = class_means.enrolled(class_means.enrolled(prototypes, new[:3], CLASSES), new[3:], CLASSES)
     np.testing.assert_allclose(once.means, twice.means, atol=1e-6)
     assert list(once.counts) == list(twice.counts) == [*prototypes.counts, 7]
     np.testing.assert_array_equal(once.means[:CLASSES], prototypes.means)
@@ -82,9 +82,9 @@ def test_enrolling_in_two_steps_is_enrolling_at_once_and_leaves_the_others(proto
 def test_probabilities_follow_the_rule(prototypes):
     rng = np.random.default_rng(3)
     logits = rng.normal(scale=3, size=(500, CLASSES))
-    network = nearest.softmax(logits).astype(np.float32)
+    network = class_means.softmax(logits).astype(np.float32)
     similar = rng.uniform(-1, 1, (500, CLASSES + 2))
-    found = nearest.joined(network, similar, 0.1)
+    found = class_means.joined(network, similar, 0.1)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
     rule = np.where(similar.argmax(1) >= CLASSES, similar.argmax(1), network.argmax(1))
     np.testing.assert_array_equal(found.argmax(1), rule)
@@ -95,7 +95,7 @@ def test_probabilities_follow_the_rule(prototypes):
 
 def test_a_network_that_is_certain_gives_finite_probabilities():
     network = np.array([[1, 0, 0]], np.float32)
-    found = nearest.joined(network, np.array([[0.9, 0.1, 0.2, -0.5]]), 0.005)
+    found = class_means.joined(network, np.array([[0.9, 0.1, 0.2, -0.5]]), 0.005)
     assert np.isfinite(found).all() and found.argmax() == 0
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from keensight.core.places import command_without_places, toml_without_places, without_place
+from keensight.core.sanitize import command_without_places, toml_without_places, without_place
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from keensight.core import similar
-from keensight.core.answers import Embeddings
+from keensight.core.predictions import Embeddings
 from keensight.core.similar import search
 from keensight.errors import DataError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keensight.core.image_files import traces
 from keensight.core.pixels import encode_png
-from keensight.core.traces import traces
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 

@@ -1,6 +1,6 @@
 """What was left out of an evaluation, in words and numbers."""
 
-from keensight.core.unseen import LeftOut
+from keensight.core.training_overlap import LeftOut
 
 
 def test_nothing_left_out_needs_no_words():

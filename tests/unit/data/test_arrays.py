@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keensight.core.records import ImageInfo, Sample
-from keensight.data.readers import from_arrays, open_source
+from keensight.data.sources.readers import from_arrays, open_source
 from keensight.errors import DataError, ImageError
 
 GREY = np.arange(4 * 3 * 2, dtype=np.uint8).reshape(4, 3, 2)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keensight.core.audit import AuditReport, Finding
 from keensight.core.codec import from_plain, to_plain
-from keensight.core.findings import AuditReport, Finding
 from keensight.core.pixels import encode_png
 from keensight.core.records import ImageSpec
-from keensight.data.audit import audit
+from keensight.data.audit.audit import audit
 from keensight.data.cache import prepare
-from keensight.data.readers import from_arrays, open_source
+from keensight.data.sources.readers import from_arrays, open_source
 
 
 @pytest.fixture

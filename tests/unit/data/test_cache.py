@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import keensight.data.cache as cache_module
+import keensight.data.pixels as views_module
 import keensight.data.shards as shards_module
-import keensight.data.views as views_module
 from keensight.core.files import sha256
 from keensight.core.pixels import decode, encode_png
 from keensight.core.records import Dataset, ImageInfo, ImageSpec, LabelSet, Sample

@@ -1,7 +1,7 @@
 """Metadata set against the classes."""
 
 from keensight.core.records import Dataset, LabelSet, Sample
-from keensight.data.columns import describe
+from keensight.data.audit.audit import describe
 
 
 def test_each_kind_of_column() -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.findings import AuditReport, Finding
+from keensight.core.audit import AuditReport, Finding
 from keensight.core.records import PARTS, Dataset, ImageSpec, split_digest
-from keensight.data import remembered
-from keensight.data.audit import audit
+from keensight.data.audit import cached
+from keensight.data.audit.audit import audit
+from keensight.data.audit.duplicates import seen, ties
 from keensight.data.cache import CacheMode, prepare
-from keensight.data.copies import seen, ties
-from keensight.data.readers import from_arrays, open_source
+from keensight.data.sources.readers import from_arrays, open_source
 from keensight.data.splits import make_split
 
 pytestmark = pytest.mark.slow
@@ -115,7 +115,7 @@ def test_a_digest_tells_splits_apart_and_not_the_order_of_the_files() -> None:
 
 def test_a_set_is_compared_once(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, first, _ = _audited(given)
-    monkeypatch.setattr(remembered, "near_copies", None)
+    monkeypatch.setattr(cached, "near_copies", None)
     assert _audited(given)[1] == first
     _photo(given / "train/dog/new.png", 77)
     with pytest.raises(TypeError):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keensight.core.corrections import Correction, read_corrections, write_corrections
+from keensight.core.labels import Correction, read_corrections, write_corrections
 from keensight.core.records import Dataset, LabelSet, Sample
 from keensight.data.corrections import apply_corrections
 from keensight.errors import DataError

@@ -8,8 +8,8 @@ import pytest
 
 from keensight.core import pixels
 from keensight.core.records import Dataset
-from keensight.data.folders import EMPTY_CLASS
-from keensight.data.readers import open_source
+from keensight.data.sources.folders import EMPTY_CLASS
+from keensight.data.sources.readers import open_source
 from keensight.errors import DataError
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keensight.core.findings import Finding
+from keensight.core.audit import Finding
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Sample
 from keensight.data.cache import prepare
-from keensight.data.groups import grouped, suggested_groups
-from keensight.data.readers import open_source
-from keensight.data.views import ArrayPixels
+from keensight.data.pixels import ArrayPixels
+from keensight.data.sources.groups import grouped, suggested_groups
+from keensight.data.sources.readers import open_source
 from keensight.errors import DataError, UsageError
 
 

@@ -11,8 +11,8 @@ import pytest
 from keensight.core import pixels
 from keensight.core.files import MISSING, read_bounded
 from keensight.core.records import ImageInfo, Sample
-from keensight.data import index
-from keensight.data.index import Facts, FileReader, examine, stat_files
+from keensight.data.sources import file_index
+from keensight.data.sources.file_index import Facts, FileReader, examine, stat_files
 from keensight.errors import ImageError
 
 
@@ -33,13 +33,13 @@ def _examine(root: Path, *names: str) -> list[Facts]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files whose body is read from here on."""
     names: list[str] = []
-    real = index.read_bounded
+    real = file_index.read_bounded
 
     def spy(path: Path, limit: int) -> bytes:
         names.append(path.name)
         return real(path, limit)
 
-    monkeypatch.setattr(index, "read_bounded", spy)
+    monkeypatch.setattr(file_index, "read_bounded", spy)
     return names
 
 
@@ -123,18 +123,18 @@ def test_what_was_read_before_an_interruption_is_kept(tmp_path: Path, monkeypatc
     names = [f"{i:03d}.png" for i in range(40)]
     for i, name in enumerate(names):
         _photo(tmp_path / name, i)
-    real = index.read_bounded
+    real = file_index.read_bounded
 
     def stop(path: Path, limit: int) -> bytes:
         if path.name >= "020.png":
             raise KeyboardInterrupt
         return real(path, limit)
 
-    monkeypatch.setattr(index, "read_bounded", stop)
+    monkeypatch.setattr(file_index, "read_bounded", stop)
     with pytest.raises(KeyboardInterrupt):
         _examine(tmp_path, *names)
     seen: list[str] = []
-    monkeypatch.setattr(index, "read_bounded", lambda path, limit: (seen.append(path.name), real(path, limit))[1])
+    monkeypatch.setattr(file_index, "read_bounded", lambda path, limit: (seen.append(path.name), real(path, limit))[1])
     _examine(tmp_path, *names)
     assert sorted(seen) == names[20:]
 

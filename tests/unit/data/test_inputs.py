@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from keensight.core.sources import Unread, name_of, read_source
-from keensight.data.inputs import find_images, find_inputs, in_words
+from keensight.data.sources.listing import find_images, find_inputs, in_words
 from keensight.errors import DataError, ImageError
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from keensight.core.records import ImageSpec
-from keensight.data.audit import audit
+from keensight.data.audit.audit import audit
 from keensight.data.cache import prepare
-from keensight.data.folders import open_folder
 from keensight.data.intensity import with_intensity
+from keensight.data.sources.folders import open_folder
 from keensight.workflow import image_spec
 
 SPEC = ImageSpec(16, 16)

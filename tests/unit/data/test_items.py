@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
-from keensight.data.items import from_items
+from keensight.data.sources.arrays import from_items
 from keensight.errors import DataError, ImageError
 
 

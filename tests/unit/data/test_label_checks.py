@@ -2,8 +2,8 @@ import dataclasses
 
 import numpy as np
 
-from keensight.data.audit import audit
-from keensight.data.label_checks import LABEL_CHECKS
+from keensight.data.audit.audit import audit
+from keensight.data.audit.label_checks import LABEL_CHECKS
 from multilabel_builders import labelled
 
 

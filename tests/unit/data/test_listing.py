@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keensight.data.listing import list_images
+from keensight.data.sources.listing import list_images
 
 
 def _touch(path: Path) -> None:

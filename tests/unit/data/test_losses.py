@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from keensight.core.findings import Finding
+from keensight.core.audit import Finding
 from keensight.core.records import ImageSpec
-from keensight.data.audit import audit
+from keensight.data.audit.audit import audit
 from keensight.data.cache import prepare
-from keensight.data.readers import open_source
+from keensight.data.sources.readers import open_source
 from keensight.errors import DataError
-from keensight.workflow.preparing import refuse_unreadable
+from keensight.workflow.prepare import refuse_unreadable
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keensight.data.mirror import mirror_evidence
+from keensight.data.flip_evidence import mirror_evidence
 
 
 class Memory:

@@ -5,7 +5,7 @@ from PIL import Image
 
 import keensight as ks
 from keensight.core.records import LabelSet
-from keensight.data.frames import from_frame
+from keensight.data.sources.tables import from_frame
 from keensight.errors import DataError
 from multilabel_builders import write_shapes
 

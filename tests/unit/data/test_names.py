@@ -4,7 +4,15 @@ import unicodedata
 
 import pytest
 
-from keensight.data.names import clean_label, is_encodable, is_image_name, junk_reason, natural_key, part_of, printable
+from keensight.data.sources.names import (
+    clean_label,
+    is_encodable,
+    is_image_name,
+    junk_reason,
+    natural_key,
+    part_of,
+    printable,
+)
 
 
 def test_numbers_sort_by_value_and_folders_before_their_longer_neighbours() -> None:

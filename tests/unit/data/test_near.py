@@ -11,9 +11,9 @@ from PIL import Image, ImageEnhance
 
 from keensight.core.pixels import encode_png
 from keensight.core.records import ImageSpec
+from keensight.data.audit.near_duplicates import NEAR, Copies, Pair, clusters, near_copies
 from keensight.data.cache import prepare
-from keensight.data.near import NEAR, Copies, Pair, clusters, near_copies
-from keensight.data.readers import from_arrays, open_source
+from keensight.data.sources.readers import from_arrays, open_source
 
 pytestmark = pytest.mark.slow
 

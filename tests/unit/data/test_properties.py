@@ -7,7 +7,7 @@ from keensight.core.files import sha256
 from keensight.core.pixels import encode_png
 from keensight.core.records import Dataset, ImageInfo, ImageSpec, LabelSet, Sample
 from keensight.data.cache import prepare
-from keensight.data.properties import columns
+from keensight.data.slice_columns import columns
 
 
 class Bytes:

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image, ImageFile
 from scipy.ndimage import gaussian_filter
 
-from keensight.core.findings import Finding
+from keensight.core.audit import Finding
 from keensight.core.records import Dataset
-from keensight.data.arrays import from_arrays
-from keensight.data.audit import audit
+from keensight.data.audit.audit import audit
 from keensight.data.cache import prepare
-from keensight.data.readers import open_source
-from keensight.data.sizing import choose_spec
+from keensight.data.input_size import choose_spec
+from keensight.data.sources.arrays import from_arrays
+from keensight.data.sources.readers import open_source
 
 LOOKS = {"dark", "bright", "low-information", "blurred", "partly-readable", "odd-colour", "odd-size", "odd-aspect"}
 

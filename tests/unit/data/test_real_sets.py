@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from keensight.core.records import PARTS, Dataset, Split
-from keensight.data.audit import audit
-from keensight.data.readers import open_source
+from keensight.data.audit.audit import audit
+from keensight.data.sources.readers import open_source
 from keensight.data.splits import make_split
 
 pytestmark = pytest.mark.slow

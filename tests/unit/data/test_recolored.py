@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.data.recolored import differ_in_color
+from keensight.data.audit.recolored import differ_in_color
 
 
 def _picture(color: tuple[int, int, int], ground: int = 200) -> np.ndarray:

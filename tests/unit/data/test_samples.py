@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keensight.data import samples
-from keensight.data.readers import open_source
+from keensight.data.sources import samples
+from keensight.data.sources.readers import open_source
 from keensight.errors import StoreError, UsageError
 
 
@@ -90,7 +90,7 @@ def test_an_unknown_name_lists_what_there_is() -> None:
 
 def test_listing_loads_no_library() -> None:
     code = (
-        "import sys; from keensight.data.samples import list_samples; assert len(list_samples()) >= 2; "
+        "import sys; from keensight.data.sources.samples import list_samples; assert len(list_samples()) >= 2; "
         "bad = {'mlxtend', 'sklearn', 'scipy', 'pandas', 'matplotlib', 'tensorflow'} & set(sys.modules); "
         "assert not bad, bad"
     )

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from keensight.core.records import ImageSpec
-from keensight.data.readers import from_arrays
-from keensight.data.scan import scan
-from keensight.data.views import array_pixels
+from keensight.data.pixels import array_pixels, scan
+from keensight.data.sources.readers import from_arrays
 
 
 def test_each_measure_gives_a_row_an_image_in_the_order_asked_for() -> None:

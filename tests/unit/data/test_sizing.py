@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keensight.core.records import Dataset, ImageInfo, ImageSpec, LabelSet, Sample
-from keensight.data.sizing import choose_spec
+from keensight.data.input_size import choose_spec
 from keensight.errors import DataError
 
 

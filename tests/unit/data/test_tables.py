@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from keensight.core import pixels
-from keensight.data.readers import from_frame, open_source
+from keensight.data.sources.readers import from_frame, open_source
 from keensight.errors import DataError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keensight.data.readers import open_source
-from keensight.data.traits import traits
+from keensight.data.shortcut_inputs import traits
+from keensight.data.sources.readers import open_source
 
 
 def test_only_traits_that_differ_are_given_and_names_lose_their_class(tmp_path: Path) -> None:

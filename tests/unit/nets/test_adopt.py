@@ -6,7 +6,7 @@ import pytest
 from keensight.core.records import ImageSpec, LabelSet
 from keensight.errors import GateError, UsageError
 from keensight.nets import adopt as nets
-from keensight.nets.infer import Classifier
+from keensight.nets.classifier import Classifier
 from keensight.nets.runtime import framework
 
 pytestmark = pytest.mark.slow

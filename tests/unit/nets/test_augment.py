@@ -5,7 +5,7 @@ import pytest
 
 from keensight.core.config import AugmentConfig
 from keensight.core.records import LabelSet
-from keensight.data.mirror import MirrorEvidence
+from keensight.data.flip_evidence import MirrorEvidence
 
 OFF = AugmentConfig(flip="none", shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
 
@@ -15,7 +15,7 @@ def _images(n=6, height=20, width=16):
 
 
 def _apply(images, config, draws=None):
-    from keensight.nets import augment
+    from keensight.nets.training import augment
 
     n, height, width, _ = images.shape
     if draws is None:
@@ -41,7 +41,7 @@ FOR, AGAINST, NEITHER = MirrorEvidence(500, 9, 8, 90), MirrorEvidence(500, 30, 1
     ],
 )
 def test_images_are_mirrored_only_where_no_class_could_change(names, evidence, mirrored):
-    from keensight.nets.augment import resolve
+    from keensight.nets.training.augment import resolve
 
     resolved = resolve(AugmentConfig(), LabelSet(names), 0.0, evidence)
     assert resolved.config.flip == ("horizontal" if mirrored else "none")
@@ -49,14 +49,14 @@ def test_images_are_mirrored_only_where_no_class_could_change(names, evidence, m
 
 
 def test_colour_is_left_alone_in_grey_images():
-    from keensight.nets.augment import resolve
+    from keensight.nets.training.augment import resolve
 
     assert resolve(AugmentConfig(), LabelSet(("cat", "dog")), grey_share=1.0).config.color == "none"
     assert resolve(AugmentConfig(), LabelSet(("cat", "dog")), grey_share=0.0).config.color == "light"
 
 
 def test_disabled_means_every_change_is_off():
-    from keensight.nets.augment import resolve
+    from keensight.nets.training.augment import resolve
 
     assert resolve(AugmentConfig(enabled=False), LabelSet(("cat", "dog")), 0.0).config == replace(OFF, enabled=False)
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keensight.nets.backbones import ARCHITECTURES, from_scratch, tuning_side
+from keensight.nets.models.backbones import ARCHITECTURES, from_scratch, tuning_side
 
 
 def test_the_residual_network_is_taken_where_its_training_is_short():
@@ -24,6 +24,6 @@ def test_every_pretrained_network_names_what_it_starts_from():
 
 
 def test_listing_architectures_imports_no_framework():
-    code = "import sys, keensight.nets.backbones as b; list(b.ARCHITECTURES); print('keras' in sys.modules)"
+    code = "import sys, keensight.nets.models.backbones as b; list(b.ARCHITECTURES); print('keras' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
 @pytest.mark.parametrize("side", [8, 28, 112])
 def test_every_network_takes_uint8_images_and_gives_one_logit_per_class(name, side):
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     model = build(name, ImageSpec(side, side + 4), 7, width=4)
     assert model.input.dtype == "uint8"
@@ -22,7 +22,7 @@ def test_every_network_takes_uint8_images_and_gives_one_logit_per_class(name, si
 
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
 def test_networks_are_stock_layers_that_load_in_safe_mode_with_equal_answers(name, tmp_path):
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
     from keensight.nets.runtime import framework
 
     keras, _ = framework()
@@ -35,7 +35,7 @@ def test_networks_are_stock_layers_that_load_in_safe_mode_with_equal_answers(nam
 
 
 def test_an_input_that_is_too_small_says_what_to_do():
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     with pytest.raises(UsageError, match="at least 8 px") as caught:
         build("cnn", ImageSpec(4, 4), 2)
@@ -43,7 +43,7 @@ def test_an_input_that_is_too_small_says_what_to_do():
 
 
 def test_an_unknown_network_names_the_nearest():
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     with pytest.raises(UsageError) as caught:
         build("resnt", ImageSpec(28, 28), 2)

@@ -8,13 +8,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def lite():
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     return build("efficientnet_lite0", ImageSpec(64, 64), 3, weights="none")
 
 
 def test_a_cut_never_falls_where_a_shortcut_runs_beside_it(lite):
-    from keensight.nets.cuts import cuts
+    from keensight.nets.training.split_model import cuts
 
     places = cuts(lite)
     names = [place.layer for place in places]
@@ -28,7 +28,7 @@ def test_a_cut_never_falls_where_a_shortcut_runs_beside_it(lite):
 
 
 def test_both_halves_together_are_the_network_and_share_its_weights(lite):
-    from keensight.nets.cuts import cuts, halves
+    from keensight.nets.training.split_model import cuts, halves
 
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     for place in cuts(lite)[:: len(cuts(lite)) // 4]:
@@ -40,8 +40,8 @@ def test_both_halves_together_are_the_network_and_share_its_weights(lite):
 
 
 def test_multiplications_are_those_of_the_textbook():
-    from keensight.nets.cuts import multiplications
     from keensight.nets.runtime import framework
+    from keensight.nets.training.split_model import multiplications
 
     keras, _ = framework()
     inputs = keras.Input((10, 10, 3))
@@ -55,7 +55,7 @@ def test_multiplications_are_those_of_the_textbook():
 
 
 def test_the_freezing_point_follows_the_share(lite):
-    from keensight.nets.transfer import freezing_point
+    from keensight.nets.training.transfer import freezing_point
 
     assert freezing_point(lite, 0.65).layer == "block10_add"
     assert freezing_point(lite, 0.0).below <= freezing_point(lite, 0.3).below <= 0.3

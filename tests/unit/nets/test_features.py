@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keensight.nets.features import extract
+from keensight.nets.training.features import extract
 
 
 class Pixels:
@@ -47,7 +47,7 @@ def test_each_distinct_image_is_computed_once_and_never_again():
 
 
 def test_the_cache_on_disk_keeps_rows_by_network_and_digest(tmp_path, monkeypatch):
-    from keensight.data.features import FeatureCache
+    from keensight.data.feature_cache import FeatureCache
     from keensight.data.shards import clear, usage
 
     monkeypatch.setenv("KEENSIGHT_CACHE", str(tmp_path))
@@ -64,7 +64,7 @@ def test_the_cache_on_disk_keeps_rows_by_network_and_digest(tmp_path, monkeypatc
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
-    from keensight.data.features import FeatureCache
+    from keensight.data.feature_cache import FeatureCache
 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KEENSIGHT_CACHE", str(tmp_path / "file"))

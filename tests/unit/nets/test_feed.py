@@ -20,13 +20,13 @@ def _numbered(n=40, side=8):
 
 
 def _plan(n=40, batch=8, seed=3):
-    from keensight.nets.feed import TrainingPlan
+    from keensight.nets.training.batches import TrainingPlan
 
     return TrainingPlan(np.arange(n), np.arange(n) % 4, np.ones(4, np.float32), batch, seed)
 
 
 def _run(config, epochs=2, **options):
-    from keensight.nets.feed import training
+    from keensight.nets.training.batches import training
 
     return [
         tuple(np.asarray(part) for part in batch) for batch in training(_plan(**options), _numbered(), config, epochs)
@@ -57,13 +57,13 @@ def test_targets_follow_their_images_and_are_one_hot():
 
 
 def test_cardinality_is_known_so_that_keras_counts_steps_right():
-    from keensight.nets.feed import training
+    from keensight.nets.training.batches import training
 
     assert int(training(_plan(), _numbered(), OFF, 3).cardinality()) == 15
 
 
 def test_the_plain_feed_keeps_order_and_pixels():
-    from keensight.nets.feed import plain
+    from keensight.nets.training.batches import plain
 
     rows = np.array([5, 3, 9])
     images, targets = next(iter(plain(rows, rows % 4, 4, _numbered())))
@@ -72,7 +72,7 @@ def test_the_plain_feed_keeps_order_and_pixels():
 
 
 def test_no_tuner_runs_whose_waking_the_end_of_a_training_would_wait_for():
-    from keensight.nets.feed import plain, training
+    from keensight.nets.training.batches import plain, training
 
     rows = np.arange(4)
     for feed in (training(_plan(), _numbered(), OFF, 3), plain(rows, rows, 4, _numbered())):

@@ -40,14 +40,14 @@ def _config(**values):
 
 def _model(width=4):
     from keensight.nets import runtime
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     runtime.configure(seed=0)
     return build("cnn", ImageSpec(12, 12), 2, width=width)
 
 
 def test_training_learns_and_keeps_the_best_epoch():
-    from keensight.nets.fit import fit
+    from keensight.nets.training.fit import fit
 
     pixels, targets, split = _bright_or_dark()
     seen = []
@@ -62,7 +62,7 @@ def test_training_learns_and_keeps_the_best_epoch():
 
 
 def test_two_trainings_with_one_seed_agree():
-    from keensight.nets.fit import fit
+    from keensight.nets.training.fit import fit
 
     def run():
         pixels, targets, split = _bright_or_dark()
@@ -72,7 +72,7 @@ def test_two_trainings_with_one_seed_agree():
 
 
 def test_a_loss_that_is_nan_stops_training_and_names_the_step():
-    from keensight.nets.fit import fit
+    from keensight.nets.training.fit import fit
 
     pixels, targets, split = _bright_or_dark()
     settings = {
@@ -89,7 +89,7 @@ def test_a_loss_that_is_nan_stops_training_and_names_the_step():
 
 
 def test_it_stops_early_when_validation_gets_no_better():
-    from keensight.nets.fit import fit
+    from keensight.nets.training.fit import fit
 
     pixels, targets, split = _bright_or_dark()
     noise = np.random.default_rng(1).permutation(targets)
@@ -101,7 +101,7 @@ def test_it_stops_early_when_validation_gets_no_better():
 
 @pytest.mark.parametrize("changes", [{"train.optimizer": "adamw"}, {"train.schedule": "cosine"}, {"train.ema": 0}])
 def test_every_optimizer_and_schedule_trains(changes):
-    from keensight.nets.fit import fit
+    from keensight.nets.training.fit import fit
 
     pixels, targets, split = _bright_or_dark()
     history = fit(_model(), pixels, targets, split, _config(**{"train.epochs": 2, **changes}))
@@ -109,7 +109,7 @@ def test_every_optimizer_and_schedule_trains(changes):
 
 
 def test_class_weights_are_inverse_to_frequency_with_mean_one():
-    from keensight.nets.fit import class_weights
+    from keensight.nets.training.fit import class_weights
 
     targets = np.array([0] * 30 + [1] * 10)
     weights = class_weights(targets, 2, balanced=True)
@@ -123,7 +123,7 @@ def test_class_weights_are_inverse_to_frequency_with_mean_one():
     [(54_000, "standard", 12, 128), (500, "standard", 60, 16), (3_500, "quick", 24, 64), (54_000, "quick", 5, 128)],
 )
 def test_the_schedule_follows_effort_and_size(n_train, effort, epochs, batch):
-    from keensight.nets.fit import schedule
+    from keensight.nets.training.fit import schedule
 
     numbers = schedule(replace(TrainConfig(), effort=effort), "cnn", n_train)
     assert (numbers.epochs, numbers.batch_size) == (epochs, batch)

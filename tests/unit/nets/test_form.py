@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keensight.core.records import ImageSpec
-from keensight.nets import build as nets
+from keensight.nets.models import build as nets
 from keensight.nets.runtime import configure, framework
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def frozen(net):
 
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
 def test_what_is_trained_learns_what_the_network_of_stock_layers_would(name):
-    from keensight.nets.form import FusedBatchNormalization, carry, training_form
+    from keensight.nets.training.training_copy import FusedBatchNormalization, carry, training_form
 
     net = lively(nets.build(name, SPEC, 4, width=8, dropout=0.0))
     form = training_form(net, "float32")
@@ -80,7 +80,7 @@ def test_what_is_trained_learns_what_the_network_of_stock_layers_would(name):
 
 @pytest.mark.parametrize("make", [block, lambda: lively(nets.build("efficientnet_lite0", SPEC, 4, dropout=0.0))])
 def test_a_frozen_normalisation_goes_into_the_kernel_and_learning_stays_the_same(make):
-    from keensight.nets.form import carry, training_form
+    from keensight.nets.training.training_copy import carry, training_form
 
     net = frozen(make())
     form = training_form(net, "float32")
@@ -96,7 +96,7 @@ def test_a_frozen_normalisation_goes_into_the_kernel_and_learning_stays_the_same
 
 
 def test_a_convolution_that_something_else_reads_too_is_left_as_it_is():
-    from keensight.nets.form import training_form
+    from keensight.nets.training.training_copy import training_form
 
     kinds = {layer.name: type(layer).__name__ for layer in training_form(frozen(block()), "float32").layers}
     assert kinds["biased"] == "FoldedConv2D"
@@ -107,7 +107,7 @@ def test_a_convolution_that_something_else_reads_too_is_left_as_it_is():
 
 
 def test_bfloat16_is_close_and_its_weights_stay_float32():
-    from keensight.nets.form import training_form
+    from keensight.nets.training.training_copy import training_form
 
     net = frozen(block())
     form = training_form(net, "bfloat16")
@@ -138,7 +138,7 @@ def listed(*more):
 
 
 def test_a_sequential_model_is_copied_too():
-    from keensight.nets.form import carry, training_form
+    from keensight.nets.training.training_copy import carry, training_form
 
     net = lively(listed())
     for precision in ("float32", "bfloat16"):
@@ -155,7 +155,7 @@ def test_a_sequential_model_is_copied_too():
 
 
 def test_a_model_with_layers_of_ones_own_or_models_inside_is_trained_itself():
-    from keensight.nets.form import training_form
+    from keensight.nets.training.training_copy import training_form
 
     keras, _ = framework()
 

@@ -12,8 +12,8 @@ SPEC = ImageSpec(12, 16)
 @pytest.fixture(scope="module")
 def classifier():
     from keensight.nets import runtime
-    from keensight.nets.build import build
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.models.build import build
 
     runtime.configure(seed=0)
     return Classifier(build("cnn", SPEC, 3, width=4), LabelSet(("a", "b", "c")), SPEC)
@@ -40,7 +40,7 @@ def test_floats_and_other_shapes_are_refused(classifier):
 
 
 def test_a_temperature_softens_without_reordering(classifier):
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
 
     warm = Classifier(classifier.keras_model, classifier.labels, SPEC, temperature=3.0)
     p, q = classifier.predict_array(_images(20)), warm.predict_array(_images(20))
@@ -64,7 +64,7 @@ def test_files_bytes_and_arrays_agree_and_a_bad_file_is_a_row(classifier, tmp_pa
 
 
 def test_a_file_that_is_no_model_is_a_store_error(tmp_path):
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
 
     (tmp_path / "model.keras").write_bytes(b"nothing")
     with pytest.raises(StoreError, match=r"model\.keras"):
@@ -85,8 +85,8 @@ def _plain_network(activation=None):
 @pytest.mark.parametrize("name", ["cnn", "resnet"])
 def test_an_embedding_is_what_the_last_layer_takes_in(name):
     from keensight.nets import runtime
-    from keensight.nets.build import build
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.models.build import build
 
     runtime.configure(seed=0)
     found = Classifier(build(name, SPEC, 3, width=4, dropout=0.5), LabelSet(("a", "b", "c")), SPEC)
@@ -116,8 +116,8 @@ def test_an_unreadable_image_has_no_embedding(classifier, tmp_path):
 def test_a_sequential_network_of_ones_own_predicts_embeds_and_is_explained():
     import keras
 
-    from keensight.nets.infer import Classifier
-    from keensight.nets.saliency import Explainer
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.gradcam import Explainer
 
     layers = [keras.Input(SPEC.shape, dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3),
               keras.layers.Flatten(), keras.layers.Dense(3, name="logits")]  # fmt: skip
@@ -128,7 +128,7 @@ def test_a_sequential_network_of_ones_own_predicts_embeds_and_is_explained():
 
 
 def test_a_network_without_a_last_layer_of_logits_predicts_but_does_not_embed():
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
 
     other = Classifier(_plain_network("relu"), LabelSet(("a", "b", "c")), SPEC)
     assert other.predict_array(_images(2)).shape == (2, 3)
@@ -138,7 +138,7 @@ def test_a_network_without_a_last_layer_of_logits_predicts_but_does_not_embed():
 
 def test_labels_and_class_means_must_fit_the_network(classifier):
     from keensight.core.records import Prototypes
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
 
     model, d = classifier.keras_model, classifier.embedding_size
     four = LabelSet(("a", "b", "c", "d"))

@@ -16,7 +16,7 @@ def _clusters(n, classes, seed=0, spread=1.5):
 def test_the_head_agrees_with_scikit_learn(classes):
     from sklearn.linear_model import LogisticRegression
 
-    from keensight.nets.logistic import fit_head, score
+    from keensight.nets.training.linear_head import fit_head, score
 
     features, targets = _clusters(300, classes)
     val_features, val_targets = _clusters(200, classes, seed=1)
@@ -33,7 +33,7 @@ def test_the_head_agrees_with_scikit_learn(classes):
 
 
 def test_the_penalty_is_the_one_with_the_lowest_validation_loss():
-    from keensight.nets.logistic import fit_head
+    from keensight.nets.training.linear_head import fit_head
 
     features, targets = _clusters(60, 3, spread=4)
     val_features, val_targets = _clusters(300, 3, seed=1, spread=4)
@@ -43,7 +43,7 @@ def test_the_penalty_is_the_one_with_the_lowest_validation_loss():
 
 
 def test_each_level_has_the_same_say_however_many_features_it_has():
-    from keensight.nets.logistic import fit_head
+    from keensight.nets.training.linear_head import fit_head
 
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, 80)
@@ -58,7 +58,7 @@ def test_each_level_has_the_same_say_however_many_features_it_has():
 
 
 def test_weights_move_the_boundary():
-    from keensight.nets.logistic import fit_head
+    from keensight.nets.training.linear_head import fit_head
 
     features, targets = _clusters(300, 2, spread=4)
     plain = fit_head(features, targets, features, targets, 2)

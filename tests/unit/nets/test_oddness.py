@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def lower():
-    from keensight.nets.build import build
-    from keensight.nets.oddness import patches
+    from keensight.nets.detector import patches
+    from keensight.nets.models.build import build
 
     return patches(build("efficientnet_lite0", ImageSpec(72, 64), 2))
 
@@ -28,8 +28,7 @@ def test_patches_join_the_narrowest_maps_of_both_strides(lower):
 
 
 def test_the_graph_gives_the_mahalanobis_distance_and_loads_again(lower, images, tmp_path):
-    from keensight.nets.detector import Detector
-    from keensight.nets.oddness import with_gaussian
+    from keensight.nets.detector import Detector, with_gaussian
 
     patches = np.asarray(lower(images))
     mean, whiten = gaussian([patches])

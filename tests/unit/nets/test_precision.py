@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from keensight.nets.precision import choose_precision
+from keensight.nets.training.precision import choose_precision
 
 
 def test_what_is_asked_for_is_taken_and_short_trainings_are_not_worth_measuring():
@@ -49,8 +49,8 @@ def test_networks_of_depthwise_convolutions_are_measured_by_a_block_of_such(tmp_
 @pytest.mark.parametrize("name", ["cnn", "resnet", "efficientnet_lite0", "mobilenet_v2", "resnet50"])
 def test_the_table_knows_which_networks_are_depthwise(name):
     from keensight.core.records import ImageSpec
-    from keensight.nets.backbones import ARCHITECTURES
-    from keensight.nets.build import build
+    from keensight.nets.models.backbones import ARCHITECTURES
+    from keensight.nets.models.build import build
 
     kinds = [type(layer).__name__ for layer in build(name, ImageSpec(32, 32), 3, weights=None).layers]
     assert ("DepthwiseConv2D" in kinds) == ARCHITECTURES[name].depthwise

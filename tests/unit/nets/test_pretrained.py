@@ -5,7 +5,7 @@ import pytest
 
 from keensight.core.records import ImageSpec
 from keensight.errors import StoreError, UsageError
-from keensight.nets.backbones import ARCHITECTURES, NORMALISATIONS, without_download
+from keensight.nets.models.backbones import ARCHITECTURES, NORMALISATIONS, without_download
 
 pytestmark = pytest.mark.slow
 APPLICATIONS = [name for name, item in ARCHITECTURES.items() if item.application]
@@ -22,7 +22,7 @@ MODULES = {
 
 @pytest.fixture
 def build():
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     return build
 
@@ -34,7 +34,7 @@ def pixels(side, n=2):
 @pytest.mark.parametrize("name", QUICK)
 def test_a_backbone_is_one_flat_graph_of_stock_layers_that_loads_in_safe_mode(name, build, tmp_path):
     from keensight.nets.runtime import framework
-    from keensight.store.archive import check_model
+    from keensight.store.safety import check_model
 
     keras, _ = framework()
     model = build(name, ImageSpec(64, 96), 7, weights=None)
@@ -69,7 +69,7 @@ def test_the_larger_ones_take_their_weights_where_installed(name, build):
 
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_the_first_layer_does_what_keras_asks_for(name):
-    from keensight.nets.normalise import normalise
+    from keensight.nets.models.normalise import normalise
     from keensight.nets.runtime import framework
 
     keras, _ = framework()
@@ -105,7 +105,7 @@ def test_the_layers_that_keras_puts_before_efficientnet_b0_do_nothing(build):
 
 
 def test_the_flat_convnext_computes_what_the_nested_one_does(build):
-    from keensight.nets import convnext
+    from keensight.nets.models import applications
     from keensight.nets.runtime import framework
 
     keras, _ = framework()
@@ -113,7 +113,7 @@ def test_the_flat_convnext_computes_what_the_nested_one_does(build):
     rng = np.random.default_rng(0)
     nested.set_weights([rng.normal(0, 0.1, w.shape).astype(np.float32) for w in nested.get_weights()])
     model = build("convnext_tiny", ImageSpec(64, 64), 2, weights=None)
-    convnext.fill(keras.Model(model.get_layer("normalise").output, model.get_layer("head_norm").output), nested)
+    applications.fill(keras.Model(model.get_layer("normalise").output, model.get_layer("head_norm").output), nested)
     flat = keras.Model(model.input, model.get_layer("head_norm").output)
     images = pixels(64)
     np.testing.assert_allclose(np.asarray(flat(images)), np.asarray(nested(images.astype(np.float32))), atol=1e-4)

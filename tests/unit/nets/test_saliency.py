@@ -50,8 +50,8 @@ def image():
 
 
 def explainer(model, mirror=False, prototypes=None, labels=LABELS, **more):
-    from keensight.nets.infer import Classifier
-    from keensight.nets.saliency import Explainer
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.gradcam import Explainer
 
     return Explainer(Classifier(model, labels, SPEC, mirror=mirror, prototypes=prototypes), **more)
 
@@ -97,9 +97,9 @@ def test_an_enrolled_class_is_explained_by_its_mean():
 
 @pytest.mark.parametrize("name", ["cnn", "resnet", "efficientnet_lite0", "mobilenet_v3_small", "densenet121"])
 def test_every_architecture_finds_its_own_maps(name):
-    from keensight.nets.build import build
-    from keensight.nets.infer import Classifier
-    from keensight.nets.saliency import Explainer
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.gradcam import Explainer
+    from keensight.nets.models.build import build
 
     spec = ImageSpec(64, 48)
     made = Explainer(Classifier(build(name, spec, 3, weights=None), LabelSet(("a", "b", "c")), spec))
@@ -116,8 +116,8 @@ def test_places_add_up_to_the_logit():
 
 
 def test_a_coarse_last_map_is_joined_by_a_finer_one():
-    from keensight.nets.build import build
-    from keensight.nets.saliency import fine_map, last_maps
+    from keensight.nets.gradcam import fine_map, last_maps
+    from keensight.nets.models.build import build
 
     lite = build("efficientnet_lite0", ImageSpec(160, 160), 2, weights=None)
     assert [tensor.shape[1] for tensor in last_maps(lite)] == [10, 5, 5, 5]
@@ -128,9 +128,8 @@ def test_a_coarse_last_map_is_joined_by_a_finer_one():
 
 
 def test_what_cannot_be_explained_is_refused_in_words():
-    from keensight.nets.flat import flat
+    from keensight.nets.gradcam import flat, last_maps
     from keensight.nets.runtime import framework
-    from keensight.nets.saliency import last_maps
 
     keras, _ = framework()
     plain = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
@@ -148,7 +147,7 @@ def test_what_cannot_be_explained_is_refused_in_words():
 
 
 def test_a_flat_network_answers_as_the_nested_one_does():
-    from keensight.nets.flat import flat
+    from keensight.nets.gradcam import flat
 
     model = network(("functional",))
     made = flat(model)

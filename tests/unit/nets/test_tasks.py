@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from keensight.nets.tasks import Multiclass, Multilabel, image_weights, rows, task_of
+from keensight.nets.training.losses import Multiclass, Multilabel, image_weights, rows, task_of
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [-3.0, 0.2, 1.0], [0.0, 0.0, -0.1]])
 TRUTH = np.array([[1, 0, 0], [0, 0, 1], [1, 1, 0]], np.uint8)
@@ -65,7 +65,7 @@ def test_keras_says_the_same_as_numpy():
 
 @pytest.mark.slow
 def test_the_head_is_one_logistic_regression_a_label():
-    from keensight.nets.logistic import fit_head
+    from keensight.nets.training.linear_head import fit_head
 
     rng = np.random.default_rng(0)
     features = rng.normal(size=(400, 6)).astype(np.float32)
@@ -86,9 +86,9 @@ def test_training_from_scratch_learns_labels_and_ranks_them(balanced):
     from keensight.core.config import RunConfig
     from keensight.core.records import ImageSpec, LabelSet, Split
     from keensight.nets import runtime
-    from keensight.nets.build import build
-    from keensight.nets.fit import fit
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.models.build import build
+    from keensight.nets.training.fit import fit
 
     rng = np.random.default_rng(0)
     truth = (rng.random((160, 2)) < (0.5, 0.3)).astype(np.uint8)
@@ -123,8 +123,8 @@ def test_training_from_scratch_learns_labels_and_ranks_them(balanced):
 def test_thresholds_must_fit_the_network():
     from keensight.core.records import ImageSpec, LabelSet
     from keensight.errors import StoreError
-    from keensight.nets.build import build
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.models.build import build
 
     model = build("cnn", ImageSpec(12, 12), 2, width=4)
     with pytest.raises(StoreError, match="3 thresholds"):

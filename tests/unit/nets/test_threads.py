@@ -3,7 +3,7 @@ import json
 import pytest
 
 from keensight.core.parallel import processors
-from keensight.nets.threads import choose_threads
+from keensight.nets.runtime import choose_threads
 
 
 def test_what_is_asked_for_is_taken():

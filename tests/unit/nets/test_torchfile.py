@@ -10,7 +10,7 @@ import pytest
 
 from keensight.core.files import sha256_file
 from keensight.errors import StoreError
-from keensight.nets.torchfile import read_state
+from keensight.nets.models.torch_weights import read_state
 
 MAGIC, PROTOCOL, SYSTEM = 0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}
 W = np.arange(6, dtype="<f4").reshape(2, 3)

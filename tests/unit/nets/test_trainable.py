@@ -10,10 +10,9 @@ import pytest
 
 from keensight.core.records import ImageSpec, LabelSet
 from keensight.errors import UsageError
-from keensight.nets.embed import embedding
-from keensight.nets.infer import Classifier
+from keensight.nets.classifier import Classifier, embedding
 from keensight.nets.runtime import framework
-from keensight.nets.trainable import check_trainable
+from keensight.nets.training.trainable import check_trainable
 
 keras, tf = framework()
 layers = keras.layers

@@ -33,7 +33,7 @@ class Nothing:
 @pytest.fixture(scope="module")
 def images():
     """Two textures that differ in direction: stripes down or across, with noise."""
-    from keensight.nets.transfer import Images
+    from keensight.nets.training.transfer import Images
 
     rng = np.random.default_rng(0)
     targets = np.arange(96) % 2
@@ -51,10 +51,10 @@ def networks(tmp_path_factory):
 
 @pytest.fixture
 def shop(networks):
-    from keensight.nets.transfer import Workshop
+    from keensight.nets.training.transfer import Caches
 
     seen = []
-    return Workshop(Nothing, networks, seen.append, Silent()), seen
+    return Caches(Nothing, networks, seen.append, Silent()), seen
 
 
 def _config(**values):
@@ -64,15 +64,15 @@ def _config(**values):
 
 def _model():
     from keensight.nets import runtime
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     runtime.configure(seed=0)
     return build("efficientnet_lite0", ImageSpec(SIDE, SIDE), 2)
 
 
 def test_quick_folds_the_head_exactly(images, shop):
-    from keensight.nets.frozen import freeze
-    from keensight.nets.transfer import features_of, transfer
+    from keensight.nets.litert import freeze
+    from keensight.nets.training.transfer import features_of, transfer
 
     model = _model()
     history = transfer(model, images, _config(**{"train.effort": "quick"}), shop[0])
@@ -85,7 +85,7 @@ def test_quick_folds_the_head_exactly(images, shop):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_standard_tunes_the_top_and_leaves_the_rest_as_it_was(images, shop, precision):
-    from keensight.nets.transfer import transfer
+    from keensight.nets.training.transfer import transfer
 
     model = _model()
     before = {layer.name: layer.get_weights() for layer in model.layers}
@@ -104,7 +104,7 @@ def test_standard_tunes_the_top_and_leaves_the_rest_as_it_was(images, shop, prec
 
 
 def test_a_phase_that_does_not_pay_is_taken_back(images, shop):
-    from keensight.nets.transfer import transfer
+    from keensight.nets.training.transfer import transfer
 
     model = _model()
     spoiled = _config(**{"train.learning_rate": 5.0, "train.schedule": "constant", "train.ema": 0})
@@ -115,14 +115,14 @@ def test_a_phase_that_does_not_pay_is_taken_back(images, shop):
 
 
 def test_best_goes_on_with_the_whole_network(images, shop):
-    from keensight.nets.transfer import transfer
+    from keensight.nets.training.transfer import transfer
 
     history = transfer(_model(), images, _config(**{"train.effort": "best", "train.epochs": 1}), shop[0])
     assert [epoch.phase for epoch in history.epochs] == ["head", "top", "whole"]
 
 
 def test_views_are_a_function_of_seed_view_and_image(images):
-    from keensight.nets.views import AugmentedPixels, how_many
+    from keensight.nets.training.activations import AugmentedPixels, how_many
 
     config = _config(**{"augment.flip": "horizontal"}).augment
     first, second = (AugmentedPixels(images.pixels, config, 0, 1) for _ in range(2))
@@ -136,10 +136,10 @@ def test_views_are_a_function_of_seed_view_and_image(images):
 
 
 def test_a_bank_larger_than_memory_lies_in_a_file(images, monkeypatch):
-    from keensight.nets import views
+    from keensight.nets.training import activations
 
-    monkeypatch.setattr(views, "_memory_budget", lambda: 10)
-    bank = views._bank((2, 3, 4))
+    monkeypatch.setattr(activations, "_memory_budget", lambda: 10)
+    bank = activations._bank((2, 3, 4))
     assert isinstance(bank, np.memmap)
     bank[:] = 1
     assert bank.sum() == 24
@@ -151,7 +151,7 @@ def _softmax(logits):
 
 
 def test_class_weights_reach_the_head(images, shop):
-    from keensight.nets.transfer import transfer
+    from keensight.nets.training.transfer import transfer
 
     few = tuple(i for i in images.split.train if images.targets[i] == 0 or i < 8)
     rare = dataclasses.replace(images, split=dataclasses.replace(images.split, train=few))
@@ -180,16 +180,16 @@ def epochs(*reached):
     ("after", "kept", "best"), [(epochs(0.9), "top", 2), (epochs(0.7), "head", 1), (None, "head", 1)]
 )
 def test_an_interrupted_phase_leaves_the_better_weights(after, kept, best):
-    from keensight.nets.fit import Stopped
-    from keensight.nets.transfer import Workshop, _kept_if_better
+    from keensight.nets.training.fit import TrainingInterrupted
+    from keensight.nets.training.transfer import Caches, _kept_if_better
 
-    model, shop = Weights(), Workshop(Nothing, None, lambda epoch: None, Silent())
+    model, shop = Weights(), Caches(Nothing, None, lambda epoch: None, Silent())
 
     def phase(shop):
         model.set_weights("top")
-        raise Stopped(History(after, 1, "interrupted")) if after else KeyboardInterrupt
+        raise TrainingInterrupted(History(after, 1, "interrupted")) if after else KeyboardInterrupt
 
-    with pytest.raises(Stopped) as caught:
+    with pytest.raises(TrainingInterrupted) as caught:
         _kept_if_better(model, History(epochs(0.8), 1), phase, shop)
     assert model.now == kept
     assert (caught.value.history.best_epoch, caught.value.history.stopped) == (best, "interrupted")

@@ -3,8 +3,8 @@ import pytest
 
 from keensight.core.records import ImageSpec
 from keensight.errors import StoreError, UsageError
-from keensight.nets.backbones import ARCHITECTURES, WeightFile
-from keensight.nets.weights import packaged
+from keensight.nets.models.backbones import ARCHITECTURES, WeightFile
+from keensight.nets.models.weights import packaged
 
 LITE0 = ARCHITECTURES["efficientnet_lite0"].embedded
 
@@ -26,7 +26,7 @@ def test_a_missing_package_says_how_to_install_it(extra, what):
 
 @pytest.fixture
 def build():
-    from keensight.nets.build import build
+    from keensight.nets.models.build import build
 
     return build
 
@@ -37,7 +37,7 @@ def same(a, b):
 
 @pytest.mark.slow
 def test_weights_of_an_earlier_model_are_taken_but_for_its_logits(build, tmp_path):
-    from keensight.nets.weights import transfer
+    from keensight.nets.models.weights import transfer
 
     donor, model = (build("resnet", ImageSpec(28, 28), classes, width=4) for classes in (3, 5))
     assert transfer(model, donor) == len([layer for layer in donor.layers if layer.weights]) - 1
@@ -69,8 +69,8 @@ def test_weight_files_of_the_same_family_must_fit(build):
 
 @pytest.mark.slow
 def test_weights_of_a_deeper_sister_are_refused(build):
-    from keensight.nets.efficientnet import port
-    from keensight.nets.torchfile import read_state
+    from keensight.nets.models.efficientnet import port
+    from keensight.nets.models.torch_weights import read_state
 
     state = read_state(packaged(LITE0))
     state["_blocks.16._bn1.weight"] = state["_blocks.15._bn1.weight"]

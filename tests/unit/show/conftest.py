@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from keensight.core.answers import Predictions
+from keensight.core.audit import AuditReport, Finding
 from keensight.core.evaluation import ClassScore, Evaluated, Evaluation
-from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
+from keensight.core.predictions import Predictions
 from keensight.core.records import (
     BundleManifest,
     Dataset,

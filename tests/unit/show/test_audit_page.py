@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.findings import AuditReport, Column, Finding, Histogram, Probe
+from keensight.core.audit import AuditReport, Column, Finding, Histogram, Probe
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset, Skipped
-from keensight.data.arrays import from_arrays
+from keensight.data.sources.arrays import from_arrays
 from keensight.show.audit_page import write_audit
 
 PROBES = (

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keensight.core.answers import Predictions
+from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, History, LabelSet, RunRecord, Sample, Split
-from keensight.show import cards
+from keensight.show.notebook import cards
 
 LIMIT = 200_000
 
@@ -84,7 +84,7 @@ def test_a_split_shows_sizes_and_method(world):
 def test_a_history_shows_curves_of_every_epoch(world):
     html = shown(cards.history(world.history))
     assert "data:image/svg+xml;base64," in html
-    assert "8 epochs in 12.0 s; best: epoch 6" in html and "Stopped early" in html
+    assert "8 epochs in 12.0 s; best: epoch 6" in html and "TrainingInterrupted early" in html
     assert "kept epoch 6: val loss 0.8000" in repr(world.history)
 
 

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
-from keensight.core.answers import Explanation
+from keensight.core.predictions import Explanation
 from keensight.core.records import ImageSpec
 from keensight.errors import UsageError
-from keensight.show.explaining import explanation
-from keensight.show.heat import colored, overlay, placed
+from keensight.show.heatmap import colored, explanation, overlay, placed
 
 
 @pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])

@@ -9,7 +9,7 @@ from keensight.core.interval import Interval
 from keensight.core.records import Epoch, History
 from keensight.errors import UsageError
 from keensight.show import terminal
-from keensight.show.picks import find_mistakes
+from keensight.show.misclassified import find_mistakes
 from keensight.show.report import write_report
 from multilabel_builders import scored
 

@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from keensight.core.records import Epoch
 from keensight.errors import DataError, InterruptedRun
-from keensight.show import notebook
+from keensight.show.notebook import display
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def shell():
 
 
 def test_registered_records_show_as_html_and_as_text(shell, world):
-    notebook.register(shell)
+    display.register(shell)
     for record in (world.dataset, world.audit, world.split, world.history, world.evaluation):
         shown, _ = shell.display_formatter.format(record)
         assert "<div" in shown["text/html"]
@@ -30,11 +30,11 @@ def test_registered_records_show_as_html_and_as_text(shell, world):
         assert len(shown["text/plain"]) < 200
 
 
-@pytest.mark.parametrize(("name", "place"), notebook.RECORDS.items())
+@pytest.mark.parametrize(("name", "place"), display.RECORDS.items())
 def test_the_table_of_records_tells_the_truth(name, place):
     module, maker = place
     assert getattr(__import__(module, fromlist=[name]), name).__name__ == name
-    assert callable(getattr(__import__("keensight.show.cards", fromlist=[maker]), maker))
+    assert callable(getattr(__import__("keensight.show.notebook.cards", fromlist=[maker]), maker))
 
 
 def test_the_front_door_registers_where_ipython_runs_and_imports_nothing_heavy():
@@ -46,7 +46,7 @@ def test_the_front_door_registers_where_ipython_runs_and_imports_nothing_heavy()
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, encoding="utf-8", check=True)
     imported, kinds = json.loads(done.stdout)
-    assert set(notebook.RECORDS) <= set(kinds)
+    assert set(display.RECORDS) <= set(kinds)
     assert not {name.split(".")[0] for name in imported} - {"keensight"}
 
 
@@ -69,7 +69,7 @@ def test_live_curves_are_one_place_that_is_drawn_anew(monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw, display_id: drawn.append(bundle) or handle)
     running = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()))
     monkeypatch.setitem(sys.modules, "IPython", running)
-    draw = notebook.live_curves()
+    draw = display.live_curves()
     for number in (1, 2, 3):
         draw(epoch(number))
     assert len(drawn) == 3
@@ -78,5 +78,5 @@ def test_live_curves_are_one_place_that_is_drawn_anew(monkeypatch):
 
 
 def test_live_curves_outside_a_notebook_draw_nothing(capsys):
-    notebook.live_curves()(epoch(1))
+    display.live_curves()(epoch(1))
     assert capsys.readouterr().out == ""

@@ -5,9 +5,9 @@ import pytest
 from matplotlib.text import Text
 
 from keensight import show
-from keensight.assess.operating import measure
-from keensight.core.answers import Embeddings
+from keensight.assess.operating_point import measure
 from keensight.core.pixels import encode_png
+from keensight.core.predictions import Embeddings
 from keensight.core.similar import search
 from keensight.errors import UsageError
 

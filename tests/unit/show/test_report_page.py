@@ -22,7 +22,7 @@ from keensight.core.pixels import encode_png
 from keensight.core.records import Epoch, History, LabelSet, Sample
 from keensight.errors import ImageError, StoreError
 from keensight.show import ReportData, write_report
-from keensight.show.picks import find_mistakes
+from keensight.show.misclassified import find_mistakes
 
 SECTIONS = [
     "How often it is right", "What it gets wrong", "How sure it is", "Where it is weak", "What is wrong with the data",

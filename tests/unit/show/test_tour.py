@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keensight.show.tour import Tour, notebook
+from keensight.show.notebook.tour import Tour, notebook
 
 
 def code(made):

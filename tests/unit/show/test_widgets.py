@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
-from keensight.core.answers import Predictions
+from keensight.core.predictions import Predictions
 from keensight.core.records import LabelSet
 from keensight.errors import UsageError
-from keensight.show import widgets
+from keensight.show.notebook import widgets
 
 
 @pytest.fixture

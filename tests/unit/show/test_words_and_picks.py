@@ -8,7 +8,7 @@ import pytest
 
 from keensight.core.interval import Interval
 from keensight.core.records import ImageInfo, LabelSet
-from keensight.show import picks, text, thumbs
+from keensight.show import misclassified, text, thumbnails
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_interval_is_ascii():
 
 
 def test_spread_takes_every_class_before_any_twice(world):
-    chosen = picks.spread(world.dataset, 7)
+    chosen = misclassified.spread(world.dataset, 7)
     counts = Counter(world.dataset.samples[i].label for i in chosen)
     assert sorted(counts.values()) == [2, 2, 3]
     assert len(set(chosen)) == 7
@@ -47,12 +47,12 @@ def test_spread_takes_every_class_before_any_twice(world):
 def test_spread_leaves_unreadable_images_out(world):
     samples = tuple(dataclasses.replace(s, error="empty" if s.label == "dog" else None) for s in world.dataset.samples)
     dataset = dataclasses.replace(world.dataset, samples=samples)
-    assert {dataset.samples[i].label for i in picks.spread(dataset, 100)} == {"cat", "owl"}
-    assert picks.spread(dataclasses.replace(dataset, samples=()), 5) == []
+    assert {dataset.samples[i].label for i in misclassified.spread(dataset, 100)} == {"cat", "owl"}
+    assert misclassified.spread(dataclasses.replace(dataset, samples=()), 5) == []
 
 
 def test_mistakes_name_truth_answer_and_confidence(world):
-    found = picks.find_mistakes(world.evaluation)
+    found = misclassified.find_mistakes(world.evaluation)
     assert len(found) == 3
     first = world.dataset.samples[world.split.test[0]]
     assert (found[0].path, found[0].truth) == (first.path, first.label)
@@ -67,21 +67,21 @@ def test_images_that_could_not_be_read_are_no_mistakes(world):
     evaluation = dataclasses.replace(
         world.evaluation, predictions=dataclasses.replace(predictions, probabilities=probabilities)
     )
-    assert len(picks.find_mistakes(evaluation)) == 2
+    assert len(misclassified.find_mistakes(evaluation)) == 2
 
 
 def test_mixups_are_off_the_diagonal_and_sorted():
-    pairs = picks.mixups(((5, 1, 0), (0, 8, 2), (0, 0, 0)), LabelSet(("a", "b", "c")))
+    pairs = misclassified.confused_pairs(((5, 1, 0), (0, 8, 2), (0, 0, 0)), LabelSet(("a", "b", "c")))
     assert [(p.truth, p.predicted, p.count) for p in pairs] == [("b", "c", 2), ("a", "b", 1)]
     assert pairs[0].share == pytest.approx(0.2)
 
 
 def test_thumbnails_keep_their_shape_and_never_grow(make_world):
     large = make_world(side=300).dataset
-    assert thumbs.thumbnail(large, 0, 128).shape == (128, 128, 3)
+    assert thumbnails.thumbnail(large, 0, 128).shape == (128, 128, 3)
     small = make_world(side=12).dataset
-    assert thumbs.thumbnail(small, 0, 128).shape == (12, 12, 3)
-    assert np.array_equal(thumbs.thumbnail(small, 0, 128), small.load(0))
+    assert thumbnails.thumbnail(small, 0, 128).shape == (12, 12, 3)
+    assert np.array_equal(thumbnails.thumbnail(small, 0, 128), small.load(0))
 
 
 class _Files:
@@ -101,15 +101,15 @@ def test_thumbnails_stand_upright_and_broken_files_have_none(world):
     exif[0x0112] = 6
     Image.fromarray(np.zeros((100, 200, 3), np.uint8)).save(stream, "JPEG", exif=exif)
     lying = dataclasses.replace(world.dataset, reader=_Files(stream.getvalue()))
-    assert thumbs.thumbnail(lying, 0, 100).shape == (100, 50, 3)
+    assert thumbnails.thumbnail(lying, 0, 100).shape == (100, 50, 3)
     broken = dataclasses.replace(world.dataset, reader=_Files(b"no image"))
-    assert thumbs.thumbnail(broken, 0) is None
+    assert thumbnails.thumbnail(broken, 0) is None
 
 
 def test_small_images_stay_exact_and_large_ones_small():
     noise = np.random.default_rng(0).integers(0, 255, (144, 144, 3), dtype=np.uint8)
-    assert thumbs.data_uri(noise[:32, :32]).startswith("data:image/png;base64,")
-    photo = thumbs.data_uri(noise)
+    assert thumbnails.data_uri(noise[:32, :32]).startswith("data:image/png;base64,")
+    photo = thumbnails.data_uri(noise)
     assert photo.startswith("data:image/jpeg;base64,")
     assert len(photo) < 4 / 3 * noise.nbytes / 2
 
@@ -117,4 +117,4 @@ def test_small_images_stay_exact_and_large_ones_small():
 def test_image_info_is_not_needed_for_a_thumbnail(world):
     wrong = dataclasses.replace(world.dataset.samples[0], info=ImageInfo("PNG", "RGB", 999, 1))
     dataset = dataclasses.replace(world.dataset, samples=(wrong, *world.dataset.samples[1:]))
-    assert thumbs.thumbnail(dataset, 0).shape == (12, 12, 3)
+    assert thumbnails.thumbnail(dataset, 0).shape == (12, 12, 3)

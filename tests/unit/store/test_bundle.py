@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keensight.core.contract import contract_digest
 from keensight.core.evaluation import Caveat
 from keensight.core.files import sha256_file
 from keensight.core.records import LabelSet
+from keensight.core.verification import contract_digest
 from keensight.errors import StoreError
 from keensight.store.bundle import SCHEMA, add_evaluation, open_bundle, write_bundle
-from keensight.store.card import model_card
+from keensight.store.model_card import model_card
 from store_builders import LABELS, dataset, evaluation, exam, make_bundle, make_run, manifest, split, write_model
 
 

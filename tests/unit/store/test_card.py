@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from keensight.core.anomaly import AnomalyEvaluation, Limits
-from keensight.core.certainty import Decision
 from keensight.core.evaluation import Caveat, Evaluation
 from keensight.core.interval import Interval
+from keensight.core.predictions import Decision
 from keensight.core.records import LabelSet
-from keensight.store.card import model_card
+from keensight.store.model_card import model_card
 from multilabel_builders import scored
 from store_builders import dataset, evaluation, make_bundle, manifest, split
 

@@ -13,7 +13,7 @@ from keensight.core.codec import to_plain
 from keensight.core.files import write_json
 from keensight.core.records import Process
 from keensight.errors import StoreError
-from keensight.store.process import gone, this_process
+from keensight.store.liveness import gone, this_process
 from keensight.store.run import Run, open_run
 from store_builders import make_run
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="asked of POSIX syste
 
 def ended() -> Process:
     """Of a process that has come to its end."""
-    code = "from keensight.core.codec import to_plain; from keensight.store.process import this_process; import json; "
+    code = "from keensight.core.codec import to_plain; from keensight.store.liveness import this_process; import json; "
     done = subprocess.run([sys.executable, "-c", f"{code}print(json.dumps(to_plain(this_process())))"],
                           capture_output=True, text=True, check=True)  # fmt: skip
     return Process(**json.loads(done.stdout))

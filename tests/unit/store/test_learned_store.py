@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keensight.core.learned import LearnedFrom
+from keensight.core.fingerprints import LearnedFrom
 from keensight.errors import StoreError
 from keensight.store.bundle import open_bundle, write_bundle
-from keensight.store.learned import read_learned, write_learned
+from keensight.store.npz import read_learned, write_learned
 from store_builders import exam, make_bundle, manifest, write_model
 
 RNG = np.random.default_rng(0)
@@ -53,17 +53,17 @@ def test_a_bundle_carries_it_and_another_does_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"files": None}, "does not say what"),
-        ({"more": np.zeros(3)}, "does not say what"),
+        ({"files": None}, "not the arrays of a set of fingerprints"),
+        ({"more": np.zeros(3)}, "not the arrays of a set of fingerprints"),
         ({"files": np.array([{}], dtype=object)}, "cannot be read"),
-        ({"files": np.zeros((5, 16), np.int64)}, "another kind"),
-        ({"medians": np.zeros(255, np.float64)}, "another kind"),
-        ({"radius": np.float64(3)}, "another kind"),
-        ({"files": np.zeros((5, 15), np.uint8)}, "another shape"),
-        ({"pixels": np.zeros(16, np.uint8)}, "another shape"),
-        ({"prints": np.zeros((2, 32, 1), np.uint8)}, "another shape"),
-        ({"medians": np.zeros(254, np.float32)}, "another shape"),
-        ({"radius": np.array([3])}, "another shape"),
+        ({"files": np.zeros((5, 16), np.int64)}, "has the dtype"),
+        ({"medians": np.zeros(255, np.float64)}, "has the dtype"),
+        ({"radius": np.float64(3)}, "has the dtype"),
+        ({"files": np.zeros((5, 15), np.uint8)}, "has the shape"),
+        ({"pixels": np.zeros(16, np.uint8)}, "has the shape"),
+        ({"prints": np.zeros((2, 32, 1), np.uint8)}, "has the shape"),
+        ({"medians": np.zeros(254, np.float32)}, "has the shape"),
+        ({"radius": np.array([3])}, "has the shape"),
         ({"medians": np.full(255, np.nan, np.float32)}, "not finite"),
         ({"radius": np.int64(33)}, "radius is 33"),
         ({"radius": np.int64(-2)}, "radius is -2"),

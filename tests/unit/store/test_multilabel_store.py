@@ -5,7 +5,7 @@ from keensight.core.records import Epoch, History, LabelSet
 from keensight.errors import StoreError
 from keensight.store import tables
 from keensight.store.bundle import open_bundle
-from keensight.store.card import model_card
+from keensight.store.model_card import model_card
 from multilabel_builders import labelled, scored
 from store_builders import make_bundle, make_run
 

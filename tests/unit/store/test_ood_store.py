@@ -8,7 +8,7 @@ import pytest
 
 from keensight.core import ood
 from keensight.errors import StoreError
-from keensight.store.ood import read_subspace, write_subspace
+from keensight.store.npz import read_subspace, write_subspace
 
 
 @pytest.fixture
@@ -68,29 +68,29 @@ def test_arrays_that_fit_are_read(tmp_path):
     ("changes", "says"),
     [
         ({"axes": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
-        ({"axes": None}, "no subspace"),
-        ({"extra": np.zeros(1)}, "no subspace"),
+        ({"axes": None}, "not the arrays of a subspace"),
+        ({"extra": np.zeros(1)}, "not the arrays of a subspace"),
         ({"axes": np.ones(4, np.float32)}, r"shape \(4,\)"),
         ({"axes": np.zeros((0, 0), np.float32)}, r"shape \(0, 0\)"),
         ({"axes": np.zeros((5, 4), np.float32)}, r"shape \(5, 4\)"),
-        ({"axes": np.eye(2, 4)}, "axes are of another kind"),
+        ({"axes": np.eye(2, 4)}, "axes has the dtype float64"),
         ({"axes": np.ones((2, 4), np.float32)}, "not orthonormal"),
         ({"axes": np.full((2, 4), 3e38, np.float32)}, "not orthonormal"),
         ({"axes": np.full((2, 4), np.nan, np.float32)}, "not finite"),
-        ({"scale": np.ones(5, np.float32)}, "scale do not have the shape"),
+        ({"scale": np.ones(5, np.float32)}, r"mean has the shape \(4,\)"),
         ({"scale": np.zeros(4, np.float32)}, "not above 0"),
         ({"scale": np.full(4, np.inf, np.float32)}, "not finite"),
-        ({"mean": np.zeros((1, 4), np.float32)}, "mean do not have the shape"),
-        ({"mean": np.zeros(4, np.int64)}, "mean are of another kind"),
-        ({"known": np.zeros((1, 3), np.float32)}, r"known scores have the shape \(1, 3\)"),
+        ({"mean": np.zeros((1, 4), np.float32)}, r"mean has the shape \(1, 4\)"),
+        ({"mean": np.zeros(4, np.int64)}, "mean has the dtype int64"),
+        ({"known": np.zeros((1, 3), np.float32)}, r"known has the shape \(1, 3\)"),
         ({"known": np.array([0.5, 0.2], np.float32)}, "do not rise"),
         ({"known": np.array([-0.1, 0.2], np.float32)}, "do not rise"),
         ({"known": np.array([0.1, 2.2], np.float32)}, "do not rise"),
         ({"threshold": np.float64("nan")}, "not finite"),
         ({"threshold": np.float64(3)}, "threshold 3.0"),
-        ({"threshold": np.zeros(3)}, "threshold do not have the shape"),
-        ({"refused": np.float64(1.5)}, "share refused 1.5"),
-        ({"refused": np.float32(0.5)}, "refused are of another kind"),
+        ({"threshold": np.zeros(3)}, r"threshold has the shape \(3,\)"),
+        ({"refused": np.float64(1.5)}, "fraction refused 1.5"),
+        ({"refused": np.float32(0.5)}, "refused has the dtype float32"),
     ],
 )
 def test_a_forged_subspace_is_refused(changes, says, tmp_path):

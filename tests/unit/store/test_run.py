@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from keensight.assess.metrics import report_text
-from keensight.core.corrections import Correction
-from keensight.core.findings import AuditReport, Finding
-from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
+from keensight.core.audit import AuditReport, Finding
+from keensight.core.labels import AccuracyRange, ClassNoise, Correction, LabelSuspects, Suspect
 from keensight.core.records import Epoch, History, Skipped
 from keensight.errors import StoreError
 from keensight.store.run import SCHEMA, Run, is_run, list_runs, open_run, scan_runs

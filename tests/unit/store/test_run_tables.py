@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keensight.core.answers import Predictions
+from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, LabelSet
 from keensight.errors import StoreError
 from keensight.store import tables

@@ -27,7 +27,7 @@ class Data:
 
 def _lopsided():
     """Logits from the brightness of the left and of the right half: of no use by itself, telling on average."""
-    from keensight.nets.infer import Classifier
+    from keensight.nets.classifier import Classifier
     from keensight.nets.runtime import framework
 
     keras, _ = framework()
@@ -42,7 +42,7 @@ def _lopsided():
 
 
 def test_the_mean_of_both_looks_is_taken_where_it_helps():
-    from keensight.workflow.averaging import mirrored_if_it_pays
+    from keensight.workflow.calibrate import mirrored_if_it_pays
 
     rng = np.random.default_rng(0)
     targets = np.arange(40) % 2
@@ -60,7 +60,7 @@ def test_the_mean_of_both_looks_is_taken_where_it_helps():
 
 
 def test_the_plain_classifier_stays_where_mirroring_harms():
-    from keensight.workflow.averaging import mirrored_if_it_pays
+    from keensight.workflow.calibrate import mirrored_if_it_pays
 
     targets = np.arange(40) % 2
     images = np.zeros((40, 2, 2, 3), np.uint8)

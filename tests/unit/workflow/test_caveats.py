@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from keensight.assess import metrics
-from keensight.assess.uncertainty import share
-from keensight.core.anomaly import AnomalyEvaluation, Limits, Oddities
-from keensight.core.answers import Predictions
+from keensight.assess.intervals import share
+from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores, Limits
+from keensight.core.audit import AuditReport, Finding
 from keensight.core.evaluation import Evaluated
-from keensight.core.findings import AuditReport, Finding
 from keensight.core.interval import Interval
+from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, LabelSet, Sample, Split
 from keensight.workflow.caveats import LEVEL, anomaly_caveats, caveats_of
 
@@ -135,7 +135,9 @@ def test_they_are_in_the_document_of_figures():
 def anomalies(normal=150, seen=0):
     images = data()
     rows = np.array(SPLIT.test)
-    scored = Oddities(tuple(images.samples[i].path for i in SPLIT.test), np.ones(200), indices=rows, truth=("a",) * 200)
+    scored = AnomalyScores(
+        tuple(images.samples[i].path for i in SPLIT.test), np.ones(200), indices=rows, truth=("a",) * 200
+    )
     rate = Interval(0.05, 0.02, 0.12)
     return AnomalyEvaluation(
         "test", normal, 50, None, None, rate, Limits(1.0, 1.0, 0.05, 40), seen=seen, oddities=scored, dataset=images

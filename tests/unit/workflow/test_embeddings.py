@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keensight.core.answers import Embeddings
 from keensight.core.pixels import encode_png
+from keensight.core.predictions import Embeddings
 from keensight.errors import DataError, UsageError
-from keensight.workflow.using import find, write_embeddings
+from keensight.workflow.predict import find, write_embeddings
 
 FOUND = Embeddings(
     ("a, b.png", "torn.jpg", "Ñandú.png"),

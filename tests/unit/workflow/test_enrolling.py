@@ -9,7 +9,7 @@ import keensight as ks
 from keensight.cli.main import main
 from keensight.core.pixels import encode_png
 from keensight.errors import DataError, StoreError, UsageError
-from keensight.workflow import prototypes_of, sit_exam
+from keensight.workflow import prototypes_of, run_self_test
 
 pytestmark = pytest.mark.slow
 SIDE = 16
@@ -91,7 +91,7 @@ def test_the_exam_covers_the_new_class(enrolled):
     exam = enrolled.bundle.exam()
     assert exam.probabilities.shape[1] == 3 and exam.names[-1] == "enrolled: red"
     assert exam.probabilities[-1].argmax() == 2
-    assert sit_exam(ks.load(enrolled.bundle.path), exam) < 1e-5
+    assert run_self_test(ks.load(enrolled.bundle.path), exam) < 1e-5
 
 
 def test_an_enrolled_bundle_is_evaluated_like_any_other(enrolled):

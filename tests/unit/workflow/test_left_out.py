@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 import keensight as ks
-from keensight.core.learned import OFF
+from keensight.core.fingerprints import OFF
 from keensight.core.progress import Silent
 from keensight.core.records import ImageSpec, LabelSet
 from keensight.data.cache import prepare
 from keensight.store.bundle import write_bundle
-from keensight.workflow.learned import extended, learned_of, left_out
+from keensight.workflow.training_overlap import extended, learned_of, left_out
 from store_builders import exam, make_run, manifest, write_model
 
 SPEC = ImageSpec(32, 32)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from keensight.core.audit import AuditReport, Finding
 from keensight.core.config import RunConfig
-from keensight.core.findings import AuditReport, Finding
 from keensight.core.records import Dataset, LabelSet, Sample, Split
-from keensight.data.copies import KEPT_TOGETHER
+from keensight.data.audit.duplicates import KEPT_TOGETHER
 from keensight.errors import DataError
-from keensight.workflow.normals import as_divided, divide, seen_normals
+from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 
 GOOD = ("good",)
 

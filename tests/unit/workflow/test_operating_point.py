@@ -7,8 +7,8 @@ import pytest
 
 import keensight as ks
 from keensight.assess import metrics
-from keensight.core.answers import Predictions
 from keensight.core.evaluation import Evaluated
+from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, LabelSet, Sample
 from keensight.data.units import clusters
 from keensight.errors import DataError, UsageError

@@ -11,13 +11,12 @@ from PIL import Image
 
 import keensight as ks
 import store_builders as make
-from keensight.core.corrections import Correction, read_corrections
-from keensight.core.labels import LabelSuspects, Suspect
+from keensight.core.labels import Correction, LabelSuspects, Suspect, read_corrections
 from keensight.core.progress import Silent
 from keensight.core.records import Split
 from keensight.errors import DataError, UsageError
 from keensight.show.review import ReviewServer
-from keensight.workflow.reviewing import open_desk
+from keensight.workflow.review import open_desk
 
 pytestmark = pytest.mark.slow
 

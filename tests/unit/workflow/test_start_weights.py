@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from keensight.errors import StoreError, UsageError
-from keensight.workflow.weights import start_weights
+from keensight.workflow.steps import start_weights
 
 
 @pytest.mark.parametrize("name", ["imagenet", "none"])

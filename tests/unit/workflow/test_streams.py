@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keensight as ks
-from keensight.workflow import streams
+from keensight.data.sources import tfdata
 
 
 class Stream:
@@ -108,7 +108,7 @@ def test_what_cannot_be_taken_in_is_refused_in_a_sentence(stream, message):
 
 
 def test_a_set_beyond_the_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(streams, "LIMIT", 100)
+    monkeypatch.setattr(tfdata, "LIMIT", 100)
     with pytest.raises(ks.DataError, match="too much for memory"):
         ks.open(batches(images(), LABELS))
 

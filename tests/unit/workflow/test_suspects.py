@@ -6,7 +6,7 @@ import pytest
 from keensight.core.config import RunConfig
 from keensight.core.records import Dataset, LabelSet, Sample
 from keensight.data.units import unit_numbers
-from keensight.workflow.suspects import _large_classes, wanted
+from keensight.workflow.label_errors import _large_classes, wanted
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from keensight.core.config import RunConfig, read_config
 from keensight.core.records import Dataset, LabelSet, Sample
-from keensight.workflow.used import without_effect
+from keensight.workflow.unused_settings import without_effect
 
 STEPS = ("train.epochs", "train.optimizer", "train.learning_rate", "train.batch_size", "train.patience",
          "train.label_smoothing", "train.schedule")  # fmt: skip

@@ -1,0 +1,106 @@
+"""What ``keensight doctor`` looks at: versions, processor, memory, disk, device, sample sets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+GIB = 2**30
+LOW_DISK, LOW_MEMORY = 2 * GIB, 2 * GIB
+"""Below this much free disk or total memory, in bytes, training is likely to fail."""
+
+
+def examine() -> dict[str, Any]:
+    """Everything about the installation and the machine that matters to Keensight, as plain values.
+
+    Sizes are in bytes. ``problems`` holds one sentence for each thing that is wrong.
+    """
+    from keensight.data.cache import cache_directory
+    from keensight.nets.runtime import devices
+    from keensight.workflow import versions
+
+    found: dict[str, Any] = {
+        "versions": versions(),
+        "processors": processors(),
+        "memory": memory(),
+        "cache": str(cache_directory()),
+        "disk_free": disk_free(cache_directory()),
+        "devices": devices(),
+        "sample_sets": sample_sets(),
+    }
+    return found | {"problems": problems(found)}
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux: what a container or taskset leaves
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory() -> int | None:
+    """Memory of the machine in bytes, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+
+
+def disk_free(folder: Path) -> int:
+    """Free bytes on the disk where ``folder`` is, or will be."""
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return shutil.disk_usage(existing).free
+
+
+def sample_sets() -> dict[str, int | str]:
+    """Sample set to its number of images (one of them decoded as a check), or to what went wrong."""
+    from keensight.core.pixels import decode
+    from keensight.core.records import ImageSpec
+    from keensight.data.sources import samples
+    from keensight.errors import KeensightError
+
+    found: dict[str, int | str] = {}
+    for entry in samples.list_samples():
+        try:
+            dataset = samples.load(entry.name)
+            decode(dataset.load(0), ImageSpec(8, 8))
+            found[entry.name] = len(dataset)
+        except (KeensightError, ImportError, OSError) as error:
+            found[entry.name] = f"cannot be loaded: {error}"
+    return found
+
+
+def problems(found: dict[str, Any]) -> list[str]:
+    """What is wrong with a machine as :func:`examine` describes it, one sentence each."""
+    wrong = [f"the sample set {name} {state}" for name, state in found["sample_sets"].items() if isinstance(state, str)]
+    if found["disk_free"] < LOW_DISK:
+        wrong.append(f"only {size(found['disk_free'])} are free on the disk of {found['cache']}")
+    if found["memory"] is not None and found["memory"] < LOW_MEMORY:
+        wrong.append(f"{size(found['memory'])} of memory is little for TensorFlow")
+    return wrong
+
+
+def described(found: dict[str, Any]) -> str:
+    """The findings as lines of text."""
+    facts = {
+        **found["versions"],
+        "processors": found["processors"],
+        "memory": size(found["memory"]) if found["memory"] else "unknown",
+        "cache": f"{found['cache']} ({size(found['disk_free'])} free)",
+        "devices": ", ".join(found["devices"]),
+        "sample sets": ", ".join(f"{name} {state}" for name, state in found["sample_sets"].items()),
+    }
+    lines = [f"{name:<14}{value}" for name, value in facts.items()]
+    verdict = [f"problem: {text}" for text in found["problems"]] or ["all is well"]
+    return "\n".join([*lines, "", *verdict])
+
+
+def size(count: float) -> str:
+    """Bytes in words: ``1.5 GiB``."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,104 @@
+"""Every way to fail as one sentence, a hint and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+
+import click
+
+from keensight.cli.invocation import Invocation, as_json
+from keensight.core.registry import did_you_mean
+from keensight.core.sanitize import visible
+from keensight.errors import KeensightError, UsageError
+
+INTERRUPTED = 130
+
+
+SCHEMA = 1
+"""Number of the layout of the JSON documents that the command line prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the user is told of an error."""
+
+    code: int
+    message: str
+    hint: str | None
+
+
+def explain(error: BaseException, asked: Invocation) -> int:
+    """Tell the user what went wrong: on standard error, and with ``--json`` as a document on standard output too.
+
+    Args:
+        error: What ended the command.
+        asked: The command line.
+
+    Returns:
+        The exit code that belongs to it.
+    """
+    if asked.debug:
+        traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return UsageError.exit_code
+    told = _failure(error)
+    with suppress(OSError, ValueError):  # standard error may be closed or full: the exit code tells all the same
+        click.echo(f"error: {one_line(told.message)}", err=True)
+        if told.hint:
+            click.echo(f"hint: {one_line(told.hint)}", err=True)
+    if asked.json and not asked.answered:
+        words = {"code": told.code, "message": one_line(told.message), "hint": told.hint and one_line(told.hint)}
+        with suppress(OSError, ValueError):
+            click.echo(as_json({"schema": SCHEMA, "error": words}, asked.encoding), file=asked.output)
+    return told.code
+
+
+def _failure(error: BaseException) -> Failure:
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return Failure(INTERRUPTED, "interrupted", None)
+    if isinstance(error, KeensightError):
+        return Failure(error.exit_code, error.message, error.hint)
+    if isinstance(error, click.ClickException):
+        return Failure(error.exit_code, _sentence(error), _hint(error))
+    if isinstance(error, OSError) and error.errno in _OUTPUT_FAILS and error.filename is None:
+        return Failure(
+            KeensightError.exit_code,
+            f"the output cannot be written: {error.strerror}",
+            "free some space, or redirect it",
+        )
+    return Failure(
+        KeensightError.exit_code,
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a bug in Keensight: please report it with the output of the same command and --debug",
+    )
+
+
+_OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
+"""What writing to a stream that is full or closed ends in; such an error names no file."""
+
+
+def one_line(text: str) -> str:
+    """Text as one line without control characters, which would steer the terminal."""
+    return visible(" ".join(text.split()))
+
+
+def _sentence(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption):
+        return f"there is no option {error.option_name!r}"
+    text = error.format_message().rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _hint(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return None
+    if isinstance(error, click.NoSuchOption):
+        known = [name for option in context.command.get_params(context) for name in option.opts if name[:2] == "--"]
+        return did_you_mean(error.option_name, known)
+    return f"see `{context.command_path} --help`"

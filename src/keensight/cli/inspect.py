@@ -1,0 +1,102 @@
+"""Commands that look at images before any training: ``samples`` and ``inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keensight.cli.invocation import Invocation, shared, table
+from keensight.cli.options import flag_option, setting_option, table_options
+from keensight.errors import UsageError
+
+if TYPE_CHECKING:
+    from keensight.core.audit import AuditReport
+    from keensight.core.records import Dataset
+    from keensight.data.sources.samples import SampleSet
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@shared
+def samples(asked: Invocation, name: str | None, directory: Path | None) -> None:
+    """List the embedded sample sets; with NAME and DIRECTORY, write one out as a plain folder per class."""
+    from keensight.data.sources import samples as sets
+    from keensight.show.progress import best_progress
+
+    if name is None:
+        rows = [_described(entry) for entry in sets.list_samples()]
+        asked.answer(rows, lambda: table(rows, ("name", "images", "classes", "size", "source")))
+    elif directory is None:
+        raise UsageError("there is no folder to write to", f"name one: keensight samples {name} {name}/")
+    else:
+        written = sets.write(name, directory, progress=best_progress())
+        document = {"name": name, "directory": str(directory), "images": written}
+        asked.answer(document, lambda: f"{written:,} images in {directory}")
+
+
+def _described(entry: SampleSet) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "images": entry.n,
+        "classes": len(entry.classes),
+        "size": entry.size,
+        "source": entry.source,
+        "licence": entry.licence,
+    }
+
+
+@click.command()
+@click.argument("source")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the audit as a page (audit.html), a sample grid and the class balance (PNG).",
+)  # fmt: skip
+@click.option(
+    "--against", type=click.Path(path_type=Path),
+    help="A run: say what was added, removed, changed, moved or relabelled in SOURCE since.",
+)  # fmt: skip
+@table_options
+@setting_option("--group", "data.group")
+@setting_option("--group-regex", "data.group_regex")
+@flag_option("--strict", "data.strict")
+@shared
+def inspect(
+    asked: Invocation, source: str, out: Path | None, against: Path | None, strict: bool | None, **columns: Any
+) -> None:
+    """Explore SOURCE and look for what is wrong with it: unreadable files, copies, conflicts, imbalance.
+
+    SOURCE is what `keensight train` takes. Nothing is changed.
+    """
+    from keensight import workflow
+    from keensight.core.codec import to_plain
+    from keensight.show import terminal
+
+    data = workflow.open(source, **columns)
+    report = workflow.audit(data)
+    since = workflow.changes_since(against, data) if against else None
+    written = write_files(data, report, out) if out else []
+    document = to_plain(report) | {"figures": [str(path) for path in written]}
+    document |= {"against": to_plain(since) | {"same": since.same}} if since else {}
+    told = [terminal.audit(report), *([terminal.changes(since)] if since else ())]
+    asked.answer(document, lambda: "\n".join([*told, *(f"wrote {path}" for path in written)]))
+    if strict:
+        workflow.refuse_severe(report)
+
+
+def write_files(data: Dataset, report: AuditReport, directory: Path) -> list[Path]:
+    """Write the sample grid and the class balance as PNG files, and the audit as a page and as JSON."""
+    import json
+
+    from keensight.core.codec import to_plain
+    from keensight.core.files import write_text
+    from keensight.show import figures
+    from keensight.show.audit_page import write_audit
+
+    drawn = {"samples.png": figures.samples(data), "classes.png": figures.class_balance(report)}
+    pictures = [figures.save(figure, directory / name) for name, figure in drawn.items()]
+    record = directory / "audit.json"
+    write_text(record, json.dumps(to_plain(report), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    return [*pictures, write_audit(directory / "audit.html", report, data), record]

@@ -1,0 +1,168 @@
+"""Commands that use a finished model: ``evaluate``, ``predict`` and ``report``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keensight.cli.invocation import Invocation, shared, table
+from keensight.cli.options import table_options
+from keensight.core.sanitize import guarded, visible
+from keensight.core.training_overlap import LeftOut
+
+if TYPE_CHECKING:
+    from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores
+    from keensight.core.evaluation import Evaluation
+    from keensight.core.predictions import Predictions
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("source", required=False)
+@table_options
+@shared
+def evaluate(asked: Invocation, model: Path, source: str | None, **columns: Any) -> None:
+    """Show how good MODEL (a run or a bundle) is on its own test images, or measure it on SOURCE.
+
+    SOURCE is what `keensight train` takes. Its images that the model was trained or validated on are not measured: the
+    same files, files with the same pixels, and compressed or resized copies.
+    """
+    from keensight import workflow
+    from keensight.show import terminal
+
+    evaluation = workflow.evaluate(model, source, **columns)
+    asked.answer(document(model, source, evaluation), lambda: terminal.result(evaluation))
+
+
+def document(model: Path, source: str | None, evaluation: Evaluation | AnomalyEvaluation) -> dict[str, Any]:
+    """What ``evaluate --json`` prints; with a source, ``test`` and ``seconds`` speak of that source."""
+    from keensight import workflow
+    from keensight.store.run import is_run, open_run
+
+    known = workflow.document(open_run(model)) if is_run(model) else _of_bundle(model)
+    if source is None:
+        return known
+    seen = getattr(evaluation, "left_out", None) or LeftOut()
+    return known | {
+        "source": source, "seconds": evaluation.seconds, "test": evaluation.headline(), "left_out": seen.counts,
+        "same_group": seen.same_group, "notes": list(seen.notes),
+    }  # fmt: skip
+
+
+def _of_bundle(path: Path) -> dict[str, Any]:
+    from keensight.store.bundle import open_bundle
+
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    return {
+        "run": None,
+        "bundle": str(bundle.path),
+        "labels": list(manifest.labels.names),
+        "model": manifest.model,
+        "data": manifest.provenance.get("data", {}),
+    }
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a table: a .csv, .json or .parquet file.")
+@click.option(
+    "--embeddings",
+    "vectors",
+    type=click.Path(path_type=Path),
+    help="Write what the network knows of each image before its last layer: a .npz, .csv or .parquet file.",
+)
+@click.option(
+    "--heatmaps", type=click.Path(path_type=Path, file_okay=False),
+    help="Anomaly detectors only: a folder for each image beside its heatmap of what is odd.",
+)  # fmt: skip
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to give for an image.")
+@shared
+@click.pass_context
+def predict(
+    context: click.Context,
+    asked: Invocation,
+    model: Path,
+    paths: tuple[str, ...],
+    out: Path | None,
+    vectors: Path | None,
+    heatmaps: Path | None,
+    top: int,
+) -> None:
+    """Name what is in images: files, folders (searched through) or patterns such as 'photos/*.jpg'.
+
+    MODEL is a run or a bundle. Without --out the answer goes to standard output: a table on a terminal, CSV
+    elsewhere. A file that cannot be read, or is of no format that can (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM), becomes a
+    row with its error; only if all fail is the exit code 1. Texts and tables beside images are counted, not read.
+    """
+    from keensight import workflow
+
+    if out is not None:
+        workflow.check_predictions_place(out)
+    found = _predicted(model, paths, vectors, heatmaps)
+    if out:
+        workflow.write_predictions(found, out, top)
+    asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
+    if found.errors:
+        click.echo(f"{len(found.errors):,} of {len(found):,} files could not be read", err=True)
+        context.exit(int(len(found.errors) == len(found)))
+
+
+def _predicted(
+    model: Path, paths: tuple[str, ...], vectors: Path | None, heatmaps: Path | None
+) -> Predictions | AnomalyScores:
+    """Predictions; embeddings and heatmaps, where wanted, are written on the way."""
+    from keensight import workflow
+
+    if vectors is not None:
+        workflow.check_embeddings_place(vectors)
+    if heatmaps is not None:
+        return workflow.predict_with_heatmaps(model, paths, heatmaps)
+    if vectors is None:
+        return workflow.predict(model, paths)
+    found, embeddings = workflow.predict_and_embed(model, paths)
+    workflow.write_embeddings(embeddings, vectors)
+    click.echo(visible(f"{len(embeddings):,} embeddings in {vectors}"), err=True)
+    return found
+
+
+def _written(found: Predictions | AnomalyScores, out: Path) -> str:
+    return f"{len(found):,} predictions in {out}"
+
+
+def _listed(found: Predictions | AnomalyScores, top: int, on_terminal: bool) -> str:
+    rows = [_flat(row) for row in found.rows(top)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if on_terminal:
+        unused = {name for name in columns if all(row.get(name) is None for row in rows)} | {"ood_score"}
+        unused |= {"decision"} if all(row["decision"] != "abstain" for row in rows) else set()
+        return table(rows, [name for name in columns if name not in unused])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: guarded(cell) for name, cell in row.items()} for row in rows)
+    return text.getvalue().removesuffix("\n")
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """One row as text: the same columns as in a CSV file of ``--out``."""
+    from keensight.workflow.predict import flat
+
+    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in flat(row).items()}
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@shared
+def report(asked: Invocation, run: Path) -> None:
+    """Write the HTML report of RUN again, from its records."""
+    from keensight import workflow
+
+    path = workflow.report(run)
+    asked.answer({"run": str(run), "report": str(path)}, lambda: str(path))

@@ -1,0 +1,462 @@
+"""What a file is, how it is turned, and the part of it that makes pixels.
+
+Image files carry much besides pixels: EXIF blocks, colour profiles, texts, thumbnails. Damage
+there is common and makes Pillow warn, raise or spend memory although the picture is whole, and a
+warning cannot be silenced in one thread alone. So a file is first cut down to the chunks that
+its pixels need; the orientation is read on the way.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from keensight.errors import ImageError
+
+_ORIENTATION = 0x0112
+_MAX_FRAMES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """An encoded image, cut down to what its first frame needs."""
+
+    format: str
+    body: bytes
+    orientation: int = 1
+    """EXIF orientation, 1 to 8."""
+    frames: int = 1
+    extent: tuple[int, int] | None = None
+    """Width and height where the header alone understates them (GIF), else None."""
+    buffered: int = 0
+    """Bytes that its decoder keeps at once besides the pixels: the coefficients of a JPEG of several scans."""
+
+
+def unpack(data: bytes) -> Container:
+    """Recognise ``data`` by its first bytes and cut it down.
+
+    Raises:
+        ImageError: not one of JPEG, PNG, BMP, GIF, WebP, TIFF and PPM; the reason names what it is.
+    """
+    return recognize(data)(data)
+
+
+def recognize(head: bytes) -> Callable[[bytes], Container]:
+    """What unpacks a file that begins so.
+
+    Raises:
+        ImageError: as for :func:`unpack`.
+    """
+    if not head:
+        raise ImageError("the file is empty (0 bytes)", "copy or download it again")
+    for prefix, reader in _READERS:
+        if prefix.match(head):
+            return reader
+    raise ImageError(f"it is {_foreign(head)}", "convert it to JPEG or PNG, or leave it out")
+
+
+# JPEG (ITU-T T.81): segments, each a marker and a length, then entropy-coded scans.
+
+# Patterns that begin with one literal byte: re then searches ten times as fast as for \xff+.
+_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
+_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_SEQUENTIAL = (0xC0, 0xC1)
+_FRAMES = (*_SEQUENTIAL, 0xC2)
+_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+# JFIF and Adobe segments say what the colour components mean; the other APPn and comments do not.
+_SKIPPED = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
+# libjpeg reads ahead by one 64-bit register; without these it would wait for more at the very end.
+_LOOKAHEAD = bytes(8)
+
+
+def _jpeg(data: bytes) -> Container:
+    kept = [b"\xff\xd8"]
+    orientation, components, coefficients = 1, 0, 0
+    for marker, start, end in jpeg_segments(data):
+        segment = data[start:end]
+        if marker == _SOS:
+            kept.append(_scans(data, start, end, components))
+            if components and segment[4:5] == bytes((components,)):
+                coefficients = 0  # one scan holds all, so that they are kept a row of blocks at a time
+            break
+        if marker == _APP1 and orientation == 1 and segment[4:10] == b"Exif\0\0":
+            orientation = _exif_orientation(segment[10:])
+        if marker in _FRAMES and len(segment) > 9:
+            components = segment[9] if marker in _SEQUENTIAL else 0
+            coefficients = _coefficients(segment)
+        if marker not in _SKIPPED:
+            kept.append(segment)
+    return Container("JPEG", b"".join(kept), orientation, buffered=coefficients)
+
+
+def _coefficients(frame: bytes) -> int:
+    """Bytes of all coefficients of a frame, 2 each, of components that may be stored at half the size or less."""
+    height, width = struct.unpack_from(">HH", frame, 5)
+    factors = [(code >> 4) * (code & 15) for code in frame[11 : 11 + 3 * frame[9] : 3]]
+    return 2 * height * width * sum(factors) // max(1, *factors) if factors else 0
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of each header segment, up to the first scan."""
+    position = 2
+    while found := _MARKER.search(data, position):
+        marker, start = found[1][0], found.end() - 2
+        if marker == _EOI:
+            return
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            position = found.end()
+            continue
+        position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        yield marker, start, position
+
+
+def _scans(data: bytes, start: int, end: int, components: int) -> bytes:
+    """The entropy-coded part, from the header of the first scan on.
+
+    libjpeg paints what is missing before an end-of-image marker grey and says nothing. Where one
+    scan holds the whole image (sequential JPEG), that marker is therefore cut off: libjpeg then asks
+    for more data exactly where rows are missing, which Pillow reports, and is content otherwise,
+    also with a file that lacks nothing but the marker.
+    """
+    one_scan = components > 0 and data[start + 4 : start + 5] == bytes((components,))
+    if not one_scan:
+        return data[start:]
+    stop = _SCAN_END.search(data, end)
+    # Without an end marker, zeros at the end are what an interrupted download left of its file.
+    scan = data[start : stop.start()] if stop else data[start:].rstrip(b"\0")
+    return scan + _LOOKAHEAD
+
+
+# PNG: length, name, body, checksum; names of chunks that pixels need begin with a capital letter.
+
+
+def _png(data: bytes) -> Container:
+    kept = [data[:8]]
+    turns: dict[str, int] = {}
+    frames = 1
+    position = 8
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        body = position + 8
+        if name == b"eXIf":
+            turns.setdefault("eXIf", _exif_orientation(data[body : body + length]))
+        elif name in (b"tEXt", b"zTXt", b"iTXt"):
+            _png_text(name, data[body : body + length], turns)
+        elif name == b"acTL" and length >= 4:
+            frames = min(max(1, int.from_bytes(data[body : body + 4], "big")), _MAX_FRAMES)
+        elif name == b"tRNS" or not name[0] & 0x20:
+            kept.append(data[position : body + length + 4])
+        position = body + length + 4
+    orientation = next((turns[kind] for kind in ("eXIf", *_PNG_TEXTS.values()) if turns.get(kind, 1) != 1), 1)
+    return Container("PNG", b"".join(kept), orientation, frames)
+
+
+_PNG_TEXTS = {b"Raw profile type exif": "profile", b"Raw profile type APP1": "profile", b"XML:com.adobe.xmp": "XMP"}
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
+_TEXT_LIMIT = 2**20
+"""Bytes of an unpacked text that are looked at: orientation stands near its beginning."""
+
+
+def _png_text(chunk: bytes, body: bytes, turns: dict[str, int]) -> None:
+    """Note the orientation that a text chunk holds, as ImageMagick (EXIF in hexadecimal) and Adobe (XMP) write it."""
+    keyword, _, rest = body.partition(b"\0")
+    kind = _PNG_TEXTS.get(keyword)
+    if kind is None or kind in turns:
+        return
+    text = _unpacked_text(chunk, rest)
+    if kind == "XMP":
+        found = _XMP_ORIENTATION.search(text)
+        turns[kind] = int(found[1]) if found else 1
+        return
+    # Its first lines are a name and a length; what is no hexadecimal number ends it.
+    digits = re.match(rb"[0-9a-fA-F]*", b"".join(text.split(b"\n")[3:]))
+    even = digits[0][: min(2**16, len(digits[0]) // 2 * 2)] if digits else b""
+    block = bytes.fromhex(even.decode())
+    turns[kind] = _exif_orientation(block.removeprefix(b"Exif\0\0"))
+
+
+def _unpacked_text(chunk: bytes, rest: bytes) -> bytes:
+    """The text of a PNG chunk, its keyword taken off; empty where it is damaged."""
+    packed = chunk == b"zTXt" or (chunk == b"iTXt" and rest[:1] == b"\1")
+    if chunk == b"zTXt":
+        rest = rest[1:]
+    elif chunk == b"iTXt":
+        rest = rest[2:].split(b"\0", 2)[-1]  # after the language and the translated keyword
+    if not packed:
+        return rest
+    try:
+        return zlib.decompressobj().decompress(rest, _TEXT_LIMIT)
+    except zlib.error:
+        return b""
+
+
+# GIF: blocks; the first frame may stick out of the screen, which enlarges the image.
+
+
+def _gif(data: bytes) -> Container:
+    width, height, flags = struct.unpack_from("<HHB", data.ljust(13, b"\0"), 6)
+    position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    frames, extent = 0, (width, height)
+    while position < len(data) and frames < _MAX_FRAMES:
+        if data[position] == 0x21:
+            position = _skip_blocks(data, position + 2)
+        elif data[position] == 0x2C and position + 10 <= len(data):
+            left, top, w, h, flags = struct.unpack_from("<4HB", data, position + 1)
+            if frames == 0:
+                extent = (max(width, left + w), max(height, top + h))
+            frames += 1
+            table = 3 << (flags & 7) + 1 if flags & 0x80 else 0
+            position = _skip_blocks(data, position + 11 + table)
+        else:
+            break
+    return Container("GIF", data, 1, max(1, frames), extent)
+
+
+def _skip_blocks(data: bytes, position: int) -> int:
+    while position < len(data) and data[position]:
+        position += 1 + data[position]
+    return position + 1
+
+
+# WebP: RIFF chunks.
+
+
+def _webp(data: bytes) -> Container:
+    orientation, frames, position = 1, 0, 12
+    while position + 8 <= len(data):
+        name, length = struct.unpack_from("<4sI", data, position)
+        if name == b"EXIF":
+            block = data[position + 8 : position + 8 + length]
+            orientation = _exif_orientation(block.removeprefix(b"Exif\0\0"))
+        frames += name == b"ANMF"
+        position += 8 + length + length % 2
+    return Container("WEBP", data, orientation, max(1, frames))
+
+
+# TIFF 6.0 (and EXIF blocks, which are TIFF): directories of tagged entries.
+
+_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+# Size, bits, compression, colour, strips, tiles, layout, fax options, predictor, palette, alpha, JPEG, YCbCr.
+_SINGLE = frozenset((256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323))
+_PIXEL_TAGS = _SINGLE | frozenset((258, 273, 279, 320, 324, 325, 338, 339, 347, *range(512, 522), 529, 530, 532))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    tag: int
+    type: int
+    count: int
+    value: bytes
+    """The value itself where it fits, else its place in the file."""
+
+
+class _Tiff:
+    """The layout of one TIFF file: byte order, and 32- or 64-bit places (BigTIFF)."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.order = "<" if data[:2] == b"II" else ">"
+        self.big = data[2:4] == b"+\0"
+        self.place = "Q" if self.big else "I"
+        self.inline = 8 if self.big else 4
+        self.header = self.order + ("HHQ8s" if self.big else "HHI4s")
+
+    def number(self, code: str, position: int) -> int:
+        if position > len(self.data):
+            raise ImageError("truncated TIFF: it points behind its end", "copy or download it again")
+        return int(struct.unpack_from(self.order + code, self.data, position)[0])
+
+    def first(self) -> int:
+        return self.number(self.place, 8 if self.big else 4)
+
+    def directory(self, position: int) -> tuple[list[_Entry], int]:
+        """The entries of one directory, and where the place of the next one stands."""
+        code = "Q" if self.big else "H"
+        start = position + struct.calcsize(code)
+        size = struct.calcsize(self.header)
+        end = start + self.number(code, position) * size
+        if end > len(self.data):
+            raise ImageError("truncated TIFF: its directory ends early", "copy or download it again")
+        entries = struct.iter_unpack(self.header, self.data[start:end])
+        return [_Entry(*entry) for entry in entries], end
+
+    def value(self, entry: _Entry) -> bytes:
+        size = _TYPE_SIZES[entry.type] * entry.count
+        if size <= self.inline:
+            return entry.value[:size]
+        place = int(struct.unpack(self.order + self.place, entry.value)[0])
+        if place + size > len(self.data):
+            raise ImageError("truncated TIFF: a tag points behind its end", "copy or download it again")
+        return self.data[place : place + size]
+
+    def orientation(self, entries: list[_Entry]) -> int:
+        for entry in entries:
+            if entry.tag == _ORIENTATION and entry.type in (3, 4) and entry.count == 1:
+                code = "H" if entry.type == 3 else "I"
+                value = int(struct.unpack_from(self.order + code, entry.value)[0])
+                return value if 1 <= value <= 8 else 1
+        return 1
+
+    def frames(self, position: int) -> int:
+        seen: set[int] = set()
+        while position and position not in seen and len(seen) < _MAX_FRAMES:
+            seen.add(position)
+            try:
+                _, end = self.directory(position)
+                position = self.number(self.place, end)
+            except (ImageError, struct.error):
+                break
+        return max(1, len(seen))
+
+
+def _exif_orientation(block: bytes) -> int:
+    """Orientation of an EXIF block; 1 where it has none or is damaged."""
+    if block[:4] not in (b"II*\0", b"MM\0*"):
+        return 1
+    try:
+        tiff = _Tiff(block)
+        return tiff.orientation(tiff.directory(tiff.first())[0])
+    except (ImageError, struct.error):
+        return 1
+
+
+def _tiff(data: bytes) -> Container:
+    tiff = _Tiff(data)
+    try:
+        position = tiff.first()
+        entries, _ = tiff.directory(position)
+        body = _only_pixel_tags(tiff, position, entries)
+    except struct.error as error:
+        raise ImageError("truncated TIFF: its directory is missing", "copy or download it again") from error
+    return Container("TIFF", body, tiff.orientation(entries), tiff.frames(position))
+
+
+def _only_pixel_tags(tiff: _Tiff, position: int, entries: list[_Entry]) -> bytes:
+    """The file with its first directory rewritten in place: pixel tags only, and no next one."""
+    kept: dict[int, _Entry] = {}
+    total = 0
+    for entry in entries:
+        if entry.tag not in _PIXEL_TAGS or entry.tag in kept or entry.type not in _TYPE_SIZES or not entry.count:
+            continue
+        value = tiff.value(entry)
+        total += len(value)
+        if entry.tag in _SINGLE and entry.count > 1:
+            one = value[: _TYPE_SIZES[entry.type]]
+            entry = _Entry(entry.tag, entry.type, 1, one[: tiff.inline].ljust(tiff.inline, b"\0"))
+        kept[entry.tag] = entry
+    if total > len(tiff.data):
+        raise ImageError("damaged TIFF: its tags overlap", "copy or download it again")
+    packed = [struct.pack(tiff.header, e.tag, e.type, e.count, e.value) for e in kept.values()]
+    count = struct.pack(tiff.order + ("Q" if tiff.big else "H"), len(packed))
+    directory = count + b"".join(packed) + bytes(tiff.inline)
+    return tiff.data[:position] + directory + tiff.data[position + len(directory) :]
+
+
+def _plain(format: str) -> Callable[[bytes], Container]:
+    return lambda data: Container(format, data)
+
+
+_READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Container]], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), _jpeg),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), _png),
+    (re.compile(rb"GIF8[79]a"), _gif),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), _webp),
+    (re.compile(rb"II\*\0|MM\0\*|II\+\0"), _tiff),
+    (re.compile(rb"BM"), _plain("BMP")),
+    (re.compile(rb"P[1-6f]\s"), _plain("PPM")),
+)
+
+_PHOTOS = frozenset({"a HEIC image", "an AVIF image"})
+"""What phones make, and people do not know by name."""
+
+_FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), name)
+    for pattern, name in (
+        (rb"8BPS", "a Photoshop file (PSD)"),
+        (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file (EPS)"),
+        (rb"%PDF", "a PDF"),
+        (rb"....ftyp(hei|hev|mif1|msf1)", "a HEIC image"),
+        (rb"....ftypavi[fs]", "an AVIF image"),
+        (rb"....ftyp", "a video"),
+        (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image"),
+        (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),
+        (rb"\0\0[\x01\x02]\0[^\0]\0", "an icon or cursor (ICO)"),
+        (rb"icns", "an Apple icon (ICNS)"),
+        (rb"DDS ", "a DirectDraw texture (DDS)"),
+        (rb"qoif", "a QOI image"),
+        (rb"SIMPLE  =", "an astronomical image (FITS)"),
+        (rb".{128}DICM", "a DICOM image"),
+        (rb"MM\0\+", "a big-endian BigTIFF"),
+        (rb"PK\x03\x04", "a ZIP archive"),
+        (rb"\x1f\x8b", "a gzip archive"),
+        (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", "an SVG drawing"),
+        (rb"(?i)\s*<(!doctype )?html", "a web page (HTML)"),
+    )
+)
+
+
+def _foreign(data: bytes) -> str:
+    """What an unsupported file is, in words."""
+    head = data[:1024]
+    for pattern, name in _FOREIGN:
+        if pattern.match(head):
+            return f"{name}, which is not supported" + (" yet: convert it to JPEG" if name in _PHOTOS else "")
+    if not head.strip(b"\0"):
+        return "not an image: it begins with nothing but zero bytes"
+    if _is_text(head):
+        return "a text file, not an image"
+    return "not an image of a supported format (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM)"
+
+
+def _is_text(head: bytes) -> bool:
+    # A cut in the middle of a character is no reason against text, hence the three bytes less.
+    try:
+        text = head.decode("utf-8") if len(head) < 1024 else head[:-3].decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return False
+    return all(c.isprintable() or c in "\t\r\n\f" for c in text)
+
+
+_DQT, _APP1 = 0xDB, 0xE1
+_STANDARD = 3688
+"""Sum of the luminance table of ITU-R T.81, annex K, which quality 50 takes as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Traces of a writer."""
+
+    quality: float | None
+    """Of a JPEG, 1 to 100, as libjpeg counts it; None for other formats."""
+    exif: bool
+    """Whether there is an EXIF block."""
+
+
+def traces(data: bytes) -> Traces:
+    """Read the traces in an encoded image; whatever is damaged counts as absent."""
+    if data.startswith(b"\x89PNG"):
+        return Traces(None, b"eXIf" in data[:4096])
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return Traces(None, data[12:16] == b"VP8X" and len(data) > 20 and bool(data[20] & 8))
+    if not data.startswith(b"\xff\xd8\xff"):
+        return Traces(None, exif=False)
+    quality, exif = None, False
+    for marker, start, end in jpeg_segments(data):
+        if marker == _DQT and quality is None:
+            quality = _quality(data[start + 4 : end])
+        exif = exif or (marker == _APP1 and data[start + 4 : start + 10] == b"Exif\0\0")
+    return Traces(quality, exif)
+
+
+def _quality(tables: bytes) -> float | None:
+    """Invert libjpeg's ``jpeg_quality_scaling`` for the first table, by its sum."""
+    wide = tables[:1] >= b"\x10"
+    step = 2 if wide else 1
+    values = [int.from_bytes(tables[i : i + step], "big") for i in range(1, 1 + 64 * step, step)]
+    scale = 100 * sum(values) / _STANDARD
+    if len(tables) < 1 + 64 * step or not scale:
+        return None
+    return round((200 - scale) / 2 if scale <= 100 else 5000 / scale, 1)

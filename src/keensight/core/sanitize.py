@@ -1,0 +1,69 @@
+"""Text that others wrote (names of files and classes, headers, messages), fit for a terminal or a spreadsheet."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import unicodedata
+from typing import Any
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def visible(text: str, keep: str = "") -> str:
+    """``text`` with what would steer a terminal (control characters, changes of direction) as ``\\x1b``.
+
+    Args:
+        text: Any text, also with stray bytes of file names.
+        keep: Control characters that stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if _is_harmless(sign) or sign in keep else repr(sign)[1:-1] for sign in text)
+
+
+def _is_harmless(sign: str) -> bool:
+    return sign.isprintable() or unicodedata.category(sign) == "Zs"
+
+
+def guarded(cell: Any) -> Any:
+    """A cell of a table, so that no spreadsheet takes it for a formula: such text gets an apostrophe in front."""
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+def unguarded(cell: str) -> str:
+    """What :func:`guarded` was given, of a cell that it returned."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+# What may stand before a path in one word of a command line: `--out=`, `data.corrections=`, `run:`, `file://`.
+_ABSOLUTE = re.compile(r"(?P<before>(?:[\w.-]+=|run:|file://)*)(?:[A-Za-z]:|~[^/\\]*)?[/\\](?P<path>.*)", re.DOTALL)
+_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+
+
+def without_place(word: str) -> str:
+    """An absolute path as its last component, with what stands before it; any other word as it is."""
+    found = _ABSOLUTE.fullmatch(word)
+    if found is None:
+        return word
+    components = re.split(r"[/\\]+", found["path"].rstrip("/\\"))
+    return found["before"] + components[-1]
+
+
+def command_without_places(command: str) -> str:
+    """A command line whose absolute paths are cut to their last components."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote that does not end: it was not typed into a shell
+        return without_place(command)
+    cut = [without_place(word) for word in words]
+    return command if cut == words else shlex.join(cut)
+
+
+def toml_without_places(text: str) -> str:
+    """Settings as TOML, the same with their text values."""
+    return _QUOTED.sub(lambda found: json.dumps(without_place(json.loads(found[0])), ensure_ascii=False), text)

@@ -1,0 +1,1 @@
+"""What is in an image set, and what is wrong with it."""

@@ -1,0 +1,154 @@
+"""What is in an image set, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keensight.core.audit import AuditReport, Column, Finding
+from keensight.core.progress import Progress
+from keensight.core.records import PARTS, Dataset, Sample, Skipped
+from keensight.data.audit.cached import remembered_copies, remembered_looks
+from keensight.data.audit.checks import CHECKS, each, odd_aspect, odd_size, quarantine
+from keensight.data.audit.duplicates import copy_findings
+from keensight.data.audit.label_checks import LABEL_CHECKS
+from keensight.data.audit.quality import COLOUR, DARK, LIGHT, quality
+from keensight.data.cache import Pixels
+from keensight.data.intensity import intensity
+from keensight.data.sources.groups import suggested_groups
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, intensity)
+_SEVERITIES = ("severe", "warning", "info")
+_GREY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
+_GREY_TOLERANCE = 8
+"""Largest difference between the channels of a pixel that still counts as grey: JPEG rounds each on its own."""
+_ODD_COLOUR = 0.05
+"""Up to this share of a set, images with or without colour are odd ones."""
+
+
+def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress | None = None) -> AuditReport:
+    """Describe an image set and list its faults, the severest first.
+
+    Args:
+        dataset: The image set.
+        pixels: Its decoded images: files that only fail in their body are found by these, near copies, and
+            what is wrong with an image's looks. Looked at are their survey pixels, so that the findings do not depend
+            on a model's input size. Default: the headers alone are judged.
+        progress: Where to report.
+    """
+    pixels = None if pixels is None else pixels.survey
+    bad = quarantine(dataset, pixels)
+    infos = [sample.info for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
+    counted = Counter(name for sample in dataset.samples for name in sample.classes)
+    parts = Counter(sample.split for sample in dataset.samples if sample.split is not None)
+    copies = None if pixels is None else remembered_copies(dataset, pixels, progress)
+    findings = copy_findings(dataset, pixels, copies)
+    findings += [finding for check in _CHECKS for finding in check(dataset, pixels)]
+    colours: dict[int, float] = {}
+    rows = np.array([i for i in range(len(dataset)) if i not in bad], dtype=np.int64)
+    if pixels is not None and len(rows):
+        scores = remembered_looks(dataset, pixels, rows, progress)
+        colours = dict(zip(rows.tolist(), scores[:, COLOUR].tolist(), strict=True))
+        lit = {i: colour for (i, colour), light in zip(colours.items(), scores[:, LIGHT], strict=True) if light >= DARK}
+        findings += [*quality(dataset, rows, scores), *_odd_colour(dataset, lit)]
+    findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
+    return AuditReport(
+        dataset=dataset.name,
+        n=len(dataset),
+        counts={name: counted[name] for name in dataset.labels.names},
+        parts={part: parts[part] for part in PARTS if parts[part]},
+        formats=_most_common(info.format for info in infos),
+        modes=_most_common(info.mode for info in infos),
+        sizes=_most_common((f"{info.width}x{info.height}" for info in infos), 20),
+        width_range=_range([info.width for info in infos]),
+        height_range=_range([info.height for info in infos]),
+        grey_share=_grey_share(dataset, bad, colours),
+        findings=tuple(findings),
+        quarantined=tuple(Skipped(dataset.samples[i].path, reason) for i, reason in sorted(bad.items())),
+        skipped=dataset.skipped,
+        quarantined_rows=tuple(sorted(bad)),
+    )
+
+
+def _most_common(values: Iterable[str], limit: int | None = None) -> dict[str, int]:
+    return dict(Counter(values).most_common(limit))
+
+
+def _range(values: Sequence[int]) -> tuple[int, int, int]:
+    return (min(values), int(np.median(values)), max(values)) if values else (0, 0, 0)
+
+
+def _grey_share(dataset: Dataset, bad: Mapping[int, str], colours: Mapping[int, float]) -> float:
+    """Share of readable images without colour: by their mode, or because no pixel shows any."""
+    usable = [i for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
+    return sum(_is_grey(dataset.samples[i], colours.get(i)) for i in usable) / max(1, len(usable))
+
+
+def _is_grey(sample: Sample, colour: float | None) -> bool:
+    mode = sample.info.mode if sample.info is not None else ""
+    return mode in _GREY_MODES or mode.startswith("I;16") or (colour is not None and colour <= _GREY_TOLERANCE)
+
+
+def _odd_colour(dataset: Dataset, colours: Mapping[int, float]) -> list[Finding]:
+    """The few grey images of a coloured set, or the few coloured ones of a grey set."""
+    grey = [i for i, colour in colours.items() if _is_grey(dataset.samples[i], colour)]
+    few, many = ("without", "with") if 2 * len(grey) < len(colours) else ("with", "without")
+    odd = grey if few == "without" else sorted(colours.keys() - set(grey))
+    if not 0 < len(odd) <= _ODD_COLOUR * len(colours):
+        return []
+    subject = f"1 image is {few} colour" if len(odd) == 1 else f"{len(odd)} images are {few} colour"
+    message = f"{subject} in a set {many} it: look whether they come from another source, which a network would notice."
+    return [Finding.on(dataset, each(odd), "odd-colour", "info", message)]
+
+
+_COMMON = 8
+_UNIQUE = 0.9
+"""Share of the values that must be distinct in a column of identifiers."""
+_NUMERIC = 12
+"""From this many distinct numbers on a column is described by quantiles and not by its values."""
+
+
+def describe(dataset: Dataset) -> tuple[Column, ...]:
+    """Every column of metadata, in the order of the table."""
+    if not any(sample.metadata for sample in dataset.samples):
+        return ()
+    import pandas as pd
+
+    frame = pd.DataFrame([dict(sample.metadata) for sample in dataset.samples])
+    table = dataset.indicators().astype(bool)
+    members = {name: pd.Series(table[:, i]) for i, name in enumerate(dataset.labels.names)}
+    return tuple(_describe(str(name), frame[name], members) for name in frame.columns)
+
+
+def _describe(name: str, values: pd.Series[Any], members: Mapping[str, pd.Series[bool]]) -> Column:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    present = values.dropna()
+    distinct, missing = int(present.nunique()), int(values.isna().sum())
+    if distinct < 2:
+        return Column(name, "constant" if distinct else "empty", missing, distinct)
+    if is_numeric_dtype(present) and not is_bool_dtype(present) and distinct >= _NUMERIC:
+        by_class = {label: present[held.loc[present.index]] for label, held in members.items()}
+        return Column(name, "number", missing, distinct, quantiles=_quantiles(by_class))
+    if distinct > _UNIQUE * len(present):
+        return Column(name, "identifier", missing, distinct)
+    texts = present.map(str)
+    top = [str(value) for value in texts.value_counts().index[:_COMMON]]
+    counts = {label: Counter(texts[held.loc[texts.index]]) for label, held in members.items()}
+    return Column(name, "category", missing, distinct, {k: {v: n[v] for v in top} for k, n in counts.items()})
+
+
+def _quantiles(by_class: Mapping[str, pd.Series[Any]]) -> dict[str, tuple[float, float, float, float, float]]:
+    found = {}
+    for label, values in by_class.items():
+        if len(values):
+            low, first, middle, third, high = (float(q) for q in values.quantile([0, 0.25, 0.5, 0.75, 1]))
+            found[label] = (low, first, middle, third, high)
+    return found

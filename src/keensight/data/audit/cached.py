@@ -1,0 +1,69 @@
+"""What an audit computed before, kept in the cache: looks by image, copies by the content of the whole set."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.codec import from_plain, to_plain
+from keensight.core.files import read_json, sha256, write_json
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset
+from keensight.data.audit.near_duplicates import Copies, near_copies
+from keensight.data.audit.quality import MEASURES, looks
+from keensight.data.cache import StreamedPixels
+from keensight.data.feature_cache import FeatureCache
+from keensight.data.pixels import Pixels, scan
+from keensight.data.shards import cache_directory
+from keensight.errors import StoreError
+
+_VERSION = 2
+"""Raised where :func:`near_copies` comes to find other pairs."""
+_LOOKS_VERSION = 2
+"""Raised where ``quality.looks`` comes to give other figures."""
+
+
+def _remembers(pixels: Pixels) -> bool:
+    """Not for images that are decoded anew each time, as nothing of them is to lie on the disk."""
+    return not isinstance(pixels, StreamedPixels)
+
+
+def remembered_looks(
+    dataset: Dataset, pixels: Pixels, rows: NDArray[np.int64], progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """``quality.looks`` of some images (n, measures), computed once for each and decoded size."""
+    if not _remembers(pixels):
+        (measured,) = scan(pixels, rows, [looks], progress=progress)
+        return measured
+    cache = FeatureCache(sha256(f"looks {_LOOKS_VERSION} {pixels.spec.key}".encode()), MEASURES)
+    digests = [dataset.samples[int(row)].digest for row in rows]
+    place = dict(zip(digests, rows.tolist(), strict=True))
+    found = cache.find(digests)
+    missing = [digest for digest in place if digest not in found]
+    if missing:
+        (new,) = scan(pixels, np.array([place[digest] for digest in missing]), [looks], progress=progress)
+        cache.add(missing, new)
+        found.update(zip(missing, new, strict=True))
+    return np.stack([found[digest] for digest in digests])
+
+
+def remembered_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
+    """:func:`near_copies`, computed once for each set, order and decoded size."""
+    if not _remembers(pixels):
+        return near_copies(dataset, pixels, progress)
+    path = cache_directory() / "copies" / f"{_key(dataset, pixels)}.json"
+    with suppress(StoreError):
+        if path.exists():
+            return from_plain(Copies, read_json(path))
+    found = near_copies(dataset, pixels, progress)
+    with suppress(StoreError):  # a full disk: computed again the next time
+        write_json(path, to_plain(found))
+    return found
+
+
+def _key(dataset: Dataset, pixels: Pixels) -> str:
+    """A digest of all images in their order, and of how they were decoded."""
+    lines = (f"{sample.digest} {i in pixels.errors}" for i, sample in enumerate(dataset.samples))
+    return sha256("\n".join([f"{_VERSION} {pixels.spec.key}", *lines]).encode())[:32]

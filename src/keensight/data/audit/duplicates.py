@@ -1,0 +1,174 @@
+"""What copies mean for an image set: findings, what a split must keep together, and which test images were seen."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from keensight.core.audit import AuditReport, Finding, Severity
+from keensight.core.records import PARTS, Dataset, Part, Sample, Split
+from keensight.data.audit.leakage import leaks
+from keensight.data.audit.near_duplicates import MEASURE, Copies, clusters
+from keensight.data.audit.recolored import recolored_pairs
+from keensight.data.pixels import Pixels
+
+_TIES = ("duplicate", "near-duplicate")
+"""Findings whose images show the same picture."""
+_FEW = 10
+"""Up to so many pictures may be copies of one another, even if they are most of their class."""
+
+_CHANGES = "(resized, compressed, recolored, cropped or mirrored)"
+_CONFLICT = (
+    "under more than one label, changed a little and in much the same colors: check whether both are the same thing, "
+    "and which label is right."
+)
+_RECOLORED = (
+    "under more than one label in clearly different colors: no conflict if the color is what the labels tell apart; "
+    "if not, decide which label is right."
+)
+KEPT_TOGETHER = "a split made here keeps them together"
+_DUPLICATE = (
+    f"there more than once, changed a little {_CHANGES}: {KEPT_TOGETHER}; look at them, and delete what adds nothing."
+)
+
+Groups = Sequence[Sequence[int]]
+Scored = tuple[float, tuple[int, ...]]
+"""Images that hang together by near copies, as indices, and the score of their weakest tie."""
+
+
+def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None) -> list[Finding]:
+    """Copies, copies under two labels and copies in two parts: exact ones, then near ones.
+
+    Args:
+        dataset: The image set.
+        pixels: Its decoded images, which tell the unreadable ones.
+        copies: Its copies by decoded pixels; None: files are compared by their digests, and no near copy is found.
+    """
+    if copies is None:
+        return _exact(dataset, _by_digest(dataset, pixels))
+    exact = clusters(pair for pair in copies.pairs if pair.kind == "exact")
+    recolored = frozenset() if pixels is None else recolored_pairs(dataset, pixels, copies)
+    return _exact(dataset, exact) + _near(dataset, copies, recolored)
+
+
+def ties(report: AuditReport, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
+    """Images that show the same picture, as indices, by what an audit found."""
+    return tuple(tie for finding in report.findings if finding.kind in _TIES for tie in finding.groups(dataset))
+
+
+def seen(report: AuditReport, dataset: Dataset, split: Split, part: Part = "test") -> frozenset[int]:
+    """Images of one part of which an exact or near copy stands in another, as indices."""
+    inside = frozenset(split.part(part).tolist())
+    others = frozenset(int(i) for name in PARTS if name != part for i in split.part(name))
+    return frozenset(i for tie in ties(report, dataset) if others.intersection(tie) for i in tie if i in inside)
+
+
+def _by_digest(dataset: Dataset, pixels: Pixels | None) -> Groups:
+    same: dict[str, list[int]] = defaultdict(list)
+    errors = {} if pixels is None else pixels.errors
+    for i, sample in enumerate(dataset.samples):
+        if sample.digest and sample.error is None and i not in errors:
+            same[sample.digest].append(i)
+    return [rows for rows in same.values() if len(rows) > 1]
+
+
+def _exact(dataset: Dataset, groups: Groups) -> list[Finding]:
+    findings = []
+    mixed = [group for group in groups if _is_mixed(_samples(dataset, group))]
+    if mixed:
+        subject = "1 picture stands" if len(mixed) == 1 else f"{len(mixed)} pictures stand"
+        message = f"{subject} under more than one label: decide which is right and delete the other copies."
+        findings.append(Finding.on(dataset, mixed, "label-conflict", "severe", message))
+    for leak in leaks([_samples(dataset, group) for group in groups]):
+        torn = [groups[i] for i in leak.places]
+        subject = "1 picture is" if len(torn) == 1 else f"{len(torn)} pictures are"
+        message = f"{subject} {leak.words}: delete the copies from {leak.surplus}."
+        findings.append(Finding.on(dataset, torn, "leak", leak.severity, message))
+    if groups:
+        surplus = sum(len(group) - 1 for group in groups)
+        subject = (
+            "1 image is an exact copy of another" if surplus == 1 else f"{surplus} images are exact copies of others"
+        )
+        message = (
+            f"{subject}: a split made here keeps them together, but delete them unless they are meant to count twice."
+        )
+        findings.append(Finding.on(dataset, groups, "duplicate", "warning", message, surplus))
+    return findings
+
+
+def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> list[Finding]:
+    """Findings on groups that hang together by near copies; a group's score is that of its weakest tie."""
+    weakest: dict[int, float] = {}
+    for pair in copies.pairs:
+        if pair.kind != "exact":
+            weakest[pair.first] = min(pair.score, weakest.get(pair.first, 1.0))
+    scored = [
+        (min(weakest[i] for i in members if i in weakest), members)
+        for members in clusters(copies.pairs) if not weakest.keys().isdisjoint(members)
+    ]  # fmt: skip
+    scored.sort(key=lambda one: -one[0])
+    counts = Counter(name for sample in dataset.samples for name in sample.classes)
+    alike = [one for one in scored if _is_alike(_samples(dataset, one[1]), counts)]
+    scored = [one for one in scored if one not in alike]
+    findings = [_alike(dataset, alike, copies.threshold)] if alike else []
+    mixed = [one for one in scored if _is_mixed(_samples(dataset, one[1]))]
+    conflicting = _conflicting(dataset, copies, recolored)
+    conflicts = [one for one in mixed if not conflicting.isdisjoint(one[1])]
+    found = [
+        *_near_leaks(dataset, scored),
+        ("near-label-conflict", "warning", conflicts, _CONFLICT),
+        ("recolored", "info", [one for one in mixed if one not in conflicts], _RECOLORED),
+        ("near-duplicate", "warning", scored, _DUPLICATE),
+    ]
+    for kind, severity, some, words in found:
+        if some:
+            subject = "1 picture is" if len(some) == 1 else f"{len(some)} pictures are"
+            findings.append(_graded(dataset, kind, severity, f"{subject} {words}", len(some), some, copies.threshold))
+    return findings
+
+
+def _near_leaks(dataset: Dataset, scored: Sequence[Scored]) -> Iterator[tuple[str, Severity, list[Scored], str]]:
+    for leak in leaks([_samples(dataset, group) for _, group in scored]):
+        apart = ", and read the score without them" if leak.severity == "severe" else ""
+        words = f"{leak.words}, changed a little {_CHANGES}: delete the copies from {leak.surplus}{apart}."
+        yield "near-leak", leak.severity, [scored[i] for i in leak.places], words
+
+
+def _conflicting(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> frozenset[int]:
+    """Images that have a copy of another label in much the same colors."""
+    pairs = [(pair.first, pair.second) for pair in copies.pairs]
+    mixed = (pair for pair in pairs if _is_mixed(_samples(dataset, pair)))
+    return frozenset(i for pair in mixed if pair not in recolored for i in pair)
+
+
+def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
+    """Whether so many pictures of a class hang together that they are of one kind and not of one picture."""
+    held = Counter(name for sample in group for name in sample.classes)
+    return len(group) > _FEW and any(2 * n > counts[name] for name, n in held.items())
+
+
+def _alike(dataset: Dataset, groups: Sequence[Scored], threshold: float) -> Finding:
+    n = sum(len(group) for _, group in groups)
+    message = (
+        f"{n} pictures look so much alike that near copies cannot be told among them: no split keeps these together; "
+        "if some show the same thing, name the groups."
+    )
+    return _graded(dataset, "alike", "info", message, n, groups, threshold)
+
+
+def _graded(
+    dataset: Dataset, kind: str, severity: Severity, message: str, count: int,
+    groups: Sequence[Scored], threshold: float,
+) -> Finding:  # fmt: skip
+    return Finding.on(
+        dataset, [group for _, group in groups], kind, severity, message, count,
+        scores=tuple(round(score, 4) for score, _ in groups), threshold=threshold, measure=MEASURE,
+    )  # fmt: skip
+
+
+def _is_mixed(group: Sequence[Sample]) -> bool:
+    return len({sample.label for sample in group}) > 1
+
+
+def _samples(dataset: Dataset, rows: Sequence[int]) -> list[Sample]:
+    return [dataset.samples[i] for i in rows]

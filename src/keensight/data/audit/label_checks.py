@@ -1,0 +1,80 @@
+"""The checks of multi-label sets: labels that are almost never or almost always there, labels that go together."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from keensight.core.audit import Finding, Severity
+from keensight.core.records import Dataset
+from keensight.data.audit.checks import SMALL_CLASS, Check, each, images_in_words, readable, readable_rows
+from keensight.data.cache import Pixels
+
+_FEWEST = 3
+"""With fewer images than parts a label cannot be in each part."""
+_PAIRS = 5
+_LISTED = 10
+
+
+def near_empty_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Labels that too few images have, or lack, to be learned and measured."""
+    if dataset.task != "multilabel":
+        return []
+    samples = readable(dataset, pixels)
+    held = {name: sum(name in sample.labels for sample in samples) for name in dataset.labels.names}
+    rare = {name: n for name, n in held.items() if 0 < n < SMALL_CLASS}
+    lacking = {name: len(samples) - n for name, n in held.items() if len(samples) - n < SMALL_CLASS}
+    findings = []
+    for few, verb, cure in (
+        (rare, "stand on", "add such images, or leave the label out"),
+        (lacking, "are missing from", "add images without it, or leave the label out"),
+    ):
+        if few:
+            listed = ", ".join(f"{name} ({n})" for name, n in list(few.items())[:_LISTED])
+            subject = "1 label" if len(few) == 1 else f"{len(few)} labels"
+            verb = {"stand on": "stands on", "are missing from": "is missing from"}[verb] if len(few) == 1 else verb
+            message = (
+                f"{subject} {verb} fewer than {SMALL_CLASS} images, too few to learn and measure "
+                f"({listed}{', ...' if len(few) > _LISTED else ''}): {cure}."
+            )
+            severity: Severity = "severe" if min(few.values()) < _FEWEST else "warning"
+            findings.append(Finding("near-empty-label", severity, message, len(few)))
+    return findings
+
+
+def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """How many labels images have, and which labels go together more often than chance."""
+    if dataset.task != "multilabel":
+        return []
+    table = dataset.indicators().astype(np.int64)
+    per_image = table.sum(axis=1)
+    together, rates = table.T @ table, table.mean(axis=0)
+    names = dataset.labels.names
+    pairs = [
+        (together[i, j] / max(rates[i] * rates[j] * len(table), 1e-9), int(together[i, j]), names[i], names[j])
+        for i, j in combinations(range(len(names)), 2)
+        if together[i, j]
+    ]
+    shown = sorted(pairs, key=lambda pair: (-pair[1], pair[2:]))[:_PAIRS]
+    listed = "; ".join(f"{a} with {b} {n:,} ({lift:.1f} times as often as by chance)" for lift, n, a, b in shown)
+    never = len(names) * (len(names) - 1) // 2 - len(pairs)
+    message = (
+        f"Images have {per_image.min()} to {per_image.max()} labels, {per_image.mean():.2f} on average. "
+        f"Most often together: {listed or 'none'}. {never:,} pairs of labels never meet."
+    )
+    return [Finding("label-co-occurrence", "info", message, len(pairs))]
+
+
+def without_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Images of a multi-label set that have none of its labels."""
+    bare = [i for i in readable_rows(dataset, pixels) if not dataset.samples[i].labels]
+    if dataset.task != "multilabel" or not bare:
+        return []
+    subject = images_in_words(len(bare), "has", "have")
+    message = f"{subject} no label and count as showing none of them: check that they were not just left unlabelled."
+    severity: Severity = "warning" if len(bare) > 0.2 * len(dataset) else "info"
+    return [Finding.on(dataset, each(bare), "without-label", severity, message)]
+
+
+LABEL_CHECKS: tuple[Check, ...] = (near_empty_label, without_label, label_co_occurrence)

@@ -1,0 +1,187 @@
+"""What batches are gathered from: the interface, and images that lie in memory already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keensight.core.parallel import ordered, processors
+from keensight.core.progress import Progress, Silent
+from keensight.core.records import Dataset, ImageSpec
+from keensight.errors import DataError, ImageError
+
+_ARRAY_BYTES = 500 * 2**20
+
+
+class Pixels(Protocol):
+    """Decoded images of a dataset; indices are those of ``Dataset.samples``."""
+
+    @property
+    def spec(self) -> ImageSpec:
+        """How they were decoded."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3) of one image."""
+        ...
+
+    @property
+    def errors(self) -> Mapping[int, str]:
+        """Index to reason, of samples that have no pixels."""
+        ...
+
+    @property
+    def decoded(self) -> int:
+        """How many images this call to :func:`prepare` decoded; 0 when all were known."""
+        ...
+
+    @property
+    def survey(self) -> Pixels:
+        """The same images at the size at which a set is looked at as a whole, whatever ``spec`` is."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of samples, those with errors included."""
+        ...
+
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """Images in the order asked for, uint8, shape (n, H, W, 3).
+
+        Raises:
+            DataError: an index is out of range, or its sample has no pixels.
+        """
+        ...
+
+
+class Surveyed:
+    """Pixels that are survey pixels themselves, unless :meth:`keep_survey` gives them others."""
+
+    _survey: Pixels | None = None
+
+    @property
+    def survey(self) -> Pixels:
+        """See :attr:`Pixels.survey`."""
+        return cast("Pixels", self) if self._survey is None else self._survey
+
+    def keep_survey(self, survey: Pixels) -> None:
+        """Have :attr:`survey` give these, of the same images."""
+        self._survey = survey
+
+
+def checked_indices(indices: ArrayLike, errors: Mapping[int, str], dataset: Dataset) -> NDArray[np.int64]:
+    """Indices as an array, none of them out of range or without pixels."""
+    wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if wanted.size and (wanted.min() < 0 or wanted.max() >= len(dataset)):
+        raise DataError(f"there is no sample {wanted.min()} to {wanted.max()}", f"indices run to {len(dataset) - 1}")
+    if errors:
+        bad = next((index for index in wanted.tolist() if index in errors), None)
+        if bad is not None:
+            raise DataError(f"{dataset.samples[bad].path} has no pixels: {errors[bad]}", "leave its index out")
+    return wanted
+
+
+class ArrayPixels(Surveyed):
+    """Pixels of images that are arrays of the right size already, in memory.
+
+    Args:
+        rows: uint8, shape (n, H, W, 1) or (n, H, W, 3); rows with errors are zero.
+        errors: Index to reason.
+        dataset: Where the arrays come from.
+        spec: Their size.
+    """
+
+    decoded = 0
+
+    def __init__(self, rows: NDArray[np.uint8], errors: Mapping[int, str], dataset: Dataset, spec: ImageSpec) -> None:
+        self.spec = spec
+        self.shape = spec.shape
+        self.errors = errors
+        self._rows = rows
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        """Images in the order asked for (see :class:`Pixels`)."""
+        wanted = checked_indices(indices, self.errors, self._dataset)
+        taken = self._rows[wanted]
+        return taken if taken.shape[3] == 3 else np.repeat(taken, 3, axis=3)
+
+
+def array_pixels(dataset: Dataset, spec: ImageSpec) -> ArrayPixels | None:
+    """The dataset in memory, if it holds small arrays of the right size; else None."""
+    first = _first_array(dataset)
+    if first is None or first.shape[:2] != (spec.height, spec.width):
+        return None
+    channels = 1 if first.ndim == 2 else 3
+    if len(dataset) * spec.height * spec.width * channels > _ARRAY_BYTES:
+        return None
+    rows = np.zeros((len(dataset), spec.height, spec.width, channels), np.uint8)
+    errors: dict[int, str] = {}
+    for index, sample in enumerate(dataset.samples):
+        if sample.error is not None:
+            errors[index] = sample.error
+            continue
+        try:
+            raw = dataset.load(index)
+            if isinstance(raw, bytes) or raw.shape != first.shape or raw.dtype != np.uint8:
+                return None
+            rows[index] = raw[:, :, np.newaxis] if raw.ndim == 2 else raw
+        except ImageError as error:
+            errors[index] = error.message
+    return ArrayPixels(rows, errors, dataset, spec)
+
+
+def _first_array(dataset: Dataset) -> NDArray[np.uint8] | None:
+    """The first image, if it is an array of one grey or three colour channels."""
+    for index, sample in enumerate(dataset.samples):
+        if sample.error is None:
+            try:
+                raw = dataset.load(index)
+            except ImageError:
+                continue
+            if isinstance(raw, np.ndarray) and (raw.ndim == 2 or raw.shape[2:] == (3,)):
+                return raw
+            return None
+    return None
+
+
+Measure = Callable[[NDArray[np.uint8]], NDArray[Any]]
+"""From uint8 images (n, height, width, 3) to one row an image, (n, ...)."""
+
+_CHUNK_BYTES = 4 * 2**20
+
+
+def scan(
+    pixels: Pixels, rows: NDArray[np.int64], measures: Sequence[Measure], *, progress: Progress | None = None
+) -> list[NDArray[Any]]:
+    """Take measures of some images; each image is read once, and only a few are in memory at a time.
+
+    Args:
+        pixels: Decoded images by dataset index.
+        rows: Dataset indices, shape (n,), n at least 1.
+        measures: Functions of a batch of images; they are called in several threads.
+        progress: Where to report.
+
+    Returns:
+        For each measure its rows (n, ...), in the order of ``rows``.
+    """
+    size = max(1, _CHUNK_BYTES // prod(pixels.shape))
+    chunks = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+
+    def look(chunk: NDArray[np.int64]) -> list[NDArray[Any]]:
+        images = pixels.take(chunk)
+        return [measure(images) for measure in measures]
+
+    found: list[list[NDArray[Any]]] = []
+    with (progress or Silent()).task("looking at the images", len(rows)) as task:
+        for chunk, taken in zip(chunks, ordered(look, chunks, processors()), strict=True):
+            found.append(taken)
+            task.advance(len(chunk))
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]

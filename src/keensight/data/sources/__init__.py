@@ -1,0 +1,1 @@
+"""Readers: from what people have (folders, tables, arrays, IDX files, tf.data) to a dataset."""

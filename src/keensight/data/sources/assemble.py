@@ -1,0 +1,73 @@
+"""The last step of every reader: from samples to a dataset that can be learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keensight.core.records import Dataset, LabelSet, Reader, Sample, Skipped, Task
+from keensight.data.sources.names import natural_key
+from keensight.errors import DataError
+
+
+class OneClass(DataError):
+    """All images are of one class: too few to learn from, enough to measure a model on."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        (only,) = {name for sample in dataset.samples for name in sample.classes}
+        super().__init__(
+            f"{dataset.name} holds one class only ({only}): a classifier needs two",
+            "add images of another class, or open the folder whose sub-folders are the classes",
+        )
+        self.dataset = dataset
+
+
+def assemble(
+    name: str,
+    kind: str,
+    samples: Sequence[Sample],
+    reader: Reader,
+    *,
+    skipped: Sequence[Skipped] = (),
+    classes: Sequence[str] | None = None,
+    task: Task = "multiclass",
+) -> Dataset:
+    """Check what every image set must fulfil, and build the record.
+
+    Args:
+        name: What the dataset is called, for example its folder's name.
+        kind: See :class:`~keensight.core.records.Dataset`.
+        samples: In the order they shall keep.
+        reader: Loads them.
+        skipped: What in the source is no image of the set.
+        classes: The class names in order; default: those that occur, in natural order.
+        task: One class an image, or any number of labels.
+
+    Raises:
+        OneClass: all images are of one class.
+        DataError: there is no image, or none can be read.
+    """
+    found = sorted({name for sample in samples for name in sample.classes}, key=natural_key)
+    if not samples:
+        raise DataError(f"{name} holds no labelled image", _reasons(skipped))
+    if all(sample.error is not None for sample in samples):
+        raise DataError(
+            f"none of the {len(samples)} images of {name} can be read; {samples[0].path}: {samples[0].error}",
+            "check the paths and that the files are images",
+        )
+    if len(found) < 2 and task == "multilabel":
+        raise DataError(
+            f"{name} holds images of {len(found)} labels only: a multi-label set needs two that occur",
+            "check the label columns: each must hold a 1 somewhere",
+        )
+    labels = LabelSet(tuple(classes) if classes is not None else tuple(found))
+    dataset = Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task)
+    if len(found) < 2:
+        raise OneClass(dataset)
+    return dataset
+
+
+def _reasons(skipped: Sequence[Skipped]) -> str:
+    if not skipped:
+        return "expected one sub-folder per class, a table, IDX files or an .npz file"
+    listed = "; ".join(f"{item.path or '.'}: {item.reason}" for item in skipped[:3])
+    return f"{len(skipped)} entries were skipped: {listed}"

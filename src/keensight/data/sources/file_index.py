@@ -1,0 +1,151 @@
+"""Digests and headers of image files, remembered so that a second look reads no file body."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keensight.core import pixels
+from keensight.core.files import MISSING, read_bounded, sha256, write_bytes
+from keensight.core.parallel import ordered, processors
+from keensight.core.progress import Progress, Silent
+from keensight.core.records import ImageInfo, Sample
+from keensight.data.cache import cache_directory
+from keensight.data.sources.listing import Found
+from keensight.errors import ImageError, StoreError
+
+VERSION = 2
+"""Raised when what an entry holds changes; an index of another version is built anew."""
+
+RACY_NS = 2_000_000_000
+"""A file changed less than this long ago could change again within its time stamp's resolution (FAT: 2 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What reading a file once told; fields as in :class:`~keensight.core.records.Sample`."""
+
+    digest: str
+    info: ImageInfo | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """Loads samples from the files below ``root``."""
+
+    root: Path
+    stored: Mapping[str, str] = field(default_factory=dict)
+    """Paths as the file system has them, of samples whose names are not UTF-8."""
+
+    def load(self, sample: Sample) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            ImageError: it is gone, empty, too large or cannot be read.
+        """
+        return read_bounded(self.root / self.stored.get(sample.path, sample.path), pixels.MAX_BYTES)
+
+
+def stat_files(root: Path, paths: Iterable[str]) -> list[Found]:
+    """Look up size and time of the files that a table names; a missing file carries its error."""
+    return [_stat(root, path) for path in paths]
+
+
+def _stat(root: Path, path: str) -> Found:
+    try:
+        status = os.stat(root / path)  # noqa: PTH116 - Path.stat costs twice as much, and this runs once an image
+    except FileNotFoundError:
+        return Found(path, error=MISSING)
+    except (OSError, ValueError) as error:
+        return Found(path, error=f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    return Found(path, status.st_size, status.st_mtime_ns)
+
+
+def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress | None = None) -> list[Facts]:
+    """Digest and header of each file, in the order given.
+
+    A file whose size and time of change stand in the index of ``source`` is not opened. Where the work
+    is interrupted, what was read so far is kept for the next time.
+
+    Args:
+        source: What the user opened; there is one index file for each.
+        root: The folder that the files' paths start from.
+        files: What the listing says of each file.
+        progress: Told about files that have to be read.
+    """
+    known = _read_index(source)
+    facts: dict[str, Facts] = {}
+    fresh: list[Found] = []
+    for found in files:
+        if found.error is not None:
+            facts[found.path] = Facts("", None, found.error)
+        elif (entry := known.get(found.path)) and entry[:2] == (found.size, found.mtime_ns):
+            facts[found.path] = entry[2]
+        else:
+            fresh.append(found)
+    if fresh:
+        try:
+            _examine_fresh(root, fresh, facts, progress or Silent())
+        finally:
+            _write_index(source, files, facts)
+    return [facts[found.path] for found in files]
+
+
+def _examine_fresh(root: Path, fresh: Sequence[Found], facts: dict[str, Facts], progress: Progress) -> None:
+    # More threads than processors: hashing runs in parallel, and some threads always wait for the disk.
+    examining = ordered(
+        lambda found: _examine_file(root / (found.stored or found.path)), fresh, processors() + 2, ahead=64
+    )
+    with progress.task("reading", len(fresh)) as task, closing(examining) as results:
+        for found, result in zip(fresh, results, strict=True):
+            facts[found.path] = result
+            task.advance()
+
+
+def _examine_file(path: Path) -> Facts:
+    try:
+        data = read_bounded(path, pixels.MAX_BYTES)
+    except ImageError as error:
+        return Facts("", None, error.message)
+    digest = sha256(data)
+    try:
+        return Facts(digest, pixels.probe(data), None)
+    except ImageError as error:
+        return Facts(digest, None, error.message)
+
+
+def _index_path(source: Path) -> Path:
+    name = sha256(os.fsencode(os.path.realpath(source)))[:32]
+    return cache_directory() / "index" / f"{name}.json"
+
+
+def _read_index(source: Path) -> dict[str, tuple[int, int, Facts]]:
+    # The index only saves time: whatever is wrong with it, the files are read again.
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, StoreError):
+        document = json.loads(_index_path(source).read_bytes())
+        if document["version"] == VERSION:
+            return {
+                path: (size, mtime_ns, Facts(digest, ImageInfo(*info), None))
+                for path, (size, mtime_ns, digest, info) in document["entries"].items()
+            }
+    return {}
+
+
+def _write_index(source: Path, files: Sequence[Found], facts: Mapping[str, Facts]) -> None:
+    now = time.time_ns()
+    entries: dict[str, list[Any]] = {}
+    for found in files:
+        fact = facts.get(found.path)
+        # Bad files are not remembered: they are few, and a newer Pillow may read them.
+        if fact is not None and fact.info is not None and abs(now - found.mtime_ns) >= RACY_NS:
+            entries[found.path] = [found.size, found.mtime_ns, fact.digest, astuple(fact.info)]
+    document = json.dumps({"version": VERSION, "entries": entries}, separators=(",", ":"))
+    with suppress(StoreError, OSError):  # a cache that cannot be written is no reason not to work
+        write_bytes(_index_path(source), document.encode("utf-8"))

@@ -1,0 +1,99 @@
+"""``metadata.csv`` beside class folders: groups, other labels and further columns for the images in them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from keensight.core.records import Sample, Skipped
+from keensight.data.sources.tables import Columns, Row, find_columns, read_rows, read_table
+from keensight.errors import DataError
+
+NAME = "metadata.csv"
+
+
+def find_metadata(root: Path, top: str) -> Path | None:
+    """The table beside the class folders (which lie in ``top`` below ``root``) or at the source's root."""
+    return next((path for path in (root / top / NAME, root / NAME) if path.is_file()), None)
+
+
+def attach(
+    samples: Sequence[Sample],
+    table: Path | None,
+    *,
+    source: Path,
+    label: str | None = None,
+    path: str | None = None,
+    group: str | None = None,
+) -> tuple[list[Sample], list[Skipped]]:
+    """Give each sample the table's columns where the table names it.
+
+    Args:
+        samples: Their paths start from ``source``.
+        table: ``metadata.csv``, whose paths start from its own folder; None where there is none.
+        source: The folder that the user opened.
+        label: Take the class from this column; images that it says nothing about are skipped then.
+        path: The column with the paths; default: found by name.
+        group: The column whose equal values never straddle a split.
+
+    Raises:
+        DataError: a column was named but there is no table, no such column, or no line fits an image.
+    """
+    wanted = label or group or path
+    if table is None:
+        if wanted:
+            raise DataError(
+                f"{source} has no {NAME} in which to look up the column {wanted!r}",
+                f"put a {NAME} with the columns path and {wanted} beside the class folders, or open a table instead",
+            )
+        return list(samples), []
+    try:
+        columns, rows = _read(table, label=label, path=path, group=group)
+    except DataError as error:
+        if wanted:
+            raise
+        return list(samples), [Skipped(NAME, error.message)]
+    prefix = table.parent.relative_to(source).as_posix()
+    known = {_key(row.path if prefix == "." else f"{prefix}/{row.path}"): row for row in rows}
+    matches = [known.get(_key(sample.path)) for sample in samples]
+    if wanted and not any(matches):
+        raise DataError(
+            f"no line of {NAME} names an image of {source}, so {wanted!r} cannot be looked up",
+            f"paths in it start from its own folder, such as {samples[0].path}",
+        )
+    return _merge(samples, matches, columns)
+
+
+def _read(table: Path, *, label: str | None, path: str | None, group: str | None) -> tuple[Columns, list[Row]]:
+    frame = read_table(table)
+    columns = find_columns(frame, NAME, path=path, label=label, group=group, need_label=False)
+    rows = read_rows(frame, columns, NAME)[0]
+    if any(row.labels is not None for row in rows):
+        raise DataError(
+            f"the column {label!r} of {NAME} holds lists of labels, but its folders give one class each",
+            f"open the table itself for a multi-label set: {table}",
+        )
+    return columns, rows
+
+
+def _key(path: str) -> str:
+    return unicodedata.normalize("NFC", path.replace("\\", "/").removeprefix("./"))
+
+
+def _merge(
+    samples: Sequence[Sample], matches: Sequence[Row | None], columns: Columns
+) -> tuple[list[Sample], list[Skipped]]:
+    merged: list[Sample] = []
+    skipped: list[Skipped] = []
+    for sample, row in zip(samples, matches, strict=True):
+        if columns.label is not None and (row is None or row.label is None):
+            skipped.append(Skipped(sample.path, f"{NAME} gives it no {columns.label}"))
+        elif row is None:
+            merged.append(sample)
+        else:
+            label = sample.label if row.label is None else row.label
+            split = sample.split or row.split
+            merged.append(replace(sample, label=label, group=row.group, split=split, metadata=row.metadata))
+    return merged, skipped

@@ -1,0 +1,99 @@
+"""The front door of the data room: whatever a source is, a :class:`~keensight.core.records.Dataset` comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset
+from keensight.data.sources import samples
+from keensight.data.sources.arrays import from_arrays, open_npz
+from keensight.data.sources.folders import open_folder
+from keensight.data.sources.idx import holds_idx, open_idx
+from keensight.data.sources.names import is_image_name
+from keensight.data.sources.tables import TABLE_SUFFIXES, from_frame, read_table
+from keensight.errors import DataError
+
+__all__ = ["from_arrays", "from_frame", "open_source"]
+
+
+def open_source(
+    source: str | Path,
+    *,
+    label: str | None = None,
+    path: str | None = None,
+    group: str | None = None,
+    labels: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open a labelled image set. No image is decoded: files are hashed and their headers read, once.
+
+    Args:
+        source: A folder with one sub-folder per class; a folder with train, val (valid, validation) and test
+            folders of such; a CSV, TSV or Parquet table; a folder of IDX files; an ``.npz`` file; or, where no
+            such path exists, the name of a sample set.
+        label: Column with the class, in a table or in ``metadata.csv`` beside class folders; default: a
+            table's is found by its name, a folder's is the folder.
+        path: Column with the image's path; default: found by its name.
+        group: Column whose equal values (a patient, a product) never straddle a split.
+        labels: Columns of 0 and 1 of a table, one a label (multi-label); default: found by their content.
+        progress: Told while files are read.
+
+    Raises:
+        DataError: the source is missing, empty, of one class only or otherwise unfit; the message says why.
+    """
+    where = Path(source)
+    listed = ",".join(labels) or None
+    if not _exists(where):
+        return _no_columns(_sample_set(source), label=label, path=path, group=group, labels=listed)
+    if where.is_dir():
+        if holds_idx(where):
+            return _no_columns(open_idx(where), label=label, path=path, group=group, labels=listed)
+        if labels:
+            raise DataError(
+                f"{where} is a folder, so the label columns {listed} cannot be looked up", "open a table instead"
+            )
+        return open_folder(where, label=label, path=path, group=group, progress=progress)
+    if where.suffix.lower() in TABLE_SUFFIXES:
+        return from_frame(
+            read_table(where), where.parent, label=label, path=path, group=group, labels=labels, name=where.name,
+            source=where, progress=progress,
+        )  # fmt: skip
+    if where.suffix.lower() == ".npz":
+        return _no_columns(open_npz(where), label=label, path=path, group=group, labels=listed)
+    raise DataError(f"{where} is neither a folder nor a table nor an .npz file", _file_hint(where))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, a null byte, a folder that may not be entered
+        raise DataError(f"{str(path)[:80]!r} cannot be opened: {error}", "check the path") from error
+
+
+def _sample_set(source: str | Path) -> Dataset:
+    if str(source) in samples.SAMPLE_SETS:
+        return samples.load(str(source))
+    raise DataError(
+        f"{source} does not exist",
+        f"give a folder, a table, an .npz file or the name of a sample set ({', '.join(samples.SAMPLE_SETS)})",
+    )
+
+
+def _no_columns(data: Dataset, **wanted: str | None) -> Dataset:
+    named = [f"{option}={column}" for option, column in wanted.items() if column is not None]
+    if named:
+        raise DataError(
+            f"{data.name} has no columns, so {', '.join(named)} cannot be looked up",
+            "leave it out, or open a table (CSV, Parquet) that has the column",
+        )
+    return data
+
+
+def _file_hint(path: Path) -> str:
+    if is_image_name(path.name):
+        return "a single image cannot be learned from; to classify it, use `keensight predict`"
+    if "idx" in path.name:
+        return "give the folder that holds the IDX files"
+    return "tables end in .csv, .tsv or .parquet"

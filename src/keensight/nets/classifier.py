@@ -1,0 +1,427 @@
+"""The one way from images to probabilities and embeddings, for evaluation, prediction and every shipped form."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core import ood, pixels
+from keensight.core.parallel import ordered, processors
+from keensight.core.predictions import Decision, Embeddings, Predictions
+from keensight.core.progress import Progress, Silent
+from keensight.core.prototypes import cosines, joined, unknown
+from keensight.core.records import ImageSpec, LabelSet, Prototypes
+from keensight.core.sources import Images, Source, name_of, read_source, singles
+from keensight.errors import DataError, ImageError, StoreError
+from keensight.nets.models.weights import open_model
+from keensight.nets.runtime import framework
+from keensight.nets.training.batches import evaluation_batch
+from keensight.nets.training.losses import Multiclass, Multilabel, Task
+
+if TYPE_CHECKING:
+    import keras
+
+
+T = TypeVar("T")
+_SETTINGS = ("labels", "temperature", "prototypes", "mirror", "thresholds", "decision", "subspace")
+
+
+class Answers(NamedTuple):
+    """What a classifier says of n images that already have its size."""
+
+    probabilities: NDArray[np.float32]
+    """Shape (n, classes); rows sum to 1, but for a multi-label model, which answers label by label."""
+    vectors: NDArray[np.float32]
+    """Embeddings, shape (n, d); d is 0 for a network without a last dense layer."""
+    unknown: NDArray[np.bool_]
+    """Shape (n,): images that are like none of the classes."""
+    ood_scores: NDArray[np.float32]
+    """Shape (n,): how unlike the training images each is; 0 where the classifier cannot tell."""
+
+
+class Classifier:
+    """A trained model with its labels and its preprocessing, as they were measured.
+
+    Args:
+        model: A Keras model from uint8 (n, height, width, 3) to logits (n, trained classes).
+        labels: Class names in the order of the logits, then those of classes enrolled later.
+        spec: How an image becomes an input.
+        temperature: Logits are divided by it before the softmax (Guo et al. 2017); 1: as trained.
+        prototypes: Class means, which decide on enrolled classes (see ``core.prototypes``); None: there are none.
+        mirror: Answer with the mean of the logits of an image and of its mirror image.
+        thresholds: Of a multi-label model, whose probabilities are sigmoids: from which one on each label counts as
+            there. None: one class an image, by a softmax.
+        decision: When an image gets an answer; None: always.
+        subspace: Where training embeddings lie, to refuse images unlike them; None: none is refused.
+
+    Raises:
+        StoreError: the network, the labels and the class means do not belong together.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        labels: LabelSet,
+        spec: ImageSpec,
+        temperature: float = 1.0,
+        prototypes: Prototypes | None = None,
+        mirror: bool = False,
+        thresholds: tuple[float, ...] | None = None,
+        decision: Decision | None = None,
+        subspace: ood.Subspace | None = None,
+    ) -> None:
+        self.keras_model = model
+        self.labels = labels
+        self.spec = spec
+        self.temperature = temperature
+        self.prototypes = prototypes
+        self.mirror = mirror
+        self.thresholds = thresholds
+        self.decision = decision
+        self.subspace = subspace
+        self._task: Task = Multiclass() if thresholds is None else Multilabel()
+        self.enrolled: int = len(labels) - model.output_shape[-1]
+        """How many classes, the last ones, were enrolled after training."""
+        check_input(model, spec)
+        _check_fit(model, labels, prototypes, thresholds)
+        _check_subspace(model, subspace)
+        self._forward = both(model, mirror)
+
+    @classmethod
+    def open(cls, path: Path, labels: LabelSet, spec: ImageSpec, **settings: Any) -> Classifier:
+        """Load a ``.keras`` file in Keras' safe mode; settings are those of the class.
+
+        Raises:
+            StoreError: Keras cannot load the file, or it does not fit the labels.
+        """
+        return cls(open_model(path), labels, spec, **settings)
+
+    def changed(self, **settings: Any) -> Classifier:
+        """The same network with other ``labels``, ``temperature``, ``prototypes``, ``mirror``, ``thresholds``,
+        ``decision`` or ``subspace``."""
+        now = {name: getattr(self, name) for name in _SETTINGS}
+        return Classifier(self.keras_model, spec=self.spec, **(now | settings))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the network has an embedding: a last dense layer that takes a vector in."""
+        return embedding(self.keras_model) is not None
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding, d.
+
+        Raises:
+            DataError: the network does not end in a dense layer on a vector.
+        """
+        return int(self._head().input.shape[-1])
+
+    def _head(self) -> Any:
+        layer = head(self.keras_model)
+        if layer is None:
+            raise DataError(
+                f"the network {self.keras_model.name} has no embedding: it does not end in a dense layer on a vector",
+                f"end it in keras.layers.Dense(classes, name={LAYER!r})",
+            )
+        return layer
+
+    def predict_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities for images that already have the model's size.
+
+        Args:
+            images: uint8 array (n, height, width, 3), RGB, 0 to 255.
+
+        Returns:
+            float32 (n, classes); rows sum to 1, but for a multi-label model.
+
+        Raises:
+            DataError: another dtype or shape. Floats are refused because pixels scaled to 0..1 would be
+                accepted by the graph in silence and give wrong answers.
+        """
+        return self.answer_array(images).probabilities if len(images) else np.zeros((0, len(self.labels)), np.float32)
+
+    def answer_array(self, images: NDArray[np.uint8]) -> Answers:
+        """All that the classifier says of images that already have the model's size, at least one.
+
+        Raises:
+            DataError: another dtype or shape, as for :meth:`predict_array`.
+        """
+        return Answers(*(np.concatenate(columns) for columns in zip(*self._answers(images), strict=True)))
+
+    def embed_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of images that already have the model's size: what its last layer takes in.
+
+        Args:
+            images: uint8 array (n, height, width, 3), RGB, 0 to 255.
+
+        Returns:
+            float32 (n, d).
+
+        Raises:
+            DataError: another dtype or shape, or the network does not end in a dense layer on a vector.
+        """
+        size = self.embedding_size
+        parts = [answers.vectors for answers in self._answers(images)]
+        return np.concatenate(parts) if parts else np.zeros((0, size), np.float32)
+
+    def answer_vectors(self, vectors: NDArray[np.float32], mirrored: NDArray[np.float32] | None = None) -> Answers:
+        """All that the classifier says of images whose embeddings are known: the last layer alone is computed.
+
+        Args:
+            vectors: Embeddings, float32 (n, d).
+            mirrored: Those of the mirrored images, which a classifier with ``mirror`` needs.
+        """
+        kernel, *bias = self._head().get_weights()
+        seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
+        return self._answered(seen @ kernel + (bias[0] if bias else np.float32(0)), vectors)
+
+    def predict(self, images: Images, *, progress: Progress | None = None) -> Predictions:
+        """Probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
+
+        Args:
+            images: One image or many, as :func:`keensight.predict` takes them, but no folders, patterns and tables.
+            progress: Where to report.
+
+        Returns:
+            Predictions in the order given.
+
+        Raises:
+            DataError: it is nothing that holds images.
+        """
+        table = self._table(images, self._prediction, progress)
+        return self._predictions(table)
+
+    def embed(self, images: Images, *, progress: Progress | None = None) -> Embeddings:
+        """Embeddings of files, encoded bytes or decoded arrays: what the last layer takes in.
+
+        Args:
+            images: One image or many, as for :meth:`predict`.
+            progress: Where to report.
+
+        Returns:
+            Embeddings in the order given; the row of an unreadable image is NaN.
+
+        Raises:
+            DataError: the network does not end in a dense layer on a vector.
+        """
+        table = self._table(images, {"vectors": (self.embedding_size,)}, progress)
+        return Embeddings(table.names, table.columns["vectors"], table.errors)
+
+    def predict_and_embed(self, images: Images, *, progress: Progress | None = None) -> tuple[Predictions, Embeddings]:
+        """What :meth:`predict` and :meth:`embed` give, of one pass through the network."""
+        table = self._table(images, {**self._prediction, "vectors": (self.embedding_size,)}, progress)
+        return self._predictions(table), Embeddings(table.names, table.columns["vectors"], table.errors)
+
+    @property
+    def _prediction(self) -> dict[str, tuple[int, ...]]:
+        return {"probabilities": (len(self.labels),), "unknown": (), "ood_scores": ()}
+
+    def _predictions(self, table: _Table) -> Predictions:
+        columns = table.columns
+        # Only an enrolled class makes a model ask for a near class mean: others answer as they always have.
+        unknown = columns["unknown"] == 1 if self.enrolled else None
+        found = Predictions(
+            table.names, self.labels, columns["probabilities"], table.errors, unknown, self.thresholds, self.decision
+        )
+        if self.subspace is None:
+            return found
+        return dataclasses.replace(found, **self.oddness(columns["ood_scores"], columns["unknown"] == 0))
+
+    def oddness(self, scores: NDArray[np.float32], known: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+        """Scores (n,) with the images that they refuse, as fields of :class:`Predictions`.
+
+        An image that is near the mean of a class is no stranger where classes were enrolled after training.
+        """
+        if self.subspace is None:
+            return {}
+        odd = ood.odd(scores, self.subspace)
+        return {"ood_scores": scores, "odd": odd & ~known if self.enrolled and known is not None else odd}
+
+    def _table(self, images: Images, wanted: Mapping[str, tuple[int, ...]], progress: Progress | None) -> _Table:
+        """Decode and run images chunk by chunk, and keep the ``wanted`` fields of the answers, by shape of a row."""
+        sources = singles(images)
+        names = tuple(name_of(source, i) for i, source in enumerate(sources))
+        table = _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {})
+        position = 0
+        decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
+        with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as decoded:
+            for chunk in chunks(decoded, evaluation_batch(self.spec.shape)):
+                table.errors.update({names[position + i]: x for i, x in enumerate(chunk) if isinstance(x, str)})
+                good = [i for i, image in enumerate(chunk) if not isinstance(image, str)]
+                for answers in self._answers(np.stack([chunk[i] for i in good])) if good else ():
+                    for key, column in table.columns.items():
+                        column[[position + i for i in good]] = getattr(answers, key)
+                position += len(chunk)
+                task.advance(len(chunk))
+        return table
+
+    def _answers(self, images: NDArray[np.uint8]) -> Iterator[Answers]:
+        """Answers to decoded images, batch by batch."""
+        check_images(images, self.spec)
+        size = evaluation_batch(self.spec.shape)
+        for begin in range(0, len(images), size):
+            yield self._answer(images[begin : begin + size])
+
+    def _answer(self, images: NDArray[np.uint8]) -> Answers:
+        logits, inner = self._forward(images)
+        return self._answered(np.asarray(logits), np.asarray(inner, dtype=np.float32))
+
+    def _answered(self, logits: NDArray[np.float32], vectors: NDArray[np.float32]) -> Answers:
+        probabilities = self._task.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
+        nothing = np.zeros(len(logits), np.float32)
+        scores = nothing if self.subspace is None else ood.score(vectors, self.subspace)
+        if not self.enrolled or self.prototypes is None:
+            return Answers(probabilities, vectors, np.zeros(len(logits), np.bool_), scores)
+        similar = cosines(vectors, self.prototypes)
+        probabilities = joined(probabilities, similar, self.prototypes.temperature)
+        return Answers(probabilities, vectors, unknown(similar, self.prototypes.threshold), scores)
+
+    def __repr__(self) -> str:
+        return f"<Classifier {self.keras_model.name}, {len(self.labels)} classes, {self.spec.key}>"
+
+
+class _Table(NamedTuple):
+    """Rows gathered for a list of images; NaN where one could not be read."""
+
+    names: tuple[str, ...]
+    columns: dict[str, NDArray[np.float32]]
+    errors: dict[str, str]
+
+
+def _check_fit(
+    model: keras.Model, labels: LabelSet, prototypes: Prototypes | None, thresholds: tuple[float, ...] | None
+) -> None:
+    outputs, inner = model.output_shape[-1], embedding(model)
+    if len(labels) < outputs or (len(labels) > outputs and prototypes is None):
+        raise StoreError(
+            f"the network answers for {outputs} classes, but there are {len(labels)} class names",
+            "give the labels that it was trained with",
+        )
+    if thresholds is not None and len(thresholds) != outputs:
+        raise StoreError(
+            f"the network answers for {outputs} labels, but there are {len(thresholds)} thresholds",
+            "get the bundle again from where it was made",
+        )
+    if prototypes is None:
+        return
+    size = 0 if inner is None else int(inner.shape[-1])
+    if prototypes.means.shape != (len(labels), size):
+        raise StoreError(
+            f"the class means have the shape {prototypes.means.shape}, not {(len(labels), size)}: they belong to "
+            "another network",
+            "get the bundle again from where it was made",
+        )
+
+
+def check_input(model: keras.Model, spec: ImageSpec) -> None:
+    """Refuse a network that takes images of another size than ``spec`` says.
+
+    Raises:
+        StoreError: it does.
+    """
+    takes = tuple(model.input_shape[1:])
+    if len(takes) != 3 or any(size not in (None, wanted) for size, wanted in zip(takes, spec.shape, strict=True)):
+        raise StoreError(
+            f"the network takes images of the shape {takes}, not {spec.shape}", "give the size that it was trained with"
+        )
+
+
+def _check_subspace(model: keras.Model, subspace: ood.Subspace | None) -> None:
+    inner = embedding(model)
+    size = 0 if inner is None else int(inner.shape[-1])
+    if subspace is not None and len(subspace.mean) != size:
+        raise StoreError(
+            f"the training embeddings have {len(subspace.mean)} numbers, not {size}: they belong to another network",
+            "get the bundle again from where it was made",
+        )
+
+
+def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
+    """Refuse what is no uint8 (n, height, width, 3) of a model's size."""
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"images must be uint8 from 0 to 255, not {images.dtype}",
+            "give the pixels as they were decoded; the model scales them itself",
+        )
+    if images.ndim != 4 or images.shape[1:] != spec.shape:
+        raise DataError(
+            f"images must have the shape (n, {', '.join(map(str, spec.shape))}), not {images.shape}",
+            "use predict(), which decodes and resizes",
+        )
+
+
+def read_image(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
+    """A decoded image, or why it could not be read."""
+    try:
+        return pixels.decode(read_source(source), spec)
+    except ImageError as error:
+        return error.message
+
+
+def chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    """``items`` in lists of ``size``."""
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+LAYER = "logits"
+_FEW = 16
+
+
+def embedding(model: keras.Model) -> Any | None:
+    """The tensor (n, d) that the last layer takes in; None: the network does not end in a dense layer on a vector.
+
+    Dropout before the layer changes nothing at inference, so the tensor is then what the dropout takes in.
+    """
+    layer = head(model)
+    return None if layer is None else layer.input
+
+
+def head(model: keras.Model) -> Any | None:
+    """The last layer: the one called ``logits``, else the dense layer without activation that gives the output."""
+    keras, _ = framework()
+    layer = next((layer for layer in reversed(model.layers) if layer.name == LAYER), None)
+    outputs = getattr(model, "outputs", None) or []
+    if layer is None and len(outputs) == 1:
+        last = outputs[0]._keras_history.operation
+        plain = isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear
+        # A layer that stands in several places has several inputs.
+        layer = last if plain and len(last._inbound_nodes) == 1 else None
+    return None if layer is None or len(layer.input.shape) != 2 else layer
+
+
+def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
+    """A function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
+
+    One pass gives both, compiled where that pays; ``d`` is 0 for a network without a last dense layer. With
+    ``mirror`` the logits are the mean of those of the image and of its mirror image, the embeddings those of the
+    image.
+    """
+    keras, tf = framework()
+    inner = embedding(model)
+    net = model if inner is None else keras.Model(model.inputs, [*model.outputs, inner])
+
+    def forward(images: Any) -> Any:
+        found = net(images, training=False)
+        logits, vectors = found if inner is not None else (found, tf.zeros((tf.shape(images)[0], 0)))
+        if mirror:
+            logits = (logits + model(tf.reverse(images, axis=[2]), training=False)) / 2.0
+        return logits, vectors
+
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
+    compiled = tf.function(forward, input_signature=signature, autograph=False)
+
+    def answer(images: Any) -> Any:
+        # Compiling takes longer than a few images do.
+        few = len(images) <= _FEW and not compiled.experimental_get_tracing_count()
+        return forward(tf.constant(images)) if few else compiled(images)
+
+    return answer

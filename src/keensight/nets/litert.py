@@ -1,0 +1,216 @@
+"""A network, or its lower part, that no longer changes: converted for LiteRT, and run by one engine a processor.
+
+On a CPU LiteRT (with XNNPACK) runs a convolutional network more than twice as fast as TensorFlow does, in the same
+float32 arithmetic; one engine a thread keeps every processor busy, as no operation waits for another thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from math import prod
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.files import sha256, write_bytes
+from keensight.core.parallel import ordered
+from keensight.errors import StoreError
+from keensight.nets.models.backbones import Choice
+from keensight.nets.runtime import framework, silenced, threads_in_force
+
+if TYPE_CHECKING:
+    import keras
+
+
+_PIXELS = 224 * 224
+"""About the pixels that one call works on: more would not stay in a processor's own cache."""
+
+
+class FrozenNet:
+    """Runs a converted network on batches of images.
+
+    Args:
+        flatbuffer: The network, as LiteRT's converter wrote it.
+        workers: Threads; None: as many as TensorFlow is set to use.
+    """
+
+    def __init__(self, flatbuffer: bytes, workers: int | None = None) -> None:
+        self.workers = workers or threads_in_force()
+        self._idle: SimpleQueue[Engine] = SimpleQueue()
+        for engine in engines(flatbuffer, self.workers):
+            self._idle.put(engine)
+        self.shape = engine.shape
+        """Shape of one image's output."""
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Outputs of some images, float32 (n, *shape), computed in the calling thread.
+
+        Args:
+            images: uint8 (n, height, width, 3).
+        """
+        size = max(1, round(_PIXELS / prod(images.shape[1:3])))
+        out = np.empty((len(images), *self.shape), np.float32)
+        engine = self._idle.get()
+        try:
+            for begin in range(0, len(images), size):
+                out[begin : begin + size] = engine.run(images[begin : begin + size])
+        finally:
+            self._idle.put(engine)
+        return out
+
+    def stream(self, batches: Iterable[Callable[[], NDArray[np.uint8]]]) -> Iterator[NDArray[np.float32]]:
+        """Outputs of batches in order; each batch is made and run in a thread of its own."""
+        with closing(ordered(lambda batch: self(batch()), batches, self.workers)) as results:
+            yield from results
+
+
+def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
+    """Convert a network from uint8 images to one output.
+
+    Args:
+        model: A functional Keras model.
+        memory: Folder that keeps converted networks, which takes a second or two, by the digest of their weights;
+            None: convert anew.
+
+    Raises:
+        TrainingError: LiteRT cannot run one of its operations.
+    """
+    kept = None if memory is None else memory / f"{digest(model)}.tflite"
+    if kept is not None and kept.is_file():
+        return FrozenNet(kept.read_bytes())
+    flatbuffer = _convert(model)
+    if kept is not None:
+        with suppress(StoreError):  # a cache that cannot be written costs a second or two the next time, no more
+            write_bytes(kept, flatbuffer)
+    return FrozenNet(flatbuffer)
+
+
+def digest(model: keras.Model) -> str:
+    """SHA-256 of a network: its input, its layers in order with all their settings but the names, and its weights."""
+    layers = [(layer.__class__.__name__, {**layer.get_config(), "name": ""}) for layer in model.layers]
+    parts = [repr((model.input_shape, layers)).encode()]
+    parts += [np.ascontiguousarray(weight).tobytes() for weight in model.get_weights()]
+    return sha256("".join(sha256(part) for part in parts).encode())
+
+
+@contextmanager
+def _uncomplaining() -> Iterator[None]:
+    """TensorFlow warns that the way in from a traced graph is an old one; the new one writes a SavedModel first."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _convert(model: keras.Model) -> bytes:
+    _, tf = framework()
+    with silenced(), _uncomplaining():
+        # Straight from the traced graph: a SavedModel in between would be written and read for nothing.
+        entry = tf.TensorSpec(model.input_shape, tf.uint8)
+        forward = tf.function(partial(model, training=False), input_signature=[entry], autograph=False)
+        flatbuffer: bytes = tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()]).convert()
+    return flatbuffer
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A converted network, for one thread at a time."""
+
+    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    """uint8 images (n, height, width, 3) to outputs (n, *shape), which the next call may overwrite."""
+    shape: tuple[int, ...]
+    """Of one image's output."""
+
+
+def chosen() -> Choice:
+    """Which one computes frozen layers here, and why."""
+    try:
+        return Choice("OpenVINO", f"version {version('openvino')} is installed")
+    except PackageNotFoundError:
+        return Choice("LiteRT", "OpenVINO, an extra, is not installed")
+
+
+def engines(flatbuffer: bytes, count: int) -> list[Engine]:
+    """Engines of the chosen kind, one for each of ``count`` threads that work at the same time.
+
+    LiteRT's stand in where OpenVINO cannot read one of the network's operations.
+    """
+    if chosen().name == "OpenVINO":
+        try:
+            return openvino(flatbuffer, count)
+        except RuntimeError:
+            pass
+    return litert(flatbuffer, count)
+
+
+def litert(flatbuffer: bytes, count: int) -> list[Engine]:
+    """Interpreters of one thread each; ``RuntimeError``: it cannot run one of the operations."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    def engine() -> Engine:
+        interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
+        interpreter.allocate_tensors()
+
+        def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            place = interpreter.get_input_details()[0]
+            if tuple(place["shape"]) != images.shape:
+                interpreter.resize_tensor_input(place["index"], images.shape)
+                interpreter.allocate_tensors()
+            interpreter.set_tensor(place["index"], images)
+            interpreter.invoke()
+            found: NDArray[np.float32] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+            return found
+
+        return Engine(run, tuple(int(n) for n in interpreter.get_output_details()[0]["shape"][1:]))
+
+    with silenced():
+        return [engine() for _ in range(count)]
+
+
+def openvino(flatbuffer: bytes, count: int) -> list[Engine]:
+    """Requests to networks compiled for ``count`` streams of one thread; ``RuntimeError``: it cannot read them."""
+    import openvino as ov
+
+    core = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})  # the file does not stay
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": count, "NUM_STREAMS": count}
+    with TemporaryDirectory(prefix="keensight-") as folder:
+        file = Path(folder, "network.tflite")
+        file.write_bytes(flatbuffer)
+        network = core.read_model(file)
+    one_at_a_time = Lock()  # a network compiled twice has twice the streams, which then share processors
+    shape = tuple(int(n.get_length()) for n in list(network.output(0).partial_shape)[1:])
+
+    @cache
+    def compiled(shape: tuple[int, ...]) -> Any:
+        # One for each size of a batch: with a size left open the same network is slower.
+        fixed = network.clone()
+        fixed.reshape(shape)
+        return core.compile_model(fixed, "CPU", settings)
+
+    def engine() -> Engine:
+        @cache
+        def request(shape: tuple[int, ...]) -> Any:
+            with one_at_a_time:
+                return compiled(shape).create_infer_request()
+
+        def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            found: NDArray[np.float32] = request(images.shape).infer([images], share_inputs=True, share_outputs=True)[0]
+            return found
+
+        return Engine(run, shape)
+
+    return [engine() for _ in range(count)]

@@ -1,0 +1,1 @@
+"""Architectures: built by name, with or without pretrained weights."""

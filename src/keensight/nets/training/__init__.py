@@ -1,0 +1,1 @@
+"""Training: from scratch, or transfer learning from a pretrained network."""

@@ -1,0 +1,171 @@
+"""Arrays to tf.data. The training feed is a pure function of (seed, epoch, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import AugmentConfig
+from keensight.nets.runtime import framework
+from keensight.nets.training import augment
+from keensight.nets.training.losses import image_weights
+from keensight.nets.training.losses import rows as target_rows
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class Pixels(Protocol):
+    """Decoded images by dataset index."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Array shape of one image."""
+        ...
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """uint8 (n, height, width, 3) in the order of ``indices``."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Which images each training step sees, in which order and how changed.
+
+    ``rows`` are dataset indices of the training part, ``targets`` their class numbers (n,) or indicators
+    (n, classes), ``weights`` one weight a class. An epoch drops the images left over from its last whole batch; as
+    the order differs from epoch to epoch, all are seen.
+    """
+
+    rows: NDArray[np.int64]
+    targets: NDArray[Any]
+    weights: NDArray[np.float32]
+    batch_size: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return max(1, len(self.rows) // self.batch_size)
+
+    def epoch(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Order of the images and one row of draws for each of them, for an epoch counted from 0."""
+        order = np.random.default_rng([self.seed, number, 0]).permutation(len(self.rows))
+        draws = np.random.default_rng([self.seed, number, 1]).random((len(self.rows), augment.DRAWS), np.float32)
+        return order, draws
+
+
+def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
+    """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights)."""
+    _, tf = framework()
+    current: list[Any] = [-1, None]  # the epoch in work; steps arrive in order
+
+    def batch(step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        number, position = divmod(int(step), plan.steps)
+        if current[0] != number:
+            current[:] = [number, plan.epoch(number)]
+        order, draws = current[1]
+        chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
+        targets = plan.targets[chosen]
+        hot, weights = target_rows(targets, len(plan.weights)), image_weights(targets, plan.weights)
+        return pixels.take(plan.rows[chosen]), draws[chosen], hot, weights
+
+    side = pixels.shape[:2]
+    n = min(plan.batch_size, len(plan.rows))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def load(step: Any) -> Any:
+        kinds = (tf.uint8, tf.float32, tf.float32, tf.float32)
+        images, draws, targets, weights = tf.numpy_function(batch, [step], kinds)
+        images = tf.ensure_shape(images, (n, *pixels.shape))
+        draws = tf.ensure_shape(draws, (n, augment.DRAWS))
+        changed = augment.apply(images, draws, config, side)
+        return changed, tf.ensure_shape(targets, (n, len(plan.weights))), tf.ensure_shape(weights, (n,))
+
+    return _made(range(epochs * plan.steps), load, prefetch=2)
+
+
+def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> tf.data.Dataset:
+    """Like :func:`training`, from activations computed before: each time an image is seen, one of its views.
+
+    Args:
+        plan: The steps; ``plan.rows`` is not used.
+        views: float16 (views, n, ...), image i of the training part at [:, i].
+        epochs: How many epochs the dataset lasts.
+    """
+    current: list[Any] = [-1, None]
+
+    def batch(step: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        number, position = divmod(int(step), plan.steps)
+        if current[0] != number:
+            current[:] = [number, plan.epoch(number)]
+        order, draws = current[1]
+        chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
+        seen = views[(draws[chosen, 0] * len(views)).astype(np.int64), chosen]
+        targets = plan.targets[chosen]
+        hot, weights = target_rows(targets, len(plan.weights)), image_weights(targets, plan.weights)
+        return seen.astype(np.float32), hot, weights
+
+    shapes = [(min(plan.batch_size, len(plan.targets)), *rest) for rest in (views.shape[2:], (len(plan.weights),), ())]
+    return _numbered(range(epochs * plan.steps), batch, shapes, prefetch=2)
+
+
+def stored(values: NDArray[np.float16], targets: NDArray[Any], classes: int) -> tf.data.Dataset:
+    """Like :func:`plain`, from activations (n, ...) computed before."""
+    size = 128
+
+    def batch(start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        chosen = slice(int(start), int(start) + size)
+        return values[chosen].astype(np.float32), target_rows(targets[chosen], classes)
+
+    return _numbered(range(0, len(values), size), batch, [(None, *values.shape[1:]), (None, classes)], prefetch=1)
+
+
+def _numbered(
+    numbers: range, make: Callable[[int], tuple[NDArray[np.float32], ...]], shapes: list[Any], prefetch: int
+) -> tf.data.Dataset:
+    """One element a number, made by Python, of known cardinality and shapes."""
+    _, tf = framework()
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def load(number: Any) -> Any:
+        made = tf.numpy_function(make, [number], [tf.float32] * len(shapes))
+        return tuple(tf.ensure_shape(value, shape) for value, shape in zip(made, shapes, strict=True))
+
+    return _made(numbers, load, prefetch)
+
+
+def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.Dataset:
+    """What ``load`` makes of each number, in order, some steps ahead."""
+    _, tf = framework()
+    source = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
+    options = tf.data.Options()
+    # Nothing is left to tune, and a training would wait for the tuner to wake: up to half a minute after its last step.
+    options.autotune.enabled = False
+    return source.map(load, num_parallel_calls=1).prefetch(prefetch).with_options(options)
+
+
+def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: Pixels) -> tf.data.Dataset:
+    """Batches in the given order, unchanged: (uint8 images, one-hot or 0/1 float32 targets)."""
+    _, tf = framework()
+    size = evaluation_batch(pixels.shape)
+
+    def batch(start: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        chosen = slice(int(start), int(start) + size)
+        return pixels.take(rows[chosen]), target_rows(targets[chosen], classes)
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def load(start: Any) -> Any:
+        images, hot = tf.numpy_function(batch, [start], (tf.uint8, tf.float32))
+        return tf.ensure_shape(images, (None, *pixels.shape)), tf.ensure_shape(hot, (None, classes))
+
+    return _made(range(0, len(rows), size), load, prefetch=1)
+
+
+def evaluation_batch(shape: tuple[int, int, int]) -> int:
+    """Images in a forward batch: about 8 MB of pixels, 16 at least and 512 at most."""
+    return int(np.clip(8_000_000 // int(np.prod(shape)), 16, 512))

@@ -1,0 +1,119 @@
+"""The one callback of training: it reports, keeps the best weights, stops early, and stops on NaN."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.progress import Task
+from keensight.core.records import Epoch, History
+from keensight.errors import TrainingError
+from keensight.nets.runtime import framework
+
+if TYPE_CHECKING:
+    from keensight.nets.training.fit import Schedule
+
+keras, _ = framework()
+
+
+class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+    """Follows one ``fit``.
+
+    Args:
+        numbers: The schedule in force.
+        on_epoch: Called with each epoch's figures.
+        phase: What the epochs are recorded as.
+        ranking: Gives the mean average precision of the validation part, or None.
+    """
+
+    def __init__(
+        self,
+        numbers: Schedule,
+        on_epoch: Callable[[Epoch], None] | None,
+        phase: str,
+        ranking: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self.task: Task | None = None
+        self._numbers = numbers
+        self._on_epoch = on_epoch
+        self._phase = phase
+        self._ranking = ranking
+        self._epochs: list[Epoch] = []
+        self._best: Epoch | None = None
+        self._best_weights: list[NDArray[np.float32]] = []
+        self._started = 0.0
+        self._stopped = "completed"
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Report a step; refuse a loss that is no number."""
+        loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
+        if not math.isfinite(loss):
+            step = len(self._epochs) * self._numbers.steps + batch + 1
+            raise TrainingError(
+                f"the loss became {loss} at step {step:,} (epoch {len(self._epochs) + 1})",
+                f"lower the learning rate: --set train.learning_rate={self._numbers.learning_rate / 5:g}",
+            )
+        note = f"epoch {len(self._epochs) + 1}/{self._numbers.epochs} loss {loss:.3f} accuracy {accuracy:.3f}"
+        if self._epochs:
+            note += f" val {self._epochs[-1].reached:.3f}"
+        if self.task is not None:
+            self.task.advance(1, note)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Record the epoch, keep its weights if they are the best, stop if none got better for long."""
+        done = self._record(epoch, logs)
+        self._epochs.append(done)
+        if self._best is None or _merit(done) > _merit(self._best):
+            self._best, self._best_weights = done, self.model.get_weights()
+        elif done.epoch - self._best.epoch >= self._numbers.patience:
+            self._stopped, self.model.stop_training = "early", True
+        if self._on_epoch is not None:
+            self._on_epoch(done)
+
+    @contextmanager
+    def outlasting(self) -> Iterator[None]:
+        """Let an interrupt after the first epoch do no more than end the training."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._best is None:
+                raise
+            self._stopped = "interrupted"
+
+    def restore_best(self) -> None:
+        """Give the model the weights of its best epoch."""
+        self.model.set_weights(self._best_weights)
+
+    def history(self) -> History:
+        """Training as it went."""
+        return History(tuple(self._epochs), self._best.epoch if self._best else 0, self._stopped)
+
+    def _record(self, epoch: int, logs: Any) -> Epoch:
+        return Epoch(
+            epoch=epoch + 1,
+            phase=self._phase,
+            steps=self._numbers.steps,
+            seconds=time.perf_counter() - self._started,
+            learning_rate=float(np.asarray(self.model.optimizer.learning_rate)),
+            loss=float(logs["loss"]),
+            accuracy=float(logs["accuracy"]),
+            val_loss=float(logs["val_loss"]),
+            val_accuracy=float(logs["val_accuracy"]),
+            val_map=self._ranking(),
+        )
+
+
+def _merit(epoch: Epoch) -> float:
+    """What the best epoch has most of: a low loss; of several labels mAP, as their loss rises long before it falls."""
+    return -epoch.val_loss if epoch.val_map is None else epoch.val_map

@@ -1,0 +1,309 @@
+"""Training: a plan of steps, Keras' own ``fit``, and the best weights at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import RunConfig, TrainConfig
+from keensight.core.progress import Progress, Silent
+from keensight.core.records import Epoch, History, Split
+from keensight.nets.models.backbones import ARCHITECTURES
+from keensight.nets.runtime import framework
+from keensight.nets.training import batches
+from keensight.nets.training.losses import Multilabel, Task, task_of
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """The user stopped a training after its first epoch; the model has the best weights so far.
+
+    Being an interrupt, it ends whatever does not expect it.
+    """
+
+    def __init__(self, history: History) -> None:
+        super().__init__()
+        self.history = history
+        """The epochs that were finished."""
+
+
+_EFFORT = {"quick": 0.4, "standard": 1.0, "best": 2.5}
+_TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Training in numbers, resolved from settings and the size of the data."""
+
+    epochs: int
+    batch_size: int
+    steps: int
+    """Steps in an epoch."""
+    learning_rate: float
+    patience: int
+    ema: float
+
+
+def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
+    """Resolve epochs, batch size, peak rate and patience.
+
+    From scratch, small sets get smaller batches (32 steps an epoch where they can) and more epochs (60 at
+    most for ``standard``); large ones at least 12. Fine-tuning takes batches of 32 and 4 to 10 epochs.
+
+    Args:
+        config: Settings as given.
+        model: Name of the architecture.
+        n_train: Images in the training part.
+    """
+    architecture = ARCHITECTURES[model]
+    effort = _EFFORT[config.effort]
+    if architecture.pretrained:
+        batch, least, most = _TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST
+        wanted = architecture.passes / n_train
+    else:
+        batch = int(2 ** np.clip(math.floor(math.log2(max(n_train, 1) / 32)), 4, 7))
+        least, most = max(5, round(12 * effort)), round(60 * effort)
+        wanted = architecture.passes * effort / n_train
+    batch = min(config.batch_size or batch, n_train)
+    epochs = config.epochs or int(np.clip(round(wanted), least, most))
+    steps = max(1, n_train // batch)
+    peak = (
+        architecture.learning_rate if optimizer_of(config, model) == architecture.optimizer else _PEAK[config.optimizer]
+    )
+    return Schedule(
+        epochs=epochs,
+        batch_size=batch,
+        steps=steps,
+        learning_rate=config.learning_rate or peak * batch / 128,
+        patience=config.patience or max(5, epochs // 3),
+        # A mean over a fifth of an epoch at most: a longer one still holds the first, random weights.
+        ema=min(config.ema, 1 - 5 / max(steps, 10)) if config.ema else 0.0,
+    )
+
+
+_PEAK = {"sgd": 0.05, "adamw": 0.002}
+"""Peak rates at a batch of 128 images, of the optimizer that an architecture does not use by itself."""
+
+
+def optimizer_of(config: TrainConfig, model: str) -> str:
+    """``sgd`` or ``adamw``; ``auto`` is the architecture's own."""
+    return ARCHITECTURES[model].optimizer if config.optimizer == "auto" else config.optimizer
+
+
+def plan(
+    config: TrainConfig, model: str, rows: NDArray[np.int64], targets: NDArray[Any], classes: int
+) -> batches.TrainingPlan:
+    """Which images each step of a training sees.
+
+    Args:
+        config: Settings as given.
+        model: Name of the architecture.
+        rows: Dataset indices of the training part, shape (n,).
+        targets: Class number (or indicators) of every sample of the dataset.
+        classes: Number of classes.
+    """
+    return batches.TrainingPlan(
+        rows=rows,
+        targets=targets[rows],
+        weights=class_weights(targets[rows], classes, config.class_weights),
+        batch_size=schedule(config, model, len(rows)).batch_size,
+        seed=config.seed,
+    )
+
+
+def class_weights(targets: NDArray[Any], classes: int, balanced: bool) -> NDArray[np.float32]:
+    """One weight a class: 1, or inverse to its frequency with a mean of 1 over the images.
+
+    Labels of a multi-label set are weighed in the loss (``losses.Multilabel``) and have 1 here.
+    """
+    if not balanced or targets.ndim == 2:
+        return np.ones(classes, dtype=np.float32)
+    counts = np.maximum(np.bincount(targets, minlength=classes), 1)
+    return (len(targets) / (classes * counts)).astype(np.float32)
+
+
+def fit(
+    model: keras.Model,
+    pixels: batches.Pixels,
+    targets: NDArray[Any],
+    split: Split,
+    config: RunConfig,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    tensorboard: Path | None = None,
+    progress: Progress | None = None,
+    phase: str = "train",
+) -> History:
+    """Train ``model`` in place; it ends with its best weights.
+
+    Args:
+        model: From ``build``: uint8 images to logits (n, classes).
+        pixels: Decoded images by dataset index.
+        targets: Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes).
+        split: Which samples train and which validate; the test part is not touched.
+        config: Settings with no ``auto`` left in ``model.name`` and ``augment``.
+        on_epoch: Called with each epoch's figures.
+        tensorboard: Folder for TensorBoard events.
+        progress: Where to report.
+        phase: What the epochs are recorded as.
+
+    Returns:
+        The history; ``best_epoch`` is the one with the lowest validation loss (of several labels: the highest mAP).
+
+    Raises:
+        TrainingError: the loss became NaN or infinite; the message names the step.
+        TrainingInterrupted: the user interrupted, after at least one epoch.
+    """
+    rows, val_rows = split.part("train"), split.part("val")
+    classes = int(model.output_shape[-1])
+    numbers = schedule(config.train, config.model.name, len(rows))
+    steps = plan(config.train, config.model.name, rows, targets, classes)
+    return drive(
+        model,
+        batches.training(steps, pixels, config.augment, numbers.epochs),
+        batches.plain(val_rows, targets[val_rows], classes, pixels),
+        config,
+        numbers,
+        task=task_of(targets[rows], config.train.class_weights),
+        val_targets=targets[val_rows],
+        on_epoch=on_epoch,
+        tensorboard=tensorboard,
+        progress=progress,
+        phase=phase,
+    )
+
+
+def drive(
+    model: keras.Model,
+    training: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    config: RunConfig,
+    numbers: Schedule,
+    *,
+    task: Task,
+    val_targets: NDArray[Any],
+    on_epoch: Callable[[Epoch], None] | None = None,
+    tensorboard: Path | None = None,
+    progress: Progress | None = None,
+    phase: str = "train",
+) -> History:
+    """Keras' own ``fit`` on batches that are made already; the model ends with its best weights.
+
+    Args:
+        model: Inputs to logits.
+        training: Batches of all epochs: inputs, one-hot targets, sample weights.
+        validation: Batches: inputs, one-hot targets.
+        config: Settings with no ``auto`` left in ``train.precision``.
+        numbers: The schedule.
+        task: Softmax or sigmoid.
+        val_targets: Class numbers or indicators of the validation part.
+        on_epoch: Called with each epoch's figures.
+        tensorboard: Folder for TensorBoard events.
+        progress: Where to report.
+        phase: What the epochs are recorded as.
+
+    Raises:
+        TrainingError: the loss became NaN or infinite; the message names the step.
+        TrainingInterrupted: the user interrupted, after at least one epoch.
+    """
+    keras, _ = framework()
+    # Both subclass Keras' classes, so only once Keras is there.
+    from keensight.nets.training.callbacks import Watcher
+    from keensight.nets.training.training_copy import carry, training_form
+
+    trained = training_form(model, config.train.precision)
+    if trained is model and isinstance(task, Multilabel):
+        # A second model of the same layers is compiled, so that the saved one does not name a loss of ours.
+        trained = keras.Model(model.inputs, model.outputs, name=model.name)
+    _compile(trained, config, numbers, task)
+
+    def ranking() -> float | None:
+        """Mean average precision of the validation part: one more pass over it, for multi-label sets only."""
+        if val_targets.ndim == 1:
+            return None
+        return task.ranking(trained.predict(validation, verbose=0), val_targets)
+
+    def follow(epoch: Epoch) -> None:
+        """The network keeps up with its copy, for whoever looks at it between epochs."""
+        carry(trained, model)
+        if on_epoch is not None:
+            on_epoch(epoch)
+
+    watcher = Watcher(numbers, follow, phase, ranking)
+    callbacks = [watcher]
+    if numbers.ema:
+        # Before the watcher, so that it sees, judges and keeps the averaged weights.
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    if tensorboard is not None:
+        callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
+    steps = numbers.epochs * numbers.steps
+    with watcher.outlasting(), (progress or Silent()).task("training", steps, "steps") as watcher.task:
+        trained.fit(
+            training,
+            epochs=numbers.epochs,
+            steps_per_epoch=numbers.steps,
+            validation_data=validation,
+            callbacks=callbacks,
+            shuffle=False,  # the feed has its own order
+            verbose=0,
+        )
+    watcher.restore_best()
+    carry(trained, model)
+    return settled(watcher.history())
+
+
+def settled(history: History) -> History:
+    """The history of a training that the user did not interrupt.
+
+    Raises:
+        TrainingInterrupted: the user did.
+    """
+    if history.stopped == "interrupted":
+        raise TrainingInterrupted(history)
+    return history
+
+
+def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, task: Task) -> None:
+    keras, _ = framework()
+    train = config.train
+    options = {
+        "learning_rate": _learning_rate(train.schedule, numbers),
+        "weight_decay": train.weight_decay or None,
+        "use_ema": bool(numbers.ema),
+        "ema_momentum": numbers.ema or 0.99,
+        "ema_overwrite_frequency": None,
+    }
+    if optimizer_of(train, config.model.name) == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)
+    else:
+        optimizer = keras.optimizers.AdamW(**options)
+    if train.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    # With every variable made here, tf.function traces the step once; made inside of it, twice.
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, task.loss(train.label_smoothing), metrics=[task.accuracy()])
+
+
+def _learning_rate(kind: str, numbers: Schedule) -> Any:
+    """Stock schedules: a warm-up from a tenth of the peak, then a cosine to zero (Smith 2018; Loshchilov 2017)."""
+    keras, _ = framework()
+    if kind == "constant":
+        return numbers.learning_rate
+    total = numbers.epochs * numbers.steps
+    warm_up = round(total * (0.2 if kind == "one-cycle" else 0.02))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=numbers.learning_rate / 10,
+        decay_steps=max(1, total - warm_up),
+        alpha=0.0,
+        warmup_target=numbers.learning_rate,
+        warmup_steps=max(1, warm_up),
+    )

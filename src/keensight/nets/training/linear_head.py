@@ -1,0 +1,207 @@
+"""The quick head: logistic regression on frozen features, folded into the network's last layer.
+
+Multinomial where an image has one class; one regression a label, with one penalty for all, where it has any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.progress import Progress, Silent
+from keensight.nets.runtime import framework
+from keensight.nets.training.losses import rows as target_rows
+from keensight.nets.training.losses import task_of
+
+if TYPE_CHECKING:
+    import keras
+
+_FIRST, _LEAST, _MOST = 1e-2, 1e-5, 1e3
+"""Inverse strengths of the penalty: where the search begins and between which bounds it goes on."""
+_TRIES = 8
+"""Penalties that are tried at most: five tenfold steps up, the first, and two about the best."""
+_GROUP = 300.0
+_STEPS = 500
+_ROUGH, _FINE = 1e-6, 1e-7
+"""Relative gain of the loss at which a fit ends: enough to compare penalties, and to be done."""
+_VARIANCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A dense layer from features to logits, and how well it does."""
+
+    kernel: NDArray[np.float32]
+    """Shape (features, classes)."""
+    bias: NDArray[np.float32]
+    strength: float
+    """Inverse strength of the L2 penalty (scikit-learn's ``C``) that was chosen."""
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    val_map: float | None = None
+    """Mean average precision of the validation part; multi-label sets only."""
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits, shape (n, classes)."""
+        found: NDArray[np.float32] = features @ self.kernel + self.bias
+        return found
+
+
+def fit_head(
+    features: NDArray[np.float32],
+    targets: NDArray[Any],
+    val_features: NDArray[np.float32],
+    val_targets: NDArray[Any],
+    classes: int,
+    *,
+    levels: Sequence[int] = (),
+    weights: NDArray[np.float32] | None = None,
+    progress: Progress | None = None,
+) -> Head:
+    """Train the head to convergence (L-BFGS), its penalty chosen by the loss on the validation part.
+
+    Features are standardised, so that one penalty suits all, and each level of the network gets the same
+    weight in it, however many features it has; kernel and bias undo both. The search goes by factors of ten
+    from 0.01 until the validation loss rises, upwards and then, if that did not help, downwards; at last it looks
+    on both sides of the best. It works on the principal axes of the features; the penalty that it finds is then
+    fitted on all of them.
+
+    Args:
+        features: Of the training part, float32 (n, d).
+        targets: Class numbers, shape (n,), or labels as 0 and 1, (n, classes).
+        val_features: Of the validation part, float32 (m, d).
+        val_targets: Class numbers, shape (m,), or labels as 0 and 1, (m, classes).
+        classes: Number of classes.
+        levels: How many features each level of the network gives, in order; default: one level.
+        weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
+        progress: Where to report.
+    """
+    mean = features.mean(axis=0)
+    sizes = np.array(levels or [features.shape[1]])
+    scale = 1.0 / ((features.std(axis=0) + 1e-6) * np.repeat(np.sqrt(sizes / _GROUP), sizes)).astype(np.float32)
+    standard = (features - mean) * scale
+
+    def head(strength: float, point: NDArray[np.float64]) -> Head:
+        kernel = point[:-classes].reshape(-1, classes).astype(np.float32) * scale[:, None]
+        bias = (point[-classes:] - mean @ kernel).astype(np.float32)
+        val_logits = val_features @ kernel + bias
+        scores = score(features @ kernel + bias, targets) + score(val_logits, val_targets)
+        return Head(kernel, bias, strength, *scores, task_of(targets).ranking(val_logits, val_targets))
+
+    with (progress or Silent()).task("fitting the head", _TRIES, "penalties") as task:
+        axes = principal_axes(standard)
+        solve = _solver(standard if axes is None else standard @ axes, targets, classes, weights)
+        found: dict[float, Head] = {}
+        points: dict[float, NDArray[np.float64]] = {}
+
+        def attempt(strength: float, start: float | None) -> None:
+            points[strength] = solve(strength, None if start is None else points[start], _ROUGH)
+            found[strength] = head(strength, _unrotated(points[strength], axes, classes))
+            task.advance(1, f"val {found[strength].val_accuracy:.3f}")
+
+        _search(attempt, found)
+        best = _best(found).strength
+        if axes is not None:
+            solve = _solver(standard, targets, classes, weights)
+        final = head(best, solve(best, _unrotated(points[best], axes, classes), _FINE))
+        task.advance(_TRIES - len(found), f"val {final.val_accuracy:.3f}")
+    return final
+
+
+def _search(attempt: Callable[[float, float | None], None], found: Mapping[float, Head]) -> None:
+    """Try penalties, each from the solution of the one before, until the best is between two others."""
+    attempt(_FIRST, None)
+    for factor in (10.0, 0.1):
+        strength = _FIRST
+        while _best(found).strength == strength and _LEAST < strength < _MOST:
+            strength, before = strength * factor, strength
+            attempt(strength, before)
+    best = _best(found).strength
+    for strength in (best / 10**0.5, best * 10**0.5):
+        attempt(strength, best)
+
+
+def principal_axes(rows: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Directions (d, r) that hold 95 % of the variance of centred rows (n, d); None where n < d.
+
+    With them, what a penalty is worth is known in half the time; for few rows finding them takes longer than that.
+    """
+    from scipy.linalg import eigh
+
+    if len(rows) < rows.shape[1]:
+        return None
+    variances, axes = eigh(rows.T @ rows, driver="evd", overwrite_a=True, check_finite=False)
+    shares = np.cumsum(variances[::-1]) / variances.sum()
+    kept: NDArray[np.float32] = axes[:, ::-1][:, : int(np.searchsorted(shares, _VARIANCE)) + 1]
+    return kept
+
+
+def _unrotated(point: NDArray[np.float64], axes: NDArray[np.float32] | None, classes: int) -> NDArray[np.float64]:
+    """Kernel and bias on principal axes as those on all features."""
+    if axes is None:
+        return point
+    return np.concatenate([(axes @ point[:-classes].reshape(-1, classes)).ravel(), point[-classes:]])
+
+
+def _best(found: Mapping[float, Head]) -> Head:
+    return min(found.values(), key=lambda head: head.val_loss)
+
+
+def _solver(
+    features: NDArray[np.float32], targets: NDArray[Any], classes: int, weights: NDArray[np.float32] | None
+) -> Callable[[float, NDArray[np.float64] | None, float], NDArray[np.float64]]:
+    """From a strength, a start and a tolerance to the minimum: kernel, row by row, then bias, (d + 1) * classes."""
+    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
+
+    _, tf = framework()
+    count, width = features.shape
+    task = task_of(targets)
+    x, truth = tf.constant(features), tf.constant(target_rows(targets, classes))
+    counted = np.ones((count, 1)) if weights is None else weights.reshape(count, -1)
+    share = tf.constant(counted / counted.sum(axis=0), tf.float32)
+
+    # TensorFlow's products are several times as fast as NumPy's where the latter has a generic library.
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def loss(point: Any, penalty: Any) -> Any:
+        kernel, bias = tf.reshape(point[:-classes], (width, classes)), point[-classes:]
+        logits = x @ kernel + bias
+        terms, probabilities = task.terms(truth, logits)
+        wrong = (probabilities - truth) * share
+        value = tf.reduce_sum(share * terms)
+        slope = tf.linalg.matmul(x, wrong, transpose_a=True) + penalty * kernel
+        slopes = tf.concat([tf.reshape(slope, [-1]), tf.reduce_sum(wrong, axis=0)], axis=0)
+        return value + penalty / 2 * tf.reduce_sum(kernel**2), slopes
+
+    def solve(strength: float, start: NDArray[np.float64] | None, tolerance: float) -> NDArray[np.float64]:
+        penalty = tf.constant(1.0 / (strength * count), tf.float32)
+
+        def both(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            value, slopes = loss(tf.constant(point, tf.float32), penalty)
+            return float(value), slopes.numpy().astype(np.float64)
+
+        first = np.zeros((width + 1) * classes) if start is None else start
+        limits = {"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-5}
+        # The minimiser's own steps are on short vectors: threads for those only take turns from TensorFlow's.
+        with threadpool_limits(1, user_api="blas"):
+            found: NDArray[np.float64] = minimize(both, first, jac=True, method="L-BFGS-B", options=limits).x
+        return found
+
+    return solve
+
+
+def score(logits: NDArray[np.float32], targets: NDArray[Any]) -> tuple[float, float]:
+    """Mean loss in nats and accuracy of some logits (n, classes)."""
+    task = task_of(targets)
+    return task.score(task.probabilities(logits.astype(np.float64)), targets)
+
+
+def fold(model: keras.Model, head: Head) -> None:
+    """Make ``head`` the network's last layer, ``logits``."""
+    model.get_layer("logits").set_weights([head.kernel, head.bias])

@@ -1,0 +1,177 @@
+"""The two ways to learn and to answer: one class an image (softmax), or any number of labels (sigmoid).
+
+Which one it is, the targets say: class numbers (n,), or indicators (n, classes) of 0 and 1. All that differs between
+the two stands here; networks, feeds and phases of training are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.prototypes import softmax
+from keensight.nets.runtime import framework
+
+_FLOOR = 1e-7
+
+
+class Task(Protocol):
+    """What a way of learning must know."""
+
+    def loss(self, smoothing: float) -> Any:
+        """A Keras loss from logits (n, classes)."""
+        ...
+
+    def accuracy(self) -> Any:
+        """A Keras metric called ``accuracy``, from logits."""
+        ...
+
+    def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
+        """TensorFlow: the loss term by term, (n, 1) or (n, classes), and the probabilities (n, classes)."""
+        ...
+
+    def weigh(self, targets: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How much each term of the loss counts, (n, 1) or (n, classes), from one weight a class."""
+        ...
+
+    def probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Logits (n, classes) to probabilities."""
+        ...
+
+    def score(self, probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:
+        """Mean loss in nats and accuracy."""
+        ...
+
+    def ranking(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | None:
+        """Mean average precision of scores (n, classes); None where the accuracy says enough."""
+        ...
+
+
+@dataclass(frozen=True)
+class Multiclass:
+    """One class an image: softmax and cross-entropy."""
+
+    def loss(self, smoothing: float) -> Any:
+        """Cross-entropy."""
+        return framework()[0].losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+
+    def accuracy(self) -> Any:
+        """Share of images whose most probable class is right."""
+        return framework()[0].metrics.CategoricalAccuracy(name="accuracy")
+
+    def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
+        """Cross-entropy of each image, (n, 1)."""
+        tf = framework()[1]
+        return tf.nn.softmax_cross_entropy_with_logits(truth, logits)[:, None], tf.nn.softmax(logits)
+
+    def weigh(self, targets: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """By each image's class."""
+        return np.asarray(weights[targets][:, None])
+
+    def probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Softmax."""
+        return softmax(logits)
+
+    def score(self, probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:
+        """Cross-entropy, and the share of images whose most probable class is right."""
+        loss = -np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)).mean()
+        return float(loss), float((probabilities.argmax(axis=1) == targets).mean())
+
+    def ranking(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | None:
+        """None: the accuracy says enough."""
+        return None
+
+
+@dataclass(frozen=True)
+class Multilabel:
+    """Any number of labels an image: a sigmoid and a binary cross-entropy a label.
+
+    Labels are not smoothed: with most labels absent from most images, smoothing would lift every probability that
+    should be near 0, and thresholds are chosen on probabilities.
+    """
+
+    weights: NDArray[np.float32] | None = None
+    """Weight of an absent and of a present label, (2, classes); None: all 1."""
+
+    def loss(self, smoothing: float) -> Any:
+        """Binary cross-entropy, mean over the labels."""
+        if self.weights is None:
+            return framework()[0].losses.BinaryCrossentropy(from_logits=True)
+        tf = framework()[1]
+        absent, present = map(tf.constant, self.weights)
+
+        def weighted(truth: Any, logits: Any) -> Any:
+            terms = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
+            return tf.reduce_mean(terms * (truth * present + (1.0 - truth) * absent), axis=-1)
+
+        return weighted
+
+    def accuracy(self) -> Any:
+        """Share of (image, label) pairs that are right at a probability of 0.5, which is a logit of 0."""
+        keras, tf = framework()
+
+        def right(truth: Any, logits: Any) -> Any:
+            return tf.reduce_mean(tf.cast((truth > 0.5) == (logits >= 0.0), tf.float32), axis=-1)
+
+        return keras.metrics.MeanMetricWrapper(right, name="accuracy")
+
+    def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
+        """Binary cross-entropy of each image and label, (n, classes)."""
+        tf = framework()[1]
+        return tf.nn.sigmoid_cross_entropy_with_logits(truth, logits), tf.nn.sigmoid(logits)
+
+    def weigh(self, targets: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """By presence and absence of each label; ``weights`` are not used, as images have no single class."""
+        if self.weights is None:
+            return np.ones((len(targets), 1), np.float32)
+        return np.asarray(np.where(targets == 1, self.weights[1], self.weights[0]), np.float32)
+
+    def probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Sigmoid."""
+        found: NDArray[Any] = 0.5 * (1.0 + np.tanh(0.5 * logits))
+        return found
+
+    def score(self, probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:
+        """Binary cross-entropy over images and labels, and the share of pairs that are right at 0.5."""
+        right = np.where(targets == 1, probabilities, 1.0 - probabilities)
+        loss = -np.log(np.maximum(right, _FLOOR)).mean()
+        return float(loss), float(((probabilities >= 0.5) == (targets == 1)).mean())
+
+    def ranking(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | None:
+        """Mean over the labels that occur of the average precision; 0 where none occurs."""
+        from sklearn.metrics import average_precision_score
+
+        present = targets.any(axis=0)
+        if not present.any():
+            return 0.0
+        return float(average_precision_score(targets[:, present], scores[:, present], average="macro"))
+
+
+def task_of(targets: NDArray[Any], balanced: bool = False) -> Task:
+    """The way to learn such targets: class numbers (n,) or indicators (n, classes).
+
+    Args:
+        targets: Of the training part.
+        balanced: Weigh presence and absence of each label by the inverse of their frequency, to a mean of 1 over the
+            images. (Weights of classes reach the loss as weights of the images.)
+    """
+    if targets.ndim == 1:
+        return Multiclass()
+    present = targets.sum(axis=0, dtype=np.int64)
+    both = np.maximum(np.stack([len(targets) - present, present]), 1)
+    return Multilabel((len(targets) / (2.0 * both)).astype(np.float32) if balanced else None)
+
+
+def rows(targets: NDArray[Any], classes: int) -> NDArray[np.float32]:
+    """Targets as the loss takes them, float32 (n, classes): one-hot, or the indicators themselves."""
+    if targets.ndim == 2:
+        return targets.astype(np.float32)
+    return np.asarray(np.eye(classes, dtype=np.float32)[targets])
+
+
+def image_weights(targets: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One weight an image, (n,): its class'; 1 where images have no single class."""
+    return np.ones(len(targets), np.float32) if targets.ndim == 2 else np.asarray(weights[targets])

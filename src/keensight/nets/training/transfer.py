@@ -1,0 +1,260 @@
+"""From a pretrained network to a classifier, in up to three phases; a phase that does not pay is taken back.
+
+``head``: a logistic head on frozen features. ``top``: the upper part of the network, on activations of the lower
+part that are computed once. ``whole``: every layer, on augmented images. Batch normalisation keeps the statistics
+of its pretraining throughout: a few thousand images give no better ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import RunConfig
+from keensight.core.files import sha256
+from keensight.core.progress import Progress
+from keensight.core.records import Epoch, History, Split
+from keensight.nets.litert import digest, freeze
+from keensight.nets.runtime import framework
+from keensight.nets.training import batches
+from keensight.nets.training.activations import compute_views, how_many
+from keensight.nets.training.features import Known, extract, run
+from keensight.nets.training.fit import TrainingInterrupted, class_weights, drive, fit, plan, schedule, settled
+from keensight.nets.training.linear_head import Head, fit_head, fold
+from keensight.nets.training.losses import task_of
+from keensight.nets.training.split_model import Cut, cuts, halves
+
+if TYPE_CHECKING:
+    import keras
+
+_WHOLE_RATE = 0.3
+"""Peak rate of the last phase, as a share of that of the phase before."""
+_WHOLE_EPOCHS, _WHOLE_LEAST = 0.6, 3
+"""Epochs of the last phase, as a share of those of the phase before, and at least (where that has as many)."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a transfer learns from."""
+
+    pixels: batches.Pixels
+    targets: NDArray[Any]
+    """Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes)."""
+    digests: Sequence[str]
+    """What the pixels of every sample are known by."""
+    split: Split
+
+    def part(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Dataset indices and targets of a part."""
+        rows = self.split.part(name)  # type: ignore[arg-type]
+        return rows, self.targets[rows]
+
+    def mirrored(self) -> Images:
+        """The same images with left and right exchanged."""
+        names = [sha256(f"{digest} mirrored".encode()) for digest in self.digests]
+        return dataclasses.replace(self, pixels=_Mirrored(self.pixels), digests=names)
+
+
+@dataclass(frozen=True)
+class _Mirrored:
+    images: batches.Pixels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.images.shape
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(self.images.take(indices)[:, :, ::-1])
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Where a transfer keeps what it need not compute twice, and where it reports."""
+
+    known: Callable[[str, int], Known]
+    """Network digest and length of a row to the features that are known."""
+    networks: Path | None
+    """Folder of converted networks."""
+    on_epoch: Callable[[Epoch], None]
+    progress: Progress
+
+
+def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+    """Train a pretrained network in place, as far as ``train.effort`` says.
+
+    Args:
+        model: From ``build``: uint8 images to logits (n, classes), with ``features`` below ``logits``.
+        images: Images and split; the test part is not touched.
+        config: Settings with no ``auto`` left.
+        shop: Caches and progress.
+
+    Returns:
+        The epochs of all phases; ``best_epoch`` is the one whose weights the model has.
+
+    Raises:
+        TrainingError: the loss became NaN or infinite.
+        TrainingInterrupted: the user interrupted, after the head; the model has the best weights so far.
+    """
+    history = train_head(model, images, config, shop)
+    if config.train.effort != "quick":
+        history = _kept_if_better(model, history, partial(train_top, model, images, config), shop)
+    if config.train.effort == "best":
+        history = _kept_if_better(model, history, partial(train_whole, model, images, config), shop)
+    return history
+
+
+def features_of(model: keras.Model) -> keras.Model:
+    """The network up to ``features``, sharing its layers."""
+    keras, _ = framework()
+    return keras.Model(model.input, model.get_layer("features").output, name="features")
+
+
+def train_head(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+    """The quick phase: a logistic head on features, each computed once, folded into the last layer."""
+    started = time.perf_counter()
+    head = _fit_head(model, images, config, shop)
+    fold(model, head)
+    seconds = time.perf_counter() - started
+    epoch = Epoch(1, "head", 1, seconds, 0.0, head.loss, head.accuracy, head.val_loss, head.val_accuracy, head.val_map)
+    figure = "accuracy" if head.val_map is None else "mAP"
+    shop.progress.say(f"head: val {figure} {epoch.reached:.4f} with the penalty C = {head.strength:.3g}")
+    shop.on_epoch(epoch)
+    return History((epoch,), 1)
+
+
+def _fit_head(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> Head:
+    (rows, targets), (val_rows, val_targets) = images.part("train"), images.part("val")
+    found = features(model, images, np.concatenate([rows, val_rows]), shop)
+    classes = int(model.output_shape[-1])
+    balanced = config.train.class_weights
+    weights = task_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced))
+    part = len(rows)
+    return fit_head(
+        found[:part],
+        targets,
+        found[part:],
+        val_targets,
+        classes,
+        levels=_levels(model),
+        weights=weights,
+        progress=shop.progress,
+    )
+
+
+def features(model: keras.Model, images: Images, rows: NDArray[np.int64], shop: Caches) -> NDArray[np.float32]:
+    """Features of some samples, float32 (n, d), known or computed now."""
+    lower = features_of(model)
+    digests = [images.digests[int(row)] for row in rows]
+    known = shop.known(digest(lower), int(lower.output_shape[-1]))
+    return extract(lambda: freeze(lower, shop.networks), images.pixels, rows, digests, known, progress=shop.progress)
+
+
+def _levels(model: keras.Model) -> list[int]:
+    """How many features come from each map of the network."""
+    layer = model.get_layer("features")
+    inputs = layer.input if isinstance(layer.input, list) else [layer.output]
+    return [int(tensor.shape[-1]) for tensor in inputs]
+
+
+def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+    """The upper part of the network, trained on activations of the frozen lower part, each computed once."""
+    rows = images.split.part("train")
+    val_rows, val_targets = images.part("val")
+    cut = freezing_point(model, config.train.frozen)
+    lower, upper = halves(model, cut.layer)
+    net = freeze(lower, shop.networks)
+    count = how_many(config.train.views, len(rows), cut.values)
+    views = compute_views(net, images.pixels, rows, config, count, shop.progress)
+    with shop.progress.task("computing activations", len(val_rows)) as task:
+        val = run(net, images.pixels, val_rows, task, np.float16)
+    classes = int(model.output_shape[-1])
+    numbers = schedule(config.train, config.model.name, len(rows))
+    steps = plan(config.train, config.model.name, rows, images.targets, classes)
+    with keeping_statistics(upper):
+        return drive(
+            upper,
+            batches.activations(steps, views, numbers.epochs),
+            batches.stored(val, val_targets, classes),
+            config,
+            numbers,
+            task=task_of(steps.targets, config.train.class_weights),
+            val_targets=val_targets,
+            on_epoch=shop.on_epoch,
+            progress=shop.progress,
+            phase="top",
+        )
+
+
+def freezing_point(model: keras.Model, share: float) -> Cut:
+    """The last place to cut the network at or below which at most ``share`` of its arithmetic is done."""
+    places = cuts(model)
+    fitting = [place for place in places if place.below <= share]
+    return fitting[-1] if fitting else places[0]
+
+
+def train_whole(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+    """Every layer, on augmented images, at a lower rate."""
+    numbers = schedule(config.train, config.model.name, len(images.split.train))
+    epochs = max(min(_WHOLE_LEAST, numbers.epochs), round(numbers.epochs * _WHOLE_EPOCHS))
+    train = dataclasses.replace(config.train, learning_rate=numbers.learning_rate * _WHOLE_RATE, epochs=epochs)
+    with keeping_statistics(model):
+        return fit(
+            model,
+            images.pixels,
+            images.targets,
+            images.split,
+            dataclasses.replace(config, train=train),
+            on_epoch=shop.on_epoch,
+            progress=shop.progress,
+            phase="whole",
+        )
+
+
+@contextmanager
+def keeping_statistics(model: keras.Model) -> Iterator[None]:
+    """Batch normalisation as it was pretrained: neither its statistics nor its scales change meanwhile."""
+    keras, _ = framework()
+    frozen = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    for layer in frozen:
+        layer.trainable = False
+    try:
+        yield
+    finally:
+        for layer in frozen:
+            layer.trainable = True
+
+
+def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches], History], shop: Caches) -> History:
+    """One more phase; where the validation part is not answered better, the model gets its old weights back."""
+    weights, offset = model.get_weights(), len(before.epochs)
+
+    def counted(epoch: Epoch) -> Epoch:
+        return dataclasses.replace(epoch, epoch=epoch.epoch + offset)
+
+    try:
+        after = phase(dataclasses.replace(shop, on_epoch=lambda epoch: shop.on_epoch(counted(epoch))))
+    except TrainingInterrupted as stop:
+        after = stop.history
+    except KeyboardInterrupt:  # before the phase's first epoch was finished
+        model.set_weights(weights)
+        raise TrainingInterrupted(dataclasses.replace(before, stopped="interrupted")) from None
+    reached, best = after.epochs[after.best_epoch - 1], before.epochs[before.best_epoch - 1]
+    # Losses do not compare across phases: label smoothing belongs to the later ones only.
+    better = (reached.reached, -reached.val_loss) > (best.reached, -best.val_loss)
+    if not better:
+        model.set_weights(weights)
+        shop.progress.say(
+            f"{reached.phase}: taken back, as it answers the validation part no better "
+            f"({reached.reached:.4f} against {best.reached:.4f})"
+        )
+    epochs = (*before.epochs, *map(counted, after.epochs))
+    return settled(History(epochs, after.best_epoch + offset if better else before.best_epoch, after.stopped))

@@ -1,0 +1,150 @@
+"""What an anomaly detector found: heatmaps, the spread of scores, and its report as one HTML file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores
+from keensight.core.records import RunRecord, Split
+from keensight.core.sanitize import command_without_places, toml_without_places
+from keensight.errors import UsageError
+from keensight.show.page import picture, svg, write_page
+from keensight.show.text import plural
+
+_SHOWN = 12
+"""Images of each gallery; twice as many of the anomalies that were found."""
+_FULL = 4.0
+"""Oddness of a patch, in units of what 99 % of normal patches stay below, from which on the colour is full."""
+_MILD, _STRONG = np.array((255, 200, 0), np.float32), np.array((213, 30, 0), np.float32)
+_GAP = 4
+
+
+def overlay(image: NDArray[np.uint8], odd: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """An image and beside it the same with what is odd in colour, uint8 (h, 2 w + 4, 3).
+
+    Args:
+        image: uint8 (h, w, 3), as the network sees it.
+        odd: Its map (rows, columns), 1 being what 99 % of normal patches stay below; up to there all is clear.
+    """
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    fine = np.asarray(Image.fromarray(odd.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
+    strength = np.clip((fine - 1) / (_FULL - 1), 0, 1)[..., None]
+    colour = _MILD + (_STRONG - _MILD) * strength
+    alpha = np.where(strength > 0, 0.35 + 0.5 * strength, 0.0)
+    coloured = (image * (1 - alpha) + colour * alpha).round().astype(np.uint8)
+    gap = np.full((height, _GAP, 3), 255, np.uint8)
+    return np.concatenate([image, gap, coloured], axis=1)
+
+
+def picked(evaluation: AnomalyEvaluation) -> dict[str, list[int]]:
+    """Which images the report shows, as places in the oddities.
+
+    Anomalies that were found (evenly over the kinds, the clearest of each first), anomalies that were missed (the least
+    odd first), and false alarms (the oddest first).
+
+    Raises:
+        UsageError: the evaluation carries no scores or no dataset.
+    """
+    oddities, data = evaluation.oddities, evaluation.dataset
+    if oddities is None or data is None:
+        raise UsageError("this evaluation carries no scores with their images", "make it again with ks.evaluate(run)")
+    kinds = _kinds(oddities)
+    scores = oddities.scores
+    odd = {kind.kind for kind in evaluation.kinds}
+    order = np.argsort(-scores, kind="stable")
+    found = [int(i) for i in order if kinds[i] in odd and scores[i] >= 1]
+    turn = {place: sum(kinds[other] == kinds[place] for other in found[:rank]) for rank, place in enumerate(found)}
+    return {
+        "found": sorted(found, key=lambda place: turn[place])[: 2 * _SHOWN],
+        "missed": [int(i) for i in order[::-1] if kinds[i] in odd and scores[i] < 1][:_SHOWN],
+        "false alarms": [int(i) for i in order if kinds[i] not in odd and scores[i] >= 1][:_SHOWN],
+    }
+
+
+def _kinds(oddities: AnomalyScores) -> list[str]:
+    return list(oddities.truth or ())
+
+
+def write_anomaly_report(
+    path: Path, record: RunRecord, evaluation: AnomalyEvaluation, config: str = "", split: Split | None = None
+) -> Path:
+    """Write the report and return its path.
+
+    Args:
+        path: The HTML file.
+        record: The run's record.
+        evaluation: With its scores, and its dataset whose reader gives the pictures of :func:`overlay`.
+        config: The configuration as TOML.
+        split: How the images were divided; None: the report says nothing of it.
+
+    Raises:
+        StoreError: the folder cannot be written.
+        UsageError: the evaluation carries no scores.
+    """
+    galleries = picked(evaluation)
+    context = {
+        "record": dataclasses.replace(record, command=command_without_places(record.command)),
+        "config": toml_without_places(config.strip()), "evaluation": evaluation, "split": split,
+        "galleries": {name: _pictures(evaluation, places) for name, places in galleries.items()},
+        "counts": _counts(evaluation), "histogram": svg(scores_figure(evaluation), "scores"), "full": _FULL,
+    }  # fmt: skip
+    return write_page(path, "anomaly.html", context)
+
+
+def _counts(evaluation: AnomalyEvaluation) -> dict[str, int]:
+    recall, false_alarms = evaluation.recall, evaluation.false_alarms
+    found = round(recall.value * evaluation.anomalous) if recall else 0
+    alarms = round(false_alarms.value * evaluation.normal) if false_alarms else 0
+    return {"found": found, "missed": evaluation.anomalous - found, "false alarms": alarms}
+
+
+def _pictures(evaluation: AnomalyEvaluation, places: Sequence[int]) -> list[dict[str, Any]]:
+    oddities, data = evaluation.oddities, evaluation.dataset
+    assert oddities is not None
+    assert data is not None
+    assert oddities.indices is not None
+    shown = []
+    for place in places:
+        number = int(oddities.indices[place])
+        sample = data.samples[number]
+        tile = picture(data, number, sample.label, sample.path, side=2 * 144 + _GAP)
+        shown.append({"tile": tile, "score": float(oddities.scores[place])})
+    return shown
+
+
+def scores_figure(evaluation: AnomalyEvaluation) -> Any:
+    """The scores of normal and of anomalous images, as a figure.
+
+    Raises:
+        UsageError: the evaluation carries no scores.
+    """
+    from keensight.show import chart
+
+    picked(evaluation)
+    assert evaluation.oddities is not None
+    odd = np.isin(_kinds(evaluation.oddities), [kind.kind for kind in evaluation.kinds])
+    scores = np.maximum(evaluation.oddities.scores, 1e-3)
+    edges = np.geomspace(min(float(scores.min()), 0.5), max(float(scores.max()), 2.0), 33)
+    alt = f"Scores of {plural(int((~odd).sum()), 'normal image')} and {plural(int(odd.sum()), 'anomalous image')}."
+    figure = chart.Chart(7.0, 2.8, alt)
+    ax = figure.subplots()
+    for chosen, name, colour in ((~odd, "normal", chart.BLUE), (odd, "anomalous", chart.RED)):
+        ax.hist(scores[chosen], edges.tolist(), color=colour, alpha=0.65, label=f"{name} ({int(chosen.sum()):,})")
+    ax.axvline(1.0, color=chart.INK, linewidth=1.2, linestyle="--")
+    ax.set_xscale("log")
+    ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128) if edges[0] <= tick <= edges[-1]]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **chart.words(9))
+    ax.minorticks_off()
+    ax.set_xlabel("score; from 1 (dashed) on an image is called anomalous", **chart.words(9, chart.QUIET))
+    ax.set_ylabel("images", **chart.words(9, chart.QUIET))
+    ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK)
+    chart.calm(ax)
+    return figure

@@ -1,0 +1,1 @@
+"""Keensight in Jupyter: cards of records, widgets, and the guided tour."""

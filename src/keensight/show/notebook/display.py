@@ -1,0 +1,90 @@
+"""Keensight's records in a notebook: as cards (:mod:`.cards`) and as curves that grow while a fit runs.
+
+The front door registers the cards with IPython where it runs already; nothing else is imported before one is shown.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keensight.core.records import Epoch
+
+RECORDS = {
+    "AuditReport": ("keensight.core.audit", "audit"),
+    "Classifier": ("keensight.nets.classifier", "classifier"),
+    "Dataset": ("keensight.core.records", "dataset"),
+    "Evaluation": ("keensight.core.evaluation", "evaluation"),
+    "History": ("keensight.core.records", "history"),
+    "Predictions": ("keensight.core.predictions", "predictions"),
+    "Run": ("keensight.store.run", "run"),
+    "Split": ("keensight.core.records", "split"),
+}
+"""Class to its module and to the function of ``show.notebook.cards`` that draws it."""
+
+
+def register(shell: Any) -> None:
+    """Teach an IPython shell to show Keensight's records; their classes need not be imported."""
+    formatter = shell.display_formatter.formatters["text/html"]
+    for name, (module, maker) in RECORDS.items():
+        formatter.for_type_by_name(module, name, partial(_html, maker))
+
+
+def running_shell() -> Any:
+    """The IPython shell that runs this code, or None; IPython is asked only where it is loaded already."""
+    ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if ask is None else ask()
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this code."""
+    return getattr(running_shell(), "kernel", None) is not None
+
+
+def live_curves() -> Callable[[Epoch], None]:
+    """Curves that grow under the cell with each epoch: ``ks.fit(..., on_epoch=ks.show.live_curves())``.
+
+    Returns:
+        What to call with each epoch. Outside a notebook it draws nothing.
+    """
+    epochs: list[Epoch] = []
+    drawn = Updated()
+
+    def draw(epoch: Epoch) -> None:
+        epochs.append(epoch)
+        if in_notebook():
+            from keensight.core.records import History
+            from keensight.show.notebook import cards
+
+            best = max(epochs, key=lambda one: -one.val_loss if one.val_map is None else one.val_map)
+            so_far = History(tuple(epochs), best.epoch)
+            drawn.show(cards.render(cards.history(so_far)), repr(so_far))
+
+    return draw
+
+
+class Updated:
+    """One place under a cell that is drawn anew; only its last state is saved with the notebook."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, html: str, text: str) -> None:
+        """Draw; ``text`` is for where no HTML can be shown."""
+        bundle = {"text/html": html, "text/plain": text}
+        if self._handle is None:
+            from IPython.display import display
+
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+def _html(maker: str, record: Any) -> str:
+    cards = import_module("keensight.show.notebook.cards")
+    html: str = cards.render(getattr(cards, maker)(record))
+    return html

@@ -1,0 +1,207 @@
+"""Widgets for notebooks: leaf through images by class and by mistake, and classify pictures of one's own.
+
+They need ipywidgets, and anywidget to drop pictures (``pip install "keensight[notebook]"``). Without them, the first
+page shows all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any
+
+from keensight.core.evaluation import Evaluated, Evaluation
+from keensight.core.records import Dataset
+from keensight.errors import UsageError
+from keensight.show.misclassified import confused_pairs, find_mistakes, spread
+from keensight.show.notebook import cards
+from keensight.show.notebook.cards import Card, Table, Tile
+from keensight.show.text import clean, percent, plural, shorten
+from keensight.show.thumbnails import data_uri, shrunk
+
+if TYPE_CHECKING:
+    from keensight.nets.classifier import Classifier
+
+PAGE = 24
+"""Images of a page."""
+_ALONE = 'For buttons and pages: pip install "keensight[notebook]", then restart the kernel.'
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Images in groups, page by page."""
+
+    title: str
+    data: Dataset
+    groups: Mapping[str, tuple[int, ...]]
+    """Name of a group to dataset indices."""
+    said: Mapping[int, str]
+    """Dataset index to what the model answered; empty for a dataset alone."""
+
+    def pages(self, group: str) -> int:
+        """How many pages a group has, at least 1."""
+        return max(1, -(-len(self.groups[group]) // PAGE))
+
+    def page(self, group: str, number: int) -> Card:
+        """Page ``number`` of a group, counted from 1."""
+        indices = self.groups[group][(number - 1) * PAGE : number * PAGE]
+        tiles = cards.within(tile for i in indices for tile in self._tile(i))
+        return Card(self.title, f"{clean(group)}, page {number} of {self.pages(group)}", tiles=tiles)
+
+    def _tile(self, index: int) -> Iterable[Tile]:
+        sample, found = self.data.samples[index], cards.picture(self.data, index)
+        if found is not None:
+            lines = (shorten(sample.label, 24), *([self.said[index]] if index in self.said else ()))
+            yield Tile(found[0], lines, clean(sample.path), found[1])
+
+
+class Static:
+    """A card that shows itself in a notebook, where there is no widget to do it."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+
+    def _repr_html_(self) -> str:
+        return cards.render(self.card)
+
+    def __repr__(self) -> str:
+        return f"<{self.card.title}: {self.card.headline}. {self.card.note}>"
+
+
+def browse(source: Dataset | Evaluation) -> Any:
+    """Leaf through images by class; of an evaluation, through its mistakes too.
+
+    Args:
+        source: An open dataset, or an evaluation with its predictions and images, as ``ks.evaluate`` gives it.
+
+    Returns:
+        An ipywidgets box; without ipywidgets, something that shows the first page.
+
+    Raises:
+        UsageError: the images are not at hand.
+    """
+    shown = gallery(source)
+    first = next(iter(shown.groups))
+    widgets = _ipywidgets()
+    if widgets is None:
+        return Static(replace(shown.page(first, 1), note=_ALONE))
+    names = [(f"{clean(name)} ({len(rows):,})", name) for name, rows in shown.groups.items()]
+    group = widgets.Dropdown(options=names, value=first, description="Show")
+    page = widgets.BoundedIntText(value=1, min=1, max=shown.pages(first), description="Page")
+    view = widgets.HTML()
+
+    def turn(_: Any = None) -> None:
+        page.max = shown.pages(group.value)
+        view.value = cards.render(shown.page(group.value, page.value))
+
+    def choose(_: Any) -> None:
+        page.value = 1
+        turn()
+
+    group.observe(choose, names="value")
+    page.observe(turn, names="value")
+    turn()
+    return widgets.VBox([widgets.HBox([group, page]), view])
+
+
+def classify(model: Classifier) -> Any:
+    """Drop pictures, or choose them, and see what the model says.
+
+    Args:
+        model: A loaded classifier, from ``ks.load(run)``.
+
+    Returns:
+        An ipywidgets box; without ipywidgets, a sentence on how to do it in a cell.
+
+    Raises:
+        UsageError: it is something else, such as a run.
+    """
+    if not hasattr(model, "predict_array"):
+        raise UsageError(f"{type(model).__name__} cannot classify", "load it first: ks.show.classify(ks.load(run))")
+    widgets = _ipywidgets()
+    if widgets is None:
+        return Static(Card("Classify", "in a cell: model.predict('photo.jpg')", note=_ALONE))
+    view = widgets.HTML()
+
+    def look(pictures: Sequence[tuple[str, bytes]]) -> None:
+        if pictures:
+            view.value = cards.render(answers(model, pictures))
+
+    return widgets.VBox([_chooser(widgets, look), view])
+
+
+def _chooser(widgets: Any, look: Callable[[Sequence[tuple[str, bytes]]], None]) -> Any:
+    """A field to drop pictures on; where only ipywidgets is installed, its button."""
+    if find_spec("anywidget") is None:
+        button = widgets.FileUpload(accept="image/*", multiple=True, description="Choose pictures")
+        button.layout.width = "16em"
+        button.observe(
+            lambda change: look([(item["name"], bytes(item["content"])) for item in change["new"]]), names="value"
+        )
+        return button
+    from keensight.show.notebook.dropzone import Dropzone
+
+    zone = Dropzone()
+    zone.observe(lambda change: look([(item["name"], bytes(item["data"])) for item in change["new"]]), names="files")
+    return zone
+
+
+def answers(model: Classifier, pictures: Sequence[tuple[str, bytes]]) -> Card:
+    """What the model says to named, encoded pictures."""
+    found = model.predict([data for _, data in pictures])
+    rows, tiles = [], []
+    for (name, data), row in zip(pictures, found.rows(top=3), strict=True):
+        top = ", ".join(f"{shorten(label, 20)} {p:.3f}" for label, p in row["top"])
+        rows.append((shorten(name, 40), shorten(row["error"] or top, 80), "" if row["error"] else row["decision"]))
+        if not row["error"]:
+            tiles.append(Tile(data_uri(shrunk(data, cards.SIDE)), (shorten(row["label"], 24),), clean(name)))
+    table = Table(("picture", "most probable", "decision"), tuple(rows[:PAGE]))
+    return Card("Answers", plural(len(pictures), "picture"), tables=(table,), tiles=cards.within(tiles))
+
+
+def gallery(source: Dataset | Evaluation) -> Gallery:
+    """The groups of a dataset (all, and each class), or of an evaluation (its mistakes, each mix-up, each class).
+
+    Raises:
+        UsageError: the images are not at hand.
+    """
+    data = source.dataset if isinstance(source, Evaluated) else source
+    if isinstance(data, Evaluation) or data.reader is None:
+        raise UsageError("there are no images at hand to browse", "open their source again with ks.open(...)")
+    if isinstance(source, Evaluated):
+        return _of_evaluation(source)
+    classes = _by_class(data, spread(data, len(data)))
+    turns = chain.from_iterable(zip_longest(*classes.values()))  # one of each class, then another of each
+    everything = tuple(dict.fromkeys(i for i in turns if i is not None))
+    return Gallery(clean(data.name), data, {"all classes": everything, **classes}, {})
+
+
+def _of_evaluation(found: Evaluated) -> Gallery:
+    data, wrong = found.dataset, find_mistakes(found)
+    groups = {"all mistakes": tuple(item.index for item in wrong)}
+    for pair in confused_pairs(found.confusion, found.labels) if found.multilabel is None else ():
+        rows = tuple(i.index for i in wrong if (i.truth, i.predicted) == (pair.truth, pair.predicted))
+        groups[f"{pair.truth} taken for {pair.predicted}"] = rows
+    groups |= {f"every {name}": rows for name, rows in _by_class(data, sorted(found.rows.tolist())).items()}
+    said = {
+        item.index: f"said {shorten(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}" for item in wrong
+    }
+    return Gallery(f"{clean(data.name)}, {found.part} part", data, groups, said)
+
+
+def _by_class(data: Dataset, rows: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    held: dict[str, list[int]] = {name: [] for name in data.labels.names}
+    for row in rows:
+        for name in data.samples[row].classes:
+            held[name].append(row)
+    return {name: tuple(found) for name, found in held.items()}
+
+
+def _ipywidgets() -> Any:
+    if find_spec("ipywidgets") is None:
+        return None
+    import ipywidgets
+
+    return ipywidgets

@@ -1,0 +1,52 @@
+"""The ROC curve of one class against the rest, with the threshold in use."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from keensight.core.evaluation import OperatingPoint
+from keensight.errors import UsageError
+from keensight.show import chart
+from keensight.show.chart import Chart, calm, title, words
+from keensight.show.text import shorten
+
+
+def roc(point: OperatingPoint) -> Figure:
+    """Sensitivity against false alarms over all thresholds, and where the chosen one lies.
+
+    Args:
+        point: What ``ks.operating_point`` gives.
+
+    Raises:
+        UsageError: all images are of the class, or none is, so that there is no curve.
+    """
+    if point.auroc is None or point.sensitivity is None or point.specificity is None:
+        raise UsageError(
+            f"there is no ROC curve of {point.label!r}: its images are all of the class, or none is",
+            "measure it on images of both kinds",
+        )
+    figure = Chart(5.2, 5.0, point.sentence() + ".")
+    ax = figure.subplots()
+    calm(ax)
+    ax.grid(visible=True, axis="both", color=chart.FAINT, linewidth=0.7)
+    ax.plot([0, 1], [0, 1], color=chart.QUIET, linewidth=0.8, linestyle=(0, (3, 3)))
+    x, y = zip(*((false, true) for _, false, true in point.curve), strict=True)
+    ax.plot(x, y, color=chart.BLUE, linewidth=2)
+    false, true = 1 - point.specificity.value, point.sensitivity.value
+    ax.errorbar(
+        false, true, color=chart.RED, marker="o", markersize=7, markeredgecolor="white", elinewidth=1.2,
+        xerr=[[point.specificity.high - point.specificity.value], [point.specificity.value - point.specificity.low]],
+        yerr=[[true - point.sensitivity.low], [point.sensitivity.high - true]],
+        label=f"threshold {point.threshold:.3f}, 95 % intervals",
+    )  # fmt: skip
+    ax.set_xlim(-0.01, 1.01)
+    ax.set_ylim(-0.01, 1.01)
+    ax.set_aspect("equal")
+    ax.set_xlabel("false alarms: share of the others that are flagged", fontsize=9, color=chart.INK)
+    ax.set_ylabel("sensitivity: share found", fontsize=9, color=chart.INK)
+    ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="lower right")
+    area = point.auroc
+    title(ax, f"Area under the ROC curve {area.value:.3f} ({area.low:.3f} to {area.high:.3f})")
+    below = f"{shorten(point.label, 30)} against the rest, {point.part} part (n = {point.n:,})"
+    ax.text(0.97, 0.16, below, transform=ax.transAxes, ha="right", **words(9, chart.QUIET))
+    return figure

@@ -1,0 +1,367 @@
+"""The model card: what a person should know before using a model, section by section as in Mitchell et al. 2019."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.evaluation import ClassScore, Evaluation, MultilabelScores
+from keensight.core.interval import Interval
+from keensight.core.predictions import Decision
+from keensight.core.records import BundleManifest
+from keensight.core.statements import face_value, independence, rule_in_words
+
+_ROWS = 200
+_FEW = 20
+
+
+def model_card(
+    manifest: BundleManifest, evaluation: Evaluation | AnomalyEvaluation | None = None, *, refuses: bool = False
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        manifest: The bundle's manifest.
+        evaluation: What it reached; None: the card says that it has not been measured.
+        refuses: Whether the bundle abstains on images that are out-of-distribution.
+    """
+    if manifest.task == ANOMALY:
+        return _anomaly_card(manifest, evaluation if isinstance(evaluation, AnomalyEvaluation) else None)
+    assert not isinstance(evaluation, AnomalyEvaluation)
+    data, adopted = manifest.provenance.get("data"), bool(manifest.provenance.get("adopted"))
+    parts = [
+        f"# {_plain(manifest.name)}: image classifier ({_plain(manifest.model)})",
+        _summary(manifest),
+        "## Model details\n\n" + _details(manifest, refuses),
+        "## Intended use\n\n" + _intended(manifest),
+        "## Factors\n\n" + (_factors(manifest) if evaluation else _UNMEASURED),
+        "## Metrics\n\n" + (_LABEL_METRICS if manifest.task == "multilabel" else _METRICS),
+        "## Evaluation data\n\n" + _evaluated(data, evaluation, adopted),
+        "## Training data\n\n" + (_ADOPTED if adopted else "") + _data(data),
+        "## Quantitative analyses\n\n"
+        + (_figures(evaluation, adopted) + _doubts(evaluation) if evaluation else _UNMEASURED),
+        "## Ethical considerations\n\n" + _ETHICS,
+        "## Caveats and recommendations\n\n" + _limits(manifest, evaluation, refuses),
+        "## How to load\n\n" + _USE,
+        "## Origin\n\n" + _origin(manifest.provenance),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_UNMEASURED = "Not measured yet: trust no prediction."
+_ADOPTED = (
+    "It was trained elsewhere and taken in: what it learned from is not recorded here. What follows is the set that it "
+    "was taken in with, and its splits.\n\n"
+)
+_METRICS = (
+    "Accuracy: the fraction of images put into the right class, with the interval in which the accuracy on more "
+    "images like these would most likely lie. Precision: the fraction of images put into a class that belong to it. "
+    "Recall: the fraction of a class that is found. F1: their harmonic mean. Calibration error (ECE): how far stated "
+    "probabilities and fractions of right predictions lie apart on average."
+)
+_LABEL_METRICS = (
+    "Average precision (AP): how well a label's images are ranked before all others; guessing reaches the label's "
+    "fraction of the images. Precision: the fraction of images given a label that have it. Recall: the fraction of "
+    "images with a label that are given it. F1: their harmonic mean. Hamming loss: the fraction of all pairs of image "
+    "and label that are wrong."
+)
+_ETHICS = (
+    "To be completed by the user: who is affected by errors, and who was consulted? "
+    "Images of people are personal data. Before it decides anything about a person's health, safety, money or "
+    "rights, have a person check each prediction, and measure it again on images from where it will work."
+)
+_USE = """```sh
+keensight predict THIS_FOLDER photo.jpg
+```
+
+```python
+import keensight as ks
+
+model = ks.load("THIS_FOLDER")  # checks every file before anything is loaded
+model.predict("photo.jpg")
+```"""
+
+
+def _anomaly_card(manifest: BundleManifest, evaluation: AnomalyEvaluation | None) -> str:
+    image = manifest.image
+    normal = ", ".join(_plain(str(name)) for name in manifest.decision.get("normal", ()))
+    limits = [
+        "It knows normal images only: whatever is unlike them is odd, another camera, light or place included.",
+        "A fault that looks normal in patches of some 8 to 50 pixels, such as a missing part, may pass.",
+        "A score says how odd an image is, not how likely it is to be faulty.",
+    ]
+    parts = [
+        f"# {_plain(manifest.name)}: anomaly detector ({_plain(manifest.model)})",
+        f"Scores how odd an image is, and where, having learned from normal images alone ({normal}). From a score of 1 "
+        f"on an image is called anomalous.\n\nAny image is decoded to {image.width} × {image.height} px RGB "
+        f"({image.fit}); in the model: {_plain(manifest.normalisation)}.",
+        "## Data\n\n" + _data(manifest.provenance.get("data")),
+        "## How good it is\n\n"
+        + (_anomaly_figures(evaluation) + _doubts(evaluation) if evaluation else "Not measured yet."),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in limits),
+        "## Use\n\n" + _USE,
+        "## Origin\n\n" + _origin(manifest.provenance),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _anomaly_figures(evaluation: AnomalyEvaluation) -> str:
+    names = {"auroc": "Area under the ROC curve", "recall": "Anomalies found", "false_alarms": "False alarms"}
+    lines = [f"On the {evaluation.part} set ({evaluation.normal:,} normal, {evaluation.anomalous:,} anomalous images):"]
+    for name, words in names.items():
+        one = getattr(evaluation, name)
+        if one is not None:
+            ends = f"{one.level:.0%} interval {one.low:.3f} to {one.high:.3f}, {one.method}"
+            lines.append(f"- {words}: **{one.value:.3f}** ({ends})")
+    lines.append(f"- False alarms to be expected: {evaluation.limits.rate:.3f} of normal images at most")
+    rows = [f"| {_plain(kind.kind)} | {kind.recall.value:.3f} | {kind.n:,} |" for kind in evaluation.kinds]
+    return "\n".join([*lines, "", "| kind | found | images |", "|---|---:|---:|", *rows] if rows else lines)
+
+
+def _summary(manifest: BundleManifest) -> str:
+    names = manifest.labels.names
+    listed = ", ".join(_plain(name) for name in names[:_ROWS]) + (", ..." if len(names) > _ROWS else "")
+    what = f"Classifies an image as one of {len(names)} classes"
+    if manifest.task == "multilabel":
+        what = f"Predicts which of {len(names)} labels an image has, any number of them"
+    return f"{what}: {listed}."
+
+
+def _factors(manifest: BundleManifest) -> str:
+    noun = "label" if manifest.task == "multilabel" else "class"
+    return (
+        f"The results below are given for all images together and {noun} by {noun}. How they differ between cameras, "
+        "places, times or groups of people is known only as far as the run's report shows it."
+    )
+
+
+def _details(manifest: BundleManifest, refuses: bool) -> str:
+    image = manifest.image
+    task, noun = (
+        ("multi-label classification", "labels")
+        if manifest.task == "multilabel"
+        else ("single-label classification", "classes")
+    )
+    return _list(
+        {
+            "Architecture": manifest.model,
+            "Task": f"{task}, {len(manifest.labels)} {noun}",
+            "Input": f"any image, decoded to {image.width} × {image.height} px RGB ({image.fit})",
+            "Normalisation": manifest.normalisation,
+            "Temperature": f"{manifest.temperature:.4g}",
+            "Decision": _rule(manifest, refuses),
+            "Licence, contact": "not recorded: to be completed by whoever publishes it",
+        }
+    )
+
+
+def _intended(manifest: BundleManifest) -> str:
+    lines = [
+        f"For images like those of {_plain(manifest.name)}, taken in the same way; to sort, search or count them, or "
+        "to suggest an answer to a person who decides.",
+        "Not for images of anything else than its classes, and not where nobody sees its errors.",
+        "What it was made for in particular is not recorded: to be completed by whoever publishes it.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _data(data: object) -> str:
+    if not isinstance(data, Mapping):
+        return "Not recorded."
+    counts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test") if isinstance(data.get(part), int))
+    lines = {"Set": data.get("name"), "Images": counts, "Split": data.get("split"), "SHA-256": data.get("digest")}
+    return _list(lines)
+
+
+def _evaluated(data: object, evaluation: Evaluation | None, adopted: bool) -> str:
+    if evaluation is None:
+        return _UNMEASURED
+    name = f" of {_plain(str(data['name']))}" if isinstance(data, Mapping) and data.get("name") else ""
+    told = f"The {evaluation.part} set{name}, {evaluation.n:,} images"
+    if adopted:
+        told += ", which are new to the model only if whoever trained it kept them apart"
+    elif words := independence(evaluation, adopted=False):
+        told += f", {words}"
+    return f"{told}.{_seen(evaluation)}"
+
+
+def _seen(evaluation: Evaluation) -> str:
+    """What copies in other splits do to the result, as a sentence."""
+    if not evaluation.seen:
+        return ""
+    have = "has" if evaluation.seen == 1 else "have"
+    told = f" {evaluation.seen:,} of them {have} a duplicate or near-duplicate in another split"
+    if (clean := evaluation.cleaned) is None:
+        return f"{told}, so the result says nothing about other images."
+    return f"{told}: on the others the accuracy is {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f})."
+
+
+def _rule(manifest: BundleManifest, refuses: bool) -> str:
+    if manifest.task == "multilabel":
+        told = "It predicts each label whose probability reaches the label's threshold"
+        return f"{told}, and abstains on images that are out-of-distribution." if refuses else f"{told}."
+    rule = Decision.from_manifest(manifest.decision)
+    if not manifest.decision.get("enrolled"):
+        return rule_in_words(rule, refuses=refuses)
+    below = f", below a probability of {rule.threshold:.1%}" if rule.target else ""
+    unlike = ", out-of-distribution" if refuses else ""
+    return f"{manifest.decision.get('rule')}. It abstains on images that are near no class mean{below}{unlike}."
+
+
+def _figures(evaluation: Evaluation, adopted: bool) -> str:
+    words = independence(evaluation, adopted=adopted)
+    seen = f", {words}," if words else ""
+    if evaluation.multilabel is not None:
+        return _label_figures(evaluation, evaluation.multilabel, seen)
+    accuracy = evaluation.accuracy
+    table = [
+        "| class | precision | recall | F1 | images |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {_plain(s.label)} | {_cell(s, 'precision')} | {_cell(s, 'recall')} | {_cell(s, 'f1')} | {s.support:,} |"
+            for s in evaluation.per_class[:_ROWS]
+        ),
+    ]
+    return (
+        f"On the {evaluation.part} set{seen} (n = {evaluation.n:,}): "
+        f"**accuracy {accuracy.value:.4f}**, {accuracy.level:.0%} interval {accuracy.low:.4f} to {accuracy.high:.4f} "
+        f"({accuracy.method}). Always predicting the most frequent class reaches {evaluation.baseline_accuracy:.4f}. "
+        + ", ".join(
+            _with_ends(words, getattr(evaluation, name), evaluation.intervals.get(name))
+            for name, words in _FIGURES.items()
+            if getattr(evaluation, name) is not None
+        )
+        + ".\n\n" + _confidence(evaluation) + _answers(evaluation) + "\n".join(table)
+    )  # fmt: skip
+
+
+_FIGURES = {
+    "macro_f1": "Macro F1", "auroc": "area under the ROC curve (one class against the rest, macro)",
+    "loss": "loss in nats", "brier": "Brier score", "ece": "calibration error (ECE)",
+}  # fmt: skip
+
+
+def _doubts(evaluation: Evaluation | AnomalyEvaluation) -> str:
+    """What makes the figures doubtful, right below them."""
+    if not evaluation.caveats:
+        return ""
+    return "\n\nThese figures may be wrong:\n\n" + "\n".join(f"- {_plain(str(one))}" for one in evaluation.caveats)
+
+
+def _cell(score: ClassScore, name: str) -> str:
+    """A figure of a class with its interval."""
+    found = score.intervals.get(name)
+    return f"{getattr(score, name):.3f}" + ("" if found is None else f" ({found.low:.2f} to {found.high:.2f})")
+
+
+def _with_ends(words: str, value: float, found: Interval | None) -> str:
+    return f"{words} {value:.4f}" + ("" if found is None else f" ({found.low:.4f} to {found.high:.4f})")
+
+
+def _confidence(evaluation: Evaluation) -> str:
+    """Whether its confidence can be believed, as a paragraph."""
+    told = face_value(evaluation)
+    return f"{told}\n\n" if told else ""
+
+
+def _answers(evaluation: Evaluation) -> str:
+    """What the rule for answers did, as a paragraph."""
+    found = evaluation.abstention
+    if found is None or found.accuracy is None:
+        return ""
+    told = (
+        f"{found.answered.value:.4f} of the images got a prediction, and {found.accuracy.value:.4f} of the predictions "
+        f"are right ({found.accuracy.low:.4f} to {found.accuracy.high:.4f})."
+    )
+    if found.set_coverage is not None:
+        told += (
+            f" Prediction sets made for {found.decision.set_level:.0%} held the true class for "
+            f"{found.set_coverage.value:.4f} ({found.set_coverage.low:.4f} to {found.set_coverage.high:.4f}), with "
+            f"{found.set_size:.2f} classes on average."
+        )
+    return told + "\n\n"
+
+
+def _label_figures(evaluation: Evaluation, scores: MultilabelScores, seen: str) -> str:
+    area, micro, exact = scores.mean_average_precision, scores.micro_f1, evaluation.accuracy
+    rows = [
+        f"| {_plain(row.label)} | {'-' if label.average_precision is None else f'{label.average_precision:.3f}'} "
+        f"| {label.base_rate:.3f} | {label.threshold:.2f} | {row.precision:.3f} | {row.recall:.3f} | {row.f1:.3f} "
+        f"| {row.support:,} |"
+        for row, label in list(zip(evaluation.per_class, scores.per_label, strict=True))[:_ROWS]
+    ]
+    return (
+        f"On the {evaluation.part} set{seen} (n = {evaluation.n:,}): **mean average precision {area.value:.4f}**, "
+        f"{area.level:.0%} interval {area.low:.4f} to {area.high:.4f} ({area.method}). Micro F1 {micro.value:.4f} "
+        f"({micro.low:.4f} to {micro.high:.4f}), macro F1 {evaluation.macro_f1:.4f}, Hamming loss "
+        f"{scores.hamming_loss:.4f}. Every label is right for {exact.value:.4f} of the images ({exact.low:.4f} to "
+        f"{exact.high:.4f}); the most frequent set of labels alone would reach {evaluation.baseline_accuracy:.4f}.\n\n"
+        "| label | AP | share of images | threshold | precision | recall | F1 | images |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|\n" + "\n".join(rows)
+    )
+
+
+def _limits(manifest: BundleManifest, evaluation: Evaluation | None, refuses: bool) -> str:
+    lines = [
+        *_foreign(manifest, refuses),
+        *_enrolled(manifest, evaluation),
+        "Results hold for images like those it was measured on; another camera, place or time can be worse.",
+        *_intervals(evaluation),
+    ]
+    few = [score.label for score in evaluation.per_class if score.support < _FEW] if evaluation else []
+    if few:
+        listed = ", ".join(_plain(name) for name in few[:_FEW]) + (", ..." if len(few) > _FEW else "")
+        lines.append(f"Fewer than {_FEW} test images, so that their results say little: {listed}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _foreign(manifest: BundleManifest, refuses: bool) -> list[str]:
+    """What becomes of an image that shows none of the classes."""
+    if refuses:
+        return ["It abstains on many images that show none of its classes, but not on all."]
+    if manifest.task == "multilabel":
+        return ["It knows no other labels than these."]
+    if manifest.decision.get("enrolled") or Decision.from_manifest(manifest.decision).target is not None:
+        return ["An image that shows none of its classes can still get one of them."]
+    return [f"It always predicts one of its {len(manifest.labels)} classes, also for an image that shows none of them."]
+
+
+def _intervals(evaluation: Evaluation | None) -> list[str]:
+    if evaluation is None:
+        return []
+    alone = evaluation.accuracy.method == "wilson"
+    how = "takes the images as independent of one another" if alone else "counts images of one group or thing as one"
+    return [f"The interval of the accuracy {how}, and says nothing of another camera, place or time."]
+
+
+def _enrolled(manifest: BundleManifest, evaluation: Evaluation | None) -> list[str]:
+    names = manifest.decision.get("enrolled")
+    if not names:
+        return []
+    listed = ", ".join(_plain(str(name)) for name in names)
+    unmeasured = "" if evaluation else "; how often that is right has not been measured"
+    return [
+        f"Enrolled after training, from a few images each, without training: {listed}. An image goes to one of them "
+        f"if that class' mean is the nearest (docs/embeddings.md){unmeasured}.",
+        "An image that is like none of the classes is marked unknown (`abstain`); such images can still pass.",
+    ]
+
+
+def _origin(provenance: Mapping[str, Any]) -> str:
+    versions = provenance.get("versions")
+    text = ", ".join(f"{name} {number}" for name, number in versions.items()) if isinstance(versions, Mapping) else None
+    origin = {"Run": provenance.get("run"), "Command": provenance.get("command"), "Seed": provenance.get("seed")}
+    return _list({**origin, "Versions": text})
+
+
+def _list(values: Mapping[str, Any]) -> str:
+    lines = [f"- {name}: {_plain(str(value))}" for name, value in values.items() if value not in (None, "")]
+    return "\n".join(lines) or "Not recorded."
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: class names come from folders and may hold anything."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join("\\" + sign if sign in "\\`*[]|#" else sign for sign in text)

@@ -1,0 +1,266 @@
+"""A Keras model that was trained elsewhere gets what ours get: a checked bundle, honest figures, a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keensight.core.audit import AuditReport
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Fit, History, ImageSpec, LabelSet, Split
+from keensight.errors import DataError, UsageError
+from keensight.workflow.bundle import versions
+from keensight.workflow.calibrate import check as check_decision
+from keensight.workflow.finish import Trained, finish
+from keensight.workflow.prepare import prepare_data
+from keensight.workflow.prepare import split as split_set
+from keensight.workflow.steps import Source, configure, open, shown
+from keensight.workflow.train import recorded
+from keensight.workflow.unused_settings import without_effect
+
+if TYPE_CHECKING:
+    import keras
+
+    from keensight.data.cache import Pixels
+    from keensight.nets.adopt import Adopted
+    from keensight.nets.classifier import Classifier
+    from keensight.store.run import Run
+
+_PROBED, _COMPARED = 200, 16
+_VAL_SHARE = 0.2
+_CHANCE, _BETTER = 2.0, 0.2
+"""A normalisation is called into question below twice chance, or where another is better by this much accuracy."""
+
+
+def adopt(
+    model: keras.Model,
+    source: Source,
+    *,
+    labels: Sequence[str] | None = None,
+    normalisation: str = "none",
+    fit: Fit = "stretch",
+    split: Split | None = None,
+    settings: Mapping[str, Any] | None = None,
+    run: str | Path | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+    **columns: Any,
+) -> Run:
+    """Take in a Keras model that was trained elsewhere: bundle, exam, figures of the test part, report.
+
+    The model becomes part of a graph that takes uint8 pixels and normalises them itself; a copy of it is compared
+    with the original before anything else. What it learned from is not known here: give parts as they were when it
+    was trained, by the source or as ``split``. Without parts, all images are taken to be new to it: 20 % become the
+    validation part, the rest is measured.
+
+    Args:
+        model: Functional or sequential, built of stock layers, of one input (height, width[, 1 or 3]) in numbers, and
+            one output: a softmax (a sigmoid, for one of two classes or for several labels an image), or logits.
+        source: See :func:`open`.
+        labels: Class names in the order of the outputs; None: those of the source, in its order.
+        normalisation: What the model was given when it was trained: ``none`` (pixels from 0 to 255, also where it
+            scales them itself), ``0..1``, ``-1..1``, ``imagenet`` (from 0 to 1, less ImageNet's mean, by its
+            deviation) or ``caffe`` (BGR less ImageNet's mean); see ``keras.applications``' ``preprocess_input``.
+        fit: What happens to images of another aspect ratio: ``stretch``, ``crop`` or ``pad``.
+        split: The parts; None: those of the source.
+        settings: When to answer: settings of the section ``decision``, such as ``{"decision.target_precision": 0.95}``.
+        run: Folder of the run; None: a new one under ``runs/``.
+        command: What the user typed, for the record.
+        progress: Where to report.
+        **columns: ``label``, ``path``, ``group`` or ``group_regex``, as for :func:`open`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UsageError: the model cannot be taken in: another number of outputs than classes, layers with code of their
+            own, randomness outside of training, an input of unknown size. Or a setting is none of ``decision``.
+        DataError: the images cannot be used, or have classes that ``labels`` does not name.
+        GateError: the copy answers otherwise than the model itself.
+    """
+    from keensight.data.intensity import with_intensity
+    from keensight.nets import adopt as nets
+    from keensight.store.run import create_run
+
+    started, show = time.perf_counter(), shown(progress)
+    _check_settings(settings or {})
+    data = _named(open(source, progress=show, **columns), labels)
+    adopted = nets.adopt(model, len(data.labels), normalisation, multilabel=data.task == "multilabel")
+    height, width, _ = adopted.model.input_shape[1:]
+    config = _config(model.name, height, width, fit, settings or {})
+    check_decision(config.decision, data.task)
+    handle = create_run(
+        None if run is None else Path(run), name=data.name, source=data.name, model=model.name,
+        command=command, seed=config.train.seed, versions=versions(),
+        config_toml=config.to_toml(without_effect(config, data, "adopted")),
+    )  # fmt: skip
+    with recorded(handle):
+        if labels is None:
+            _tell(handle, show, _order(data))
+        divide = _parts if split is None else partial(_as_given, split)
+        spec = with_intensity(ImageSpec(height, width, fit), data)
+        prepared = prepare_data(data, spec, config, show, divide=divide)
+        pixels, findings, parts = prepared.pixels, prepared.findings, prepared.split
+        if split is None and (learned := _learned(data, parts)):
+            _tell(handle, show, learned)
+            parts = dataclasses.replace(parts, method=" ".join([parts.method, *learned]))
+        handle.save_dataset(data)
+        handle.save_audit(findings)
+        handle.save_split(parts, data)
+        classifier = _classifier(adopted, data, pixels)
+        _tell(handle, show, _lacking(classifier, parts))
+        _compare(handle, model, adopted, classifier, data, parts, pixels, normalisation, show)
+        words = nets.in_words(normalisation)
+        history = History((), 0, "trained elsewhere")
+        trained = Trained(classifier, history, data, parts, pixels, findings, config, words)
+        return finish(handle, trained, show, started)
+
+
+def _named(data: Dataset, labels: Sequence[str] | None) -> Dataset:
+    """The dataset with its classes in the order of the model's outputs."""
+    if labels is None:
+        return data
+    names = LabelSet(tuple(str(name) for name in labels))
+    unknown = sorted({name for sample in data.samples for name in sample.classes} - set(names.names))
+    if unknown:
+        raise DataError(
+            f"{data.name} has classes that labels does not name: {', '.join(unknown[:10])}",
+            f"labels: {', '.join(names.names[:20])}; leave out images of other classes",
+        )
+    return dataclasses.replace(data, labels=names)
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    others = [name for name in settings if not name.startswith("decision.")]
+    if others:
+        raise UsageError(
+            f"nothing is trained here, so the setting {others[0]} has no use", "give settings of the section decision"
+        )
+
+
+def _config(name: str, height: int, width: int, fit: str, settings: Mapping[str, Any]) -> RunConfig:
+    """Settings that say what was done: nothing was trained, so that nothing is searched for either."""
+    return configure(
+        settings={
+            "model.name": name, "model.weights": "none", "data.image_size": height if height == width else None,
+            "data.fit": fit, "train.effort": "quick", "train.label_check": "no", "augment.enabled": False,
+            "augment.flip": "none", **settings,
+        }
+    )  # fmt: skip
+
+
+def _parts(data: Dataset, findings: AuditReport) -> Split:
+    """The source's parts; where it gives none to train, all images are new to the model."""
+    if any(sample.split == "train" for sample in data.samples):
+        return split_set(data, audit=findings)
+    unusable = findings.unusable(data)
+    rows = [i for i, sample in enumerate(data.samples) if sample.error is None and i not in unusable]
+    given = {part: tuple(i for i in rows if data.samples[i].split == part) for part in ("val", "test")}
+    if given["val"] and given["test"]:
+        return Split((), given["val"], given["test"], "Validation and test as given by the source.")
+    bare = dataclasses.replace(data, samples=tuple(dataclasses.replace(s, split=None) for s in data.samples))
+    dealt = split_set(bare, audit=findings, val_share=_VAL_SHARE, test_share=_VAL_SHARE)
+    return Split(
+        (), dealt.val, tuple(sorted((*dealt.test, *dealt.train))),
+        f"{_VAL_SHARE:.0%} of the images, by a hash of each image's content, to decide and calibrate by; the others to "
+        "measure. All are taken to be new to the model.",
+    )  # fmt: skip
+
+
+def _as_given(parts: Split, data: Dataset, findings: AuditReport) -> Split:
+    unusable = findings.unusable(data)
+    kept = {part: tuple(i for i in getattr(parts, part) if i not in unusable) for part in ("train", "val", "test")}
+    if not kept["val"] or not kept["test"]:
+        raise DataError("the split has no validation or no test images", "give both parts some images")
+    return Split(**kept, method=parts.method)
+
+
+def _classifier(adopted: Adopted, data: Dataset, pixels: Pixels) -> Classifier:
+    from keensight.assess.thresholds import DEFAULT
+    from keensight.nets.classifier import Classifier
+
+    thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
+    return Classifier(adopted.model, data.labels, pixels.spec, thresholds=thresholds)
+
+
+def _compare(
+    run: Run, model: keras.Model, adopted: Adopted, classifier: Classifier, data: Dataset, parts: Split, pixels: Pixels,
+    normalisation: str, show: Progress,
+) -> None:  # fmt: skip
+    """Copy against original; then the normalisation that was named against the others."""
+    from keensight.nets import adopt as nets
+
+    rows = parts.part("val")
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _PROBED)).astype(np.int64)]
+    images = pixels.take(rows)
+    worst = nets.check_parity(model, adopted, classifier, images[:_COMPARED], normalisation)
+    lines = [f"the copy with normalisation in its graph answers as {model.name} itself, to {worst:.1g}"]
+    if adopted.dropped:
+        lines.append(f"left out, as only training needs them: {', '.join(adopted.dropped)}")
+    if data.task == "multiclass" and "int" not in str(model.inputs[0].dtype):
+        reached = nets.accuracies(model, adopted.end, images, data.targets()[rows])
+        lines += _doubts(reached, normalisation, len(rows), len(data.labels))
+    _tell(run, show, lines)
+
+
+def _doubts(reached: dict[str, float], normalisation: str, n: int, classes: int) -> list[str]:
+    """A sentence where another normalisation suits the model far better, or where none suits it."""
+    best = max(reached, key=lambda name: reached[name])
+    figures = f"on {n:,} validation images normalisation {normalisation!r} reaches an accuracy of "
+    figures += f"{reached[normalisation]:.3f}"
+    if reached[best] > reached[normalisation] + _BETTER:
+        return [f"{figures}, {best!r} would reach {reached[best]:.3f}: was the model trained with that?"]
+    if reached[best] < _CHANCE / classes and classes > _CHANCE:
+        return [f"{figures}, hardly more than chance: are the labels in the order of the model's outputs?"]
+    return []
+
+
+def _order(data: Dataset) -> list[str]:
+    names = data.labels.names
+    if data.kind not in ("folder", "split folders") or list(names) == sorted(names):
+        return []
+    return [
+        f"the outputs are taken to be {', '.join(names[:5])}, ... in this order; Keras' own loaders sort by "
+        f"letters ({', '.join(sorted(names)[:5])}, ...): give labels=[...] if the model learned so"
+    ]
+
+
+def _learned(data: Dataset, parts: Split) -> list[str]:
+    """A sentence for each part that was cut out of the training images, which the model may have learned from."""
+    samples = data.samples
+    if all(sample.split != "train" for sample in samples):
+        return []
+    val = sum(samples[i].split != "val" for i in parts.val)
+    test = sum(samples[i].split != "test" for i in parts.test)
+    lines = []
+    if val:
+        lines.append(
+            f"The validation part, {val:,} images, was cut out of the training images: if the model learned from "
+            "them, the temperature and whatever else is chosen on them trust it too much."
+        )
+    if test:
+        lines.append(
+            f"The test part, {test:,} images, was cut out of the training images: if the model learned from them, the "
+            "figures are too good."
+        )
+    return lines
+
+
+def _lacking(classifier: Classifier, parts: Split) -> list[str]:
+    if classifier.embeds and parts.train:
+        return []
+    why = "no training images are at hand" if classifier.embeds else "the network has no last dense layer"
+    return [f"{why}: no image is refused as unlike the training images, and no class can be enrolled"]
+
+
+def _tell(run: Run, show: Progress, lines: Sequence[str]) -> None:
+    for line in lines:
+        show.say(line)
+        run.log(line)

@@ -1,0 +1,304 @@
+"""From normal images to a bundle that tells what is odd: the walk of ``--task anomaly``."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core import anomaly
+from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, AnomalyScores, Limits
+from keensight.core.audit import AuditReport
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress, Task
+from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
+from keensight.errors import DataError, UsageError
+from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
+from keensight.workflow.audit import refuse_severe
+from keensight.workflow.bundle import origin, self_test_images, versions
+from keensight.workflow.caveats import anomaly_caveats
+from keensight.workflow.prepare import prepare_data
+from keensight.workflow.self_test import self_test
+from keensight.workflow.steps import build, image_spec
+from keensight.workflow.unused_settings import without_effect
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import Bundle
+    from keensight.store.run import Run
+
+_NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
+"""What the class of normal images is often called."""
+_CHUNK = 64
+_FEWEST = 19
+"""Fewer unseen normal images cannot keep false alarms at 5 %."""
+
+
+def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
+    """The classes that are normal: those of ``data.normal``, or the one whose name says so.
+
+    Raises:
+        UsageError: none is named, or one that does not exist, or images have any number of labels, or the network
+            has no pretrained weights.
+    """
+    from keensight.nets.models.backbones import ARCHITECTURES
+
+    name = config.model.name
+    if name != "auto" and not ARCHITECTURES[name].pretrained:
+        raise UsageError(f"{name} has no pretrained weights, which anomalies need", "leave --model out")
+    if data.task == "multilabel":
+        raise UsageError("anomalies are told from one class of normal images", "give each image one class, not labels")
+    names = data.labels.names
+    given = [name.strip() for name in (config.data.normal or "").split(",") if name.strip()]
+    found = given or [name for name in names if name.lower().replace("-", "_").replace(" ", "_") in _NAMES]
+    listed = f"the classes are {', '.join(names[:20])}"
+    if not found:
+        raise UsageError("which class holds the normal images? No name says so", f"add --normal CLASS; {listed}")
+    unknown = [name for name in found if name not in names]
+    if unknown:
+        raise UsageError(f"there is no class {unknown[0]!r}", f"{listed}; separate several by commas")
+    return tuple(found)
+
+
+def walk(
+    run: Run,
+    data: Dataset,
+    normal: tuple[str, ...],
+    config: RunConfig,
+    show: Progress,
+    started: float,
+) -> Run:
+    """Decode, audit, split, learn what is normal, bundle, evaluate, report.
+
+    Args:
+        run: The new run.
+        data: The image set with its own classes.
+        normal: The classes that are normal.
+        config: Settings.
+        show: Where to report.
+        started: When the command began, of ``time.perf_counter``.
+    """
+    from keensight.data.audit.duplicates import ties
+    from keensight.nets.models.backbones import DEFAULT_PRETRAINED
+    from keensight.store.bundle import add_evaluation
+    from keensight.store.tables import save_anomalies
+    from keensight.workflow.predict import detector_of
+
+    name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
+    config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
+    spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="quick")
+    prepared = prepare_data(data, spec, config, show, divide=partial(divide, normal, config))
+    pixels, parts = prepared.pixels, prepared.split
+    seen = seen_normals(prepared.findings, data, parts, normal)
+    findings = as_divided(prepared.findings, parts, seen, len(_normal(data, parts.part("test"), normal)))
+    run.save_dataset(data)
+    run.save_audit(findings)
+    if config.data.strict:
+        refuse_severe(findings)
+    run.save_split(parts, data)
+    size = {"data.image_size": spec.width if spec.width == spec.height else None, "data.fit": spec.fit}
+    config = config.with_values(size)
+    run.save_config(config.to_toml(without_effect(config, data, "detector")))
+    run = run.update(state="training", model=name)
+    detector = learn(data, parts, pixels, normal, config, show)
+    package = write(detector, data, parts, run, normal, name)
+    trusted = detector_of(package)
+    self_test(package, trusted)
+    rows = _readable(parts.part("test"), pixels)
+    evaluation = measure(trusted, data, rows, pixels, normal, "test", show, ties(findings, data))
+    evaluation = dataclasses.replace(evaluation, seen=seen)
+    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, parts))
+    add_evaluation(package, evaluation)
+    save_anomalies(run.path, evaluation)
+    keep_pictures(run, evaluation, rows, pixels)
+    run = run.update(state="finished", results=_results(data, parts, findings, normal, name, evaluation, started))
+    report(run, stored(run))
+    return run
+
+
+def _results(
+    data: Dataset, parts: Split, findings: AuditReport, normal: tuple[str, ...], name: str,
+    evaluation: AnomalyEvaluation, started: float,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "task": anomaly.TASK,
+        "labels": [NORMAL, ANOMALOUS],
+        "normal": list(normal),
+        "model": name,
+        "seconds": round(time.perf_counter() - started, 2),
+        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
+        "dataset_digest": data.digest,
+        "split_digest": split_digest(parts, data),
+        "test": evaluation.headline(),
+    }
+
+
+def learn(
+    data: Dataset, parts: Split, pixels: Pixels, normal: tuple[str, ...], config: RunConfig, show: Progress
+) -> Detector:
+    """A detector from the normal images: the Gaussian from train, the limits from val.
+
+    Raises:
+        DataError: train or val holds no normal image.
+    """
+    from keensight.core.anomaly import gaussian
+    from keensight.data.cache import cache_directory
+    from keensight.nets.detector import Detector, patches, with_gaussian
+    from keensight.nets.litert import freeze
+
+    train, val = (_normal(data, _readable(parts.part(part), pixels), normal) for part in ("train", "val"))
+    if not len(train) or not len(val):
+        raise DataError("there are no normal images to learn from", "give some to the training and validation parts")
+    net = config.model
+    lower = patches(build(data, pixels.spec, net.name, weights=net.weights))
+    with show.task("learning what is normal", len(train)) as task:
+        frozen = freeze(lower, cache_directory() / "networks")
+        batches = frozen.stream(partial(pixels.take, chunk) for chunk in _chunks(train))
+        mean, whiten = gaussian(_counted(batches, task))
+    model = with_gaussian(lower, mean, whiten)
+    bare = Detector(model, pixels.spec, Limits(1.0, 1.0, 1.0, 0))
+    limits = anomaly.limits(maps_of(bare, val, pixels, show))
+    show.say(
+        f"threshold from {limits.images} unseen normal images: false alarms expected for {limits.rate:.1%} of them"
+    )
+    if len(val) < _FEWEST:
+        show.say(f"only {len(val)} normal validation images: the threshold is uncertain")
+    return Detector(model, pixels.spec, limits)
+
+
+def _readable(rows: NDArray[np.int64], pixels: Pixels) -> NDArray[np.int64]:
+    return np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
+
+
+def _normal(data: Dataset, rows: NDArray[np.int64], normal: tuple[str, ...]) -> NDArray[np.int64]:
+    return np.array([row for row in rows if data.samples[int(row)].label in normal], dtype=np.int64)
+
+
+def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for begin in range(0, len(rows), _CHUNK):
+        yield rows[begin : begin + _CHUNK]
+
+
+def _counted(batches: Iterator[NDArray[np.float32]], task: Task) -> Iterator[NDArray[np.float32]]:
+    for batch in batches:
+        task.advance(len(batch))
+        yield batch
+
+
+def maps_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, show: Progress) -> NDArray[np.float32]:
+    """Oddness of the patches of some samples, float32 (n, rows, columns)."""
+    found = []
+    with show.task("looking for what is odd", len(rows)) as task:
+        for chunk in _chunks(rows):
+            found.append(detector.predict_maps(pixels.take(chunk)))
+            task.advance(len(chunk))
+    return np.concatenate(found)
+
+
+def write(detector: Detector, data: Dataset, parts: Split, run: Run, normal: tuple[str, ...], name: str) -> Bundle:
+    """Write the bundle of a run's detector."""
+    from keensight.core.codec import to_plain
+    from keensight.nets.models.backbones import normalisation_of
+    from keensight.store.bundle import SCHEMA, SelfTest, write_bundle
+
+    record = run.record
+    manifest = BundleManifest(
+        schema=SCHEMA, name=data.name, task=anomaly.TASK, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
+        model=name, normalisation=normalisation_of(name), temperature=1.0,
+        decision={"rule": "Gaussian of patches", "normal": list(normal), "limits": to_plain(detector.limits)},
+        provenance={"versions": versions(), "data": origin(data, parts), "run": record.name,
+                    "command": record.command, "seed": record.seed},
+        files={},
+    )  # fmt: skip
+    names, images = self_test_images(data, parts, detector.spec)
+    exam = SelfTest(names, images, detector.predict(images).scores[:, None])
+    return write_bundle(run.bundle_path, manifest=manifest, save_model=detector.keras_model.save, exam=exam)
+
+
+def measure(
+    detector: Detector, data: Dataset, rows: NDArray[np.int64], pixels: Pixels, normal: tuple[str, ...], part: str,
+    show: Progress, ties: Sequence[Sequence[int]] = (),
+) -> AnomalyEvaluation:  # fmt: skip
+    """Score some samples and measure the scores against their classes.
+
+    Args:
+        detector: The detector, as opened from its bundle.
+        data: The image set with its own classes.
+        rows: Indices into its samples.
+        pixels: Its decoded images.
+        normal: The classes that are normal.
+        part: What the samples are.
+        show: Where to report.
+        ties: Samples that show the same thing: every interval counts them as one.
+    """
+    from keensight.assess.anomaly import evaluate
+    from keensight.data.units import clusters
+
+    started = time.perf_counter()
+    maps = maps_of(detector, rows, pixels, show)
+    scores = detector.score(maps)
+    samples = [data.samples[int(row)] for row in rows]
+    evaluation = evaluate(
+        scores, [sample.label for sample in samples], normal, detector.limits, part=part,
+        groups=clusters(data.samples, rows, ties), seconds=time.perf_counter() - started,
+    )  # fmt: skip
+    oddities = AnomalyScores(
+        tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch,
+        indices=rows, truth=tuple(sample.label for sample in samples),
+    )  # fmt: skip
+    return dataclasses.replace(evaluation, oddities=oddities, dataset=data)
+
+
+def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int64], pixels: Pixels) -> None:
+    """Keep the heatmaps that the report shows, so that it can be written again without the source."""
+    from keensight.show.anomaly import overlay, picked
+    from keensight.show.thumbnails import encode
+    from keensight.store.pictures import save_pictures
+
+    oddities = evaluation.oddities
+    assert oddities is not None
+    assert oddities.maps is not None
+    kept = {}
+    for place in (place for places in picked(evaluation).values() for place in places):
+        image = pixels.take(rows[place : place + 1])[0]
+        kept[oddities.paths[place]] = encode(overlay(image, oddities.maps[place]))
+    save_pictures(run.pictures_path, kept)
+
+
+def is_detector(model: Any) -> bool:
+    """Whether a run, a bundle or its path is an anomaly detector's."""
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import open_bundle
+
+    if isinstance(model, (Detector, Classifier)):
+        return isinstance(model, Detector)
+    return open_bundle(getattr(model, "path", model)).manifest.task == anomaly.TASK
+
+
+def stored(run: Run) -> AnomalyEvaluation:
+    """The evaluation that a detector's run keeps, with its scores and the heatmaps of its report.
+
+    Raises:
+        StoreError: the run keeps none.
+    """
+    from keensight.store.pictures import KeptPictures
+    from keensight.store.tables import read_anomalies
+
+    data = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
+    return read_anomalies(run.path, data)
+
+
+def report(run: Run, evaluation: AnomalyEvaluation) -> Path:
+    """Write the report of a detector's run, with the heatmaps that it keeps."""
+    from keensight.show.anomaly import write_anomaly_report
+
+    config = run.config_path.read_text(encoding="utf-8")
+    return write_anomaly_report(run.report_path, run.record, evaluation, config, run.split)

@@ -1,0 +1,145 @@
+"""Which images an anomaly detector learns from and which test it: normal ones are dealt out, all others are tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+
+from keensight.core.anomaly import ANOMALOUS, NORMAL
+from keensight.core.audit import AuditReport
+from keensight.core.config import RunConfig
+from keensight.core.records import PARTS, Dataset, LabelSet, Split
+from keensight.errors import DataError
+
+_APART = "The split does not keep near-duplicates together, as too few separate images would be left."
+
+
+def as_anomalies(data: Dataset, normal: tuple[str, ...]) -> Dataset:
+    """The same images with two classes, normal and anomalous."""
+    samples = tuple(
+        dataclasses.replace(sample, label=NORMAL if sample.label in normal else ANOMALOUS) for sample in data.samples
+    )
+    return dataclasses.replace(data, labels=LabelSet((NORMAL, ANOMALOUS)), samples=samples)
+
+
+def divide(normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: AuditReport) -> Split:
+    """The split; of its training and validation set only normal images are used.
+
+    A predefined test set is kept as it is. Where none is given, the normal images are dealt out and all anomalous ones
+    test, but for those that are a copy of a normal training or validation image or share its group. Near-duplicates
+    among normal images stay together, unless that would leave a set with less than half of the normal images that it
+    has without: parts before one camera may all look alike.
+
+    Args:
+        normal: The classes that are normal.
+        config: Settings; of ``data`` the fractions, of ``train`` the seed.
+        data: The image set with its own classes.
+        findings: Its audit.
+
+    Raises:
+        DataError: there are too few normal images, or no anomalous one to test with.
+    """
+    from keensight.data.audit.duplicates import ties
+
+    known = frozenset(i for i, sample in enumerate(data.samples) if sample.label in normal)
+    near = [tuple(i for i in tie if i in known) for tie in ties(findings, data)]
+    apart = _dealt(normal, config, data, findings, ())
+    try:
+        together = _dealt(normal, config, data, findings, near)
+    except DataError:  # too few units are left
+        return _noted(apart, _APART)
+    enough = all(2 * _count(together, known, n) >= _count(apart, known, n) for n in range(len(PARTS)))
+    return together if enough else _noted(apart, _APART)
+
+
+def _count(split: Split, known: frozenset[int], number: int) -> int:
+    return sum(int(i) in known for i in split.part(PARTS[number]))
+
+
+def _noted(split: Split, words: str) -> Split:
+    return dataclasses.replace(split, method=f"{split.method} {words}".strip())
+
+
+def _dealt(
+    normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: AuditReport, ties: Sequence[Sequence[int]]
+) -> Split:
+    from keensight.data.splits import make_split
+
+    classes, given = as_anomalies(data, normal), config.data
+    barred = findings.unusable(data) | {i for i, sample in enumerate(data.samples) if sample.error}
+    tested = any(sample.split == "test" for sample in data.samples)
+    odd = [i for i, sample in enumerate(classes.samples) if sample.label == ANOMALOUS and i not in barred]
+    if not tested:
+        if not odd:
+            raise DataError(f"{data.name} has no anomalous image to test with", "add images of at least one fault")
+        classes = dataclasses.replace(classes, labels=LabelSet((NORMAL,)))
+        barred |= set(odd)
+    split = make_split(
+        classes, exclude=barred, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed,
+        ties=ties,
+    )  # fmt: skip
+    return split if tested else _with_anomalies(split, classes, odd)
+
+
+def _with_anomalies(split: Split, data: Dataset, odd: Collection[int]) -> Split:
+    """All anomalous images in the test set, but for those of a predefined validation set or bound to normal ones."""
+    from keensight.data.units import tokens
+
+    held = tokens(data.samples)
+    learned = {token for part in (split.train, split.val) for i in part for token in held[i]}
+    kept = tuple(i for i in odd if data.samples[i].split == "val")
+    free = tuple(i for i in odd if i not in kept and learned.isdisjoint(held[i]))
+    dealt = split.method.replace("of all images", "of the normal images")
+    words = f"{dealt} {len(free):,} anomalous image{'s are' if len(free) != 1 else ' is'} in the test set."
+    bound = len(odd) - len(kept) - len(free)
+    if bound:
+        words += (
+            f" {bound:,} more are not used: they share a group with normal training or validation images, or are "
+            "copies of them."
+        )
+    val, test = (tuple(sorted((*part, *more))) for part, more in ((split.val, kept), (split.test, free)))
+    return dataclasses.replace(split, val=val, test=test, method=words)
+
+
+def refuse_unsplittable(data: Dataset, normal: tuple[str, ...], config: RunConfig) -> None:
+    """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
+
+    Raises:
+        DataError: there are too few normal images, or no anomalous one to test with.
+    """
+    from keensight.data.audit.audit import audit
+
+    divide(normal, config, data, audit(data))
+
+
+def seen_normals(findings: AuditReport, data: Dataset, split: Split, normal: tuple[str, ...]) -> int:
+    """How many normal test images show something that normal training or validation images show too."""
+    from keensight.data.audit.duplicates import ties
+
+    known = {i for i, sample in enumerate(data.samples) if sample.label in normal}
+    test, learned = known.intersection(split.test), known.intersection((*split.train, *split.val))
+    return len({i for tie in ties(findings, data) if learned.intersection(tie) for i in tie if i in test})
+
+
+def as_divided(findings: AuditReport, split: Split, seen: int, tested: int) -> AuditReport:
+    """The audit without a promise that the split does not keep.
+
+    Args:
+        findings: The audit.
+        split: The split that was made.
+        seen: See :func:`seen_normals`.
+        tested: How many normal test images there are.
+    """
+    from keensight.data.audit.duplicates import KEPT_TOGETHER
+
+    if _APART not in split.method:
+        return findings
+    told = (
+        f"the split of this run does not keep them together, as too few separate images would be left: {seen:,} of "
+        f"{tested:,} normal test images show something that training or validation images show too"
+    )
+    changed = tuple(
+        dataclasses.replace(one, message=one.message.replace(KEPT_TOGETHER, told))
+        if one.kind == "near-duplicate" else one for one in findings.findings
+    )  # fmt: skip
+    return dataclasses.replace(findings, findings=changed)

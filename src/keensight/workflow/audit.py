@@ -1,0 +1,79 @@
+"""The audit: what the images say, what their files say, and what could tell the class besides the subject."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keensight.core.audit import AuditReport
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset
+from keensight.errors import GateError
+from keensight.workflow.steps import prepare, shown
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+
+_SEVERITIES = ("severe", "warning", "info")
+
+
+def audit(
+    data: Dataset, *, pixels: Pixels | None = None, probes: bool = True, progress: Progress | None = None
+) -> AuditReport:
+    """Look for what is wrong with an image set.
+
+    Unreadable files, copies, conflicts, leaks, imbalance, images of poor quality, names that suggest groups, and
+    shortcuts to the label (see :mod:`keensight.assess.shortcuts`).
+
+    Args:
+        data: The image set.
+        pixels: Its decoded images; None: they are prepared. Looked at are their survey pixels, so that what is found
+            does not depend on a model's input size.
+        probes: Probe for shortcuts, which takes some seconds.
+        progress: Where to report.
+    """
+    from keensight.data.audit.audit import audit as examine
+    from keensight.data.audit.audit import describe
+    from keensight.data.input_size import survey_spec
+    from keensight.data.intensity import with_intensity
+
+    show = shown(progress)
+    survey = prepare(data, with_intensity(survey_spec(data), data), progress=show) if pixels is None else pixels.survey
+    report = dataclasses.replace(examine(data, survey, progress=show), columns=describe(data))
+    return _with_probes(report, data, survey, show) if probes else report
+
+
+def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progress) -> AuditReport:
+    from keensight.assess.shortcuts import choose, probe
+    from keensight.core.pixels import thumbnails
+    from keensight.data.pixels import scan
+    from keensight.data.shortcut_inputs import traits
+    from keensight.data.units import unit_numbers
+
+    readable = np.array([i for i in range(len(data)) if i not in pixels.errors], dtype=np.int64)
+    targets, units = data.combinations(), unit_numbers(data.samples, readable)
+    chosen = choose(targets[readable], units)
+    rows = readable[chosen]
+    if not len(rows):
+        return report
+    (pictures,) = scan(pixels, rows, [thumbnails], progress=show)
+    probes, findings = probe(pictures, traits(data, rows), targets[rows], units[chosen], progress=show)
+    ordered = sorted((*report.findings, *findings), key=lambda finding: _SEVERITIES.index(finding.severity))
+    return dataclasses.replace(report, probes=probes, findings=tuple(ordered))
+
+
+def refuse_severe(report: AuditReport) -> None:
+    """Let nothing pass that has a severe finding.
+
+    Raises:
+        GateError: there is one; the message is its sentence.
+    """
+    severe = [finding for finding in report.findings if finding.severity == "severe"]
+    if severe:
+        more = f" (and {len(severe) - 1} more)" if len(severe) > 1 else ""
+        raise GateError(
+            f"{report.dataset} has a severe finding, {severe[0].kind}{more}: {severe[0].message.rstrip('.')}",
+            "mend it, or leave out strict; `keensight inspect` lists the images",
+        )

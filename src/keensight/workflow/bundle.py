@@ -1,0 +1,146 @@
+"""From a trained network to a bundle with its self-test."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core import pixels as decoder
+from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Prototypes, Split
+from keensight.core.sanitize import without_place
+from keensight.errors import ImageError
+from keensight.nets.classifier import Classifier
+from keensight.workflow.steps import prepare
+from keensight.workflow.training_overlap import learned_of
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.store.bundle import Bundle, SelfTest
+
+
+_EXAM_IMAGES, _EXAM_BYTES = 6, 300_000
+
+
+def bundle(
+    model: Classifier,
+    data: Dataset,
+    split: Split,
+    directory: str | Path,
+    *,
+    name: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    prototypes: Prototypes | None = None,
+    normalisation: str | None = None,
+    pixels: Pixels | None = None,
+) -> Bundle:
+    """Write a bundle: model, labels, preprocessing, rule for answers, and a self-test.
+
+    The self-test is a few images with the predictions that the model gave, and the labels, preprocessing and decision
+    rule that it gave them with. Digests and fingerprints of the training and validation images go with it, so that an
+    evaluation of the bundle recognizes them (:mod:`keensight.core.fingerprints`).
+
+    Args:
+        model: The trained network with its labels and preprocessing.
+        data: The image set; a few of its test images become the self-test.
+        split: Its split.
+        directory: Where the bundle goes; must not exist.
+        name: Name of the architecture; None: the Keras model's.
+        provenance: What is known of its making besides versions and data.
+        prototypes: Its class means (:func:`prototypes_of`); None: no class can be enrolled later.
+        normalisation: What the graph does to its pixels, in words; None: as the architecture of that name does.
+        pixels: The decoded images; None: they are taken from the cache, or decoded.
+
+    Raises:
+        StoreError: the directory exists or cannot be written.
+    """
+    from keensight.nets.models.backbones import normalisation_of
+    from keensight.store.bundle import SCHEMA, write_bundle
+
+    manifest = BundleManifest(
+        schema=SCHEMA,
+        name=data.name,
+        task="single-label" if model.thresholds is None else "multilabel",
+        labels=model.labels,
+        image=model.spec,
+        model=name or model.keras_model.name,
+        normalisation=normalisation or normalisation_of(name or model.keras_model.name),
+        temperature=model.temperature,
+        decision=_decision(model),
+        provenance={"versions": versions(), "data": origin(data, split), **(provenance or {})},
+        files={},
+    )
+    exam = _exam(model, data, split)
+    seen = pixels if pixels is not None and pixels.spec == model.spec else prepare(data, model.spec)
+    return write_bundle(
+        Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes,
+        subspace=model.subspace, learned=learned_of(data, split, seen),
+    )  # fmt: skip
+
+
+def _decision(model: Classifier) -> dict[str, Any]:
+    if model.thresholds is None:
+        answers = {} if model.decision is None else model.decision.to_manifest()
+        return {"rule": "most probable class", "mirror": model.mirror, **answers}
+    return {
+        "rule": "labels at or above their thresholds", "mirror": model.mirror, "thresholds": list(model.thresholds)
+    }  # fmt: skip
+
+
+def origin(data: Dataset, split: Split) -> dict[str, Any]:
+    """The image set and its split, for a manifest."""
+    counts: dict[str, Any] = {part: len(split.part(part)) for part in PARTS}
+    return {"name": data.name, "digest": data.digest, "split": split.method, **counts}
+
+
+def _exam(model: Classifier, data: Dataset, split: Split) -> SelfTest:
+    from keensight.store.bundle import SelfTest
+
+    names, images = self_test_images(data, split, model.spec)
+    return SelfTest(names, images, model.predict(images).probabilities)
+
+
+def self_test_images(data: Dataset, split: Split, spec: ImageSpec) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Names and bytes of a few encoded test images, and of the first one a grey and an EXIF-rotated copy."""
+    names: list[str] = []
+    images: list[bytes] = []
+    for index in split.test:
+        encoded = _encoded(data, index)
+        if encoded is not None and len(encoded) <= _EXAM_BYTES:
+            names.append(without_place(data.samples[index].path))
+            images.append(encoded)
+        if len(images) == _EXAM_IMAGES:
+            break
+    first = decoder.decode(data.load(split.test[0]), spec)
+    grey: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    names += ["grey copy", "EXIF-rotated copy"]
+    images += [decoder.encode_png(grey), decoder.encode_png(first, orientation=6)]
+    return tuple(names), tuple(images)
+
+
+def _encoded(data: Dataset, index: int) -> bytes | None:
+    try:
+        raw = data.load(index)
+    except ImageError:
+        return None
+    return raw if isinstance(raw, bytes) else decoder.encode_png(raw)
+
+
+_PACKAGES = ("keensight", "keras", "tensorflow", "numpy", "pillow", "scikit-learn")
+_OPTIONAL = ("openvino",)
+
+
+def versions() -> dict[str, str]:
+    """Package name to version, with Python and the operating system; imports none of them."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    found |= {name: version(name) for name in _PACKAGES}
+    for name in _OPTIONAL:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

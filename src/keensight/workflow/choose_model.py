@@ -1,0 +1,149 @@
+"""Which network? By the images' size and number, and where these do not tell, by a short race on validation images."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import RunConfig
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, ImageSpec, Split
+from keensight.workflow.steps import augmentation, build, image_spec, prepare, run_fit
+
+if TYPE_CHECKING:
+    from keensight.nets.models.backbones import Choice
+
+_PHOTOGRAPH, _TINY = 96, 40
+_MANY = 20_000
+_RACE_TRAIN, _RACE_VAL = 1500, 500
+_RACE_PIXELS = 3e7
+"""Pixels that the network from scratch may see in a race: one to two minutes on two processors."""
+_RACE_EPOCHS = {"quick": 10, "standard": 3, "best": 3}
+"""It must see each image so often at least, or there is no race: fewer tell nothing, more cost more than the effort."""
+_RACE_MOST = 20
+
+
+def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress) -> Choice:
+    """Resolve ``model.name``.
+
+    Photographs (median shorter side of 96 px or more) are for the pretrained network. Tiny images (40 px at
+    most) in great number (20,000 or more) are for one that learns from scratch. In between, both learn from
+    up to 1,500 training images for a short time, and the one that classifies up to 500 validation images
+    better is taken; of equals, the pretrained one, and also where the time does not let the other see its images
+    3 times (``quick``: 10 times). Settings that no pretrained network can follow
+    (``model.weights=none``, a ``model.width``, an input below its smallest side) leave only the others.
+
+    Args:
+        data: The image set.
+        parts: Its split; the test part is not touched.
+        config: Settings as given.
+        show: Where to report.
+    """
+    from keensight.data.input_size import median_side
+    from keensight.nets.models.backbones import DEFAULT_PRETRAINED, Choice
+
+    settled = _settled(data, len(parts.train), config)
+    if settled is not None:
+        return settled
+    side, scratch = round(median_side(data)), _scratch(data, len(parts.train), config)
+    few, split = _few(data, parts)
+    passes, least = _race_epochs(few, split, config, scratch.name), _RACE_EPOCHS[config.train.effort]
+    if passes < least:
+        what = f"a race of {least} epochs with {scratch.name} would take too long for --effort {config.train.effort}"
+        return Choice(DEFAULT_PRETRAINED, f"images of {side} px: {what}")
+    return _race(few, split, config, (DEFAULT_PRETRAINED, scratch.name), show)
+
+
+def likely_model(data: Dataset, config: RunConfig) -> str:
+    """The network that :func:`choose_model` will most likely take, told before there is a split."""
+    from keensight.nets.models.backbones import DEFAULT_PRETRAINED
+
+    learned_from = 1 - config.data.val_share - config.data.test_share
+    settled = _settled(data, round(learned_from * len(data)), config)
+    return DEFAULT_PRETRAINED if settled is None else settled.name
+
+
+def _settled(data: Dataset, count: int, config: RunConfig) -> Choice | None:
+    """What settings, size and number of the images decide by themselves; None: a race has to."""
+    from keensight.data.input_size import median_side
+    from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED, Choice
+
+    if config.model.name != "auto":
+        return Choice(ARCHITECTURES[config.model.name].name, "as asked")
+    side = round(median_side(data))
+    too_small = (config.data.image_size or _PHOTOGRAPH) < ARCHITECTURES[DEFAULT_PRETRAINED].min_side
+    if config.model.weights == "none" or config.model.width is not None or too_small:
+        return _scratch(data, count, config)
+    if side >= _PHOTOGRAPH:
+        return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
+    return _scratch(data, count, config) if side <= _TINY and count >= _MANY else None
+
+
+def _scratch(data: Dataset, count: int, config: RunConfig) -> Choice:
+    from keensight.nets.models.backbones import from_scratch
+
+    return from_scratch(count, config.data.image_size or min(image_spec(data).shape[:2]))
+
+
+def _race_epochs(few: Dataset, split: Split, config: RunConfig, scratch: str) -> int:
+    """How often a network from scratch may see the images of a race."""
+    spec = _race_spec(few, config, scratch)
+    return int(_RACE_PIXELS / (max(1, len(split.train)) * spec.height * spec.width))
+
+
+def _race_spec(few: Dataset, config: RunConfig, name: str) -> ImageSpec:
+    return image_spec(few, config.data.image_size, config.data.fit, model=name, effort="standard")
+
+
+def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str], show: Progress) -> Choice:
+    from keensight.data.cache import cache_directory
+    from keensight.nets import runtime
+    from keensight.nets.models.backbones import Choice
+
+    started = time.perf_counter()
+    runtime.use_threads(config.train.threads, cache_directory() / "threads.json")
+    reached = {name: _reached(name, few, split, config, show) for name in names}
+    figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
+    seconds = time.perf_counter() - started
+    measured = "accuracy" if few.task == "multiclass" else "mAP"
+    return Choice(
+        max(reached, key=lambda name: reached[name]),
+        f"val {measured} in a race on {len(split.train):,} training images ({seconds:.0f} s): {figures}",
+    )
+
+
+def _few(data: Dataset, parts: Split) -> tuple[Dataset, Split]:
+    """An evenly spread share of the training and validation parts, as a dataset of its own."""
+    train, val = _spread(parts.part("train"), _RACE_TRAIN), _spread(parts.part("val"), _RACE_VAL)
+    samples = tuple(data.samples[int(row)] for row in (*train, *val))
+    numbers = range(len(samples))
+    split = Split(tuple(numbers[: len(train)]), tuple(numbers[len(train) :]), (), "a share for a race")
+    return dataclasses.replace(data, samples=samples), split
+
+
+def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    chosen: NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
+    return chosen
+
+
+def _reached(name: str, data: Dataset, split: Split, config: RunConfig, show: Progress) -> float:
+    """Validation accuracy (of a multi-label set: mean average precision) after a short training."""
+    from keensight.nets import runtime
+
+    spec = _race_spec(data, config, name)
+    pixels = prepare(data, spec, progress=show)
+    train_rows, val_rows = (tuple(row for row in rows if row not in pixels.errors) for rows in (split.train, split.val))
+    split = dataclasses.replace(split, train=train_rows, val=val_rows)
+    epochs = min(_RACE_MOST, _race_epochs(data, split, config, name))
+    train = dataclasses.replace(config.train, effort="quick", epochs=epochs, precision="float32", optimizer="auto")
+    model_config = dataclasses.replace(config.model, name=name, width=None)
+    runtime.configure(seed=config.train.seed)
+    model = build(data, spec, name, weights=config.model.weights)
+    settings = dataclasses.replace(config, model=model_config, train=train)
+    settings = dataclasses.replace(settings, augment=augmentation(settings, data, split, pixels).config)
+    history = run_fit(model, data, split, pixels, settings, progress=show)
+    return history.epochs[history.best_epoch - 1].reached

@@ -1,0 +1,174 @@
+"""Two models on the same images, none of which either has learned from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keensight.core.comparison import Change, Comparison
+from keensight.core.evaluation import Evaluated
+from keensight.core.progress import Progress
+from keensight.core.records import split_digest
+from keensight.core.training_overlap import LeftOut
+from keensight.errors import DataError
+from keensight.workflow.evaluate import evaluate, finished, on_source
+from keensight.workflow.steps import Source, open, shown
+
+if TYPE_CHECKING:
+    from keensight.store.run import Run
+
+_GROUPS = 10
+_FEW_GROUPS = (
+    f"images come in fewer than {_GROUPS} groups, too few to resample: p and intervals take images as independent, "
+    "and so are surer than they should be"
+)
+
+
+def compare(
+    first: str | Path | Run,
+    second: str | Path | Run,
+    source: Source | None = None,
+    *,
+    label: str | None = None,
+    labels: str | None = None,
+    path: str | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Is the second model better than the first? A paired test on images that neither has learned from.
+
+    Without a source, on the test images that two runs have in common (by their digest). With one, on its images (of
+    the test part, where it gives parts). Images that one of the two was trained or validated on are left out, as in
+    :func:`evaluate`; notes say what could not be told.
+
+    Args:
+        first: A run or a bundle.
+        second: Another one with the same classes.
+        source: An image set, or None.
+        label: Table column with the class.
+        labels: Table columns of 0 and 1; such a set is refused, as its images have no single class.
+        path: Table column with the image path.
+        out: Folder for ``compare.html`` with the images that changed; None: none is written.
+        progress: Where to report.
+
+    Raises:
+        DataError: the classes differ, or no image is left that neither has learned from.
+        StoreError: without a source, one of the two is no finished run.
+    """
+    show = shown(progress)
+    models = (first, second)
+    if source is None:
+        runs = [finished(model) for model in models]
+        evaluations = [_of_test_part(run) for run in runs]
+        seen = runs[0].learned_digests() | runs[1].learned_digests()
+        notes = _other_splits(runs)
+    else:
+        data = open(source, label=label, labels=labels, path=path, progress=show)
+        evaluations = [_classified(on_source(model, data, None, "test", show)) for model in models]
+        seen, notes = frozenset(), ()
+    names = (_name(first), _name(second))
+    _check_labels(names, evaluations)
+    places = [_places(evaluation) for evaluation in evaluations]
+    common = [digest for digest in places[0] if digest in places[1]]
+    kept = [digest for digest in common if digest not in seen]
+    unseen = _left_out(evaluations)
+    left_out = len(set(places[0]) | set(places[1])) - len(kept) if source is None else len(unseen.rows)
+    if not kept:
+        raise DataError(
+            "there is no image that both models can be measured on and neither has learned from",
+            "train both on the same split (the same --seed), or give other labelled images as SOURCE",
+        )
+    found = _compared(names, evaluations, places, kept)
+    found = dataclasses.replace(
+        found, left_out=left_out, left_out_by=unseen.counts if source is not None else {},
+        notes=(*found.notes, *notes, *unseen.sentences()),
+    )  # fmt: skip
+    if out is not None:
+        _write_page(found, evaluations, out)
+    return found
+
+
+def _other_splits(runs: list[Run]) -> tuple[str, ...]:
+    """A note where two runs were split otherwise, so that few test images are new to both."""
+    one, other = (split_digest(run.split, run.dataset) for run in runs)
+    if one == other:
+        return ()
+    return (f"the two runs have different splits (digests {one} and {other}): only test images of both are compared",)
+
+
+def _left_out(evaluations: list[Evaluated]) -> LeftOut:
+    """The images of a source that one of the models learned from; of two runs' own test images none are known."""
+    one, other = (evaluation.left_out or LeftOut() for evaluation in evaluations)
+    return one.joined(other)
+
+
+def _name(model: str | Path | Run) -> str:
+    return (Path(model) if isinstance(model, (str, Path)) else model.path).resolve().name
+
+
+def _of_test_part(run: Run) -> Evaluated:
+    return _classified(evaluate(run))
+
+
+def _classified(evaluation: object) -> Evaluated:
+    if not isinstance(evaluation, Evaluated) or evaluation.multilabel is not None:
+        raise DataError("only models that name one class an image can be compared", "give two such runs or bundles")
+    return evaluation
+
+
+def _check_labels(names: tuple[str, str], evaluations: list[Evaluated]) -> None:
+    one, other = (set(evaluation.labels.names) for evaluation in evaluations)
+    if one != other:
+        differing = ", ".join(sorted(one ^ other)[:10])
+        raise DataError(
+            f"{names[0]} and {names[1]} do not know the same classes: {differing}", "compare models of the same classes"
+        )
+
+
+def _places(evaluation: Evaluated) -> dict[str, int]:
+    """Digest of each image to its row among the predictions; of copies one is taken."""
+    return {sample.digest: row for row, sample in enumerate(evaluation.samples)}
+
+
+def _compared(
+    names: tuple[str, str], evaluations: list[Evaluated], places: list[dict[str, int]], kept: list[str]
+) -> Comparison:
+    from keensight.assess import paired
+    from keensight.assess.intervals import share
+
+    labels = evaluations[0].labels
+    order = np.array([evaluations[1].labels.names.index(name) for name in labels.names])
+    rows = [np.array([place[digest] for digest in kept]) for place in places]
+    first = evaluations[0].predictions.probabilities[rows[0]]
+    second = evaluations[1].predictions.probabilities[rows[1]][:, order]
+    samples = [evaluations[0].samples[int(row)] for row in rows[0]]
+    targets = labels.encode([sample.label for sample in samples])
+    clusters = evaluations[0].predictions.clusters
+    groups = None if clusters is None else np.unique(clusters[rows[0]], return_inverse=True)[1].reshape(-1)
+    few = groups is not None and int(groups.max()) + 1 < _GROUPS
+    groups = None if few else groups
+    right = (first.argmax(axis=1) == targets, second.argmax(axis=1) == targets)
+    gains = paired.bootstrap(first, second, targets, groups)
+    only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    changes = tuple(
+        Change(samples[i].path, samples[i].label, *(labels.names[int(p[i].argmax())] for p in (first, second)))
+        for i in np.flatnonzero(right[0] != right[1])
+    )
+    return Comparison(
+        *names, n=len(kept), left_out=0, groups=None if groups is None else int(groups.max()) + 1,
+        accuracy=(share(right[0], groups), share(right[1], groups)),
+        difference=paired.difference(*right) if groups is None else gains["accuracy"],
+        p=paired.mcnemar(only_first, only_second) if groups is None else paired.flip_groups(*right, groups),
+        test="McNemar's exact test" if groups is None else "sign-flip test of whole groups",
+        macro_f1=gains["macro_f1"], loss=gains["loss"], changes=changes, notes=(_FEW_GROUPS,) if few else (),
+    )  # fmt: skip
+
+
+def _write_page(found: Comparison, evaluations: list[Evaluated], out: Path) -> None:
+    """The page finds each picture in the data of the model that is wrong: a run keeps its own mistakes."""
+    from keensight.show.comparison import write_comparison
+
+    write_comparison(out / "compare.html", found, evaluations[0].dataset, evaluations[1].dataset)

@@ -1,0 +1,207 @@
+"""A new class for a finished model, from a few images and without training."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keensight.core import pixels as decoder
+from keensight.core import prototypes
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.files import sha256
+from keensight.core.fingerprints import LearnedFrom
+from keensight.core.predictions import Decision, Embeddings
+from keensight.core.progress import Progress
+from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
+from keensight.core.sources import Images, Source, read_source
+from keensight.errors import DataError, StoreError, UsageError
+from keensight.workflow.predict import classifier_of, find
+from keensight.workflow.self_test import self_test
+from keensight.workflow.steps import shown
+from keensight.workflow.training_overlap import extended
+
+if TYPE_CHECKING:
+    from keensight.nets.classifier import Classifier
+    from keensight.store.bundle import Bundle, SelfTest
+    from keensight.store.run import Run
+
+RECOMMENDED = 5
+"""A mean of fewer images depends much on which they happen to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A class that was enrolled, and the bundle that knows it."""
+
+    bundle: Bundle
+    label: str
+    index: int
+    """Its class number."""
+    images: int
+    """How many images its mean is of, those of earlier enrolments included."""
+    errors: Mapping[str, str]
+    """Path to reason, for images that could not be read and were left out."""
+
+
+def enrol(
+    model: str | Path | Run | Bundle,
+    label: str,
+    images: Images,
+    out: str | Path,
+    *,
+    progress: Progress | None = None,
+) -> Enrolment:
+    """Write a new bundle that also knows ``label``, from a few images; nothing is trained, the old bundle stays.
+
+    The network is the old one and so are the numbers of its classes; the new class comes last. An image goes to an
+    enrolled class if that class' mean is the nearest of all by cosine (nearest class mean, Mensink et al. 2013;
+    Snell et al. 2017), else the network decides among its own classes; an image that is nearer to no mean than the
+    bundle's threshold is unknown (decision ``abstain``). ``core.prototypes`` and docs/embeddings.md state the rule.
+
+    Args:
+        model: A run or a bundle; it must have class means, as every one trained since schema 2 has.
+        label: The new class; or a class enrolled earlier, which then gets further images.
+        images: At least one image, as for :func:`predict`; five or more are better.
+        out: Folder of the new bundle; must not exist.
+        progress: Where to report.
+
+    Raises:
+        UsageError: the model is a multi-label one or an anomaly detector; or the name is empty, or that of a class
+            that the network was trained on.
+        DataError: no image could be read.
+        StoreError: the bundle has no class means, or the new one cannot be written.
+        GateError: the old or the new bundle fails its self-test.
+    """
+    from keensight.store.bundle import Bundle, open_bundle, write_bundle
+
+    show = shown(progress)
+    old = model if isinstance(model, Bundle) else open_bundle(model if isinstance(model, (str, Path)) else model.path)
+    if old.manifest.task == "multilabel":
+        raise UsageError(
+            f"{old.path} is a multi-label model, and no label can be enrolled in one",
+            "train again with the new label, or enrol in a model of one class an image",
+        )
+    if old.manifest.task == ANOMALY:
+        raise UsageError(
+            f"{old.path} is an anomaly detector: it knows no classes, so none can be enrolled", "train a classifier"
+        )
+    known = old.prototypes()
+    if known is None:
+        raise StoreError(
+            f"{old.path} has no class means, so no class can be enrolled in it", "train again with this version"
+        )
+    classifier = classifier_of(old)
+    exam = old.exam()
+    self_test(old, classifier)
+    index = _place(label, classifier)
+    sources = _distinct(find(images, show))
+    found = classifier.embed(sources, progress=show)
+    good = _readable(found)
+    for path, reason in found.errors.items():
+        show.say(f"left out: {path}: {reason}")
+    means = prototypes.enrolled(known, found.vectors[good], index)
+    if means.counts[index] < RECOMMENDED:
+        show.say(f"{label!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended")
+    manifest = _manifest(old.manifest, label, means, len(classifier.labels) - classifier.enrolled)
+    rule = Decision.from_manifest(manifest.decision)
+    wider = classifier.changed(labels=manifest.labels, prototypes=means, decision=rule)
+    first = sources[int(good[0])]
+    bundle = write_bundle(
+        Path(out),
+        manifest=manifest,
+        save_model=lambda path: shutil.copyfile(old.model_path, path),
+        exam=_exam(exam, label, _picture(first, classifier.spec), wider),
+        prototypes=means,
+        subspace=old.subspace(),
+        learned=_learned(old, [sources[int(row)] for row in good]),
+    )
+    self_test(bundle, classifier_of(bundle))
+    return Enrolment(bundle, label, index, int(means.counts[index]), found.errors)
+
+
+def _learned(old: Bundle, images: list[Source]) -> LearnedFrom | None:
+    """What the old bundle learned from, and the images of the new class."""
+    learned = old.learned()
+    if learned is None:
+        return None
+    files = [sha256(raw) for raw in map(read_source, images) if isinstance(raw, bytes)]
+    return extended(
+        learned, files, np.stack([decoder.decode(read_source(image), old.manifest.image) for image in images])
+    )
+
+
+def _place(label: str, classifier: Classifier) -> int:
+    """The number that the class gets or, enrolled earlier, has."""
+    names = classifier.labels.names
+    if not label.strip() or label != label.strip():
+        raise UsageError(f"a class cannot be called {label!r}", "give it a name without blanks around it")
+    if label not in names:
+        return len(names)
+    index = names.index(label)
+    if index < len(names) - classifier.enrolled:
+        raise UsageError(
+            f"the network was trained on a class {label!r} already",
+            "choose another name; more images of that class need a training",
+        )
+    return index
+
+
+def _distinct(sources: list[Source]) -> list[Source]:
+    """Sources without the paths that were given twice."""
+    seen = {str(source): source for source in sources if isinstance(source, (str, Path))}
+    return [*seen.values(), *(source for source in sources if not isinstance(source, (str, Path)))]
+
+
+def _readable(found: Embeddings) -> Any:
+    good = np.flatnonzero(np.isfinite(found.vectors).all(axis=1))
+    if not len(good):
+        reason = next(iter(found.errors.values()), "the network gives no finite embedding")
+        raise DataError(f"no image of the new class can be used: {reason}", "give at least one readable image")
+    return good
+
+
+def _manifest(old: BundleManifest, label: str, means: Prototypes, trained: int) -> BundleManifest:
+    names = old.labels.names if label in old.labels.names else (*old.labels.names, label)
+    provenance = dict(old.provenance)
+    # The figures were taken before the class was there: they are no longer this bundle's.
+    metrics = provenance.pop("metrics", None)
+    before = {} if metrics is None else {"metrics_before_enrolment": metrics}
+    counts = {name: int(count) for name, count in zip(names[trained:], means.counts[trained:], strict=True)}
+    return dataclasses.replace(
+        old,
+        labels=LabelSet(names),
+        decision={
+            "rule": prototypes.RULE,
+            "mirror": bool(old.decision.get("mirror", False)),
+            "trained": trained,
+            "enrolled": list(names[trained:]),
+            **_without_sets(old),
+        },
+        provenance={**provenance, **before, "enrolled_images": counts},
+        files={},
+    )
+
+
+def _without_sets(old: BundleManifest) -> dict[str, Any]:
+    """The rule for answers, if there is one; sets hold their level among the classes that they were made for only."""
+    if "answers" not in old.decision:
+        return {}
+    rule = Decision.from_manifest(old.decision)
+    return dataclasses.replace(rule, set_level=None, set_threshold=None).to_manifest()
+
+
+def _picture(source: Source, spec: ImageSpec) -> bytes:
+    return decoder.encode_png(decoder.decode(read_source(source), spec))
+
+
+def _exam(old: SelfTest, label: str, picture: bytes, classifier: Classifier) -> SelfTest:
+    """The old self-test's images and one of the new class, with the predictions of the wider classifier."""
+    name = f"enrolled: {label}"
+    asked = {key: image for key, image in zip(old.names, old.images, strict=True) if key != name} | {name: picture}
+    return type(old)(tuple(asked), tuple(asked.values()), classifier.predict(list(asked.values())).probabilities)

@@ -1,0 +1,394 @@
+"""How good is it: evaluation, the document of figures, the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.evaluation import Evaluated, Evaluation, Slices
+from keensight.core.interval import Interval
+from keensight.core.predictions import Predictions
+from keensight.core.progress import Progress
+from keensight.core.records import PARTS, Dataset, Part, Split
+from keensight.errors import DataError, StoreError, UsageError
+from keensight.workflow import anomaly
+from keensight.workflow.caveats import caveats_of
+from keensight.workflow.features import Features
+from keensight.workflow.predict import load
+from keensight.workflow.steps import Source, open, prepare, shown
+from keensight.workflow.training_overlap import left_out
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.classifier import Answers, Classifier
+    from keensight.store.run import Run
+
+
+def evaluate(
+    model: str | Path | Run | Classifier,
+    source: Source | None = None,
+    *,
+    split: Split | None = None,
+    part: Part = "test",
+    label: str | None = None,
+    path: str | None = None,
+    labels: str | Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Evaluated | AnomalyEvaluation:
+    """Measure a model.
+
+    Without a source: the figures that the run took of its own test part, which is opened once. With a
+    source: its images of ``part`` if it gives parts, else all of them, without those that the model was trained or
+    validated on. These are recognized by their file, by their pixels, or by a fingerprint that stands compression,
+    resizing and loss of color (``left_out`` says how many, and what could not be told). Where the source gives several
+    parts, the accuracy without copies and near copies of the others is given too (``cleaned``).
+
+    Args:
+        model: A run, a bundle, or a loaded classifier.
+        source: Another image set, or None.
+        split: Take ``part`` from this split of ``source`` instead, every image of it.
+        part: ``train``, ``val`` or ``test``.
+        label: Table column with the class.
+        path: Table column with the image path.
+        labels: Table columns of 0 and 1, one a label (see :func:`open`).
+        progress: Where to report.
+
+    Raises:
+        DataError: the source has classes that the model does not know, or nothing is left to measure.
+        StoreError: there is no source and the model is no finished run.
+    """
+    if source is None:
+        return _stored(model)
+    if anomaly.is_detector(model):
+        raise UsageError(
+            "an anomaly detector is measured on its own test part only", "leave the source out, or train on it"
+        )
+    from keensight.data.sources.assemble import OneClass
+
+    show = shown(progress)
+    try:
+        data = open(source, label=label, path=path, labels=labels, progress=show)
+    except OneClass as error:
+        data = error.dataset
+    evaluation = on_source(model, data, split, part, show)
+    for sentence in () if evaluation.left_out is None else evaluation.left_out.sentences():
+        show.say(sentence)
+    return evaluation
+
+
+def on_source(
+    model: str | Path | Run | Classifier, data: Dataset, split: Split | None, part: Part, show: Progress
+) -> Evaluated:
+    """Measure a classifier on an open image set (see :func:`evaluate`)."""
+    from keensight.data.audit.audit import audit
+    from keensight.data.audit.duplicates import seen, ties
+
+    classifier = load(model)
+    rows = split.part(part) if split is not None else _of_part(data, part)
+    targets = _targets(data, classifier)
+    pixels = prepare(data, classifier.spec, progress=show)
+    rows = np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
+    known = None
+    if split is None:
+        known = left_out(model, data, rows, pixels, show)
+        rows = rows[~np.isin(rows, list(known.rows))]
+    if not len(rows):
+        why = "" if known is None or not known.rows else f": {known.sentences()[0]}"
+        raise DataError(f"{data.name}: no image is left to measure{why}", "give images it was not trained on")
+    findings = audit(data, pixels, progress=show)
+    divided = split or _given(data)
+    copies = seen(findings, data, divided, part)
+    found = measure(classifier, data, rows, targets, pixels, part, show, seen=copies, ties=ties(findings, data))
+    return dataclasses.replace(found, caveats=caveats_of(found, findings, divided), left_out=known)
+
+
+def _given(data: Dataset) -> Split:
+    """The parts that the source gives."""
+    given = any(sample.split for sample in data.samples)
+    parts: dict[Part, list[int]] = {name: [] for name in PARTS}
+    for i, sample in enumerate(data.samples if given else ()):
+        parts[sample.split or "train"].append(i)
+    return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), "as given by the source")
+
+
+def measure(
+    classifier: Classifier,
+    data: Dataset,
+    rows: NDArray[np.int64],
+    targets: NDArray[Any],
+    pixels: Pixels,
+    part: str,
+    progress: Progress,
+    features: Features | None = None,
+    seen: Collection[int] = (),
+    ties: Sequence[Sequence[int]] = (),
+) -> Evaluated:
+    """Predict ``rows`` and score them against ``targets``: the classifier's class numbers or indicators, by sample.
+
+    With ``features``, the last layer alone answers, from features that come quicker. Without the rows that were
+    ``seen`` in another split, as duplicates or near-duplicates, the accuracy is given a second time. Images of one
+    group, duplicates and what else ``ties`` hold together count as one image to every interval.
+    """
+    from keensight.data.units import clusters
+
+    started = time.perf_counter()
+    answers = answers_of(classifier, rows, pixels, progress, features)
+    groups = clusters(data.samples, rows, ties)
+    unlike = classifier.oddness(answers.ood_scores, ~answers.unknown)
+    seconds = time.perf_counter() - started
+    evaluation = _scored(classifier, answers.probabilities, targets[rows], part, seconds, groups, unlike.get("odd"))
+    copied = np.isin(rows, list(seen))
+    if copied.any():
+        cleaned = None if copied.all() else _cleaned(classifier, answers.probabilities, targets[rows], copied, groups)
+        evaluation = dataclasses.replace(evaluation, cleaned=cleaned, seen=int(copied.sum()))
+    paths = tuple(data.samples[int(row)].path for row in rows)
+    predictions = Predictions(
+        paths, classifier.labels, answers.probabilities, thresholds=classifier.thresholds, decision=classifier.decision,
+        indices=rows, truth=targets[rows], clusters=groups, **unlike,
+    )  # fmt: skip
+    return Evaluated.of(evaluation, predictions, data)
+
+
+def _scored(
+    classifier: Classifier,
+    probabilities: NDArray[np.float32],
+    targets: NDArray[Any],
+    part: str,
+    seconds: float,
+    groups: NDArray[np.int64] | None,
+    odd: NDArray[np.bool_] | None,
+) -> Evaluation:
+    from keensight.assess import abstention, metrics, multilabel
+
+    labels, thresholds = classifier.labels, classifier.thresholds
+    if thresholds is not None:
+        return multilabel.evaluate(
+            probabilities, targets, labels, thresholds, part=part, seconds=seconds, groups=groups
+        )
+    found = metrics.evaluate(
+        probabilities, targets, labels, part=part, seconds=seconds, groups=groups, temperature=classifier.temperature
+    )
+    rule = classifier.decision
+    if rule is None:
+        return found
+    return dataclasses.replace(found, abstention=abstention.measure(probabilities, targets, rule, odd, groups))
+
+
+def _cleaned(
+    classifier: Classifier,
+    probabilities: NDArray[np.float32],
+    targets: NDArray[Any],
+    copied: NDArray[np.bool_],
+    groups: NDArray[np.int64] | None,
+) -> Interval:
+    """The accuracy without the images that have a copy in another part."""
+    from keensight.assess import metrics, multilabel
+
+    if classifier.thresholds is None:
+        return metrics.accuracy_without(probabilities, targets, copied, groups)
+    return multilabel.accuracy_without(probabilities, targets, classifier.thresholds, copied, groups)
+
+
+def report_text(evaluation: Evaluation) -> str:
+    """The figures as text, class by class or label by label."""
+    from keensight.assess import metrics, multilabel
+
+    if evaluation.multilabel is None:
+        return metrics.report_text(evaluation)
+    return multilabel.report_text(evaluation)
+
+
+def probabilities_of(
+    classifier: Classifier,
+    rows: NDArray[np.int64],
+    pixels: Pixels,
+    progress: Progress,
+    features: Features | None = None,
+) -> NDArray[np.float32]:
+    """Probabilities (n, classes) of some samples, from their features where there is a way to these."""
+    return answers_of(classifier, rows, pixels, progress, features).probabilities
+
+
+def answers_of(
+    classifier: Classifier,
+    rows: NDArray[np.int64],
+    pixels: Pixels,
+    progress: Progress,
+    features: Features | None = None,
+) -> Answers:
+    """All that a classifier says of some samples, from their features where there is a way to these."""
+    from keensight.nets.training.batches import evaluation_batch
+
+    if features is not None:
+        mirrored = features(classifier, rows, mirror=True) if classifier.mirror else None
+        return classifier.answer_vectors(features(classifier, rows), mirrored)
+    size = evaluation_batch(classifier.spec.shape)
+    parts = []
+    with progress.task("testing", len(rows)) as task:
+        for begin in range(0, len(rows), size):
+            chunk = rows[begin : begin + size]
+            parts.append(classifier.answer_array(pixels.take(chunk)))
+            task.advance(len(chunk))
+    return type(parts[0])(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def document(run: Run) -> dict[str, Any]:
+    """What ``train --json`` and ``evaluate --json`` print for a finished run."""
+    return {"run": str(run.path), "bundle": str(run.bundle_path), **run.record.results}
+
+
+def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Path:
+    """Write the run's HTML report, from its records and the decoded images in the cache.
+
+    Args:
+        run: A finished run.
+        evaluation: The evaluation with its images at hand; None: read from the run.
+
+    Returns:
+        The path of ``report.html``.
+    """
+    from keensight.show.report import ReportData, write_report
+    from keensight.store.bundle import CARD
+    from keensight.store.pictures import KeptPictures
+
+    handle = finished(run)
+    if handle.record.results.get("task") == ANOMALY:
+        return anomaly.report(handle, anomaly.stored(handle))
+    evaluation = evaluation or _with_images(handle)
+    data = ReportData(
+        record=handle.record,
+        audit=handle.audit,
+        split=handle.split,
+        history=handle.history,
+        evaluation=evaluation,
+        manifest=_manifest(handle),
+        config=handle.config_path.read_text(encoding="utf-8"),
+        labels=handle.label_suspects,
+        slices=handle.slices,
+        heatmaps=KeptPictures(handle.heatmaps_path),
+        card=(handle.bundle_path / CARD).relative_to(handle.path).as_posix(),
+        dataset=evaluation.dataset,
+    )
+    write_report(handle.report_path, data)
+    return handle.report_path
+
+
+def keep_pictures(run: Run, evaluation: Evaluated, suspects: Iterable[str] = ()) -> None:
+    """Keep small copies of the images that report and review show, so that both can do without the source.
+
+    Args:
+        run: Where to keep them.
+        evaluation: Its mistakes are kept, and some samples of its dataset.
+        suspects: Paths of further images, in the order of their importance.
+    """
+    from keensight.show.misclassified import find_mistakes, spread, worth_showing
+    from keensight.show.report import GALLERY
+    from keensight.show.thumbnails import encode, thumbnail
+    from keensight.store.pictures import save_pictures
+
+    data = evaluation.dataset
+    places = {sample.path: index for index, sample in enumerate(data.samples)}
+    wanted = dict.fromkeys(
+        [mistake.index for mistake in worth_showing(find_mistakes(evaluation), GALLERY)]
+        + [places[path] for path in islice(suspects, _SUSPECTS)]
+        + spread(data, _SAMPLES)
+    )
+    images = ((data.samples[index].path, thumbnail(data, index)) for index in wanted)
+    save_pictures(run.pictures_path, {path: encode(image) for path, image in images if image is not None})
+
+
+_SUSPECTS, _SAMPLES = 200, 100
+
+
+def _manifest(run: Run) -> Any:
+    from keensight.store.bundle import open_bundle
+
+    return open_bundle(run.path).manifest
+
+
+def finished(run: str | Path | Run) -> Run:
+    """A run that came to its end.
+
+    Raises:
+        StoreError: it is no run, or did not.
+    """
+    from keensight.store.run import Run, open_run
+
+    handle = run if isinstance(run, Run) else open_run(Path(run))
+    if handle.record.state != "finished":
+        raise StoreError(
+            f"the run {handle.path} is {handle.state}, not finished: {handle.record.message or 'no message'}",
+            "train again, or name another run; `keensight runs` lists them",
+        )
+    return handle
+
+
+def _stored(model: str | Path | Run | Classifier) -> Evaluated | AnomalyEvaluation:
+    from keensight.nets.classifier import Classifier
+
+    if isinstance(model, Classifier):
+        raise DataError("a model by itself has no stored evaluation", "give the images to measure it on")
+    handle = finished(model)
+    return anomaly.stored(handle) if handle.record.results.get("task") == ANOMALY else _with_images(handle)
+
+
+def _with_images(run: Run) -> Evaluated:
+    """The stored evaluation, with its predictions and the pictures that the run keeps."""
+    from keensight.store.pictures import KeptPictures
+
+    dataset = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
+    return Evaluated.of(run.evaluation, run.predictions, dataset)
+
+
+def _of_part(data: Dataset, part: Part) -> NDArray[np.int64]:
+    """Samples of the part that the source gives; all where it gives none."""
+    rows = [i for i, sample in enumerate(data.samples) if sample.error is None]
+    if any(sample.split for sample in data.samples):
+        rows = [i for i in rows if data.samples[i].split == part]
+    return np.array(rows, dtype=np.int64)
+
+
+def _targets(data: Dataset, classifier: Classifier) -> NDArray[Any]:
+    unknown = sorted(set(data.labels.names) - set(classifier.labels.names))
+    if unknown:
+        raise DataError(
+            f"{data.name} has classes that the model does not know: {', '.join(unknown[:10])}",
+            f"the model knows {', '.join(classifier.labels.names[:20])}",
+        )
+    if classifier.thresholds is not None:  # images of one class each are images of one label
+        return dataclasses.replace(data, labels=classifier.labels, task="multilabel").indicators()
+    if data.task == "multilabel":
+        raise DataError(
+            f"{data.name} gives images any number of labels, but the model names one class each",
+            "measure it on a table with one class an image, or train a model on a multi-label table",
+        )
+    return classifier.labels.encode([sample.label for sample in data.samples])
+
+
+def slices_of(evaluation: Evaluation, pixels: Pixels | None = None) -> Slices | None:
+    """Score every slice of an evaluation's images that is large enough.
+
+    Args:
+        evaluation: With its predictions and its dataset.
+        pixels: The decoded images of that dataset; None: brightness and contrast are left out.
+
+    Returns:
+        The slices; None where the predictions are not at hand. With several labels an image, right means all of them.
+    """
+    from keensight.assess.slices import find_slices
+    from keensight.data.slice_columns import columns
+
+    if not isinstance(evaluation, Evaluated):
+        return None
+    data, rows, predictions = evaluation.dataset, evaluation.rows, evaluation.predictions
+    table, classes = columns(data, rows, pixels), data.combinations()[rows]
+    return find_slices(predictions.right(), classes, table, groups=predictions.clusters, part=evaluation.part)

@@ -1,0 +1,217 @@
+"""Why a model says what it says: heatmaps over images, and pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core import pixels
+from keensight.core.evaluation import Evaluated
+from keensight.core.files import check_writable
+from keensight.core.predictions import Explanation
+from keensight.core.progress import Progress
+from keensight.core.records import Fit, Sample
+from keensight.core.registry import did_you_mean
+from keensight.core.sources import Images, Source, name_of, read_source
+from keensight.errors import ImageError, UsageError
+from keensight.workflow.predict import find, load
+from keensight.workflow.steps import shown
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.gradcam import Explainer
+    from keensight.store.run import Run
+
+_CHUNK = 32
+_HEAT_SIDE = 32
+"""Pixels of the longer side of a heatmap that a run keeps; it is smooth."""
+_SIDE = 640
+"""Pixels of the longer side of the picture under a heatmap, at most."""
+
+
+def explain(
+    model: str | Path | Run | Classifier,
+    images: Images,
+    *,
+    label: str | None = None,
+    progress: Progress | None = None,
+) -> list[Explanation]:
+    """Show what in each image speaks for a class.
+
+    Heatmaps by HiResCAM (Draelos and Carin 2020), a Grad-CAM whose parts add up to the class' logit.
+
+    Args:
+        model: A run, a bundle, or a loaded classifier, flat or nested.
+        images: As for :func:`keensight.predict`.
+        label: The class to explain; None: each image's most probable one.
+        progress: Where to report.
+
+    Returns:
+        One entry an image, in the order given; a file that cannot be read has its reason in ``error``.
+
+    Raises:
+        DataError: nothing was given, or a folder or pattern holds no image.
+        UsageError: there is no such class, or the network has no maps to explain by.
+    """
+    return list(explanations(model, images, label=label, progress=progress))
+
+
+def explanations(
+    model: str | Path | Run | Classifier,
+    images: Images,
+    *,
+    label: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Explanation]:
+    """What :func:`explain` gives, one by one, so that any number of images fits into memory."""
+    from keensight.nets.gradcam import Explainer
+
+    classifier = load(model)
+    if label is not None and label not in classifier.labels.names:
+        raise UsageError(f"there is no class {label!r}", did_you_mean(label, list(classifier.labels.names)))
+    show = shown(progress)
+    explainer, found = Explainer(classifier), find(images, show)
+    with show.task("explaining", len(found)) as task:
+        for begin in range(0, len(found), _CHUNK):
+            for item in _explained(classifier, explainer, found[begin : begin + _CHUNK], begin, label):
+                yield item
+                task.advance()
+
+
+def _explained(
+    classifier: Classifier, explainer: Explainer, images: list[Source], first: int, label: str | None
+) -> Iterator[Explanation]:
+    names = [name_of(image, first + i) for i, image in enumerate(images)]
+    read = [_read(image, classifier) for image in images]
+    good = [item for item in read if not isinstance(item, str)]
+    if good:
+        inputs = np.stack([item[0] for item in good])
+        probabilities = classifier.predict_array(inputs)
+        best = probabilities.argmax(axis=1)
+        targets = best if label is None else classifier.labels.encode([label] * len(good))
+        heats = iter(zip(probabilities, best, targets, explainer.heatmaps(inputs, targets), strict=True))
+    for name, item in zip(names, read, strict=True):
+        if isinstance(item, str):
+            yield Explanation(name, error=item)
+        else:
+            yield _explanation(name, item[1], classifier, *next(heats))
+
+
+def _explanation(
+    name: str,
+    picture: NDArray[np.uint8],
+    classifier: Classifier,
+    probabilities: NDArray[np.float32],
+    best: int,
+    target: int,
+    heat: NDArray[np.float32],
+) -> Explanation:
+    from keensight.show.heatmap import placed
+
+    labels = classifier.labels.names
+    height, width = picture.shape[:2]
+    return Explanation(
+        path=name,
+        label=labels[target],
+        probability=float(probabilities[target]),
+        predicted=labels[best],
+        predicted_probability=float(probabilities[best]),
+        image=picture,
+        heat=placed(heat, height, width, classifier.spec.fit),
+    )
+
+
+def _read(image: Source, classifier: Classifier) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | str:
+    """The model's input and a picture for people, or why there is none."""
+    from keensight.show.thumbnails import shrunk
+
+    try:
+        raw = read_source(image)
+        return pixels.decode(raw, classifier.spec), shrunk(raw, _SIDE)
+    except ImageError as error:
+        return error.message
+
+
+def keep_heatmaps(
+    run: Run, classifier: Classifier, evaluation: Evaluated, images: Pixels, n: int, progress: Progress
+) -> None:
+    """Keep heatmaps of the mistakes that the report shows, of the ``n`` surest ones: what spoke for the wrong answer.
+
+    Each is a small grey image over the picture, so that the report can be written again without model and source.
+    """
+    from keensight.nets.gradcam import Explainer
+    from keensight.show.misclassified import find_mistakes, worth_showing
+    from keensight.show.report import GALLERY
+    from keensight.store.pictures import save_pictures
+
+    data = evaluation.dataset
+    shown_ones = worth_showing(find_mistakes(evaluation), GALLERY)
+    # An answer of several labels has no one class to explain.
+    found = [mistake for mistake in shown_ones if mistake.predicted in classifier.labels.names][:n]
+    if not found:
+        return
+    inputs = images.take(np.array([mistake.index for mistake in found]))
+    targets = classifier.labels.encode([mistake.predicted for mistake in found])
+    heats = Explainer(classifier).heatmaps(inputs, targets, progress=progress)
+    kept = {
+        mistake.path: _grey(heat, data.samples[mistake.index], classifier.spec.fit)
+        for mistake, heat in zip(found, heats, strict=True)
+    }
+    save_pictures(run.heatmaps_path, kept)
+
+
+def _grey(heat: NDArray[np.float32], sample: Sample, fit: Fit) -> bytes:
+    """A heatmap over a sample's whole image, as a small PNG file."""
+    from keensight.show.heatmap import placed
+
+    height, width = heat.shape
+    if sample.info is not None:
+        sides = (sample.info.height, sample.info.width)
+        height, width = sides if sample.info.orientation < 5 else sides[::-1]  # EXIF 5 to 8 lie on their side
+    shrink = _HEAT_SIDE / max(height, width)
+    small = placed(heat, max(1, round(height * shrink)), max(1, round(width * shrink)), fit)
+    return pixels.encode_png((255 * small).round().astype(np.uint8))
+
+
+def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[str, Any]]:
+    """Write each explanation as a PNG picture, as it comes.
+
+    Args:
+        found: From :func:`explain`.
+        folder: Where the pictures go; made if need be. A picture is named after its image, with a number where two
+            images have one name; an older picture of that name is replaced.
+
+    Returns:
+        One plain dictionary an image: path, label, probability, explained, explained_probability, error, picture
+        (None where the image could not be read).
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    from keensight.show.figures import save
+    from keensight.show.heatmap import explanation
+
+    check_writable(folder, folder=True)
+    rows: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for item in found:
+        path = None
+        if item.error is None:
+            path = save(explanation(item), folder / _free_name(item.path, taken))
+        rows.append({**item.row(), "picture": None if path is None else str(path)})
+    return rows
+
+
+def _free_name(path: str, taken: set[str]) -> str:
+    stem = Path(path).stem
+    name, number = f"{stem}.png", 1
+    while name.lower() in taken:  # some file systems tell no capitals
+        number += 1
+        name = f"{stem}-{number}.png"
+    taken.add(name.lower())
+    return name

@@ -1,0 +1,255 @@
+"""From a trained classifier to a finished run: decide, bundle, measure, look closer, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keensight.core.audit import AuditReport
+from keensight.core.codec import to_plain
+from keensight.core.config import RunConfig
+from keensight.core.evaluation import Evaluated, Slices
+from keensight.core.interval import Interval
+from keensight.core.labels import LabelSuspects
+from keensight.core.progress import Progress
+from keensight.core.records import PARTS, Dataset, History, Prototypes, Split, split_digest
+from keensight.errors import DataError
+from keensight.workflow.bundle import bundle
+from keensight.workflow.calibrate import decide, mirrored_if_it_pays
+from keensight.workflow.caveats import caveats_of, validation_accuracy
+from keensight.workflow.evaluate import keep_pictures, measure, report, report_text, slices_of
+from keensight.workflow.explain import keep_heatmaps
+from keensight.workflow.features import Features, features_of
+from keensight.workflow.label_errors import check_labels, wanted
+from keensight.workflow.predict import classifier_of
+from keensight.workflow.prototypes import known_of
+from keensight.workflow.self_test import self_test
+from keensight.workflow.steps import transfers
+
+if TYPE_CHECKING:
+    from keensight.data.cache import Pixels
+    from keensight.nets.classifier import Classifier
+    from keensight.store.bundle import Bundle
+    from keensight.store.run import Run
+
+_HEATMAPS = {"quick": 12, "standard": 200, "best": 200}
+"""Mistakes that get a heatmap: each costs two passes through the network at most, and 12 less than a second."""
+_MANY_PASSES = 1000
+"""From here on LiteRT's speed makes up for the conversion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training leaves behind."""
+
+    classifier: Classifier
+    history: History
+    data: Dataset
+    parts: Split
+    pixels: Pixels
+    findings: AuditReport
+    config: RunConfig
+    """Every ``auto`` decided."""
+    normalisation: str | None = None
+    """In words, of a network that was adopted and not trained here; None: the architecture's own."""
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the network itself was trained, here or elsewhere, and not only its head."""
+        return self.adopted or self.history.tuned
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the network was trained elsewhere: what it learned from is not known."""
+        return self.normalisation is not None
+
+
+def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
+    """Decide by the validation part, bundle, take the self-test, measure on the test part, look closer, report.
+
+    Args:
+        run: The run, with everything from before the training saved.
+        trained: What the training left behind.
+        show: Where to report.
+        started: When the command began, of ``time.perf_counter``.
+
+    Raises:
+        GateError: the bundle fails its self-test.
+        StoreError: something cannot be written.
+        KeyboardInterrupt: the user had stopped the training; a bundle of its best weights is kept, not measured.
+    """
+    run.save_history(trained.history)
+    if trained.history.stopped == "interrupted":
+        _bundled(run, trained)
+        raise KeyboardInterrupt
+    with _quicker(trained, show) as features:
+        trained = _decided(trained, features, show)
+        trained, means = _knowing(trained, features, show)
+        package = _bundled(run, trained, means)
+        trusted = classifier_of(package)  # from here on only what was read from disk is used
+        self_test(package, trusted)
+        evaluation = _measured(trusted, trained, features, show)
+        validation = _on_validation(trusted, trained, features, show)
+    evaluation = dataclasses.replace(
+        evaluation, caveats=caveats_of(evaluation, trained.findings, trained.parts, validation)
+    )
+    _keep_evaluation(run, package, evaluation)
+    weak = _keep_slices(run, evaluation, trained.pixels)
+    suspects = _check_labels(run, trained, evaluation, show)
+    keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], show)
+    keep_pictures(
+        run, evaluation, () if suspects is None else [one.path for one in (*suspects.suspects, *suspects.doubtful)]
+    )
+    run = run.update(state="finished", results=_results(trained, evaluation, weak, suspects, started))
+    report(run, evaluation=evaluation)
+    return run
+
+
+@contextmanager
+def _quicker(trained: Trained, show: Progress) -> Iterator[Features | None]:
+    """A way to features that is quicker than the classifier's own; None where it would not pay."""
+    data, parts, pixels = trained.data, trained.parts, trained.pixels
+    with features_of(data, parts, pixels, show, trained=trained.tuned) as features:
+        yield features if not trained.tuned or _passes(trained) > _MANY_PASSES else None
+
+
+def _passes(trained: Trained) -> int:
+    """How many images a pretrained network is still to be shown once it is trained; 0 for one from scratch."""
+    return 3 * len(trained.parts.val) + 2 * len(trained.parts.test) if transfers(trained.config) else 0
+
+
+def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
+    data, parts, pixels, config = trained.data, trained.parts, trained.pixels, trained.config
+    classifier = choose(trained.classifier, data, parts, pixels, config, features, show, trained.findings)
+    return dataclasses.replace(trained, classifier=classifier)
+
+
+def choose(
+    classifier: Classifier,
+    data: Dataset,
+    parts: Split,
+    pixels: Pixels,
+    config: RunConfig,
+    features: Features | None,
+    show: Progress,
+    findings: AuditReport,
+) -> Classifier:
+    """A trained classifier with all that the validation part decides.
+
+    That is averaging with mirror images, temperature, and when to answer; arguments are those of
+    :func:`keensight.workflow.calibrate.decide`. What ``findings`` tie together counts as one image.
+    """
+    from keensight.data.audit.duplicates import ties
+    from keensight.data.units import clusters
+
+    together = clusters(data.samples, parts.part("val"), ties(findings, data))
+    if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
+        classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
+    return decide(classifier, data, parts, pixels, config.decision, features, show, together)
+
+
+def _knowing(trained: Trained, features: Features | None, show: Progress) -> tuple[Trained, Prototypes | None]:
+    """With where training images lie among its embeddings; and the class means, where images have one class each.
+
+    A network from elsewhere may have no embedding, no training images at hand, or classes without any.
+    """
+    classifier, data, parts = trained.classifier, trained.data, trained.parts
+    if not classifier.embeds or not parts.train:
+        return trained, None
+    known = known_of(classifier, data, parts, trained.pixels, features=features, progress=show)
+    if trained.config.decision.ood:
+        trained = dataclasses.replace(trained, classifier=classifier.changed(subspace=known.subspace()))
+    if data.task == "multilabel" or not known.covers(len(data.labels)):
+        return trained, None
+    return trained, known.prototypes(len(data.labels))
+
+
+def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bundle:
+    record = run.record
+    return bundle(
+        trained.classifier,
+        trained.data,
+        trained.parts,
+        run.bundle_path,
+        name=trained.config.model.name,
+        provenance={"run": record.name, "command": record.command, "seed": record.seed, **_adoption(trained)},
+        prototypes=means,
+        normalisation=trained.normalisation,
+        pixels=trained.pixels,
+    )
+
+
+def _adoption(trained: Trained) -> dict[str, bool]:
+    return {"adopted": True} if trained.adopted else {}
+
+
+def _measured(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Evaluated:
+    """The figures of the test part."""
+    from keensight.data.audit.duplicates import seen, ties
+
+    data, parts = trained.data, trained.parts
+    return measure(
+        trusted, data, parts.part("test"), data.truth(), trained.pixels, "test", show, features,
+        seen(trained.findings, data, parts), ties(trained.findings, data),
+    )  # fmt: skip
+
+
+def _on_validation(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Interval:
+    from keensight.data.audit.duplicates import ties
+
+    data = trained.data
+    return validation_accuracy(
+        trusted, data, trained.parts, ties(trained.findings, data), trained.pixels, features, show
+    )  # fmt: skip
+
+
+def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluated) -> None:
+    from keensight.store.bundle import add_evaluation
+
+    add_evaluation(package, evaluation)
+    run.save_evaluation(evaluation, report_text(evaluation))
+
+
+def _keep_slices(run: Run, evaluation: Evaluated, pixels: Pixels) -> Slices | None:
+    weak = slices_of(evaluation, pixels)
+    if weak is not None:
+        run.save_slices(weak)
+    return weak
+
+
+def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, show: Progress) -> LabelSuspects | None:
+    """The label check, where the settings want it; a set too small for it is not worth a failure."""
+    if not wanted(trained.config):
+        return None
+    data, parts, pixels = trained.data, trained.parts, trained.pixels
+    try:
+        found = check_labels(data, parts, config=trained.config, pixels=pixels, evaluation=evaluation, progress=show)
+    except DataError as error:
+        show.say(f"no label check: {error.message}")
+        return None
+    run.save_label_suspects(found)
+    run.log(found.sentence())
+    return found
+
+
+def _results(
+    trained: Trained, evaluation: Evaluated, weak: Slices | None, suspects: LabelSuspects | None, started: float
+) -> dict[str, Any]:
+    data, parts = trained.data, trained.parts
+    results = {
+        "labels": list(data.labels.names),
+        "model": trained.config.model.name,
+        "seconds": round(time.perf_counter() - started, 2),
+        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
+        "dataset_digest": data.digest,
+        "split_digest": split_digest(parts, data),
+        "test": evaluation.headline(),
+        **_adoption(trained),
+    }
+    results |= {} if suspects is None else {"label_check": suspects.headline()}
+    results |= {} if weak is None else {"weak_slices": [to_plain(score) for score in weak.weakest()]}
+    return results

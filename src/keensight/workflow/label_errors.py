@@ -1,0 +1,170 @@
+"""Which labels are likely wrong? Asked of models that saw neither the image nor a network tuned on its label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import RunConfig
+from keensight.core.evaluation import Evaluated, Evaluation
+from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
+from keensight.core.progress import Progress
+from keensight.core.records import PARTS, Dataset, Split
+from keensight.errors import DataError
+from keensight.workflow.features import caches, images_of
+from keensight.workflow.steps import build, image_spec, prepare, shown, transfers
+
+if TYPE_CHECKING:
+    from keensight.assess.confident_learning import Judgement
+    from keensight.data.cache import Pixels
+
+EPOCHS = 15
+"""A training from scratch of at least so many epochs takes several times as long as the check."""
+_STEP, _SIDES = 32, (64, 160)
+"""Pixels, where the network of the run is not the one that judges. On Fashion-MNIST 96 px found no more than 64."""
+
+
+def wanted(config: RunConfig) -> bool:
+    """Whether a training with these resolved settings ends with a label check."""
+    if config.train.label_check != "auto":
+        return config.train.label_check == "yes"
+    return config.train.effort != "quick" and (transfers(config) or (config.train.epochs or 0) >= EPOCHS)
+
+
+def check_labels(
+    data: Dataset,
+    split: Split,
+    *,
+    config: RunConfig | None = None,
+    pixels: Pixels | None = None,
+    evaluation: Evaluation | None = None,
+    progress: Progress | None = None,
+) -> LabelSuspects:
+    """Suspected label errors (see ``assess.confident_learning``) among all images of a split.
+
+    The probabilities come from logistic regressions, each fitted without a fifth of the images, on features that an
+    ImageNet network gives as it is: a network that was tuned on the labels in question has learned the wrong ones
+    too. It is the network that the run started from, so that a transfer has computed most of the features before;
+    beside a training from scratch it is ``efficientnet_lite0`` at twice the images' side (64 to 160 px).
+
+    Images of a group and exact copies are never on both sides. Classes of fewer images or groups than folds are
+    left out.
+
+    Args:
+        data: The image set.
+        split: Its split.
+        config: Resolved settings of the run; None: the defaults.
+        pixels: Its decoded images, of the size that the network of the run takes; None: decoded here.
+        evaluation: Figures of the test part with their predictions, for the accuracy range.
+        progress: Where to report.
+
+    Raises:
+        DataError: there are too few images.
+    """
+    from keensight.assess.confident_learning import FOLDS, judge, out_of_fold
+    from keensight.data.units import unit_numbers
+
+    show, chosen = shown(progress), config or RunConfig()
+    rows = np.sort(np.concatenate([split.part(part) for part in PARTS]))
+    groups = unit_numbers(data.samples, rows)
+    rows, groups = _large_classes(data, rows, groups, FOLDS)
+    if not len(rows):
+        raise DataError(
+            f"{data.name}: no class has {FOLDS} images, too few to check their labels", "give more images of each class"
+        )
+    features, network = _features(data, split, rows, chosen, pixels, show)
+    targets = data.targets()[rows]
+    probabilities = out_of_fold(features, targets, groups, len(data.labels), seed=chosen.train.seed, progress=show)
+    judged = judge(probabilities, targets)
+    return LabelSuspects(
+        n=len(rows),
+        method=f"calibrated {FOLDS}-fold logistic regression on {network} features",
+        accuracy=float((probabilities.argmax(axis=1) == targets).mean()),
+        noise=float(1 - np.trace(judged.joint) / len(rows)),
+        suspects=_suspects(data, split, rows, judged, judged.suspects),
+        classes=_classes(data, targets, judged),
+        accuracy_range=None if evaluation is None else _range(data, rows, judged, evaluation),
+        doubtful=_suspects(data, split, rows, judged, judged.doubtful),
+        precision=judged.precision,
+        detectable=judged.detectable,
+    )
+
+
+def _large_classes(
+    data: Dataset, rows: NDArray[np.int64], groups: NDArray[np.int64], least: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    targets = data.targets()[rows]
+    distinct = Counter(target for target, _ in set(zip(targets.tolist(), groups.tolist(), strict=True)))
+    large = np.array([distinct[target] >= least for target in targets.tolist()], bool)
+    return rows[large], groups[large]
+
+
+def _features(
+    data: Dataset, split: Split, rows: NDArray[np.int64], config: RunConfig, pixels: Pixels | None, show: Progress
+) -> tuple[NDArray[np.float32], str]:
+    """Features (n, d), and the network they are of."""
+    from keensight.data.input_size import median_side
+    from keensight.nets.models.backbones import DEFAULT_PRETRAINED
+    from keensight.nets.training.transfer import features
+
+    own = transfers(config) and config.model.weights == "imagenet"
+    name = config.model.name if own else DEFAULT_PRETRAINED
+    if own:
+        spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort=config.train.effort)
+    else:
+        side = int(np.clip(_STEP * round(2 * median_side(data) / _STEP), *_SIDES))
+        spec = image_spec(data, side, model=name)
+    if pixels is None or pixels.spec != spec:
+        # Enlarged copies of small images would fill the disk to save little decoding.
+        pixels = prepare(data, spec, cache="auto" if own else "never", progress=show)
+    found = features(build(data, spec, name), images_of(data, split, pixels), rows, caches(show))
+    return found, f"{name} ({spec.width}x{spec.height} px)"
+
+
+def _suspects(
+    data: Dataset, split: Split, rows: NDArray[np.int64], judged: Judgement, chosen: NDArray[np.int64]
+) -> tuple[Suspect, ...]:
+    part_of = {int(row): part for part in PARTS for row in split.part(part)}
+    names = data.labels.names
+    encoded = data.targets()[rows]
+    return tuple(
+        Suspect(
+            path=data.samples[int(rows[i])].path,
+            digest=data.samples[int(rows[i])].digest,
+            part=part_of[int(rows[i])],
+            given=data.samples[int(rows[i])].label,
+            suggested=names[int(judged.suggested[i])],
+            score=float(judged.probabilities[i, encoded[i]]),
+            probability=float(judged.probabilities[i, judged.suggested[i]]),
+        )
+        for i in chosen
+    )
+
+
+def _classes(data: Dataset, targets: NDArray[np.int64], judged: Judgement) -> tuple[ClassNoise, ...]:
+    suspects = Counter(targets[judged.suspects].tolist())
+    counts = Counter(targets.tolist())
+    found = []
+    for number, label in enumerate(data.labels.names):
+        if counts[number]:
+            row = judged.joint[number].copy()
+            noise, row[number] = float(1 - row[number] / row.sum()), 0.0
+            mostly = data.labels.names[int(row.argmax())] if row.any() else ""
+            found.append(ClassNoise(label, counts[number], suspects[number], noise, mostly))
+    return tuple(found)
+
+
+def _range(data: Dataset, rows: NDArray[np.int64], judged: Judgement, evaluation: Evaluation) -> AccuracyRange | None:
+    """The range of the test accuracy; None where the evaluation carries no predictions."""
+    from keensight.assess.confident_learning import accuracy_range
+
+    if not isinstance(evaluation, Evaluated):
+        return None
+    suggestion = np.full(len(data), -1, np.int64)
+    suggestion[rows[judged.suspects]] = judged.suggested[judged.suspects]
+    suggested = suggestion[evaluation.rows]
+    given = data.targets()[evaluation.rows]
+    return accuracy_range(evaluation.predictions.probabilities.argmax(axis=1), given, suggested, suggested >= 0)

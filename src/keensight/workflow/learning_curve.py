@@ -1,0 +1,130 @@
+"""What would more images give: the learning curve of a quick head on frozen features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.comparison import CurvePoint, LearningCurve
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset
+from keensight.errors import DataError, UsageError
+from keensight.workflow.features import caches, images_of
+from keensight.workflow.prepare import open_source, prepare_data
+from keensight.workflow.steps import Source, build, configure, image_spec, shown
+
+if TYPE_CHECKING:
+    from keensight.core.config import RunConfig
+
+SHARES = ((1 / 8, 4), (1 / 4, 3), (1 / 2, 3), (1.0, 1))
+"""Share of the training part, and how often it is drawn."""
+_FEWEST = 64
+
+
+def learning_curve(
+    source: Source,
+    *,
+    config: RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    **shortcuts: Any,
+) -> LearningCurve:
+    """Train the quick way on an eighth, a quarter, half and all of the training part, and extend the curve.
+
+    A logistic head on frozen features of a pretrained network, each feature computed once and remembered. It is
+    measured on the validation part, which also chose the head's penalty; the test part is not looked at.
+
+    Args:
+        source: What ``train`` takes.
+        config: Settings; None: the defaults.
+        settings: Changes to them.
+        progress: Where to report.
+        **shortcuts: As for ``train``; ``model`` must be pretrained (default: the default one).
+
+    Raises:
+        DataError: there are too few training images for an eighth of them to say anything.
+        UsageError: the model has no pretrained weights.
+    """
+    from keensight.data.audit.duplicates import ties
+    from keensight.data.units import clusters, unit_numbers
+    from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED
+    from keensight.nets.training.transfer import features
+
+    chosen, show = configure(config, settings, **shortcuts), shown(progress)
+    name = DEFAULT_PRETRAINED if chosen.model.name == "auto" else chosen.model.name
+    if not ARCHITECTURES[name].pretrained:
+        raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "leave --model out")
+    data, _ = open_source(source, chosen, show)
+    spec = image_spec(data, chosen.data.image_size, chosen.data.fit, model=name, effort="quick")
+    prepared = prepare_data(data, spec, chosen, show)
+    pixels, parts = prepared.pixels, prepared.split
+    train, val = parts.part("train"), parts.part("val")
+    if len(train) < _FEWEST:
+        raise DataError(
+            f"{len(train)} training images are too few for a learning curve", f"give {_FEWEST} or more of them"
+        )
+    model = build(data, spec, name)
+    found = features(model, images_of(data, parts, pixels), np.concatenate([train, val]), caches(show))
+    tied = ties(prepared.findings, data)
+    units = unit_numbers(data.samples, train, tied)
+    wrong = _points(data, train, val, units, found, chosen.train.seed, show)
+    return _curve(data, name, clusters(data.samples, val, tied), wrong)
+
+
+def _points(
+    data: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], units: NDArray[np.int64],
+    features: NDArray[np.float32], seed: int, show: Progress,
+) -> list[tuple[int, NDArray[np.bool_]]]:  # fmt: skip
+    """For each share the mean number of images, and which validation images were wrong in each draw (draws, val)."""
+    from keensight.nets.training.linear_head import fit_head
+
+    targets, classes = data.targets(), len(data.labels)
+    known, unseen = features[: len(train)], features[len(train) :]
+    points = []
+    with show.task("learning from fewer images", sum(draws for _, draws in SHARES), "trainings") as task:
+        for share, draws in SHARES:
+            chosen = [draw(targets[train], units, share, seed + number) for number in range(draws)]
+            rows = []
+            for some in chosen:
+                head = fit_head(known[some], targets[train[some]], unseen, targets[val], classes)
+                rows.append(head.logits(unseen).argmax(axis=1) != targets[val])
+                task.advance(1)
+            points.append((round(float(np.mean([len(some) for some in chosen]))), np.stack(rows)))
+    return points
+
+
+def draw(targets: NDArray[np.int64], units: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
+    """Places of about a fraction of the images, the same of each class, in whole units (groups, duplicates).
+
+    Args:
+        targets: Class numbers, shape (n,).
+        units: Number of the unit of each image, shape (n,); a unit counts for the class of its first image.
+        fraction: Above 0, at most 1.
+        seed: Another seed gives another draw.
+    """
+    if fraction == 1:
+        return np.arange(len(targets))
+    rng = np.random.default_rng([seed, round(1 / fraction)])
+    _, first, number = np.unique(units, return_index=True, return_inverse=True)
+    sizes, classes = np.bincount(number), targets[first]
+    taken = []
+    for label in np.unique(classes):
+        members = rng.permutation(np.flatnonzero(classes == label))
+        held = np.cumsum(sizes[members])
+        taken.append(members[: int(np.searchsorted(held, fraction * held[-1])) + 1])
+    return np.flatnonzero(np.isin(number, np.concatenate(taken)))
+
+
+def _curve(
+    data: Dataset, model: str, groups: NDArray[np.int64] | None, points: list[tuple[int, NDArray[np.bool_]]]
+) -> LearningCurve:
+    from keensight.assess.learning_curve import doubling
+
+    (floor, factor, exponent), gain = doubling(
+        np.array([images for images, _ in points], dtype=np.float64), [wrong for _, wrong in points], groups
+    )
+    shown_points = tuple(CurvePoint(images, tuple(float(1 - row.mean()) for row in wrong)) for images, wrong in points)
+    return LearningCurve(data.name, model, points[0][1].shape[1], shown_points, floor, factor, exponent, gain)

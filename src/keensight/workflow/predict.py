@@ -1,0 +1,341 @@
+"""A finished model at work: load, predict and embed."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.anomaly import AnomalyScores
+from keensight.core.files import check_writable, write_bytes, write_json, write_text
+from keensight.core.predictions import Decision, Embeddings, Predictions
+from keensight.core.progress import Progress
+from keensight.core.records import SEPARATOR
+from keensight.core.sanitize import guarded
+from keensight.core.sources import Images, Source
+from keensight.errors import UsageError
+from keensight.workflow.self_test import tested
+from keensight.workflow.steps import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keensight.core.similar import Similar
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import Bundle
+    from keensight.store.run import Run
+
+
+def predict(
+    model: str | Path | Run | Classifier | Detector, paths: Images, *, progress: Progress | None = None
+) -> Predictions | AnomalyScores:
+    """Predict images, folders or globs.
+
+    Args:
+        model: A run, a bundle, or a loaded classifier.
+        paths: One or several of: image files, folders (searched through), patterns such as ``photos/*.jpg``,
+            encoded bytes, open binary files, Pillow images, uint8 arrays (height, width[, 1, 3 or 4]) and batches of
+            such (n, height, width[, 1, 3 or 4]), tensors of TensorFlow and PyTorch (also with channels first), arrays
+            and pandas Series of paths; or a pandas table with a column of paths. What is no path is called
+            ``image 0`` and so on in the answer.
+        progress: Where to report.
+
+    Returns:
+        One row an image, in the order given; a file that cannot be read has its reason in ``errors``, also one of a
+        folder that is of no image format. An anomaly detector gives scores in place of probabilities.
+
+    Raises:
+        DataError: nothing was given, or a folder or pattern holds no image; or what was given is something else, such
+            as pixels that are not uint8.
+    """
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
+
+    show = shown(progress)
+    images = find(paths, show)
+    if isinstance(model, (Classifier, Detector)):
+        return model.predict(images, progress=show)
+    package = _opened(model)
+    opened = detector_of(package) if package.manifest.task == ANOMALY else classifier_of(package)
+    return tested(package, opened).predict(images, progress=show)
+
+
+def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
+    """Embed images, folders or globs, for search, clustering and few-shot learning.
+
+    An embedding is what the network's last layer, ``logits``, takes in: like images have near embeddings.
+
+    Args:
+        model: A run, a bundle, or a loaded classifier.
+        images: As for :func:`predict`.
+        progress: Where to report.
+
+    Returns:
+        One float32 row (d,) an image, in the order given; a file that cannot be read has NaN and its reason in
+        ``errors``.
+
+    Raises:
+        DataError: nothing was given, a folder or pattern holds no image, or the network has no embedding.
+    """
+    show = shown(progress)
+    return load(model).embed(find(images, show), progress=show)
+
+
+def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
+    """Find the images of an album that are most like each query, by the cosine of their standardised embeddings.
+
+    Args:
+        queries: Of what is looked for, as :func:`embed` gives them.
+        album: Of what is searched, by the same model; an image is not found for itself.
+        n: How many to find.
+
+    Returns:
+        Places in the album and cosines, the nearest first; ``ks.show.similar`` shows them.
+
+    Raises:
+        DataError: the album has not ``n`` such images, or the models differ.
+    """
+    from keensight.core.similar import search
+
+    return search(queries, album, n)
+
+
+def predict_and_embed(
+    model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
+) -> tuple[Predictions, Embeddings]:
+    """What :func:`predict` and :func:`embed` give, of one pass through the network."""
+    show = shown(progress)
+    return load(model).predict_and_embed(find(images, show), progress=show)
+
+
+def find(images: Images, show: Progress | None = None) -> list[Source]:
+    """Single images from what a user gives (see :func:`predict`); tells of files beside them that are none.
+
+    Raises:
+        DataError: there are none, or what was given is nothing of the kind.
+    """
+    from keensight.data.sources.listing import find_inputs, in_words
+
+    inputs = find_inputs(images)
+    if show is not None and inputs.companions:
+        show.say(f"not looked at: {in_words(inputs.companions)}")
+    return inputs.images
+
+
+def load(model: str | Path | Run | Classifier) -> Classifier:
+    """Open a run or bundle, checked file by file, as a classifier ready to predict.
+
+    The first time on a machine it takes its self-test.
+
+    Raises:
+        StoreError: it is no bundle, is damaged, or is of a newer version.
+        GateError: it fails its self-test.
+    """
+    from keensight.nets.classifier import Classifier
+
+    if isinstance(model, Classifier):
+        return model
+    package = _opened(model)
+    if package.manifest.task == ANOMALY:
+        raise UsageError(
+            f"{package.path} is an anomaly detector: it scores images and knows no classes",
+            "keensight predict, or ks.load_detector(...) in Python",
+        )
+    return tested(package, classifier_of(package))
+
+
+def load_detector(model: str | Path | Run) -> Detector:
+    """Open a run or bundle, checked file by file, as an anomaly detector ready to predict.
+
+    The first time on a machine it takes its self-test.
+
+    Raises:
+        StoreError: it is no bundle, is damaged, or is of a newer version.
+        GateError: it fails its self-test.
+        UsageError: it is a classifier.
+    """
+    package = _opened(model)
+    if package.manifest.task != ANOMALY:
+        raise UsageError(f"{package.path} is a classifier, not an anomaly detector", "use ks.load(...)")
+    return tested(package, detector_of(package))
+
+
+def _opened(model: str | Path | Run) -> Bundle:
+    from keensight.store.bundle import open_bundle
+
+    return open_bundle(model if isinstance(model, (str, Path)) else model.path)
+
+
+def detector_of(bundle: Bundle) -> Detector:
+    """The anomaly detector in an open bundle."""
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import limits_of
+
+    return Detector.open(bundle.model_path, bundle.manifest.image, limits_of(bundle.manifest))
+
+
+def classifier_of(bundle: Bundle) -> Classifier:
+    """The classifier in an open bundle."""
+    from keensight.nets.classifier import Classifier
+
+    manifest, several = bundle.manifest, bundle.manifest.task == "multilabel"
+    return Classifier.open(
+        bundle.model_path,
+        manifest.labels,
+        manifest.image,
+        temperature=manifest.temperature,
+        prototypes=bundle.prototypes(),
+        mirror=bool(manifest.decision.get("mirror", False)),
+        thresholds=tuple(manifest.decision["thresholds"]) if several else None,
+        decision=None if several else Decision.from_manifest(manifest.decision),
+        subspace=bundle.subspace(),
+    )
+
+
+def predict_with_heatmaps(
+    model: str | Path | Run | Detector, images: Images, directory: Path, *, progress: Progress | None = None
+) -> AnomalyScores:
+    """Score images, and write each beside its heatmap of what is odd, as ``NUMBER-NAME.png``.
+
+    Args:
+        model: An anomaly detector, its run or its bundle.
+        images: As for :func:`predict`.
+        directory: Where to; made where it does not exist.
+        progress: Where to report.
+
+    Raises:
+        UsageError: the model is a classifier.
+        StoreError: a file cannot be written.
+    """
+    from keensight.core.pixels import encode_png
+    from keensight.nets.classifier import read_image
+    from keensight.nets.detector import Detector
+    from keensight.show.anomaly import overlay
+
+    check_writable(directory, folder=True)
+    detector = model if isinstance(model, Detector) else load_detector(model)
+    show = shown(progress)
+    sources = find(images, show)
+    found = detector.predict(sources, progress=show)
+    for place, source in enumerate(sources):
+        image = read_image(source, detector.spec)
+        if not isinstance(image, str) and found.maps is not None:
+            name = f"{place:04d}-{Path(found.paths[place]).stem}.png"
+            write_bytes(directory / name, encode_png(overlay(image, found.maps[place])))
+    return found
+
+
+def write_predictions(predictions: Predictions | AnomalyScores, path: Path, top: int = 5) -> None:
+    """Write predictions as a CSV, JSON or Parquet table, by the file's ending.
+
+    CSV and Parquet have one row an image: path, label, probability, decision, error, then the ``top`` classes as
+    ``label_2``, ``probability_2`` and so on, then reason, set (its classes with ``|`` between) and ood_score. Of a
+    multi-label model ``label`` is a list such as ``cat|dog``, empty where no label reaches its threshold, and the most
+    probable labels begin with ``label_1``.
+
+    Raises:
+        UsageError: the ending is none of the three.
+        StoreError: the file cannot be written.
+    """
+    check_predictions_place(path)
+    rows = predictions.rows(top)
+    ending = path.suffix.lower()
+    if ending == ".json":
+        write_json(path, rows)
+        return
+    import pandas as pd
+
+    table = pd.DataFrame([flat(row) for row in rows])
+    if ending == ".csv":
+        write_text(path, _as_csv(table))
+    else:
+        write_bytes(path, table.to_parquet(index=False))
+
+
+def _as_csv(table: pd.DataFrame) -> str:
+    texts = table.select_dtypes(exclude="number")
+    return table.assign(**{str(name): texts[name].map(guarded) for name in texts}).to_csv(index=False)
+
+
+def write_embeddings(embeddings: Embeddings, path: Path) -> None:
+    """Write embeddings as NumPy's ``.npz`` or as a CSV or Parquet table, by the file's ending.
+
+    ``.npz``: ``paths`` (n,), ``vectors`` float32 (n, d) and ``errors`` (n,), empty where an image was read.
+    Tables: one row an image with path, e0, e1 and so on, error; without numbers where it could not be read.
+
+    Raises:
+        UsageError: the ending is none of the three.
+        StoreError: the file cannot be written.
+    """
+    check_embeddings_place(path)
+    ending = path.suffix.lower()
+    if ending == ".npz":
+        write_bytes(path, _as_npz(embeddings))
+        return
+    import pandas as pd
+
+    columns = [f"e{i}" for i in range(embeddings.vectors.shape[1])]
+    table = pd.DataFrame(embeddings.vectors, columns=columns)
+    table.insert(0, "path", list(embeddings.paths))
+    table["error"] = [embeddings.errors.get(name) for name in embeddings.paths]
+    if ending == ".csv":
+        write_text(path, _as_csv(table))
+    else:
+        write_bytes(path, table.to_parquet(index=False))
+
+
+def check_predictions_place(path: Path) -> None:
+    """Refuse a file that predictions cannot be written to, before they are made.
+
+    Raises:
+        UsageError: its ending is none of ``.csv``, ``.json`` and ``.parquet``.
+        StoreError: it cannot be written.
+    """
+    _check_place(path, "predictions", (".csv", ".json", ".parquet"))
+
+
+def check_embeddings_place(path: Path) -> None:
+    """Refuse a file that embeddings cannot be written to, before they are computed.
+
+    Raises:
+        UsageError: its ending is none of ``.npz``, ``.csv`` and ``.parquet``.
+        StoreError: it cannot be written.
+    """
+    _check_place(path, "embeddings", (".npz", ".csv", ".parquet"))
+
+
+def _check_place(path: Path, what: str, endings: tuple[str, str, str]) -> None:
+    ending = path.suffix.lower()
+    if ending not in endings:
+        one, other, last = endings
+        raise UsageError(f"cannot write {what} as {ending or 'a file without ending'}", f"use {one}, {other} or {last}")
+    check_writable(path)
+
+
+def _as_npz(embeddings: Embeddings) -> bytes:
+    sink = io.BytesIO()
+    np.savez(
+        sink,
+        paths=np.array(embeddings.paths, dtype=np.str_),
+        vectors=embeddings.vectors,
+        errors=np.array([embeddings.errors.get(name, "") for name in embeddings.paths], dtype=np.str_),
+    )
+    return sink.getvalue()
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
+    flat: dict[str, Any] = {
+        key: row[key] for key in ("path", "label", "probability", "score", "decision", "error") if key in row
+    }
+    skipped = 0 if "labels" in row else 1  # the most probable class is the label; of several labels it need not be
+    for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
+        flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability
+    flat |= {key: row[key] for key in ("reason", "set", "ood_score") if key in row}
+    if flat.get("set") is not None:
+        flat["set"] = SEPARATOR.join(flat["set"])
+    return flat

@@ -1,0 +1,167 @@
+"""What every training starts from: an image set, opened, decoded, audited, and split by what the audit found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from keensight.core.audit import AuditReport
+from keensight.core.config import RunConfig
+from keensight.core.intensity import Scale, in_words
+from keensight.core.labels import Correction
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, ImageSpec, Split
+from keensight.errors import DataError
+from keensight.workflow.audit import audit as audit_images
+from keensight.workflow.steps import Source, corrected, image_spec, open, prepare, shown
+
+if TYPE_CHECKING:
+    from keensight.data.cache import CacheMode, Pixels
+
+Divide = Callable[[Dataset, AuditReport], Split]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image set that is ready to learn from."""
+
+    data: Dataset
+    pixels: Pixels
+    """Its decoded images, by index into ``data.sources.samples``."""
+    findings: AuditReport
+    split: Split
+    """It keeps together what the audit found to show the same thing, and leaves out what cannot be read."""
+
+
+def open_source(source: Source, config: RunConfig, progress: Progress) -> tuple[Dataset, Sequence[Correction]]:
+    """Open an image set as the settings of ``data`` say, with its table of corrections applied.
+
+    Returns:
+        The image set, and the corrections.
+
+    Raises:
+        DataError: the source or the corrections cannot be used.
+    """
+    given = config.data
+    data = open(
+        source, label=given.label, labels=given.labels, path=given.path, group=given.group,
+        group_regex=given.group_regex, progress=progress,
+    )  # fmt: skip
+    return corrected(data, given.corrections, progress)
+
+
+def prepare_data(
+    data: Dataset,
+    spec: ImageSpec,
+    config: RunConfig,
+    progress: Progress,
+    *,
+    probes: bool = False,
+    divide: Divide | None = None,
+) -> Prepared:
+    """Decode, audit and split an image set: the one way to what is learned from.
+
+    Args:
+        data: The image set, as :func:`open_source` gives it.
+        spec: The size that the images are decoded to; the split does not depend on it.
+        config: Settings; of ``data`` the cache and the fractions, of ``train`` the seed.
+        progress: Where to report.
+        probes: Whether the audit probes for shortcuts, which takes some seconds.
+        divide: Makes the split; None: :func:`split` by the settings.
+
+    Raises:
+        DataError: the images cannot be split.
+    """
+    pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+    refuse_unreadable(data, pixels)
+    if spec.intensity is not None:
+        progress.say(f"In images of more than 8 bits, {in_words(Scale(spec.black, spec.intensity))}.")
+    findings = audit_images(data, pixels=pixels, probes=probes, progress=progress)
+    return Prepared(data, pixels, findings, divide(data, findings) if divide else split_by(config, data, findings))
+
+
+def refuse_unreadable(data: Dataset, pixels: Pixels) -> None:
+    """Refuse a set of which no image can be used, with the reason that most have.
+
+    Raises:
+        DataError: every image lacks pixels.
+    """
+    from keensight.data.cache import CHANGED
+
+    if len(pixels.errors) < len(data):
+        return
+    reason, count = Counter(pixels.errors.values()).most_common(1)[0]
+    if reason == CHANGED:
+        raise DataError(
+            f"{count:,} of {len(data):,} images of {data.name} have changed since they were opened",
+            "open the source again, and leave it unchanged meanwhile",
+        )
+    raise DataError(
+        f"no image of {data.name} can be used; {count:,} of {len(data):,}: {reason}",
+        "`keensight inspect` lists what is wrong with them",
+    )
+
+
+def input_spec(data: Dataset, config: RunConfig, model: str) -> ImageSpec:
+    """The input of a network by name, as the settings say."""
+    given = config.data
+    return image_spec(data, given.image_size, given.fit, model=model, effort=config.train.effort)
+
+
+def split_by(config: RunConfig, data: Dataset, findings: AuditReport) -> Split:
+    """:func:`split` by the settings of a run."""
+    given = config.data
+    return split(
+        data, audit=findings, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed
+    )  # fmt: skip
+
+
+def refuse_unsplittable(data: Dataset, config: RunConfig) -> None:
+    """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
+
+    Raises:
+        DataError: a class has too few images or a name that no bundle takes, or there is none to train on.
+    """
+    from keensight.data.splits import make_split
+
+    if names := data.labels.controls():
+        raise DataError(f"the class name {names[0]!r} contains a control character", "rename the class")
+    given = config.data
+    make_split(data, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed)
+
+
+def split(
+    data: Dataset,
+    *,
+    audit: AuditReport | None = None,
+    val_share: float = 0.15,
+    test_share: float = 0.15,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Split:
+    """Split into training, validation and test set: stratified, stable when images are added, without leaks.
+
+    Duplicates, near-duplicates and groups stay together.
+
+    Args:
+        data: The image set; predefined splits are kept.
+        audit: Its audit; unreadable images are left out, and near-duplicates stay together. None: the images are
+            decoded and looked through here; of a set without its images at hand, only files that are equal byte by
+            byte are known as duplicates.
+        val_share: Fraction of the images used to choose and stop.
+        test_share: Fraction of the images used to measure.
+        seed: Another seed gives another split.
+        progress: Where to report.
+
+    Raises:
+        DataError: a class has too few images.
+    """
+    from keensight.data.audit.duplicates import ties
+    from keensight.data.splits import make_split
+
+    if audit is None and data.reader is not None:
+        audit = audit_images(data, probes=False, progress=shown(progress))
+    excluded, tied = (audit.unusable(data), ties(audit, data)) if audit else (frozenset(), ())
+    return make_split(data, exclude=excluded, val_share=val_share, test_share=test_share, seed=seed, ties=tied)

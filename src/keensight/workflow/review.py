@@ -1,0 +1,314 @@
+"""A person looks at suspected labels and mistakes, one by one; each decision is on the disk at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.config import RunConfig, read_config
+from keensight.core.evaluation import Evaluated
+from keensight.core.labels import Correction, LabelSuspects, Suspect, read_corrections, write_corrections
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Reader, Sample
+from keensight.errors import DataError, ImageError, UsageError
+from keensight.workflow.evaluate import finished
+from keensight.workflow.label_errors import check_labels
+from keensight.workflow.steps import Source, open, shown
+
+if TYPE_CHECKING:
+    from keensight.store.run import Run
+
+_SIDE = 900
+"""Longer side of the image on the page, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One image whose label is to be judged."""
+
+    index: int
+    """Place in ``Dataset.samples``."""
+    path: str
+    digest: str
+    part: str
+    given: str
+    suggested: str
+    given_probability: float
+    """Probability of the given class, 0 to 1."""
+    probability: float
+    """That of the suggested class."""
+    reason: str
+    """``suspect``, ``doubtful`` (for review only) or ``mistake``, the last of the test set."""
+
+    @property
+    def key(self) -> str:
+        """What tells the image from others: its digest, or its path where it has none."""
+        return self.digest or self.path
+
+
+class Desk:
+    """The questions of one review and the table that the answers go to.
+
+    Args:
+        name: What is reviewed.
+        data: The images, with a reader.
+        questions: The most suspicious first.
+        out: The table; decisions that it holds already stand.
+        applied: Corrections that the data were trained with: they are carried over, so that the table replaces the
+            earlier one.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+
+    def __init__(
+        self, name: str, data: Dataset, questions: Sequence[Question], out: Path, applied: Sequence[Correction] = ()
+    ) -> None:
+        self.name, self.labels, self.out = name, data.labels.names, out
+        self._data, self._questions, self._lock = data, questions, threading.Lock()
+        # The label in the source, which a table of corrections speaks of, where an earlier one changed it.
+        self._source_label = {(c.digest or c.path, c.label): c.given for c in applied if c.action == "relabel"}
+        known = read_corrections(out) if out.is_file() else applied
+        self._decided = {(c.digest or c.path, c.given): c for c in known}
+
+    def state(self) -> dict[str, Any]:
+        """All that the page shows, as plain values."""
+        return {
+            "name": self.name,
+            "out": self.out.name,
+            "labels": list(self.labels),
+            "questions": [self._described(question) for question in self._questions],
+        }
+
+    def decide(self, number: int, action: str, label: str = "") -> dict[str, Any]:
+        """Take a decision and save the table.
+
+        Args:
+            number: Which question.
+            action: ``keep`` (the label is right), ``relabel``, ``drop`` or ``undo``.
+            label: The new class, for ``relabel``.
+
+        Returns:
+            The question as it stands now.
+
+        Raises:
+            UsageError: there is no such question, action or class.
+            StoreError: the table cannot be written; the decision is not taken.
+        """
+        if not 0 <= number < len(self._questions):
+            raise UsageError(f"there is no question {number}", f"there are {len(self._questions)}")
+        question = self._questions[number]
+        with self._lock:
+            decided = dict(self._decided)
+            if action == "undo":
+                decided.pop(self._place(question), None)
+            else:
+                decided[self._place(question)] = self._correction(question, action, label)
+            write_corrections(self.out, decided.values())
+            self._decided = decided
+        return self._described(question)
+
+    def picture(self, number: int) -> bytes | None:
+        """The image of a question as PNG or JPEG, upright and of moderate size; None: it is not at hand."""
+        from keensight.show.thumbnails import encode, thumbnail
+
+        if not 0 <= number < len(self._questions):
+            return None
+        image = thumbnail(self._data, self._questions[number].index, _SIDE)
+        return None if image is None else encode(image)
+
+    def counts(self) -> dict[str, int]:
+        """How many questions there are, and how many were answered in which way."""
+        found = Counter(c.action for q in self._questions if (c := self._decided.get(self._place(q))))
+        return {
+            "questions": len(self._questions),
+            "kept": found["keep"],
+            "relabelled": found["relabel"],
+            "dropped": found["drop"],
+        }
+
+    def _place(self, question: Question) -> tuple[str, str]:
+        return question.key, self._source_label.get((question.key, question.given), question.given)
+
+    def _correction(self, question: Question, action: str, label: str) -> Correction:
+        given = self._place(question)[1]
+        if action == "drop":
+            return Correction(question.path, question.digest, given, "drop", "")
+        if action not in ("keep", "relabel"):
+            raise UsageError(f"there is no action {action!r}", "known: keep, relabel, drop, undo")
+        wanted = question.given if action == "keep" else label
+        if wanted not in self.labels:
+            raise UsageError(f"{label!r} is none of the classes", "choose one of the list")
+        return Correction(question.path, question.digest, given, "keep" if wanted == given else "relabel", wanted)
+
+    def _described(self, question: Question) -> dict[str, Any]:
+        decision = self._decided.get(self._place(question))
+        return {
+            "path": question.path,
+            "part": question.part,
+            "given": question.given,
+            "suggested": question.suggested,
+            "given_probability": round(question.given_probability, 4),
+            "probability": round(question.probability, 4),
+            "reason": question.reason,
+            "decision": None if decision is None else {"action": decision.action, "label": decision.label},
+        }
+
+
+def review(
+    run: str | Path | Run,
+    source: Source | None = None,
+    *,
+    out: str | Path | None = None,
+    port: int = 0,
+    browser: bool = True,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Open a page on this machine to judge suspects and test mistakes, and wait until it is closed.
+
+    Args:
+        run: A finished run.
+        source: Its image set, for large pictures and where the run made no label check; None: the small copies that
+            the run keeps.
+        out: The table of decisions, gone on with where it exists; None: ``corrections.csv`` in the run.
+        port: Of the page; 0: any free one.
+        browser: Open it in the browser.
+        progress: Where to report.
+
+    Returns:
+        The table's path, and how many questions were answered in which way.
+
+    Raises:
+        DataError: there is nothing to review, or the source is not that of the run.
+        StoreError: the run is not finished.
+        UsageError: the port is taken.
+    """
+    from keensight.show.review import ReviewServer
+
+    show = shown(progress)
+    desk = open_desk(run, source, out=out, progress=show)
+    with ReviewServer(desk, port) as server:
+        show.say(f"review at {server.url}")
+        show.say(f"decisions go to {desk.out}; close with the page's button or Ctrl-C")
+        server.run(open_browser=browser)
+    return {"corrections": str(desk.out), **desk.counts()}
+
+
+def open_desk(
+    run: str | Path | Run, source: Source | None = None, *, out: str | Path | None = None, progress: Progress
+) -> Desk:
+    """The questions that a run raises (see :func:`review`)."""
+    handle = finished(run)
+    data = _with_images(handle, source, progress)
+    if data.task == "multilabel":
+        raise DataError(
+            f"{handle.path} is of a multi-label set, and a review gives an image one class",
+            "look at the mistakes in its report, and correct the table by hand",
+        )
+    suspects = handle.label_suspects
+    if suspects is None and source is not None:
+        suspects = _checked(handle, data, progress)
+    elif suspects is None:
+        progress.say("this run made no label check; give its image set to have one: keensight review RUN SOURCE")
+    questions = _questions(handle, data, suspects)
+    if not questions:
+        raise DataError(f"{handle.path}: no label is suspect and no test image was mistaken", "there is nothing to do")
+    table = handle.path / "corrections.csv" if out is None else Path(out)
+    return Desk(handle.record.name, data, questions, table, handle.applied_corrections)
+
+
+def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset:
+    """The run's own dataset, its images read from the source, or from the run's small copies."""
+    from keensight.store.pictures import KeptPictures
+
+    data = run.dataset
+    if source is None:
+        return dataclasses.replace(data, reader=KeptPictures(run.pictures_path))
+    settings = _config(run).data
+    now = open(source, label=settings.label, path=settings.path, group=settings.group, progress=progress)
+    digests = {sample.path: sample.digest for sample in now.samples}
+    known = [sample for sample in data.samples if digests.get(sample.path) == sample.digest]
+    if not known:
+        raise DataError(f"{now.name} holds no image of the run {run.path}", "give the image set that it was trained on")
+    if len(known) < len(data):
+        progress.say(f"{len(data) - len(known):,} images of the run are not there any more or have changed")
+    return dataclasses.replace(data, reader=_Same(now.reader, frozenset(sample.path for sample in known)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """Reads only images that are as they were when the run was made."""
+
+    reader: Reader | None
+    paths: frozenset[str]
+
+    def load(self, sample: Sample) -> bytes | NDArray[np.uint8]:
+        """The image as it lies in the source.
+
+        Raises:
+            ImageError: it is not there any more, or is another one.
+        """
+        if self.reader is None or sample.path not in self.paths:
+            raise ImageError("the image is not there any more or has changed")
+        return self.reader.load(sample)
+
+
+def _checked(run: Run, data: Dataset, progress: Progress) -> LabelSuspects:
+    """A label check that the training left out, kept in the run."""
+    evaluation = Evaluated.of(run.evaluation, run.predictions, data)
+    here = data.reader.paths if isinstance(data.reader, _Same) else frozenset()
+    split = run.split
+    train, val, test = (
+        tuple(i for i in part if data.samples[i].path in here) for part in (split.train, split.val, split.test)
+    )
+    left = dataclasses.replace(split, train=train, val=val, test=test)
+    found = check_labels(data, left, config=_config(run), evaluation=evaluation, progress=progress)
+    run.save_label_suspects(found)
+    progress.say(found.sentence())
+    return found
+
+
+def _config(run: Run) -> RunConfig:
+    return RunConfig().with_values(read_config(run.config_path))
+
+
+def _questions(run: Run, data: Dataset, suspects: LabelSuspects | None) -> list[Question]:
+    """Suspects, the most suspicious first, mistakes in the test set, the most confident first, then doubtful labels."""
+    from keensight.show.misclassified import find_mistakes
+
+    places = {(sample.path, sample.digest, sample.label): i for i, sample in enumerate(data.samples)}
+    found: dict[int, Question] = {}
+    _ask(found, suspects.suspects if suspects else (), places, "suspect")
+    evaluation = Evaluated.of(run.evaluation, run.predictions, data)
+    row_of = {int(index): row for row, index in enumerate(evaluation.rows)}
+    for m in find_mistakes(evaluation):
+        digest = data.samples[m.index].digest
+        given = evaluation.predictions.probabilities[row_of[m.index], data.labels.names.index(m.truth)]
+        question = Question(
+            m.index, m.path, digest, evaluation.part, m.truth, m.predicted, float(given), m.confidence, "mistake"
+        )
+        found.setdefault(m.index, question)
+    _ask(found, suspects.doubtful if suspects else (), places, "doubtful")
+    distinct: dict[tuple[str, str], Question] = {}
+    for question in found.values():
+        distinct.setdefault((question.key, question.given), question)
+    return list(distinct.values())
+
+
+def _ask(
+    found: dict[int, Question], labels: Iterable[Suspect], places: dict[tuple[str, str, str], int], reason: str
+) -> None:
+    """Add a question on each label that is at hand and not asked about yet."""
+    for s in labels:
+        index = places.get((s.path, s.digest, s.given))
+        if index is not None:
+            question = Question(index, s.path, s.digest, s.part, s.given, s.suggested, s.score, s.probability, reason)
+            found.setdefault(index, question)

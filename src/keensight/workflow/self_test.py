@@ -1,0 +1,119 @@
+"""The self-test of a bundle: what was loaded must give again the predictions that the trained model gave."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.anomaly import AnomalyScores
+from keensight.core.files import canonical_json, read_json, sha256, write_json
+from keensight.core.verification import contract_digest
+from keensight.errors import GateError, StoreError
+from keensight.workflow.bundle import versions
+
+if TYPE_CHECKING:
+    from keensight.core.predictions import Predictions
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import Bundle, SelfTest
+
+M = TypeVar("M", bound="Classifier | Detector")
+EXAM_TOLERANCE = 1e-4
+"""Largest difference of a probability at which a loaded bundle still counts as the model that was trained."""
+SCORE_TOLERANCE = 1e-3
+"""The same of a detector's score, as a fraction of it."""
+_ANSWERING = ("keensight", "keras", "tensorflow", "numpy", "pillow")
+"""Packages that can change a prediction."""
+_HINT = "the versions of Keras or Pillow may differ from those in its manifest, or the bundle was changed"
+
+
+def run_self_test(model: Classifier | Detector, exam: SelfTest) -> float:
+    """Predict the images of a self-test and compare, class by class by name.
+
+    Returns:
+        The largest difference of a probability; of an anomaly score, as a fraction of it.
+
+    Raises:
+        GateError: it is above ``EXAM_TOLERANCE`` (of scores ``SCORE_TOLERANCE``), or an image cannot be read here.
+    """
+    from keensight.nets.runtime import full_float32
+
+    with full_float32():  # a bundle of a CPU must pass on a GPU
+        predicted = model.predict(list(exam.images))
+    if isinstance(predicted, AnomalyScores):
+        scored, expected = predicted, exam.probabilities[:, 0]
+        _check_read(scored.errors)
+        worst = float((np.abs(scored.scores - expected) / np.maximum(expected, 1)).max())
+        return _passed(worst, SCORE_TOLERANCE, f"{worst:.2g} of a score")
+    _check_read(predicted.errors)
+    worst = float(np.abs(_by_name(predicted, exam) - exam.probabilities).max())
+    return _passed(worst, EXAM_TOLERANCE, f"{worst:.2g}")
+
+
+def _check_read(errors: Mapping[str, str]) -> None:
+    for name, reason in errors.items():
+        raise GateError(f"self-test failed: its {name} cannot be read here: {reason}", _HINT)
+
+
+def _by_name(found: Predictions, exam: SelfTest) -> NDArray[np.float32]:
+    """Probabilities with their columns in the order of the self-test's class names, where it has them."""
+    if not exam.labels or exam.labels == found.labels.names:
+        return found.probabilities
+    if set(exam.labels) != set(found.labels.names):
+        raise GateError("self-test failed: it was taken with other classes than the model predicts", _HINT)
+    return found.probabilities[:, [found.labels.names.index(name) for name in exam.labels]]
+
+
+def _passed(worst: float, allowed: float, words: str) -> float:
+    if not worst <= allowed:
+        raise GateError(
+            f"self-test failed: the saved model's predictions differ from the trained model's (by up to {words})", _HINT
+        )
+    return worst
+
+
+def self_test(bundle: Bundle, model: Classifier | Detector) -> float:
+    """Let a loaded bundle take its self-test, and remember that it passed here (see :func:`run_self_test`)."""
+    worst = run_self_test(model, bundle.exam())
+    with suppress(StoreError):  # a full or read-only disk: it is taken again the next time
+        write_json(_note(bundle), {"worst": worst})
+    return worst
+
+
+def tested(bundle: Bundle, model: M) -> M:
+    """The model, once its bundle has passed its self-test on this machine with these versions, now or earlier.
+
+    Raises:
+        GateError: it fails.
+    """
+    if not _remembered(_note(bundle)):
+        self_test(bundle, model)
+    return model
+
+
+def _remembered(note: Path) -> bool:
+    try:
+        return note.is_file() and isinstance(read_json(note)["worst"], float)
+    except (StoreError, OSError, KeyError, TypeError):
+        return False
+
+
+def _note(bundle: Bundle) -> Path:
+    """Where it is kept that this bundle passed, under all that the outcome depends on; its card is no part of that."""
+    from keensight.data.cache import cache_directory
+    from keensight.store.bundle import CARD
+
+    manifest, installed = bundle.manifest, versions()
+    key = {
+        "files": {name: digest for name, digest in manifest.files.items() if name != CARD},
+        "contract": contract_digest(manifest),
+        "versions": {name: installed[name] for name in _ANSWERING},
+        "machine": [platform.node(), platform.machine()],
+    }
+    return cache_directory() / "self-tests" / f"{sha256(canonical_json(key).encode())[:32]}.json"

@@ -1,0 +1,316 @@
+"""The whole walk, from a source to a finished run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.comparison import Spread
+from keensight.core.config import ModelConfig, RunConfig
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Epoch, History, Split
+from keensight.errors import InterruptedRun, KeensightError, UsageError
+from keensight.workflow import anomaly, anomaly_split
+from keensight.workflow.audit import refuse_severe
+from keensight.workflow.bundle import versions
+from keensight.workflow.calibrate import check as check_decision
+from keensight.workflow.choose_model import choose_model, likely_model
+from keensight.workflow.finish import Trained, finish
+from keensight.workflow.label_errors import wanted
+from keensight.workflow.prepare import input_spec, open_source, prepare_data, refuse_unsplittable
+from keensight.workflow.steps import (
+    Source,
+    augmentation,
+    build,
+    configure,
+    prepare,
+    run_fit,
+    shown,
+    start_weights,
+    transfers,
+)
+from keensight.workflow.unused_settings import without_effect
+
+if TYPE_CHECKING:
+    from keensight.data.cache import CacheMode, Pixels
+    from keensight.nets.classifier import Classifier
+    from keensight.store.run import Run
+
+
+def train(
+    source: Source,
+    *,
+    run: str | Path | None = None,
+    config: RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+    **shortcuts: Any,
+) -> Run:
+    """The whole walk: open, decode, audit, split, train, bundle, evaluate, report.
+
+    Args:
+        source: See :func:`open`.
+        run: Folder of the run; None: a new one under ``runs/``.
+        config: Settings; None: the defaults.
+        settings: Changes to them, such as ``{"train.epochs": 5}``.
+        command: What the user typed, for the record.
+        progress: Where to report.
+        **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``group_regex``,
+            ``label``, ``labels``, ``path``, ``strict``, ``corrections``, ``task``, ``normal``,
+            ``target_precision``, ``target_coverage``.
+
+    Returns:
+        The finished run; ``run.record.results`` holds the figures.
+
+    Raises:
+        DataError: the images cannot be used; nothing has been written then.
+        GateError: ``strict`` was asked for and the audit found something severe; the run says ``failed``.
+        TrainingError: training broke off; the run says ``failed``.
+        InterruptedRun: Ctrl-C, or a notebook's stop button; the run says ``interrupted``, and from the first epoch on
+            it keeps a bundle of the best weights so far, which was not measured.
+    """
+    from keensight.nets import runtime
+    from keensight.nets.models.backbones import ARCHITECTURES
+    from keensight.store.run import create_run
+
+    started = time.perf_counter()
+    chosen = configure(config, settings, **shortcuts)
+    if chosen.model.name != "auto":
+        ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
+    start_weights(chosen.model.weights)
+    show = shown(progress)
+    if (
+        not isinstance(source, (str, Path)) or Path(source).exists()
+    ):  # else open refuses at once, with nothing to wait for
+        runtime.start_in_background()
+    data, decisions = open_source(source, chosen, show)
+    check_decision(chosen.decision, data.task)
+    normal = anomaly.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
+    if normal:
+        anomaly_split.refuse_unsplittable(data, normal, chosen)
+    else:
+        refuse_unsplittable(data, chosen)
+    handle = create_run(
+        None if run is None else Path(run),
+        name=data.name,
+        source=data.name,
+        model=chosen.model.name,
+        command=command,
+        seed=chosen.train.seed,
+        versions=versions(),
+        config_toml=chosen.to_toml(),
+    )
+    with recorded(handle):
+        if decisions:
+            handle.save_corrections(decisions)
+        if normal:
+            return anomaly.walk(handle, data, normal, chosen, show, started)
+        return _walk(handle, data, chosen, show, started)
+
+
+def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: float) -> Run:
+    from keensight.data.cache import cache_directory
+    from keensight.nets.runtime import use_threads
+
+    likely = likely_model(data, config)  # mostly the one that is taken, so that images are decoded once
+    probes = config.train.effort != "quick"
+    prepared = prepare_data(data, input_spec(data, config, likely), config, show, probes=probes)
+    findings, parts = prepared.findings, prepared.split
+    run.save_dataset(data)
+    run.save_audit(findings)
+    if config.data.strict:
+        refuse_severe(findings)
+    run.save_split(parts, data)
+    choice = choose_model(data, parts, config, show)
+    config = config.with_values({"model.name": choice.name})
+    pixels = prepared.pixels
+    if choice.name != likely:  # a race took another one, whose input has another size
+        spec, cache = input_spec(data, config, choice.name), cast("CacheMode", config.data.cache)
+        pixels = prepare(data, spec, cache=cache, progress=show)
+    # As late as this, so that the framework's import is not waited for.
+    threads = use_threads(config.train.threads, cache_directory() / "threads.json")
+    config, reasons = resolve(config, data, parts, pixels)
+    for reason in (f"model {choice.name}: {choice.reason}", f"threads {threads.name}: {threads.reason}", *reasons):
+        show.say(reason)
+        run.log(reason)
+    run.save_config(config.to_toml(without_effect(config, data)))
+    run = run.update(state="training", model=config.model.name)
+    tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
+    noted = partial(_note_epoch, run)
+    classifier, history = train_network(data, parts, pixels, config, show, on_epoch=noted, tensorboard=tensorboard)
+    return finish(run, Trained(classifier, history, data, parts, pixels, findings, config), show, started)
+
+
+def train_network(
+    data: Dataset,
+    parts: Split,
+    pixels: Pixels,
+    config: RunConfig,
+    show: Progress,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    tensorboard: Path | None = None,
+) -> tuple[Classifier, History]:
+    """Build and train the network that the settings name; no ``auto`` is left in them.
+
+    Stopped by the user after an epoch, the network has its best weights, and the history says ``interrupted``.
+    """
+    from keensight.assess.thresholds import DEFAULT
+    from keensight.nets import runtime
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.training.fit import TrainingInterrupted
+
+    runtime.configure(seed=config.train.seed)
+    net = config.model
+    model = build(data, pixels.spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
+    try:
+        history = run_fit(
+            model,
+            data,
+            parts,
+            pixels,
+            config,
+            on_epoch=on_epoch,
+            tensorboard=tensorboard,
+            progress=show,
+        )
+    except TrainingInterrupted as stop:
+        history = stop.history
+    thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
+    return Classifier(model, data.labels, pixels.spec, thresholds=thresholds), history
+
+
+def _note_epoch(run: Run, epoch: Epoch) -> None:
+    run.append_epoch(epoch)
+    run.log(
+        f"epoch {epoch.epoch} ({epoch.phase}) loss {epoch.loss:.4f} accuracy {epoch.accuracy:.4f} "
+        f"val_loss {epoch.val_loss:.4f} val_accuracy {epoch.val_accuracy:.4f} "
+        + (f"val_map {epoch.val_map:.4f} " if epoch.val_map is not None else "")
+        + f"in {epoch.seconds:.1f} s"
+    )
+
+
+def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
+    """Every ``auto`` and every number left out, decided; with the reasons in words."""
+    from keensight.data.cache import cache_directory
+    from keensight.nets import litert
+    from keensight.nets.models.backbones import ARCHITECTURES
+    from keensight.nets.training.fit import optimizer_of, schedule
+    from keensight.nets.training.precision import choose_precision
+
+    spec = pixels.shape
+    numbers = schedule(config.train, config.model.name, len(parts.train))
+    epochs = 0 if transfers(config) and config.train.effort == "quick" else numbers.epochs
+    seen = epochs * len(parts.train) * spec[0] * spec[1]
+    changes = augmentation(config, data, parts, pixels)  # first, while the framework is still being imported
+    precision = choose_precision(
+        config.train.precision,
+        seen,
+        cache_directory() / "precision.json",
+        depthwise=ARCHITECTURES[config.model.name].depthwise,
+    )
+    resolved = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None, fit=pixels.spec.fit),
+        model=config.model if transfers(config) else _from_scratch(config.model),
+        train=dataclasses.replace(
+            config.train,
+            ema=numbers.ema,
+            optimizer=optimizer_of(config.train, config.model.name),
+            epochs=numbers.epochs,
+            batch_size=numbers.batch_size,
+            learning_rate=numbers.learning_rate,
+            patience=numbers.patience,
+            precision=precision.name,
+            label_smoothing=config.train.label_smoothing if data.task == "multiclass" else 0.0,
+        ),
+        augment=changes.config,
+    )
+    checked = "yes" if data.task == "multiclass" and wanted(resolved) else "no"
+    resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
+    size = f"input {spec[1]}x{spec[0]} px"
+    engine = litert.chosen()
+    frozen = [f"frozen layers on {engine.name}: {engine.reason}"] if transfers(config) else []
+    if transfers(config) and config.train.effort == "quick":
+        return resolved, [f"{size}; a logistic head on frozen features", *frozen]
+    reasons = [
+        *frozen,
+        f"{size}; {numbers.epochs} epochs of {numbers.steps} steps of {numbers.batch_size} images",
+        f"arithmetic {precision.name}: {precision.reason}",
+        *changes.reasons,
+    ]
+    return resolved, reasons
+
+
+def _from_scratch(model: ModelConfig) -> ModelConfig:
+    """An architecture without ImageNet weights starts from fresh ones, whatever the default says."""
+    return dataclasses.replace(model, weights="none") if model.weights == "imagenet" else model
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Whatever ends the walk, the run says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.update(state="interrupted", message="stopped by the user")
+        again = "train again to start over; the decoded images stay"
+        if run.bundle_path.is_dir():
+            again = f"the best model so far, not measured yet, is in {run.bundle_path}; or {again}"
+        raise InterruptedRun(f"stopped; the run {run.path} keeps what was finished", again) from None
+    except KeensightError as error:
+        run.update(state="failed", message=error.message)
+        raise
+    except BaseException as error:
+        run.update(state="failed", message=f"{type(error).__name__}: {error}")
+        raise
+
+
+def train_seeds(
+    source: Source, count: int, *, run: str | Path | None = None, **options: Any
+) -> tuple[list[Run], tuple[Spread, ...]]:
+    """Train ``count`` times, with the seeds ``train.seed``, ``train.seed`` + 1 and so on.
+
+    Each seed has a training of its own, and a split of its own unless the source gives the parts; the spread is then
+    that of both.
+
+    Args:
+        source: What ``train`` takes.
+        count: How often, 2 or more.
+        run: Folder that gets ``seed-0``, ``seed-1`` and so on; None: each a new one under ``runs/``.
+        **options: As for ``train``.
+
+    Returns:
+        The runs, and mean and standard deviation of their test figures.
+
+    Raises:
+        UsageError: fewer than two seeds, or the task is to find anomalies.
+    """
+    settings = options.pop("settings", None) or {}
+    first = configure(options.get("config"), settings, **{k: options[k] for k in ("seed", "task") if k in options})
+    if count < 2 or first.data.task != "classify":
+        raise UsageError("a spread needs two or more seeds of a classifier", "add --seeds 5, say")
+    options.pop("seed", None)
+    runs = []
+    for seed in range(first.train.seed, first.train.seed + count):
+        folder = None if run is None else Path(run) / f"seed-{seed}"
+        runs.append(train(source, run=folder, settings={**settings, "train.seed": seed}, **options))
+    return runs, spread_of(runs)
+
+
+def spread_of(runs: list[Run]) -> tuple[Spread, ...]:
+    """Mean and standard deviation of the test figures of finished runs."""
+    found = []
+    for name in ("accuracy", "macro_f1", "loss"):
+        values = np.array([run.record.results["test"][name] for run in runs], dtype=np.float64)
+        found.append(Spread(name, tuple(values.tolist()), float(values.mean()), float(values.std(ddof=1))))
+    return tuple(found)

@@ -1,0 +1,63 @@
+"""Is a bundle whole, and does it predict here as when it was trained?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.verification import SELF_TEST, Check, Verification
+from keensight.errors import GateError, StoreError
+from keensight.workflow.predict import classifier_of, detector_of
+from keensight.workflow.self_test import self_test
+
+if TYPE_CHECKING:
+    from keensight.store.bundle import Bundle
+    from keensight.store.run import Run
+
+_LOADING = "loading"
+
+
+def verify(model: str | Path | Run) -> Verification:
+    """Check a bundle's files, digests, labels, preprocessing and decision rule, then let it take its self-test.
+
+    Digests find damage and mix-ups. They do not tell who made a bundle: someone who changes everything consistently is
+    not found out.
+
+    Args:
+        model: A run or a bundle.
+
+    Returns:
+        Every check with its outcome; the first that fails is the last that is made.
+
+    Raises:
+        StoreError: there is no run or bundle.
+    """
+    from keensight.store.bundle import CHECKS, bundle_folder, open_bundle
+
+    folder = bundle_folder(model if isinstance(model, (str, Path)) else model.path)
+    passed: list[str] = []
+    try:
+        bundle = open_bundle(folder, passed.append)
+    except StoreError as error:
+        return Verification(str(folder), (*_good(passed), Check(CHECKS[len(passed)], False, error.message)))
+    return _loaded(bundle, _good(passed))
+
+
+def _good(names: list[str]) -> tuple[Check, ...]:
+    return tuple(Check(name, True) for name in names)
+
+
+def _loaded(bundle: Bundle, checks: tuple[Check, ...]) -> Verification:
+    place = str(bundle.path)
+    try:
+        opened = detector_of(bundle) if bundle.manifest.task == ANOMALY else classifier_of(bundle)
+    except StoreError as error:
+        return Verification(place, (*checks, Check(_LOADING, False, error.message)))
+    checks = (*checks, Check(_LOADING, True))
+    try:
+        worst = self_test(bundle, opened)
+    except GateError as error:
+        return Verification(place, (*checks, Check(SELF_TEST, False, error.message)))
+    told = f"largest difference from the stored predictions: {worst:.1g}"
+    return Verification(place, (*checks, Check(SELF_TEST, True, told)), worst)
