@@ -17,12 +17,12 @@ from keensight.cli.options import setting_option, settings_options, table_option
 @click.argument("source", required=False)
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for compare.html, which shows the images that changed.",
+    help="Directory for compare.html, which shows the images whose prediction changed.",
 )  # fmt: skip
 @table_options
 @shared
 def compare(asked: Invocation, first: Path, second: Path, source: str | None, out: Path | None, **columns: Any) -> None:
-    """Tell whether SECOND (a run or a bundle) is better than FIRST, by a paired test on the same images.
+    """Compare SECOND with FIRST (runs or bundles) by a paired test on the same images.
 
     Without SOURCE, on the test images that two runs have in common; images that one of them has learned from are left
     out.
@@ -40,7 +40,7 @@ def compare(asked: Invocation, first: Path, second: Path, source: str | None, ou
 @click.command("learning-curve")
 @click.argument("source")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the curve (learning_curve.png)."
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Directory for the curve (learning_curve.png)."
 )
 @setting_option("--model", "model.name")
 @setting_option("--image-size", "data.image_size")
@@ -52,7 +52,7 @@ def compare(asked: Invocation, first: Path, second: Path, source: str | None, ou
 def learning_curve(
     asked: Invocation, source: str, out: Path | None, settings: dict[str, Any], **shortcuts: Any
 ) -> None:
-    """Estimate what twice the data would give, from trainings on an eighth, a quarter, half and all of SOURCE.
+    """Estimate the accuracy with twice the data, from models trained on 1/8, 1/4, 1/2 and all of SOURCE.
 
     Each is a logistic head on frozen features of a pretrained network, measured on the validation part.
     """

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("label", metavar="CLASS")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the new bundle.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Directory for the new bundle.")
 @shared
 def enrol(asked: Invocation, model: Path, label: str, images: tuple[str, ...], out: Path) -> None:
-    """Teach MODEL (a run or a bundle) the class CLASS from a few images, without training it again.
+    """Add CLASS to MODEL (a run or a bundle) from a few images, without retraining.
 
     Writes a new bundle whose classes are the old ones, with the same numbers, and the new one; MODEL stays as it is.
     The new bundle also marks images that are like none of its classes as unknown (decision "abstain"). Images are

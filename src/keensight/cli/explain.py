@@ -14,14 +14,16 @@ from keensight.core.sanitize import visible
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the pictures.")
-@click.option("--class", "label", help="The class to explain; default: the one that the model names.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Directory for the pictures."
+)
+@click.option("--class", "label", help="Class to explain; default: the predicted class.")
 @shared
 @click.pass_context
 def explain(
     context: click.Context, asked: Invocation, model: Path, paths: tuple[str, ...], out: Path, label: str | None
 ) -> None:
-    """Show what in images speaks for a class: each beside a heatmap, as a PNG picture.
+    """Show which regions of an image drove the prediction: image and heatmap, as PNG.
 
     MODEL is a run or a bundle; IMAGE is a file, a folder (searched through) or a pattern such as 'photos/*.jpg'. A
     file that cannot be read becomes a row with its error; only if all fail is the exit code 1.

@@ -72,7 +72,7 @@ def _described(run: Run) -> dict[str, Any]:
 @shared
 @click.pass_context
 def cache(context: click.Context, asked: Invocation) -> None:
-    """Show or clear the decoded images kept on disk, so that a second run decodes nothing."""
+    """Show or clear the cache of decoded images, which makes later runs faster."""
     if context.invoked_subcommand is None:
         context.invoke(show)
 
@@ -80,7 +80,7 @@ def cache(context: click.Context, asked: Invocation) -> None:
 @cache.command()
 @shared
 def show(asked: Invocation) -> None:
-    """Show where the cache is and how much it holds."""
+    """Show where the cache is and how large it is."""
     from keensight.data.cache import usage
 
     held = usage()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
 @shared
 def samples(asked: Invocation, name: str | None, directory: Path | None) -> None:
-    """List the embedded sample sets; with NAME and DIRECTORY, write one out as a plain folder per class."""
+    """List the built-in sample datasets; with NAME and DIRECTORY, export one as class folders."""
     from keensight.data.sources import samples as sets
     from keensight.show.progress import best_progress
 
@@ -52,11 +52,11 @@ def _described(entry: SampleSet) -> dict[str, Any]:
 @click.argument("source")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the audit as a page (audit.html), a sample grid and the class balance (PNG).",
+    help="Directory for the audit page (audit.html), a sample grid and the class balance (PNG).",
 )  # fmt: skip
 @click.option(
     "--against", type=click.Path(path_type=Path),
-    help="A run: say what was added, removed, changed, moved or relabelled in SOURCE since.",
+    help="A run: list what was added, removed, changed, moved or relabeled in SOURCE since then.",
 )  # fmt: skip
 @table_options
 @setting_option("--group", "data.group")
@@ -66,7 +66,7 @@ def _described(entry: SampleSet) -> dict[str, Any]:
 def inspect(
     asked: Invocation, source: str, out: Path | None, against: Path | None, strict: bool | None, **columns: Any
 ) -> None:
-    """Explore SOURCE and look for what is wrong with it: unreadable files, copies, conflicts, imbalance.
+    """Explore and audit SOURCE: unreadable files, duplicates, conflicting labels, class imbalance.
 
     SOURCE is what `keensight train` takes. Nothing is changed.
     """

@@ -15,7 +15,7 @@ from keensight.cli.options import setting_option, table_options
 @click.argument("source", required=False)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False),
-    help="The notebook, .ipynb; default: called after SOURCE, in the working directory.",
+    help="Notebook file (.ipynb); default: named after SOURCE, in the working directory.",
 )  # fmt: skip
 @table_options
 @setting_option("--group", "data.group")

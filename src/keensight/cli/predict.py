@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @table_options
 @shared
 def evaluate(asked: Invocation, model: Path, source: str | None, **columns: Any) -> None:
-    """Show how good MODEL (a run or a bundle) is on its own test images, or measure it on SOURCE.
+    """Show the test results of MODEL (a run or a bundle), or evaluate it on SOURCE.
 
     SOURCE is what `keensight train` takes. Its images that the model was trained or validated on are not measured: the
     same files, files with the same pixels, and compressed or resized copies.
@@ -76,13 +76,15 @@ def _of_bundle(path: Path) -> dict[str, Any]:
     "--embeddings",
     "vectors",
     type=click.Path(path_type=Path),
-    help="Write what the network knows of each image before its last layer: a .npz, .csv or .parquet file.",
+    help="Also write each image's embedding (penultimate-layer features): a .npz, .csv or .parquet file.",
 )
 @click.option(
     "--heatmaps", type=click.Path(path_type=Path, file_okay=False),
-    help="Anomaly detectors only: a folder for each image beside its heatmap of what is odd.",
+    help="Anomaly detectors only: directory for each image beside its anomaly heatmap.",
 )  # fmt: skip
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to give for an image.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Number of top classes to list per image."
+)
 @shared
 @click.pass_context
 def predict(
@@ -95,7 +97,7 @@ def predict(
     heatmaps: Path | None,
     top: int,
 ) -> None:
-    """Name what is in images: files, folders (searched through) or patterns such as 'photos/*.jpg'.
+    """Classify images: files, folders (searched recursively) or patterns such as 'photos/*.jpg'.
 
     MODEL is a run or a bundle. Without --out the answer goes to standard output: a table on a terminal, CSV
     elsewhere. A file that cannot be read, or is of no format that can (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM), becomes a
@@ -161,7 +163,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 @click.argument("run", type=click.Path(path_type=Path))
 @shared
 def report(asked: Invocation, run: Path) -> None:
-    """Write the HTML report of RUN again, from its records."""
+    """Rewrite the HTML report of RUN from its saved results."""
     from keensight import workflow
 
     path = workflow.report(run)

@@ -15,7 +15,7 @@ from keensight.cli.invocation import Invocation, shared
 @click.argument("source", required=False)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False),
-    help="Table of the decisions, gone on with where it exists; default: corrections.csv in RUN.",
+    help="CSV file for decisions; resumed if it already exists; default: corrections.csv in RUN.",
 )  # fmt: skip
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the page; 0: any free one."
@@ -23,7 +23,7 @@ from keensight.cli.invocation import Invocation, shared
 @click.option("--no-browser", is_flag=True, help="Only print the page's address.")
 @shared
 def review(asked: Invocation, run: Path, source: str | None, out: Path | None, port: int, no_browser: bool) -> None:
-    """Judge labels of RUN that look wrong, and its mistakes, on a local page made for the keyboard.
+    """Review suspicious labels and mistakes of RUN in the browser, by keyboard.
 
     SOURCE is the image set of the run: with it the pictures are large, and a run that made no label check gets one.
     Each decision (keep, relabel, drop) is written at once; no image is changed. `keensight train SOURCE

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 run_option = click.option(
-    "--run", type=click.Path(path_type=Path), help="Folder for the run; default: a new one under runs/."
+    "--run", type=click.Path(path_type=Path), help="Directory of the run; default: a new one under runs/."
 )
 DEMO = {"model.name": "cnn", "train.epochs": 12}
 """Settings that show the whole walk in a minute or two on two cores."""
@@ -34,7 +34,9 @@ DEMO = {"model.name": "cnn", "train.epochs": 12}
 @flag_option("--strict", "data.strict")
 @setting_option("--corrections", "data.corrections")
 @click.option(
-    "--seeds", type=click.IntRange(min=2), help="Train so often, each from another seed, and tell the spread."
+    "--seeds",
+    type=click.IntRange(min=2),
+    help="Train N times with different seeds and report mean and standard deviation.",
 )
 @table_options
 @setting_option("--target-precision", "decision.target_precision")
@@ -46,7 +48,7 @@ DEMO = {"model.name": "cnn", "train.epochs": 12}
 def train(
     asked: Invocation, source: str, run: Path | None, settings: dict[str, Any], seeds: int | None, **shortcuts: Any
 ) -> None:
-    """Train a classifier on SOURCE, measure it on images it has not seen, and write a report.
+    """Train a classifier on SOURCE, test it on held-out images, and write a report.
 
     SOURCE is a folder with one sub-folder per class; a folder holding train/, val/ and test/ of such; a CSV or
     Parquet table of paths and labels; a folder of IDX files; an .npz of images and labels; or the name of a
@@ -77,7 +79,7 @@ def spread(asked: Invocation, runs: list[Run], figures: tuple[Spread, ...]) -> N
 @run_option
 @shared
 def demo(asked: Invocation, run: Path | None) -> None:
-    """Train a small network on 5,000 handwritten digits, measure it, and write a report.
+    """Train a small CNN on 5,000 handwritten digits, test it, and write a report.
 
     The images come with the installation; nothing is downloaded. One to two minutes on two cores.
     """

@@ -39,28 +39,34 @@ class DataConfig:
         "auto", "what to do with another aspect ratio; auto: pad for a pretrained network, else stretch",
         choices=("auto", "stretch", "crop", "pad"),
     )  # fmt: skip
-    val_share: float = setting(0.15, "share of the images used to choose and stop", low=0.01, high=0.5)
-    test_share: float = setting(0.15, "share of the images used once, to measure", low=0.01, high=0.5)
-    group: str | None = setting(None, "table column whose equal values never straddle a split")
+    val_share: float = setting(
+        0.15, "fraction of images in the validation set (early stopping, calibration)", low=0.01, high=0.5
+    )
+    test_share: float = setting(0.15, "fraction of images in the test set, used once", low=0.01, high=0.5)
+    group: str | None = setting(
+        None, "column with a group ID (e.g. patient); images with the same ID are kept in the same split"
+    )
     group_regex: str | None = setting(
-        None, "pattern in the relative file path whose first group, else whole match, names the group of an image"
+        None,
+        "regular expression searched in each relative path; its first capture group (or the whole match) is the group "
+        "ID, e.g. 'patient(\\d+)'",
     )
-    strict: bool = setting(False, "let a severe finding of the audit end the work, with exit code 3")
-    label: str | None = setting(None, "table column with the class; default: found by name")
+    strict: bool = setting(False, "stop with exit code 3 if the audit reports a severe problem")
+    label: str | None = setting(None, "column with the class; default: detected from the column name")
     labels: str | None = setting(
-        None, "table columns of 0 and 1, one a label, separated by commas (multi-label); default: found by content"
+        None, "multi-label: comma-separated names of 0/1 columns, one per label; default: detected"
     )
-    path: str | None = setting(None, "table column with the image path; default: found by name")
+    path: str | None = setting(None, "column with the image path; default: detected from the column name")
     corrections: str | None = setting(
-        None, "table of decisions about labels, as `keensight review` writes it; they are applied before the split"
+        None, "CSV file of label corrections from `keensight review`, applied before the split"
     )
     task: str = setting(
         "classify",
-        "what to learn; classify: the classes or labels; anomaly: what normal images look like, to find what is odd",
+        "classify: learn the classes or labels; anomaly: learn from normal images only, then flag anomalies",
         choices=("classify", "anomaly"),
     )
     normal: str | None = setting(
-        None, "with data.task=anomaly, the classes that are normal, separated by commas; default: found by name"
+        None, "with task=anomaly: comma-separated names of the normal classes; default: detected from the class names"
     )
     cache: str = setting(
         "auto", "keep decoded images on disk; auto: yes where they fit", choices=("auto", "always", "never")
@@ -74,14 +80,14 @@ class ModelConfig:
     name: str = setting("auto", "architecture; `keensight models` lists them")
     weights: str = setting(
         "imagenet",
-        "what training starts from: imagenet (where the architecture has such), none, a .keras or .pth file, "
-        "or run:FOLDER of an earlier run",
+        "initial weights: imagenet (where available), none, a .keras or .pth file, or run:FOLDER for the weights of an "
+        "earlier run",
     )
     width: int | None = setting(
-        None, "channels of the first stage; default: the architecture's own", low=4, high=512, unit="channels"
+        None, "channels of the first stage; default: set by the architecture", low=4, high=512, unit="channels"
     )
     dropout: float | None = setting(
-        None, "share of features dropped before the last layer; default: the architecture's own", low=0.0, high=0.9
+        None, "dropout rate before the last layer; default: set by the architecture", low=0.0, high=0.9
     )
 
 
@@ -91,56 +97,57 @@ class TrainConfig:
 
     effort: str = setting("standard", "how much time to spend", choices=("quick", "standard", "best"))
     epochs: int | None = setting(
-        None, "passes over the training part; default: from effort and size of the data", low=1, high=1000
+        None, "number of epochs; default: chosen from effort and dataset size", low=1, high=1000
     )
     batch_size: int | None = setting(
-        None, "images in a step; default: 128, fewer for small sets", low=1, high=4096, unit="images"
+        None, "batch size; default: 128, smaller for small sets", low=1, high=4096, unit="images"
     )
     optimizer: str = setting(
         "auto",
-        "update rule (Nesterov momentum or AdamW); auto: the architecture's own",
+        "optimizer (sgd: with Nesterov momentum); auto: set by the architecture",
         choices=("auto", "sgd", "adamw"),
     )
     learning_rate: float | None = setting(
         None,
-        "peak rate; default: the architecture's own, times batch_size/128",
+        "peak learning rate; default: set by the architecture, times batch_size/128",
         low=1e-7,
         high=10.0,
     )
-    schedule: str = setting("one-cycle", "learning rate over the steps", choices=("one-cycle", "cosine", "constant"))
+    schedule: str = setting("one-cycle", "learning-rate schedule", choices=("one-cycle", "cosine", "constant"))
     weight_decay: float = setting(5e-3, "decoupled weight decay of kernels", low=0.0, high=1.0)
-    label_smoothing: float = setting(
-        0.1, "probability spread over the other classes; not for multi-label sets", low=0.0, high=0.5
+    label_smoothing: float = setting(0.1, "label smoothing; not for multi-label sets", low=0.0, high=0.5)
+    ema: float = setting(
+        0.995, "momentum of the exponential moving average of the weights; 0: off", low=0.0, high=0.99999
     )
-    ema: float = setting(0.995, "momentum of the averaged weights that are kept; 0: off", low=0.0, high=0.99999)
     frozen: float = setting(
-        0.65, "share of a pretrained network's arithmetic, from the input up, that `standard` leaves as it was",
+        0.65, "fraction of a pretrained network, from the input up, that stays frozen in fine-tuning "
+        "with `standard` effort",
         low=0.0, high=1.0,
     )  # fmt: skip
     views: int | None = setting(
-        None, "augmented views of each image that `standard` computes once; default: 4, fewer where memory is short",
+        None, "augmented views per image that `standard` effort precomputes; default: 4, fewer if memory is short",
         low=1, high=100,
     )  # fmt: skip
-    class_weights: bool = setting(
-        False, "weigh each class (or the presence and the absence of each label) by the inverse of its frequency"
-    )
+    class_weights: bool = setting(False, "class imbalance: weight each class (or label) by its inverse frequency")
     patience: int | None = setting(
-        None, "epochs without a better validation loss (several labels: mAP) before stopping; default: a third of the "
-        "epochs, 5 at least",
+        None, "early stopping: epochs without a better validation loss (multi-label: mAP); default: a "
+        "third of the epochs, "
+        "at least 5",
         low=1, high=1000,
     )  # fmt: skip
     precision: str = setting(
         "auto",
-        "arithmetic of the layers while training; auto: the faster one on this machine",
+        "numeric precision while training; auto: the faster one on this machine",
         choices=("auto", "float32", "bfloat16"),
     )
     threads: int | None = setting(
-        None, "processor threads; default: all that this process may use, or half of them if that is measured faster",
+        None, "CPU threads; default: all available, or half if measured faster",
         low=1, high=256,
     )  # fmt: skip
-    seed: int = setting(0, "start of every random draw", low=0, high=2**31 - 1)
+    seed: int = setting(0, "random seed", low=0, high=2**31 - 1)
     label_check: str = setting(
-        "auto", "look for wrong labels at the end; auto: not in quick, and from scratch from 15 epochs on",
+        "auto", "look for label errors after training; auto: not with quick effort, and from scratch "
+        "only from 15 epochs on",
         choices=("auto", "yes", "no"),
     )  # fmt: skip
     tensorboard: bool = setting(False, "write TensorBoard events into the run")
@@ -150,39 +157,43 @@ class TrainConfig:
 class AugmentConfig:
     """Random changes of training images; never part of the saved model."""
 
-    enabled: bool = setting(True, "any augmentation at all")
+    enabled: bool = setting(True, "use data augmentation")
     flip: str = setting(
-        "auto", "mirror left and right; auto: not where mirrored images look like other classes (digits, signs, sides)",
+        "auto", "random flips; auto: none if flipped images look like other classes (digits, signs, sides)",
         choices=("auto", "none", "horizontal", "both"),
     )  # fmt: skip
-    shift: float = setting(0.08, "largest shift, as a share of the side", low=0.0, high=0.5)
+    shift: float = setting(0.08, "largest shift, as a fraction of the side", low=0.0, high=0.5)
     zoom: float = setting(0.0, "largest change of scale", low=0.0, high=0.9)
-    rotate: float = setting(0.0, "largest turn", low=0.0, high=180.0, unit="degrees")
+    rotate: float = setting(0.0, "largest rotation", low=0.0, high=180.0, unit="degrees")
     erase: float | None = setting(
-        None, "largest side of a random erased box, as a share of the side; default: the architecture's own",
+        None, "random erasing: largest side of the box, as a fraction of the side; default: set by the architecture",
         low=0.0, high=0.9,
     )  # fmt: skip
     color: str = setting(
-        "auto", "random brightness, contrast and saturation; auto: only for colour images",
+        "auto", "random brightness, contrast and saturation; auto: only for color images",
         choices=("auto", "none", "light", "strong"),
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionConfig:
-    """When the model answers and when it says "I don't know"; chosen on the validation part, kept in the bundle."""
+    """When the model predicts and when it abstains; chosen on the validation set, kept in the bundle."""
 
     target_precision: float | None = setting(
-        None, "share of the answers that shall be right: less sure images get none; default: every image gets one",
+        None, "minimum precision to guarantee: the model abstains on images below a confidence "
+        "threshold; default: never",
         low=0.01, high=1.0,
     )  # fmt: skip
     target_coverage: float | None = setting(
-        None, "share of the images that shall get an answer: the surest ones; default: all", low=0.01, high=1.0
+        None, "fraction of images to predict, most confident first; default: all", low=0.01, high=1.0
     )
     set_level: float = setting(
-        0.9, "share of prediction sets that shall hold the true class; 0: no sets", low=0.0, high=0.999
+        0.9,
+        "conformal prediction: fraction of prediction sets that must contain the true class; 0: no sets",
+        low=0.0,
+        high=0.999,
     )
-    ood: bool = setting(True, "give no answer to an image that is unlike the training images")
+    ood: bool = setting(True, "abstain on out-of-distribution images")
 
 
 @dataclass(frozen=True, slots=True)
