@@ -124,7 +124,7 @@ def probe(
     answers: dict[str, NDArray[np.bool_]] = {}
     findings: list[Finding] = []
     everything = _aspects(pictures, traits)
-    with (progress or Silent()).task("probing for shortcuts", len(everything), "probes") as task:
+    with (progress or Silent()).task("checking for shortcuts", len(everything), "probes") as task:
         for aspect in everything:
             answers[aspect.name] = _right(np.hstack(list(aspect.parts.values())), trial)
             found, finding = _judge(aspect, trial, answers, probes)

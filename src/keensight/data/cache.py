@@ -149,7 +149,7 @@ class _Job:
         except StoreError as error:
             if mode == "always":
                 raise
-            self.progress.say(f"The cache is not used, so images are decoded anew in each epoch: {error.message}.")
+            self.progress.say(f"The cache is not used, so images are decoded again in each epoch: {error.message}.")
         return self._stream()
 
     def _missing(self, size: _Size) -> list[str]:

@@ -44,7 +44,7 @@ def choose_spec(
     kind = typing.cast(Fit, wanted)
     infos = [sample.info for sample in data.samples if sample.info is not None]
     if not infos:
-        raise DataError(f"{data.name}: not one image could be read", "run `keensight inspect` to see the reasons")
+        raise DataError(f"{data.name}: none of the images could be read", "run `keensight inspect` to see the reasons")
     if image_size is not None:
         return ImageSpec(image_size, image_size, kind)
     median = median_side(data)

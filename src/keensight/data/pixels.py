@@ -180,7 +180,7 @@ def scan(
         return [measure(images) for measure in measures]
 
     found: list[list[NDArray[Any]]] = []
-    with (progress or Silent()).task("looking at the images", len(rows)) as task:
+    with (progress or Silent()).task("checking image quality", len(rows)) as task:
         for chunk, taken in zip(chunks, ordered(look, chunks, processors()), strict=True):
             found.append(taken)
             task.advance(len(chunk))

@@ -192,7 +192,7 @@ def choose_threads(asked: int | None, memory: Path | None = None) -> tuple[int, 
         return asked, "as asked"
     most = processors()
     if most == 1:
-        return 1, "one processor is at hand"
+        return 1, "1 CPU available"
     half = most // 2
     rates = _remembered(most, half, memory)
     chosen = half if rates[half] > _GAIN * rates[most] else most

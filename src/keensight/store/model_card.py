@@ -88,13 +88,15 @@ def _anomaly_card(manifest: BundleManifest, evaluation: AnomalyEvaluation | None
     image = manifest.image
     normal = ", ".join(_plain(str(name)) for name in manifest.decision.get("normal", ()))
     limits = [
-        "It knows normal images only: whatever is unlike them is odd, another camera, light or place included.",
+        "It knows normal images only: whatever is unlike them counts as anomalous, including "
+        "another camera, lighting or location.",
         "A fault that looks normal in patches of some 8 to 50 pixels, such as a missing part, may pass.",
-        "A score says how odd an image is, not how likely it is to be faulty.",
+        "An anomaly score is how anomalous an image is, not the probability of a defect.",
     ]
     parts = [
         f"# {_plain(manifest.name)}: anomaly detector ({_plain(manifest.model)})",
-        f"Scores how odd an image is, and where, having learned from normal images alone ({normal}). From a score of 1 "
+        f"Gives an anomaly score and an anomaly heatmap per image, learned from normal images only "
+        f"({normal}). From a score of 1 "
         f"on an image is called anomalous.\n\nAny image is decoded to {image.width} × {image.height} px RGB "
         f"({image.fit}); in the model: {_plain(manifest.normalisation)}.",
         "## Data\n\n" + _data(manifest.provenance.get("data")),

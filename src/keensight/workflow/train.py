@@ -245,7 +245,7 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     reasons = [
         *frozen,
         f"{size}; {numbers.epochs} epochs of {numbers.steps} steps of {numbers.batch_size} images",
-        f"arithmetic {precision.name}: {precision.reason}",
+        f"precision: {precision.name} ({precision.reason})",
         *changes.reasons,
     ]
     return resolved, reasons

@@ -85,8 +85,8 @@ def test_names_that_are_no_utf8_are_read_and_shown_escaped(folder):
     assert name_of(odd, 0) == f"{folder}/sub/caf\\udce9.png"
 
 
-@pytest.mark.parametrize(("name", "message"), [("empty", "holds no image$"), ("*.gif", "holds no image$"),
-                                               ("texts", r"holds no image: 1 file is no image \(.txt\)")])  # fmt: skip
+@pytest.mark.parametrize(("name", "message"), [("empty", "contains no image$"), ("*.gif", "contains no image$"),
+    ("texts", r"contains no image: 1 file is no image \(.txt\)")])  # fmt: skip
 def test_nothing_found_is_one_clear_error(folder, name, message):
     (folder / "empty").mkdir()
     (folder / "texts").mkdir()

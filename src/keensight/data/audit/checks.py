@@ -178,7 +178,7 @@ def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
             fate = "cannot be learned" if part == "train" else "is not measured there"
             message = (
                 f"The given {part} part has no image of {', '.join(absent[:10])}, so that {noun(dataset)} {fate}: "
-                "add images or make the split anew."
+                "add images or re-split."
             )
             findings.append(Finding("absent-class", "severe" if part == "train" else "warning", message, len(absent)))
     return findings

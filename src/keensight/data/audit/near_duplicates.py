@@ -242,7 +242,7 @@ def _scored(
         return _compare(first, second, found.windows[some], found.mirrored[some], steps=6)[1]
 
     parts = [np.zeros(0, np.float32)]
-    with progress.task("comparing pairs", len(one)) as task:
+    with progress.task("finding duplicates", len(one)) as task:
         for part in _in_chunks(compare, len(one)):
             parts.append(part)
             task.advance(len(part))

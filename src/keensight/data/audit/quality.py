@@ -145,7 +145,7 @@ def _at_most(limit: float, share: float) -> Callable[[NDArray[np.float32]], floa
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "partly-readable", 4, lambda scores: GREY_ROWS, False, "ends", "end",
-        "in a plain mid-grey area, as a decoder paints where a file was cut short: get them anew",
+        "in a plain mid-grey area, as a decoder paints where a file was cut short: get them again",
         "plain mid-grey rows at the lower end, as a share of the height",
     ),
     Fault(

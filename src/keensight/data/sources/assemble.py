@@ -48,7 +48,7 @@ def assemble(
     """
     found = sorted({name for sample in samples for name in sample.classes}, key=natural_key)
     if not samples:
-        raise DataError(f"{name} holds no labelled image", _reasons(skipped))
+        raise DataError(f"{name} contains no labeled image", _reasons(skipped))
     if all(sample.error is not None for sample in samples):
         raise DataError(
             f"none of the {len(samples)} images of {name} can be read; {samples[0].path}: {samples[0].error}",

@@ -57,7 +57,7 @@ def open_folder(
     """
     listing = list_images(root)
     if not listing.files:
-        raise DataError(f"{root} holds no images", _what_else(listing))
+        raise DataError(f"{root} contains no images", _what_else(listing))
     layout = _layout(listing)
     if not layout.places:
         raise DataError(f"{root} holds {len(listing.files)} images but no class folders", _flat_hint(root))

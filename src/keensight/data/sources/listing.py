@@ -217,7 +217,7 @@ def find_images(path: str | Path) -> Inputs:
         return Inputs([Path(path)])
     if not found.images:
         beside = f": {in_words(found.companions)}" if found.companions else ""
-        raise DataError(f"{path} holds no image{beside}", _HINT)
+        raise DataError(f"{path} contains no image{beside}", _HINT)
     return found
 
 

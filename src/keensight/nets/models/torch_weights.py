@@ -107,7 +107,10 @@ def read_state(path: Path, digest: str | None = None) -> dict[str, NDArray[Any]]
     """
     data = _content(path)
     if digest is not None and sha256(data) != digest:
-        raise StoreError(f"{path.name} has another checksum than it should", "install the package with the file again")
+        raise StoreError(
+            f"checksum mismatch in {path.name}: the file is damaged or was changed",
+            "install the package with the file again",
+        )
     try:
         return _zipped(data) if data[:4] == b"PK\x03\x04" else _legacy(data)
     except StoreError as error:

@@ -67,7 +67,7 @@ def resolve(
         reasons.append(reason + ("" if safe else " (--set augment.flip=horizontal to mirror all the same)"))
     if config.color == "auto":
         config = replace(config, color="none" if grey_share > 0.5 else "light")
-        reasons.append("colours are left alone: grey images" if grey_share > 0.5 else "colours change a little")
+        reasons.append("no color augmentation (grayscale images)" if grey_share > 0.5 else "light color augmentation")
     return Augmentation(config, tuple(reasons))
 
 

@@ -126,7 +126,9 @@ def train_head(model: keras.Model, images: Images, config: RunConfig, shop: Cach
     seconds = time.perf_counter() - started
     epoch = Epoch(1, "head", 1, seconds, 0.0, head.loss, head.accuracy, head.val_loss, head.val_accuracy, head.val_map)
     figure = "accuracy" if head.val_map is None else "mAP"
-    shop.progress.say(f"head: val {figure} {epoch.reached:.4f} with the penalty C = {head.strength:.3g}")
+    shop.progress.say(
+        f"classifier head fitted: validation {figure} {epoch.reached:.4f} (regularization C = {head.strength:.3g})"
+    )
     shop.on_epoch(epoch)
     return History((epoch,), 1)
 
