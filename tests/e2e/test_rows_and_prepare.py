@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from keensight.core.config import RunConfig
 from keensight.core.progress import Silent
 from keensight.core.records import PARTS, ImageSpec
 from keensight.show.misclassified import find_mistakes
-from keensight.workflow import learning_curve
 from keensight.workflow.prepare import prepare_data
 
 pytestmark = pytest.mark.slow
@@ -104,6 +104,7 @@ def test_every_preparation_does(twins, size):
 
 
 def test_the_learning_curve_does_in_every_draw(twins, monkeypatch):
+    learning_curve = import_module("keensight.workflow.learning_curve")  # the package has a function of that name
     """Neither between training and validation set, nor between what is drawn and what is left."""
     seen = []
 

@@ -71,11 +71,18 @@ def _failure(error: BaseException) -> Failure:
             f"the output cannot be written: {error.strerror}",
             "free some space, or redirect it",
         )
+    if _broke_an_import(error):
+        return Failure(INTERRUPTED, "interrupted", None)
     return Failure(
         KeensightError.exit_code,
         f"unexpected {type(error).__name__}: {error}",
         "this is a bug in Keensight: please report it with the output of the same command and --debug",
     )
+
+
+def _broke_an_import(error: BaseException) -> bool:
+    """Whether an interrupt met the initialization of a compiled module, which turns it into an ImportError."""
+    return isinstance(error, ImportError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
 
 
 _OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})

@@ -34,6 +34,13 @@ def test_exit_codes_follow_the_tree(error, code, capsys):
     assert "Traceback" not in printed.err
 
 
+def test_an_interrupt_that_broke_an_import_is_an_interrupt(capsys):
+    error = ImportError("initialization failed")  # what a compiled module makes of it
+    error.__cause__ = KeyboardInterrupt()
+    assert explain(error, Invocation()) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
 def test_message_and_hint_are_one_line_each(capsys):
     explain(errors.DataError("two\nlines", "a\n hint"), Invocation())
     assert capsys.readouterr().err == "error: two lines\nhint: a hint\n"

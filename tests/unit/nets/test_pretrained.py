@@ -105,7 +105,7 @@ def test_the_layers_that_keras_puts_before_efficientnet_b0_do_nothing(build):
 
 
 def test_the_flat_convnext_computes_what_the_nested_one_does(build):
-    from keensight.nets.models import applications
+    from keensight.nets.models import convnext
     from keensight.nets.runtime import framework
 
     keras, _ = framework()
@@ -113,7 +113,7 @@ def test_the_flat_convnext_computes_what_the_nested_one_does(build):
     rng = np.random.default_rng(0)
     nested.set_weights([rng.normal(0, 0.1, w.shape).astype(np.float32) for w in nested.get_weights()])
     model = build("convnext_tiny", ImageSpec(64, 64), 2, weights=None)
-    applications.fill(keras.Model(model.get_layer("normalise").output, model.get_layer("head_norm").output), nested)
+    convnext.fill(keras.Model(model.get_layer("normalise").output, model.get_layer("head_norm").output), nested)
     flat = keras.Model(model.input, model.get_layer("head_norm").output)
     images = pixels(64)
     np.testing.assert_allclose(np.asarray(flat(images)), np.asarray(nested(images.astype(np.float32))), atol=1e-4)
