@@ -1,4 +1,4 @@
-"""Keensight: from a folder of labelled images to an honest, reported classifier.
+"""Keensight: train, test and explain an image classifier from a folder of labeled images.
 
     import keensight as ks
 

@@ -41,7 +41,7 @@ COMMANDS = {
 @click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="keensight", message="%(prog)s %(version)s")
 def root() -> None:
-    """From a folder of labelled images to an honest, reported classifier."""
+    """Train, test and explain an image classifier from a folder of labeled images."""
 
 
 def main(arguments: Sequence[str] | None = None, on_end: Callable[[], None] = lambda: None) -> int:

@@ -21,7 +21,7 @@ from keensight.core.labels import Correction, LabelSuspects, read_corrections, w
 from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, Split, split_digest
 from keensight.errors import StoreError
-from keensight.store import tables
+from keensight.store import run_tables
 from keensight.store.json_records import read_versioned
 from keensight.store.liveness import gone, this_process
 from keensight.store.safety import inside
@@ -95,7 +95,7 @@ class Run:
 
     def save_dataset(self, data: Dataset) -> None:
         """Write ``dataset.parquet``: paths, classes, digests and headers of the images, not their pixels."""
-        tables.write_dataset(self.path / "dataset.parquet", data)
+        run_tables.write_dataset(self.path / "dataset.parquet", data)
 
     def save_audit(self, report: AuditReport) -> None:
         """Write ``audit.json``."""
@@ -106,7 +106,7 @@ class Run:
     def save_split(self, split: Split, data: Dataset) -> None:
         """Write ``split.csv``, and in ``split.json`` how it was made."""
         write_json(self.path / "split.json", {"digest": split_digest(split, data), "method": split.method})
-        tables.write_split(self.path / "split.csv", split, data)
+        run_tables.write_split(self.path / "split.csv", split, data)
 
     def save_evaluation(self, evaluation: Evaluation, report: str | None = None) -> None:
         """Write ``evaluation/``: the figures, the confusion matrix, and one line an image.
@@ -120,8 +120,8 @@ class Run:
         """
         folder = self.path / "evaluation"
         if isinstance(evaluation, Evaluated):
-            tables.write_predictions(folder / "predictions.csv", evaluation.predictions)
-        tables.write_confusion(folder / "confusion.csv", evaluation)
+            run_tables.write_predictions(folder / "predictions.csv", evaluation.predictions)
+        run_tables.write_confusion(folder / "confusion.csv", evaluation)
         if report is not None:
             write_text(folder / "report.txt", report)
         write_json(folder / "evaluation.json", to_plain(evaluation))
@@ -129,7 +129,7 @@ class Run:
     def save_label_suspects(self, found: LabelSuspects) -> None:
         """Write ``labels.json``, and the suspects alone as ``suspects.csv``."""
         write_json(self.path / "labels.json", to_plain(found))
-        tables.write_suspects(self.path / "suspects.csv", found.suspects)
+        run_tables.write_suspects(self.path / "suspects.csv", found.suspects)
 
     def save_slices(self, found: Slices) -> None:
         """Write ``evaluation/slices.json``."""
@@ -160,7 +160,7 @@ class Run:
     @property
     def dataset(self) -> Dataset:
         """Who was in the image set; its images themselves are not at hand."""
-        return tables.read_dataset(self._existing("dataset.parquet"))
+        return run_tables.read_dataset(self._existing("dataset.parquet"))
 
     @property
     def audit(self) -> AuditReport:
@@ -170,7 +170,7 @@ class Run:
     @property
     def split(self) -> Split:
         """Which image went where, as indices into ``dataset.samples``."""
-        return tables.read_split(self._existing("split.csv"), _value(self._existing("split.json"), "method"))
+        return run_tables.read_split(self._existing("split.csv"), _value(self._existing("split.json"), "method"))
 
     @property
     def history(self) -> History:
@@ -191,11 +191,11 @@ class Run:
     def predictions(self) -> Predictions:
         """The probabilities behind ``evaluation``."""
         evaluation = self.evaluation
-        found = tables.read_predictions(
+        found = run_tables.read_predictions(
             self._existing("evaluation/predictions.csv"), evaluation.labels, several=evaluation.multilabel is not None
         )
         if found.indices is None and inside(self.path, "dataset.parquet").is_file():
-            found = dataclasses.replace(found, indices=tables.rows_of(found.paths, self.dataset))
+            found = dataclasses.replace(found, indices=run_tables.rows_of(found.paths, self.dataset))
         if evaluation.multilabel is None:
             rule = evaluation.abstention
             return found if rule is None else dataclasses.replace(found, decision=rule.decision)
@@ -204,7 +204,7 @@ class Run:
 
     def learned_digests(self) -> frozenset[str]:
         """SHA-256 of every image that the run trained or chose its weights on."""
-        return tables.read_digests(self._existing("split.csv"), ("train", "val"))
+        return run_tables.read_digests(self._existing("split.csv"), ("train", "val"))
 
     @property
     def config_path(self) -> Path:

@@ -88,7 +88,7 @@ def walk(
     from keensight.data.audit.duplicates import ties
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
     from keensight.store.bundle import add_evaluation
-    from keensight.store.tables import save_anomalies
+    from keensight.store.run_tables import save_anomalies
     from keensight.workflow.predict import detector_of
 
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
@@ -290,7 +290,7 @@ def stored(run: Run) -> AnomalyEvaluation:
         StoreError: the run keeps none.
     """
     from keensight.store.pictures import KeptPictures
-    from keensight.store.tables import read_anomalies
+    from keensight.store.run_tables import read_anomalies
 
     data = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
     return read_anomalies(run.path, data)

@@ -3,7 +3,7 @@ import pytest
 
 from keensight.core.records import Epoch, History, LabelSet
 from keensight.errors import StoreError
-from keensight.store import tables
+from keensight.store import run_tables
 from keensight.store.bundle import open_bundle
 from keensight.store.model_card import model_card
 from multilabel_builders import labelled, scored
@@ -15,8 +15,8 @@ DECISION = {"rule": "labels at or above their thresholds", "mirror": False, "thr
 
 def test_a_multilabel_dataset_comes_back_whole(tmp_path):
     data = labelled(np.array([[1, 1], [0, 0], [0, 1]], bool), ("Ñandú", "bee"))
-    tables.write_dataset(tmp_path / "dataset.parquet", data)
-    again = tables.read_dataset(tmp_path / "dataset.parquet")
+    run_tables.write_dataset(tmp_path / "dataset.parquet", data)
+    again = run_tables.read_dataset(tmp_path / "dataset.parquet")
     assert again == data
     assert again.task == "multilabel"
     assert again.digest == data.digest
