@@ -15,7 +15,7 @@ test: $(VENV)/.dev                  ## set up with the development tools, then r
 
 engines: $(VENV)/.dev               ## the tests of frozen networks once more, on OpenVINO, which stays apart
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/openvino openvino
-	PYTHONPATH=$(VENV)/openvino $(BIN)/python -m pytest tests/unit/nets/test_frozen.py tests/unit/nets/test_transfer.py
+	PYTHONPATH=$(VENV)/openvino $(BIN)/python -m pytest tests/unit/nets/test_litert.py tests/unit/nets/test_transfer.py
 
 fast: $(VENV)/.dev                  ## the tests that train nothing
 	$(BIN)/python -m pytest -m "not slow"
