@@ -165,7 +165,7 @@ def _exit_codes() -> Iterator[str]:
 
 def _row(setting: Setting) -> str:
     value = str(setting.default).lower() if setting.kind is bool else setting.default
-    default = "left out" if setting.default is None else f"`{value}`"
+    default = "not set" if setting.default is None else f"`{value}`"
     return f"| `{setting.dotted}` | {default} | {setting.expected} | {setting.help} |"
 
 

@@ -96,3 +96,11 @@ def test_the_conda_environment_asks_for_what_the_project_offers():
     assert extra in project["optional-dependencies"]
     asked = re.search(r"^  - python=3\.(\d+)$", text, re.MULTILINE)[1]
     assert int(asked) >= int(project["requires-python"].removeprefix(">=3."))
+
+
+def test_the_version_is_the_same_everywhere():
+    import keensight
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited is not None and {project, cited[1], keensight.__version__} == {keensight.__version__}

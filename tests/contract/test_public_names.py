@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -102,3 +103,17 @@ def test_the_front_door_imports_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("keensight.show.picks", "keensight.show.misclassified", "find_mistakes"),
+        ("keensight.assess.uncertainty", "keensight.assess.intervals", "wilson"),
+    ],
+)
+def test_what_earlier_notebooks_import_is_still_there(old, new, name):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+        module = import_module(old)
+    assert getattr(module, name) is getattr(import_module(new), name)

@@ -467,6 +467,14 @@ def test_a_forged_exam_is_refused(bundle: Bundle, changes: dict[str, Any], says:
     refused(bundle.path, says)
 
 
+def test_members_that_are_no_arrays_are_refused(bundle: Bundle) -> None:
+    with zipfile.ZipFile(bundle.path / "exam.npz", "w") as archive:
+        for name in exam_arrays():
+            archive.writestr(name, b"no array")
+    forge(bundle)
+    refused(bundle.path, "not the arrays of a self-test")
+
+
 def test_an_exam_that_claims_a_huge_array_is_refused(bundle: Bundle) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 60,)})
@@ -511,13 +519,13 @@ def test_class_means_that_fit_are_read(bundle: Bundle) -> None:
         ({"means": np.array([{"a": print}], dtype=object)}, "cannot be read: Object arrays"),
         ({"means": None}, "not the arrays of a set of class means"),
         ({"extra": np.zeros(1)}, "not the arrays of a set of class means"),
-        ({"means": np.ones((4, 4), np.float32)}, r"counts has the shape \(3,\)"),
+        ({"means": np.ones((4, 4), np.float32)}, r"means has the shape \(4, 4\) instead of \(3, 4\)"),
         ({"means": np.ones(3, np.float32)}, r"shape \(3,\)"),
         ({"means": np.ones((3, 0), np.float32), "centre": np.zeros(0, np.float32)}, r"shape \(3, 0\)"),
         ({"means": np.ones((3, 4), np.float64)}, "means has the dtype float64"),
         ({"means": np.full((3, 4), np.nan, np.float32)}, "not finite"),
         ({"centre": np.full(4, np.inf, np.float32)}, "not finite"),
-        ({"centre": np.zeros(5, np.float32)}, r"means has the shape \(3, 4\)"),
+        ({"centre": np.zeros(5, np.float32)}, r"centre has the shape \(5,\) instead of \(4\)"),
         ({"counts": np.ones(2, np.int64)}, r"counts has the shape \(2,\)"),
         ({"counts": np.array([1, 0, 1], np.int64)}, "of no image"),
         ({"counts": np.ones(3, np.float32)}, "counts has the dtype float32"),

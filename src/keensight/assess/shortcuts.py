@@ -32,7 +32,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.assess import shortcuts
 from keensight.assess.intervals import share, standard_error
 from keensight.core.audit import Finding, Probe, Severity
 from keensight.core.parallel import processors
@@ -141,7 +140,7 @@ def _alarmed(probes: Mapping[str, Probe], *names: str) -> bool:
 
 def _aspects(pictures: NDArray[np.uint8], traits: Mapping[str, NDArray[np.float64]]) -> list[_Aspect]:
     """What is shown, rivals before what is compared with them."""
-    outside, inside = shortcuts.surround(pictures)
+    outside, inside = surround(pictures)
     file = {name: values for name, values in traits.items() if name not in ("bytes", "file name")}
     weight, name = ({key: traits[key]} if key in traits else {} for key in ("bytes", "file name"))
     source = "classes from different sources are told by them and not by their subject; mix or re-save them"
@@ -150,13 +149,13 @@ def _aspects(pictures: NDArray[np.uint8], traits: Mapping[str, NDArray[np.float6
     offered = [
         _Aspect("picture", "the picture at 16 x 16 pixels", {"": _flat(block_means(pictures, 16))}),
         _Aspect("thumbnail", "the picture at 8 x 8 pixels", {"": _flat(block_means(pictures, 8))}),
-        _Aspect("centre", "a small square in the middle", {"": shortcuts.centre(pictures)}),
+        _Aspect("centre", "a small square in the middle", {"": centre(pictures)}),
         _Aspect("middle", "the picture without its surround", {"": inside}),
         _Aspect("metadata", "the file's size, format, JPEG quality or EXIF", file, source),
         _Aspect("name", "the shape of the file's name", name, naming, gravest="info"),
         _Aspect("bytes", "the number of bytes", weight, source, "thumbnail"),
-        _Aspect("corners", "the content of the corners", shortcuts.corners(pictures), marker, "centre", 0.03, "severe"),
-        _Aspect("border", "the content of the border", shortcuts.borders(pictures), marker, "centre", 0.05, "severe"),
+        _Aspect("corners", "the content of the corners", corners(pictures), marker, "centre", 0.03, "severe"),
+        _Aspect("border", "the content of the border", borders(pictures), marker, "centre", 0.05, "severe"),
         _Aspect("surround", "what surrounds the masked middle", {"": outside}, marker, "middle", 0.05, "severe"),
     ]
     return [aspect for aspect in offered if aspect.parts]

@@ -62,7 +62,7 @@ class DataConfig:
     )
     task: str = setting(
         "classify",
-        "classify: learn the classes or labels; anomaly: learn from normal images only, then flag anomalies",
+        "learning task; classify: classes or labels; anomaly: learn from normal images only, then flag anomalies",
         choices=("classify", "anomaly"),
     )
     normal: str | None = setting(
@@ -115,12 +115,14 @@ class TrainConfig:
     )
     schedule: str = setting("one-cycle", "learning-rate schedule", choices=("one-cycle", "cosine", "constant"))
     weight_decay: float = setting(5e-3, "decoupled weight decay of kernels", low=0.0, high=1.0)
-    label_smoothing: float = setting(0.1, "label smoothing; not for multi-label sets", low=0.0, high=0.5)
+    label_smoothing: float = setting(
+        0.1, "label smoothing: probability spread over the other classes; not for multi-label sets", low=0.0, high=0.5
+    )
     ema: float = setting(
         0.995, "momentum of the exponential moving average of the weights; 0: off", low=0.0, high=0.99999
     )
     frozen: float = setting(
-        0.65, "fraction of a pretrained network, from the input up, that stays frozen in fine-tuning "
+        0.65, "fraction of a pretrained network's computation, from the input up, that stays frozen in fine-tuning "
         "with `standard` effort",
         low=0.0, high=1.0,
     )  # fmt: skip
@@ -180,7 +182,7 @@ class DecisionConfig:
     """When the model predicts and when it abstains; chosen on the validation set, kept in the bundle."""
 
     target_precision: float | None = setting(
-        None, "minimum precision to guarantee: the model abstains on images below a confidence "
+        None, "minimum precision to guarantee, with 90% confidence: the model abstains on images below a confidence "
         "threshold; default: never",
         low=0.01, high=1.0,
     )  # fmt: skip

@@ -159,7 +159,12 @@ _CHUNK_BYTES = 4 * 2**20
 
 
 def scan(
-    pixels: Pixels, rows: NDArray[np.int64], measures: Sequence[Measure], *, progress: Progress | None = None
+    pixels: Pixels,
+    rows: NDArray[np.int64],
+    measures: Sequence[Measure],
+    *,
+    purpose: str = "reading decoded images",
+    progress: Progress | None = None,
 ) -> list[NDArray[Any]]:
     """Take measures of some images; each image is read once, and only a few are in memory at a time.
 
@@ -167,6 +172,7 @@ def scan(
         pixels: Decoded images by dataset index.
         rows: Dataset indices, shape (n,), n at least 1.
         measures: Functions of a batch of images; they are called in several threads.
+        purpose: What the progress line says is being done.
         progress: Where to report.
 
     Returns:
@@ -180,7 +186,7 @@ def scan(
         return [measure(images) for measure in measures]
 
     found: list[list[NDArray[Any]]] = []
-    with (progress or Silent()).task("checking image quality", len(rows)) as task:
+    with (progress or Silent()).task(purpose, len(rows)) as task:
         for chunk, taken in zip(chunks, ordered(look, chunks, processors()), strict=True):
             found.append(taken)
             task.advance(len(chunk))

@@ -55,8 +55,8 @@ _SELF_TEST = Table(
 _PROTOTYPES = Table(
     "set of class means",
     {
-        "centre": (np.float32, ("d",)),
         "means": (np.float32, ("classes", "d")),
+        "centre": (np.float32, ("d",)),
         "counts": (np.int64, ("classes",)),
         "threshold": (np.float64, ()),
         "kept": (np.float64, ()),
@@ -66,9 +66,9 @@ _PROTOTYPES = Table(
 _SUBSPACE = Table(
     "subspace",
     {
+        "axes": (np.float32, ("k", "d")),
         "scale": (np.float32, ("d",)),
         "mean": (np.float32, ("d",)),
-        "axes": (np.float32, ("k", "d")),
         "known": (np.float32, ("n",)),
         "threshold": (np.float64, ()),
         "refused": (np.float64, ()),
@@ -93,17 +93,19 @@ def _write(path: Path, table: Table, arrays: Mapping[str, Any]) -> None:
     write_bytes(path, sink.getvalue())
 
 
-def _read(path: Path, table: Table, **sizes: int) -> Arrays:
+def _read(path: Path, table: Table, classes: int | None = None) -> Arrays:
     """The arrays of a file; objects are refused, and sizes are checked before they are unpacked."""
-    members = {member.filename.removesuffix(".npy") for member in check_archive(path)}
-    if members | table.optional != set(table.arrays):
+    members = {member.filename for member in check_archive(path)}
+    known = {f"{name}.npy": name for name in table.arrays}
+    if {known.get(member) for member in members} | table.optional != set(table.arrays):
         found = ", ".join(sorted(members)) or "nothing"
         raise StoreError(f"{path.name} contains {found}, not the arrays of a {table.subject}", _HINT)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in table.arrays if name in members}
+            arrays = {name: stored[name] for member, name in known.items() if member in members}
     except (*UNREADABLE, KeyError, MemoryError, RuntimeError) as error:
         raise StoreError(f"{path.name} cannot be read: {error}", _HINT) from error
+    sizes = {} if classes is None else {"classes": classes}
     for name, array in arrays.items():
         if problem := _problem(array, *table.arrays[name], sizes):
             raise StoreError(f"{path.name}: {name} {problem}, which a {table.subject} cannot have", _HINT)
@@ -114,16 +116,18 @@ def _problem(array: NDArray[Any], dtype: Any, shape: Shape, sizes: dict[str, int
     """What is wrong with one array; sizes met for the first time are added to ``sizes``."""
     if array.dtype.kind != "U" if dtype is np.str_ else array.dtype != dtype:
         return f"has the dtype {array.dtype}"
-    wanted = [sizes.setdefault(size, found) if isinstance(size, str) else size for size, found in _axes(array, shape)]
-    if array.shape != tuple(wanted) or array.ndim != len(shape):
-        return f"has the shape {array.shape}"
+    if array.ndim == len(shape):
+        for size, found in zip(shape, array.shape, strict=True):
+            if isinstance(size, str):
+                sizes.setdefault(size, found)
+    wanted = tuple(size if isinstance(size, int) else sizes.get(size, size) for size in shape)
+    if array.shape != wanted:
+        return f"has the shape {array.shape} instead of ({', '.join(map(str, wanted))})"
+    if array.ndim == 2 and not array.shape[1]:
+        return f"has the shape {array.shape}: rows without numbers"
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return "contains a number that is not finite"
     return None
-
-
-def _axes(array: NDArray[Any], shape: Shape) -> list[tuple[str | int, int]]:
-    return list(zip(shape, array.shape, strict=False))
 
 
 def _refuse(path: Path, problem: str | None) -> None:
@@ -220,9 +224,7 @@ def read_prototypes(path: Path, classes: int) -> Prototypes:
     Raises:
         StoreError: the file is damaged, hostile, or of another number of classes.
     """
-    arrays = _read(path, _PROTOTYPES)
-    if arrays["means"].shape[0] != classes or arrays["means"].shape[1] < 1:
-        _refuse(path, f"its means have the shape {arrays['means'].shape}, but the manifest names {classes} classes")
+    arrays = _read(path, _PROTOTYPES, classes)
     if int(arrays["counts"].min()) < 1:
         _refuse(path, "a class mean is of no image")
     threshold, kept, temperature = (float(arrays[name]) for name in ("threshold", "kept", "temperature"))
@@ -254,7 +256,7 @@ def read_subspace(path: Path) -> Subspace:
 
 def _wrong_subspace(arrays: Arrays) -> str | None:
     axes, known = arrays["axes"].astype(np.float64), arrays["known"].astype(np.float64)
-    if axes.shape[1] < 1 or axes.shape[0] > axes.shape[1]:
+    if axes.shape[0] > axes.shape[1]:
         return f"its axes have the shape {axes.shape}"
     if arrays["scale"].min() <= 0:
         return "a feature's scale is not above 0"

@@ -158,7 +158,7 @@ def learn(
         raise DataError("there are no normal images to learn from", "give some to the training and validation parts")
     net = config.model
     lower = patches(build(data, pixels.spec, net.name, weights=net.weights))
-    with show.task("learning what is normal", len(train)) as task:
+    with show.task("learning from normal images", len(train)) as task:
         frozen = freeze(lower, cache_directory() / "networks")
         batches = frozen.stream(partial(pixels.take, chunk) for chunk in _chunks(train))
         mean, whiten = gaussian(_counted(batches, task))
@@ -195,7 +195,7 @@ def _counted(batches: Iterator[NDArray[np.float32]], task: Task) -> Iterator[NDA
 def maps_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, show: Progress) -> NDArray[np.float32]:
     """Oddness of the patches of some samples, float32 (n, rows, columns)."""
     found = []
-    with show.task("looking for what is odd", len(rows)) as task:
+    with show.task("computing anomaly scores", len(rows)) as task:
         for chunk in _chunks(rows):
             found.append(detector.predict_maps(pixels.take(chunk)))
             task.advance(len(chunk))

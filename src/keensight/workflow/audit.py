@@ -58,7 +58,7 @@ def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progr
     rows = readable[chosen]
     if not len(rows):
         return report
-    (pictures,) = scan(pixels, rows, [thumbnails], progress=show)
+    (pictures,) = scan(pixels, rows, [thumbnails], purpose="preparing the check for shortcuts", progress=show)
     probes, findings = probe(pictures, traits(data, rows), targets[rows], units[chosen], progress=show)
     ordered = sorted((*report.findings, *findings), key=lambda finding: _SEVERITIES.index(finding.severity))
     return dataclasses.replace(report, probes=probes, findings=tuple(ordered))

@@ -104,7 +104,7 @@ def enrol(
     found = classifier.embed(sources, progress=show)
     good = _readable(found)
     for path, reason in found.errors.items():
-        show.say(f"left out: {path}: {reason}")
+        show.say(f"not used: {path}: {reason}")
     means = prototypes.enrolled(known, found.vectors[good], index)
     if means.counts[index] < RECOMMENDED:
         show.say(f"{label!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended")

@@ -29,7 +29,7 @@ class Prepared:
 
     data: Dataset
     pixels: Pixels
-    """Its decoded images, by index into ``data.sources.samples``."""
+    """Its decoded images, by index into ``data.samples``."""
     findings: AuditReport
     split: Split
     """It keeps together what the audit found to show the same thing, and leaves out what cannot be read."""

@@ -41,7 +41,9 @@ def learned_of(data: Dataset, split: Split, pixels: Pixels, progress: Progress |
     medians, radius = _scale(data, rows, pixels)
     if not len(rows):
         return LearnedFrom(files, marks.pixel_digests(np.empty((0, 1, 1, 3), np.uint8)), _NONE, medians, radius)
-    digests, *prints = scan(pixels, rows, _measures(medians, radius), progress=progress)
+    digests, *prints = scan(
+        pixels, rows, _measures(medians, radius), purpose="fingerprinting training images", progress=progress
+    )
     kept = prints[0][marks.is_print(prints[0])] if prints else _NONE
     return LearnedFrom(files, digests, kept, medians, radius)
 
@@ -147,7 +149,13 @@ def _recognized(
     asked = np.flatnonzero(~files)
     if learned is None or not len(asked):
         return same, alike
-    digests, *prints = scan(pixels, rows[asked], _measures(learned.medians, learned.radius), progress=progress)
+    digests, *prints = scan(
+        pixels,
+        rows[asked],
+        _measures(learned.medians, learned.radius),
+        purpose="looking for training images",
+        progress=progress,
+    )
     held = {row.tobytes() for row in learned.pixels}
     same[asked] = [row.tobytes() in held for row in digests]
     for found in prints:

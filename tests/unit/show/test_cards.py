@@ -84,7 +84,7 @@ def test_a_split_shows_sizes_and_method(world):
 def test_a_history_shows_curves_of_every_epoch(world):
     html = shown(cards.history(world.history))
     assert "data:image/svg+xml;base64," in html
-    assert "8 epochs in 12.0 s; best: epoch 6" in html and "TrainingInterrupted early" in html
+    assert "8 epochs in 12.0 s; best: epoch 6" in html and "Stopped early" in html
     assert "kept epoch 6: val loss 0.8000" in repr(world.history)
 
 

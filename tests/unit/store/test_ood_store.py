@@ -77,7 +77,7 @@ def test_arrays_that_fit_are_read(tmp_path):
         ({"axes": np.ones((2, 4), np.float32)}, "not orthonormal"),
         ({"axes": np.full((2, 4), 3e38, np.float32)}, "not orthonormal"),
         ({"axes": np.full((2, 4), np.nan, np.float32)}, "not finite"),
-        ({"scale": np.ones(5, np.float32)}, r"mean has the shape \(4,\)"),
+        ({"scale": np.ones(5, np.float32)}, r"scale has the shape \(5,\)"),
         ({"scale": np.zeros(4, np.float32)}, "not above 0"),
         ({"scale": np.full(4, np.inf, np.float32)}, "not finite"),
         ({"mean": np.zeros((1, 4), np.float32)}, r"mean has the shape \(1, 4\)"),

@@ -21,6 +21,7 @@ from keensight.errors import StoreError
 
 _VERSION = 2
 """Raised where :func:`near_copies` comes to find other pairs."""
+_PURPOSE = "checking image quality"
 _LOOKS_VERSION = 2
 """Raised where ``quality.looks`` comes to give other figures."""
 
@@ -35,7 +36,7 @@ def remembered_looks(
 ) -> NDArray[np.float32]:
     """``quality.looks`` of some images (n, measures), computed once for each and decoded size."""
     if not _remembers(pixels):
-        (measured,) = scan(pixels, rows, [looks], progress=progress)
+        (measured,) = scan(pixels, rows, [looks], purpose=_PURPOSE, progress=progress)
         return measured
     cache = FeatureCache(sha256(f"looks {_LOOKS_VERSION} {pixels.spec.key}".encode()), MEASURES)
     digests = [dataset.samples[int(row)].digest for row in rows]
@@ -43,7 +44,9 @@ def remembered_looks(
     found = cache.find(digests)
     missing = [digest for digest in place if digest not in found]
     if missing:
-        (new,) = scan(pixels, np.array([place[digest] for digest in missing]), [looks], progress=progress)
+        (new,) = scan(
+            pixels, np.array([place[digest] for digest in missing]), [looks], purpose=_PURPOSE, progress=progress
+        )
         cache.add(missing, new)
         found.update(zip(missing, new, strict=True))
     return np.stack([found[digest] for digest in digests])

@@ -64,7 +64,7 @@ def candidates(thumbs: NDArray[np.uint8], progress: Progress) -> Candidates:
         return Candidates(nothing, nothing, np.zeros((0, 4), np.float32), nothing.astype(bool))
     space = _Space(thumbs, rows)
     found = []
-    with progress.task("comparing the images", len(rows)) as task:
+    with progress.task("searching for duplicates", len(rows)) as task:
         for begin in range(0, len(rows), _BLOCK):
             found.append(space.look_up(np.arange(begin, min(begin + _BLOCK, len(rows)))))
             task.advance(len(rows[begin : begin + _BLOCK]))

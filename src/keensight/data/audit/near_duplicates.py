@@ -88,7 +88,7 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
     pairs = [Pair(one[0], other, 1.0, "exact") for one in files for other in one[1:]]
     # By digest, so that neither names nor order of the files have a say, and an image more or less hardly any.
     rows = np.array(sorted((one[0] for one in files), key=digests.__getitem__), dtype=np.int64)
-    (thumbs,) = scan(pixels, rows, [_thumbnails], progress=show)
+    (thumbs,) = scan(pixels, rows, [_thumbnails], purpose="preparing the search for duplicates", progress=show)
     kept, same = _same_pixels(dataset, pixels, rows, thumbs)
     pairs += same
     likely = _registered(thumbs[kept], candidates(thumbs[kept], show))
@@ -242,7 +242,7 @@ def _scored(
         return _compare(first, second, found.windows[some], found.mirrored[some], steps=6)[1]
 
     parts = [np.zeros(0, np.float32)]
-    with progress.task("finding duplicates", len(one)) as task:
+    with progress.task("confirming duplicates", len(one)) as task:
         for part in _in_chunks(compare, len(one)):
             parts.append(part)
             task.advance(len(part))

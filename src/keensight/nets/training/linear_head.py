@@ -94,7 +94,7 @@ def fit_head(
         scores = score(features @ kernel + bias, targets) + score(val_logits, val_targets)
         return Head(kernel, bias, strength, *scores, task_of(targets).ranking(val_logits, val_targets))
 
-    with (progress or Silent()).task("fitting the head", _TRIES, "penalties") as task:
+    with (progress or Silent()).task("fitting the classifier head", _TRIES, "settings") as task:
         axes = principal_axes(standard)
         solve = _solver(standard if axes is None else standard @ axes, targets, classes, weights)
         found: dict[float, Head] = {}

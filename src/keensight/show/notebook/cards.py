@@ -142,8 +142,8 @@ def history(past: History) -> Card:
         chart=curves_uri(past),
         alt=curves_alt(past),
         note={
-            "early": "TrainingInterrupted early: validation got no better.",
-            "interrupted": "TrainingInterrupted by you.",
+            "early": "Stopped early: validation got no better.",
+            "interrupted": "Stopped by you.",
         }.get(past.stopped, ""),
     )
 
