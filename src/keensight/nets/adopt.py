@@ -13,6 +13,7 @@ from keensight.core.registry import did_you_mean
 from keensight.errors import GateError, UsageError
 from keensight.nets.classifier import Classifier
 from keensight.nets.gradcam import Copier, flat
+from keensight.nets.keras_private import producer
 from keensight.nets.models.backbones import NORMALISATIONS as IN_WORDS
 from keensight.nets.models.normalise import BGR_MEAN, MEAN, STD, normalise
 from keensight.nets.runtime import framework
@@ -175,11 +176,11 @@ def _check_end(model: Any, end: End, outputs: int, classes: int, multilabel: boo
 def _end(model: Any) -> tuple[Any, End, list[NDArray[np.float32]] | None]:
     """The tensor before the last layer, what that layer ends in, and kernel and bias of a last dense layer."""
     keras, _ = framework()
-    tensor, end = model.outputs[0], named_activation(model.outputs[0]._keras_history.operation)
-    operation = tensor._keras_history.operation
+    tensor, end = model.outputs[0], named_activation(producer(model.outputs[0]))
+    operation = producer(tensor)
     if end is not None and not isinstance(operation, keras.layers.Dense):  # an activation by itself
         tensor = operation.input
-        operation = tensor._keras_history.operation
+        operation = producer(tensor)
         if not isinstance(operation, keras.layers.Dense) or named_activation(operation) != "linear":
             return tensor, end, None
     if not isinstance(operation, keras.layers.Dense) or len(operation.input.shape) != 2:

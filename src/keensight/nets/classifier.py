@@ -21,6 +21,7 @@ from keensight.core.prototypes import cosines, joined, unknown
 from keensight.core.records import ImageSpec, LabelSet, Prototypes
 from keensight.core.sources import Images, Source, name_of, read_source, singles
 from keensight.errors import DataError, ImageError, StoreError
+from keensight.nets.keras_private import calls, producer
 from keensight.nets.models.weights import open_model
 from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch
@@ -391,10 +392,10 @@ def head(model: keras.Model) -> Any | None:
     layer = next((layer for layer in reversed(model.layers) if layer.name == LAYER), None)
     outputs = getattr(model, "outputs", None) or []
     if layer is None and len(outputs) == 1:
-        last = outputs[0]._keras_history.operation
+        last = producer(outputs[0])
         plain = isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear
         # A layer that stands in several places has several inputs.
-        layer = last if plain and len(last._inbound_nodes) == 1 else None
+        layer = last if plain and calls(last) == 1 else None
     return None if layer is None or len(layer.input.shape) != 2 else layer
 
 

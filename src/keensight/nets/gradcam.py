@@ -26,6 +26,7 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.registry import did_you_mean
 from keensight.errors import UsageError
 from keensight.nets.classifier import embedding
+from keensight.nets.keras_private import rerun, source_tensors
 from keensight.nets.runtime import framework
 from keensight.nets.training.split_model import cuts
 
@@ -185,9 +186,9 @@ def last_maps(model: keras.Model) -> list[Any]:
         if len(tensor.shape) == 4 and tensor.shape[1] * tensor.shape[2] > 1:
             found[id(tensor)] = tensor
         else:
-            waiting += _made_from(tensor)
+            waiting += source_tensors(tensor)
     order = [id(layer.output) for layer in model.layers]
-    maps = sorted((x for x in found.values() if _made_from(x)), key=lambda x: order.index(id(x)))
+    maps = sorted((x for x in found.values() if source_tensors(x)), key=lambda x: order.index(id(x)))
     if not maps:
         raise UsageError(f"{model.name} has no map (n, h, w, channels) before its output", _CONVOLVE)
     return maps
@@ -210,11 +211,6 @@ def _places(tensor: Any) -> int:
 
 _PLACES = 7
 _CONVOLVE = "only networks with convolutions or other maps of places can be explained"
-
-
-def _made_from(tensor: Any) -> list[Any]:
-    operation, node, _ = tensor._keras_history
-    return list(operation._inbound_nodes[node].input_tensors)
 
 
 def flat(model: keras.Model) -> keras.Model:
@@ -273,8 +269,7 @@ class Copier:
 
     def _inside(self, model: Any, inputs: Any) -> Any:
         _check(model)
-        # What clone_model does, but for the model that it makes of the result: that would be a graph of its own.
-        return model._run_through_graph(inputs, operation_fn=lambda operation: operation, call_fn=self.apply)
+        return rerun(model, inputs, self.apply)
 
     def _copy(self, layer: Any) -> Any:
         taken = {copy.name for _, copy in self._pairs} | self._taken

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from keensight.nets.keras_private import sources
 from keensight.nets.runtime import framework
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def cuts(model: keras.Model) -> tuple[Cut, ...]:
     position = {id(layer): number for number, layer in enumerate(layers)}
     last_use = [number for number, _ in enumerate(layers)]
     for number, layer in enumerate(layers):
-        for source in _sources(layer):
+        for source in sources(layer):
             if id(source) in position:
                 last_use[position[id(source)]] = number
     costs = [multiplications(layer) for layer in layers]
@@ -46,10 +47,6 @@ def cuts(model: keras.Model) -> tuple[Cut, ...]:
             found.append(Cut(layer.name, done / total, prod(layer.output.shape[1:])))
         open_until = max(open_until, last_use[number])
     return tuple(found)
-
-
-def _sources(layer: Any) -> list[Any]:
-    return [parent.operation for node in layer._inbound_nodes for parent in node.parent_nodes]
 
 
 def multiplications(layer: Any) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keensight.errors import UsageError
 from keensight.nets.adopt import are_probabilities, named_activation
+from keensight.nets.keras_private import producer
 from keensight.nets.runtime import framework
 
 
@@ -81,5 +82,5 @@ def _check_logits(model: Any, images: NDArray[np.uint8]) -> None:
 
 def _last_operation(model: Any) -> Any:
     """What the output comes from, also inside of a nested model."""
-    operation = model.outputs[0]._keras_history.operation
+    operation = producer(model.outputs[0])
     return _last_operation(operation) if isinstance(operation, framework()[0].Model) else operation

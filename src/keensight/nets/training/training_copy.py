@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.nets.keras_private import readers, sources
 from keensight.nets.runtime import framework
 
 if TYPE_CHECKING:
@@ -151,12 +152,11 @@ def _foldable(norm: Any, model: Any) -> Any:
     if norm.trainable or not _usual(norm):
         return None
     inside = set(map(id, model.layers))
-    sources = [parent.operation for node in norm._inbound_nodes for parent in node.parent_nodes]
-    before = [layer for layer in sources if id(layer) in inside and type(layer) in _FOLDED]
+    before = [layer for layer in sources(norm) if id(layer) in inside and type(layer) in _FOLDED]
     if len(set(map(id, before))) != 1 or before[0].activation is not keras.activations.linear:
         return None
-    readers = {id(node.operation) for node in before[0]._outbound_nodes}
-    return before[0] if readers & inside == {id(norm)} and before[0].data_format == "channels_last" else None
+    after = set(map(id, readers(before[0])))
+    return before[0] if after & inside == {id(norm)} and before[0].data_format == "channels_last" else None
 
 
 def _usual(norm: Any) -> bool:
