@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 import keensight as ks
-from keensight.assess.intervals import wilson
 
 images = Path(os.environ.get("KEENSIGHT_DATA", "data")) / "plantvillage15"  # in a notebook, write your own folder here
 
@@ -71,7 +70,7 @@ for name, hidden in (("accuracy, margin only", middle), ("accuracy, middle only"
     changed = pictures.copy()
     changed[:, hidden] = 127
     right = model.predict_array(changed).argmax(axis=1) == truth
-    results[name] = wilson(int(right.sum()), len(right))
+    results[name] = ks.wilson(int(right.sum()), len(right))
 
 # %% [markdown]
 # A grey box is unlike any training image and costs something by itself. Still: the margin alone should tell the

@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 
 import keensight as ks
-from keensight.assess.intervals import wilson
 
 images = Path(os.environ.get("KEENSIGHT_DATA", "data")) / "clothing_small"  # in a notebook, write your own folder here
 
@@ -66,7 +65,7 @@ ks.show.similar(found, n=6, caption=truth.__getitem__)
 
 # %%
 hits = sum(truth[found.paths(i)[0]] == truth[path] for i, path in enumerate(found.queries))
-results = {"accuracy": evaluation.accuracy, "nearest photo of the same class": wilson(hits, len(found.queries))}
+results = {"accuracy": evaluation.accuracy, "nearest photo of the same class": ks.wilson(hits, len(found.queries))}
 for name, figure in results.items():
     print(f"{name}: {figure}")
 

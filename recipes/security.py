@@ -17,7 +17,6 @@ from pathlib import Path
 import pandas as pd
 
 import keensight as ks
-from keensight.assess.intervals import wilson
 
 images = Path(os.environ.get("KEENSIGHT_DATA", "data"))  # in a notebook, write your own folder here: it holds both sets
 faces, boards = images / "orl_faces" / "orl_faces", images / "deeppcb_crops"
@@ -94,8 +93,8 @@ for kind in inspection.kinds:
 # %%
 results = {
     f"known people named rightly, n = {evaluation.n}": evaluation.accuracy,
-    f"enrolled people named rightly and let in, n = {len(new)}": wilson(int(let_in.sum()), len(new)),
-    f"strangers stopped, n = {len(strangers)}": wilson(int((~strangers.known).sum()), len(strangers)),
+    f"enrolled people named rightly and let in, n = {len(new)}": ks.wilson(int(let_in.sum()), len(new)),
+    f"strangers stopped, n = {len(strangers)}": ks.wilson(int((~strangers.known).sum()), len(strangers)),
     f"area under the ROC curve of anomalies, n = {inspection.n}": inspection.auroc,
     f"anomalies found, n = {inspection.anomalous}": inspection.recall,
     f"false alarms, n = {inspection.normal}": inspection.false_alarms,

@@ -55,6 +55,7 @@ _HOMES = {
         "write_predictions",
     ),
     "keensight.workflow.estimator": ("ImageClassifier",),
+    "keensight.assess.intervals": ("wilson",),
     "keensight.core.config": ("RunConfig",),
     "keensight.core.audit": ("AuditReport",),
     "keensight.core.records": ("Dataset", "History", "ImageSpec", "LabelSet", "Sample", "Split"),

@@ -73,6 +73,7 @@ PUBLIC = [
     "train",
     "train_seeds",
     "verify",
+    "wilson",
     "write_embeddings",
     "write_explanations",
     "write_predictions",

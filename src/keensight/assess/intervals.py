@@ -15,15 +15,15 @@ from keensight.errors import DataError
 
 
 def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
-    """Score interval of a share.
+    """Confidence interval of a proportion: ``ks.wilson(45, 50)`` is ``0.900 (0.786 to 0.957)``.
 
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22. It keeps
-    its level for small ``n`` and near 0 and 1, where mean ± 1.96 standard errors does not.
+    The score interval (Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22)
+    is valid for small ``n`` and near 0 and 1, where mean ± 1.96 standard errors is not.
 
     Args:
-        successes: How many of the ``n`` were right; no whole number where ``n`` is an effective one.
-        n: How many there were; taken as independent of one another.
-        level: Share of such intervals that hold the true value, above 0 and below 1.
+        successes: How many of the ``n`` were right; not an integer where ``n`` is an effective sample size.
+        n: How many there were, independent of one another.
+        level: Confidence level, above 0 and below 1.
 
     Raises:
         DataError: ``n`` is 0, ``successes`` is not between 0 and ``n``, or ``level`` is no share.
