@@ -63,6 +63,78 @@ class MultilabelScores:
 
 
 @dataclass(frozen=True, slots=True)
+class BinaryScores:
+    """Sensitivity, specificity, PPV and NPV of two classes, each image counted as its most probable class.
+
+    Each is a recall or precision of :class:`ClassScore` under the name that medicine and inspection know it by, with
+    the same confidence interval; the other class as the positive one swaps sensitivity with specificity and PPV with
+    NPV. None where there is no image to take it on.
+    """
+
+    positive: str
+    """The class to be detected."""
+    negative: str
+    reason: str
+    """Why this class is the positive one, in words."""
+    counts: tuple[int, int, int, int]
+    """True negatives, false positives, false negatives, true positives."""
+    sensitivity: Interval | None
+    """Fraction of the positive images that are predicted positive."""
+    specificity: Interval | None
+    """Fraction of the negative images that are predicted negative."""
+    ppv: Interval | None
+    """Positive predictive value: fraction of the positive predictions that are right."""
+    npv: Interval | None
+    """Negative predictive value: fraction of the negative predictions that are right."""
+
+    @classmethod
+    def of(
+        cls, labels: LabelSet, per_class: tuple[ClassScore, ...], confusion: tuple[tuple[int, ...], ...]
+    ) -> BinaryScores | None:
+        """From the figures of two classes; None for more classes, several labels and runs without intervals.
+
+        Positive is the class beside one that is called normal (:meth:`LabelSet.normal`); where no name decides it, the
+        rarer one; of two equally frequent ones the second, as in scikit-learn.
+        """
+        if len(confusion) != 2 or not any(row.intervals for row in per_class):
+            return None
+        normal, (first, second) = labels.normal(), (row.support for row in per_class)
+        yes, reason = int(second <= first), "the rarer class"
+        if len(normal) == 1:
+            yes, reason = 1 - labels.names.index(normal[0]), f"the other class is called {normal[0]}"
+        elif first == second:
+            reason = "the second of two equally frequent classes"
+        no = 1 - yes
+        return cls(
+            positive=labels.names[yes], negative=labels.names[no], reason=reason,
+            counts=(confusion[no][no], confusion[no][yes], confusion[yes][no], confusion[yes][yes]),
+            sensitivity=per_class[yes].intervals.get("recall"), specificity=per_class[no].intervals.get("recall"),
+            ppv=per_class[yes].intervals.get("precision"), npv=per_class[no].intervals.get("precision"),
+        )  # fmt: skip
+
+    def rows(self) -> tuple[tuple[str, Interval, int, int, str], ...]:
+        """Of each that there is: name, value, and how many of how many images did what."""
+        return tuple((name, one, hits, n, words) for name, one, hits, n, words in self._all() if one is not None)
+
+    def _all(self) -> tuple[tuple[str, Interval | None, int, int, str], ...]:
+        tn, fp, fn, tp = self.counts
+        return (
+            ("sensitivity", self.sensitivity, tp, tp + fn, f"images of {self.positive} were detected"),
+            ("specificity", self.specificity, tn, tn + fp, f"images of {self.negative} were predicted as such"),
+            ("PPV", self.ppv, tp, tp + fp, f"predictions of {self.positive} were right"),
+            ("NPV", self.npv, tn, tn + fn, f"predictions of {self.negative} were right"),
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for JSON: each with its interval and number of images, null where there is none."""
+        found: dict[str, Any] = {"positive": self.positive}
+        for name, one, _, n, _ in self._all():
+            key = name.lower()
+            found |= {key: one and one.value, f"{key}_ci": one and [one.low, one.high], f"{key}_n": n}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Caveat:
     """One reason why a result may be wrong."""
 
@@ -136,6 +208,21 @@ class Evaluation:
         told = f"accuracy {right.value:.4f} (95 % interval {right.low:.4f} to {right.high:.4f}, n = {self.n:,})"
         return f"<Evaluation of the {self.part} part: {told}>"
 
+    @property
+    def binary(self) -> BinaryScores | None:
+        """Sensitivity, specificity, PPV and NPV of two classes; None for more classes and for several labels."""
+        return BinaryScores.of(self.labels, self.per_class, self.confusion)
+
+    def weak_classes(self) -> tuple[ClassScore, ...]:
+        """Classes whose whole confidence interval of the F1 is below the mean F1 of all classes, lowest F1 first.
+
+        Of two classes none: one is always below the mean of both.
+        """
+        if len(self.per_class) < 3:
+            return ()
+        weak = [row for row in self.per_class if "f1" in row.intervals and row.intervals["f1"].high < self.macro_f1]
+        return tuple(sorted(weak, key=lambda row: row.f1))
+
     def headline(self) -> dict[str, Any]:
         """The figures that stand for the whole, as plain values: for JSON and for a bundle's manifest."""
         cleaned: dict[str, Any] = {}
@@ -156,6 +243,7 @@ class Evaluation:
             "weighted_f1": self.weighted_f1,
             "ece": self.ece,
             "top_k": dict(self.top_k),
+            **({} if self.binary is None else self.binary.plain()),
             **cleaned,
             **self._certainty(),
             "caveats": [one.plain() for one in self.caveats],

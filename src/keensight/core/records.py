@@ -22,6 +22,8 @@ PARTS: tuple[Part, ...] = ("train", "val", "test")
 Fit = Literal["stretch", "crop", "pad"]
 Task = Literal["multiclass", "multilabel"]
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+NORMAL_NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
+"""What the class of normal images is often called."""
 SEPARATOR = "|"
 """Stands between the labels of an image of a multi-label set: ``cat|dog``."""
 
@@ -58,6 +60,10 @@ class LabelSet:
     def controls(self) -> tuple[str, ...]:
         """Names with a control character or a line break, which no bundle takes."""
         return tuple(name for name in self.names if _CONTROL.search(name))
+
+    def normal(self) -> tuple[str, ...]:
+        """Classes whose name says that their images are normal: ``good``, ``NORMAL``, ``no-defect`` and the like."""
+        return tuple(name for name in self.names if name.lower().replace("-", "_").replace(" ", "_") in NORMAL_NAMES)
 
     def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """Names to integers, shape (n,).

@@ -92,6 +92,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "record": data.record,
         "evaluation": evaluation,
         "independence": independence(evaluation, adopted=bool(data.record.results.get("adopted"))),
+        "binary": evaluation.binary,
         "right": round(evaluation.accuracy.value * evaluation.n),
         "most_frequent": max(evaluation.per_class, key=lambda row: row.support).label,
         **_gallery(data, dataset),

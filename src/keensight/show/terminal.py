@@ -16,11 +16,11 @@ from rich.text import Text
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.audit import AuditReport, Column, Finding, Probe
 from keensight.core.changes import Change, DatasetChanges
-from keensight.core.evaluation import Evaluation, MultilabelScores, Slices
+from keensight.core.evaluation import BinaryScores, Evaluation, MultilabelScores, Slices
 from keensight.core.labels import LabelSuspects
 from keensight.core.sanitize import visible
 from keensight.show.misclassified import ConfusedPair, confused_pairs
-from keensight.show.text import clean, interval, percent, plural, shorten
+from keensight.show.text import clean, ends, interval, percent, plural, shorten
 
 _LISTED = 8
 """Rows of a list of the worst or the most frequent."""
@@ -89,7 +89,7 @@ def result(
             target,
         ),
         confusion(evaluation, target),
-        weakest(evaluation, target),
+        binary(evaluation.binary, target) if evaluation.binary else weakest(evaluation, target),
         "" if labels is None else _suspects(labels, target),
         "" if slices is None else _slices(slices, target),
         f"report  {clean(report, target.encoding)}" if report else "",
@@ -187,6 +187,16 @@ def confusion(evaluation: Evaluation, console: Console | None = None) -> str:
     if not pairs:
         return "no image was put into a wrong class"
     return _render(Group(Text("most frequent mix-ups", style="bold"), _pairs(pairs[:_LISTED], target)), target)
+
+
+def binary(scores: BinaryScores, console: Console | None = None) -> str:
+    """Sensitivity, specificity, PPV and NPV of two classes, with their confidence intervals."""
+    target = console or Console()
+    table = _table(("", "left"), ("value", "right"), ("95% CI", "left"), ("images", "right"))
+    for name, one, hits, n, _ in scores.rows():
+        table.add_row(name, f"{one.value:.1%}", ends(one), f"{hits:,} of {n:,}")
+    words = f"positive class: {clean(scores.positive, target.encoding)} ({clean(scores.reason, target.encoding)})"
+    return _render(Group(Text(words, style="bold"), table), target)
 
 
 def weakest(evaluation: Evaluation, console: Console | None = None) -> str:

@@ -40,6 +40,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def ends(measured: Interval) -> str:
+    """A confidence interval alone: ``94.2% to 98.4%``."""
+    return f"{100 * measured.low:.1f}% to {100 * measured.high:.1f}%"
+
+
 def interval(measured: Interval) -> str:
     """``0.973 (95 % interval 0.961-0.982)``."""
     level = f"{100 * measured.level:.4g} %"

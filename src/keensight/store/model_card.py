@@ -235,7 +235,7 @@ def _figures(evaluation: Evaluation, adopted: bool) -> str:
             for name, words in _FIGURES.items()
             if getattr(evaluation, name) is not None
         )
-        + ".\n\n" + _confidence(evaluation) + _answers(evaluation) + "\n".join(table)
+        + ".\n\n" + _binary(evaluation) + _confidence(evaluation) + _answers(evaluation) + "\n".join(table)
     )  # fmt: skip
 
 
@@ -260,6 +260,21 @@ def _cell(score: ClassScore, name: str) -> str:
 
 def _with_ends(words: str, value: float, found: Interval | None) -> str:
     return f"{words} {value:.4f}" + ("" if found is None else f" ({found.low:.4f} to {found.high:.4f})")
+
+
+def _binary(evaluation: Evaluation) -> str:
+    """Sensitivity, specificity, PPV and NPV of two classes, as a paragraph and a table."""
+    found = evaluation.binary
+    if found is None:
+        return ""
+    rows = [
+        f"| {name} | {one.value:.1%} | {one.low:.1%} to {one.high:.1%} | {hits:,} of {n:,} {_plain(words)} |"
+        for name, one, hits, n, words in found.rows()
+    ]
+    return (
+        f"Positive class: {_plain(found.positive)} ({_plain(found.reason)}). The PPV and NPV hold only where the "
+        "classes are as frequent as in this set.\n\n| metric | value | 95% CI | images |\n|---|---:|---:|---|\n"
+    ) + "\n".join(rows) + "\n\n"  # fmt: skip
 
 
 def _confidence(evaluation: Evaluation) -> str:

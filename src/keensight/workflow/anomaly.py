@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run
 
-_NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
-"""What the class of normal images is often called."""
 _CHUNK = 64
 _FEWEST = 19
 """Fewer unseen normal images cannot keep false alarms at 5 %."""
@@ -57,7 +55,7 @@ def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
         raise UsageError("anomalies are told from one class of normal images", "give each image one class, not labels")
     names = data.labels.names
     given = [name.strip() for name in (config.data.normal or "").split(",") if name.strip()]
-    found = given or [name for name in names if name.lower().replace("-", "_").replace(" ", "_") in _NAMES]
+    found = given or data.labels.normal()
     listed = f"the classes are {', '.join(names[:20])}"
     if not found:
         raise UsageError("which class holds the normal images? No name says so", f"add --normal CLASS; {listed}")

@@ -152,6 +152,9 @@ def evaluation(found: Evaluation) -> Card:
     """The figures with their interval, the weakest classes, and the most confident mistakes."""
     facts = [("accuracy", interval(found.accuracy)), ("always the largest class", f"{found.baseline_accuracy:.3f}")]
     facts += [("macro F1", f"{found.macro_f1:.3f}"), ("loss", f"{found.loss:.3f} nats"), ("ECE", f"{found.ece:.3f}")]
+    if found.binary is not None:
+        facts += [(f"{name} ({_short(found.binary.positive, 24)})" if name == "sensitivity" else name, interval(one))
+                  for name, one, *_ in found.binary.rows()]  # fmt: skip
     if found.multilabel is not None:
         facts = [("mAP", interval(found.multilabel.mean_average_precision)),
                  ("micro F1", interval(found.multilabel.micro_f1)),
