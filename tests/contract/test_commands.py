@@ -48,3 +48,14 @@ def test_a_command_has_a_thin_body(file, node):
     statements = node.body[1:] if ast.get_docstring(node) else node.body
     lines = statements[-1].end_lineno - statements[0].lineno + 1 if statements else 0
     assert lines <= LONGEST, f"{file}: {node.name}"
+
+
+def defined_in(file):
+    tree = ast.parse((CLI / file).read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
+
+
+@pytest.mark.parametrize("name", root.list_commands(click.Context(root)))
+def test_a_command_is_in_the_file_of_its_name(name):
+    function = name.replace("-", "_")
+    assert function in defined_in(f"{function}.py")

@@ -1,4 +1,4 @@
-"""What ``keensight doctor`` looks at: versions, processor, memory, disk, device, sample sets."""
+"""The command ``doctor``, and what it looks at: versions, processor, memory, disk, device, sample sets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import click
+
+from keensight.cli.invocation import Invocation, shared, size
+
 GIB = 2**30
 LOW_DISK, LOW_MEMORY = 2 * GIB, 2 * GIB
 """Below this much free disk or total memory, in bytes, training is likely to fail."""
+
+
+@click.command()
+@shared
+@click.pass_context
+def doctor(context: click.Context, asked: Invocation) -> None:
+    """Check the installation and the machine: versions, processor, memory, disk, device, sample sets."""
+    found = examine()
+    asked.answer(found, lambda: described(found))
+    context.exit(int(bool(found["problems"])))
 
 
 def examine() -> dict[str, Any]:
@@ -17,6 +31,7 @@ def examine() -> dict[str, Any]:
 
     Sizes are in bytes. ``problems`` holds one sentence for each thing that is wrong.
     """
+    from keensight.core.parallel import processors
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import devices
     from keensight.workflow import versions
@@ -31,13 +46,6 @@ def examine() -> dict[str, Any]:
         "sample_sets": sample_sets(),
     }
     return found | {"problems": problems(found)}
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux: what a container or taskset leaves
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory() -> int | None:
@@ -95,12 +103,3 @@ def described(found: dict[str, Any]) -> str:
     lines = [f"{name:<14}{value}" for name, value in facts.items()]
     verdict = [f"problem: {text}" for text in found["problems"]] or ["all is well"]
     return "\n".join([*lines, "", *verdict])
-
-
-def size(count: float) -> str:
-    """Bytes in words: ``1.5 GiB``."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"

@@ -104,3 +104,12 @@ def table(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
     widths = [max(cell_len(line[i]) for line in lines) for i in range(len(lines[0]))]
     padded = [[set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join("  ".join(line).rstrip() for line in padded)
+
+
+def size(count: float) -> str:
+    """Bytes in words: ``1.5 GiB``."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

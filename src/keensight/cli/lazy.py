@@ -30,9 +30,9 @@ class HelpfulGroup(click.Group):
 
 
 class LazyGroup(HelpfulGroup):
-    """A group over a table of ``name -> ("module:attribute", "One line of help.")``."""
+    """A group over a table of command to one line of help; ``a-name`` is ``a_name`` in ``keensight.cli.a_name``."""
 
-    def __init__(self, *args: Any, commands_table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, commands_table: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._table = commands_table
 
@@ -44,10 +44,10 @@ class LazyGroup(HelpfulGroup):
         """Import and return one command, or None where there is none of that name."""
         if cmd_name not in self._table:
             return None
-        module, attribute = self._table[cmd_name][0].split(":")
-        return cast(click.Command, getattr(import_module(module), attribute))
+        name = cmd_name.replace("-", "_")
+        return cast(click.Command, getattr(import_module(f"keensight.cli.{name}"), name))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table as help."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, short) for name, (_, short) in self._table.items()])
+            formatter.write_dl(list(self._table.items()))

@@ -13,29 +13,26 @@ from keensight.cli.invocation import Invocation, tolerate_any_console
 from keensight.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "demo": ("keensight.cli.train:demo", "Train, test and report on a built-in sample dataset."),
-    "samples": ("keensight.cli.inspect:samples", "List the built-in sample datasets, or export one."),
-    "inspect": ("keensight.cli.inspect:inspect", "Explore and audit an image set."),
-    "train": ("keensight.cli.train:train", "Train and test a classifier, and write a report."),
-    "evaluate": ("keensight.cli.predict:evaluate", "Show a model's test results, or evaluate it on other images."),
-    "review": ("keensight.cli.review:review", "Review suspicious labels and mistakes in the browser."),
-    "predict": ("keensight.cli.predict:predict", "Classify images."),
-    "verify": ("keensight.cli.verify:verify", "Check a saved model: checksums and self-test."),
-    "explain": ("keensight.cli.explain:explain", "Show which image regions drove a prediction (heatmap)."),
-    "enrol": ("keensight.cli.enrol:enrol", "Add a class to a model from a few images, without training."),
-    "compare": ("keensight.cli.compare:compare", "Compare two models with a paired test."),
-    "learning-curve": (
-        "keensight.cli.compare:learning_curve",
-        "Estimate the accuracy with more data (learning curve).",
-    ),
-    "report": ("keensight.cli.predict:report", "Rewrite a run's HTML report."),
-    "notebook": ("keensight.cli.notebook:notebook", "Write a Jupyter notebook for your images."),
-    "models": ("keensight.cli.housekeeping:models", "List the available architectures."),
-    "runs": ("keensight.cli.housekeeping:runs", "List the runs in a directory."),
-    "cache": ("keensight.cli.housekeeping:cache", "Show or clear the cache of decoded images."),
-    "doctor": ("keensight.cli.housekeeping:doctor", "Check the installation and the machine."),
+    "demo": "Train, test and report on a built-in sample dataset.",
+    "samples": "List the built-in sample datasets, or export one.",
+    "inspect": "Explore and audit an image set.",
+    "train": "Train and test a classifier, and write a report.",
+    "evaluate": "Show a model's test results, or evaluate it on other images.",
+    "review": "Review suspicious labels and mistakes in the browser.",
+    "predict": "Classify images.",
+    "verify": "Check a saved model: checksums and self-test.",
+    "explain": "Show which image regions drove a prediction (heatmap).",
+    "enrol": "Add a class to a model from a few images, without training.",
+    "compare": "Compare two models with a paired test.",
+    "learning-curve": "Estimate the accuracy with more data (learning curve).",
+    "report": "Rewrite a run's HTML report.",
+    "notebook": "Write a Jupyter notebook for your images.",
+    "models": "List the available architectures.",
+    "runs": "List the runs in a directory.",
+    "cache": "Show or clear the cache of decoded images.",
+    "doctor": "Check the installation and the machine.",
 }
-"""Command name to where it is and what it does, so that the root help imports none of them."""
+"""Command to what it does, so that the root help imports none of them; each is in the module of its name."""
 
 
 @click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,6 +13,10 @@ from keensight.core.config import Setting, find_setting, parse_assignments, read
 
 Command = Callable[..., Any]
 
+run_option = click.option(
+    "--run", type=click.Path(path_type=Path), help="Directory of the run; default: a new one under runs/."
+)
+
 
 class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.5 on
     """A setting's own check of its value, so that its range stands in one place."""

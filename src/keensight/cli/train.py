@@ -1,4 +1,4 @@
-"""Commands that train: ``train`` and ``demo``."""
+"""The command ``train``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keensight.cli.invocation import Invocation, shared
-from keensight.cli.options import flag_option, setting_option, settings_options, table_options
+from keensight.cli.options import flag_option, run_option, setting_option, settings_options, table_options
 
 if TYPE_CHECKING:
     from keensight.core.comparison import Spread
     from keensight.store.run import Run
-
-run_option = click.option(
-    "--run", type=click.Path(path_type=Path), help="Directory of the run; default: a new one under runs/."
-)
-DEMO = {"model.name": "cnn", "train.epochs": 12}
-"""Settings that show the whole walk in a minute or two on two cores."""
 
 
 @click.command()
@@ -73,20 +67,6 @@ def spread(asked: Invocation, runs: list[Run], figures: tuple[Spread, ...]) -> N
 
     document = {"runs": [workflow.document(run) for run in runs], "spread": to_plain(figures)}
     asked.answer(document, lambda: "\n".join([spread_in_words(figures), *(f"run     {run.path}" for run in runs)]))
-
-
-@click.command()
-@run_option
-@shared
-def demo(asked: Invocation, run: Path | None) -> None:
-    """Train a small CNN on 5,000 handwritten digits, test it, and write a report.
-
-    The images come with the installation; nothing is downloaded. One to two minutes on two cores.
-    """
-    from keensight import workflow
-
-    finished = workflow.train("mnist", run=run, settings=DEMO, command=asked.command)
-    asked.answer(workflow.document(finished), lambda: summary(finished))
 
 
 def summary(run: Run) -> str:

@@ -115,3 +115,11 @@ def test_with_json_an_error_is_a_document_too(capsys):
 def test_control_characters_of_a_name_never_reach_the_terminal(capsys):
     explain(errors.DataError("no \x1b[31mred\x07 \u202efile"), Invocation())
     assert capsys.readouterr().err == "error: no \\x1b[31mred\\x07 \\u202efile\n"
+
+
+def test_a_model_that_is_none(answer, place):
+    (place / "nothing").mkdir()
+    for line in (["predict", "nothing", "x.png"], ["evaluate", "nothing"], ["report", "nothing"]):
+        printed = answer(*line, code=1)
+        assert printed.err.splitlines()[-2].startswith("error: ")
+        assert "unexpected" not in printed.err

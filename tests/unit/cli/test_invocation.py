@@ -5,7 +5,7 @@ import sys
 import click
 import pytest
 
-from keensight.cli.invocation import Invocation, as_json, shared, table, tolerate_any_console
+from keensight.cli.invocation import Invocation, as_json, shared, size, table, tolerate_any_console
 
 
 @click.command()
@@ -78,3 +78,11 @@ def test_command_is_what_was_typed():
 def test_table_aligns_by_width_on_screen():
     lines = table([{"name": "数字", "n": 5}, {"name": "ab", "n": None}], ("name", "n")).splitlines()
     assert lines == ["name  n", "数字  5", "ab    -"]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB"), (5e12, "4656.6 GiB")],
+)
+def test_sizes_in_words(count, words):
+    assert size(count) == words
