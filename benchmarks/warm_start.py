@@ -26,6 +26,7 @@ class Halt(Exception): pass
 class Watch:
     def __init__(self): self.decoded = 0
     def say(self, message): pass
+    def detail(self, message): pass
     def task(self, label, total, unit="images"):
         import contextlib
         watch = self

@@ -26,9 +26,9 @@ ALL = list(commands())
 
 
 @pytest.mark.parametrize(("command", "context"), ALL, ids=[context.command_path for _, context in ALL])
-def test_every_command_takes_json_and_debug_and_explains_its_options(command, context):
+def test_every_command_takes_the_shared_options_and_explains_its_options(command, context):
     options = {name: param for param in command.params if isinstance(param, click.Option) for name in param.opts}
-    assert {"--json", "--debug"} <= set(options)
+    assert {"--json", "--debug", "--quiet", "--verbose"} <= set(options)
     assert all(option.help and option.help[0].isupper() and option.help.endswith(".") for option in options.values())
 
 

@@ -23,6 +23,9 @@ class Recorder(Silent):
     def say(self, message):
         self.said.append(message)
 
+    def detail(self, message):
+        self.said.append(message)
+
     @contextmanager
     def task(self, label, total, unit="images"):
         recorder = self

@@ -73,6 +73,9 @@ class Recorder:
     def say(self, message):
         pass
 
+    def detail(self, message):
+        pass
+
 
 def test_broken_files_are_put_aside_with_their_reasons_and_training_goes_on(run):
     assert run.record.state == "finished"

@@ -12,7 +12,9 @@ from typing import Any, TextIO
 
 import click
 
+from keensight.core.progress import Verbosity, at_verbosity
 from keensight.core.sanitize import visible
+from keensight.errors import UsageError
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Invocation:
     arguments: tuple[str, ...] = ()
     json: bool = False
     debug: bool = False
+    verbosity: Verbosity = Verbosity.NORMAL
     output: TextIO | None = field(default_factory=lambda: sys.stdout)
     """Where the answer goes. With ``--json``, ``sys.stdout`` itself leads to standard error meanwhile,
     so that no library's print can spoil the document. None: whoever called has closed it."""
@@ -62,16 +65,41 @@ def _want_traceback(context: click.Context, _: click.Parameter, wanted: bool) ->
     asked.debug = asked.debug or wanted
 
 
-def shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--json``, ``--debug``, and its :class:`Invocation` as first argument."""
-    hidden: dict[str, Any] = {"is_flag": True, "expose_value": False, "is_eager": True}
-    command = click.make_pass_decorator(Invocation, ensure=True)(command)
+def _want_verbosity(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    asked, chosen = context.ensure_object(Invocation), Verbosity(parameter.name)
+    if asked.verbosity not in (Verbosity.NORMAL, chosen):
+        raise UsageError("--quiet and --verbose exclude each other", "give one of them")
+    asked.verbosity = chosen
+    context.with_resource(at_verbosity(chosen))
+
+
+_HIDDEN: dict[str, Any] = {"is_flag": True, "expose_value": False, "is_eager": True}
+
+
+def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--quiet`` and ``--verbose``."""
     command = click.option(
-        "--debug", callback=_want_traceback, help="Show the traceback of an error.", **hidden
+        "--verbose", callback=_want_verbosity, help="Also show technical details: precision, CPU threads, engine.",
+        **_HIDDEN,
     )(command)  # fmt: skip
     return click.option(
+        "--quiet", callback=_want_verbosity, help="Show no progress; errors and results remain.", **_HIDDEN
+    )(command)
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--json``, ``--quiet``, ``--verbose``, ``--debug``, and its :class:`Invocation` as first
+    argument."""
+    command = click.make_pass_decorator(Invocation, ensure=True)(command)
+    command = click.option(
+        "--debug", callback=_want_traceback, help="Show the traceback of an error.", **_HIDDEN
+    )(command)  # fmt: skip
+    command = verbosity_options(command)
+    return click.option(
         "--json", callback=_want_json, help="Print one JSON document on standard output, all else on standard error.",
-        **hidden,
+        **_HIDDEN,
     )(command)  # fmt: skip
 
 

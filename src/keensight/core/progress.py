@@ -1,17 +1,46 @@
-"""What long work tells about itself; the drawing is done elsewhere (``show.progress``)."""
+"""What long work reports; ``show.progress`` draws it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import enum
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Protocol
+
+
+class Verbosity(enum.Enum):
+    """How much of the progress users see."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+
+
+_verbosity: ContextVar[Verbosity] = ContextVar("keensight_verbosity", default=Verbosity.NORMAL)
+
+
+def verbosity() -> Verbosity:
+    """How much of the progress users see here and now."""
+    return _verbosity.get()
+
+
+@contextmanager
+def at_verbosity(wanted: Verbosity) -> Iterator[None]:
+    """Show as much as ``wanted`` inside the ``with`` block."""
+    before = _verbosity.set(wanted)
+    try:
+        yield
+    finally:
+        _verbosity.reset(before)
 
 
 class Task(Protocol):
     """One phase under way."""
 
     def advance(self, amount: int = 1, note: str | None = None) -> None:
-        """Say that ``amount`` more units are done, with a short note such as ``loss 0.31``."""
+        """Report that ``amount`` more units are done, with a short note such as ``loss 0.31``."""
 
 
 class Progress(Protocol):
@@ -25,6 +54,9 @@ class Progress(Protocol):
     def say(self, message: str) -> None:
         """Show one line that stays."""
 
+    def detail(self, message: str) -> None:
+        """Show one line that only a developer wants: engine, threads, precision, regularization."""
+
 
 class _SilentTask:
     def advance(self, amount: int = 1, note: str | None = None) -> None:
@@ -32,7 +64,7 @@ class _SilentTask:
 
 
 class Silent:
-    """Progress for tests and for scripts that want none."""
+    """No progress: for tests, scripts and ``--quiet``."""
 
     @contextmanager
     def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
@@ -40,4 +72,31 @@ class Silent:
         yield _SilentTask()
 
     def say(self, message: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
+
+    def detail(self, message: str) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Progress whose lines also go to a log, such as a run's ``log.txt``, whatever users see of them."""
+
+    shown: Progress
+    log: Callable[[str], None]
+
+    @contextmanager
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
+        """Report one phase; the log gets none of it."""
+        with self.shown.task(label, total, unit) as task:
+            yield task
+
+    def say(self, message: str) -> None:
+        """Show one line, and log it."""
+        self.shown.say(message)
+        self.log(message)
+
+    def detail(self, message: str) -> None:
+        """Log one line, and show it to those who asked for details."""
+        self.shown.detail(message)
+        self.log(message)

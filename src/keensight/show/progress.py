@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from keensight.core.progress import Progress, Silent, Task
+from keensight.core.progress import Progress, Silent, Task, Verbosity, verbosity
 from keensight.core.sanitize import visible
 from keensight.show.notebook.display import Updated, in_notebook
 from keensight.show.text import clean, duration
@@ -26,15 +26,30 @@ _NARROW = 100
 
 
 def best_progress() -> Progress:
-    """What fits where this program runs: notebook, terminal or log file."""
+    """What fits where this program runs: notebook, terminal or log file; none with ``--quiet``."""
+    if verbosity() is Verbosity.QUIET:
+        return Silent()
     if in_notebook():
         return NotebookProgress()
-    if sys.stderr is None:  # closed by whoever called
+    if sys.stderr is None:  # the caller closed it
         return Silent()
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 
-class TerminalProgress:
+class _Lines:
+    """What all three share: a detail is a line like any other, for those who asked for it."""
+
+    def say(self, message: str) -> None:
+        """Show one line that stays."""
+        raise NotImplementedError
+
+    def detail(self, message: str) -> None:
+        """Show one line with ``--verbose``."""
+        if verbosity() is Verbosity.VERBOSE:
+            self.say(message)
+
+
+class TerminalProgress(_Lines):
     """A live bar on standard error for each phase that takes longer than half a second."""
 
     @contextmanager
@@ -48,7 +63,7 @@ class TerminalProgress:
         tqdm.write(visible(message, keep="\n"), file=sys.stderr)
 
 
-class NotebookProgress:
+class NotebookProgress(_Lines):
     """A live bar under the cell: plain HTML, so that no widget has to be installed or saved."""
 
     @contextmanager
@@ -63,7 +78,7 @@ class NotebookProgress:
         print(visible(message, keep="\n"))  # in a notebook, standard error is painted as a failure
 
 
-class PlainProgress:
+class PlainProgress(_Lines):
     """A line when a phase starts, one every half minute, one when it ends; on standard error.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 
 from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
-from keensight.core.progress import Progress
+from keensight.core.progress import Logged, Progress
 from keensight.core.records import Dataset, Fit, History, ImageSpec, LabelSet, Split
 from keensight.errors import DataError, UsageError
 from keensight.workflow.bundle import versions
@@ -101,21 +101,22 @@ def adopt(
         command=command, seed=config.train.seed, versions=versions(),
         config_toml=config.to_toml(without_effect(config, data, "adopted")),
     )  # fmt: skip
+    show = Logged(show, handle.log)
     with recorded(handle):
         if labels is None:
-            _tell(handle, show, _order(data))
+            _say(show, _order(data))
         divide = _parts if split is None else partial(_as_given, split)
         spec = with_intensity(ImageSpec(height, width, fit), data)
         prepared = prepare_data(data, spec, config, show, divide=divide)
         pixels, findings, parts = prepared.pixels, prepared.findings, prepared.split
         if split is None and (learned := _learned(data, parts)):
-            _tell(handle, show, learned)
+            _say(show, learned)
             parts = dataclasses.replace(parts, method=" ".join([parts.method, *learned]))
         handle.save_dataset(data)
         handle.save_audit(findings)
         handle.save_split(parts, data)
         classifier = _classifier(adopted, data, pixels)
-        _tell(handle, show, _lacking(classifier, parts))
+        _say(show, _lacking(classifier, parts))
         _compare(handle, model, adopted, classifier, data, parts, pixels, normalisation, show)
         words = nets.in_words(normalisation)
         history = History((), 0, "trained elsewhere")
@@ -207,7 +208,7 @@ def _compare(
     if data.task == "multiclass" and "int" not in str(model.inputs[0].dtype):
         reached = nets.accuracies(model, adopted.end, images, data.targets()[rows])
         lines += _doubts(reached, normalisation, len(rows), len(data.labels))
-    _tell(run, show, lines)
+    _say(show, lines)
 
 
 def _doubts(reached: dict[str, float], normalisation: str, n: int, classes: int) -> list[str]:
@@ -260,7 +261,6 @@ def _lacking(classifier: Classifier, parts: Split) -> list[str]:
     return [f"{why}: no image is refused as unlike the training images, and no class can be enrolled"]
 
 
-def _tell(run: Run, show: Progress, lines: Sequence[str]) -> None:
+def _say(show: Progress, lines: Sequence[str]) -> None:
     for line in lines:
         show.say(line)
-        run.log(line)

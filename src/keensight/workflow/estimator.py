@@ -174,7 +174,7 @@ def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
     if choice.name != likely:
         pixels = prepare(data, input_spec(data, config, choice.name), progress=show)
     use_threads(config.train.threads, cache_directory() / "threads.json")
-    config, _ = resolve(config, data, parts, pixels)
+    config, _, _ = resolve(config, data, parts, pixels)
     classifier, history = train_network(data, parts, pixels, config, show)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt

@@ -15,7 +15,7 @@ import numpy as np
 from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.comparison import Spread
 from keensight.core.config import ModelConfig, RunConfig
-from keensight.core.progress import Progress
+from keensight.core.progress import Logged, Progress
 from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.errors import InterruptedRun, KeensightError, UsageError
 from keensight.workflow import anomaly, anomaly_split
@@ -109,6 +109,7 @@ def train(
         versions=versions(),
         config_toml=chosen.to_toml(),
     )
+    show = Logged(show, handle.log)
     with recorded(handle):
         if decisions:
             handle.save_corrections(decisions)
@@ -138,10 +139,12 @@ def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: f
         pixels = prepare(data, spec, cache=cache, progress=show)
     # As late as this, so that the framework's import is not waited for.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")
-    config, reasons = resolve(config, data, parts, pixels)
-    for reason in (f"model {choice.name}: {choice.reason}", f"threads {threads.name}: {threads.reason}", *reasons):
+    config, reasons, details = resolve(config, data, parts, pixels)
+    show.say(f"model: {choice.name} ({choice.reason})")
+    for reason in reasons:
         show.say(reason)
-        run.log(reason)
+    for detail in (f"CPU threads: {threads.name} ({threads.reason})", *details):
+        show.detail(detail)
     run.save_config(config.to_toml(without_effect(config, data)))
     run = run.update(state="training", model=config.model.name)
     tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
@@ -199,8 +202,12 @@ def _note_epoch(run: Run, epoch: Epoch) -> None:
     )
 
 
-def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str]]:
-    """Every ``auto`` and every number left out, decided; with the reasons in words."""
+def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str], list[str]]:
+    """Decide every ``auto`` and every number that was not given.
+
+    Returns:
+        The resolved settings, the reasons for users, and the technical details.
+    """
     from keensight.data.cache import cache_directory
     from keensight.nets import litert
     from keensight.nets.models.backbones import ARCHITECTURES
@@ -237,18 +244,17 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     )
     checked = "yes" if data.task == "multiclass" and wanted(resolved) else "no"
     resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
-    size = f"input {spec[1]}x{spec[0]} px"
+    size = f"input: {spec[1]}x{spec[0]} px"
     engine = litert.chosen()
-    frozen = [f"frozen layers on {engine.name}: {engine.reason}"] if transfers(config) else []
+    details = [f"frozen layers run on {engine.name} ({engine.reason})"] if transfers(config) else []
     if transfers(config) and config.train.effort == "quick":
-        return resolved, [f"{size}; a logistic head on frozen features", *frozen]
+        return resolved, [size, "training: a logistic-regression head on frozen features"], details
     reasons = [
-        *frozen,
-        f"{size}; {numbers.epochs} epochs of {numbers.steps} steps of {numbers.batch_size} images",
-        f"precision: {precision.name} ({precision.reason})",
+        size,
+        f"training: up to {numbers.epochs} epochs of {numbers.steps} steps, {numbers.batch_size} images each",
         *changes.reasons,
     ]
-    return resolved, reasons
+    return resolved, reasons, [*details, f"precision: {precision.name} ({precision.reason})"]
 
 
 def _from_scratch(model: ModelConfig) -> ModelConfig:

@@ -66,6 +66,9 @@ class Notes:
     def say(self, message: str) -> None:
         self.said.append(message)
 
+    def detail(self, message: str) -> None:
+        self.said.append(message)
+
 
 def picture(seed: int, height: int = 12, width: int = 12) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)

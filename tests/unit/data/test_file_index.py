@@ -159,6 +159,9 @@ def test_progress_counts_the_files_that_are_read(tmp_path: Path) -> None:
         def say(self, message: str) -> None:
             self.calls.append(message)
 
+        def detail(self, message: str) -> None:
+            self.calls.append(message)
+
     _photo(tmp_path / "a.png")
     _photo(tmp_path / "b.png")
     log = Log()

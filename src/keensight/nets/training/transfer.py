@@ -125,10 +125,9 @@ def train_head(model: keras.Model, images: Images, config: RunConfig, shop: Cach
     fold(model, head)
     seconds = time.perf_counter() - started
     epoch = Epoch(1, "head", 1, seconds, 0.0, head.loss, head.accuracy, head.val_loss, head.val_accuracy, head.val_map)
-    figure = "accuracy" if head.val_map is None else "mAP"
-    shop.progress.say(
-        f"classifier head fitted: validation {figure} {epoch.reached:.4f} (regularization C = {head.strength:.3g})"
-    )
+    metric = "accuracy" if head.val_map is None else "mAP"
+    shop.progress.say(f"classifier head fitted: validation {metric} {epoch.reached:.1%}")
+    shop.progress.detail(f"classifier head: regularization C = {head.strength:.3g}")
     shop.on_epoch(epoch)
     return History((epoch,), 1)
 
@@ -255,8 +254,8 @@ def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches
     if not better:
         model.set_weights(weights)
         shop.progress.say(
-            f"{reached.phase}: taken back, as it answers the validation part no better "
-            f"({reached.reached:.4f} against {best.reached:.4f})"
+            f"{reached.phase}: discarded, no better on the validation set "
+            f"({reached.reached:.1%}, against {best.reached:.1%} before)"
         )
     epochs = (*before.epochs, *map(counted, after.epochs))
     return settled(History(epochs, after.best_epoch + offset if better else before.best_epoch, after.stopped))
