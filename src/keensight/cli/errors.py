@@ -101,11 +101,22 @@ def _sentence(error: click.ClickException) -> str:
     return text[:1].lower() + text[1:]
 
 
+def _setting(option: str) -> str | None:
+    """The setting that has this name but no option of its own, such as ``train.batch_size`` of ``--batch-size``."""
+    from keensight.core.config import settings
+
+    name = option.lstrip("-").replace("-", "_")
+    return next((setting.dotted for setting in settings() if setting.name == name), None)
+
+
 def _hint(error: click.ClickException) -> str | None:
     context = getattr(error, "ctx", None)
     if context is None:
         return None
     if isinstance(error, click.NoSuchOption):
         known = [name for option in context.command.get_params(context) for name in option.opts if name[:2] == "--"]
-        return did_you_mean(error.option_name, known)
+        setting = _setting(error.option_name) if "--set" in known else None
+        if setting is not None:
+            return f"write it as a setting: --set {setting}=VALUE"
+        return did_you_mean(error.option_name, known, f"see `{context.command_path} --help`")
     return f"see `{context.command_path} --help`"

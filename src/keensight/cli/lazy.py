@@ -13,7 +13,7 @@ from keensight.errors import UsageError
 
 
 class HelpfulGroup(click.Group):
-    """A click group that answers an unknown command as the rest of Keensight would."""
+    """A click group that refuses an unknown command with a hint."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -25,7 +25,9 @@ class HelpfulGroup(click.Group):
         """
         known = self.list_commands(ctx)
         if args[0] not in known and not args[0].startswith("-"):
-            raise UsageError(f"there is no command {args[0]!r}", did_you_mean(args[0], known))
+            raise UsageError(
+                f"there is no command {args[0]!r}", did_you_mean(args[0], known, f"see `{ctx.command_path} --help`")
+            )
         return super().resolve_command(ctx, args)
 
 

@@ -337,7 +337,9 @@ def find_setting(dotted: str) -> Setting:
     """
     known = {s.dotted: s for s in settings()}
     if dotted not in known:
-        raise UsageError(f"there is no setting {dotted!r}", did_you_mean(dotted, list(known)))
+        raise UsageError(
+            f"there is no setting {dotted!r}", did_you_mean(dotted, list(known), "docs/settings.md lists all settings")
+        )
     return known[dotted]
 
 

@@ -1,4 +1,4 @@
-"""Names to things, with a helpful answer to a name that does not exist."""
+"""Names to things, with a helpful hint for a name that does not exist."""
 
 from __future__ import annotations
 
@@ -11,11 +11,48 @@ from keensight.errors import UsageError
 T = TypeVar("T")
 
 
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """A hint that lists what exists, led by the nearest name."""
-    close = difflib.get_close_matches(name, known, n=1)
-    listed = ", ".join(known)
-    return f"did you mean {close[0]!r}? known: {listed}" if close else f"known: {listed}"
+_ALIKE = 0.6
+"""Least similarity of a suggestion, 0 to 1 (difflib's own default)."""
+_FEW = 12
+"""So many names may be listed in a hint."""
+
+
+def did_you_mean(name: str, known: Collection[str], listing: str = "") -> str:
+    """A hint for a name that does not exist: the nearest name, else the names if they are few.
+
+    Args:
+        name: What was given.
+        known: The names that exist. Of a dotted name such as ``train.epochs`` the last part may be given alone, or
+            with another section.
+        listing: What lists the names where none is near and they are many, such as "`keensight models` lists them".
+
+    Returns:
+        One sentence.
+    """
+    nearest = best_match(name, known)
+    if nearest is not None:
+        return f"did you mean {nearest!r}?"
+    if len(known) <= _FEW:
+        return f"available: {', '.join(known)}"
+    return listing or f"available: {', '.join(list(known)[:_FEW])} and {len(known) - _FEW} more"
+
+
+def best_match(name: str, known: Collection[str]) -> str | None:
+    """The name in ``known`` that is most similar to ``name``; None if none is similar."""
+    likeness = {candidate: _likeness(_plain(name), _plain(candidate)) for candidate in known}
+    nearest = max(likeness, key=lambda candidate: likeness[candidate], default=None)
+    return nearest if nearest is not None and likeness[nearest][0] >= _ALIKE else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().lstrip("-").replace("-", "_")
+
+
+def _likeness(name: str, candidate: str) -> tuple[float, float]:
+    """Similarity of the last parts of dotted names, or of the whole names where that is higher; then of the whole."""
+    whole = difflib.SequenceMatcher(None, candidate, name).ratio()
+    last = difflib.SequenceMatcher(None, candidate.rpartition(".")[2], name.rpartition(".")[2]).ratio()
+    return max(whole, last), whole
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -23,10 +60,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     Args:
         kind: What the things are, for messages (``"model"``).
+        listing: What lists the names, for hints ("`keensight models` lists them").
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, listing: str = "") -> None:
         self.kind = kind
+        self._listing = listing
         self._items: dict[str, T] = {}
 
     def register(self, name: str, item: T) -> T:
@@ -47,7 +86,7 @@ class Registry(Mapping[str, T], Generic[T]):
             UsageError: no such name; the hint names the nearest.
         """
         if name not in self._items:
-            raise UsageError(f"there is no {self.kind} {name!r}", did_you_mean(name, list(self._items)))
+            raise UsageError(f"there is no {self.kind} {name!r}", did_you_mean(name, list(self._items), self._listing))
         return self._items[name]
 
     def __contains__(self, name: object) -> bool:

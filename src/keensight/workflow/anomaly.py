@@ -18,6 +18,7 @@ from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress, Task
 from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
+from keensight.core.registry import did_you_mean
 from keensight.errors import DataError, UsageError
 from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 from keensight.workflow.audit import refuse_severe
@@ -61,7 +62,8 @@ def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
         raise UsageError("which class holds the normal images? No name says so", f"add --normal CLASS; {listed}")
     unknown = [name for name in found if name not in names]
     if unknown:
-        raise UsageError(f"there is no class {unknown[0]!r}", f"{listed}; separate several by commas")
+        hint = did_you_mean(unknown[0], names)
+        raise UsageError(f"there is no class {unknown[0]!r}", f"{hint}; separate several by commas")
     return tuple(found)
 
 

@@ -143,7 +143,7 @@ class Desk:
         if action == "drop":
             return Correction(question.path, question.digest, given, "drop", "")
         if action not in ("keep", "relabel"):
-            raise UsageError(f"there is no action {action!r}", "known: keep, relabel, drop, undo")
+            raise UsageError(f"there is no action {action!r}", "available: keep, relabel, drop, undo")
         wanted = question.given if action == "keep" else label
         if wanted not in self.labels:
             raise UsageError(f"{label!r} is none of the classes", "choose one of the list")

@@ -331,7 +331,9 @@ def configure(
     """
     unknown = set(shortcuts) - set(_SHORTCUTS)
     if unknown:
-        raise UsageError(f"there is no option {sorted(unknown)[0]!r}", f"known: {', '.join(_SHORTCUTS)}")
+        raise UsageError(
+            f"there is no option {sorted(unknown)[0]!r}", did_you_mean(sorted(unknown)[0], list(_SHORTCUTS))
+        )
     values = dict(settings or {})
     values.update({_SHORTCUTS[name]: value for name, value in shortcuts.items() if value is not None})
     return (config or RunConfig()).with_values(values)

@@ -70,6 +70,11 @@ def test_debug_shows_the_traceback(capsys):
         (["trian"], "there is no command 'trian'", "did you mean 'train'?"),
         (["cache", "claer"], "there is no command 'claer'", "did you mean 'clear'?"),
         (["train", "x", "--epoch", "3"], "there is no option '--epoch'", "did you mean '--epochs'?"),
+        (["train", "x", "--batch-size", "3"], "there is no option '--batch-size'", "--set train.batch_size=VALUE"),
+        (["train", "x", "--model", "efficientnet_lit"], "there is no model", "did you mean 'efficientnet_lite0'?"),
+        (["train", "x", "--set", "train.epoch=3"], "there is no setting 'train.epoch'", "did you mean 'train.epochs'?"),
+        (["train", "x", "--config", "typo.toml"], "there is no setting 'train.epohcs'", "did you mean 'train.epochs'?"),
+        (["qqq"], "there is no command 'qqq'", "see `keensight --help`"),
         (["train"], "missing argument 'SOURCE'", "see `keensight train --help`"),
         (["train", "x", "--epochs", "0"], "train.epochs cannot be '0'", "from 1 to 1000"),
         (["train", "x", "--epochs", "many"], "train.epochs cannot be 'many'", "a whole number"),
@@ -82,6 +87,7 @@ def test_debug_shows_the_traceback(capsys):
 )
 def test_usage_errors_speak_in_one_voice(line, error, hint, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "typo.toml").write_text("[train]\nepohcs = 3\n", encoding="utf-8")
     assert main(line) == 2
     printed = capsys.readouterr()
     first, second = printed.err.splitlines()
@@ -89,7 +95,14 @@ def test_usage_errors_speak_in_one_voice(line, error, hint, capsys, tmp_path, mo
     assert error in first
     assert second.startswith("hint: ")
     assert hint in second
+    assert len(second) < 150
     assert printed.out == ""
+
+
+def test_a_misspelt_sample_dataset_gets_one_suggestion(capsys):
+    assert main(["inspect", "mnst"]) == 1
+    hint = "give a folder, a table, an .npz file or a sample dataset; did you mean 'mnist'?"
+    assert capsys.readouterr().err == f"error: mnst does not exist\nhint: {hint}\n"
 
 
 def test_no_command_shows_the_help_and_is_a_usage_error(capsys):

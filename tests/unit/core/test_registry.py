@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from keensight.core.config import find_setting
 from keensight.core.registry import Registry, did_you_mean
 from keensight.errors import UsageError
 
@@ -31,8 +32,36 @@ def test_a_name_is_taken_once(models: Registry[int]) -> None:
 def test_an_unknown_name_is_answered_with_the_nearest(models: Registry[int]) -> None:
     with pytest.raises(UsageError, match="no model 'resnett'") as caught:
         models["resnett"]
-    assert caught.value.hint == "did you mean 'resnet'? known: cnn, resnet"
+    assert caught.value.hint == "did you mean 'resnet'?"
 
 
-def test_a_name_like_no_other_gets_the_list() -> None:
-    assert did_you_mean("zzz", ["cnn", "resnet"]) == "known: cnn, resnet"
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("train.epoch", "train.epochs"),
+        ("epochs", "train.epochs"),
+        ("model.epochs", "train.epochs"),
+        ("seed", "train.seed"),
+        ("Train.Batch-Size", "train.batch_size"),
+        ("learning_rat", "train.learning_rate"),
+        ("augment.flipp", "augment.flip"),
+        ("target_prec", "decision.target_precision"),
+    ],
+)
+def test_a_misspelt_setting_gets_one_suggestion(given: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_setting(given)
+    assert caught.value.hint == f"did you mean {nearest!r}?"
+
+
+def test_a_name_like_no_other_gets_the_list_where_it_is_short() -> None:
+    many = [f"class {number}" for number in range(46)]
+    assert did_you_mean("zzz", ["cnn", "resnet"]) == "available: cnn, resnet"
+    assert did_you_mean("zzz", many, "see the list") == "see the list"
+    assert did_you_mean("zzz", many) == f"available: {', '.join(many[:12])} and 34 more"
+
+
+def test_a_setting_like_no_other_is_sent_to_the_list() -> None:
+    with pytest.raises(UsageError) as caught:
+        find_setting("zzz.qqq")
+    assert caught.value.hint == "docs/settings.md lists all settings"

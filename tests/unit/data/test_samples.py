@@ -82,8 +82,8 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_an_unknown_name_lists_what_there_is() -> None:
-    with pytest.raises(UsageError, match="no sample set 'mnst'") as caught:
+def test_an_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no sample dataset 'mnst'") as caught:
         samples.load("mnst")
     assert "did you mean 'mnist'" in (caught.value.hint or "")
 

@@ -1,4 +1,4 @@
-"""The front door of the data room: whatever a source is, a :class:`~keensight.core.records.Dataset` comes out."""
+"""Open any source as a :class:`~keensight.core.records.Dataset`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
+from keensight.core.registry import best_match
 from keensight.data.sources import samples
 from keensight.data.sources.arrays import from_arrays, open_npz
 from keensight.data.sources.folders import open_folder
@@ -75,10 +76,9 @@ def _exists(path: Path) -> bool:
 def _sample_set(source: str | Path) -> Dataset:
     if str(source) in samples.SAMPLE_SETS:
         return samples.load(str(source))
-    raise DataError(
-        f"{source} does not exist",
-        f"give a folder, a table, an .npz file or the name of a sample set ({', '.join(samples.SAMPLE_SETS)})",
-    )
+    nearest = best_match(str(source), samples.SAMPLE_SETS)
+    sets = f"did you mean {nearest!r}?" if nearest else f"the sample datasets are {', '.join(samples.SAMPLE_SETS)}"
+    raise DataError(f"{source} does not exist", f"give a folder, a table, an .npz file or a sample dataset; {sets}")
 
 
 def _no_columns(data: Dataset, **wanted: str | None) -> Dataset:

@@ -53,7 +53,7 @@ def _load_digits() -> Pair:
 
 _DIGIT_NAMES = tuple("0123456789")
 
-SAMPLE_SETS: Registry[SampleSet] = Registry("sample set")
+SAMPLE_SETS: Registry[SampleSet] = Registry("sample dataset", "`keensight samples` lists them")
 for _entry in (
     SampleSet(
         "mnist", 5000, _DIGIT_NAMES, "28x28 grey",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from keensight.core.files import MISSING
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR, Dataset, Part, Sample, Skipped
+from keensight.core.registry import did_you_mean
 from keensight.data.sources.assemble import assemble
 from keensight.data.sources.file_index import Facts, FileReader, examine, stat_files
 from keensight.data.sources.listing import Found
@@ -168,7 +169,8 @@ def _find(columns: Sequence[str], wanted: str | None, common: Sequence[str], rol
     listed = f"the columns are: {', '.join(columns)}" if columns else "the table has no columns"
     if wanted is not None:
         if wanted not in columns:
-            raise DataError(f"{table} has no column {wanted!r} ({role})", listed)
+            hint = did_you_mean(wanted, columns) if columns else listed
+            raise DataError(f"{table} has no column {wanted!r} ({role})", hint)
         return wanted
     matches = [column for column in columns if column.strip().lower() in common]
     if not matches:

@@ -75,7 +75,7 @@ class Architecture:
         return "none" if self.application is None else "download"
 
 
-ARCHITECTURES: Registry[Architecture] = Registry("model")
+ARCHITECTURES: Registry[Architecture] = Registry("model", "`keensight models` lists them")
 
 
 def without_download() -> list[str]:
