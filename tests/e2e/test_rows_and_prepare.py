@@ -100,7 +100,7 @@ def test_a_split_by_itself_keeps_near_duplicates_together(twins):
 @pytest.mark.parametrize("size", [32, 96])
 def test_every_preparation_does(twins, size):
     prepared = prepare_data(ks.open(twins), ImageSpec(size, size), RunConfig(), Silent())
-    assert torn(prepared.data, parts_of(prepared.split)) == 0
+    assert torn(prepared.dataset, parts_of(prepared.split)) == 0
 
 
 def test_the_learning_curve_does_in_every_draw(twins, monkeypatch):

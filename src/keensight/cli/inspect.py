@@ -41,10 +41,10 @@ def inspect(
     from keensight.core.codec import to_plain
     from keensight.show import terminal
 
-    data = workflow.open(source, **columns)
-    report = workflow.audit(data)
-    since = workflow.changes_since(against, data) if against else None
-    written = write_files(data, report, out) if out else []
+    dataset = workflow.open(source, **columns)
+    report = workflow.audit(dataset)
+    since = workflow.changes_since(against, dataset) if against else None
+    written = write_files(dataset, report, out) if out else []
     document = to_plain(report) | {"figures": [str(path) for path in written]}
     document |= {"against": to_plain(since) | {"same": since.same}} if since else {}
     told = [terminal.audit(report), *([terminal.changes(since)] if since else ())]
@@ -53,7 +53,7 @@ def inspect(
         workflow.refuse_severe(report)
 
 
-def write_files(data: Dataset, report: AuditReport, directory: Path) -> list[Path]:
+def write_files(dataset: Dataset, report: AuditReport, directory: Path) -> list[Path]:
     """Write the sample grid and the class balance as PNG files, and the audit as a page and as JSON."""
     import json
 
@@ -62,8 +62,8 @@ def write_files(data: Dataset, report: AuditReport, directory: Path) -> list[Pat
     from keensight.show import figures
     from keensight.show.audit_page import write_audit
 
-    drawn = {"samples.png": figures.samples(data), "classes.png": figures.class_balance(report)}
+    drawn = {"samples.png": figures.samples(dataset), "classes.png": figures.class_balance(report)}
     pictures = [figures.save(figure, directory / name) for name, figure in drawn.items()]
     record = directory / "audit.json"
     write_text(record, json.dumps(to_plain(report), ensure_ascii=False, allow_nan=False, indent=1) + "\n")
-    return [*pictures, write_audit(directory / "audit.html", report, data), record]
+    return [*pictures, write_audit(directory / "audit.html", report, dataset), record]

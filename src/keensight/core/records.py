@@ -266,13 +266,13 @@ class Split:
         return f"<Split {', '.join(f'{part} {len(self.part(part)):,}' for part in PARTS)}>"
 
 
-def split_digest(split: Split, data: Dataset) -> str:
+def split_digest(split: Split, dataset: Dataset) -> str:
     """Tells a split: equal where the same contents are in the same splits, whatever the order and names of the files.
 
     Returns:
         The first 16 hexadecimal digits of a SHA-256 over all pairs of image digest and split.
     """
-    lines = sorted(f"{data.samples[i].digest} {part}" for part in PARTS for i in split.part(part))
+    lines = sorted(f"{dataset.samples[i].digest} {part}" for part in PARTS for i in split.part(part))
     return sha256("\n".join(lines).encode())[:16]
 
 

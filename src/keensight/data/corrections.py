@@ -32,35 +32,37 @@ class Applied:
         return text + (f", {self.already:,} had their new label already" if self.already else "")
 
 
-def apply_corrections(data: Dataset, corrections: Iterable[Correction]) -> tuple[Dataset, Applied]:
+def apply_corrections(dataset: Dataset, corrections: Iterable[Correction]) -> tuple[Dataset, Applied]:
     """A dataset with images relabelled or left out; classes stay as they are.
 
     An image is found by its digest, and every copy of it that carries the label which was looked at is corrected.
     Only a line without a digest is looked up by its path.
 
     Args:
-        data: The image set.
+        dataset: The image set.
         corrections: The decisions.
 
     Raises:
         DataError: the set is multi-label, a label is no class of the set, an image is not in it or has changed, its
             label is another one than when it was looked at, or two lines contradict each other.
     """
-    if data.task == "multilabel":
+    if dataset.task == "multilabel":
         raise DataError(
-            f"{data.name} is a multi-label set, and corrections give an image one class", "correct its table by hand"
+            f"{dataset.name} is a multi-label set, and corrections give an image one class", "correct its table by hand"
         )
     decided = _consistent(corrections)
-    _check_classes(data, decided)
+    _check_classes(dataset, decided)
     by_digest: dict[str, list[int]] = defaultdict(list)
     by_path: dict[str, list[int]] = defaultdict(list)
-    for number, sample in enumerate(data.samples):
+    for number, sample in enumerate(dataset.samples):
         by_digest[sample.digest].append(number)
         by_path[sample.path].append(number)
     places = [by_digest[c.digest] if c.digest else by_path[c.path] for c in decided]
-    _check_present(data, [c for c, found in zip(decided, places, strict=True) if not found], by_path)
-    matched = [[i for i in found if data.samples[i].label == c.given] for c, found in zip(decided, places, strict=True)]
-    _check_fresh(data, decided, places, matched)
+    _check_present(dataset, [c for c, found in zip(decided, places, strict=True) if not found], by_path)
+    matched = [
+        [i for i in found if dataset.samples[i].label == c.given] for c, found in zip(decided, places, strict=True)
+    ]
+    _check_fresh(dataset, decided, places, matched)
     new: dict[int, str | None] = {}
     for correction, found in zip(decided, matched, strict=True):
         if correction.action != "keep":
@@ -68,19 +70,19 @@ def apply_corrections(data: Dataset, corrections: Iterable[Correction]) -> tuple
     kept = sum(len(found) for c, found in zip(decided, matched, strict=True) if c.action == "keep")
     already = sum(not found for c, found in zip(decided, matched, strict=True) if c.action == "relabel")
     gone = [number for number, label in new.items() if label is None]
-    return _changed(data, new), Applied(len(new) - len(gone), len(gone), kept, already)
+    return _changed(dataset, new), Applied(len(new) - len(gone), len(gone), kept, already)
 
 
-def _changed(data: Dataset, new: dict[int, str | None]) -> Dataset:
+def _changed(dataset: Dataset, new: dict[int, str | None]) -> Dataset:
     samples = [
         sample if number not in new else dataclasses.replace(sample, label=new[number] or "")
-        for number, sample in enumerate(data.samples)
+        for number, sample in enumerate(dataset.samples)
     ]
     left = tuple(sample for sample in samples if sample.label)
     dropped = tuple(
-        Skipped(data.samples[i].path, "dropped by the corrections") for i, label in new.items() if not label
+        Skipped(dataset.samples[i].path, "dropped by the corrections") for i, label in new.items() if not label
     )
-    return dataclasses.replace(data, samples=left, skipped=data.skipped + dropped)
+    return dataclasses.replace(dataset, samples=left, skipped=dataset.skipped + dropped)
 
 
 def _consistent(corrections: Iterable[Correction]) -> list[Correction]:
@@ -102,16 +104,16 @@ def _words(correction: Correction) -> str:
     return verb or f"relabelled to {correction.label!r}"
 
 
-def _check_classes(data: Dataset, corrections: Sequence[Correction]) -> None:
+def _check_classes(dataset: Dataset, corrections: Sequence[Correction]) -> None:
     for correction in corrections:
-        if correction.action == "relabel" and correction.label not in data.labels.names:
+        if correction.action == "relabel" and correction.label not in dataset.labels.names:
             raise DataError(
-                f"the corrections call {correction.path} {correction.label!r}, which is no class of {data.name}",
-                did_you_mean(correction.label, list(data.labels.names)),
+                f"the corrections call {correction.path} {correction.label!r}, which is no class of {dataset.name}",
+                did_you_mean(correction.label, list(dataset.labels.names)),
             )
 
 
-def _check_present(data: Dataset, lost: Sequence[Correction], by_path: dict[str, list[int]]) -> None:
+def _check_present(dataset: Dataset, lost: Sequence[Correction], by_path: dict[str, list[int]]) -> None:
     if not lost:
         return
     changed = [c for c in lost if c.path in by_path]
@@ -121,18 +123,18 @@ def _check_present(data: Dataset, lost: Sequence[Correction], by_path: dict[str,
             "review them again, or take their lines out",
         )
     raise DataError(
-        f"{_count(lost)} of the corrections are not in {data.name}: {_paths(lost)}",
+        f"{_count(lost)} of the corrections are not in {dataset.name}: {_paths(lost)}",
         "give the corrections of this image set, or take their lines out",
     )
 
 
 def _check_fresh(
-    data: Dataset, corrections: Sequence[Correction], places: Sequence[list[int]], matched: Sequence[list[int]]
+    dataset: Dataset, corrections: Sequence[Correction], places: Sequence[list[int]], matched: Sequence[list[int]]
 ) -> None:
     stale = [
-        (correction, data.samples[found[0]])
+        (correction, dataset.samples[found[0]])
         for correction, found, same in zip(corrections, places, matched, strict=True)
-        if not same and correction.label not in {data.samples[i].label for i in found}
+        if not same and correction.label not in {dataset.samples[i].label for i in found}
     ]
     if stale:
         correction, sample = stale[0]

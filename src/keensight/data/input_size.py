@@ -17,7 +17,7 @@ _SQUARE, _LONGEST = 1.1, 2.0
 
 
 def choose_spec(
-    data: Dataset, image_size: int | None = None, fit: str = "auto", *, pretrained: int | None = None
+    dataset: Dataset, image_size: int | None = None, fit: str = "auto", *, pretrained: int | None = None
 ) -> ImageSpec:
     """Choose the input of a network.
 
@@ -28,7 +28,7 @@ def choose_spec(
     side, as its filters look for larger things than small images show.
 
     Args:
-        data: The image set.
+        dataset: The image set.
         image_size: Side in pixels, or None to choose.
         fit: What to do with another aspect ratio (``stretch``, ``crop``, ``pad``); ``auto``: ``pad`` for a
             pretrained network, which learned from undistorted pictures, else ``stretch``.
@@ -42,12 +42,14 @@ def choose_spec(
         raise UsageError(f"fit cannot be {fit!r}", "expected auto, stretch, crop or pad")
     wanted = ("stretch" if pretrained is None else "pad") if fit == "auto" else fit
     kind = typing.cast(Fit, wanted)
-    infos = [sample.info for sample in data.samples if sample.info is not None]
+    infos = [sample.info for sample in dataset.samples if sample.info is not None]
     if not infos:
-        raise DataError(f"{data.name}: none of the images could be read", "run `keensight inspect` to see the reasons")
+        raise DataError(
+            f"{dataset.name}: none of the images could be read", "run `keensight inspect` to see the reasons"
+        )
     if image_size is not None:
         return ImageSpec(image_size, image_size, kind)
-    median = median_side(data)
+    median = median_side(dataset)
     if pretrained is not None:
         double = _STEP * round(2 * median / _STEP)
         side = int(np.clip(double, min(_PRETRAINED_SMALLEST, pretrained), pretrained))
@@ -60,15 +62,15 @@ def choose_spec(
     return ImageSpec(side, side, kind)
 
 
-def survey_spec(data: Dataset) -> ImageSpec:
+def survey_spec(dataset: Dataset) -> ImageSpec:
     """The size at which an image set is looked at as a whole: for near-duplicates, quality and shortcuts.
 
     It hangs on the set alone, so that every model learns from the same split: the images' own size where they share
     one of at most 96 px, else a square of their median shorter side, at most 128 px, stretched. Networks that learn
     from scratch have it too unless told otherwise, so that their images are decoded once.
     """
-    if any(sample.info is not None for sample in data.samples):
-        return choose_spec(data, fit="stretch")
+    if any(sample.info is not None for sample in dataset.samples):
+        return choose_spec(dataset, fit="stretch")
     return ImageSpec(_LARGEST, _LARGEST)
 
 
@@ -87,7 +89,7 @@ def _frame(side: int, aspect: float) -> tuple[int, int]:
     return height, width
 
 
-def median_side(data: Dataset) -> float:
+def median_side(dataset: Dataset) -> float:
     """Median of the images' shorter sides, in pixels; 0 where no image could be read."""
-    sides = [min(sample.info.height, sample.info.width) for sample in data.samples if sample.info is not None]
+    sides = [min(sample.info.height, sample.info.width) for sample in dataset.samples if sample.info is not None]
     return float(np.median(sides)) if sides else 0.0

@@ -53,8 +53,8 @@ def picked(evaluation: AnomalyEvaluation) -> dict[str, list[int]]:
     Raises:
         UsageError: the evaluation carries no scores or no dataset.
     """
-    oddities, data = evaluation.oddities, evaluation.dataset
-    if oddities is None or data is None:
+    oddities, dataset = evaluation.oddities, evaluation.dataset
+    if oddities is None or dataset is None:
         raise UsageError("this evaluation carries no scores with their images", "make it again with ks.evaluate(run)")
     kinds = _kinds(oddities)
     scores = oddities.scores
@@ -107,15 +107,15 @@ def _counts(evaluation: AnomalyEvaluation) -> dict[str, int]:
 
 
 def _pictures(evaluation: AnomalyEvaluation, places: Sequence[int]) -> list[dict[str, Any]]:
-    oddities, data = evaluation.oddities, evaluation.dataset
+    oddities, dataset = evaluation.oddities, evaluation.dataset
     assert oddities is not None
-    assert data is not None
+    assert dataset is not None
     assert oddities.indices is not None
     shown = []
     for place in places:
         number = int(oddities.indices[place])
-        sample = data.samples[number]
-        tile = picture(data, number, sample.label, sample.path, side=2 * 144 + _GAP)
+        sample = dataset.samples[number]
+        tile = picture(dataset, number, sample.label, sample.path, side=2 * 144 + _GAP)
         shown.append({"tile": tile, "score": float(oddities.scores[place])})
     return shown
 

@@ -79,11 +79,11 @@ def write_comparison(path: Path, found: Comparison, first: Dataset, second: Data
                                              "points": points(found.difference)})  # fmt: skip
 
 
-def _gallery(found: Comparison, data: Dataset, *, won: bool) -> list[tuple[Picture, str]]:
-    places = {sample.path: place for place, sample in enumerate(data.samples)}
+def _gallery(found: Comparison, dataset: Dataset, *, won: bool) -> list[tuple[Picture, str]]:
+    places = {sample.path: place for place, sample in enumerate(dataset.samples)}
     chosen = found.won if won else found.lost
     return [
-        (picture(data, places[change.path], change.truth, change.path), change.first if won else change.second)
+        (picture(dataset, places[change.path], change.truth, change.path), change.first if won else change.second)
         for change in chosen[:_SHOWN]
         if change.path in places
     ]

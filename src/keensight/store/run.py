@@ -93,9 +93,9 @@ class Run:
         """Write ``config.toml``."""
         write_text(self.config_path, toml)
 
-    def save_dataset(self, data: Dataset) -> None:
+    def save_dataset(self, dataset: Dataset) -> None:
         """Write ``dataset.parquet``: paths, classes, digests and headers of the images, not their pixels."""
-        run_tables.write_dataset(self.path / "dataset.parquet", data)
+        run_tables.write_dataset(self.path / "dataset.parquet", dataset)
 
     def save_audit(self, report: AuditReport) -> None:
         """Write ``audit.json``."""
@@ -103,10 +103,10 @@ class Run:
         text = json.dumps(to_plain(report), ensure_ascii=False, allow_nan=False, indent=1)
         write_text(self.path / "audit.json", text + "\n")
 
-    def save_split(self, split: Split, data: Dataset) -> None:
+    def save_split(self, split: Split, dataset: Dataset) -> None:
         """Write ``split.csv``, and in ``split.json`` how it was made."""
-        write_json(self.path / "split.json", {"digest": split_digest(split, data), "method": split.method})
-        run_tables.write_split(self.path / "split.csv", split, data)
+        write_json(self.path / "split.json", {"digest": split_digest(split, dataset), "method": split.method})
+        run_tables.write_split(self.path / "split.csv", split, dataset)
 
     def save_evaluation(self, evaluation: Evaluation, report: str | None = None) -> None:
         """Write ``evaluation/``: the figures, the confusion matrix, and one line an image.

@@ -55,7 +55,7 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_dataset(path: Path, data: Dataset) -> None:
+def write_dataset(path: Path, dataset: Dataset) -> None:
     """Write who is in a dataset as Parquet, one row a sample; name, kind, labels and skipped go in its metadata.
 
     Raises:
@@ -65,25 +65,25 @@ def write_dataset(path: Path, data: Dataset) -> None:
     import pyarrow.parquet as pq
 
     columns: dict[str, list[Any]] = {
-        "path": [_utf8(sample.path) for sample in data.samples],
-        "label": [_utf8(sample.label) for sample in data.samples],
-        "digest": [sample.digest for sample in data.samples],
-        "size": [sample.size for sample in data.samples],
-        "group": [None if sample.group is None else _utf8(sample.group) for sample in data.samples],
-        "split": [sample.split for sample in data.samples],
-        "metadata": [_metadata(sample.metadata) for sample in data.samples],
-        **{name: [getattr(sample.info, name, None) for sample in data.samples] for name in _INFO},
-        "error": [None if sample.error is None else _utf8(sample.error) for sample in data.samples],
+        "path": [_utf8(sample.path) for sample in dataset.samples],
+        "label": [_utf8(sample.label) for sample in dataset.samples],
+        "digest": [sample.digest for sample in dataset.samples],
+        "size": [sample.size for sample in dataset.samples],
+        "group": [None if sample.group is None else _utf8(sample.group) for sample in dataset.samples],
+        "split": [sample.split for sample in dataset.samples],
+        "metadata": [_metadata(sample.metadata) for sample in dataset.samples],
+        **{name: [getattr(sample.info, name, None) for sample in dataset.samples] for name in _INFO},
+        "error": [None if sample.error is None else _utf8(sample.error) for sample in dataset.samples],
     }
-    if data.task == "multilabel":
-        columns["labels"] = [[_utf8(name) for name in sample.labels] for sample in data.samples]
+    if dataset.task == "multilabel":
+        columns["labels"] = [[_utf8(name) for name in sample.labels] for sample in dataset.samples]
     kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in columns}
     if "labels" in kinds:
         kinds["labels"] = pa.list_(pa.string())
     schema = pa.schema(list(kinds.items()))
     whole = {
-        "schema": 1, "name": data.name, "kind": data.kind, "labels": data.labels, "skipped": data.skipped,
-        "task": data.task,
+        "schema": 1, "name": dataset.name, "kind": dataset.kind, "labels": dataset.labels, "skipped": dataset.skipped,
+        "task": dataset.task,
     }  # fmt: skip
     table = pa.table(columns, schema=schema.with_metadata({_KEY: json.dumps(to_plain(whole)).encode()}))
     sink = io.BytesIO()
@@ -122,17 +122,17 @@ def _metadata(metadata: Mapping[str, Any]) -> str | None:
     return json.dumps(to_plain(metadata), default=str) if metadata else None
 
 
-def write_split(path: Path, split: Split, data: Dataset) -> None:
+def write_split(path: Path, split: Split, dataset: Dataset) -> None:
     """Write a split as CSV: one line a sample, in the dataset's order; the part is empty where it takes none.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    parts: list[str] = [""] * len(data)
+    parts: list[str] = [""] * len(dataset)
     for name in PARTS:
         for index in split.part(name):
             parts[index] = name
-    rows = ((s.path, s.digest, s.label, part) for s, part in zip(data.samples, parts, strict=True))
+    rows = ((s.path, s.digest, s.label, part) for s, part in zip(dataset.samples, parts, strict=True))
     write_csv(path, ("path", "digest", "label", "part"), rows)
 
 
@@ -248,14 +248,14 @@ def _truth(true: Sequence[str], labels: LabelSet, several: bool) -> NDArray[Any]
     return table
 
 
-def rows_of(paths: Sequence[str], data: Dataset) -> NDArray[np.int64]:
+def rows_of(paths: Sequence[str], dataset: Dataset) -> NDArray[np.int64]:
     """Rows of a dataset by path, for runs that kept none; a path that is listed more than once gives them in turn.
 
     Raises:
         StoreError: the dataset has no such path.
     """
     listed: dict[str, list[int]] = {}
-    for i, sample in reversed(list(enumerate(data.samples))):
+    for i, sample in reversed(list(enumerate(dataset.samples))):
         listed.setdefault(_utf8(sample.path), []).append(i)
     try:
         found = [listed[path].pop() if len(listed[path]) > 1 else listed[path][0] for path in paths]
@@ -330,7 +330,7 @@ def save_anomalies(folder: Path, evaluation: AnomalyEvaluation) -> None:
     write_json(folder / _FIGURES, to_plain(evaluation))
 
 
-def read_anomalies(folder: Path, data: Dataset) -> AnomalyEvaluation:
+def read_anomalies(folder: Path, dataset: Dataset) -> AnomalyEvaluation:
     """The figures of a run with their scores and its dataset.
 
     Raises:
@@ -343,8 +343,8 @@ def read_anomalies(folder: Path, data: Dataset) -> AnomalyEvaluation:
         scores = np.array([float(row["score"]) for row in rows], dtype=np.float32)
         paths = tuple(unguarded(row["path"]) for row in rows)
         kept = bool(rows) and "row" in rows[0]  # from schema 4 on
-        indices = np.array([int(row["row"]) for row in rows], np.int64) if kept else rows_of(paths, data)
+        indices = np.array([int(row["row"]) for row in rows], np.int64) if kept else rows_of(paths, dataset)
         oddities = AnomalyScores(paths, scores, indices=indices, truth=tuple(unguarded(row["true"]) for row in rows))
     except (OSError, KeyError, ValueError) as error:
         raise StoreError(f"{folder / _SCORES} cannot be read: {error}", "evaluate again") from error
-    return dataclasses.replace(evaluation, oddities=oddities, dataset=data)
+    return dataclasses.replace(evaluation, oddities=oddities, dataset=dataset)

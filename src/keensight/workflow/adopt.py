@@ -89,53 +89,53 @@ def adopt(
     from keensight.nets import adopt as nets
     from keensight.store.run import create_run
 
-    started, show = time.perf_counter(), shown(progress)
+    started, progress = time.perf_counter(), shown(progress)
     _check_settings(settings or {})
-    data = _named(open(source, progress=show, **columns), labels)
-    adopted = nets.adopt(model, len(data.labels), normalisation, multilabel=data.task == "multilabel")
+    dataset = _named(open(source, progress=progress, **columns), labels)
+    adopted = nets.adopt(model, len(dataset.labels), normalisation, multilabel=dataset.task == "multilabel")
     height, width, _ = adopted.model.input_shape[1:]
     config = _config(model.name, height, width, fit, settings or {})
-    check_decision(config.decision, data.task)
+    check_decision(config.decision, dataset.task)
     handle = create_run(
-        None if run is None else Path(run), name=data.name, source=data.name, model=model.name,
+        None if run is None else Path(run), name=dataset.name, source=dataset.name, model=model.name,
         command=command, seed=config.train.seed, versions=versions(),
-        config_toml=config.to_toml(without_effect(config, data, "adopted")),
+        config_toml=config.to_toml(without_effect(config, dataset, "adopted")),
     )  # fmt: skip
-    show = Logged(show, handle.log)
+    progress = Logged(progress, handle.log)
     with recorded(handle):
         if labels is None:
-            _say(show, _order(data))
+            _say(progress, _order(dataset))
         divide = _parts if split is None else partial(_as_given, split)
-        spec = with_intensity(ImageSpec(height, width, fit), data)
-        prepared = prepare_data(data, spec, config, show, divide=divide)
-        pixels, findings, parts = prepared.pixels, prepared.findings, prepared.split
-        if split is None and (learned := _learned(data, parts)):
-            _say(show, learned)
-            parts = dataclasses.replace(parts, method=" ".join([parts.method, *learned]))
-        handle.save_dataset(data)
+        spec = with_intensity(ImageSpec(height, width, fit), dataset)
+        prepared = prepare_data(dataset, spec, config, progress, divide=divide)
+        pixels, findings, dealt = prepared.pixels, prepared.findings, prepared.split
+        if split is None and (learned := _learned(dataset, dealt)):
+            _say(progress, learned)
+            dealt = dataclasses.replace(dealt, method=" ".join([dealt.method, *learned]))
+        handle.save_dataset(dataset)
         handle.save_audit(findings)
-        handle.save_split(parts, data)
-        classifier = _classifier(adopted, data, pixels)
-        _say(show, _lacking(classifier, parts))
-        _compare(handle, model, adopted, classifier, data, parts, pixels, normalisation, show)
+        handle.save_split(dealt, dataset)
+        classifier = _classifier(adopted, dataset, pixels)
+        _say(progress, _lacking(classifier, dealt))
+        _compare(handle, model, adopted, classifier, dataset, dealt, pixels, normalisation, progress)
         words = nets.in_words(normalisation)
         history = History((), 0, "trained elsewhere")
-        trained = Trained(classifier, history, data, parts, pixels, findings, config, words)
-        return finish(handle, trained, show, started)
+        trained = Trained(classifier, history, dataset, dealt, pixels, findings, config, words)
+        return finish(handle, trained, progress, started)
 
 
-def _named(data: Dataset, labels: Sequence[str] | None) -> Dataset:
+def _named(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
     """The dataset with its classes in the order of the model's outputs."""
     if labels is None:
-        return data
+        return dataset
     names = LabelSet(tuple(str(name) for name in labels))
-    unknown = sorted({name for sample in data.samples for name in sample.classes} - set(names.names))
+    unknown = sorted({name for sample in dataset.samples for name in sample.classes} - set(names.names))
     if unknown:
         raise DataError(
-            f"{data.name} has classes that labels does not name: {', '.join(unknown[:10])}",
+            f"{dataset.name} has classes that labels does not name: {', '.join(unknown[:10])}",
             f"labels: {', '.join(names.names[:20])}; leave out images of other classes",
         )
-    return dataclasses.replace(data, labels=names)
+    return dataclasses.replace(dataset, labels=names)
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
@@ -157,16 +157,16 @@ def _config(name: str, height: int, width: int, fit: str, settings: Mapping[str,
     )  # fmt: skip
 
 
-def _parts(data: Dataset, findings: AuditReport) -> Split:
+def _parts(dataset: Dataset, findings: AuditReport) -> Split:
     """The source's parts; where it gives none to train, all images are new to the model."""
-    if any(sample.split == "train" for sample in data.samples):
-        return split_set(data, audit=findings)
-    unusable = findings.unusable(data)
-    rows = [i for i, sample in enumerate(data.samples) if sample.error is None and i not in unusable]
-    given = {part: tuple(i for i in rows if data.samples[i].split == part) for part in ("val", "test")}
+    if any(sample.split == "train" for sample in dataset.samples):
+        return split_set(dataset, audit=findings)
+    unusable = findings.unusable(dataset)
+    rows = [i for i, sample in enumerate(dataset.samples) if sample.error is None and i not in unusable]
+    given = {part: tuple(i for i in rows if dataset.samples[i].split == part) for part in ("val", "test")}
     if given["val"] and given["test"]:
         return Split((), given["val"], given["test"], "Validation and test as given by the source.")
-    bare = dataclasses.replace(data, samples=tuple(dataclasses.replace(s, split=None) for s in data.samples))
+    bare = dataclasses.replace(dataset, samples=tuple(dataclasses.replace(s, split=None) for s in dataset.samples))
     dealt = split_set(bare, audit=findings, val_share=_VAL_SHARE, test_share=_VAL_SHARE)
     return Split(
         (), dealt.val, tuple(sorted((*dealt.test, *dealt.train))),
@@ -175,40 +175,40 @@ def _parts(data: Dataset, findings: AuditReport) -> Split:
     )  # fmt: skip
 
 
-def _as_given(parts: Split, data: Dataset, findings: AuditReport) -> Split:
-    unusable = findings.unusable(data)
-    kept = {part: tuple(i for i in getattr(parts, part) if i not in unusable) for part in ("train", "val", "test")}
+def _as_given(split: Split, dataset: Dataset, findings: AuditReport) -> Split:
+    unusable = findings.unusable(dataset)
+    kept = {part: tuple(i for i in getattr(split, part) if i not in unusable) for part in ("train", "val", "test")}
     if not kept["val"] or not kept["test"]:
         raise DataError("the split has no validation or no test images", "give both parts some images")
-    return Split(**kept, method=parts.method)
+    return Split(**kept, method=split.method)
 
 
-def _classifier(adopted: Adopted, data: Dataset, pixels: Pixels) -> Classifier:
+def _classifier(adopted: Adopted, dataset: Dataset, pixels: Pixels) -> Classifier:
     from keensight.assess.thresholds import DEFAULT
     from keensight.nets.classifier import Classifier
 
-    thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
-    return Classifier(adopted.model, data.labels, pixels.spec, thresholds=thresholds)
+    thresholds = (DEFAULT,) * len(dataset.labels) if dataset.task == "multilabel" else None
+    return Classifier(adopted.model, dataset.labels, pixels.spec, thresholds=thresholds)
 
 
 def _compare(
-    run: Run, model: keras.Model, adopted: Adopted, classifier: Classifier, data: Dataset, parts: Split, pixels: Pixels,
-    normalisation: str, show: Progress,
+    run: Run, model: keras.Model, adopted: Adopted, classifier: Classifier, dataset: Dataset, split: Split,
+    pixels: Pixels, normalisation: str, progress: Progress,
 ) -> None:  # fmt: skip
     """Copy against original; then the normalisation that was named against the others."""
     from keensight.nets import adopt as nets
 
-    rows = parts.part("val")
+    rows = split.part("val")
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _PROBED)).astype(np.int64)]
     images = pixels.take(rows)
     worst = nets.check_parity(model, adopted, classifier, images[:_COMPARED], normalisation)
     lines = [f"the copy with normalisation in its graph answers as {model.name} itself, to {worst:.1g}"]
     if adopted.dropped:
         lines.append(f"left out, as only training needs them: {', '.join(adopted.dropped)}")
-    if data.task == "multiclass" and "int" not in str(model.inputs[0].dtype):
-        reached = nets.accuracies(model, adopted.end, images, data.targets()[rows])
-        lines += _doubts(reached, normalisation, len(rows), len(data.labels))
-    _say(show, lines)
+    if dataset.task == "multiclass" and "int" not in str(model.inputs[0].dtype):
+        reached = nets.accuracies(model, adopted.end, images, dataset.targets()[rows])
+        lines += _doubts(reached, normalisation, len(rows), len(dataset.labels))
+    _say(progress, lines)
 
 
 def _doubts(reached: dict[str, float], normalisation: str, n: int, classes: int) -> list[str]:
@@ -223,9 +223,9 @@ def _doubts(reached: dict[str, float], normalisation: str, n: int, classes: int)
     return []
 
 
-def _order(data: Dataset) -> list[str]:
-    names = data.labels.names
-    if data.kind not in ("folder", "split folders") or list(names) == sorted(names):
+def _order(dataset: Dataset) -> list[str]:
+    names = dataset.labels.names
+    if dataset.kind not in ("folder", "split folders") or list(names) == sorted(names):
         return []
     return [
         f"the outputs are taken to be {', '.join(names[:5])}, ... in this order; Keras' own loaders sort by "
@@ -233,13 +233,13 @@ def _order(data: Dataset) -> list[str]:
     ]
 
 
-def _learned(data: Dataset, parts: Split) -> list[str]:
+def _learned(dataset: Dataset, split: Split) -> list[str]:
     """A sentence for each part that was cut out of the training images, which the model may have learned from."""
-    samples = data.samples
+    samples = dataset.samples
     if all(sample.split != "train" for sample in samples):
         return []
-    val = sum(samples[i].split != "val" for i in parts.val)
-    test = sum(samples[i].split != "test" for i in parts.test)
+    val = sum(samples[i].split != "val" for i in split.val)
+    test = sum(samples[i].split != "test" for i in split.test)
     lines = []
     if val:
         lines.append(
@@ -254,13 +254,13 @@ def _learned(data: Dataset, parts: Split) -> list[str]:
     return lines
 
 
-def _lacking(classifier: Classifier, parts: Split) -> list[str]:
-    if classifier.embeds and parts.train:
+def _lacking(classifier: Classifier, split: Split) -> list[str]:
+    if classifier.embeds and split.train:
         return []
     why = "no training images are at hand" if classifier.embeds else "the network has no last dense layer"
     return [f"{why}: no image is refused as unlike the training images, and no class can be enrolled"]
 
 
-def _say(show: Progress, lines: Sequence[str]) -> None:
+def _say(progress: Progress, lines: Sequence[str]) -> None:
     for line in lines:
-        show.say(line)
+        progress.say(line)

@@ -40,7 +40,7 @@ _FEWEST = 19
 """Fewer unseen normal images cannot keep false alarms at 5 %."""
 
 
-def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
+def normal_classes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
     """The classes that are normal: those of ``data.normal``, or the one whose name says so.
 
     Raises:
@@ -52,11 +52,11 @@ def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
     name = config.model.name
     if name != "auto" and not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which anomalies need", "leave --model out")
-    if data.task == "multilabel":
+    if dataset.task == "multilabel":
         raise UsageError("anomalies are told from one class of normal images", "give each image one class, not labels")
-    names = data.labels.names
+    names = dataset.labels.names
     given = [name.strip() for name in (config.data.normal or "").split(",") if name.strip()]
-    found = given or data.labels.normal()
+    found = given or dataset.labels.normal()
     listed = f"the classes are {', '.join(names[:20])}"
     if not found:
         raise UsageError("which class holds the normal images? No name says so", f"add --normal CLASS; {listed}")
@@ -69,20 +69,20 @@ def normal_classes(data: Dataset, config: RunConfig) -> tuple[str, ...]:
 
 def walk(
     run: Run,
-    data: Dataset,
+    dataset: Dataset,
     normal: tuple[str, ...],
     config: RunConfig,
-    show: Progress,
+    progress: Progress,
     started: float,
 ) -> Run:
     """Decode, audit, split, learn what is normal, bundle, evaluate, report.
 
     Args:
         run: The new run.
-        data: The image set with its own classes.
+        dataset: The image set with its own classes.
         normal: The classes that are normal.
         config: Settings.
-        show: Where to report.
+        progress: Where to report.
         started: When the command began, of ``time.perf_counter``.
     """
     from keensight.data.audit.duplicates import ties
@@ -93,38 +93,38 @@ def walk(
 
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
     config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
-    spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort="quick")
-    prepared = prepare_data(data, spec, config, show, divide=partial(divide, normal, config))
-    pixels, parts = prepared.pixels, prepared.split
-    seen = seen_normals(prepared.findings, data, parts, normal)
-    findings = as_divided(prepared.findings, parts, seen, len(_normal(data, parts.part("test"), normal)))
-    run.save_dataset(data)
+    spec = image_spec(dataset, config.data.image_size, config.data.fit, model=name, effort="quick")
+    prepared = prepare_data(dataset, spec, config, progress, divide=partial(divide, normal, config))
+    pixels, split = prepared.pixels, prepared.split
+    seen = seen_normals(prepared.findings, dataset, split, normal)
+    findings = as_divided(prepared.findings, split, seen, len(_normal(dataset, split.part("test"), normal)))
+    run.save_dataset(dataset)
     run.save_audit(findings)
     if config.data.strict:
         refuse_severe(findings)
-    run.save_split(parts, data)
+    run.save_split(split, dataset)
     size = {"data.image_size": spec.width if spec.width == spec.height else None, "data.fit": spec.fit}
     config = config.with_values(size)
-    run.save_config(config.to_toml(without_effect(config, data, "detector")))
+    run.save_config(config.to_toml(without_effect(config, dataset, "detector")))
     run = run.update(state="training", model=name)
-    detector = learn(data, parts, pixels, normal, config, show)
-    package = write(detector, data, parts, run, normal, name)
+    detector = learn(dataset, split, pixels, normal, config, progress)
+    package = write(detector, dataset, split, run, normal, name)
     trusted = detector_of(package)
     self_test(package, trusted)
-    rows = _readable(parts.part("test"), pixels)
-    evaluation = measure(trusted, data, rows, pixels, normal, "test", show, ties(findings, data))
+    rows = _readable(split.part("test"), pixels)
+    evaluation = measure(trusted, dataset, rows, pixels, normal, "test", progress, ties(findings, dataset))
     evaluation = dataclasses.replace(evaluation, seen=seen)
-    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, parts))
+    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, split))
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
     keep_pictures(run, evaluation, rows, pixels)
-    run = run.update(state="finished", results=_results(data, parts, findings, normal, name, evaluation, started))
+    run = run.update(state="finished", results=_results(dataset, split, findings, normal, name, evaluation, started))
     report(run, stored(run))
     return run
 
 
 def _results(
-    data: Dataset, parts: Split, findings: AuditReport, normal: tuple[str, ...], name: str,
+    dataset: Dataset, split: Split, findings: AuditReport, normal: tuple[str, ...], name: str,
     evaluation: AnomalyEvaluation, started: float,
 ) -> dict[str, Any]:  # fmt: skip
     return {
@@ -133,15 +133,15 @@ def _results(
         "normal": list(normal),
         "model": name,
         "seconds": round(time.perf_counter() - started, 2),
-        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
-        "dataset_digest": data.digest,
-        "split_digest": split_digest(parts, data),
+        "data": {part: len(split.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
+        "dataset_digest": dataset.digest,
+        "split_digest": split_digest(split, dataset),
         "test": evaluation.headline(),
     }
 
 
 def learn(
-    data: Dataset, parts: Split, pixels: Pixels, normal: tuple[str, ...], config: RunConfig, show: Progress
+    dataset: Dataset, split: Split, pixels: Pixels, normal: tuple[str, ...], config: RunConfig, progress: Progress
 ) -> Detector:
     """A detector from the normal images: the Gaussian from train, the limits from val.
 
@@ -153,23 +153,23 @@ def learn(
     from keensight.nets.detector import Detector, patches, with_gaussian
     from keensight.nets.litert import freeze
 
-    train, val = (_normal(data, _readable(parts.part(part), pixels), normal) for part in ("train", "val"))
+    train, val = (_normal(dataset, _readable(split.part(part), pixels), normal) for part in ("train", "val"))
     if not len(train) or not len(val):
         raise DataError("there are no normal images to learn from", "give some to the training and validation parts")
     net = config.model
-    lower = patches(build(data, pixels.spec, net.name, weights=net.weights))
-    with show.task("learning from normal images", len(train)) as task:
+    lower = patches(build(dataset, pixels.spec, net.name, weights=net.weights))
+    with progress.task("learning from normal images", len(train)) as task:
         frozen = freeze(lower, cache_directory() / "networks")
         batches = frozen.stream(partial(pixels.take, chunk) for chunk in _chunks(train))
         mean, whiten = gaussian(_counted(batches, task))
     model = with_gaussian(lower, mean, whiten)
     bare = Detector(model, pixels.spec, Limits(1.0, 1.0, 1.0, 0))
-    limits = anomaly.limits(maps_of(bare, val, pixels, show))
-    show.say(
+    limits = anomaly.limits(maps_of(bare, val, pixels, progress))
+    progress.say(
         f"threshold from {limits.images} unseen normal images: false alarms expected for {limits.rate:.1%} of them"
     )
     if len(val) < _FEWEST:
-        show.say(f"only {len(val)} normal validation images: the threshold is uncertain")
+        progress.say(f"only {len(val)} normal validation images: the threshold is uncertain")
     return Detector(model, pixels.spec, limits)
 
 
@@ -177,8 +177,8 @@ def _readable(rows: NDArray[np.int64], pixels: Pixels) -> NDArray[np.int64]:
     return np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
 
 
-def _normal(data: Dataset, rows: NDArray[np.int64], normal: tuple[str, ...]) -> NDArray[np.int64]:
-    return np.array([row for row in rows if data.samples[int(row)].label in normal], dtype=np.int64)
+def _normal(dataset: Dataset, rows: NDArray[np.int64], normal: tuple[str, ...]) -> NDArray[np.int64]:
+    return np.array([row for row in rows if dataset.samples[int(row)].label in normal], dtype=np.int64)
 
 
 def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -192,17 +192,17 @@ def _counted(batches: Iterator[NDArray[np.float32]], task: Task) -> Iterator[NDA
         yield batch
 
 
-def maps_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, show: Progress) -> NDArray[np.float32]:
+def maps_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, progress: Progress) -> NDArray[np.float32]:
     """Oddness of the patches of some samples, float32 (n, rows, columns)."""
     found = []
-    with show.task("computing anomaly scores", len(rows)) as task:
+    with progress.task("computing anomaly scores", len(rows)) as task:
         for chunk in _chunks(rows):
             found.append(detector.predict_maps(pixels.take(chunk)))
             task.advance(len(chunk))
     return np.concatenate(found)
 
 
-def write(detector: Detector, data: Dataset, parts: Split, run: Run, normal: tuple[str, ...], name: str) -> Bundle:
+def write(detector: Detector, dataset: Dataset, split: Split, run: Run, normal: tuple[str, ...], name: str) -> Bundle:
     """Write the bundle of a run's detector."""
     from keensight.core.codec import to_plain
     from keensight.nets.models.backbones import normalisation_of
@@ -210,50 +210,50 @@ def write(detector: Detector, data: Dataset, parts: Split, run: Run, normal: tup
 
     record = run.record
     manifest = BundleManifest(
-        schema=SCHEMA, name=data.name, task=anomaly.TASK, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
+        schema=SCHEMA, name=dataset.name, task=anomaly.TASK, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
         model=name, normalisation=normalisation_of(name), temperature=1.0,
         decision={"rule": "Gaussian of patches", "normal": list(normal), "limits": to_plain(detector.limits)},
-        provenance={"versions": versions(), "data": origin(data, parts), "run": record.name,
+        provenance={"versions": versions(), "data": origin(dataset, split), "run": record.name,
                     "command": record.command, "seed": record.seed},
         files={},
     )  # fmt: skip
-    names, images = self_test_images(data, parts, detector.spec)
+    names, images = self_test_images(dataset, split, detector.spec)
     exam = SelfTest(names, images, detector.predict(images).scores[:, None])
     return write_bundle(run.bundle_path, manifest=manifest, save_model=detector.keras_model.save, exam=exam)
 
 
 def measure(
-    detector: Detector, data: Dataset, rows: NDArray[np.int64], pixels: Pixels, normal: tuple[str, ...], part: str,
-    show: Progress, ties: Sequence[Sequence[int]] = (),
+    detector: Detector, dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels, normal: tuple[str, ...], part: str,
+    progress: Progress, ties: Sequence[Sequence[int]] = (),
 ) -> AnomalyEvaluation:  # fmt: skip
     """Score some samples and measure the scores against their classes.
 
     Args:
         detector: The detector, as opened from its bundle.
-        data: The image set with its own classes.
+        dataset: The image set with its own classes.
         rows: Indices into its samples.
         pixels: Its decoded images.
         normal: The classes that are normal.
         part: What the samples are.
-        show: Where to report.
+        progress: Where to report.
         ties: Samples that show the same thing: every interval counts them as one.
     """
     from keensight.assess.anomaly import evaluate
     from keensight.data.units import clusters
 
     started = time.perf_counter()
-    maps = maps_of(detector, rows, pixels, show)
+    maps = maps_of(detector, rows, pixels, progress)
     scores = detector.score(maps)
-    samples = [data.samples[int(row)] for row in rows]
+    samples = [dataset.samples[int(row)] for row in rows]
     evaluation = evaluate(
         scores, [sample.label for sample in samples], normal, detector.limits, part=part,
-        groups=clusters(data.samples, rows, ties), seconds=time.perf_counter() - started,
+        groups=clusters(dataset.samples, rows, ties), seconds=time.perf_counter() - started,
     )  # fmt: skip
     oddities = AnomalyScores(
         tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch,
         indices=rows, truth=tuple(sample.label for sample in samples),
     )  # fmt: skip
-    return dataclasses.replace(evaluation, oddities=oddities, dataset=data)
+    return dataclasses.replace(evaluation, oddities=oddities, dataset=dataset)
 
 
 def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int64], pixels: Pixels) -> None:
@@ -292,8 +292,8 @@ def stored(run: Run) -> AnomalyEvaluation:
     from keensight.store.pictures import KeptPictures
     from keensight.store.run_tables import read_anomalies
 
-    data = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
-    return read_anomalies(run.path, data)
+    dataset = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
+    return read_anomalies(run.path, dataset)
 
 
 def report(run: Run, evaluation: AnomalyEvaluation) -> Path:

@@ -14,15 +14,15 @@ from keensight.errors import DataError
 _APART = "The split does not keep near-duplicates together, as too few separate images would be left."
 
 
-def as_anomalies(data: Dataset, normal: tuple[str, ...]) -> Dataset:
+def as_anomalies(dataset: Dataset, normal: tuple[str, ...]) -> Dataset:
     """The same images with two classes, normal and anomalous."""
     samples = tuple(
-        dataclasses.replace(sample, label=NORMAL if sample.label in normal else ANOMALOUS) for sample in data.samples
+        dataclasses.replace(sample, label=NORMAL if sample.label in normal else ANOMALOUS) for sample in dataset.samples
     )
-    return dataclasses.replace(data, labels=LabelSet((NORMAL, ANOMALOUS)), samples=samples)
+    return dataclasses.replace(dataset, labels=LabelSet((NORMAL, ANOMALOUS)), samples=samples)
 
 
-def divide(normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: AuditReport) -> Split:
+def divide(normal: tuple[str, ...], config: RunConfig, dataset: Dataset, findings: AuditReport) -> Split:
     """The split; of its training and validation set only normal images are used.
 
     A predefined test set is kept as it is. Where none is given, the normal images are dealt out and all anomalous ones
@@ -32,8 +32,8 @@ def divide(normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: 
 
     Args:
         normal: The classes that are normal.
-        config: Settings; of ``data`` the fractions, of ``train`` the seed.
-        data: The image set with its own classes.
+        config: Settings; of ``dataset`` the fractions, of ``train`` the seed.
+        dataset: The image set with its own classes.
         findings: Its audit.
 
     Raises:
@@ -41,11 +41,11 @@ def divide(normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: 
     """
     from keensight.data.audit.duplicates import ties
 
-    known = frozenset(i for i, sample in enumerate(data.samples) if sample.label in normal)
-    near = [tuple(i for i in tie if i in known) for tie in ties(findings, data)]
-    apart = _dealt(normal, config, data, findings, ())
+    known = frozenset(i for i, sample in enumerate(dataset.samples) if sample.label in normal)
+    near = [tuple(i for i in tie if i in known) for tie in ties(findings, dataset)]
+    apart = _dealt(normal, config, dataset, findings, ())
     try:
-        together = _dealt(normal, config, data, findings, near)
+        together = _dealt(normal, config, dataset, findings, near)
     except DataError:  # too few units are left
         return _noted(apart, _APART)
     enough = all(2 * _count(together, known, n) >= _count(apart, known, n) for n in range(len(PARTS)))
@@ -61,17 +61,17 @@ def _noted(split: Split, words: str) -> Split:
 
 
 def _dealt(
-    normal: tuple[str, ...], config: RunConfig, data: Dataset, findings: AuditReport, ties: Sequence[Sequence[int]]
+    normal: tuple[str, ...], config: RunConfig, dataset: Dataset, findings: AuditReport, ties: Sequence[Sequence[int]]
 ) -> Split:
     from keensight.data.splits import make_split
 
-    classes, given = as_anomalies(data, normal), config.data
-    barred = findings.unusable(data) | {i for i, sample in enumerate(data.samples) if sample.error}
-    tested = any(sample.split == "test" for sample in data.samples)
+    classes, given = as_anomalies(dataset, normal), config.data
+    barred = findings.unusable(dataset) | {i for i, sample in enumerate(dataset.samples) if sample.error}
+    tested = any(sample.split == "test" for sample in dataset.samples)
     odd = [i for i, sample in enumerate(classes.samples) if sample.label == ANOMALOUS and i not in barred]
     if not tested:
         if not odd:
-            raise DataError(f"{data.name} has no anomalous image to test with", "add images of at least one fault")
+            raise DataError(f"{dataset.name} has no anomalous image to test with", "add images of at least one fault")
         classes = dataclasses.replace(classes, labels=LabelSet((NORMAL,)))
         barred |= set(odd)
     split = make_split(
@@ -81,13 +81,13 @@ def _dealt(
     return split if tested else _with_anomalies(split, classes, odd)
 
 
-def _with_anomalies(split: Split, data: Dataset, odd: Collection[int]) -> Split:
+def _with_anomalies(split: Split, dataset: Dataset, odd: Collection[int]) -> Split:
     """All anomalous images in the test set, but for those of a predefined validation set or bound to normal ones."""
     from keensight.data.units import tokens
 
-    held = tokens(data.samples)
+    held = tokens(dataset.samples)
     learned = {token for part in (split.train, split.val) for i in part for token in held[i]}
-    kept = tuple(i for i in odd if data.samples[i].split == "val")
+    kept = tuple(i for i in odd if dataset.samples[i].split == "val")
     free = tuple(i for i in odd if i not in kept and learned.isdisjoint(held[i]))
     dealt = split.method.replace("of all images", "of the normal images")
     words = f"{dealt} {len(free):,} anomalous image{'s are' if len(free) != 1 else ' is'} in the test set."
@@ -101,7 +101,7 @@ def _with_anomalies(split: Split, data: Dataset, odd: Collection[int]) -> Split:
     return dataclasses.replace(split, val=val, test=test, method=words)
 
 
-def refuse_unsplittable(data: Dataset, normal: tuple[str, ...], config: RunConfig) -> None:
+def refuse_unsplittable(dataset: Dataset, normal: tuple[str, ...], config: RunConfig) -> None:
     """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
 
     Raises:
@@ -109,16 +109,16 @@ def refuse_unsplittable(data: Dataset, normal: tuple[str, ...], config: RunConfi
     """
     from keensight.data.audit.audit import audit
 
-    divide(normal, config, data, audit(data))
+    divide(normal, config, dataset, audit(dataset))
 
 
-def seen_normals(findings: AuditReport, data: Dataset, split: Split, normal: tuple[str, ...]) -> int:
+def seen_normals(findings: AuditReport, dataset: Dataset, split: Split, normal: tuple[str, ...]) -> int:
     """How many normal test images show something that normal training or validation images show too."""
     from keensight.data.audit.duplicates import ties
 
-    known = {i for i, sample in enumerate(data.samples) if sample.label in normal}
+    known = {i for i, sample in enumerate(dataset.samples) if sample.label in normal}
     test, learned = known.intersection(split.test), known.intersection((*split.train, *split.val))
-    return len({i for tie in ties(findings, data) if learned.intersection(tie) for i in tie if i in test})
+    return len({i for tie in ties(findings, dataset) if learned.intersection(tie) for i in tie if i in test})
 
 
 def as_divided(findings: AuditReport, split: Split, seen: int, tested: int) -> AuditReport:

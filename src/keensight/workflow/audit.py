@@ -39,27 +39,29 @@ def audit(
     from keensight.data.input_size import survey_spec
     from keensight.data.intensity import with_intensity
 
-    show = shown(progress)
-    survey = prepare(data, with_intensity(survey_spec(data), data), progress=show) if pixels is None else pixels.survey
-    report = dataclasses.replace(examine(data, survey, progress=show), columns=describe(data))
-    return _with_probes(report, data, survey, show) if probes else report
+    progress = shown(progress)
+    survey = (
+        prepare(data, with_intensity(survey_spec(data), data), progress=progress) if pixels is None else pixels.survey
+    )
+    report = dataclasses.replace(examine(data, survey, progress=progress), columns=describe(data))
+    return _with_probes(report, data, survey, progress) if probes else report
 
 
-def _with_probes(report: AuditReport, data: Dataset, pixels: Pixels, show: Progress) -> AuditReport:
+def _with_probes(report: AuditReport, dataset: Dataset, pixels: Pixels, progress: Progress) -> AuditReport:
     from keensight.assess.shortcuts import choose, probe
     from keensight.core.pixels import thumbnails
     from keensight.data.pixels import scan
     from keensight.data.shortcut_inputs import traits
     from keensight.data.units import unit_numbers
 
-    readable = np.array([i for i in range(len(data)) if i not in pixels.errors], dtype=np.int64)
-    targets, units = data.combinations(), unit_numbers(data.samples, readable)
+    readable = np.array([i for i in range(len(dataset)) if i not in pixels.errors], dtype=np.int64)
+    targets, units = dataset.combinations(), unit_numbers(dataset.samples, readable)
     chosen = choose(targets[readable], units)
     rows = readable[chosen]
     if not len(rows):
         return report
-    (pictures,) = scan(pixels, rows, [thumbnails], purpose="preparing the check for shortcuts", progress=show)
-    probes, findings = probe(pictures, traits(data, rows), targets[rows], units[chosen], progress=show)
+    (pictures,) = scan(pixels, rows, [thumbnails], purpose="preparing the check for shortcuts", progress=progress)
+    probes, findings = probe(pictures, traits(dataset, rows), targets[rows], units[chosen], progress=progress)
     ordered = sorted((*report.findings, *findings), key=lambda finding: _SEVERITIES.index(finding.severity))
     return dataclasses.replace(report, probes=probes, findings=tuple(ordered))
 

@@ -93,40 +93,40 @@ def _decision(model: Classifier) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def origin(data: Dataset, split: Split) -> dict[str, Any]:
+def origin(dataset: Dataset, split: Split) -> dict[str, Any]:
     """The image set and its split, for a manifest."""
     counts: dict[str, Any] = {part: len(split.part(part)) for part in PARTS}
-    return {"name": data.name, "digest": data.digest, "split": split.method, **counts}
+    return {"name": dataset.name, "digest": dataset.digest, "split": split.method, **counts}
 
 
-def _exam(model: Classifier, data: Dataset, split: Split) -> SelfTest:
+def _exam(model: Classifier, dataset: Dataset, split: Split) -> SelfTest:
     from keensight.store.bundle import SelfTest
 
-    names, images = self_test_images(data, split, model.spec)
+    names, images = self_test_images(dataset, split, model.spec)
     return SelfTest(names, images, model.predict(images).probabilities)
 
 
-def self_test_images(data: Dataset, split: Split, spec: ImageSpec) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+def self_test_images(dataset: Dataset, split: Split, spec: ImageSpec) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
     """Names and bytes of a few encoded test images, and of the first one a grey and an EXIF-rotated copy."""
     names: list[str] = []
     images: list[bytes] = []
     for index in split.test:
-        encoded = _encoded(data, index)
+        encoded = _encoded(dataset, index)
         if encoded is not None and len(encoded) <= _EXAM_BYTES:
-            names.append(without_place(data.samples[index].path))
+            names.append(without_place(dataset.samples[index].path))
             images.append(encoded)
         if len(images) == _EXAM_IMAGES:
             break
-    first = decoder.decode(data.load(split.test[0]), spec)
+    first = decoder.decode(dataset.load(split.test[0]), spec)
     grey: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
     names += ["grey copy", "EXIF-rotated copy"]
     images += [decoder.encode_png(grey), decoder.encode_png(first, orientation=6)]
     return tuple(names), tuple(images)
 
 
-def _encoded(data: Dataset, index: int) -> bytes | None:
+def _encoded(dataset: Dataset, index: int) -> bytes | None:
     try:
-        raw = data.load(index)
+        raw = dataset.load(index)
     except ImageError:
         return None
     return raw if isinstance(raw, bytes) else decoder.encode_png(raw)

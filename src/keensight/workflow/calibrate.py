@@ -68,16 +68,16 @@ def calibrate(
     """
     config = DecisionConfig(target_precision=target_precision, target_coverage=target_coverage)
     check(config, data.task)
-    show = shown(progress)
-    found = decide(classifier.changed(temperature=1.0), data, split, pixels, config, None, show)
+    progress = shown(progress)
+    found = decide(classifier.changed(temperature=1.0), data, split, pixels, config, None, progress)
     if not found.embeds or not split.train:
         return found
-    return found.changed(subspace=known_of(found, data, split, pixels, progress=show).subspace())
+    return found.changed(subspace=known_of(found, data, split, pixels, progress=progress).subspace())
 
 
 def decide(
     classifier: Classifier,
-    data: Dataset,
+    dataset: Dataset,
     split: Split,
     pixels: Pixels,
     config: DecisionConfig,
@@ -89,7 +89,7 @@ def decide(
 
     Args:
         classifier: The trained classifier, its temperature 1.
-        data: The image set.
+        dataset: The image set.
         split: Its split; only the validation part is looked at.
         pixels: Its decoded images.
         config: What is asked for.
@@ -101,15 +101,15 @@ def decide(
     from keensight.assess.calibration import at_temperature, fit_temperature
 
     rows = split.part("val")
-    targets = data.truth()[rows]
+    targets = dataset.truth()[rows]
     raw = probabilities_of(classifier, rows, pixels, progress, features)
     if groups is None:
-        groups = group_numbers([data.samples[int(row)].group for row in rows])
+        groups = group_numbers([dataset.samples[int(row)].group for row in rows])
     temperature = fit_temperature(raw, targets, groups)
     progress.say(_confidence_words(temperature, len(rows)))
     probabilities = at_temperature(raw, temperature)
     calibrated = classifier.changed(temperature=temperature)
-    if data.task == "multilabel":
+    if dataset.task == "multilabel":
         return _with_thresholds(calibrated, probabilities, targets, progress)
     return _with_rule(calibrated, probabilities, targets, config, progress)
 
@@ -168,7 +168,7 @@ def _words(target: str, asked: float, reached: float, threshold: float, n: int) 
 
 def mirrored_if_it_pays(
     classifier: Classifier,
-    data: Dataset,
+    dataset: Dataset,
     split: Split,
     pixels: Pixels,
     progress: Progress,
@@ -181,7 +181,7 @@ def mirrored_if_it_pays(
 
     Args:
         classifier: The trained classifier.
-        data: The image set.
+        dataset: The image set.
         split: Its split; only the validation part is looked at.
         pixels: Its decoded images.
         progress: Where to report.
@@ -191,7 +191,7 @@ def mirrored_if_it_pays(
 
     double = classifier.changed(mirror=True)
     rows = split.part("val")
-    targets = data.truth()[rows]
+    targets = dataset.truth()[rows]
     task = task_of(targets)
     reached = []
     for candidate in (classifier, double):

@@ -56,8 +56,8 @@ def caveats_of(
 
 def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split: Split) -> tuple[Caveat, ...]:
     """The same against the figures of an anomaly detector, whose scores and dataset are at hand."""
-    oddities, data = evaluation.oddities, evaluation.dataset
-    if oddities is None or oddities.indices is None or data is None:
+    oddities, dataset = evaluation.oddities, evaluation.dataset
+    if oddities is None or oddities.indices is None or dataset is None:
         return ()
     found = []
     if evaluation.seen:
@@ -69,7 +69,7 @@ def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split:
                 "Add normal images of other things, or give groups.",
             )
         )
-    found += _likely_groups(data, oddities.indices, evaluation.part, findings, split)
+    found += _likely_groups(dataset, oddities.indices, evaluation.part, findings, split)
     if evaluation.normal < FEW_IMAGES and evaluation.false_alarms is not None:
         low, high = evaluation.false_alarms.low, evaluation.false_alarms.high
         told = f"The false alarms are of only {evaluation.normal:,} normal test images: they may be anything from "
@@ -79,7 +79,7 @@ def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split:
 
 def validation_accuracy(
     classifier: Classifier,
-    data: Dataset,
+    dataset: Dataset,
     split: Split,
     ties: Sequence[Sequence[int]],
     pixels: Pixels,
@@ -93,8 +93,8 @@ def validation_accuracy(
 
     rows = split.part("val")
     probabilities = probabilities_of(classifier, rows, pixels, progress, features)
-    right = _right(probabilities, data.truth()[rows], classifier.thresholds)
-    return share(right, clusters(data.samples, rows, ties), LEVEL)
+    right = _right(probabilities, dataset.truth()[rows], classifier.thresholds)
+    return share(right, clusters(dataset.samples, rows, ties), LEVEL)
 
 
 def _right(
@@ -119,11 +119,11 @@ def _leaks(evaluation: Evaluated) -> Iterator[Caveat]:
 
 
 def _likely_groups(
-    data: Dataset, rows: NDArray[np.int64], part: str, findings: AuditReport, split: Split
+    dataset: Dataset, rows: NDArray[np.int64], part: str, findings: AuditReport, split: Split
 ) -> Iterator[Caveat]:
     """Test images whose suspected group (patient, track) was also trained on."""
     for finding in findings.findings:
-        names = _suspected(data, finding)
+        names = _suspected(dataset, finding)
         if names is None:
             continue
         others = {names[i] for other in _others_than(part) for i in getattr(split, other)} - {None}
@@ -142,16 +142,16 @@ def _others_than(part: str) -> list[Part]:
     return [name for name in ("train", "val", "test") if name != part]
 
 
-def _suspected(data: Dataset, finding: Finding) -> list[str | None] | None:
+def _suspected(dataset: Dataset, finding: Finding) -> list[str | None] | None:
     """The group of each sample that a finding suggests; None: it suggests none."""
     from keensight.data.sources.groups import grouped
 
     option, _, value = finding.suggestion.partition(" ")
     if option == "--group-regex":
-        return [sample.group for sample in grouped(data, shlex.split(value)[0]).samples]
+        return [sample.group for sample in grouped(dataset, shlex.split(value)[0]).samples]
     if option == "--group":
         column = shlex.split(value)[0]
-        values = [sample.metadata.get(column) for sample in data.samples]
+        values = [sample.metadata.get(column) for sample in dataset.samples]
         return [None if value is None or value == "" else str(value) for value in values]
     return None
 

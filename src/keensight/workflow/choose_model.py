@@ -27,7 +27,7 @@ _RACE_EPOCHS = {"quick": 10, "standard": 3, "best": 3}
 _RACE_MOST = 20
 
 
-def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress) -> Choice:
+def choose_model(dataset: Dataset, split: Split, config: RunConfig, progress: Progress) -> Choice:
     """Resolve ``model.name``.
 
     Photographs (median shorter side of 96 px or more) are for the pretrained network. Tiny images (40 px at
@@ -38,55 +38,55 @@ def choose_model(data: Dataset, parts: Split, config: RunConfig, show: Progress)
     (``model.weights=none``, a ``model.width``, an input below its smallest side) leave only the others.
 
     Args:
-        data: The image set.
-        parts: Its split; the test part is not touched.
+        dataset: The image set.
+        split: Its split; the test part is not touched.
         config: Settings as given.
-        show: Where to report.
+        progress: Where to report.
     """
     from keensight.data.input_size import median_side
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED, Choice
 
-    settled = _settled(data, len(parts.train), config)
+    settled = _settled(dataset, len(split.train), config)
     if settled is not None:
         return settled
-    side, scratch = round(median_side(data)), _scratch(data, len(parts.train), config)
-    few, split = _few(data, parts)
-    passes, least = _race_epochs(few, split, config, scratch.name), _RACE_EPOCHS[config.train.effort]
+    side, scratch = round(median_side(dataset)), _scratch(dataset, len(split.train), config)
+    few, shares = _few(dataset, split)
+    passes, least = _race_epochs(few, shares, config, scratch.name), _RACE_EPOCHS[config.train.effort]
     if passes < least:
         what = f"a race of {least} epochs with {scratch.name} would take too long for --effort {config.train.effort}"
         return Choice(DEFAULT_PRETRAINED, f"images of {side} px: {what}")
-    return _race(few, split, config, (DEFAULT_PRETRAINED, scratch.name), show)
+    return _race(few, shares, config, (DEFAULT_PRETRAINED, scratch.name), progress)
 
 
-def likely_model(data: Dataset, config: RunConfig) -> str:
+def likely_model(dataset: Dataset, config: RunConfig) -> str:
     """The network that :func:`choose_model` will most likely take, told before there is a split."""
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
 
     learned_from = 1 - config.data.val_share - config.data.test_share
-    settled = _settled(data, round(learned_from * len(data)), config)
+    settled = _settled(dataset, round(learned_from * len(dataset)), config)
     return DEFAULT_PRETRAINED if settled is None else settled.name
 
 
-def _settled(data: Dataset, count: int, config: RunConfig) -> Choice | None:
+def _settled(dataset: Dataset, count: int, config: RunConfig) -> Choice | None:
     """What settings, size and number of the images decide by themselves; None: a race has to."""
     from keensight.data.input_size import median_side
     from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED, Choice
 
     if config.model.name != "auto":
         return Choice(ARCHITECTURES[config.model.name].name, "as asked")
-    side = round(median_side(data))
+    side = round(median_side(dataset))
     too_small = (config.data.image_size or _PHOTOGRAPH) < ARCHITECTURES[DEFAULT_PRETRAINED].min_side
     if config.model.weights == "none" or config.model.width is not None or too_small:
-        return _scratch(data, count, config)
+        return _scratch(dataset, count, config)
     if side >= _PHOTOGRAPH:
         return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
-    return _scratch(data, count, config) if side <= _TINY and count >= _MANY else None
+    return _scratch(dataset, count, config) if side <= _TINY and count >= _MANY else None
 
 
-def _scratch(data: Dataset, count: int, config: RunConfig) -> Choice:
+def _scratch(dataset: Dataset, count: int, config: RunConfig) -> Choice:
     from keensight.nets.models.backbones import from_scratch
 
-    return from_scratch(count, config.data.image_size or min(image_spec(data).shape[:2]))
+    return from_scratch(count, config.data.image_size or min(image_spec(dataset).shape[:2]))
 
 
 def _race_epochs(few: Dataset, split: Split, config: RunConfig, scratch: str) -> int:
@@ -99,14 +99,14 @@ def _race_spec(few: Dataset, config: RunConfig, name: str) -> ImageSpec:
     return image_spec(few, config.data.image_size, config.data.fit, model=name, effort="standard")
 
 
-def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str], show: Progress) -> Choice:
+def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str], progress: Progress) -> Choice:
     from keensight.data.cache import cache_directory
     from keensight.nets import runtime
     from keensight.nets.models.backbones import Choice
 
     started = time.perf_counter()
     runtime.use_threads(config.train.threads, cache_directory() / "threads.json")
-    reached = {name: _reached(name, few, split, config, show) for name in names}
+    reached = {name: _reached(name, few, split, config, progress) for name in names}
     figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
     seconds = time.perf_counter() - started
     measured = "accuracy" if few.task == "multiclass" else "mAP"
@@ -116,13 +116,13 @@ def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str],
     )
 
 
-def _few(data: Dataset, parts: Split) -> tuple[Dataset, Split]:
+def _few(dataset: Dataset, split: Split) -> tuple[Dataset, Split]:
     """An evenly spread share of the training and validation parts, as a dataset of its own."""
-    train, val = _spread(parts.part("train"), _RACE_TRAIN), _spread(parts.part("val"), _RACE_VAL)
-    samples = tuple(data.samples[int(row)] for row in (*train, *val))
+    train, val = _spread(split.part("train"), _RACE_TRAIN), _spread(split.part("val"), _RACE_VAL)
+    samples = tuple(dataset.samples[int(row)] for row in (*train, *val))
     numbers = range(len(samples))
-    split = Split(tuple(numbers[: len(train)]), tuple(numbers[len(train) :]), (), "a share for a race")
-    return dataclasses.replace(data, samples=samples), split
+    shares = Split(tuple(numbers[: len(train)]), tuple(numbers[len(train) :]), (), "a share for a race")
+    return dataclasses.replace(dataset, samples=samples), shares
 
 
 def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -130,20 +130,20 @@ def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return chosen
 
 
-def _reached(name: str, data: Dataset, split: Split, config: RunConfig, show: Progress) -> float:
+def _reached(name: str, dataset: Dataset, split: Split, config: RunConfig, progress: Progress) -> float:
     """Validation accuracy (of a multi-label set: mean average precision) after a short training."""
     from keensight.nets import runtime
 
-    spec = _race_spec(data, config, name)
-    pixels = prepare(data, spec, progress=show)
+    spec = _race_spec(dataset, config, name)
+    pixels = prepare(dataset, spec, progress=progress)
     train_rows, val_rows = (tuple(row for row in rows if row not in pixels.errors) for rows in (split.train, split.val))
     split = dataclasses.replace(split, train=train_rows, val=val_rows)
-    epochs = min(_RACE_MOST, _race_epochs(data, split, config, name))
+    epochs = min(_RACE_MOST, _race_epochs(dataset, split, config, name))
     train = dataclasses.replace(config.train, effort="quick", epochs=epochs, precision="float32", optimizer="auto")
     model_config = dataclasses.replace(config.model, name=name, width=None)
     runtime.configure(seed=config.train.seed)
-    model = build(data, spec, name, weights=config.model.weights)
+    model = build(dataset, spec, name, weights=config.model.weights)
     settings = dataclasses.replace(config, model=model_config, train=train)
-    settings = dataclasses.replace(settings, augment=augmentation(settings, data, split, pixels).config)
-    history = run_fit(model, data, split, pixels, settings, progress=show)
+    settings = dataclasses.replace(settings, augment=augmentation(settings, dataset, split, pixels).config)
+    history = run_fit(model, dataset, split, pixels, settings, progress=progress)
     return history.epochs[history.best_epoch - 1].reached

@@ -58,7 +58,7 @@ def compare(
         DataError: the classes differ, or no image is left that neither has learned from.
         StoreError: without a source, one of the two is no finished run.
     """
-    show = shown(progress)
+    progress = shown(progress)
     models = (first, second)
     if source is None:
         runs = [finished(model) for model in models]
@@ -66,8 +66,8 @@ def compare(
         seen = runs[0].learned_digests() | runs[1].learned_digests()
         notes = _other_splits(runs)
     else:
-        data = open(source, label=label, labels=labels, path=path, progress=show)
-        evaluations = [_classified(on_source(model, data, None, "test", show)) for model in models]
+        dataset = open(source, label=label, labels=labels, path=path, progress=progress)
+        evaluations = [_classified(on_source(model, dataset, None, "test", progress)) for model in models]
         seen, notes = frozenset(), ()
     names = (_name(first), _name(second))
     _check_labels(names, evaluations)

@@ -80,7 +80,7 @@ def enrol(
     """
     from keensight.store.bundle import Bundle, open_bundle, write_bundle
 
-    show = shown(progress)
+    progress = shown(progress)
     old = model if isinstance(model, Bundle) else open_bundle(model if isinstance(model, (str, Path)) else model.path)
     if old.manifest.task == "multilabel":
         raise UsageError(
@@ -100,14 +100,14 @@ def enrol(
     exam = old.exam()
     self_test(old, classifier)
     index = _place(label, classifier)
-    sources = _distinct(find(images, show))
-    found = classifier.embed(sources, progress=show)
+    sources = _distinct(find(images, progress))
+    found = classifier.embed(sources, progress=progress)
     good = _readable(found)
     for path, reason in found.errors.items():
-        show.say(f"not used: {path}: {reason}")
+        progress.say(f"not used: {path}: {reason}")
     means = prototypes.enrolled(known, found.vectors[good], index)
     if means.counts[index] < RECOMMENDED:
-        show.say(f"{label!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended")
+        progress.say(f"{label!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended")
     manifest = _manifest(old.manifest, label, means, len(classifier.labels) - classifier.enrolled)
     rule = Decision.from_manifest(manifest.decision)
     wider = classifier.changed(labels=manifest.labels, prototypes=means, decision=rule)

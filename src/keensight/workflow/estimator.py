@@ -102,12 +102,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, numbers = np.unique(targets, return_inverse=True)
         if len(self.classes_) < 2:  # scikit-learn's own tools expect its kind of error here
             raise ValueError(f"y holds {len(self.classes_)} class: a classifier needs two")
-        data = _dataset(X, numbers, [str(name) for name in self.classes_], groups)
+        dataset = _dataset(X, numbers, [str(name) for name in self.classes_], groups)
         config = configure(
             settings=self.settings, model=self.model, effort=self.effort, epochs=self.epochs,
             image_size=self.image_size, seed=self._seed(),
         )  # fmt: skip
-        self.classifier_ = _trained(data, config, self._progress())
+        self.classifier_ = _trained(dataset, config, self._progress())
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
@@ -156,47 +156,47 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.classifier_ = _unpacked(packed)
 
 
-def _trained(data: Dataset, config: RunConfig, show: Progress) -> Classifier:
+def _trained(dataset: Dataset, config: RunConfig, progress: Progress) -> Classifier:
     """The steps of a walk from the images to a classifier, without a run and without a test part."""
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
-    check_decision(config.decision, data.task)
-    _refuse_unreadable({sample.path: sample.error for sample in data.samples if sample.error is not None})
-    likely = likely_model(data, config)
-    prepared = prepare_data(data, input_spec(data, config, likely), config, show)
-    _refuse_unreadable({data.samples[row].path: reason for row, reason in prepared.pixels.errors.items()})
+    check_decision(config.decision, dataset.task)
+    _refuse_unreadable({sample.path: sample.error for sample in dataset.samples if sample.error is not None})
+    likely = likely_model(dataset, config)
+    prepared = prepare_data(dataset, input_spec(dataset, config, likely), config, progress)
+    _refuse_unreadable({dataset.samples[row].path: reason for row, reason in prepared.pixels.errors.items()})
     dealt = prepared.split
-    parts = Split(tuple(sorted((*dealt.train, *dealt.test))), dealt.val, (), dealt.method)
-    choice = choose_model(data, parts, config, show)
+    split = Split(tuple(sorted((*dealt.train, *dealt.test))), dealt.val, (), dealt.method)
+    choice = choose_model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
     pixels = prepared.pixels
     if choice.name != likely:
-        pixels = prepare(data, input_spec(data, config, choice.name), progress=show)
+        pixels = prepare(dataset, input_spec(dataset, config, choice.name), progress=progress)
     use_threads(config.train.threads, cache_directory() / "threads.json")
-    config, _, _ = resolve(config, data, parts, pixels)
-    classifier, history = train_network(data, parts, pixels, config, show)
+    config, _, _ = resolve(config, dataset, split, pixels)
+    classifier, history = train_network(dataset, split, pixels, config, progress)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
-    with features_of(data, parts, pixels, show, trained=history.tuned) as features:
+    with features_of(dataset, split, pixels, progress, trained=history.tuned) as features:
         known = None if history.tuned else features
-        return choose(classifier, data, parts, pixels, config, known, show, prepared.findings)
+        return choose(classifier, dataset, split, pixels, config, known, progress, prepared.findings)
 
 
 def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: ArrayLike | None) -> Dataset:
     from keensight.data.sources.arrays import from_arrays, from_items
 
     if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU":
-        data = from_arrays(images, numbers, names=names, name="images")
+        dataset = from_arrays(images, numbers, names=names, name="images")
     else:
-        data = from_items(_items(images), [names[number] for number in numbers], classes=names)
+        dataset = from_items(_items(images), [names[number] for number in numbers], classes=names)
     if groups is None:
-        return data
+        return dataset
     given = column_or_1d(groups)
-    if len(given) != len(data):
-        raise DataError(f"there are {len(data)} images but {len(given)} groups", "give one group for each image")
-    samples = tuple(dataclasses.replace(s, group=str(group)) for s, group in zip(data.samples, given, strict=True))
-    return dataclasses.replace(data, samples=samples)
+    if len(given) != len(dataset):
+        raise DataError(f"there are {len(dataset)} images but {len(given)} groups", "give one group for each image")
+    samples = tuple(dataclasses.replace(s, group=str(group)) for s, group in zip(dataset.samples, given, strict=True))
+    return dataclasses.replace(dataset, samples=samples)
 
 
 def _items(images: Any) -> list[str | Path | bytes | NDArray[np.uint8]]:

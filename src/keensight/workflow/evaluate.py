@@ -74,55 +74,57 @@ def evaluate(
         )
     from keensight.data.sources.assemble import OneClass
 
-    show = shown(progress)
+    progress = shown(progress)
     try:
-        data = open(source, label=label, path=path, labels=labels, progress=show)
+        dataset = open(source, label=label, path=path, labels=labels, progress=progress)
     except OneClass as error:
-        data = error.dataset
-    evaluation = on_source(model, data, split, part, show)
+        dataset = error.dataset
+    evaluation = on_source(model, dataset, split, part, progress)
     for sentence in () if evaluation.left_out is None else evaluation.left_out.sentences():
-        show.say(sentence)
+        progress.say(sentence)
     return evaluation
 
 
 def on_source(
-    model: str | Path | Run | Classifier, data: Dataset, split: Split | None, part: Part, show: Progress
+    model: str | Path | Run | Classifier, dataset: Dataset, split: Split | None, part: Part, progress: Progress
 ) -> Evaluated:
     """Measure a classifier on an open image set (see :func:`evaluate`)."""
     from keensight.data.audit.audit import audit
     from keensight.data.audit.duplicates import seen, ties
 
     classifier = load(model)
-    rows = split.part(part) if split is not None else _of_part(data, part)
-    targets = _targets(data, classifier)
-    pixels = prepare(data, classifier.spec, progress=show)
+    rows = split.part(part) if split is not None else _of_part(dataset, part)
+    targets = _targets(dataset, classifier)
+    pixels = prepare(dataset, classifier.spec, progress=progress)
     rows = np.array([row for row in rows if int(row) not in pixels.errors], dtype=np.int64)
     known = None
     if split is None:
-        known = left_out(model, data, rows, pixels, show)
+        known = left_out(model, dataset, rows, pixels, progress)
         rows = rows[~np.isin(rows, list(known.rows))]
     if not len(rows):
         why = "" if known is None or not known.rows else f": {known.sentences()[0]}"
-        raise DataError(f"{data.name}: no image is left to measure{why}", "give images it was not trained on")
-    findings = audit(data, pixels, progress=show)
-    divided = split or _given(data)
-    copies = seen(findings, data, divided, part)
-    found = measure(classifier, data, rows, targets, pixels, part, show, seen=copies, ties=ties(findings, data))
+        raise DataError(f"{dataset.name}: no image is left to measure{why}", "give images it was not trained on")
+    findings = audit(dataset, pixels, progress=progress)
+    divided = split or _given(dataset)
+    copies = seen(findings, dataset, divided, part)
+    found = measure(
+        classifier, dataset, rows, targets, pixels, part, progress, seen=copies, ties=ties(findings, dataset)
+    )
     return dataclasses.replace(found, caveats=caveats_of(found, findings, divided), left_out=known)
 
 
-def _given(data: Dataset) -> Split:
+def _given(dataset: Dataset) -> Split:
     """The parts that the source gives."""
-    given = any(sample.split for sample in data.samples)
+    given = any(sample.split for sample in dataset.samples)
     parts: dict[Part, list[int]] = {name: [] for name in PARTS}
-    for i, sample in enumerate(data.samples if given else ()):
+    for i, sample in enumerate(dataset.samples if given else ()):
         parts[sample.split or "train"].append(i)
     return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), "as given by the source")
 
 
 def measure(
     classifier: Classifier,
-    data: Dataset,
+    dataset: Dataset,
     rows: NDArray[np.int64],
     targets: NDArray[Any],
     pixels: Pixels,
@@ -142,7 +144,7 @@ def measure(
 
     started = time.perf_counter()
     answers = answers_of(classifier, rows, pixels, progress, features)
-    groups = clusters(data.samples, rows, ties)
+    groups = clusters(dataset.samples, rows, ties)
     unlike = classifier.oddness(answers.ood_scores, ~answers.unknown)
     seconds = time.perf_counter() - started
     evaluation = _scored(classifier, answers.probabilities, targets[rows], part, seconds, groups, unlike.get("odd"))
@@ -150,12 +152,12 @@ def measure(
     if copied.any():
         cleaned = None if copied.all() else _cleaned(classifier, answers.probabilities, targets[rows], copied, groups)
         evaluation = dataclasses.replace(evaluation, cleaned=cleaned, seen=int(copied.sum()))
-    paths = tuple(data.samples[int(row)].path for row in rows)
+    paths = tuple(dataset.samples[int(row)].path for row in rows)
     predictions = Predictions(
         paths, classifier.labels, answers.probabilities, thresholds=classifier.thresholds, decision=classifier.decision,
         indices=rows, truth=targets[rows], clusters=groups, **unlike,
     )  # fmt: skip
-    return Evaluated.of(evaluation, predictions, data)
+    return Evaluated.of(evaluation, predictions, dataset)
 
 
 def _scored(
@@ -295,14 +297,14 @@ def keep_pictures(run: Run, evaluation: Evaluated, suspects: Iterable[str] = ())
     from keensight.show.thumbnails import encode, thumbnail
     from keensight.store.pictures import save_pictures
 
-    data = evaluation.dataset
-    places = {sample.path: index for index, sample in enumerate(data.samples)}
+    dataset = evaluation.dataset
+    places = {sample.path: index for index, sample in enumerate(dataset.samples)}
     wanted = dict.fromkeys(
         [mistake.index for mistake in worth_showing(find_mistakes(evaluation), GALLERY)]
         + [places[path] for path in islice(suspects, _SUSPECTS)]
-        + spread(data, _SAMPLES)
+        + spread(dataset, _SAMPLES)
     )
-    images = ((data.samples[index].path, thumbnail(data, index)) for index in wanted)
+    images = ((dataset.samples[index].path, thumbnail(dataset, index)) for index in wanted)
     save_pictures(run.pictures_path, {path: encode(image) for path, image in images if image is not None})
 
 
@@ -349,29 +351,29 @@ def _with_images(run: Run) -> Evaluated:
     return Evaluated.of(run.evaluation, run.predictions, dataset)
 
 
-def _of_part(data: Dataset, part: Part) -> NDArray[np.int64]:
+def _of_part(dataset: Dataset, part: Part) -> NDArray[np.int64]:
     """Samples of the part that the source gives; all where it gives none."""
-    rows = [i for i, sample in enumerate(data.samples) if sample.error is None]
-    if any(sample.split for sample in data.samples):
-        rows = [i for i in rows if data.samples[i].split == part]
+    rows = [i for i, sample in enumerate(dataset.samples) if sample.error is None]
+    if any(sample.split for sample in dataset.samples):
+        rows = [i for i in rows if dataset.samples[i].split == part]
     return np.array(rows, dtype=np.int64)
 
 
-def _targets(data: Dataset, classifier: Classifier) -> NDArray[Any]:
-    unknown = sorted(set(data.labels.names) - set(classifier.labels.names))
+def _targets(dataset: Dataset, classifier: Classifier) -> NDArray[Any]:
+    unknown = sorted(set(dataset.labels.names) - set(classifier.labels.names))
     if unknown:
         raise DataError(
-            f"{data.name} has classes that the model does not know: {', '.join(unknown[:10])}",
+            f"{dataset.name} has classes that the model does not know: {', '.join(unknown[:10])}",
             f"the model knows {', '.join(classifier.labels.names[:20])}",
         )
     if classifier.thresholds is not None:  # images of one class each are images of one label
-        return dataclasses.replace(data, labels=classifier.labels, task="multilabel").indicators()
-    if data.task == "multilabel":
+        return dataclasses.replace(dataset, labels=classifier.labels, task="multilabel").indicators()
+    if dataset.task == "multilabel":
         raise DataError(
-            f"{data.name} gives images any number of labels, but the model names one class each",
+            f"{dataset.name} gives images any number of labels, but the model names one class each",
             "measure it on a table with one class an image, or train a model on a multi-label table",
         )
-    return classifier.labels.encode([sample.label for sample in data.samples])
+    return classifier.labels.encode([sample.label for sample in dataset.samples])
 
 
 def slices_of(evaluation: Evaluation, pixels: Pixels | None = None) -> Slices | None:
@@ -389,6 +391,6 @@ def slices_of(evaluation: Evaluation, pixels: Pixels | None = None) -> Slices | 
 
     if not isinstance(evaluation, Evaluated):
         return None
-    data, rows, predictions = evaluation.dataset, evaluation.rows, evaluation.predictions
-    table, classes = columns(data, rows, pixels), data.combinations()[rows]
+    dataset, rows, predictions = evaluation.dataset, evaluation.rows, evaluation.predictions
+    table, classes = columns(dataset, rows, pixels), dataset.combinations()[rows]
     return find_slices(predictions.right(), classes, table, groups=predictions.clusters, part=evaluation.part)

@@ -74,9 +74,9 @@ def explanations(
     classifier = load(model)
     if label is not None and label not in classifier.labels.names:
         raise UsageError(f"there is no class {label!r}", did_you_mean(label, list(classifier.labels.names)))
-    show = shown(progress)
-    explainer, found = Explainer(classifier), find(images, show)
-    with show.task("explaining", len(found)) as task:
+    progress = shown(progress)
+    explainer, found = Explainer(classifier), find(images, progress)
+    with progress.task("explaining", len(found)) as task:
         for begin in range(0, len(found), _CHUNK):
             for item in _explained(classifier, explainer, found[begin : begin + _CHUNK], begin, label):
                 yield item
@@ -149,7 +149,7 @@ def keep_heatmaps(
     from keensight.show.report import GALLERY
     from keensight.store.pictures import save_pictures
 
-    data = evaluation.dataset
+    dataset = evaluation.dataset
     shown_ones = worth_showing(find_mistakes(evaluation), GALLERY)
     # An answer of several labels has no one class to explain.
     found = [mistake for mistake in shown_ones if mistake.predicted in classifier.labels.names][:n]
@@ -159,7 +159,7 @@ def keep_heatmaps(
     targets = classifier.labels.encode([mistake.predicted for mistake in found])
     heats = Explainer(classifier).heatmaps(inputs, targets, progress=progress)
     kept = {
-        mistake.path: _grey(heat, data.samples[mistake.index], classifier.spec.fit)
+        mistake.path: _grey(heat, dataset.samples[mistake.index], classifier.spec.fit)
         for mistake, heat in zip(found, heats, strict=True)
     }
     save_pictures(run.heatmaps_path, kept)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from keensight.nets.training.transfer import Caches, Images
 
 
-def images_of(data: Dataset, split: Split, pixels: Pixels) -> Images:
+def images_of(dataset: Dataset, split: Split, pixels: Pixels) -> Images:
     """What a transfer learns from."""
     from keensight.nets.training.transfer import Images
 
     # The same file gives other pixels, and so other features, where it is fitted otherwise.
-    names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in data.samples]
-    return Images(pixels, data.truth(), names, split)
+    names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in dataset.samples]
+    return Images(pixels, dataset.truth(), names, split)
 
 
 class Features(Protocol):
@@ -41,12 +41,12 @@ class Features(Protocol):
 
 @contextmanager
 def features_of(
-    data: Dataset, split: Split, pixels: Pixels, progress: Progress, *, trained: bool
+    dataset: Dataset, split: Split, pixels: Pixels, progress: Progress, *, trained: bool
 ) -> Iterator[Features]:
     """Features from networks on LiteRT, each computed once.
 
     Args:
-        data: The image set.
+        dataset: The image set.
         split: Its split.
         pixels: Its decoded images.
         progress: Where to report.
@@ -55,7 +55,7 @@ def features_of(
     from keensight.nets.training.features import Remembered
     from keensight.nets.training.transfer import features
 
-    images = images_of(data, split, pixels)
+    images = images_of(dataset, split, pixels)
     with TemporaryDirectory(prefix="keensight-") as folder:
         shop = caches(progress)
         if trained:

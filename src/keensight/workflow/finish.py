@@ -48,8 +48,8 @@ class Trained:
 
     classifier: Classifier
     history: History
-    data: Dataset
-    parts: Split
+    dataset: Dataset
+    split: Split
     pixels: Pixels
     findings: AuditReport
     config: RunConfig
@@ -68,13 +68,13 @@ class Trained:
         return self.normalisation is not None
 
 
-def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
+def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Run:
     """Decide by the validation part, bundle, take the self-test, measure on the test part, look closer, report.
 
     Args:
         run: The run, with everything from before the training saved.
         trained: What the training left behind.
-        show: Where to report.
+        progress: Where to report.
         started: When the command began, of ``time.perf_counter``.
 
     Raises:
@@ -86,21 +86,21 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
     if trained.history.stopped == "interrupted":
         _bundled(run, trained)
         raise KeyboardInterrupt
-    with _quicker(trained, show) as features:
-        trained = _decided(trained, features, show)
-        trained, means = _knowing(trained, features, show)
+    with _quicker(trained, progress) as features:
+        trained = _decided(trained, features, progress)
+        trained, means = _knowing(trained, features, progress)
         package = _bundled(run, trained, means)
         trusted = classifier_of(package)  # from here on only what was read from disk is used
         self_test(package, trusted)
-        evaluation = _measured(trusted, trained, features, show)
-        validation = _on_validation(trusted, trained, features, show)
+        evaluation = _measured(trusted, trained, features, progress)
+        validation = _on_validation(trusted, trained, features, progress)
     evaluation = dataclasses.replace(
-        evaluation, caveats=caveats_of(evaluation, trained.findings, trained.parts, validation)
+        evaluation, caveats=caveats_of(evaluation, trained.findings, trained.split, validation)
     )
     _keep_evaluation(run, package, evaluation)
     weak = _keep_slices(run, evaluation, trained.pixels)
-    suspects = _check_labels(run, trained, evaluation, show)
-    keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], show)
+    suspects = _check_labels(run, trained, evaluation, progress)
+    keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], progress)
     keep_pictures(
         run, evaluation, () if suspects is None else [one.path for one in (*suspects.suspects, *suspects.doubtful)]
     )
@@ -110,32 +110,32 @@ def finish(run: Run, trained: Trained, show: Progress, started: float) -> Run:
 
 
 @contextmanager
-def _quicker(trained: Trained, show: Progress) -> Iterator[Features | None]:
+def _quicker(trained: Trained, progress: Progress) -> Iterator[Features | None]:
     """A way to features that is quicker than the classifier's own; None where it would not pay."""
-    data, parts, pixels = trained.data, trained.parts, trained.pixels
-    with features_of(data, parts, pixels, show, trained=trained.tuned) as features:
+    dataset, split, pixels = trained.dataset, trained.split, trained.pixels
+    with features_of(dataset, split, pixels, progress, trained=trained.tuned) as features:
         yield features if not trained.tuned or _passes(trained) > _MANY_PASSES else None
 
 
 def _passes(trained: Trained) -> int:
     """How many images a pretrained network is still to be shown once it is trained; 0 for one from scratch."""
-    return 3 * len(trained.parts.val) + 2 * len(trained.parts.test) if transfers(trained.config) else 0
+    return 3 * len(trained.split.val) + 2 * len(trained.split.test) if transfers(trained.config) else 0
 
 
-def _decided(trained: Trained, features: Features | None, show: Progress) -> Trained:
-    data, parts, pixels, config = trained.data, trained.parts, trained.pixels, trained.config
-    classifier = choose(trained.classifier, data, parts, pixels, config, features, show, trained.findings)
+def _decided(trained: Trained, features: Features | None, progress: Progress) -> Trained:
+    dataset, split, pixels, config = trained.dataset, trained.split, trained.pixels, trained.config
+    classifier = choose(trained.classifier, dataset, split, pixels, config, features, progress, trained.findings)
     return dataclasses.replace(trained, classifier=classifier)
 
 
 def choose(
     classifier: Classifier,
-    data: Dataset,
-    parts: Split,
+    dataset: Dataset,
+    split: Split,
     pixels: Pixels,
     config: RunConfig,
     features: Features | None,
-    show: Progress,
+    progress: Progress,
     findings: AuditReport,
 ) -> Classifier:
     """A trained classifier with all that the validation part decides.
@@ -146,34 +146,34 @@ def choose(
     from keensight.data.audit.duplicates import ties
     from keensight.data.units import clusters
 
-    together = clusters(data.samples, parts.part("val"), ties(findings, data))
+    together = clusters(dataset.samples, split.part("val"), ties(findings, dataset))
     if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
-        classifier = mirrored_if_it_pays(classifier, data, parts, pixels, show, features)
-    return decide(classifier, data, parts, pixels, config.decision, features, show, together)
+        classifier = mirrored_if_it_pays(classifier, dataset, split, pixels, progress, features)
+    return decide(classifier, dataset, split, pixels, config.decision, features, progress, together)
 
 
-def _knowing(trained: Trained, features: Features | None, show: Progress) -> tuple[Trained, Prototypes | None]:
+def _knowing(trained: Trained, features: Features | None, progress: Progress) -> tuple[Trained, Prototypes | None]:
     """With where training images lie among its embeddings; and the class means, where images have one class each.
 
     A network from elsewhere may have no embedding, no training images at hand, or classes without any.
     """
-    classifier, data, parts = trained.classifier, trained.data, trained.parts
-    if not classifier.embeds or not parts.train:
+    classifier, dataset, split = trained.classifier, trained.dataset, trained.split
+    if not classifier.embeds or not split.train:
         return trained, None
-    known = known_of(classifier, data, parts, trained.pixels, features=features, progress=show)
+    known = known_of(classifier, dataset, split, trained.pixels, features=features, progress=progress)
     if trained.config.decision.ood:
         trained = dataclasses.replace(trained, classifier=classifier.changed(subspace=known.subspace()))
-    if data.task == "multilabel" or not known.covers(len(data.labels)):
+    if dataset.task == "multilabel" or not known.covers(len(dataset.labels)):
         return trained, None
-    return trained, known.prototypes(len(data.labels))
+    return trained, known.prototypes(len(dataset.labels))
 
 
 def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bundle:
     record = run.record
     return bundle(
         trained.classifier,
-        trained.data,
-        trained.parts,
+        trained.dataset,
+        trained.split,
         run.bundle_path,
         name=trained.config.model.name,
         provenance={"run": record.name, "command": record.command, "seed": record.seed, **_adoption(trained)},
@@ -187,23 +187,23 @@ def _adoption(trained: Trained) -> dict[str, bool]:
     return {"adopted": True} if trained.adopted else {}
 
 
-def _measured(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Evaluated:
+def _measured(trusted: Classifier, trained: Trained, features: Features | None, progress: Progress) -> Evaluated:
     """The figures of the test part."""
     from keensight.data.audit.duplicates import seen, ties
 
-    data, parts = trained.data, trained.parts
+    dataset, split = trained.dataset, trained.split
     return measure(
-        trusted, data, parts.part("test"), data.truth(), trained.pixels, "test", show, features,
-        seen(trained.findings, data, parts), ties(trained.findings, data),
+        trusted, dataset, split.part("test"), dataset.truth(), trained.pixels, "test", progress, features,
+        seen(trained.findings, dataset, split), ties(trained.findings, dataset),
     )  # fmt: skip
 
 
-def _on_validation(trusted: Classifier, trained: Trained, features: Features | None, show: Progress) -> Interval:
+def _on_validation(trusted: Classifier, trained: Trained, features: Features | None, progress: Progress) -> Interval:
     from keensight.data.audit.duplicates import ties
 
-    data = trained.data
+    dataset = trained.dataset
     return validation_accuracy(
-        trusted, data, trained.parts, ties(trained.findings, data), trained.pixels, features, show
+        trusted, dataset, trained.split, ties(trained.findings, dataset), trained.pixels, features, progress
     )  # fmt: skip
 
 
@@ -221,15 +221,17 @@ def _keep_slices(run: Run, evaluation: Evaluated, pixels: Pixels) -> Slices | No
     return weak
 
 
-def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, show: Progress) -> LabelSuspects | None:
+def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, progress: Progress) -> LabelSuspects | None:
     """The label check, where the settings want it; a set too small for it is not worth a failure."""
     if not wanted(trained.config):
         return None
-    data, parts, pixels = trained.data, trained.parts, trained.pixels
+    dataset, split, pixels = trained.dataset, trained.split, trained.pixels
     try:
-        found = check_labels(data, parts, config=trained.config, pixels=pixels, evaluation=evaluation, progress=show)
+        found = check_labels(
+            dataset, split, config=trained.config, pixels=pixels, evaluation=evaluation, progress=progress
+        )
     except DataError as error:
-        show.say(f"no label check: {error.message}")
+        progress.say(f"no label check: {error.message}")
         return None
     run.save_label_suspects(found)
     run.log(found.sentence())
@@ -239,14 +241,14 @@ def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, show: Progr
 def _results(
     trained: Trained, evaluation: Evaluated, weak: Slices | None, suspects: LabelSuspects | None, started: float
 ) -> dict[str, Any]:
-    data, parts = trained.data, trained.parts
+    dataset, split = trained.dataset, trained.split
     results = {
-        "labels": list(data.labels.names),
+        "labels": list(dataset.labels.names),
         "model": trained.config.model.name,
         "seconds": round(time.perf_counter() - started, 2),
-        "data": {part: len(parts.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
-        "dataset_digest": data.digest,
-        "split_digest": split_digest(parts, data),
+        "data": {part: len(split.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
+        "dataset_digest": dataset.digest,
+        "split_digest": split_digest(split, dataset),
         "test": evaluation.headline(),
         **_adoption(trained),
     }

@@ -67,7 +67,7 @@ def check_labels(
     from keensight.assess.confident_learning import FOLDS, judge, out_of_fold
     from keensight.data.units import unit_numbers
 
-    show, chosen = shown(progress), config or RunConfig()
+    progress, chosen = shown(progress), config or RunConfig()
     rows = np.sort(np.concatenate([split.part(part) for part in PARTS]))
     groups = unit_numbers(data.samples, rows)
     rows, groups = _large_classes(data, rows, groups, FOLDS)
@@ -75,9 +75,9 @@ def check_labels(
         raise DataError(
             f"{data.name}: no class has {FOLDS} images, too few to check their labels", "give more images of each class"
         )
-    features, network = _features(data, split, rows, chosen, pixels, show)
+    features, network = _features(data, split, rows, chosen, pixels, progress)
     targets = data.targets()[rows]
-    probabilities = out_of_fold(features, targets, groups, len(data.labels), seed=chosen.train.seed, progress=show)
+    probabilities = out_of_fold(features, targets, groups, len(data.labels), seed=chosen.train.seed, progress=progress)
     judged = judge(probabilities, targets)
     return LabelSuspects(
         n=len(rows),
@@ -94,16 +94,21 @@ def check_labels(
 
 
 def _large_classes(
-    data: Dataset, rows: NDArray[np.int64], groups: NDArray[np.int64], least: int
+    dataset: Dataset, rows: NDArray[np.int64], groups: NDArray[np.int64], least: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    targets = data.targets()[rows]
+    targets = dataset.targets()[rows]
     distinct = Counter(target for target, _ in set(zip(targets.tolist(), groups.tolist(), strict=True)))
     large = np.array([distinct[target] >= least for target in targets.tolist()], bool)
     return rows[large], groups[large]
 
 
 def _features(
-    data: Dataset, split: Split, rows: NDArray[np.int64], config: RunConfig, pixels: Pixels | None, show: Progress
+    dataset: Dataset,
+    split: Split,
+    rows: NDArray[np.int64],
+    config: RunConfig,
+    pixels: Pixels | None,
+    progress: Progress,
 ) -> tuple[NDArray[np.float32], str]:
     """Features (n, d), and the network they are of."""
     from keensight.data.input_size import median_side
@@ -113,29 +118,29 @@ def _features(
     own = transfers(config) and config.model.weights == "imagenet"
     name = config.model.name if own else DEFAULT_PRETRAINED
     if own:
-        spec = image_spec(data, config.data.image_size, config.data.fit, model=name, effort=config.train.effort)
+        spec = image_spec(dataset, config.data.image_size, config.data.fit, model=name, effort=config.train.effort)
     else:
-        side = int(np.clip(_STEP * round(2 * median_side(data) / _STEP), *_SIDES))
-        spec = image_spec(data, side, model=name)
+        side = int(np.clip(_STEP * round(2 * median_side(dataset) / _STEP), *_SIDES))
+        spec = image_spec(dataset, side, model=name)
     if pixels is None or pixels.spec != spec:
         # Enlarged copies of small images would fill the disk to save little decoding.
-        pixels = prepare(data, spec, cache="auto" if own else "never", progress=show)
-    found = features(build(data, spec, name), images_of(data, split, pixels), rows, caches(show))
+        pixels = prepare(dataset, spec, cache="auto" if own else "never", progress=progress)
+    found = features(build(dataset, spec, name), images_of(dataset, split, pixels), rows, caches(progress))
     return found, f"{name} ({spec.width}x{spec.height} px)"
 
 
 def _suspects(
-    data: Dataset, split: Split, rows: NDArray[np.int64], judged: Judgement, chosen: NDArray[np.int64]
+    dataset: Dataset, split: Split, rows: NDArray[np.int64], judged: Judgement, chosen: NDArray[np.int64]
 ) -> tuple[Suspect, ...]:
     part_of = {int(row): part for part in PARTS for row in split.part(part)}
-    names = data.labels.names
-    encoded = data.targets()[rows]
+    names = dataset.labels.names
+    encoded = dataset.targets()[rows]
     return tuple(
         Suspect(
-            path=data.samples[int(rows[i])].path,
-            digest=data.samples[int(rows[i])].digest,
+            path=dataset.samples[int(rows[i])].path,
+            digest=dataset.samples[int(rows[i])].digest,
             part=part_of[int(rows[i])],
-            given=data.samples[int(rows[i])].label,
+            given=dataset.samples[int(rows[i])].label,
             suggested=names[int(judged.suggested[i])],
             score=float(judged.probabilities[i, encoded[i]]),
             probability=float(judged.probabilities[i, judged.suggested[i]]),
@@ -144,27 +149,29 @@ def _suspects(
     )
 
 
-def _classes(data: Dataset, targets: NDArray[np.int64], judged: Judgement) -> tuple[ClassNoise, ...]:
+def _classes(dataset: Dataset, targets: NDArray[np.int64], judged: Judgement) -> tuple[ClassNoise, ...]:
     suspects = Counter(targets[judged.suspects].tolist())
     counts = Counter(targets.tolist())
     found = []
-    for number, label in enumerate(data.labels.names):
+    for number, label in enumerate(dataset.labels.names):
         if counts[number]:
             row = judged.joint[number].copy()
             noise, row[number] = float(1 - row[number] / row.sum()), 0.0
-            mostly = data.labels.names[int(row.argmax())] if row.any() else ""
+            mostly = dataset.labels.names[int(row.argmax())] if row.any() else ""
             found.append(ClassNoise(label, counts[number], suspects[number], noise, mostly))
     return tuple(found)
 
 
-def _range(data: Dataset, rows: NDArray[np.int64], judged: Judgement, evaluation: Evaluation) -> AccuracyRange | None:
+def _range(
+    dataset: Dataset, rows: NDArray[np.int64], judged: Judgement, evaluation: Evaluation
+) -> AccuracyRange | None:
     """The range of the test accuracy; None where the evaluation carries no predictions."""
     from keensight.assess.confident_learning import accuracy_range
 
     if not isinstance(evaluation, Evaluated):
         return None
-    suggestion = np.full(len(data), -1, np.int64)
+    suggestion = np.full(len(dataset), -1, np.int64)
     suggestion[rows[judged.suspects]] = judged.suggested[judged.suspects]
     suggested = suggestion[evaluation.rows]
-    given = data.targets()[evaluation.rows]
+    given = dataset.targets()[evaluation.rows]
     return accuracy_range(evaluation.predictions.probabilities.argmax(axis=1), given, suggested, suggested >= 0)

@@ -53,38 +53,38 @@ def learning_curve(
     from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED
     from keensight.nets.training.transfer import features
 
-    chosen, show = configure(config, settings, **shortcuts), shown(progress)
+    chosen, progress = configure(config, settings, **shortcuts), shown(progress)
     name = DEFAULT_PRETRAINED if chosen.model.name == "auto" else chosen.model.name
     if not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "leave --model out")
-    data, _ = open_source(source, chosen, show)
-    spec = image_spec(data, chosen.data.image_size, chosen.data.fit, model=name, effort="quick")
-    prepared = prepare_data(data, spec, chosen, show)
-    pixels, parts = prepared.pixels, prepared.split
-    train, val = parts.part("train"), parts.part("val")
+    dataset, _ = open_source(source, chosen, progress)
+    spec = image_spec(dataset, chosen.data.image_size, chosen.data.fit, model=name, effort="quick")
+    prepared = prepare_data(dataset, spec, chosen, progress)
+    pixels, split = prepared.pixels, prepared.split
+    train, val = split.part("train"), split.part("val")
     if len(train) < _FEWEST:
         raise DataError(
             f"{len(train)} training images are too few for a learning curve", f"give {_FEWEST} or more of them"
         )
-    model = build(data, spec, name)
-    found = features(model, images_of(data, parts, pixels), np.concatenate([train, val]), caches(show))
-    tied = ties(prepared.findings, data)
-    units = unit_numbers(data.samples, train, tied)
-    wrong = _points(data, train, val, units, found, chosen.train.seed, show)
-    return _curve(data, name, clusters(data.samples, val, tied), wrong)
+    model = build(dataset, spec, name)
+    found = features(model, images_of(dataset, split, pixels), np.concatenate([train, val]), caches(progress))
+    tied = ties(prepared.findings, dataset)
+    units = unit_numbers(dataset.samples, train, tied)
+    wrong = _points(dataset, train, val, units, found, chosen.train.seed, progress)
+    return _curve(dataset, name, clusters(dataset.samples, val, tied), wrong)
 
 
 def _points(
-    data: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], units: NDArray[np.int64],
-    features: NDArray[np.float32], seed: int, show: Progress,
+    dataset: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], units: NDArray[np.int64],
+    features: NDArray[np.float32], seed: int, progress: Progress,
 ) -> list[tuple[int, NDArray[np.bool_]]]:  # fmt: skip
     """For each share the mean number of images, and which validation images were wrong in each draw (draws, val)."""
     from keensight.nets.training.linear_head import fit_head
 
-    targets, classes = data.targets(), len(data.labels)
+    targets, classes = dataset.targets(), len(dataset.labels)
     known, unseen = features[: len(train)], features[len(train) :]
     points = []
-    with show.task("learning from fewer images", sum(draws for _, draws in SHARES), "trainings") as task:
+    with progress.task("learning from fewer images", sum(draws for _, draws in SHARES), "trainings") as task:
         for share, draws in SHARES:
             chosen = [draw(targets[train], units, share, seed + number) for number in range(draws)]
             rows = []
@@ -119,7 +119,7 @@ def draw(targets: NDArray[np.int64], units: NDArray[np.int64], fraction: float, 
 
 
 def _curve(
-    data: Dataset, model: str, groups: NDArray[np.int64] | None, points: list[tuple[int, NDArray[np.bool_]]]
+    dataset: Dataset, model: str, groups: NDArray[np.int64] | None, points: list[tuple[int, NDArray[np.bool_]]]
 ) -> LearningCurve:
     from keensight.assess.learning_curve import doubling
 
@@ -127,4 +127,4 @@ def _curve(
         np.array([images for images, _ in points], dtype=np.float64), [wrong for _, wrong in points], groups
     )
     shown_points = tuple(CurvePoint(images, tuple(float(1 - row.mean()) for row in wrong)) for images, wrong in points)
-    return LearningCurve(data.name, model, points[0][1].shape[1], shown_points, floor, factor, exponent, gain)
+    return LearningCurve(dataset.name, model, points[0][1].shape[1], shown_points, floor, factor, exponent, gain)

@@ -55,13 +55,13 @@ def predict(
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector
 
-    show = shown(progress)
-    images = find(paths, show)
+    progress = shown(progress)
+    images = find(paths, progress)
     if isinstance(model, (Classifier, Detector)):
-        return model.predict(images, progress=show)
+        return model.predict(images, progress=progress)
     package = _opened(model)
     opened = detector_of(package) if package.manifest.task == ANOMALY else classifier_of(package)
-    return tested(package, opened).predict(images, progress=show)
+    return tested(package, opened).predict(images, progress=progress)
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
@@ -81,8 +81,8 @@ def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Pro
     Raises:
         DataError: nothing was given, a folder or pattern holds no image, or the network has no embedding.
     """
-    show = shown(progress)
-    return load(model).embed(find(images, show), progress=show)
+    progress = shown(progress)
+    return load(model).embed(find(images, progress), progress=progress)
 
 
 def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
@@ -108,11 +108,11 @@ def predict_and_embed(
     model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
 ) -> tuple[Predictions, Embeddings]:
     """What :func:`predict` and :func:`embed` give, of one pass through the network."""
-    show = shown(progress)
-    return load(model).predict_and_embed(find(images, show), progress=show)
+    progress = shown(progress)
+    return load(model).predict_and_embed(find(images, progress), progress=progress)
 
 
-def find(images: Images, show: Progress | None = None) -> list[Source]:
+def find(images: Images, progress: Progress | None = None) -> list[Source]:
     """Single images from what a user gives (see :func:`predict`); tells of files beside them that are none.
 
     Raises:
@@ -121,8 +121,8 @@ def find(images: Images, show: Progress | None = None) -> list[Source]:
     from keensight.data.sources.listing import find_inputs, in_words
 
     inputs = find_inputs(images)
-    if show is not None and inputs.companions:
-        show.say(f"not looked at: {in_words(inputs.companions)}")
+    if progress is not None and inputs.companions:
+        progress.say(f"not looked at: {in_words(inputs.companions)}")
     return inputs.images
 
 
@@ -218,9 +218,9 @@ def predict_with_heatmaps(
 
     check_writable(directory, folder=True)
     detector = model if isinstance(model, Detector) else load_detector(model)
-    show = shown(progress)
-    sources = find(images, show)
-    found = detector.predict(sources, progress=show)
+    progress = shown(progress)
+    sources = find(images, progress)
+    found = detector.predict(sources, progress=progress)
     for place, source in enumerate(sources):
         image = read_image(source, detector.spec)
         if not isinstance(image, str) and found.maps is not None:

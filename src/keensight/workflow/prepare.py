@@ -27,7 +27,7 @@ Divide = Callable[[Dataset, AuditReport], Split]
 class Prepared:
     """An image set that is ready to learn from."""
 
-    data: Dataset
+    dataset: Dataset
     pixels: Pixels
     """Its decoded images, by index into ``data.samples``."""
     findings: AuditReport
@@ -45,15 +45,15 @@ def open_source(source: Source, config: RunConfig, progress: Progress) -> tuple[
         DataError: the source or the corrections cannot be used.
     """
     given = config.data
-    data = open(
+    dataset = open(
         source, label=given.label, labels=given.labels, path=given.path, group=given.group,
         group_regex=given.group_regex, progress=progress,
     )  # fmt: skip
-    return corrected(data, given.corrections, progress)
+    return corrected(dataset, given.corrections, progress)
 
 
 def prepare_data(
-    data: Dataset,
+    dataset: Dataset,
     spec: ImageSpec,
     config: RunConfig,
     progress: Progress,
@@ -64,9 +64,9 @@ def prepare_data(
     """Decode, audit and split an image set: the one way to what is learned from.
 
     Args:
-        data: The image set, as :func:`open_source` gives it.
+        dataset: The image set, as :func:`open_source` gives it.
         spec: The size that the images are decoded to; the split does not depend on it.
-        config: Settings; of ``data`` the cache and the fractions, of ``train`` the seed.
+        config: Settings; of ``dataset`` the cache and the fractions, of ``train`` the seed.
         progress: Where to report.
         probes: Whether the audit probes for shortcuts, which takes some seconds.
         divide: Makes the split; None: :func:`split` by the settings.
@@ -74,15 +74,17 @@ def prepare_data(
     Raises:
         DataError: the images cannot be split.
     """
-    pixels = prepare(data, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
-    refuse_unreadable(data, pixels)
+    pixels = prepare(dataset, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+    refuse_unreadable(dataset, pixels)
     if spec.intensity is not None:
         progress.say(f"In images of more than 8 bits, {in_words(Scale(spec.black, spec.intensity))}.")
-    findings = audit_images(data, pixels=pixels, probes=probes, progress=progress)
-    return Prepared(data, pixels, findings, divide(data, findings) if divide else split_by(config, data, findings))
+    findings = audit_images(dataset, pixels=pixels, probes=probes, progress=progress)
+    return Prepared(
+        dataset, pixels, findings, divide(dataset, findings) if divide else split_by(config, dataset, findings)
+    )
 
 
-def refuse_unreadable(data: Dataset, pixels: Pixels) -> None:
+def refuse_unreadable(dataset: Dataset, pixels: Pixels) -> None:
     """Refuse a set of which no image can be used, with the reason that most have.
 
     Raises:
@@ -90,35 +92,35 @@ def refuse_unreadable(data: Dataset, pixels: Pixels) -> None:
     """
     from keensight.data.cache import CHANGED
 
-    if len(pixels.errors) < len(data):
+    if len(pixels.errors) < len(dataset):
         return
     reason, count = Counter(pixels.errors.values()).most_common(1)[0]
     if reason == CHANGED:
         raise DataError(
-            f"{count:,} of {len(data):,} images of {data.name} have changed since they were opened",
+            f"{count:,} of {len(dataset):,} images of {dataset.name} have changed since they were opened",
             "open the source again, and leave it unchanged meanwhile",
         )
     raise DataError(
-        f"no image of {data.name} can be used; {count:,} of {len(data):,}: {reason}",
+        f"no image of {dataset.name} can be used; {count:,} of {len(dataset):,}: {reason}",
         "`keensight inspect` lists what is wrong with them",
     )
 
 
-def input_spec(data: Dataset, config: RunConfig, model: str) -> ImageSpec:
+def input_spec(dataset: Dataset, config: RunConfig, model: str) -> ImageSpec:
     """The input of a network by name, as the settings say."""
     given = config.data
-    return image_spec(data, given.image_size, given.fit, model=model, effort=config.train.effort)
+    return image_spec(dataset, given.image_size, given.fit, model=model, effort=config.train.effort)
 
 
-def split_by(config: RunConfig, data: Dataset, findings: AuditReport) -> Split:
+def split_by(config: RunConfig, dataset: Dataset, findings: AuditReport) -> Split:
     """:func:`split` by the settings of a run."""
     given = config.data
     return split(
-        data, audit=findings, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed
+        dataset, audit=findings, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed
     )  # fmt: skip
 
 
-def refuse_unsplittable(data: Dataset, config: RunConfig) -> None:
+def refuse_unsplittable(dataset: Dataset, config: RunConfig) -> None:
     """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
 
     Raises:
@@ -126,10 +128,10 @@ def refuse_unsplittable(data: Dataset, config: RunConfig) -> None:
     """
     from keensight.data.splits import make_split
 
-    if names := data.labels.controls():
+    if names := dataset.labels.controls():
         raise DataError(f"the class name {names[0]!r} contains a control character", "rename the class")
     given = config.data
-    make_split(data, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed)
+    make_split(dataset, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed)
 
 
 def split(

@@ -49,7 +49,7 @@ class TrainingEmbeddings:
 
 def known_of(
     classifier: Classifier,
-    data: Dataset,
+    dataset: Dataset,
     split: Split,
     pixels: Pixels,
     *,
@@ -63,7 +63,7 @@ def known_of(
 
     Args:
         classifier: The trained network.
-        data: The image set.
+        dataset: The image set.
         split: Its split; the test part is not looked at.
         pixels: Its decoded images.
         features: Gives embeddings where they are at hand; None: the classifier makes them.
@@ -72,7 +72,7 @@ def known_of(
     Raises:
         DataError: the network has no embedding.
     """
-    truth, classes = data.truth(), len(data.labels)
+    truth, classes = dataset.truth(), len(dataset.labels)
     several = truth.ndim > 1
     each = max(_FEWEST, TRAIN_IMAGES // classes)
     part = split.part("train")
@@ -85,7 +85,7 @@ def known_of(
 
 def prototypes_of(
     classifier: Classifier,
-    data: Dataset,
+    dataset: Dataset,
     split: Split,
     pixels: Pixels,
     *,
@@ -96,7 +96,9 @@ def prototypes_of(
 
     Arguments and errors are those of :func:`known_of`.
     """
-    return known_of(classifier, data, split, pixels, features=features, progress=progress).prototypes(len(data.labels))
+    return known_of(classifier, dataset, split, pixels, features=features, progress=progress).prototypes(
+        len(dataset.labels)
+    )
 
 
 def _some_of_each(rows: NDArray[np.int64], targets: NDArray[np.int64], most: int) -> NDArray[np.int64]:

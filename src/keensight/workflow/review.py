@@ -70,10 +70,10 @@ class Desk:
     """
 
     def __init__(
-        self, name: str, data: Dataset, questions: Sequence[Question], out: Path, applied: Sequence[Correction] = ()
+        self, name: str, dataset: Dataset, questions: Sequence[Question], out: Path, applied: Sequence[Correction] = ()
     ) -> None:
-        self.name, self.labels, self.out = name, data.labels.names, out
-        self._data, self._questions, self._lock = data, questions, threading.Lock()
+        self.name, self.labels, self.out = name, dataset.labels.names, out
+        self._data, self._questions, self._lock = dataset, questions, threading.Lock()
         # The label in the source, which a table of corrections speaks of, where an earlier one changed it.
         self._source_label = {(c.digest or c.path, c.label): c.given for c in applied if c.action == "relabel"}
         known = read_corrections(out) if out.is_file() else applied
@@ -193,11 +193,11 @@ def review(
     """
     from keensight.show.review import ReviewServer
 
-    show = shown(progress)
-    desk = open_desk(run, source, out=out, progress=show)
+    progress = shown(progress)
+    desk = open_desk(run, source, out=out, progress=progress)
     with ReviewServer(desk, port) as server:
-        show.say(f"review at {server.url}")
-        show.say(f"decisions go to {desk.out}; close with the page's button or Ctrl-C")
+        progress.say(f"review at {server.url}")
+        progress.say(f"decisions go to {desk.out}; close with the page's button or Ctrl-C")
         server.run(open_browser=browser)
     return {"corrections": str(desk.out), **desk.counts()}
 
@@ -207,40 +207,40 @@ def open_desk(
 ) -> Desk:
     """The questions that a run raises (see :func:`review`)."""
     handle = finished(run)
-    data = _with_images(handle, source, progress)
-    if data.task == "multilabel":
+    dataset = _with_images(handle, source, progress)
+    if dataset.task == "multilabel":
         raise DataError(
             f"{handle.path} is of a multi-label set, and a review gives an image one class",
             "look at the mistakes in its report, and correct the table by hand",
         )
     suspects = handle.label_suspects
     if suspects is None and source is not None:
-        suspects = _checked(handle, data, progress)
+        suspects = _checked(handle, dataset, progress)
     elif suspects is None:
         progress.say("this run made no label check; give its image set to have one: keensight review RUN SOURCE")
-    questions = _questions(handle, data, suspects)
+    questions = _questions(handle, dataset, suspects)
     if not questions:
         raise DataError(f"{handle.path}: no label is suspect and no test image was mistaken", "there is nothing to do")
     table = handle.path / "corrections.csv" if out is None else Path(out)
-    return Desk(handle.record.name, data, questions, table, handle.applied_corrections)
+    return Desk(handle.record.name, dataset, questions, table, handle.applied_corrections)
 
 
 def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset:
     """The run's own dataset, its images read from the source, or from the run's small copies."""
     from keensight.store.pictures import KeptPictures
 
-    data = run.dataset
+    dataset = run.dataset
     if source is None:
-        return dataclasses.replace(data, reader=KeptPictures(run.pictures_path))
+        return dataclasses.replace(dataset, reader=KeptPictures(run.pictures_path))
     settings = _config(run).data
     now = open(source, label=settings.label, path=settings.path, group=settings.group, progress=progress)
     digests = {sample.path: sample.digest for sample in now.samples}
-    known = [sample for sample in data.samples if digests.get(sample.path) == sample.digest]
+    known = [sample for sample in dataset.samples if digests.get(sample.path) == sample.digest]
     if not known:
         raise DataError(f"{now.name} holds no image of the run {run.path}", "give the image set that it was trained on")
-    if len(known) < len(data):
-        progress.say(f"{len(data) - len(known):,} images of the run are not there any more or have changed")
-    return dataclasses.replace(data, reader=_Same(now.reader, frozenset(sample.path for sample in known)))
+    if len(known) < len(dataset):
+        progress.say(f"{len(dataset) - len(known):,} images of the run are not there any more or have changed")
+    return dataclasses.replace(dataset, reader=_Same(now.reader, frozenset(sample.path for sample in known)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,16 +261,16 @@ class _Same:
         return self.reader.load(sample)
 
 
-def _checked(run: Run, data: Dataset, progress: Progress) -> LabelSuspects:
+def _checked(run: Run, dataset: Dataset, progress: Progress) -> LabelSuspects:
     """A label check that the training left out, kept in the run."""
-    evaluation = Evaluated.of(run.evaluation, run.predictions, data)
-    here = data.reader.paths if isinstance(data.reader, _Same) else frozenset()
+    evaluation = Evaluated.of(run.evaluation, run.predictions, dataset)
+    here = dataset.reader.paths if isinstance(dataset.reader, _Same) else frozenset()
     split = run.split
     train, val, test = (
-        tuple(i for i in part if data.samples[i].path in here) for part in (split.train, split.val, split.test)
+        tuple(i for i in part if dataset.samples[i].path in here) for part in (split.train, split.val, split.test)
     )
     left = dataclasses.replace(split, train=train, val=val, test=test)
-    found = check_labels(data, left, config=_config(run), evaluation=evaluation, progress=progress)
+    found = check_labels(dataset, left, config=_config(run), evaluation=evaluation, progress=progress)
     run.save_label_suspects(found)
     progress.say(found.sentence())
     return found
@@ -280,18 +280,18 @@ def _config(run: Run) -> RunConfig:
     return RunConfig().with_values(read_config(run.config_path))
 
 
-def _questions(run: Run, data: Dataset, suspects: LabelSuspects | None) -> list[Question]:
+def _questions(run: Run, dataset: Dataset, suspects: LabelSuspects | None) -> list[Question]:
     """Suspects, the most suspicious first, mistakes in the test set, the most confident first, then doubtful labels."""
     from keensight.show.misclassified import find_mistakes
 
-    places = {(sample.path, sample.digest, sample.label): i for i, sample in enumerate(data.samples)}
+    places = {(sample.path, sample.digest, sample.label): i for i, sample in enumerate(dataset.samples)}
     found: dict[int, Question] = {}
     _ask(found, suspects.suspects if suspects else (), places, "suspect")
-    evaluation = Evaluated.of(run.evaluation, run.predictions, data)
+    evaluation = Evaluated.of(run.evaluation, run.predictions, dataset)
     row_of = {int(index): row for row, index in enumerate(evaluation.rows)}
     for m in find_mistakes(evaluation):
-        digest = data.samples[m.index].digest
-        given = evaluation.predictions.probabilities[row_of[m.index], data.labels.names.index(m.truth)]
+        digest = dataset.samples[m.index].digest
+        given = evaluation.predictions.probabilities[row_of[m.index], dataset.labels.names.index(m.truth)]
         question = Question(
             m.index, m.path, digest, evaluation.part, m.truth, m.predicted, float(given), m.confidence, "mistake"
         )

@@ -90,13 +90,13 @@ def open(
     names = labels.split(",") if isinstance(labels, str) else labels or ()
     columns = [name.strip() for name in names if name.strip()]
     if isinstance(source, Dataset):
-        data = source
+        dataset = source
     elif isinstance(source, (str, os.PathLike)):
         place = os.fspath(source)
-        data = open_source(place, label=label, path=path, group=group, labels=columns, progress=shown(progress))
+        dataset = open_source(place, label=label, path=path, group=group, labels=columns, progress=shown(progress))
     else:
-        data = from_streams(source, columns, shown(progress))
-    return grouped(data, group_regex) if group_regex else data
+        dataset = from_streams(source, columns, shown(progress))
+    return grouped(dataset, group_regex) if group_regex else dataset
 
 
 def image_spec(
@@ -292,7 +292,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
 
 def run_fit(
     model: keras.Model,
-    data: Dataset,
+    dataset: Dataset,
     split: Split,
     pixels: Pixels,
     config: RunConfig,
@@ -306,10 +306,10 @@ def run_fit(
     from keensight.nets.training.transfer import transfer
 
     if transfers(config):
-        images = images_of(data, split, pixels)
+        images = images_of(dataset, split, pixels)
         return transfer(model, images, config, caches(progress, on_epoch))
     return train_from_scratch(
-        model, pixels, data.truth(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
+        model, pixels, dataset.truth(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
     )
 
 
@@ -339,7 +339,7 @@ def configure(
     return (config or RunConfig()).with_values(values)
 
 
-def augmentation(config: RunConfig, data: Dataset, split: Split, pixels: Pixels) -> Augmentation:
+def augmentation(config: RunConfig, dataset: Dataset, split: Split, pixels: Pixels) -> Augmentation:
     """Augmentation settings with every ``auto`` resolved by the training images, and the reasons."""
     from keensight.data.flip_evidence import mirror_evidence
     from keensight.nets.models.backbones import ARCHITECTURES
@@ -352,8 +352,8 @@ def augmentation(config: RunConfig, data: Dataset, split: Split, pixels: Pixels)
     if transfers(config) and config.train.effort == "quick":
         given = dataclasses.replace(given, enabled=False)  # each image is looked at once, as it is
     asked = given.enabled and given.flip == "auto"
-    evidence = mirror_evidence(pixels, split.part("train"), data.combinations()) if asked else None
-    return resolve(given, data.labels, grey_share(pixels, split), evidence)
+    evidence = mirror_evidence(pixels, split.part("train"), dataset.combinations()) if asked else None
+    return resolve(given, dataset.labels, grey_share(pixels, split), evidence)
 
 
 def grey_share(pixels: Pixels, split: Split) -> float:
@@ -443,11 +443,11 @@ def changes_since(run: str | Path | Run, data: Dataset) -> DatasetChanges:
     return compare(handle.dataset, data)
 
 
-def corrected(data: Dataset, table: str | Path | None, progress: Progress) -> tuple[Dataset, Sequence[Correction]]:
+def corrected(dataset: Dataset, table: str | Path | None, progress: Progress) -> tuple[Dataset, Sequence[Correction]]:
     """The dataset with a table of corrections applied, and what the table says.
 
     Args:
-        data: The image set; its files are not touched.
+        dataset: The image set; its files are not touched.
         table: A file that ``keensight review`` writes; None: nothing is changed.
         progress: Told how many labels were changed.
 
@@ -457,8 +457,8 @@ def corrected(data: Dataset, table: str | Path | None, progress: Progress) -> tu
     from keensight.data.corrections import apply_corrections
 
     if table is None:
-        return data, ()
+        return dataset, ()
     decisions = read_corrections(Path(table))
-    changed, applied = apply_corrections(data, decisions)
+    changed, applied = apply_corrections(dataset, decisions)
     progress.say(applied.sentence())
     return changed, decisions

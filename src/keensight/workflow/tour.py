@@ -79,9 +79,9 @@ def tour_of(source: str, folder: Path, options: Mapping[str, Any], progress: Pro
     """
     from keensight.show.notebook.tour import Tour
 
-    data = open(source, progress=progress, **options)
-    spec = image_spec(data)
-    wanted = _PIXELS / (len(split(data).train) * spec.height * spec.width)
+    dataset = open(source, progress=progress, **options)
+    spec = image_spec(dataset)
+    wanted = _PIXELS / (len(split(dataset).train) * spec.height * spec.width)
     here = Path(source).exists()
     return Tour(
         _seen_from(folder, source) if here else source,
@@ -89,7 +89,7 @@ def tour_of(source: str, folder: Path, options: Mapping[str, Any], progress: Pro
         round(min(max(wanted, _LEAST), _MOST)),
         options,
         sample=not here,
-        multilabel=data.task == "multilabel",
+        multilabel=dataset.task == "multilabel",
     )
 
 

@@ -87,78 +87,80 @@ def train(
     if chosen.model.name != "auto":
         ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
-    show = shown(progress)
+    progress = shown(progress)
     if (
         not isinstance(source, (str, Path)) or Path(source).exists()
     ):  # else open refuses at once, with nothing to wait for
         runtime.start_in_background()
-    data, decisions = open_source(source, chosen, show)
-    check_decision(chosen.decision, data.task)
-    normal = anomaly.normal_classes(data, chosen) if chosen.data.task == ANOMALY else ()
+    dataset, decisions = open_source(source, chosen, progress)
+    check_decision(chosen.decision, dataset.task)
+    normal = anomaly.normal_classes(dataset, chosen) if chosen.data.task == ANOMALY else ()
     if normal:
-        anomaly_split.refuse_unsplittable(data, normal, chosen)
+        anomaly_split.refuse_unsplittable(dataset, normal, chosen)
     else:
-        refuse_unsplittable(data, chosen)
+        refuse_unsplittable(dataset, chosen)
     handle = create_run(
         None if run is None else Path(run),
-        name=data.name,
-        source=data.name,
+        name=dataset.name,
+        source=dataset.name,
         model=chosen.model.name,
         command=command,
         seed=chosen.train.seed,
         versions=versions(),
         config_toml=chosen.to_toml(),
     )
-    show = Logged(show, handle.log)
+    progress = Logged(progress, handle.log)
     with recorded(handle):
         if decisions:
             handle.save_corrections(decisions)
         if normal:
-            return anomaly.walk(handle, data, normal, chosen, show, started)
-        return _walk(handle, data, chosen, show, started)
+            return anomaly.walk(handle, dataset, normal, chosen, progress, started)
+        return _walk(handle, dataset, chosen, progress, started)
 
 
-def _walk(run: Run, data: Dataset, config: RunConfig, show: Progress, started: float) -> Run:
+def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, started: float) -> Run:
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
-    likely = likely_model(data, config)  # mostly the one that is taken, so that images are decoded once
+    likely = likely_model(dataset, config)  # mostly the one that is taken, so that images are decoded once
     probes = config.train.effort != "quick"
-    prepared = prepare_data(data, input_spec(data, config, likely), config, show, probes=probes)
-    findings, parts = prepared.findings, prepared.split
-    run.save_dataset(data)
+    prepared = prepare_data(dataset, input_spec(dataset, config, likely), config, progress, probes=probes)
+    findings, split = prepared.findings, prepared.split
+    run.save_dataset(dataset)
     run.save_audit(findings)
     if config.data.strict:
         refuse_severe(findings)
-    run.save_split(parts, data)
-    choice = choose_model(data, parts, config, show)
+    run.save_split(split, dataset)
+    choice = choose_model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
     pixels = prepared.pixels
     if choice.name != likely:  # a race took another one, whose input has another size
-        spec, cache = input_spec(data, config, choice.name), cast("CacheMode", config.data.cache)
-        pixels = prepare(data, spec, cache=cache, progress=show)
+        spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
+        pixels = prepare(dataset, spec, cache=cache, progress=progress)
     # As late as this, so that the framework's import is not waited for.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")
-    config, reasons, details = resolve(config, data, parts, pixels)
-    show.say(f"model: {choice.name} ({choice.reason})")
+    config, reasons, details = resolve(config, dataset, split, pixels)
+    progress.say(f"model: {choice.name} ({choice.reason})")
     for reason in reasons:
-        show.say(reason)
+        progress.say(reason)
     for detail in (f"CPU threads: {threads.name} ({threads.reason})", *details):
-        show.detail(detail)
-    run.save_config(config.to_toml(without_effect(config, data)))
+        progress.detail(detail)
+    run.save_config(config.to_toml(without_effect(config, dataset)))
     run = run.update(state="training", model=config.model.name)
     tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
     noted = partial(_note_epoch, run)
-    classifier, history = train_network(data, parts, pixels, config, show, on_epoch=noted, tensorboard=tensorboard)
-    return finish(run, Trained(classifier, history, data, parts, pixels, findings, config), show, started)
+    classifier, history = train_network(
+        dataset, split, pixels, config, progress, on_epoch=noted, tensorboard=tensorboard
+    )
+    return finish(run, Trained(classifier, history, dataset, split, pixels, findings, config), progress, started)
 
 
 def train_network(
-    data: Dataset,
-    parts: Split,
+    dataset: Dataset,
+    split: Split,
     pixels: Pixels,
     config: RunConfig,
-    show: Progress,
+    progress: Progress,
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
@@ -174,22 +176,22 @@ def train_network(
 
     runtime.configure(seed=config.train.seed)
     net = config.model
-    model = build(data, pixels.spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
+    model = build(dataset, pixels.spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
     try:
         history = run_fit(
             model,
-            data,
-            parts,
+            dataset,
+            split,
             pixels,
             config,
             on_epoch=on_epoch,
             tensorboard=tensorboard,
-            progress=show,
+            progress=progress,
         )
     except TrainingInterrupted as stop:
         history = stop.history
-    thresholds = (DEFAULT,) * len(data.labels) if data.task == "multilabel" else None
-    return Classifier(model, data.labels, pixels.spec, thresholds=thresholds), history
+    thresholds = (DEFAULT,) * len(dataset.labels) if dataset.task == "multilabel" else None
+    return Classifier(model, dataset.labels, pixels.spec, thresholds=thresholds), history
 
 
 def _note_epoch(run: Run, epoch: Epoch) -> None:
@@ -202,7 +204,9 @@ def _note_epoch(run: Run, epoch: Epoch) -> None:
     )
 
 
-def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> tuple[RunConfig, list[str], list[str]]:
+def resolve(
+    config: RunConfig, dataset: Dataset, split: Split, pixels: Pixels
+) -> tuple[RunConfig, list[str], list[str]]:
     """Decide every ``auto`` and every number that was not given.
 
     Returns:
@@ -215,10 +219,10 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
     from keensight.nets.training.precision import choose_precision
 
     spec = pixels.shape
-    numbers = schedule(config.train, config.model.name, len(parts.train))
+    numbers = schedule(config.train, config.model.name, len(split.train))
     epochs = 0 if transfers(config) and config.train.effort == "quick" else numbers.epochs
-    seen = epochs * len(parts.train) * spec[0] * spec[1]
-    changes = augmentation(config, data, parts, pixels)  # first, while the framework is still being imported
+    seen = epochs * len(split.train) * spec[0] * spec[1]
+    changes = augmentation(config, dataset, split, pixels)  # first, while the framework is still being imported
     precision = choose_precision(
         config.train.precision,
         seen,
@@ -238,11 +242,11 @@ def resolve(config: RunConfig, data: Dataset, parts: Split, pixels: Pixels) -> t
             learning_rate=numbers.learning_rate,
             patience=numbers.patience,
             precision=precision.name,
-            label_smoothing=config.train.label_smoothing if data.task == "multiclass" else 0.0,
+            label_smoothing=config.train.label_smoothing if dataset.task == "multiclass" else 0.0,
         ),
         augment=changes.config,
     )
-    checked = "yes" if data.task == "multiclass" and wanted(resolved) else "no"
+    checked = "yes" if dataset.task == "multiclass" and wanted(resolved) else "no"
     resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
     size = f"input: {spec[1]}x{spec[0]} px"
     engine = litert.chosen()

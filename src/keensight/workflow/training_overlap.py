@@ -25,11 +25,11 @@ _SAMPLE = 2048
 """Images from which medians and radius are taken."""
 
 
-def learned_of(data: Dataset, split: Split, pixels: Pixels, progress: Progress | None = None) -> LearnedFrom:
+def learned_of(dataset: Dataset, split: Split, pixels: Pixels, progress: Progress | None = None) -> LearnedFrom:
     """Marks of the training and validation images, by which copies of them are recognized later.
 
     Args:
-        data: The image set.
+        dataset: The image set.
         split: Its split.
         pixels: Its images as the model sees them; each is read once, some twice.
         progress: Where to report.
@@ -37,8 +37,8 @@ def learned_of(data: Dataset, split: Split, pixels: Pixels, progress: Progress |
     from keensight.data.pixels import scan
 
     rows = np.array([row for row in (*split.train, *split.val) if row not in pixels.errors], dtype=np.int64)
-    files = marks.file_digests([data.samples[int(row)].digest for row in rows])
-    medians, radius = _scale(data, rows, pixels)
+    files = marks.file_digests([dataset.samples[int(row)].digest for row in rows])
+    medians, radius = _scale(dataset, rows, pixels)
     if not len(rows):
         return LearnedFrom(files, marks.pixel_digests(np.empty((0, 1, 1, 3), np.uint8)), _NONE, medians, radius)
     digests, *prints = scan(
@@ -51,7 +51,7 @@ def learned_of(data: Dataset, split: Split, pixels: Pixels, progress: Progress |
 _NONE = np.empty((0, marks.PRINT), np.uint8)
 
 
-def _scale(data: Dataset, rows: NDArray[np.int64], pixels: Pixels) -> tuple[marks.Floats, int]:
+def _scale(dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels) -> tuple[marks.Floats, int]:
     """What frequencies are compared with, and how near a copy is, from an even sample of the images."""
     from keensight.data.pixels import scan
 
@@ -62,7 +62,7 @@ def _scale(data: Dataset, rows: NDArray[np.int64], pixels: Pixels) -> tuple[mark
     medians = marks.medians_of(found)
     prints = marks.fingerprints(found, medians)
     kept = np.flatnonzero(marks.is_print(prints))
-    groups = group_numbers([data.samples[int(row)].group for row in some[kept]])
+    groups = group_numbers([dataset.samples[int(row)].group for row in some[kept]])
     groups = np.arange(len(kept)) if groups is None else groups
     distances = marks.nearest(prints[kept], prints[kept], groups[:, None] == groups[None])
     return medians, marks.radius_of(distances, len(rows))
@@ -118,24 +118,24 @@ class _Known:
 
 
 def left_out(
-    model: str | Path | Run | Classifier, data: Dataset, rows: NDArray[np.int64], pixels: Pixels, progress: Progress
+    model: str | Path | Run | Classifier, dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels, progress: Progress
 ) -> LeftOut:
     """Which of some images a model learned from: the same file, the same pixels, or a copy that looks alike.
 
     Args:
         model: A run, a bundle, or a loaded classifier, which records nothing.
-        data: The image set to be measured on.
+        dataset: The image set to be measured on.
         rows: Indices into its samples, none of them without pixels.
         pixels: Its images, decoded as the model sees them.
         progress: Where to report.
     """
     known = _known(model)
-    files = np.array([_short(data.samples[int(row)].digest) in known.files for row in rows], dtype=np.bool_)
+    files = np.array([_short(dataset.samples[int(row)].digest) in known.files for row in rows], dtype=np.bool_)
     same, alike = _recognized(known.marks, rows, files, pixels, progress)
     kept = rows[~(files | same | alike)]
     return LeftOut(
         tuple(rows[files].tolist()), tuple(rows[same].tolist()), tuple(rows[alike].tolist()),
-        sum(data.samples[int(row)].group in known.groups for row in kept), known.notes(len(kept)),
+        sum(dataset.samples[int(row)].group in known.groups for row in kept), known.notes(len(kept)),
     )  # fmt: skip
 
 
@@ -198,6 +198,6 @@ def _short(digest: str) -> bytes:
 
 def _groups(run: Run) -> frozenset[str]:
     """Names of the groups that a run learned from."""
-    data, split = run.dataset, run.split
-    names = {data.samples[index].group for index in (*split.train, *split.val)}
+    dataset, split = run.dataset, run.split
+    names = {dataset.samples[index].group for index in (*split.train, *split.val)}
     return frozenset(name for name in names if name is not None)

@@ -19,28 +19,28 @@ _STEPS = (
 _TRANSFER = ("train.frozen", "train.views")
 
 
-def without_effect(config: RunConfig, data: Dataset, kind: Kind = "classifier") -> tuple[str, ...]:
+def without_effect(config: RunConfig, dataset: Dataset, kind: Kind = "classifier") -> tuple[str, ...]:
     """Names of the settings that this run did not use, such as ``train.epochs``, in the order of the tree.
 
     Args:
         config: The settings, resolved.
-        data: The image set.
+        dataset: The image set.
         kind: What the run makes; ``adopted``: a network that was trained elsewhere.
     """
-    unused = {*_split(data), *(_of_classifier(config, data) if kind == "classifier" else _untrained(kind))}
+    unused = {*_split(dataset), *(_of_classifier(config, dataset) if kind == "classifier" else _untrained(kind))}
     return tuple(one.dotted for one in settings() if one.dotted in unused)
 
 
-def _split(data: Dataset) -> Iterator[str]:
-    given = {sample.split for sample in data.samples}
+def _split(dataset: Dataset) -> Iterator[str]:
+    given = {sample.split for sample in dataset.samples}
     if given & {"val", "test"}:
         yield "data.val_share"
     if "test" in given:
         yield "data.test_share"
 
 
-def _of_classifier(config: RunConfig, data: Dataset) -> Iterator[str]:
-    if data.task == "multilabel":
+def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
+    if dataset.task == "multilabel":
         yield "decision.set_level"
     if not transfers(config):
         yield from _TRANSFER

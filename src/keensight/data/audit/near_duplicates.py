@@ -79,7 +79,7 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
         pixels: Its decoded images, stretched, such as its survey pixels.
         progress: Where to report.
     """
-    show = progress or Silent()
+    progress = progress or Silent()
     rows = np.array([i for i in range(len(dataset)) if i not in pixels.errors], dtype=np.int64)
     if len(rows) < 2:
         return Copies((), NEAR)
@@ -88,11 +88,11 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
     pairs = [Pair(one[0], other, 1.0, "exact") for one in files for other in one[1:]]
     # By digest, so that neither names nor order of the files have a say, and an image more or less hardly any.
     rows = np.array(sorted((one[0] for one in files), key=digests.__getitem__), dtype=np.int64)
-    (thumbs,) = scan(pixels, rows, [_thumbnails], purpose="preparing the search for duplicates", progress=show)
+    (thumbs,) = scan(pixels, rows, [_thumbnails], purpose="preparing the search for duplicates", progress=progress)
     kept, same = _same_pixels(dataset, pixels, rows, thumbs)
     pairs += same
-    likely = _registered(thumbs[kept], candidates(thumbs[kept], show))
-    one, other, mirrored, scores = _scored(pixels, rows[kept], likely, show)
+    likely = _registered(thumbs[kept], candidates(thumbs[kept], progress))
+    one, other, mirrored, scores = _scored(pixels, rows[kept], likely, progress)
     least = _threshold(scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
     pairs += [
         _pair(dataset, pixels.spec, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))

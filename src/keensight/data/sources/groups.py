@@ -21,11 +21,11 @@ _SHOWN = (12, 4)
 """How many groups a finding shows, and images of each."""
 
 
-def grouped(data: Dataset, pattern: str) -> Dataset:
+def grouped(dataset: Dataset, pattern: str) -> Dataset:
     """The dataset with groups that a pattern finds in the files' relative paths.
 
     Args:
-        data: The image set; groups that it has are replaced.
+        dataset: The image set; groups that it has are replaced.
         pattern: A regular expression, searched in each path. Its first group names the image's group, or
             the whole match where it has none. A file that it does not match has no group.
 
@@ -40,23 +40,23 @@ def grouped(data: Dataset, pattern: str) -> Dataset:
             f"the group pattern {pattern!r} is no regular expression: {error}",
             r"write it like --group-regex '(patient\d+)_'",
         ) from error
-    names = [group_name(searched, sample.path) for sample in data.samples]
+    names = [group_name(searched, sample.path) for sample in dataset.samples]
     found = {name for name in names if name is not None}
-    example = f"the first path is {data.samples[0].path}"
+    example = f"the first path is {dataset.samples[0].path}"
     if not found:
-        raise DataError(f"the group pattern {pattern!r} matches no path of {data.name}", f"{example}; try another")
+        raise DataError(f"the group pattern {pattern!r} matches no path of {dataset.name}", f"{example}; try another")
     if len(found) == len(names):
         raise DataError(
-            f"the group pattern {pattern!r} gives each image of {data.name} a group of its own",
+            f"the group pattern {pattern!r} gives each image of {dataset.name} a group of its own",
             f"{example}, group {names[0]}; leave out what differs within a group",
         )
     if len(found) == 1 and None not in names:
         raise DataError(
-            f"the group pattern {pattern!r} puts all images of {data.name} into one group, {names[0]}",
+            f"the group pattern {pattern!r} puts all images of {dataset.name} into one group, {names[0]}",
             f"{example}; match more of it",
         )
-    samples = tuple(replace(sample, group=name) for sample, name in zip(data.samples, names, strict=True))
-    return replace(data, samples=samples)
+    samples = tuple(replace(sample, group=name) for sample, name in zip(dataset.samples, names, strict=True))
+    return replace(dataset, samples=samples)
 
 
 def suggested_groups(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:

@@ -81,14 +81,14 @@ def _sample_set(source: str | Path) -> Dataset:
     raise DataError(f"{source} does not exist", f"give a folder, a table, an .npz file or a sample dataset; {sets}")
 
 
-def _no_columns(data: Dataset, **wanted: str | None) -> Dataset:
+def _no_columns(dataset: Dataset, **wanted: str | None) -> Dataset:
     named = [f"{option}={column}" for option, column in wanted.items() if column is not None]
     if named:
         raise DataError(
-            f"{data.name} has no columns, so {', '.join(named)} cannot be looked up",
+            f"{dataset.name} has no columns, so {', '.join(named)} cannot be looked up",
             "leave it out, or open a table (CSV, Parquet) that has the column",
         )
-    return data
+    return dataset
 
 
 def _file_hint(path: Path) -> str:

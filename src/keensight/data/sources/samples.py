@@ -97,7 +97,7 @@ def write(name: str, directory: str | Path, *, progress: Progress | None = None)
         UsageError: there is no such set.
         StoreError: ``directory`` is not empty, or the disk refuses.
     """
-    data = load(name)
+    dataset = load(name)
     target = Path(directory)
     with storing(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -105,7 +105,7 @@ def write(name: str, directory: str | Path, *, progress: Progress | None = None)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=".keensight-"))
         try:
-            _write_all(data, draft, progress or Silent())
+            _write_all(dataset, draft, progress or Silent())
             draft.chmod(0o755)
             if target.exists():
                 target.rmdir()  # empty: Windows does not rename onto a folder
@@ -113,14 +113,14 @@ def write(name: str, directory: str | Path, *, progress: Progress | None = None)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-    return len(data)
+    return len(dataset)
 
 
-def _write_all(data: Dataset, folder: Path, progress: Progress) -> None:
-    for label in data.labels.names:
+def _write_all(dataset: Dataset, folder: Path, progress: Progress) -> None:
+    for label in dataset.labels.names:
         (folder / label).mkdir()
-    with progress.task("writing", len(data)) as task:
-        for i, sample in enumerate(data.samples):
-            image = np.asarray(data.load(i))
+    with progress.task("writing", len(dataset)) as task:
+        for i, sample in enumerate(dataset.samples):
+            image = np.asarray(dataset.load(i))
             (folder / sample.label / f"{sample.path}.png").write_bytes(pixels.encode_png(image))
             task.advance()

@@ -36,7 +36,7 @@ class Stream(Protocol):
 Streams = Stream | Mapping[str, Stream]
 
 
-def from_streams(source: Streams, labels: Sequence[str], show: Progress) -> Dataset:
+def from_streams(source: Streams, labels: Sequence[str], progress: Progress) -> Dataset:
     """A dataset from streams of (image, label), single or in batches, held in memory as uint8.
 
     Args:
@@ -45,7 +45,7 @@ def from_streams(source: Streams, labels: Sequence[str], show: Progress) -> Data
             of one size. Labels: class numbers, one-hot rows, or names. A mapping gives ``train``, ``val`` and ``test``.
         labels: Class names in the order of the numbers; empty: the stream's own ``class_names``, else the labels
             themselves.
-        show: Where to say how much memory it takes, and what was done to the pixels.
+        progress: Where to say how much memory it takes, and what was done to the pixels.
 
     Raises:
         DataError: a stream never ends, is empty, too large, or its images or labels are of another kind.
@@ -56,9 +56,9 @@ def from_streams(source: Streams, labels: Sequence[str], show: Progress) -> Data
     parts = _by_part(source)
     reader = _Reader(LIMIT)
     for part, stream in parts.items():
-        reader.read(stream, part, show)
+        reader.read(stream, part, progress)
     names = list(labels) or list(getattr(next(iter(parts.values())), "class_names", ())) or reader.numbers()
-    show.say(f"{reader.count:,} images, {reader.size / 2**20:,.0f} MiB, held in memory{reader.remark}")
+    progress.say(f"{reader.count:,} images, {reader.size / 2**20:,.0f} MiB, held in memory{reader.remark}")
     return from_parts(reader.pairs(), name="tf.data", kind="arrays", names=names)
 
 
@@ -104,7 +104,7 @@ class _Reader:
         """Images and labels of each part, as arrays."""
         return {part: (np.concatenate(self._images[part]), np.concatenate(self._labels[part])) for part in self._images}
 
-    def read(self, stream: Stream, part: Part | None, show: Progress) -> None:
+    def read(self, stream: Stream, part: Part | None, progress: Progress) -> None:
         """Take in all images and labels of a part."""
         name = part or "the dataset"
         total = int(stream.cardinality())
@@ -112,7 +112,7 @@ class _Reader:
             raise DataError(f"{name} never ends", "take some of it, as with .take(100), or leave .repeat() out")
         images = self._images[part] = []
         labels = self._labels[part] = []
-        with show.task("reading the dataset", max(total, 0), "elements") as task:
+        with progress.task("reading the dataset", max(total, 0), "elements") as task:
             for element in stream.as_numpy_iterator():
                 batch, given = _pair(element, name)
                 images.append(self._as_pixels(batch, name))

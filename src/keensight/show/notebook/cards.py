@@ -216,9 +216,9 @@ def classifier(model: Any) -> Card:
     return Card("Classifier", headline, facts, note="model.predict(...) answers; .keras_model is the Keras model.")
 
 
-def picture(data: Dataset, index: int) -> tuple[str, bool] | None:
+def picture(dataset: Dataset, index: int) -> tuple[str, bool] | None:
     """Address of a thumbnail, and whether it has few pixels; None where the image is not at hand."""
-    image = thumbnail(data, index, SIDE)
+    image = thumbnail(dataset, index, SIDE)
     return None if image is None else (data_uri(image), max(image.shape[:2]) <= _PIXELATED)
 
 

@@ -167,34 +167,34 @@ def gallery(source: Dataset | Evaluation) -> Gallery:
     Raises:
         UsageError: the images are not at hand.
     """
-    data = source.dataset if isinstance(source, Evaluated) else source
-    if isinstance(data, Evaluation) or data.reader is None:
+    dataset = source.dataset if isinstance(source, Evaluated) else source
+    if isinstance(dataset, Evaluation) or dataset.reader is None:
         raise UsageError("there are no images at hand to browse", "open their source again with ks.open(...)")
     if isinstance(source, Evaluated):
         return _of_evaluation(source)
-    classes = _by_class(data, spread(data, len(data)))
+    classes = _by_class(dataset, spread(dataset, len(dataset)))
     turns = chain.from_iterable(zip_longest(*classes.values()))  # one of each class, then another of each
     everything = tuple(dict.fromkeys(i for i in turns if i is not None))
-    return Gallery(clean(data.name), data, {"all classes": everything, **classes}, {})
+    return Gallery(clean(dataset.name), dataset, {"all classes": everything, **classes}, {})
 
 
 def _of_evaluation(found: Evaluated) -> Gallery:
-    data, wrong = found.dataset, find_mistakes(found)
+    dataset, wrong = found.dataset, find_mistakes(found)
     groups = {"all mistakes": tuple(item.index for item in wrong)}
     for pair in confused_pairs(found.confusion, found.labels) if found.multilabel is None else ():
         rows = tuple(i.index for i in wrong if (i.truth, i.predicted) == (pair.truth, pair.predicted))
         groups[f"{pair.truth} taken for {pair.predicted}"] = rows
-    groups |= {f"every {name}": rows for name, rows in _by_class(data, sorted(found.rows.tolist())).items()}
+    groups |= {f"every {name}": rows for name, rows in _by_class(dataset, sorted(found.rows.tolist())).items()}
     said = {
         item.index: f"said {shorten(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}" for item in wrong
     }
-    return Gallery(f"{clean(data.name)}, {found.part} part", data, groups, said)
+    return Gallery(f"{clean(dataset.name)}, {found.part} part", dataset, groups, said)
 
 
-def _by_class(data: Dataset, rows: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    held: dict[str, list[int]] = {name: [] for name in data.labels.names}
+def _by_class(dataset: Dataset, rows: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    held: dict[str, list[int]] = {name: [] for name in dataset.labels.names}
     for row in rows:
-        for name in data.samples[row].classes:
+        for name in dataset.samples[row].classes:
             held[name].append(row)
     return {name: tuple(found) for name, found in held.items()}
 
