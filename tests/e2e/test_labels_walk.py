@@ -11,7 +11,7 @@ from keensight.cli.main import main
 from keensight.core.labels import Correction, read_corrections, write_corrections
 from keensight.core.progress import Silent
 from keensight.errors import DataError
-from keensight.workflow.review import open_desk
+from keensight.workflow.review import open_session
 
 pytestmark = pytest.mark.slow
 
@@ -54,25 +54,25 @@ def test_quick_makes_no_check_unless_asked_and_review_makes_it_later(run, photos
     later = ks.train(photos, run=tmp_path / "run", settings=SETTINGS, progress=Silent())
     assert later.label_suspects is None
     assert "label_check" not in later.record.results
-    desk = open_desk(later, photos, progress=Silent())
-    assert {q["path"] for q in desk.state()["questions"]} >= set(WRONG)
+    session = open_session(later, photos, progress=Silent())
+    assert {q["path"] for q in session.state()["questions"]} >= set(WRONG)
     assert later.label_suspects == run.label_suspects
 
 
 def test_a_training_takes_the_corrections_and_keeps_them(run, photos, tmp_path, capsys):
-    desk = open_desk(run, photos, out=tmp_path / "corrections.csv", progress=Silent())
-    for number, question in enumerate(desk.state()["questions"]):
+    session = open_session(run, photos, out=tmp_path / "corrections.csv", progress=Silent())
+    for number, question in enumerate(session.state()["questions"]):
         action = ("relabel" if question["given"] == "across" else "drop") if question["path"] in WRONG else "keep"
-        desk.decide(number, action, question["suggested"])
+        session.decide(number, action, question["suggested"])
     settings = [f"--set={name}={value}" for name, value in SETTINGS.items()]
-    table = str(desk.out)
+    table = str(session.out)
     assert main(["train", str(photos), "--run", str(tmp_path / "run"), *settings, "--corrections", table]) == 0
     assert "1 relabelled, 1 dropped" in capsys.readouterr().err
     after = ks.open_run(tmp_path / "run")
     labels = {sample.path: sample.label for sample in after.dataset.samples}
     assert labels["across/0.png"] == "down"
     assert "down/1.png" not in labels
-    assert after.applied_corrections == read_corrections(desk.out)
+    assert after.applied_corrections == read_corrections(session.out)
     assert after.record.results["dataset_digest"] == after.dataset.digest != run.dataset.digest
     assert ks.changes_since(after, ks.open(photos)).same
 

@@ -22,7 +22,7 @@ _DIGITS = 12
 """Digits of the number of a question, at most."""
 
 
-class Desk(Protocol):
+class ReviewSession(Protocol):
     """What the page asks questions of."""
 
     def state(self) -> dict[str, Any]:
@@ -39,23 +39,23 @@ class Desk(Protocol):
 
 
 class ReviewServer:
-    """Serves one desk until it is closed.
+    """Serves one session until it is closed.
 
     Only this machine reaches it, and only who knows the random token in its address. Images are asked for by their
     number, so that no file but those can be read.
 
     Args:
-        desk: The questions.
+        session: The questions.
         port: 0: any free one.
 
     Raises:
         UsageError: the port is taken.
     """
 
-    def __init__(self, desk: Desk, port: int = 0) -> None:
+    def __init__(self, session: ReviewSession, port: int = 0) -> None:
         self._token = secrets.token_urlsafe(16)
         try:
-            self._server = ThreadingHTTPServer((_HOST, port), _handler(desk, self._token))
+            self._server = ThreadingHTTPServer((_HOST, port), _handler(session, self._token))
         except (OSError, OverflowError) as error:
             raise UsageError(f"the port {port} cannot be used: {error}", "leave --port out for any free one") from error
         self._server.daemon_threads = True
@@ -81,16 +81,16 @@ class ReviewServer:
         self._server.server_close()
 
 
-def _handler(desk: Desk, token: str) -> type[BaseHTTPRequestHandler]:
+def _handler(session: ReviewSession, token: str) -> type[BaseHTTPRequestHandler]:
     class Handler(_Handler):
         pass
 
-    Handler.desk, Handler.token = desk, token
+    Handler.session, Handler.token = session, token
     return Handler
 
 
 class _Handler(BaseHTTPRequestHandler):
-    desk: Desk
+    session: ReviewSession
     token: str
     server_version, sys_version = "keensight", ""
     timeout = 30
@@ -129,12 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, html.encode(), "text/html; charset=utf-8", policy)
 
     def _state(self, _: str) -> None:
-        self._json(200, self.desk.state())
+        self._json(200, self.session.state())
 
     def _image(self, number: str) -> None:
         if number.isdigit() and len(number) > _DIGITS:
             return self._send(400, b"", "text/plain")
-        data = self.desk.picture(int(number)) if number.isascii() and number.isdigit() else None
+        data = self.session.picture(int(number)) if number.isascii() and number.isdigit() else None
         if data is None:
             return self._send(404, b"", "text/plain")
         kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _decide(self, _: str) -> None:
         try:
             asked = self._body()
-            answer = self.desk.decide(int(asked["number"]), str(asked["action"]), str(asked.get("label", "")))
+            answer = self.session.decide(int(asked["number"]), str(asked["action"]), str(asked.get("label", "")))
         except KeensightError as error:
             return self._json(400, {"error": error.message})
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):

@@ -54,7 +54,7 @@ class Question:
         return self.digest or self.path
 
 
-class Desk:
+class ReviewSession:
     """The questions of one review and the table that the answers go to.
 
     Args:
@@ -194,17 +194,17 @@ def review(
     from keensight.show.review import ReviewServer
 
     progress = shown(progress)
-    desk = open_desk(run, source, out=out, progress=progress)
-    with ReviewServer(desk, port) as server:
+    session = open_session(run, source, out=out, progress=progress)
+    with ReviewServer(session, port) as server:
         progress.say(f"review at {server.url}")
-        progress.say(f"decisions go to {desk.out}; close with the page's button or Ctrl-C")
+        progress.say(f"decisions go to {session.out}; close with the page's button or Ctrl-C")
         server.run(open_browser=browser)
-    return {"corrections": str(desk.out), **desk.counts()}
+    return {"corrections": str(session.out), **session.counts()}
 
 
-def open_desk(
+def open_session(
     run: str | Path | Run, source: Source | None = None, *, out: str | Path | None = None, progress: Progress
-) -> Desk:
+) -> ReviewSession:
     """The questions that a run raises (see :func:`review`)."""
     handle = finished(run)
     dataset = _with_images(handle, source, progress)
@@ -222,7 +222,7 @@ def open_desk(
     if not questions:
         raise DataError(f"{handle.path}: no label is suspect and no test image was mistaken", "there is nothing to do")
     table = handle.path / "corrections.csv" if out is None else Path(out)
-    return Desk(handle.record.name, dataset, questions, table, handle.applied_corrections)
+    return ReviewSession(handle.record.name, dataset, questions, table, handle.applied_corrections)
 
 
 def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset:

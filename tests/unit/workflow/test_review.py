@@ -16,7 +16,7 @@ from keensight.core.progress import Silent
 from keensight.core.records import Split
 from keensight.errors import DataError, UsageError
 from keensight.show.review import ReviewServer
-from keensight.workflow.review import open_desk
+from keensight.workflow.review import open_session
 
 pytestmark = pytest.mark.slow
 
@@ -67,13 +67,13 @@ class Client:
 
 
 @pytest.fixture
-def desk(run, photos):
-    return open_desk(run.path, str(photos), progress=Silent())
+def session(run, photos):
+    return open_session(run.path, str(photos), progress=Silent())
 
 
 @pytest.fixture
-def client(desk):
-    with ReviewServer(desk) as server:
+def client(session):
+    with ReviewServer(session) as server:
         thread = threading.Thread(target=server.run)
         thread.start()
         client = Client(server)
@@ -83,8 +83,8 @@ def client(desk):
         assert not thread.is_alive()
 
 
-def test_suspects_come_first_then_the_mistakes_of_the_test_part(run, desk):
-    asked = desk.state()["questions"]
+def test_suspects_come_first_then_the_mistakes_of_the_test_part(run, session):
+    asked = session.state()["questions"]
     assert [q["reason"] for q in asked] == ["suspect"] + ["mistake"] * (len(asked) - 1)
     assert asked[0]["path"] == "cat/4.png"
     assert len(asked) == 1 + round((1 - run.evaluation.accuracy.value) * 3)
@@ -97,7 +97,7 @@ def test_improbable_labels_come_last(run, photos):
     low = names["cat/5.png"]
     doubtful = (Suspect(low.path, low.digest, "train", "cat", "dog", 0.2, 0.5), *found.suspects)
     run.save_label_suspects(dataclasses.replace(found, doubtful=doubtful))
-    asked = open_desk(run.path, str(photos), progress=Silent()).state()["questions"]
+    asked = open_session(run.path, str(photos), progress=Silent()).state()["questions"]
     assert [q["path"] for q in asked if q["reason"] == "doubtful"] == ["cat/5.png"]
     assert asked[-1]["reason"] == "doubtful"
 
@@ -109,18 +109,23 @@ def test_the_page_loads_nothing_from_elsewhere(client):
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_a_decision_is_on_the_disk_at_once_and_can_be_undone(client, desk):
+def test_a_decision_is_on_the_disk_at_once_and_can_be_undone(client, session):
     answer, data = client.ask("decide", {"number": 0, "action": "relabel", "label": "owl"})
     assert answer.status == 200
     assert json.loads(data)["decision"] == {"action": "relabel", "label": "owl"}
-    written = read_corrections(desk.out)
+    written = read_corrections(session.out)
     assert [(c.path, c.given, c.action, c.label) for c in written] == [("cat/4.png", "cat", "relabel", "owl")]
     client.ask("decide", {"number": 0, "action": "drop"})
     client.ask("decide", {"number": 1, "action": "keep"})
-    assert [c.action for c in read_corrections(desk.out)] == ["drop", "keep"]
+    assert [c.action for c in read_corrections(session.out)] == ["drop", "keep"]
     client.ask("decide", {"number": 0, "action": "undo"})
-    assert [c.action for c in read_corrections(desk.out)] == ["keep"]
-    assert desk.counts() == {"questions": len(desk.state()["questions"]), "kept": 1, "relabelled": 0, "dropped": 0}
+    assert [c.action for c in read_corrections(session.out)] == ["keep"]
+    assert session.counts() == {
+        "questions": len(session.state()["questions"]),
+        "kept": 1,
+        "relabelled": 0,
+        "dropped": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -130,21 +135,21 @@ def test_a_decision_is_on_the_disk_at_once_and_can_be_undone(client, desk):
         {"number": -1, "action": "keep"}, {"number": 0, "action": "burn"}, {"action": "keep"}, [1], "x",
     ],
 )  # fmt: skip
-def test_what_is_no_decision_is_refused_and_writes_nothing(client, desk, body):
+def test_what_is_no_decision_is_refused_and_writes_nothing(client, session, body):
     answer, data = client.ask("decide", body)
     assert answer.status == 400
     assert json.loads(data)["error"]
-    assert not desk.out.exists()
+    assert not session.out.exists()
 
 
 @pytest.mark.parametrize(
     "body", [b'{"number": 1e999, "action": "drop"}', b"[" * 2000, b'{"number": ' + b"9" * 4000 + b', "action": "keep"}']
 )  # fmt: skip
-def test_numbers_and_nesting_beyond_reason_are_no_decision(client, desk, body):
+def test_numbers_and_nesting_beyond_reason_are_no_decision(client, session, body):
     connection = http.client.HTTPConnection(client.host, timeout=10)
     connection.request("POST", f"/{client.path}decide", body, {"Content-Type": "application/json"})
     assert connection.getresponse().status == 400
-    assert not desk.out.exists()
+    assert not session.out.exists()
 
 
 @pytest.mark.parametrize("target", ["x", "x/y", "http:", "*"])
@@ -182,9 +187,9 @@ def test_without_the_token_or_under_another_name_there_is_nothing(client):
     assert client.ask("decide", {"number": 0, "action": "drop"}, **{"Content-Type": "text/plain"})[0].status == 415
 
 
-def test_an_earlier_review_is_gone_on_with(run, photos, desk):
-    desk.decide(0, "relabel", "dog")
-    again = open_desk(run.path, str(photos), progress=Silent())
+def test_an_earlier_review_is_gone_on_with(run, photos, session):
+    session.decide(0, "relabel", "dog")
+    again = open_session(run.path, str(photos), progress=Silent())
     assert again.state()["questions"][0]["decision"] == {"action": "relabel", "label": "dog"}
     again.decide(1, "keep")
     assert len(read_corrections(again.out)) == 2
@@ -193,19 +198,19 @@ def test_an_earlier_review_is_gone_on_with(run, photos, desk):
 def test_corrections_that_the_run_was_trained_with_are_carried_over(run, photos):
     sample = run.dataset.samples[4]
     run.save_corrections([Correction(sample.path, sample.digest, "owl", "relabel", "cat")])
-    desk = open_desk(run.path, str(photos), progress=Silent())
-    assert desk.state()["questions"][0]["decision"] == {"action": "relabel", "label": "cat"}
-    desk.decide(0, "relabel", "dog")
-    assert [(c.given, c.label) for c in read_corrections(desk.out)] == [("owl", "dog")]
-    desk.decide(0, "relabel", "owl")
-    assert [c.action for c in read_corrections(desk.out)] == ["keep"]
+    session = open_session(run.path, str(photos), progress=Silent())
+    assert session.state()["questions"][0]["decision"] == {"action": "relabel", "label": "cat"}
+    session.decide(0, "relabel", "dog")
+    assert [(c.given, c.label) for c in read_corrections(session.out)] == [("owl", "dog")]
+    session.decide(0, "relabel", "owl")
+    assert [c.action for c in read_corrections(session.out)] == ["keep"]
 
 
 def test_an_image_that_has_changed_since_is_not_shown(run, photos):
     Image.new("RGB", (9, 9)).save(photos / "cat" / "4.png")
-    desk = open_desk(run.path, str(photos), progress=Silent())
-    assert desk.picture(0) is None
-    assert desk.picture(1) is not None
+    session = open_session(run.path, str(photos), progress=Silent())
+    assert session.picture(0) is None
+    assert session.picture(1) is not None
 
 
 def test_another_image_set_is_refused(run, tmp_path):
@@ -213,9 +218,9 @@ def test_another_image_set_is_refused(run, tmp_path):
         (tmp_path / "other" / name).mkdir(parents=True)
         Image.new("RGB", (9, 9), "red" if name == "a" else "blue").save(tmp_path / "other" / name / "0.png")
     with pytest.raises(DataError, match="holds no image of the run"):
-        open_desk(run.path, str(tmp_path / "other"), progress=Silent())
+        open_session(run.path, str(tmp_path / "other"), progress=Silent())
 
 
-def test_a_port_that_is_taken_is_said(desk):
-    with ReviewServer(desk) as server, pytest.raises(UsageError, match="cannot be used"):
-        ReviewServer(desk, int(server.url.split(":")[2].split("/")[0]))
+def test_a_port_that_is_taken_is_said(session):
+    with ReviewServer(session) as server, pytest.raises(UsageError, match="cannot be used"):
+        ReviewServer(session, int(server.url.split(":")[2].split("/")[0]))
