@@ -11,6 +11,7 @@ from keensight.assess.metrics import evaluate
 from keensight.core.evaluation import Evaluated
 from keensight.core.predictions import Predictions
 from keensight.core.records import BundleManifest, Dataset, ImageInfo, ImageSpec, LabelSet, Sample, Skipped, Split
+from keensight.core.task import Task
 from keensight.store.bundle import SCHEMA, Bundle, write_bundle
 from keensight.store.npz import SelfTest
 from keensight.store.run import Run, create_run
@@ -38,7 +39,7 @@ def manifest(labels: LabelSet = LABELS, **changes: Any) -> BundleManifest:
     values: dict[str, Any] = {
         "schema": SCHEMA,
         "name": "insects",
-        "task": "single-label",
+        "task": Task.MULTICLASS,
         "labels": labels,
         "image": ImageSpec(28, 32, "pad"),
         "model": "cnn",

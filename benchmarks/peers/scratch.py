@@ -179,14 +179,14 @@ def keras_rates(precision: str, seconds: float) -> dict[str, float]:
     from keensight.core.config import RunConfig
     from keensight.nets.runtime import framework
     from keensight.nets.training import fit
-    from keensight.nets.training.losses import task_of
+    from keensight.nets.training.losses import objective_of
     from keensight.nets.training.training_copy import training_form
 
     keras, tf = framework()
     model = training_form(keras_net(), precision)
     config = RunConfig().with_values({"model.name": "resnet", "train.batch_size": BATCH})
     images, targets = batch()
-    fit._compile(model, config, fit.schedule(config.train, "resnet", 54_000), task_of(targets, balanced=False))
+    fit._compile(model, config, fit.schedule(config.train, "resnet", 54_000), objective_of(targets, balanced=False))
     one_hot = np.eye(CLASSES, dtype=np.float32)[targets]
     feed = tf.data.Dataset.from_tensors((images, one_hot, np.ones(BATCH, np.float32))).repeat()
 

@@ -27,7 +27,7 @@ GUESSES = [
     ("Where is a CNN built?", "nets/models/build.py", "build"),
     ("Where are the backbones listed?", "nets/models/backbones.py", "Architecture"),
     ("Where is data augmentation?", "nets/training/augment.py", "resolve"),
-    ("Where are the losses?", "nets/training/losses.py", "Multilabel"),
+    ("Where are the losses?", "nets/training/losses.py", "Sigmoid"),
     ("Where are the Keras callbacks?", "nets/training/callbacks.py", "Watcher"),
     ("Where is transfer learning?", "nets/training/transfer.py", "transfer"),
     ("Where is Grad-CAM?", "nets/gradcam.py", "Explainer"),

@@ -30,6 +30,8 @@ from keensight.core.records import (
     Skipped,
     Split,
 )
+from keensight.core.task import Task
+from keensight.core.verification import plain_manifest
 from keensight.store.bundle import read_manifest
 from keensight.store.run import Run, open_run
 
@@ -43,7 +45,7 @@ RECORD = RunRecord(
     results={"labels": list(LABELS.names), "test": {"accuracy": 0.5, "accuracy_ci": [0.0945, 0.9055], "n": 2}},
 )  # fmt: skip
 MANIFEST = BundleManifest(
-    schema=1, name="pets", task="single-label", labels=LABELS, image=ImageSpec(48, 64, "crop", decoder=1), model="cnn",
+    schema=1, name="pets", task=Task.MULTICLASS, labels=LABELS, image=ImageSpec(48, 64, "crop", decoder=1), model="cnn",
     normalisation="x / 127.5 - 1", temperature=1.25, decision={"rule": "most probable class"},
     provenance={"run": RECORD.name, "seed": 3, "versions": VERSIONS},
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64},
@@ -83,7 +85,7 @@ EVALUATION = Evaluation(
 def write_all(folder: Path) -> None:
     folder.mkdir(parents=True)
     write_text(folder / "run.json", canonical_json(to_plain(RECORD)))
-    write_text(folder / "manifest.json", canonical_json(to_plain(MANIFEST)))
+    write_text(folder / "manifest.json", canonical_json(plain_manifest(MANIFEST)))
     run = Run(folder, RECORD)
     run.save_audit(AUDIT)
     run.save_split(SPLIT, DATA)

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
+from keensight.core.task import Task
 from keensight.store.bundle import read_manifest
 from keensight.store.npz import read_prototypes
 
 HERE = Path(__file__).parent / "schema2"
 MANIFEST = BundleManifest(
-    schema=2, name="pets", task="single-label", labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
+    schema=2, name="pets", task=Task.MULTICLASS, labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
     image=ImageSpec(48, 64, "crop", decoder=1), model="cnn", normalisation="x / 127.5 - 1", temperature=1.25,
     decision={"rule": "nearest class mean", "trained": 2, "enrolled": ["Ñandú"]},
     provenance={"run": "pets-20260102-030405", "seed": 3, "enrolled_images": {"Ñandú": 5}},

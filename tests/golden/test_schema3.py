@@ -8,13 +8,14 @@ import numpy as np
 from keensight.core.ood import Subspace
 from keensight.core.predictions import Decision
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet
+from keensight.core.task import Task
 from keensight.store.bundle import read_manifest
 from keensight.store.npz import read_subspace
 
 HERE = Path(__file__).parent / "schema3"
 RULE = Decision(0.625, "coverage", 0.75, 0.5, 0.875, 0.25, 40)
 MANIFEST = BundleManifest(
-    schema=3, name="pets", task="single-label", labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
+    schema=3, name="pets", task=Task.MULTICLASS, labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
     image=ImageSpec(48, 64, "crop", decoder=1), model="cnn", normalisation="x / 127.5 - 1", temperature=1.25,
     decision={"rule": "most probable class", "mirror": False, **RULE.to_manifest()},
     provenance={"run": "pets-20260102-030405", "seed": 3},

@@ -16,12 +16,13 @@ from keensight.core.codec import to_plain
 from keensight.core.files import canonical_json, write_text
 from keensight.core.fingerprints import LearnedFrom, file_digests, fingerprints, frequencies, medians_of, pixel_digests
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet
+from keensight.core.task import Task
 from keensight.store.bundle import read_manifest
 from keensight.store.npz import read_learned, write_learned
 
 HERE = Path(__file__).parent / "schema4"
 MANIFEST = BundleManifest(
-    schema=4, name="pets", task="single-label", labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
+    schema=4, name="pets", task=Task.MULTICLASS, labels=LabelSet(("cat", 'dog "b", c', "Ñandú")),
     image=ImageSpec(16, 20, "pad", decoder=1), model="cnn", normalisation="x / 127.5 - 1", temperature=1.25,
     decision={"rule": "most probable class", "mirror": False}, provenance={"run": "pets-20260102-030405", "seed": 3},
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64, "learned.npz": "b" * 64},

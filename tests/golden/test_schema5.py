@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.codec import to_plain
 from keensight.core.files import canonical_json, write_text
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet
-from keensight.core.verification import contract_digest, contract_text
+from keensight.core.task import Task
+from keensight.core.verification import contract_digest, contract_text, plain_manifest
 from keensight.store.bundle import SCHEMA, read_manifest
 from keensight.store.npz import SelfTest, read_self_test, write_self_test
 
 HERE = Path(__file__).parent / "schema5"
 MANIFEST = BundleManifest(
-    schema=5, name="cells", task="single-label", labels=LabelSet(("few", 'many "b", c', "Ñandú")),
+    schema=5, name="cells", task=Task.MULTICLASS, labels=LabelSet(("few", 'many "b", c', "Ñandú")),
     image=ImageSpec(16, 20, "pad", decoder=2, intensity=4095.0, black=-0.5), model="cnn",
     normalisation="x / 127.5 - 1", temperature=1.25, decision={"rule": "most probable class", "mirror": False},
     provenance={"run": "cells-20260102-030405", "seed": 3},
@@ -34,7 +34,7 @@ EXAM = SelfTest(
 
 def write_all(folder: Path) -> None:
     folder.mkdir(parents=True)
-    write_text(folder / "manifest.json", canonical_json(to_plain(MANIFEST)))
+    write_text(folder / "manifest.json", canonical_json(plain_manifest(MANIFEST)))
     write_self_test(folder / "exam.npz", EXAM)
 
 

@@ -104,7 +104,7 @@ SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
         ({"labels": {"names": ["ant", 3, "bee"]}}, "is a int, not a str"),
         ({"labels": None}, "labels is a NoneType"),
         ({"labels": []}, "not a valid BundleManifest"),
-        ({"task": "multi-label"}, "does not know"),
+        ({"task": "multi-label"}, "not a valid Task"),
         ({"image": SPEC | {"width": 60_000}}, "60000 by 32 px"),
         ({"image": SPEC | {"width": "28"}}, "width is a str"),
         ({"image": SPEC | {"fit": "guess"}}, "fit cannot be 'guess'"),

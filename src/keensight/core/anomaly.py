@@ -20,8 +20,6 @@ from keensight.core.evaluation import Caveat
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset
 
-TASK = "anomaly"
-"""What a manifest calls a bundle of this kind."""
 NORMAL, ANOMALOUS = "normal", "anomalous"
 ODDEST = 0.05
 """Share of an image's patches whose mean is its score."""

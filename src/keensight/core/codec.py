@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from enum import EnumType
 from functools import cache
 from typing import Any, TypeVar
 
@@ -66,6 +67,8 @@ def _build(kind: Any, value: Any) -> Any:
         return _tuple(inner, value)
     if origin is Mapping and isinstance(value, Mapping):
         return {key: _build(inner[1], item) for key, item in value.items()}
+    if isinstance(kind, EnumType):
+        return kind(value)
     if origin is np.ndarray:
         return np.asarray(value, dtype=np.float32)
     return _float(value) if kind is float else value

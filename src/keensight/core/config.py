@@ -12,6 +12,7 @@ from typing import Any
 
 from keensight.core.files import to_toml
 from keensight.core.registry import did_you_mean
+from keensight.core.task import Task
 from keensight.errors import UsageError
 
 
@@ -62,8 +63,9 @@ class DataConfig:
     )
     task: str = setting(
         "classify",
-        "learning task; classify: classes or labels; anomaly: learn from normal images only, then flag anomalies",
-        choices=("classify", "anomaly"),
+        "learning task; classify: multiclass or multilabel, whichever the labels are; anomaly: learn from normal "
+        "images only, then flag anomalies",
+        choices=("classify", *Task),
     )
     normal: str | None = setting(
         None, "with task=anomaly: comma-separated names of the normal classes; default: detected from the class names"

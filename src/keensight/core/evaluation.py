@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keensight.core.interval import Interval
 from keensight.core.predictions import Abstention, Calibration, Predictions
 from keensight.core.records import Dataset, LabelSet, Sample
+from keensight.core.task import Task
 from keensight.core.training_overlap import LeftOut
 
 
@@ -207,6 +208,11 @@ class Evaluation:
         right = self.accuracy
         told = f"accuracy {right.value:.4f} (95 % interval {right.low:.4f} to {right.high:.4f}, n = {self.n:,})"
         return f"<Evaluation of the {self.part} part: {told}>"
+
+    @property
+    def task(self) -> Task:
+        """Whether it is of a model of one class an image, or of any number of labels."""
+        return Task.MULTICLASS if self.multilabel is None else Task.MULTILABEL
 
     @property
     def binary(self) -> BinaryScores | None:

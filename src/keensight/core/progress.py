@@ -36,7 +36,7 @@ def at_verbosity(wanted: Verbosity) -> Iterator[None]:
         _verbosity.reset(before)
 
 
-class Task(Protocol):
+class Phase(Protocol):
     """One phase under way."""
 
     def advance(self, amount: int = 1, note: str | None = None) -> None:
@@ -47,7 +47,7 @@ class Progress(Protocol):
     """A place to report to; safe to call from the thread that does the work."""
 
     @contextmanager
-    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Phase]:
         """Report one phase of ``total`` units."""
         ...
 
@@ -58,7 +58,7 @@ class Progress(Protocol):
         """Show one line that only a developer wants: engine, threads, precision, regularization."""
 
 
-class _SilentTask:
+class _SilentPhase:
     def advance(self, amount: int = 1, note: str | None = None) -> None:
         """Do nothing."""
 
@@ -67,9 +67,9 @@ class Silent:
     """No progress: for tests, scripts and ``--quiet``."""
 
     @contextmanager
-    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Phase]:
         """Report nothing."""
-        yield _SilentTask()
+        yield _SilentPhase()
 
     def say(self, message: str) -> None:
         """Show nothing."""
@@ -86,7 +86,7 @@ class Logged:
     log: Callable[[str], None]
 
     @contextmanager
-    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Phase]:
         """Report one phase; the log gets none of it."""
         with self.shown.task(label, total, unit) as task:
             yield task

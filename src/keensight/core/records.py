@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.files import sha256
+from keensight.core.task import Task
 from keensight.errors import DataError
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 Fit = Literal["stretch", "crop", "pad"]
-Task = Literal["multiclass", "multilabel"]
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NORMAL_NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
 """What the class of normal images is often called."""
@@ -181,8 +181,11 @@ class Dataset:
     samples: tuple[Sample, ...]
     skipped: tuple[Skipped, ...] = ()
     reader: Reader | None = field(default=None, compare=False, repr=False)
-    task: Task = "multiclass"
-    """``multiclass``: one class an image; ``multilabel``: any number of labels an image."""
+    task: Task = Task.MULTICLASS
+    """Whether images have one class each, or any number of labels."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", Task(self.task))  # a plain word from a caller
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -191,7 +194,7 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 over all paths, labels and image digests, whatever their order."""
         lines = sorted(f"{sample.digest} {sample.label} {sample.path}" for sample in self.samples)
-        if self.task != "multiclass":
+        if self.task != Task.MULTICLASS:
             lines.append(self.task)
         return sha256("\n".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -201,7 +204,7 @@ class Dataset:
         Raises:
             DataError: the images have any number of labels, not one class each.
         """
-        if self.task == "multilabel":
+        if self.task == Task.MULTILABEL:
             raise DataError(
                 f"{self.name} is a multi-label set: its images have no single class",
                 "use indicators(), one 0/1 column a label",
@@ -217,11 +220,11 @@ class Dataset:
 
     def truth(self) -> NDArray[Any]:
         """What there is to learn: :meth:`targets`, or of a multi-label set :meth:`indicators`."""
-        return self.indicators() if self.task == "multilabel" else self.targets()
+        return self.indicators() if self.task == Task.MULTILABEL else self.targets()
 
     def combinations(self) -> NDArray[np.int64]:
         """Class numbers; in a multi-label set a number for each set of labels that occurs. Shape (n,)."""
-        if self.task == "multiclass":
+        if self.task == Task.MULTICLASS:
             return self.targets()
         found: NDArray[np.int64] = np.unique(self.indicators(), axis=0, return_inverse=True)[1].reshape(-1)
         return found
@@ -244,7 +247,7 @@ class Dataset:
         return self.reader.load(self.samples[index])
 
     def __repr__(self) -> str:
-        kind = "classes" if self.task == "multiclass" else "labels"
+        kind = "classes" if self.task == Task.MULTICLASS else "labels"
         return f"<Dataset {self.name}: {len(self):,} images, {len(self.labels):,} {kind}>"
 
 
@@ -353,7 +356,7 @@ class BundleManifest:
 
     schema: int
     name: str
-    task: str
+    task: Task
     labels: LabelSet
     image: ImageSpec
     model: str

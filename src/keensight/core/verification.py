@@ -63,9 +63,15 @@ _TERMS = {
 """Fields of a manifest, and what they are called in messages."""
 
 
+def plain_manifest(manifest: BundleManifest) -> dict[str, Any]:
+    """A manifest as its file has it: plain values, and the task by the word that every version of the schema knows."""
+    return {**to_plain(manifest), "task": manifest.task.in_manifest}
+
+
 def contract_text(manifest: BundleManifest) -> str:
     """Canonical JSON of what decides how an image becomes a prediction; equal for equal terms."""
-    return canonical_json({name: to_plain(getattr(manifest, name)) for name in _TERMS})
+    plain = plain_manifest(manifest)
+    return canonical_json({name: plain[name] for name in _TERMS})
 
 
 def contract_digest(manifest: BundleManifest) -> str:
@@ -85,7 +91,7 @@ def differing(manifest: BundleManifest, text: str) -> list[str]:
     """
     terms = _terms(text)
     try:
-        other = from_plain(BundleManifest, to_plain(manifest) | terms)
+        other = from_plain(BundleManifest, plain_manifest(manifest) | terms)
     except KeensightError:
         return list(_TERMS.values())
     return [

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from keensight.core.labels import Correction
 from keensight.core.records import Dataset, Sample, Skipped
 from keensight.core.registry import did_you_mean
+from keensight.core.task import Task
 from keensight.errors import DataError
 
 _NAMED = 5
@@ -46,7 +47,7 @@ def apply_corrections(dataset: Dataset, corrections: Iterable[Correction]) -> tu
         DataError: the set is multi-label, a label is no class of the set, an image is not in it or has changed, its
             label is another one than when it was looked at, or two lines contradict each other.
     """
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         raise DataError(
             f"{dataset.name} is a multi-label set, and corrections give an image one class", "correct its table by hand"
         )

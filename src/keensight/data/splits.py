@@ -21,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from keensight.core.records import Dataset, Part, Split
+from keensight.core.task import Task
 from keensight.data.small_classes import fill
 from keensight.data.sources.names import natural_key
 from keensight.data.stratify import stratify
@@ -110,7 +111,7 @@ def _deal(
         (fixed if tied else free).append(unit)
     assigned: dict[str, Part] = {unit.key: "train" for unit in fixed}
     small = moved = 0
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         assigned |= stratify(samples, free, _ranges(shares))
     else:
         _refuse_small(dataset, units, free, shares, all_classes=not given)
@@ -121,7 +122,7 @@ def _deal(
         made[assigned[unit.key]].extend(unit.members)
     grouped = any(samples[i].group is not None for i in parts["train"])
     kept = [name for name, together in (("near copies", ties), ("groups", grouped)) if together]
-    how = "label by label" if dataset.task == "multilabel" else "class by class"
+    how = f"{dataset.task.noun} by {dataset.task.noun}"
     method = _made_in_words(shares, seed, kept, small, moved, how)
     return {part: sorted(indices) for part, indices in made.items()}, method
 

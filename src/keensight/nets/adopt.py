@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.registry import did_you_mean
+from keensight.core.task import Task
 from keensight.errors import GateError, UsageError
 from keensight.nets.classifier import Classifier
 from keensight.nets.gradcam import Copier, flat
@@ -18,7 +19,7 @@ from keensight.nets.models.backbones import NORMALISATIONS as IN_WORDS
 from keensight.nets.models.normalise import BGR_MEAN, MEAN, STD, normalise
 from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch
-from keensight.nets.training.losses import Multiclass, Multilabel, Task
+from keensight.nets.training.losses import OBJECTIVES, Objective, Sigmoid, Softmax
 
 if TYPE_CHECKING:
     import keras
@@ -48,7 +49,7 @@ class Adopted:
     """Layers that do nothing outside of training and were left out: random augmentation."""
 
 
-def adopt(model: keras.Model, classes: int, normalisation: str, *, multilabel: bool = False) -> Adopted:
+def adopt(model: keras.Model, classes: int, normalisation: str, task: Task = Task.MULTICLASS) -> Adopted:
     """Copy a network into one flat graph with normalisation before it and logits at its end.
 
     A last softmax or sigmoid is taken off, and a single output that tells two classes apart becomes two logits, so
@@ -58,7 +59,7 @@ def adopt(model: keras.Model, classes: int, normalisation: str, *, multilabel: b
         model: Functional or sequential, of one input (height, width[, 1 or 3]) and one output (n, classes).
         classes: Number of classes or labels.
         normalisation: What is done to pixels from 0 to 255 before they go in, a name of ``NORMALISATIONS``.
-        multilabel: Images have any number of labels.
+        task: Whether images have one class each, or any number of labels.
 
     Raises:
         UsageError: the network cannot be taken in; the message says why.
@@ -70,10 +71,10 @@ def adopt(model: keras.Model, classes: int, normalisation: str, *, multilabel: b
             f"there is no normalisation {normalisation!r}", did_you_mean(normalisation, list(NORMALISATIONS))
         )
     height, width = _checked_input(model, normalisation)
-    outputs = _checked_output(model, classes, multilabel)
+    outputs = _checked_output(model, classes, task)
     whole = flat(model)
     inner, end, weights = _end(whole)
-    _check_end(model, end, outputs, classes, multilabel)
+    _check_end(model, end, outputs, classes, task)
     image = keras.Input((height, width, 3), dtype="uint8", name="image")
     copier = _Adopter(_OURS)
     x = copier.apply(keras.Model(whole.inputs[0], inner), _entry(image, model.input_shape, mode))
@@ -148,10 +149,10 @@ def _layers(model: Any) -> Iterator[Any]:
             yield from _layers(layer)
 
 
-def _checked_output(model: Any, classes: int, multilabel: bool) -> int:
+def _checked_output(model: Any, classes: int, task: Task) -> int:
     """Number of the outputs: one a class, or one for two classes."""
     shape = tuple(model.outputs[0].shape[1:])
-    if shape == (classes,) or (shape == (1,) and classes == 2 and not multilabel):
+    if shape == (classes,) or (shape == (1,) and classes == 2 and task == Task.MULTICLASS):
         return int(shape[0])
     given = f"{shape[0]} outputs" if len(shape) == 1 else f"outputs of the shape {shape}"
     raise UsageError(
@@ -160,13 +161,13 @@ def _checked_output(model: Any, classes: int, multilabel: bool) -> int:
     )
 
 
-def _check_end(model: Any, end: End, outputs: int, classes: int, multilabel: bool) -> None:
-    if multilabel and end == "softmax":
+def _check_end(model: Any, end: End, outputs: int, classes: int, task: Task) -> None:
+    if task == Task.MULTILABEL and end == "softmax":
         raise UsageError(
             f"{model.name} ends in a softmax, which names one class, but the images have any number of labels",
             "end it in a sigmoid",
         )
-    if not multilabel and end == "sigmoid" and outputs == classes:
+    if task == Task.MULTICLASS and end == "sigmoid" and outputs == classes:
         raise UsageError(
             f"{model.name} ends in a sigmoid for each of {classes} classes, but each image has one class",
             "end it in a softmax, or give a multi-label set",
@@ -269,13 +270,13 @@ def check_parity(model: keras.Model, adopted: Adopted, classifier: Classifier, i
         UsageError: it gives probabilities by other means than a last softmax or sigmoid.
     """
     given = answers(model, images, normalisation).astype(np.float64)
-    multilabel = classifier.thresholds is not None
-    if adopted.end == "linear" and not multilabel and given.shape[1] > 1 and are_probabilities(given):
+    softmax = classifier.task == Task.MULTICLASS
+    if adopted.end == "linear" and softmax and given.shape[1] > 1 and are_probabilities(given):
         raise UsageError(
             f"{model.name} gives probabilities, but its last layer is no softmax that could be taken off",
             "end it in a Dense layer, with softmax or without activation",
         )
-    expected = _probabilities(given, adopted.end, Multilabel() if multilabel else Multiclass())
+    expected = _probabilities(given, adopted.end, OBJECTIVES[classifier.task]())
     worst = float(np.abs(classifier.predict_array(images) - expected).max())
     if not worst <= TOLERANCE:
         raise GateError(
@@ -291,11 +292,11 @@ def are_probabilities(given: NDArray[np.float64]) -> bool:
     return bool((given >= 0).all() and np.allclose(given.sum(axis=1), 1, atol=1e-3))
 
 
-def _probabilities(given: NDArray[np.float64], end: End, task: Task) -> NDArray[np.float64]:
-    if given.shape[1] == 1 and isinstance(task, Multiclass):
-        second = Multilabel().probabilities(given) if end == "linear" else given
+def _probabilities(given: NDArray[np.float64], end: End, objective: Objective) -> NDArray[np.float64]:
+    if given.shape[1] == 1 and isinstance(objective, Softmax):
+        second = Sigmoid().probabilities(given) if end == "linear" else given
         return np.hstack([1 - second, second])
-    return given if end != "linear" else task.probabilities(given)
+    return given if end != "linear" else objective.probabilities(given)
 
 
 def accuracies(model: keras.Model, end: End, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> dict[str, float]:
@@ -309,6 +310,6 @@ def accuracies(model: keras.Model, end: End, images: NDArray[np.uint8], targets:
     """
     found = {}
     for name in NORMALISATIONS:
-        probabilities = _probabilities(answers(model, images, name).astype(np.float64), end, Multiclass())
+        probabilities = _probabilities(answers(model, images, name).astype(np.float64), end, Softmax())
         found[name] = float((probabilities.argmax(axis=1) == targets).mean())
     return found

@@ -20,12 +20,13 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.prototypes import cosines, joined, unknown
 from keensight.core.records import ImageSpec, LabelSet, Prototypes
 from keensight.core.sources import Images, Source, name_of, read_source, singles
+from keensight.core.task import Task
 from keensight.errors import DataError, ImageError, StoreError
 from keensight.nets.keras_private import calls, producer
 from keensight.nets.models.weights import open_model
 from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch
-from keensight.nets.training.losses import Multiclass, Multilabel, Task
+from keensight.nets.training.losses import OBJECTIVES
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +89,8 @@ class Classifier:
         self.thresholds = thresholds
         self.decision = decision
         self.subspace = subspace
-        self._task: Task = Multiclass() if thresholds is None else Multilabel()
+        self.task = Task.MULTICLASS if thresholds is None else Task.MULTILABEL
+        self._objective = OBJECTIVES[self.task]()
         self.enrolled: int = len(labels) - model.output_shape[-1]
         """How many classes, the last ones, were enrolled after training."""
         check_input(model, spec)
@@ -276,7 +278,7 @@ class Classifier:
         return self._answered(np.asarray(logits), np.asarray(inner, dtype=np.float32))
 
     def _answered(self, logits: NDArray[np.float32], vectors: NDArray[np.float32]) -> Answers:
-        probabilities = self._task.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
+        probabilities = self._objective.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
         nothing = np.zeros(len(logits), np.float32)
         scores = nothing if self.subspace is None else ood.score(vectors, self.subspace)
         if not self.enrolled or self.prototypes is None:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from keensight.core.progress import Progress, Silent, Task, Verbosity, verbosity
+from keensight.core.progress import Phase, Progress, Silent, Verbosity, verbosity
 from keensight.core.sanitize import visible
 from keensight.show.notebook.display import Updated, in_notebook
 from keensight.show.text import clean, duration
@@ -53,7 +53,7 @@ class TerminalProgress(_Lines):
     """A live bar on standard error for each phase that takes longer than half a second."""
 
     @contextmanager
-    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Phase]:
         """Report one phase of ``total`` units."""
         with _Bar(total=total, desc=label, unit=f" {unit}", file=sys.stderr, **_SETTINGS) as bar:
             yield _BarTask(bar)
@@ -67,7 +67,7 @@ class NotebookProgress(_Lines):
     """A live bar under the cell: plain HTML, so that no widget has to be installed or saved."""
 
     @contextmanager
-    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Phase]:
         """Report one phase of ``total`` units."""
         nowhere = io.StringIO()  # tqdm ends its bar with a line break, which has no place under a cell
         with _NotebookBar(total=total, desc=label, unit=f" {unit}", file=nowhere, **_SETTINGS) as bar:
@@ -91,7 +91,7 @@ class PlainProgress(_Lines):
         self._stream = stream
 
     @contextmanager
-    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Task]:
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Phase]:
         """Report one phase of ``total`` units."""
         task = _PlainTask(self, label, total, unit, self._pause)
         self.say(f"{label}: {total:,} {unit}")

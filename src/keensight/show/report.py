@@ -106,7 +106,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "top_k": [(k, share) for k, share in evaluation.top_k.items() if k != "1"][-2:],
         "heatmap": _heatmap(evaluation),
         "label_figures": _label_figures(evaluation),
-        "noun": "class" if evaluation.multilabel is None else "label",
+        "noun": evaluation.task.noun,
         "scores": _scores(evaluation),
         "curves": _curves(data.history),
         "history": data.history,

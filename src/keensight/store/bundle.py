@@ -18,16 +18,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
-from keensight.core.codec import to_plain
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.ood import Subspace
 from keensight.core.records import BundleManifest, Prototypes
 from keensight.core.sanitize import command_without_places
-from keensight.core.verification import contract_digest, contract_text, differing, digest_of
+from keensight.core.task import Task
+from keensight.core.verification import contract_digest, contract_text, differing, digest_of, plain_manifest
 from keensight.errors import StoreError
 from keensight.store.manifest import (
     AGAIN,
@@ -268,7 +267,7 @@ def bundle_folder(path: str | Path) -> Path:
 
 def _answers(manifest: BundleManifest) -> int:
     """Numbers that the model gives for an image: a probability a class, or one score."""
-    return 1 if manifest.task == ANOMALY else len(manifest.labels)
+    return 1 if manifest.task == Task.ANOMALY else len(manifest.labels)
 
 
 def _prototypes(folder: Path, manifest: BundleManifest) -> Prototypes | None:
@@ -356,7 +355,7 @@ def _describe(folder: Path, manifest: BundleManifest, card: str) -> None:
     """Write the card, and the manifest last: it describes every other file."""
     write_text(folder / CARD, card)
     files = {item.name: sha256_file(item) for item in sorted(folder.iterdir()) if item.name != MANIFEST}
-    write_json(folder / MANIFEST, to_plain(dataclasses.replace(manifest, files=files)))
+    write_json(folder / MANIFEST, plain_manifest(dataclasses.replace(manifest, files=files)))
 
 
 def _swap(new: Path, place: Path) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import Limits
 from keensight.core.predictions import Decision
 from keensight.core.prototypes import RULE
 from keensight.core.records import BundleManifest, ImageSpec
+from keensight.core.task import Task
 from keensight.errors import KeensightError, StoreError
 from keensight.store.json_records import read_versioned, strictly
 
@@ -31,9 +31,9 @@ _LARGEST = 4096
 _TEMPERATURES = (0.01, 100.0)
 """Ten and five times as wide as what calibration can choose."""
 _RULES = {
-    "single-label": ("most probable class", RULE),
-    "multilabel": ("labels at or above their thresholds",),
-    ANOMALY: ("Gaussian of patches",),
+    Task.MULTICLASS: ("most probable class", RULE),
+    Task.MULTILABEL: ("labels at or above their thresholds",),
+    Task.ANOMALY: ("Gaussian of patches",),
 }
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -64,7 +64,6 @@ def _problem(manifest: BundleManifest) -> str | None:
     image, low, high = manifest.image, *_TEMPERATURES
     newest = ImageSpec(1, 1).decoder
     problems = {
-        f"its task is {manifest.task!r}, which this version does not know": manifest.task not in _RULES,
         f"it names {len(manifest.labels)} classes, fewer than 2": len(manifest.labels) < 2,
         "a class has no name": not all(name.strip() for name in manifest.labels.names),
         f"the class names {manifest.labels.controls()!r} hold control characters": bool(manifest.labels.controls()),
@@ -93,10 +92,11 @@ def _rule_problem(manifest: BundleManifest) -> str | None:
         f"its rule is {rule!r}, which this version does not know": rule not in _RULES[manifest.task],
         f"mirror is {mirror!r}, neither true nor false": not isinstance(mirror, bool),
         "it does not give each label a threshold from 0 to 1": (
-            manifest.task == "multilabel" and not _are_thresholds(decision.get("thresholds"), len(manifest.labels))
+            manifest.task == Task.MULTILABEL and not _are_thresholds(decision.get("thresholds"), len(manifest.labels))
         ),
         "its rule for answers holds what cannot be": not _is_rule(decision),
-        "it does not say from where on an image is anomalous": manifest.task == ANOMALY and not _has_limits(manifest),
+        "it does not say from where on an image is anomalous": manifest.task == Task.ANOMALY
+        and not _has_limits(manifest),
         f"its rule is {RULE!r}, but it lists no {PROTOTYPES}": rule == RULE and PROTOTYPES not in manifest.files,
         "its enrolled classes are not the last of its labels": rule == RULE and not _enrolled_fit(manifest),
     }

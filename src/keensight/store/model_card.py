@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.evaluation import ClassScore, Evaluation, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.predictions import Decision
 from keensight.core.records import BundleManifest
 from keensight.core.statements import face_value, independence, rule_in_words
+from keensight.core.task import Task
 
 _ROWS = 200
 _FEW = 20
@@ -27,7 +27,7 @@ def model_card(
         evaluation: What it reached; None: the card says that it has not been measured.
         refuses: Whether the bundle abstains on images that are out-of-distribution.
     """
-    if manifest.task == ANOMALY:
+    if manifest.task == Task.ANOMALY:
         return _anomaly_card(manifest, evaluation if isinstance(evaluation, AnomalyEvaluation) else None)
     assert not isinstance(evaluation, AnomalyEvaluation)
     data, adopted = manifest.provenance.get("data"), bool(manifest.provenance.get("adopted"))
@@ -37,7 +37,7 @@ def model_card(
         "## Model details\n\n" + _details(manifest, refuses),
         "## Intended use\n\n" + _intended(manifest),
         "## Factors\n\n" + (_factors(manifest) if evaluation else _UNMEASURED),
-        "## Metrics\n\n" + (_LABEL_METRICS if manifest.task == "multilabel" else _METRICS),
+        "## Metrics\n\n" + (_LABEL_METRICS if manifest.task == Task.MULTILABEL else _METRICS),
         "## Evaluation data\n\n" + _evaluated(data, evaluation, adopted),
         "## Training data\n\n" + (_ADOPTED if adopted else "") + _data(data),
         "## Quantitative analyses\n\n"
@@ -126,13 +126,13 @@ def _summary(manifest: BundleManifest) -> str:
     names = manifest.labels.names
     listed = ", ".join(_plain(name) for name in names[:_ROWS]) + (", ..." if len(names) > _ROWS else "")
     what = f"Classifies an image as one of {len(names)} classes"
-    if manifest.task == "multilabel":
+    if manifest.task == Task.MULTILABEL:
         what = f"Predicts which of {len(names)} labels an image has, any number of them"
     return f"{what}: {listed}."
 
 
 def _factors(manifest: BundleManifest) -> str:
-    noun = "label" if manifest.task == "multilabel" else "class"
+    noun = manifest.task.noun
     return (
         f"The results below are given for all images together and {noun} by {noun}. How they differ between cameras, "
         "places, times or groups of people is known only as far as the run's report shows it."
@@ -141,15 +141,11 @@ def _factors(manifest: BundleManifest) -> str:
 
 def _details(manifest: BundleManifest, refuses: bool) -> str:
     image = manifest.image
-    task, noun = (
-        ("multi-label classification", "labels")
-        if manifest.task == "multilabel"
-        else ("single-label classification", "classes")
-    )
+    task = "multi-label" if manifest.task == Task.MULTILABEL else "single-label"
     return _list(
         {
             "Architecture": manifest.model,
-            "Task": f"{task}, {len(manifest.labels)} {noun}",
+            "Task": f"{task} classification, {len(manifest.labels)} {manifest.task.nouns}",
             "Input": f"any image, decoded to {image.width} × {image.height} px RGB ({image.fit})",
             "Normalisation": manifest.normalisation,
             "Temperature": f"{manifest.temperature:.4g}",
@@ -201,7 +197,7 @@ def _seen(evaluation: Evaluation) -> str:
 
 
 def _rule(manifest: BundleManifest, refuses: bool) -> str:
-    if manifest.task == "multilabel":
+    if manifest.task == Task.MULTILABEL:
         told = "It predicts each label whose probability reaches the label's threshold"
         return f"{told}, and abstains on images that are out-of-distribution." if refuses else f"{told}."
     rule = Decision.from_manifest(manifest.decision)
@@ -338,7 +334,7 @@ def _foreign(manifest: BundleManifest, refuses: bool) -> list[str]:
     """What becomes of an image that shows none of the classes."""
     if refuses:
         return ["It abstains on many images that show none of its classes, but not on all."]
-    if manifest.task == "multilabel":
+    if manifest.task == Task.MULTILABEL:
         return ["It knows no other labels than these."]
     if manifest.decision.get("enrolled") or Decision.from_manifest(manifest.decision).target is not None:
         return ["An image that shows none of its classes can still get one of them."]

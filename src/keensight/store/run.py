@@ -192,7 +192,7 @@ class Run:
         """The probabilities behind ``evaluation``."""
         evaluation = self.evaluation
         found = run_tables.read_predictions(
-            self._existing("evaluation/predictions.csv"), evaluation.labels, several=evaluation.multilabel is not None
+            self._existing("evaluation/predictions.csv"), evaluation.labels, evaluation.task
         )
         if found.indices is None and inside(self.path, "dataset.parquet").is_file():
             found = dataclasses.replace(found, indices=run_tables.rows_of(found.paths, self.dataset))

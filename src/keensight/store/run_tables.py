@@ -25,6 +25,7 @@ from keensight.core.labels import Suspect
 from keensight.core.predictions import Predictions
 from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Sample, Skipped, Split
 from keensight.core.sanitize import guarded, unguarded
+from keensight.core.task import Task
 from keensight.errors import StoreError
 
 _KEY = b"keensight"
@@ -75,7 +76,7 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
         **{name: [getattr(sample.info, name, None) for sample in dataset.samples] for name in _INFO},
         "error": [None if sample.error is None else _utf8(sample.error) for sample in dataset.samples],
     }
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         columns["labels"] = [[_utf8(name) for name in sample.labels] for sample in dataset.samples]
     kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in columns}
     if "labels" in kinds:
@@ -111,7 +112,9 @@ def read_dataset(path: Path) -> Dataset:
         samples = tuple(map(Sample, *(column[name] for name in names), metadata, infos, column["error"], several))
         labels = from_plain(LabelSet, whole["labels"])
         skipped = tuple(from_plain(Skipped, item) for item in whole["skipped"])
-        return Dataset(whole["name"], whole["kind"], labels, samples, skipped, task=whole.get("task", "multiclass"))
+        return Dataset(
+            whole["name"], whole["kind"], labels, samples, skipped, task=Task(whole.get("task", Task.MULTICLASS))
+        )
 
 
 def _info(format: str | None, mode: str, width: int, height: int, frames: int, orientation: int) -> ImageInfo | None:
@@ -198,13 +201,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
-def read_predictions(path: Path, labels: LabelSet, *, several: bool = False) -> Predictions:
+def read_predictions(path: Path, labels: LabelSet, task: Task = Task.MULTICLASS) -> Predictions:
     """Read what :func:`write_predictions` wrote; ``indices`` is None in files of runs before schema 4.
 
     Args:
         path: The file.
         labels: The classes, in the order of its probability columns.
-        several: Whether images have any number of labels.
+        task: Whether images have one class each, or any number of labels.
 
     Raises:
         StoreError: the file is missing or damaged.
@@ -231,15 +234,15 @@ def read_predictions(path: Path, labels: LabelSet, *, several: bool = False) -> 
         further: dict[str, Any] = {
             _FURTHER[name][0]: frame[place].to_numpy(_FURTHER[name][1]) for name, place in zip(more, names, strict=True)
         }
-        truth = _truth([unguarded(true) for true in frame["true"]], labels, several)
+        truth = _truth([unguarded(true) for true in frame["true"]], labels, task)
         return Predictions(
             tuple(map(unguarded, frame["path"])), labels, frame[columns].to_numpy(np.float32), truth=truth, **further
         )
 
 
-def _truth(true: Sequence[str], labels: LabelSet, several: bool) -> NDArray[Any]:
+def _truth(true: Sequence[str], labels: LabelSet, task: Task) -> NDArray[Any]:
     names = LabelSet(tuple(_utf8(name) for name in labels.names))
-    if not several:
+    if task != Task.MULTILABEL:
         return names.encode(true)
     table = np.zeros((len(true), len(names)), np.uint8)
     for row, given in enumerate(true):

@@ -15,6 +15,7 @@ from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
 from keensight.core.progress import Logged, Progress
 from keensight.core.records import Dataset, Fit, History, ImageSpec, LabelSet, Split
+from keensight.core.task import Task
 from keensight.errors import DataError, UsageError
 from keensight.workflow.bundle import versions
 from keensight.workflow.calibrate import check as check_decision
@@ -92,7 +93,7 @@ def adopt(
     started, progress = time.perf_counter(), shown(progress)
     _check_settings(settings or {})
     dataset = _named(open(source, progress=progress, **columns), labels)
-    adopted = nets.adopt(model, len(dataset.labels), normalisation, multilabel=dataset.task == "multilabel")
+    adopted = nets.adopt(model, len(dataset.labels), normalisation, dataset.task)
     height, width, _ = adopted.model.input_shape[1:]
     config = _config(model.name, height, width, fit, settings or {})
     check_decision(config.decision, dataset.task)
@@ -187,7 +188,7 @@ def _classifier(adopted: Adopted, dataset: Dataset, pixels: Pixels) -> Classifie
     from keensight.assess.thresholds import DEFAULT
     from keensight.nets.classifier import Classifier
 
-    thresholds = (DEFAULT,) * len(dataset.labels) if dataset.task == "multilabel" else None
+    thresholds = (DEFAULT,) * len(dataset.labels) if dataset.task == Task.MULTILABEL else None
     return Classifier(adopted.model, dataset.labels, pixels.spec, thresholds=thresholds)
 
 
@@ -205,7 +206,7 @@ def _compare(
     lines = [f"the copy with normalisation in its graph answers as {model.name} itself, to {worst:.1g}"]
     if adopted.dropped:
         lines.append(f"left out, as only training needs them: {', '.join(adopted.dropped)}")
-    if dataset.task == "multiclass" and "int" not in str(model.inputs[0].dtype):
+    if dataset.task == Task.MULTICLASS and "int" not in str(model.inputs[0].dtype):
         reached = nets.accuracies(model, adopted.end, images, dataset.targets()[rows])
         lines += _doubts(reached, normalisation, len(rows), len(dataset.labels))
     _say(progress, lines)

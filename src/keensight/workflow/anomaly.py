@@ -16,9 +16,10 @@ from keensight.core import anomaly
 from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, AnomalyScores, Limits
 from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
-from keensight.core.progress import Progress, Task
+from keensight.core.progress import Phase, Progress
 from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
 from keensight.core.registry import did_you_mean
+from keensight.core.task import Task
 from keensight.errors import DataError, UsageError
 from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 from keensight.workflow.audit import refuse_severe
@@ -52,7 +53,7 @@ def normal_classes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
     name = config.model.name
     if name != "auto" and not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which anomalies need", "leave --model out")
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         raise UsageError("anomalies are told from one class of normal images", "give each image one class, not labels")
     names = dataset.labels.names
     given = [name.strip() for name in (config.data.normal or "").split(",") if name.strip()]
@@ -128,7 +129,7 @@ def _results(
     evaluation: AnomalyEvaluation, started: float,
 ) -> dict[str, Any]:  # fmt: skip
     return {
-        "task": anomaly.TASK,
+        "task": Task.ANOMALY,
         "labels": [NORMAL, ANOMALOUS],
         "normal": list(normal),
         "model": name,
@@ -186,7 +187,7 @@ def _chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield rows[begin : begin + _CHUNK]
 
 
-def _counted(batches: Iterator[NDArray[np.float32]], task: Task) -> Iterator[NDArray[np.float32]]:
+def _counted(batches: Iterator[NDArray[np.float32]], task: Phase) -> Iterator[NDArray[np.float32]]:
     for batch in batches:
         task.advance(len(batch))
         yield batch
@@ -210,7 +211,7 @@ def write(detector: Detector, dataset: Dataset, split: Split, run: Run, normal: 
 
     record = run.record
     manifest = BundleManifest(
-        schema=SCHEMA, name=dataset.name, task=anomaly.TASK, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
+        schema=SCHEMA, name=dataset.name, task=Task.ANOMALY, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
         model=name, normalisation=normalisation_of(name), temperature=1.0,
         decision={"rule": "Gaussian of patches", "normal": list(normal), "limits": to_plain(detector.limits)},
         provenance={"versions": versions(), "data": origin(dataset, split), "run": record.name,
@@ -280,7 +281,7 @@ def is_detector(model: Any) -> bool:
 
     if isinstance(model, (Detector, Classifier)):
         return isinstance(model, Detector)
-    return open_bundle(getattr(model, "path", model)).manifest.task == anomaly.TASK
+    return open_bundle(getattr(model, "path", model)).manifest.task == Task.ANOMALY
 
 
 def stored(run: Run) -> AnomalyEvaluation:

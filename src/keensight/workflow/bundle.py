@@ -66,7 +66,7 @@ def bundle(
     manifest = BundleManifest(
         schema=SCHEMA,
         name=data.name,
-        task="single-label" if model.thresholds is None else "multilabel",
+        task=model.task,
         labels=model.labels,
         image=model.spec,
         model=name or model.keras_model.name,

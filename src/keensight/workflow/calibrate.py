@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from keensight.core.config import DecisionConfig
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Split, Task, group_numbers
+from keensight.core.records import Dataset, Split, group_numbers
+from keensight.core.task import Task
 from keensight.errors import UsageError
 from keensight.workflow.evaluate import probabilities_of
 from keensight.workflow.features import Features
@@ -31,7 +32,7 @@ def check(config: DecisionConfig, task: Task) -> None:
     asked = [name for name in ("target_precision", "target_coverage") if getattr(config, name) is not None]
     if len(asked) > 1:
         raise UsageError("a precision and a coverage were both asked for", "one threshold keeps one promise: give one")
-    if asked and task == "multilabel":
+    if asked and task == Task.MULTILABEL:
         raise UsageError(
             f"decision.{asked[0]} is for images of one class each, and these have any number of labels",
             "leave it out: each label has a threshold of its own",
@@ -109,7 +110,7 @@ def decide(
     progress.say(_confidence_words(temperature, len(rows)))
     probabilities = at_temperature(raw, temperature)
     calibrated = classifier.changed(temperature=temperature)
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         return _with_thresholds(calibrated, probabilities, targets, progress)
     return _with_rule(calibrated, probabilities, targets, config, progress)
 
@@ -187,17 +188,17 @@ def mirrored_if_it_pays(
         progress: Where to report.
         features: A way to features that is quicker than the classifier's own.
     """
-    from keensight.nets.training.losses import task_of
+    from keensight.nets.training.losses import objective_of
 
     double = classifier.changed(mirror=True)
     rows = split.part("val")
     targets = dataset.truth()[rows]
-    task = task_of(targets)
+    objective = objective_of(targets)
     reached = []
     for candidate in (classifier, double):
         probabilities = probabilities_of(candidate, rows, pixels, progress, features)
-        loss, accuracy = task.score(probabilities, targets)
-        ranking = task.ranking(probabilities, targets)
+        loss, accuracy = objective.score(probabilities, targets)
+        ranking = objective.ranking(probabilities, targets)
         reached.append((accuracy if ranking is None else ranking, loss))
     (plain_right, plain_loss), (double_right, double_loss) = reached
     pays = double_loss < plain_loss and double_right >= plain_right

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
+from keensight.core.task import Task
 from keensight.workflow.steps import augmentation, build, image_spec, prepare, run_fit
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str],
     reached = {name: _reached(name, few, split, config, progress) for name in names}
     figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
     seconds = time.perf_counter() - started
-    measured = "accuracy" if few.task == "multiclass" else "mAP"
+    measured = "accuracy" if few.task == Task.MULTICLASS else "mAP"
     return Choice(
         max(reached, key=lambda name: reached[name]),
         f"val {measured} in a race on {len(split.train):,} training images ({seconds:.0f} s): {figures}",

@@ -13,13 +13,13 @@ import numpy as np
 
 from keensight.core import pixels as decoder
 from keensight.core import prototypes
-from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.files import sha256
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.predictions import Decision, Embeddings
 from keensight.core.progress import Progress
 from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
 from keensight.core.sources import Images, Source, read_source
+from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow.predict import classifier_of, find
 from keensight.workflow.self_test import self_test
@@ -82,12 +82,12 @@ def enrol(
 
     progress = shown(progress)
     old = model if isinstance(model, Bundle) else open_bundle(model if isinstance(model, (str, Path)) else model.path)
-    if old.manifest.task == "multilabel":
+    if old.manifest.task == Task.MULTILABEL:
         raise UsageError(
             f"{old.path} is a multi-label model, and no label can be enrolled in one",
             "train again with the new label, or enrol in a model of one class an image",
         )
-    if old.manifest.task == ANOMALY:
+    if old.manifest.task == Task.ANOMALY:
         raise UsageError(
             f"{old.path} is an anomaly detector: it knows no classes, so none can be enrolled", "train a classifier"
         )

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.interval import Interval
 from keensight.core.predictions import Predictions
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Part, Split
+from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow import anomaly
 from keensight.workflow.caveats import caveats_of
@@ -263,7 +263,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
     from keensight.store.pictures import KeptPictures
 
     handle = finished(run)
-    if handle.record.results.get("task") == ANOMALY:
+    if handle.record.results.get("task") == Task.ANOMALY:
         return anomaly.report(handle, anomaly.stored(handle))
     evaluation = evaluation or _with_images(handle)
     data = ReportData(
@@ -340,7 +340,7 @@ def _stored(model: str | Path | Run | Classifier) -> Evaluated | AnomalyEvaluati
     if isinstance(model, Classifier):
         raise DataError("a model by itself has no stored evaluation", "give the images to measure it on")
     handle = finished(model)
-    return anomaly.stored(handle) if handle.record.results.get("task") == ANOMALY else _with_images(handle)
+    return anomaly.stored(handle) if handle.record.results.get("task") == Task.ANOMALY else _with_images(handle)
 
 
 def _with_images(run: Run) -> Evaluated:
@@ -367,8 +367,8 @@ def _targets(dataset: Dataset, classifier: Classifier) -> NDArray[Any]:
             f"the model knows {', '.join(classifier.labels.names[:20])}",
         )
     if classifier.thresholds is not None:  # images of one class each are images of one label
-        return dataclasses.replace(dataset, labels=classifier.labels, task="multilabel").indicators()
-    if dataset.task == "multilabel":
+        return dataclasses.replace(dataset, labels=classifier.labels, task=Task.MULTILABEL).indicators()
+    if dataset.task == Task.MULTILABEL:
         raise DataError(
             f"{dataset.name} gives images any number of labels, but the model names one class each",
             "measure it on a table with one class an image, or train a model on a multi-label table",

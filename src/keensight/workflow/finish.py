@@ -17,6 +17,7 @@ from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, History, Prototypes, Split, split_digest
+from keensight.core.task import Task
 from keensight.errors import DataError
 from keensight.workflow.bundle import bundle
 from keensight.workflow.calibrate import decide, mirrored_if_it_pays
@@ -163,7 +164,7 @@ def _knowing(trained: Trained, features: Features | None, progress: Progress) ->
     known = known_of(classifier, dataset, split, trained.pixels, features=features, progress=progress)
     if trained.config.decision.ood:
         trained = dataclasses.replace(trained, classifier=classifier.changed(subspace=known.subspace()))
-    if dataset.task == "multilabel" or not known.covers(len(dataset.labels)):
+    if dataset.task == Task.MULTILABEL or not known.covers(len(dataset.labels)):
         return trained, None
     return trained, known.prototypes(len(dataset.labels))
 

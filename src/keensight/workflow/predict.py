@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.anomaly import AnomalyScores
 from keensight.core.files import check_writable, write_bytes, write_json, write_text
 from keensight.core.predictions import Decision, Embeddings, Predictions
@@ -16,6 +15,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR
 from keensight.core.sanitize import guarded
 from keensight.core.sources import Images, Source
+from keensight.core.task import Task
 from keensight.errors import UsageError
 from keensight.workflow.self_test import tested
 from keensight.workflow.steps import shown
@@ -60,7 +60,7 @@ def predict(
     if isinstance(model, (Classifier, Detector)):
         return model.predict(images, progress=progress)
     package = _opened(model)
-    opened = detector_of(package) if package.manifest.task == ANOMALY else classifier_of(package)
+    opened = detector_of(package) if package.manifest.task == Task.ANOMALY else classifier_of(package)
     return tested(package, opened).predict(images, progress=progress)
 
 
@@ -140,7 +140,7 @@ def load(model: str | Path | Run | Classifier) -> Classifier:
     if isinstance(model, Classifier):
         return model
     package = _opened(model)
-    if package.manifest.task == ANOMALY:
+    if package.manifest.task == Task.ANOMALY:
         raise UsageError(
             f"{package.path} is an anomaly detector: it scores images and knows no classes",
             "keensight predict, or ks.load_detector(...) in Python",
@@ -159,7 +159,7 @@ def load_detector(model: str | Path | Run) -> Detector:
         UsageError: it is a classifier.
     """
     package = _opened(model)
-    if package.manifest.task != ANOMALY:
+    if package.manifest.task != Task.ANOMALY:
         raise UsageError(f"{package.path} is a classifier, not an anomaly detector", "use ks.load(...)")
     return tested(package, detector_of(package))
 
@@ -182,7 +182,7 @@ def classifier_of(bundle: Bundle) -> Classifier:
     """The classifier in an open bundle."""
     from keensight.nets.classifier import Classifier
 
-    manifest, several = bundle.manifest, bundle.manifest.task == "multilabel"
+    manifest, several = bundle.manifest, bundle.manifest.task == Task.MULTILABEL
     return Classifier.open(
         bundle.model_path,
         manifest.labels,

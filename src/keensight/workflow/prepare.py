@@ -13,7 +13,8 @@ from keensight.core.intensity import Scale, in_words
 from keensight.core.labels import Correction
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
-from keensight.errors import DataError
+from keensight.core.task import Task
+from keensight.errors import DataError, UsageError
 from keensight.workflow.audit import audit as audit_images
 from keensight.workflow.steps import Source, corrected, image_spec, open, prepare, shown
 
@@ -43,12 +44,18 @@ def open_source(source: Source, config: RunConfig, progress: Progress) -> tuple[
 
     Raises:
         DataError: the source or the corrections cannot be used.
+        UsageError: the images are labeled for another task than the settings say.
     """
     given = config.data
     dataset = open(
         source, label=given.label, labels=given.labels, path=given.path, group=given.group,
         group_regex=given.group_regex, progress=progress,
     )  # fmt: skip
+    if given.task in (Task.MULTICLASS, Task.MULTILABEL) and given.task != dataset.task:
+        raise UsageError(
+            f"data.task is {given.task}, but {dataset.name} is a {dataset.task} set",
+            "leave --task out to have it detected",
+        )
     return corrected(dataset, given.corrections, progress)
 
 

@@ -18,6 +18,7 @@ from keensight.core.evaluation import Evaluated
 from keensight.core.labels import Correction, LabelSuspects, Suspect, read_corrections, write_corrections
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Reader, Sample
+from keensight.core.task import Task
 from keensight.errors import DataError, ImageError, UsageError
 from keensight.workflow.evaluate import finished
 from keensight.workflow.label_errors import check_labels
@@ -208,7 +209,7 @@ def open_session(
     """The questions that a run raises (see :func:`review`)."""
     handle = finished(run)
     dataset = _with_images(handle, source, progress)
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         raise DataError(
             f"{handle.path} is of a multi-label set, and a review gives an image one class",
             "look at the mistakes in its report, and correct the table by hand",

@@ -89,7 +89,7 @@ def tour_of(source: str, folder: Path, options: Mapping[str, Any], progress: Pro
         round(min(max(wanted, _LEAST), _MOST)),
         options,
         sample=not here,
-        multilabel=dataset.task == "multilabel",
+        task=dataset.task,
     )
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from keensight.core.anomaly import TASK as ANOMALY
 from keensight.core.comparison import Spread
 from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.progress import Logged, Progress
 from keensight.core.records import Dataset, Epoch, History, Split
+from keensight.core.task import Task
 from keensight.errors import InterruptedRun, KeensightError, UsageError
 from keensight.workflow import anomaly, anomaly_split
 from keensight.workflow.audit import refuse_severe
@@ -94,7 +94,7 @@ def train(
         runtime.start_in_background()
     dataset, decisions = open_source(source, chosen, progress)
     check_decision(chosen.decision, dataset.task)
-    normal = anomaly.normal_classes(dataset, chosen) if chosen.data.task == ANOMALY else ()
+    normal = anomaly.normal_classes(dataset, chosen) if chosen.data.task == Task.ANOMALY else ()
     if normal:
         anomaly_split.refuse_unsplittable(dataset, normal, chosen)
     else:
@@ -190,7 +190,7 @@ def train_network(
         )
     except TrainingInterrupted as stop:
         history = stop.history
-    thresholds = (DEFAULT,) * len(dataset.labels) if dataset.task == "multilabel" else None
+    thresholds = (DEFAULT,) * len(dataset.labels) if dataset.task == Task.MULTILABEL else None
     return Classifier(model, dataset.labels, pixels.spec, thresholds=thresholds), history
 
 
@@ -231,7 +231,12 @@ def resolve(
     )
     resolved = dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, image_size=spec[0] if spec[0] == spec[1] else None, fit=pixels.spec.fit),
+        data=dataclasses.replace(
+            config.data,
+            image_size=spec[0] if spec[0] == spec[1] else None,
+            fit=pixels.spec.fit,
+            task=dataset.task,
+        ),
         model=config.model if transfers(config) else _from_scratch(config.model),
         train=dataclasses.replace(
             config.train,
@@ -242,11 +247,11 @@ def resolve(
             learning_rate=numbers.learning_rate,
             patience=numbers.patience,
             precision=precision.name,
-            label_smoothing=config.train.label_smoothing if dataset.task == "multiclass" else 0.0,
+            label_smoothing=config.train.label_smoothing if dataset.task == Task.MULTICLASS else 0.0,
         ),
         augment=changes.config,
     )
-    checked = "yes" if dataset.task == "multiclass" and wanted(resolved) else "no"
+    checked = "yes" if dataset.task == Task.MULTICLASS and wanted(resolved) else "no"
     resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
     size = f"input: {spec[1]}x{spec[0]} px"
     engine = litert.chosen()
@@ -307,7 +312,7 @@ def train_seeds(
     """
     settings = options.pop("settings", None) or {}
     first = configure(options.get("config"), settings, **{k: options[k] for k in ("seed", "task") if k in options})
-    if count < 2 or first.data.task != "classify":
+    if count < 2 or first.data.task == Task.ANOMALY:
         raise UsageError("a spread needs two or more seeds of a classifier", "add --seeds 5, say")
     options.pop("seed", None)
     runs = []

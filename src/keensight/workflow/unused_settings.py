@@ -7,6 +7,7 @@ from typing import Literal
 
 from keensight.core.config import RunConfig, settings
 from keensight.core.records import Dataset
+from keensight.core.task import Task
 from keensight.workflow.steps import transfers
 
 Kind = Literal["classifier", "detector", "adopted"]
@@ -40,7 +41,7 @@ def _split(dataset: Dataset) -> Iterator[str]:
 
 
 def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         yield "decision.set_level"
     if not transfers(config):
         yield from _TRANSFER

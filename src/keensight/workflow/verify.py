@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keensight.core.anomaly import TASK as ANOMALY
+from keensight.core.task import Task
 from keensight.core.verification import SELF_TEST, Check, Verification
 from keensight.errors import GateError, StoreError
 from keensight.workflow.predict import classifier_of, detector_of
@@ -51,7 +51,7 @@ def _good(names: list[str]) -> tuple[Check, ...]:
 def _loaded(bundle: Bundle, checks: tuple[Check, ...]) -> Verification:
     place = str(bundle.path)
     try:
-        opened = detector_of(bundle) if bundle.manifest.task == ANOMALY else classifier_of(bundle)
+        opened = detector_of(bundle) if bundle.manifest.task == Task.ANOMALY else classifier_of(bundle)
     except StoreError as error:
         return Verification(place, (*checks, Check(_LOADING, False, error.message)))
     checks = (*checks, Check(_LOADING, True))

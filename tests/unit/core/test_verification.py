@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from keensight.core.records import ImageSpec, LabelSet
+from keensight.core.task import Task
 from keensight.core.verification import contract_digest, contract_text, differing, digest_of, labels_of
 from store_builders import LABELS, manifest
 
 CHANGES = {
     "labels": LabelSet(LABELS.names[::-1]),
-    "task": "multilabel",
+    "task": Task.MULTILABEL,
     "image size and fit": ImageSpec(28, 32, "crop"),
     "normalisation": "x / 255",
     "temperature": 1.0000001,

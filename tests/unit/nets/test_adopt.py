@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keensight.core.records import ImageSpec, LabelSet
+from keensight.core.task import Task
 from keensight.errors import GateError, UsageError
 from keensight.nets import adopt as nets
 from keensight.nets.classifier import Classifier
@@ -46,7 +47,7 @@ def ends(keras):
 
 def adopted(model, normalisation="0..1", classes=3, **more):
     found = nets.adopt(model, classes, normalisation, **more)
-    thresholds = (0.5,) * classes if more.get("multilabel") else None
+    thresholds = (0.5,) * classes if more.get("task") == Task.MULTILABEL else None
     labels = LabelSet(tuple("abcdefghij"[:classes]))
     return found, Classifier(found.model, labels, ImageSpec(10, 8), thresholds=thresholds)
 
@@ -89,12 +90,12 @@ def test_one_output_tells_two_classes_apart(keras, last):
 
 def test_sigmoids_are_for_several_labels(keras):
     model = sequential(keras, *body(keras), dense(keras, activation="sigmoid"))
-    assert worst(model, multilabel=True) < 1e-5
+    assert worst(model, task=Task.MULTILABEL) < 1e-5
     with pytest.raises(UsageError, match="each image has one class"):
         nets.adopt(model, 3, "0..1")
     single = sequential(keras, *body(keras), dense(keras, activation="softmax"))
     with pytest.raises(UsageError, match="any number of labels"):
-        nets.adopt(single, 3, "0..1", multilabel=True)
+        nets.adopt(single, 3, "0..1", Task.MULTILABEL)
 
 
 def test_nested_models_become_flat_and_random_layers_are_left_out(keras):

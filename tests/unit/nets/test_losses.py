@@ -5,15 +5,15 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from keensight.nets.training.losses import Multiclass, Multilabel, image_weights, rows, task_of
+from keensight.nets.training.losses import Sigmoid, Softmax, image_weights, objective_of, rows
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [-3.0, 0.2, 1.0], [0.0, 0.0, -0.1]])
 TRUTH = np.array([[1, 0, 0], [0, 0, 1], [1, 1, 0]], np.uint8)
 
 
 def test_targets_tell_the_task():
-    assert isinstance(task_of(np.array([0, 2])), Multiclass)
-    assert isinstance(task_of(TRUTH), Multilabel)
+    assert isinstance(objective_of(np.array([0, 2])), Softmax)
+    assert isinstance(objective_of(TRUTH), Sigmoid)
     np.testing.assert_array_equal(rows(np.array([0, 2]), 3), [[1, 0, 0], [0, 0, 1]])
     np.testing.assert_array_equal(rows(TRUTH, 3), TRUTH)
     np.testing.assert_array_equal(image_weights(np.array([0, 1]), np.array([2.0, 3.0], np.float32)), [2, 3])
@@ -21,26 +21,26 @@ def test_targets_tell_the_task():
 
 
 def test_probabilities_of_labels_are_independent():
-    found = Multilabel().probabilities(LOGITS)
+    found = Sigmoid().probabilities(LOGITS)
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-LOGITS)))
-    assert np.isfinite(Multilabel().probabilities(np.array([[1e4, -1e4]]))).all()
-    np.testing.assert_allclose(Multiclass().probabilities(LOGITS).sum(axis=1), 1)
+    assert np.isfinite(Sigmoid().probabilities(np.array([[1e4, -1e4]]))).all()
+    np.testing.assert_allclose(Softmax().probabilities(LOGITS).sum(axis=1), 1)
 
 
 def test_scores_of_labels_count_pairs():
-    probabilities = Multilabel().probabilities(LOGITS)
-    loss, accuracy = Multilabel().score(probabilities, TRUTH)
+    probabilities = Sigmoid().probabilities(LOGITS)
+    loss, accuracy = Sigmoid().score(probabilities, TRUTH)
     right = np.where(TRUTH == 1, probabilities, 1 - probabilities)
     assert loss == pytest.approx(-np.log(right).mean())
     assert accuracy == pytest.approx(((probabilities >= 0.5) == TRUTH).mean())
     areas = [average_precision_score(TRUTH[:, j], LOGITS[:, j]) for j in range(3)]
-    assert Multilabel().ranking(LOGITS, TRUTH) == pytest.approx(np.mean(areas))
-    assert Multiclass().ranking(LOGITS, np.array([0, 1, 2])) is None
+    assert Sigmoid().ranking(LOGITS, TRUTH) == pytest.approx(np.mean(areas))
+    assert Softmax().ranking(LOGITS, np.array([0, 1, 2])) is None
 
 
 def test_balanced_labels_weigh_presence_and_absence_alike():
     truth = np.array([[1, 0]] * 2 + [[0, 0]] * 7 + [[0, 1]], np.uint8)
-    weights = task_of(truth, balanced=True).weigh(truth, np.ones(2, np.float32))
+    weights = objective_of(truth, balanced=True).weigh(truth, np.ones(2, np.float32))
     for j in range(2):
         assert weights[truth[:, j] == 1, j].sum() == pytest.approx(weights[truth[:, j] == 0, j].sum())
         assert weights[:, j].mean() == pytest.approx(1)
@@ -50,14 +50,14 @@ def test_balanced_labels_weigh_presence_and_absence_alike():
 def test_keras_says_the_same_as_numpy():
     import tensorflow as tf
 
-    task = Multilabel()
+    task = Sigmoid()
     truth, logits = tf.constant(TRUTH, tf.float32), tf.constant(LOGITS, tf.float32)
     loss, accuracy = task.score(task.probabilities(LOGITS), TRUTH)
     assert float(task.loss(0.3)(truth, logits)) == pytest.approx(loss, rel=1e-5)  # labels are not smoothed
     metric = task.accuracy()
     metric.update_state(truth, logits)
     assert float(metric.result()) == pytest.approx(accuracy)
-    balanced = task_of(TRUTH, balanced=True)
+    balanced = objective_of(TRUTH, balanced=True)
     terms, _ = balanced.terms(truth, logits)
     weighted = (np.asarray(terms) * balanced.weigh(TRUTH, np.ones(3, np.float32))).mean(axis=1)
     np.testing.assert_allclose(balanced.loss(0.0)(truth, logits), weighted, rtol=1e-5)
@@ -116,7 +116,7 @@ def test_training_from_scratch_learns_labels_and_ranks_them(balanced):
     classifier = Classifier(model, LabelSet(("red", "blue")), ImageSpec(12, 12), thresholds=(0.5, 0.5))
     found = classifier.predict(list(images[100:104]))
     assert found.thresholds == (0.5, 0.5)
-    assert Multilabel().ranking(classifier.predict_array(images[100:]), truth[100:]) == pytest.approx(best.val_map)
+    assert Sigmoid().ranking(classifier.predict_array(images[100:]), truth[100:]) == pytest.approx(best.val_map)
 
 
 @pytest.mark.slow

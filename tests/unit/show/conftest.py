@@ -25,6 +25,7 @@ from keensight.core.records import (
     Skipped,
     Split,
 )
+from keensight.core.task import Task
 from keensight.show.report import ReportData
 
 
@@ -119,7 +120,7 @@ def build_world(
         "keensight train <photos> --seed 7", 7, {"keras": "3.15.1"},
     )  # fmt: skip
     manifest = BundleManifest(
-        1, "first try", "single-label", dataset.labels, ImageSpec(12, 12), "cnn", "x / 255", 1.25, {},
+        1, "first try", Task.MULTICLASS, dataset.labels, ImageSpec(12, 12), "cnn", "x / 255", 1.25, {},
         {"data": {"digest": "abc123"}, "metrics": {"accuracy": 1.0}}, {},
     )  # fmt: skip
     report = ReportData(record, evaluation, history, audit, split, manifest, dataset, '[model]\nname = "cnn"\n')

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keensight.core.task import Task
 from keensight.show.notebook.tour import Tour, notebook
 
 
@@ -24,15 +25,15 @@ def opened(program):
 
 
 @pytest.mark.parametrize("sample", [True, False])
-@pytest.mark.parametrize("multilabel", [True, False])
-def test_it_is_a_valid_notebook_without_outputs(sample, multilabel):
-    made = notebook(Tour("photos/", 64, 12, {}, sample=sample, multilabel=multilabel))
+@pytest.mark.parametrize("task", [Task.MULTILABEL, Task.MULTICLASS])
+def test_it_is_a_valid_notebook_without_outputs(sample, task):
+    made = notebook(Tour("photos/", 64, 12, {}, sample=sample, task=task))
     nbformat.validate(nbformat.from_dict(made))
     assert all(not cell["outputs"] for cell in made["cells"] if cell["cell_type"] == "code")
     program = code(made)
     ast.parse(program)
-    assert ("thresholds" in program) == multilabel
-    assert ("confusion" in program) != multilabel
+    assert ("thresholds" in program) == (task == Task.MULTILABEL)
+    assert ("confusion" in program) == (task == Task.MULTICLASS)
 
 
 @pytest.mark.slow

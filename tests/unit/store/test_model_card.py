@@ -10,6 +10,7 @@ from keensight.core.evaluation import Caveat, Evaluation
 from keensight.core.interval import Interval
 from keensight.core.predictions import Decision
 from keensight.core.records import LabelSet
+from keensight.core.task import Task
 from keensight.store.model_card import model_card
 from multilabel_builders import scored
 from store_builders import dataset, evaluation, make_bundle, manifest, split
@@ -113,7 +114,7 @@ def test_an_unmeasured_model_shows_no_results() -> None:
 def test_labels_have_thresholds_and_measures_of_their_own() -> None:
     measured = scored()
     labels = manifest(
-        labels=measured.labels, task="multilabel",
+        labels=measured.labels, task=Task.MULTILABEL,
         decision={"rule": "labels at or above their thresholds", "thresholds": [0.5] * len(measured.labels)},
     )  # fmt: skip
     card = model_card(labels, measured)

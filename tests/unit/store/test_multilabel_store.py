@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keensight.core.records import Epoch, History, LabelSet
+from keensight.core.task import Task
 from keensight.errors import StoreError
 from keensight.store import run_tables
 from keensight.store.bundle import open_bundle
@@ -50,7 +51,7 @@ def test_the_history_keeps_the_ranking_only_where_there_is_one(tmp_path):
 
 
 def test_a_bundle_keeps_its_thresholds(tmp_path):
-    make_bundle(tmp_path / "bundle", task="multilabel", decision=DECISION)
+    make_bundle(tmp_path / "bundle", task=Task.MULTILABEL, decision=DECISION)
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert manifest.decision["thresholds"] == [0.25, 0.5, 0.75]
     assert "Predicts which of 3 labels" in model_card(manifest)
@@ -59,11 +60,11 @@ def test_a_bundle_keeps_its_thresholds(tmp_path):
 @pytest.mark.parametrize("thresholds", [None, [0.5, 0.5], [0.5, 0.5, 1.5], [0.5, 0.5, "x"], [0.5, 0.5, True], "abc"])
 def test_a_bundle_without_a_threshold_for_each_label_is_refused(tmp_path, thresholds):
     with pytest.raises(StoreError, match="threshold"):
-        make_bundle(tmp_path / "bundle", task="multilabel", decision=DECISION | {"thresholds": thresholds})
+        make_bundle(tmp_path / "bundle", task=Task.MULTILABEL, decision=DECISION | {"thresholds": thresholds})
 
 
 def test_the_card_tells_each_label(tmp_path):
-    bundle = make_bundle(tmp_path / "bundle", task="multilabel", decision=DECISION)
+    bundle = make_bundle(tmp_path / "bundle", task=Task.MULTILABEL, decision=DECISION)
     card = model_card(bundle.manifest, scored())
     assert "**mean average precision" in card
     assert "| never | - | 0.000 | 0.90 |" in card

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keensight.core.audit import Finding, Severity
 from keensight.core.pixels import is_deep
 from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
+from keensight.core.task import Task
 from keensight.data.audit.leakage import leaks
 from keensight.data.audit.missing_classes import foreign_names, is_unread_image, lost_classes, unsupported_format
 from keensight.data.audit.quality import histogram
@@ -64,7 +65,7 @@ def _counts(dataset: Dataset, pixels: Pixels | None) -> Counter[str]:
 
 def noun(dataset: Dataset) -> str:
     """What the names of a set are called: ``class`` or ``label``."""
-    return "label" if dataset.task == "multilabel" else "class"
+    return dataset.task.noun
 
 
 def images_in_words(n: int, one: str, many: str) -> str:
@@ -125,7 +126,7 @@ def imbalance(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 def small_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Classes too small to be measured (of labels: :func:`~keensight.data.audit.label_checks.near_empty_label`)."""
-    if dataset.task == "multilabel":
+    if dataset.task == Task.MULTILABEL:
         return []
     counts = _counts(dataset, pixels)
     small = {name: counts[name] for name in dataset.labels.names if 0 < counts[name] < SMALL_CLASS}

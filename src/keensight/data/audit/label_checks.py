@@ -8,6 +8,7 @@ import numpy as np
 
 from keensight.core.audit import Finding, Severity
 from keensight.core.records import Dataset
+from keensight.core.task import Task
 from keensight.data.audit.checks import SMALL_CLASS, Check, each, images_in_words, readable, readable_rows
 from keensight.data.cache import Pixels
 
@@ -19,7 +20,7 @@ _LISTED = 10
 
 def near_empty_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Labels that too few images have, or lack, to be learned and measured."""
-    if dataset.task != "multilabel":
+    if dataset.task != Task.MULTILABEL:
         return []
     samples = readable(dataset, pixels)
     held = {name: sum(name in sample.labels for sample in samples) for name in dataset.labels.names}
@@ -45,7 +46,7 @@ def near_empty_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """How many labels images have, and which labels go together more often than chance."""
-    if dataset.task != "multilabel":
+    if dataset.task != Task.MULTILABEL:
         return []
     table = dataset.indicators().astype(np.int64)
     per_image = table.sum(axis=1)
@@ -69,7 +70,7 @@ def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding
 def without_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images of a multi-label set that have none of its labels."""
     bare = [i for i in readable_rows(dataset, pixels) if not dataset.samples[i].labels]
-    if dataset.task != "multilabel" or not bare:
+    if dataset.task != Task.MULTILABEL or not bare:
         return []
     subject = images_in_words(len(bare), "has", "have")
     message = f"{subject} no label and count as showing none of them: check that they were not just left unlabelled."

@@ -116,8 +116,8 @@ def lost_classes(dataset: Dataset, bad: Mapping[int, str]) -> list[Finding]:
         return []
     told = "; ".join(_in_words(name, items, kept[name]) for name, items in list(lost.items())[:_LISTED])
     more = f"; and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
-    what = "label" if dataset.task == "multilabel" else "class"
-    subject = f"1 {what} loses" if len(lost) == 1 else f"{len(lost)} {what}{'s' if what == 'label' else 'es'} lose"
+    task = dataset.task
+    subject = f"1 {task.noun} loses" if len(lost) == 1 else f"{len(lost)} {task.nouns} lose"
     message = f"{subject} all or most of the images: {told}{more}. Mend the source, or remove what is meant to be gone."
     images = tuple((path,) for items in lost.values() for path, _ in items)
     return [Finding("lost-class", "severe", message, len(lost), images)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keensight.core.records import Dataset, LabelSet, Reader, Sample, Skipped, Task
+from keensight.core.records import Dataset, LabelSet, Reader, Sample, Skipped
+from keensight.core.task import Task
 from keensight.data.sources.names import natural_key
 from keensight.errors import DataError
 
@@ -29,7 +30,7 @@ def assemble(
     *,
     skipped: Sequence[Skipped] = (),
     classes: Sequence[str] | None = None,
-    task: Task = "multiclass",
+    task: Task = Task.MULTICLASS,
 ) -> Dataset:
     """Check what every image set must fulfil, and build the record.
 
@@ -54,7 +55,7 @@ def assemble(
             f"none of the {len(samples)} images of {name} can be read; {samples[0].path}: {samples[0].error}",
             "check the paths and that the files are images",
         )
-    if len(found) < 2 and task == "multilabel":
+    if len(found) < 2 and task == Task.MULTILABEL:
         raise DataError(
             f"{name} holds images of {len(found)} labels only: a multi-label set needs two that occur",
             "check the label columns: each must hold a 1 somewhere",

@@ -15,6 +15,7 @@ from keensight.core.files import MISSING
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR, Dataset, Part, Sample, Skipped
 from keensight.core.registry import did_you_mean
+from keensight.core.task import Task
 from keensight.data.sources.assemble import assemble
 from keensight.data.sources.file_index import Facts, FileReader, examine, stat_files
 from keensight.data.sources.listing import Found
@@ -331,7 +332,7 @@ def from_frame(
     return assemble(
         name, "table", samples, FileReader(base), skipped=[*skipped, *rejected],
         classes=[clean_label(column) or column for column in columns.indicators] or None,
-        task="multilabel" if multilabel else "multiclass",
+        task=Task.MULTILABEL if multilabel else Task.MULTICLASS,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.progress import Task
+from keensight.core.progress import Phase
 from keensight.core.records import Epoch, History
 from keensight.errors import TrainingError
 from keensight.nets.runtime import framework
@@ -40,7 +40,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         ranking: Callable[[], float | None] = lambda: None,
     ) -> None:
         super().__init__()
-        self.task: Task | None = None
+        self.task: Phase | None = None
         self._numbers = numbers
         self._on_epoch = on_epoch
         self._phase = phase

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.progress import Progress, Silent, Task
+from keensight.core.progress import Phase, Progress, Silent
 from keensight.nets.litert import FrozenNet
 from keensight.nets.training.batches import Pixels
 
@@ -78,7 +78,7 @@ def extract(
     return np.stack([found[digest] for digest in digests])
 
 
-def run(net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], task: Task, dtype: type = np.float32) -> NDArray[Any]:
+def run(net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], task: Phase, dtype: type = np.float32) -> NDArray[Any]:
     """Outputs of a frozen network for some images, (n, *shape), computed on all processors."""
     out: NDArray[Any] = np.empty((len(rows), *net.shape), dtype)
     size = max(1, _CHUNK_PIXELS // (pixels.shape[0] * pixels.shape[1]))

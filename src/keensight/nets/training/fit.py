@@ -17,7 +17,7 @@ from keensight.core.records import Epoch, History, Split
 from keensight.nets.models.backbones import ARCHITECTURES
 from keensight.nets.runtime import framework
 from keensight.nets.training import batches
-from keensight.nets.training.losses import Multilabel, Task, task_of
+from keensight.nets.training.losses import Objective, Sigmoid, objective_of
 
 if TYPE_CHECKING:
     import keras
@@ -123,7 +123,7 @@ def plan(
 def class_weights(targets: NDArray[Any], classes: int, balanced: bool) -> NDArray[np.float32]:
     """One weight a class: 1, or inverse to its frequency with a mean of 1 over the images.
 
-    Labels of a multi-label set are weighed in the loss (``losses.Multilabel``) and have 1 here.
+    Labels of a multi-label set are weighed in the loss (``losses.Sigmoid``) and have 1 here.
     """
     if not balanced or targets.ndim == 2:
         return np.ones(classes, dtype=np.float32)
@@ -173,7 +173,7 @@ def fit(
         batches.plain(val_rows, targets[val_rows], classes, pixels),
         config,
         numbers,
-        task=task_of(targets[rows], config.train.class_weights),
+        objective=objective_of(targets[rows], config.train.class_weights),
         val_targets=targets[val_rows],
         on_epoch=on_epoch,
         tensorboard=tensorboard,
@@ -189,7 +189,7 @@ def drive(
     config: RunConfig,
     numbers: Schedule,
     *,
-    task: Task,
+    objective: Objective,
     val_targets: NDArray[Any],
     on_epoch: Callable[[Epoch], None] | None = None,
     tensorboard: Path | None = None,
@@ -204,7 +204,7 @@ def drive(
         validation: Batches: inputs, one-hot targets.
         config: Settings with no ``auto`` left in ``train.precision``.
         numbers: The schedule.
-        task: Softmax or sigmoid.
+        objective: Softmax or sigmoid.
         val_targets: Class numbers or indicators of the validation part.
         on_epoch: Called with each epoch's figures.
         tensorboard: Folder for TensorBoard events.
@@ -221,16 +221,16 @@ def drive(
     from keensight.nets.training.training_copy import carry, training_form
 
     trained = training_form(model, config.train.precision)
-    if trained is model and isinstance(task, Multilabel):
+    if trained is model and isinstance(objective, Sigmoid):
         # A second model of the same layers is compiled, so that the saved one does not name a loss of ours.
         trained = keras.Model(model.inputs, model.outputs, name=model.name)
-    _compile(trained, config, numbers, task)
+    _compile(trained, config, numbers, objective)
 
     def ranking() -> float | None:
         """Mean average precision of the validation part: one more pass over it, for multi-label sets only."""
         if val_targets.ndim == 1:
             return None
-        return task.ranking(trained.predict(validation, verbose=0), val_targets)
+        return objective.ranking(trained.predict(validation, verbose=0), val_targets)
 
     def follow(epoch: Epoch) -> None:
         """The network keeps up with its copy, for whoever looks at it between epochs."""
@@ -272,7 +272,7 @@ def settled(history: History) -> History:
     return history
 
 
-def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, task: Task) -> None:
+def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, objective: Objective) -> None:
     keras, _ = framework()
     train = config.train
     options = {
@@ -290,7 +290,7 @@ def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, task: Tas
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     # With every variable made here, tf.function traces the step once; made inside of it, twice.
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, task.loss(train.label_smoothing), metrics=[task.accuracy()])
+    model.compile(optimizer, objective.loss(train.label_smoothing), metrics=[objective.accuracy()])
 
 
 def _learning_rate(kind: str, numbers: Schedule) -> Any:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from keensight.core.progress import Progress, Silent
 from keensight.nets.runtime import framework
+from keensight.nets.training.losses import objective_of
 from keensight.nets.training.losses import rows as target_rows
-from keensight.nets.training.losses import task_of
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +92,7 @@ def fit_head(
         bias = (point[-classes:] - mean @ kernel).astype(np.float32)
         val_logits = val_features @ kernel + bias
         scores = score(features @ kernel + bias, targets) + score(val_logits, val_targets)
-        return Head(kernel, bias, strength, *scores, task_of(targets).ranking(val_logits, val_targets))
+        return Head(kernel, bias, strength, *scores, objective_of(targets).ranking(val_logits, val_targets))
 
     with (progress or Silent()).task("fitting the classifier head", _TRIES, "settings") as task:
         axes = principal_axes(standard)
@@ -162,7 +162,7 @@ def _solver(
 
     _, tf = framework()
     count, width = features.shape
-    task = task_of(targets)
+    objective = objective_of(targets)
     x, truth = tf.constant(features), tf.constant(target_rows(targets, classes))
     counted = np.ones((count, 1)) if weights is None else weights.reshape(count, -1)
     share = tf.constant(counted / counted.sum(axis=0), tf.float32)
@@ -172,7 +172,7 @@ def _solver(
     def loss(point: Any, penalty: Any) -> Any:
         kernel, bias = tf.reshape(point[:-classes], (width, classes)), point[-classes:]
         logits = x @ kernel + bias
-        terms, probabilities = task.terms(truth, logits)
+        terms, probabilities = objective.terms(truth, logits)
         wrong = (probabilities - truth) * share
         value = tf.reduce_sum(share * terms)
         slope = tf.linalg.matmul(x, wrong, transpose_a=True) + penalty * kernel
@@ -198,8 +198,8 @@ def _solver(
 
 def score(logits: NDArray[np.float32], targets: NDArray[Any]) -> tuple[float, float]:
     """Mean loss in nats and accuracy of some logits (n, classes)."""
-    task = task_of(targets)
-    return task.score(task.probabilities(logits.astype(np.float64)), targets)
+    objective = objective_of(targets)
+    return objective.score(objective.probabilities(logits.astype(np.float64)), targets)
 
 
 def fold(model: keras.Model, head: Head) -> None:

@@ -6,6 +6,7 @@ the two stands here; networks, feeds and phases of training are the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.prototypes import softmax
+from keensight.core.task import Task
 from keensight.nets.runtime import framework
 
 _FLOOR = 1e-7
 
 
-class Task(Protocol):
+class Objective(Protocol):
     """What a way of learning must know."""
 
     def loss(self, smoothing: float) -> Any:
@@ -51,7 +53,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Multiclass:
+class Softmax:
     """One class an image: softmax and cross-entropy."""
 
     def loss(self, smoothing: float) -> Any:
@@ -86,7 +88,7 @@ class Multiclass:
 
 
 @dataclass(frozen=True)
-class Multilabel:
+class Sigmoid:
     """Any number of labels an image: a sigmoid and a binary cross-entropy a label.
 
     Labels are not smoothed: with most labels absent from most images, smoothing would lift every probability that
@@ -150,7 +152,10 @@ class Multilabel:
         return float(average_precision_score(targets[:, present], scores[:, present], average="macro"))
 
 
-def task_of(targets: NDArray[Any], balanced: bool = False) -> Task:
+OBJECTIVES: Mapping[Task, type[Softmax] | type[Sigmoid]] = {Task.MULTICLASS: Softmax, Task.MULTILABEL: Sigmoid}
+
+
+def objective_of(targets: NDArray[Any], balanced: bool = False) -> Objective:
     """The way to learn such targets: class numbers (n,) or indicators (n, classes).
 
     Args:
@@ -159,10 +164,10 @@ def task_of(targets: NDArray[Any], balanced: bool = False) -> Task:
             images. (Weights of classes reach the loss as weights of the images.)
     """
     if targets.ndim == 1:
-        return Multiclass()
+        return Softmax()
     present = targets.sum(axis=0, dtype=np.int64)
     both = np.maximum(np.stack([len(targets) - present, present]), 1)
-    return Multilabel((len(targets) / (2.0 * both)).astype(np.float32) if balanced else None)
+    return Sigmoid((len(targets) / (2.0 * both)).astype(np.float32) if balanced else None)
 
 
 def rows(targets: NDArray[Any], classes: int) -> NDArray[np.float32]:

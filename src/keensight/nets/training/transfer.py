@@ -30,7 +30,7 @@ from keensight.nets.training.activations import compute_views, how_many
 from keensight.nets.training.features import Known, extract, run
 from keensight.nets.training.fit import TrainingInterrupted, class_weights, drive, fit, plan, schedule, settled
 from keensight.nets.training.linear_head import Head, fit_head, fold
-from keensight.nets.training.losses import task_of
+from keensight.nets.training.losses import objective_of
 from keensight.nets.training.split_model import Cut, cuts, halves
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _fit_head(model: keras.Model, images: Images, config: RunConfig, shop: Cache
     found = features(model, images, np.concatenate([rows, val_rows]), shop)
     classes = int(model.output_shape[-1])
     balanced = config.train.class_weights
-    weights = task_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced))
+    weights = objective_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced))
     part = len(rows)
     return fit_head(
         found[:part],
@@ -187,7 +187,7 @@ def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Cache
             batches.stored(val, val_targets, classes),
             config,
             numbers,
-            task=task_of(steps.targets, config.train.class_weights),
+            objective=objective_of(steps.targets, config.train.class_weights),
             val_targets=val_targets,
             on_epoch=shop.on_epoch,
             progress=shop.progress,

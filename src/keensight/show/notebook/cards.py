@@ -87,15 +87,14 @@ def dataset(data: Dataset) -> Card:
         facts.append(("width, height", f"{_range(i.width for i in sizes)}, {_range(i.height for i in sizes)} px"))
     unread = sum(sample.error is not None for sample in data.samples)
     facts += [("unreadable", plural(unread, "image"))] if unread else []
-    kind = ("class", "classes") if data.task == "multiclass" else ("label", "labels")
     order = sorted(range(len(counts)), key=lambda i: -counts[i])
     rows = tuple((_short(data.labels.names[i]), f"{counts[i]:,}") for i in order[:_ROWS])
     shown = spread(data, _TILES) if data.reader is not None else []
     return Card(
         clean(data.name),
-        f"{plural(len(data), 'image')}, {plural(len(data.labels), *kind)}",
+        f"{plural(len(data), 'image')}, {plural(len(data.labels), data.task.noun, data.task.nouns)}",
         tuple(facts),
-        (Table((kind[0], "images"), rows, _rest(len(order))),),
+        (Table((data.task.noun, "images"), rows, _rest(len(order))),),
         within(Tile(uri, (_short(data.samples[i].label, 24),), clean(data.samples[i].path), small)
                 for i in shown if (found := picture(data, i)) for uri, small in [found]),
     )  # fmt: skip

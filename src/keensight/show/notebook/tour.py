@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keensight.core.task import Task
+
 _MOST_STAGES, _LAST_SIDE = 5, 3.5
 """Convolution stages at most, and about what side in pixels the last of them leaves."""
 
@@ -28,7 +30,7 @@ class Tour:
     """Keywords of ``ks.open``, such as ``label``."""
     sample: bool = False
     """Whether the source is an embedded sample set."""
-    multilabel: bool = False
+    task: Task = Task.MULTICLASS
 
     @property
     def opened(self) -> str:
