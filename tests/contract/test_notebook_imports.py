@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 import keensight as ks
+from keensight.core.task import Task
 from keensight.show.notebook.tour import Tour, notebook
 
 ROOT = Path(__file__).parents[2]
 RECIPES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "recipes").glob("*.py"))}
 TOURS = {
-    f"tour{' of several labels' * multilabel}": "\n".join(
+    f"tour ({task})": "\n".join(
         re.sub(r"^( *)%pip.*$", r"\1pass", "".join(cell["source"]), flags=re.MULTILINE)
-        for cell in notebook(Tour("mnist", 28, 10, {}, sample=True, multilabel=multilabel))["cells"]
+        for cell in notebook(Tour("mnist", 28, 10, {}, sample=True, task=task))["cells"]
         if cell["cell_type"] == "code"
     )
-    for multilabel in (False, True)
+    for task in (Task.MULTICLASS, Task.MULTILABEL)
 }
 PROGRAMS = RECIPES | TOURS
 
