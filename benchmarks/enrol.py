@@ -18,7 +18,7 @@ from record import save
 
 import keensight as ks
 from keensight.core import prototypes as class_means
-from keensight.core.records import Prototypes
+from keensight.core.prototypes import Prototypes
 from keensight.nets.training.linear_head import Head, fit_head
 
 KNOWN, NEW, PHOTOS = 30, 5, 10

@@ -13,8 +13,9 @@ from keensight.core.predictions import Predictions
 from keensight.core.records import BundleManifest, Dataset, ImageInfo, ImageSpec, LabelSet, Sample, Skipped, Split
 from keensight.core.task import Task
 from keensight.store.bundle import SCHEMA, Bundle, write_bundle
+from keensight.store.create_run import create_run
 from keensight.store.npz import SelfTest
-from keensight.store.run import Run, create_run
+from keensight.store.run import Run
 
 LABELS = LabelSet(("ant", "bee | wasp", "Ñandú"))
 LAYER = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
+from keensight.core.prototypes import Prototypes
+from keensight.core.records import BundleManifest, ImageSpec, LabelSet
 from keensight.core.task import Task
 from keensight.store.bundle import read_manifest
 from keensight.store.npz import read_prototypes

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core import pixels
+from keensight.core import decode_limits, pixels
 from keensight.core.parallel import Budget
 from keensight.core.records import ImageSpec
 from keensight.errors import ImageError
@@ -29,12 +29,13 @@ CHILD = """
 import re, sys
 from pathlib import Path
 from keensight.core import pixels
+from keensight.core.decode_limits import needed_memory
 from keensight.core.records import ImageSpec
 raw, spec = Path(sys.argv[1]).read_bytes(), ImageSpec(224, 224)
 pixels.decode(pixels.encode_png(pixels.np.zeros((9, 9), "uint8")), spec)
 container, image = pixels._open(raw)
 pixels._draft(image, spec, 1)
-needed = pixels._needed(container, image)
+needed = needed_memory(container, image)
 def kilobytes(name):
     return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = kilobytes("VmRSS")
@@ -94,7 +95,9 @@ def test_large_images_take_little(tmp_path: Path, kind: str, side: int, most: in
 
 
 def test_an_image_beyond_the_budget_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixels, "_BUDGET", Budget(20 * MIB))
+    budget = Budget(20 * MIB)
+    monkeypatch.setattr(decode_limits, "BUDGET", budget)
+    monkeypatch.setattr(pixels, "BUDGET", budget)
     sink = io.BytesIO()
     Image.new("RGBA", (2000, 2000)).save(sink, "PNG")
     with pytest.raises(ImageError, match=r"PNG of 2000×2000 pixels takes 0\.0 GiB of memory; the limit is 0\.0195 GiB"):

@@ -14,10 +14,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from keensight.core.tiff import MAX_FRAMES, cut_down, exif_orientation
 from keensight.errors import ImageError
-
-_ORIENTATION = 0x0112
-_MAX_FRAMES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def _jpeg(data: bytes) -> Container:
                 coefficients = 0  # one scan holds all, so that they are kept a row of blocks at a time
             break
         if marker == _APP1 and orientation == 1 and segment[4:10] == b"Exif\0\0":
-            orientation = _exif_orientation(segment[10:])
+            orientation = exif_orientation(segment[10:])
         if marker in _FRAMES and len(segment) > 9:
             components = segment[9] if marker in _SEQUENTIAL else 0
             coefficients = _coefficients(segment)
@@ -142,11 +140,11 @@ def _png(data: bytes) -> Container:
         length, name = struct.unpack_from(">I4s", data, position)
         body = position + 8
         if name == b"eXIf":
-            turns.setdefault("eXIf", _exif_orientation(data[body : body + length]))
+            turns.setdefault("eXIf", exif_orientation(data[body : body + length]))
         elif name in (b"tEXt", b"zTXt", b"iTXt"):
             _png_text(name, data[body : body + length], turns)
         elif name == b"acTL" and length >= 4:
-            frames = min(max(1, int.from_bytes(data[body : body + 4], "big")), _MAX_FRAMES)
+            frames = min(max(1, int.from_bytes(data[body : body + 4], "big")), MAX_FRAMES)
         elif name == b"tRNS" or not name[0] & 0x20:
             kept.append(data[position : body + length + 4])
         position = body + length + 4
@@ -175,7 +173,7 @@ def _png_text(chunk: bytes, body: bytes, turns: dict[str, int]) -> None:
     digits = re.match(rb"[0-9a-fA-F]*", b"".join(text.split(b"\n")[3:]))
     even = digits[0][: min(2**16, len(digits[0]) // 2 * 2)] if digits else b""
     block = bytes.fromhex(even.decode())
-    turns[kind] = _exif_orientation(block.removeprefix(b"Exif\0\0"))
+    turns[kind] = exif_orientation(block.removeprefix(b"Exif\0\0"))
 
 
 def _unpacked_text(chunk: bytes, rest: bytes) -> bytes:
@@ -200,7 +198,7 @@ def _gif(data: bytes) -> Container:
     width, height, flags = struct.unpack_from("<HHB", data.ljust(13, b"\0"), 6)
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     frames, extent = 0, (width, height)
-    while position < len(data) and frames < _MAX_FRAMES:
+    while position < len(data) and frames < MAX_FRAMES:
         if data[position] == 0x21:
             position = _skip_blocks(data, position + 2)
         elif data[position] == 0x2C and position + 10 <= len(data):
@@ -230,129 +228,14 @@ def _webp(data: bytes) -> Container:
         name, length = struct.unpack_from("<4sI", data, position)
         if name == b"EXIF":
             block = data[position + 8 : position + 8 + length]
-            orientation = _exif_orientation(block.removeprefix(b"Exif\0\0"))
+            orientation = exif_orientation(block.removeprefix(b"Exif\0\0"))
         frames += name == b"ANMF"
         position += 8 + length + length % 2
     return Container("WEBP", data, orientation, max(1, frames))
 
 
-# TIFF 6.0 (and EXIF blocks, which are TIFF): directories of tagged entries.
-
-_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-# Size, bits, compression, colour, strips, tiles, layout, fax options, predictor, palette, alpha, JPEG, YCbCr.
-_SINGLE = frozenset((256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323))
-_PIXEL_TAGS = _SINGLE | frozenset((258, 273, 279, 320, 324, 325, 338, 339, 347, *range(512, 522), 529, 530, 532))
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    tag: int
-    type: int
-    count: int
-    value: bytes
-    """The value itself where it fits, else its place in the file."""
-
-
-class _Tiff:
-    """The layout of one TIFF file: byte order, and 32- or 64-bit places (BigTIFF)."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.order = "<" if data[:2] == b"II" else ">"
-        self.big = data[2:4] == b"+\0"
-        self.place = "Q" if self.big else "I"
-        self.inline = 8 if self.big else 4
-        self.header = self.order + ("HHQ8s" if self.big else "HHI4s")
-
-    def number(self, code: str, position: int) -> int:
-        if position > len(self.data):
-            raise ImageError("truncated TIFF: it points behind its end", "copy or download it again")
-        return int(struct.unpack_from(self.order + code, self.data, position)[0])
-
-    def first(self) -> int:
-        return self.number(self.place, 8 if self.big else 4)
-
-    def directory(self, position: int) -> tuple[list[_Entry], int]:
-        """The entries of one directory, and where the place of the next one stands."""
-        code = "Q" if self.big else "H"
-        start = position + struct.calcsize(code)
-        size = struct.calcsize(self.header)
-        end = start + self.number(code, position) * size
-        if end > len(self.data):
-            raise ImageError("truncated TIFF: its directory ends early", "copy or download it again")
-        entries = struct.iter_unpack(self.header, self.data[start:end])
-        return [_Entry(*entry) for entry in entries], end
-
-    def value(self, entry: _Entry) -> bytes:
-        size = _TYPE_SIZES[entry.type] * entry.count
-        if size <= self.inline:
-            return entry.value[:size]
-        place = int(struct.unpack(self.order + self.place, entry.value)[0])
-        if place + size > len(self.data):
-            raise ImageError("truncated TIFF: a tag points behind its end", "copy or download it again")
-        return self.data[place : place + size]
-
-    def orientation(self, entries: list[_Entry]) -> int:
-        for entry in entries:
-            if entry.tag == _ORIENTATION and entry.type in (3, 4) and entry.count == 1:
-                code = "H" if entry.type == 3 else "I"
-                value = int(struct.unpack_from(self.order + code, entry.value)[0])
-                return value if 1 <= value <= 8 else 1
-        return 1
-
-    def frames(self, position: int) -> int:
-        seen: set[int] = set()
-        while position and position not in seen and len(seen) < _MAX_FRAMES:
-            seen.add(position)
-            try:
-                _, end = self.directory(position)
-                position = self.number(self.place, end)
-            except (ImageError, struct.error):
-                break
-        return max(1, len(seen))
-
-
-def _exif_orientation(block: bytes) -> int:
-    """Orientation of an EXIF block; 1 where it has none or is damaged."""
-    if block[:4] not in (b"II*\0", b"MM\0*"):
-        return 1
-    try:
-        tiff = _Tiff(block)
-        return tiff.orientation(tiff.directory(tiff.first())[0])
-    except (ImageError, struct.error):
-        return 1
-
-
 def _tiff(data: bytes) -> Container:
-    tiff = _Tiff(data)
-    try:
-        position = tiff.first()
-        entries, _ = tiff.directory(position)
-        body = _only_pixel_tags(tiff, position, entries)
-    except struct.error as error:
-        raise ImageError("truncated TIFF: its directory is missing", "copy or download it again") from error
-    return Container("TIFF", body, tiff.orientation(entries), tiff.frames(position))
-
-
-def _only_pixel_tags(tiff: _Tiff, position: int, entries: list[_Entry]) -> bytes:
-    """The file with its first directory rewritten in place: pixel tags only, and no next one."""
-    kept: dict[int, _Entry] = {}
-    total = 0
-    for entry in entries:
-        if entry.tag not in _PIXEL_TAGS or entry.tag in kept or entry.type not in _TYPE_SIZES or not entry.count:
-            continue
-        value = tiff.value(entry)
-        total += len(value)
-        if entry.tag in _SINGLE and entry.count > 1:
-            one = value[: _TYPE_SIZES[entry.type]]
-            entry = _Entry(entry.tag, entry.type, 1, one[: tiff.inline].ljust(tiff.inline, b"\0"))
-        kept[entry.tag] = entry
-    if total > len(tiff.data):
-        raise ImageError("damaged TIFF: its tags overlap", "copy or download it again")
-    packed = [struct.pack(tiff.header, e.tag, e.type, e.count, e.value) for e in kept.values()]
-    count = struct.pack(tiff.order + ("Q" if tiff.big else "H"), len(packed))
-    directory = count + b"".join(packed) + bytes(tiff.inline)
-    return tiff.data[:position] + directory + tiff.data[position + len(directory) :]
+    return Container("TIFF", *cut_down(data))
 
 
 def _plain(format: str) -> Callable[[bytes], Container]:

@@ -49,6 +49,11 @@ class Scale:
         return scaled.astype(np.uint8)
 
 
+def is_deep(mode: str) -> bool:
+    """Whether the grey values of an image of this mode (see ``ImageInfo``) have more than 8 bits."""
+    return mode.startswith("I;16") or mode in ("I", "F")
+
+
 def in_words(scale: Scale) -> str:
     """``4,095 becomes white``."""
     black = f"{scale.black:,.6g} becomes black and " if scale.black else ""

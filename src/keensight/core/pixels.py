@@ -10,9 +10,8 @@ import ctypes
 import io
 import itertools
 import logging
-import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -32,21 +31,22 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from keensight.core.decode_limits import (
+    BUDGET,
+    MAX_BYTES,
+    affordable,
+    check_size,
+    has_alpha,
+    is_plain,
+    least_memory,
+    needed_memory,
+    reasons,
+    tile_size,
+)
 from keensight.core.image_files import Container, unpack
-from keensight.core.intensity import Levels, Scale, range_of, scale_of_one
-from keensight.core.parallel import Budget
+from keensight.core.intensity import Levels, Scale, is_deep, range_of, scale_of_one
 from keensight.core.records import ImageInfo, ImageSpec
 from keensight.errors import ImageError
-
-MAX_BYTES = 256 * 2**20
-"""Largest encoded file that is read."""
-MAX_PIXELS = 512_000_000
-"""Largest width times height that is decoded, as that takes seconds; checked in the header."""
-MEMORY = 2**30
-"""Bytes that decoding may take at one moment, all threads together, besides the files that are handed to it. An image
-that alone needs more is refused by its header; large ones wait for their turn."""
-# The memory is the process', so that its account cannot be any one caller's.
-_BUDGET = Budget(MEMORY)
 
 # Opened by class, not by PIL.Image.open: that one would guess among all of Pillow's formats (and
 # start Ghostscript for some) and warn in mid-thread of large images, which are judged here.
@@ -59,18 +59,8 @@ _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "PPM": PpmImagePlugin.PpmImageFile,
 }
-# Pillow warns of larger ones of these formats while decoding, wherever they were opened.
-_PIXEL_LIMITS = {"GIF": 89_000_000, "TIFF": 89_000_000}
-# Bytes a pixel in Pillow's memory; of all other modes 4.
-_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
-# Bytes a pixel that a decoder takes besides: the canvases of WebP, what Pillow's decoders in Python collect. Measured
-# by resident memory on images of 3 to 25 megapixels; tests/hostile/test_memory.py holds each to it.
-_DECODER = {"WEBP": 12, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
 _BAND = 2**17
 """Pixels of an image of more than 8 bits that are scaled at a time."""
-_CONSTANT = 2**22
-"""Bytes for whatever does not depend on the image's size."""
-
 # What EXIF orientations 2 to 8 ask for.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -145,14 +135,14 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
     if isinstance(raw, np.ndarray):
         return [_decode_array(raw, spec) for spec in specs]
     container, image = _open(raw)
-    with _reasons(container.format):
+    with reasons(container.format):
         jobs: list[tuple[ImageFile.ImageFile, tuple[float, float], ImageSpec]] = []
         for spec in specs:
             if jobs:  # what is loaded at one scale cannot be had at another
                 image = _OPENERS[container.format](io.BytesIO(container.body))
             jobs.append((image, _draft(image, spec, container.orientation), spec))
         found, key = [], None
-        with _BUDGET.hold(max(_affordable(container, image, _needed(container, image)) for image, _, _ in jobs)):
+        with BUDGET.hold(max(affordable(container, image, needed_memory(container, image)) for image, _, _ in jobs)):
             while jobs:
                 image, extent, spec = jobs.pop(0)
                 if key != (key := (extent, spec.black, spec.intensity, spec.decoder)):
@@ -173,7 +163,7 @@ def levels(raw: bytes) -> Levels | None:
     container, image = _open(raw)
     if not is_deep(image.mode):
         return None
-    with _reasons(container.format), _BUDGET.hold(_affordable(container, image, _needed(container, image))):
+    with reasons(container.format), BUDGET.hold(affordable(container, image, needed_memory(container, image))):
         image.load()
         if image.mode != "F":
             return _levels(image)
@@ -195,8 +185,8 @@ def as_array(image: Image.Image) -> NDArray[np.uint8]:
         ImageError: it is too large, or its file cannot be decoded.
     """
     kind = image.format or "image"
-    _check_size(kind, image.size)
-    with _reasons(kind):
+    check_size(kind, image.size)
+    with reasons(kind):
         turned = ImageOps.exif_transpose(image)
         return np.array(_plain_mode(turned, ImageSpec(*turned.size[::-1])))
 
@@ -223,16 +213,16 @@ def _open(data: bytes) -> tuple[Container, ImageFile.ImageFile]:
             f"the file has {len(data) / 2**20:.0f} MiB; the limit is {MAX_BYTES / 2**20:.0f}",
             "store it smaller, as a JPEG for example",
         )
-    with _BUDGET.hold(min(3 * len(data), _BUDGET.total)):  # the pieces that are kept, and the whole of them
+    with BUDGET.hold(min(3 * len(data), BUDGET.total)):  # the pieces that are kept, and the whole of them
         container = unpack(data)
     _silence()
     if container.extent:
-        _check_size(container.format, container.extent)
-    with _reasons(container.format):
+        check_size(container.format, container.extent)
+    with reasons(container.format):
         image = _OPENERS[container.format](io.BytesIO(container.body))
-        _check_size(container.format, image.size)
-        _check_size(container.format, _tile(image))
-        _affordable(container, image, _least_needed(container, image))
+        check_size(container.format, image.size)
+        check_size(container.format, tile_size(image))
+        affordable(container, image, least_memory(container, image))
     return container, image
 
 
@@ -249,102 +239,6 @@ def _silence() -> None:
         for handler in (library.TIFFSetWarningHandler, library.TIFFSetErrorHandler):
             handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
             handler(None)
-
-
-def _check_size(format: str, size: tuple[int, int]) -> None:
-    width, height = size
-    limit = _PIXEL_LIMITS.get(format, MAX_PIXELS)
-    if width < 1 or height < 1:
-        raise ImageError(f"damaged {format}: its header says {width}×{height} pixels", "copy or download it again")
-    if width * height > limit:
-        raise ImageError(
-            f"its header says {width}×{height} pixels; the limit is {limit // 10**6} megapixels",
-            "scale it down, or leave it out",
-        )
-
-
-def _needed(container: Container, image: ImageFile.ImageFile) -> int:
-    """Bytes that decoding takes at its peak, at the size that the image would now be decoded to."""
-    width, height = image.size
-    stored = _STORED.get(image.mode, 4)
-    converted = 0 if _is_plain(image) else 1 if is_deep(image.mode) or image.mode == "1" else 4
-    alpha = 4 if _has_alpha(image) else 0  # the resize of an image with transparency begins with a copy
-    codec = image.tile[0][0] if image.tile else container.format
-    pixels = width * height * (stored + converted + alpha + _DECODER.get(codec, 0))
-    return _fixed(container) + pixels + _tiff_strip(image)
-
-
-def _least_needed(container: Container, image: ImageFile.ImageFile) -> int:
-    """Bytes that decoding to a small size takes: of a JPEG at an eighth of its size."""
-    needed, fixed = _needed(container, image), _fixed(container)
-    return fixed + (needed - fixed) // 64 if container.format == "JPEG" else needed
-
-
-def _fixed(container: Container) -> int:
-    return _CONSTANT + len(container.body) + container.buffered
-
-
-def _tile(image: ImageFile.ImageFile) -> tuple[int, int]:
-    """Width and height of a TIFF's tiles, which may be larger than it; of anything else its own."""
-    tags = getattr(image, "tag_v2", {})
-    return int(tags.get(322, image.width)), int(tags.get(323, image.height))
-
-
-def _tiff_strip(image: ImageFile.ImageFile) -> int:
-    """Bytes of one strip (or tile) of a TIFF, which is decoded whole."""
-    tags = getattr(image, "tag_v2", None)
-    if tags is None:
-        return 0
-    width, height = _tile(image)
-    height = min(height, int(tags.get(278, height)))
-    bits = max(8, *tags.get(258, (8,))) * int(tags.get(277, 1))
-    return int(width * height * bits // 8)
-
-
-def _affordable(container: Container, image: ImageFile.ImageFile, needed: int) -> int:
-    """``needed``, unless no budget has so much."""
-    if needed > _BUDGET.total:
-        width, height = image.size
-        raise ImageError(
-            f"decoding this {container.format} of {width}×{height} pixels takes {needed / 2**30:.1f} GiB of memory; "
-            f"the limit is {_BUDGET.total / 2**30:.3g} GiB",
-            "scale it down, or leave it out",
-        )
-    return needed
-
-
-@contextmanager
-def _reasons(format: str) -> Iterator[None]:
-    """Turn whatever Pillow raises on a bad file into an ImageError with a reason for people.
-
-    Its plugins raise OSError, ValueError, TypeError, IndexError, KeyError, SyntaxError,
-    NotImplementedError, struct.error, zlib.error and more, so nothing narrower than Exception will do.
-    """
-    try:
-        yield
-    except ImageError:
-        raise
-    except MemoryError as error:
-        raise ImageError("there is not enough memory to decode it", "scale the image down") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"the {format} claims more pixels than can be decoded", "leave it out") from error
-    except Exception as error:
-        raise ImageError(_reason(format, error), "copy or download it again, or leave it out") from error
-
-
-_EARLY_END = ("truncat", "unexpected end", "reached eof", "not enough image data", "buffer is not large enough")
-# Their texts are about Pillow's own code, not about the file.
-_OPAQUE = (KeyError, TypeError, IndexError, UnicodeError, struct.error)
-
-
-def _reason(format: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if any(words in text.lower() for words in _EARLY_END):
-        return f"truncated {format}: its image data ends early"
-    if isinstance(error, NotImplementedError):
-        return f"unsupported {format}: {text or 'a rare variant'}"
-    detail = f" ({text[:100]})" if text and not isinstance(error, _OPAQUE) else ""
-    return f"damaged {format}: it cannot be decoded{detail}"
 
 
 def _draft(image: ImageFile.ImageFile, spec: ImageSpec, orientation: int) -> tuple[float, float]:
@@ -368,29 +262,16 @@ def _turned(spec: ImageSpec, orientation: int) -> tuple[int, int]:
     return (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
 
 
-def _has_alpha(image: Image.Image) -> bool:
-    return "transparency" in image.info or image.mode in ("RGBA", "LA", "La", "PA", "RGBa")
-
-
-def _is_plain(image: Image.Image) -> bool:
-    return image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info
-
-
-def is_deep(mode: str) -> bool:
-    """Whether the grey values of an image of this mode (see ``ImageInfo``) have more than 8 bits."""
-    return mode.startswith("I;16") or mode in ("I", "F")
-
-
 def _plain_mode(image: Image.Image, spec: ImageSpec) -> Image.Image:
     """Any of Pillow's modes as L, RGB or RGBA."""
-    if _is_plain(image):
+    if is_plain(image):
         return image
     if is_deep(image.mode):
         scale = (
             scale_of_one(_levels(image), spec.decoder) if spec.intensity is None else Scale(spec.black, spec.intensity)
         )
         return _to_8_bits(image, scale)
-    if _has_alpha(image):
+    if has_alpha(image):
         return image.convert("RGBA")
     return image.convert("L" if image.mode == "1" else "RGB")
 
@@ -434,7 +315,7 @@ def _decode_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8
     flat = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if flat.ndim != 2 and not (flat.ndim == 3 and flat.shape[2] in (3, 4)):
         raise ImageError(f"the array has shape {array.shape}", "expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
-    _check_size("array", (flat.shape[1], flat.shape[0]))
+    check_size("array", (flat.shape[1], flat.shape[0]))
     if flat.shape == spec.shape:
         return flat.copy(order="C")
     if flat.shape == spec.shape[:2]:

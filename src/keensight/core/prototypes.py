@@ -20,10 +20,10 @@ rule's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-
-from keensight.core.records import Prototypes
 
 RULE = "nearest class mean"
 """What a manifest calls the decision of a bundle with enrolled classes."""
@@ -31,6 +31,27 @@ KEEP = 0.95
 """Share of the validation images that the threshold keeps, at least."""
 _TEMPERATURES = np.geomspace(0.005, 1.0, 60)
 _TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prototypes:
+    """Class means on embeddings, and from which cosine on an image counts as known."""
+
+    centre: NDArray[np.float32]
+    """Shape (d,): the mean of the trained classes' mean embeddings, from which directions are taken."""
+    means: NDArray[np.float32]
+    """Shape (classes, d): mean of the unit directions of each class' images."""
+    counts: NDArray[np.int64]
+    """Shape (classes,): how many images each mean is of."""
+    threshold: float
+    """Cosine to the nearest mean below which an image is unknown, -1 to 1."""
+    kept: float
+    """Share of the validation images that reached the threshold, 0 to 1."""
+    temperature: float
+    """Cosines are divided by it in a softmax."""
+
+    def __len__(self) -> int:
+        return len(self.means)
 
 
 def directions(vectors: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -329,27 +329,6 @@ class History:
         return self.epochs[self.best_epoch - 1].phase != "head"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prototypes:
-    """Class means on embeddings, and from which cosine on an image counts as known (see ``core.prototypes``)."""
-
-    centre: NDArray[np.float32]
-    """Shape (d,): the mean of the trained classes' mean embeddings, from which directions are taken."""
-    means: NDArray[np.float32]
-    """Shape (classes, d): mean of the unit directions of each class' images."""
-    counts: NDArray[np.int64]
-    """Shape (classes,): how many images each mean is of."""
-    threshold: float
-    """Cosine to the nearest mean below which an image is unknown, -1 to 1."""
-    kept: float
-    """Share of the validation images that reached the threshold, 0 to 1."""
-    temperature: float
-    """Cosines are divided by it in a softmax."""
-
-    def __len__(self) -> int:
-        return len(self.means)
-
-
 @dataclass(frozen=True, slots=True)
 class BundleManifest:
     """What a bundle says of itself; labels and preprocessing come from here and nowhere else."""

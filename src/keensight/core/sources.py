@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keensight.core import pixels
+from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.files import read_bounded
 from keensight.core.image_files import recognize
 from keensight.core.records import Dataset
@@ -89,7 +90,7 @@ def read_source(source: Source) -> bytes | NDArray[np.uint8]:
     if isinstance(source, Unread):
         raise ImageError(source.reason)
     if isinstance(source, (str, Path)):
-        return read_bounded(source, pixels.MAX_BYTES, recognize)
+        return read_bounded(source, MAX_BYTES, recognize)
     return pixels.as_array(source) if isinstance(source, Image.Image) else source
 
 
@@ -99,7 +100,7 @@ def _plain(given: Any) -> Path | bytes:
         return Path(os.fsdecode(given))
     if isinstance(given, (bytearray, memoryview)):
         return bytes(given)
-    data = "" if isinstance(given, io.TextIOBase) else given.read(pixels.MAX_BYTES + 1)
+    data = "" if isinstance(given, io.TextIOBase) else given.read(MAX_BYTES + 1)
     if not isinstance(data, bytes):
         kind = "a file that is opened as text" if isinstance(data, str) else f"a {type(given).__name__}"
         raise DataError(f"{kind} gives no bytes of an image", 'open it with open(path, "rb")')

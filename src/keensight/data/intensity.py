@@ -8,7 +8,7 @@ import numpy as np
 
 from keensight.core import pixels
 from keensight.core.audit import Finding
-from keensight.core.intensity import Levels, Scale, in_words, scale_of_set
+from keensight.core.intensity import Levels, Scale, in_words, is_deep, scale_of_set
 from keensight.core.parallel import ordered, processors
 from keensight.core.records import Dataset, ImageSpec
 from keensight.data.pixels import Pixels
@@ -43,7 +43,7 @@ def with_intensity(spec: ImageSpec, dataset: Dataset) -> ImageSpec:
 
 def deep_rows(dataset: Dataset) -> list[int]:
     """Indices of the images of more than 8 bits, by their headers."""
-    return [i for i, sample in enumerate(dataset.samples) if sample.info and pixels.is_deep(sample.info.mode)]
+    return [i for i, sample in enumerate(dataset.samples) if sample.info and is_deep(sample.info.mode)]
 
 
 def intensity(dataset: Dataset, decoded: Pixels | None) -> list[Finding]:

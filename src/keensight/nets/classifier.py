@@ -17,8 +17,8 @@ from keensight.core import ood, pixels
 from keensight.core.parallel import ordered, processors
 from keensight.core.predictions import Decision, Embeddings, Predictions
 from keensight.core.progress import Progress, Silent
-from keensight.core.prototypes import cosines, joined, unknown
-from keensight.core.records import ImageSpec, LabelSet, Prototypes
+from keensight.core.prototypes import Prototypes, cosines, joined, unknown
+from keensight.core.records import ImageSpec, LabelSet
 from keensight.core.sources import Images, Source, name_of, read_source, singles
 from keensight.core.task import Task
 from keensight.errors import DataError, ImageError, StoreError

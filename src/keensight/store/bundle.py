@@ -23,7 +23,8 @@ from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, storing, write_json, write_text
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.ood import Subspace
-from keensight.core.records import BundleManifest, Prototypes
+from keensight.core.prototypes import Prototypes
+from keensight.core.records import BundleManifest
 from keensight.core.sanitize import command_without_places
 from keensight.core.task import Task
 from keensight.core.verification import contract_digest, contract_text, differing, digest_of, plain_manifest

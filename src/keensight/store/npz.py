@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from keensight.core.files import write_bytes
 from keensight.core.fingerprints import DIGEST, FREQUENCIES, OFF, PRINT, RADIUS, LearnedFrom
 from keensight.core.ood import LARGEST, Subspace
-from keensight.core.records import Prototypes
+from keensight.core.prototypes import Prototypes
 from keensight.core.verification import labels_of
 from keensight.errors import StoreError
 from keensight.store.safety import UNREADABLE, check_archive

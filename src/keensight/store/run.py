@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +21,7 @@ from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, 
 from keensight.errors import StoreError
 from keensight.store import run_tables
 from keensight.store.json_records import read_versioned
-from keensight.store.liveness import gone, this_process
+from keensight.store.liveness import gone
 from keensight.store.safety import inside
 
 SCHEMA = 4
@@ -31,7 +29,7 @@ SCHEMA = 4
 leak-cleaned figures, suspected labels, slices; 3: intervals of every figure, calibration, answers; 4: predictions and
 findings by row, as a table may list a path twice, and what counts as one image (clusters)."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
-_RECORD, _CLAIM = "run.json", ".claim"
+RECORD_FILE = "run.json"
 _LIMIT = 8 << 20
 
 
@@ -67,13 +65,13 @@ class Run:
         """
         given = {"state": state, "message": message, "model": model, "results": results}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        record = dataclasses.replace(open_run(self.path).record, **changes, updated=_now())
-        write_json(self.path / _RECORD, to_plain(record))
+        record = dataclasses.replace(open_run(self.path).record, **changes, updated=now())
+        write_json(self.path / RECORD_FILE, to_plain(record))
         return Run(self.path, record)
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``, with the time (UTC)."""
-        _append(self.path / "log.txt", f"{_now()} {' '.join(line.splitlines())}")
+        _append(self.path / "log.txt", f"{now()} {' '.join(line.splitlines())}")
 
     def append_epoch(self, epoch: Epoch) -> None:
         """Append an epoch to ``history.jsonl``, at once readable by others."""
@@ -250,54 +248,9 @@ class Run:
         return path
 
 
-def create_run(
-    directory: Path | None,
-    *,
-    name: str,
-    source: str,
-    model: str,
-    command: str,
-    seed: int,
-    versions: Mapping[str, str],
-    config_toml: str,
-) -> Run:
-    """Make a new run's folder with ``config.toml`` and ``run.json``, state ``created``.
-
-    Args:
-        directory: An empty or new folder; None: ``runs/NAME-DATE-TIME`` in the working directory.
-        name: What the run is called after.
-        source: Name of the dataset.
-        model: Name of the architecture.
-        command: What the user typed.
-        seed: Start of every random draw.
-        versions: Package to version.
-        config_toml: The settings.
-
-    Raises:
-        StoreError: the folder holds something already, or cannot be written.
-    """
-    with _claimed(_fresh(name) if directory is None else directory) as path:
-        return _begin(path, source=source, model=model, command=command, seed=seed, versions=versions,
-                      config_toml=config_toml)  # fmt: skip
-
-
-def _begin(
-    path: Path, *, source: str, model: str, command: str, seed: int, versions: Mapping[str, str], config_toml: str
-) -> Run:
-    now = _now()
-    record = RunRecord(
-        schema=SCHEMA, name=path.absolute().name, state="created", created=now, updated=now, source=source, model=model,
-        command=command, seed=seed, versions=dict(versions), process=this_process(),
-    )  # fmt: skip
-    run = Run(path, record)
-    run.save_config(config_toml)
-    write_json(path / _RECORD, to_plain(record))
-    return run
-
-
 def is_run(path: str | Path) -> bool:
     """Whether a folder holds a run."""
-    return (Path(path) / _RECORD).is_file()
+    return (Path(path) / RECORD_FILE).is_file()
 
 
 def open_run(path: str | Path) -> Run:
@@ -310,8 +263,8 @@ def open_run(path: str | Path) -> Run:
     if not path.exists():
         raise StoreError(f"there is no run {path}", "`keensight runs` lists the runs there are")
     if not is_run(path):
-        raise StoreError(f"{path} is no run: it holds no {_RECORD}", "`keensight runs` lists the runs there are")
-    return Run(path, read_versioned(inside(path, _RECORD), RunRecord, newest=SCHEMA, limit=_LIMIT))
+        raise StoreError(f"{path} is no run: it holds no {RECORD_FILE}", "`keensight runs` lists the runs there are")
+    return Run(path, read_versioned(inside(path, RECORD_FILE), RunRecord, newest=SCHEMA, limit=_LIMIT))
 
 
 def list_runs(directory: str | Path) -> list[Run]:
@@ -343,61 +296,8 @@ def _folders(directory: Path) -> list[Path]:
         raise StoreError(f"{directory} cannot be read: {error.strerror or error}", "give a folder of runs") from error
 
 
-def _fresh(name: str) -> Path:
-    """Claim a folder that nobody else has: two runs may start in one second."""
-    stem = f"{_slug(name)}-{datetime.now():%Y%m%d-%H%M%S}"
-    root = Path("runs")
-    with storing(root):
-        root.mkdir(exist_ok=True)
-    for attempt in range(1, 1000):
-        path = root / (stem if attempt == 1 else f"{stem}-{attempt}")
-        with storing(path):
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            return path
-    raise StoreError(f"there are too many runs called {stem}", "name the run: --run DIR")
-
-
-@contextmanager
-def _claimed(path: Path) -> Iterator[Path]:
-    """Hold an empty or new folder while a run begins in it; of two processes that ask at one moment one gets it.
-
-    Nobody else can make the file of the claim while it is there, and whoever makes it after it is gone finds a run.
-    """
-    if path.exists() and not path.is_dir():
-        raise StoreError(f"{path} is a file, not a folder", "choose another --run")
-    claim = path / _CLAIM
-    with storing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        _refuse_taken(path, list(path.iterdir()))
-        try:
-            claim.touch(exist_ok=False)
-        except FileExistsError:
-            _refuse_taken(path, [claim])
-    try:
-        _refuse_taken(path, [item for item in path.iterdir() if item.name != _CLAIM])
-        yield path
-    finally:
-        claim.unlink(missing_ok=True)
-
-
-def _refuse_taken(path: Path, items: list[Path]) -> None:
-    if items:
-        begun = is_run(path) or any(item.name == _CLAIM for item in items)
-        raise StoreError(
-            f"{path} {'holds a run' if begun else 'is not empty'} already",
-            "choose another --run; nothing is ever overwritten",
-        )
-
-
-def _slug(name: str) -> str:
-    """A name fit for a folder on every system."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-.")[:60] or "run"
-
-
-def _now() -> str:
+def now() -> str:
+    """The time as runs write it down."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

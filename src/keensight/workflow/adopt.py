@@ -88,7 +88,7 @@ def adopt(
     """
     from keensight.data.intensity import with_intensity
     from keensight.nets import adopt as nets
-    from keensight.store.run import create_run
+    from keensight.store.create_run import create_run
 
     started, progress = time.perf_counter(), shown(progress)
     _check_settings(settings or {})

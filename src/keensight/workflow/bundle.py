@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels as decoder
-from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Prototypes, Split
+from keensight.core.prototypes import Prototypes
+from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Split
 from keensight.core.sanitize import without_place
 from keensight.errors import ImageError
 from keensight.nets.classifier import Classifier

@@ -17,7 +17,8 @@ from keensight.core.files import sha256
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.predictions import Decision, Embeddings
 from keensight.core.progress import Progress
-from keensight.core.records import BundleManifest, ImageSpec, LabelSet, Prototypes
+from keensight.core.prototypes import Prototypes
+from keensight.core.records import BundleManifest, ImageSpec, LabelSet
 from keensight.core.sources import Images, Source, read_source
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError

@@ -16,7 +16,8 @@ from keensight.core.evaluation import Evaluated, Slices
 from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
-from keensight.core.records import PARTS, Dataset, History, Prototypes, Split, split_digest
+from keensight.core.prototypes import Prototypes
+from keensight.core.records import PARTS, Dataset, History, Split, split_digest
 from keensight.core.task import Task
 from keensight.errors import DataError
 from keensight.workflow.bundle import bundle

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from keensight.core import ood, prototypes
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Prototypes, Split
+from keensight.core.prototypes import Prototypes
+from keensight.core.records import Dataset, Split
 from keensight.workflow.features import Features
 from keensight.workflow.steps import shown
 

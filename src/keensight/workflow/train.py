@@ -80,7 +80,7 @@ def train(
     """
     from keensight.nets import runtime
     from keensight.nets.models.backbones import ARCHITECTURES
-    from keensight.store.run import create_run
+    from keensight.store.create_run import create_run
 
     started = time.perf_counter()
     chosen = configure(config, settings, **shortcuts)

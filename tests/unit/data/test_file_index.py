@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
+from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.files import MISSING, read_bounded
 from keensight.core.records import ImageInfo, Sample
 from keensight.data.sources import file_index
@@ -182,6 +183,6 @@ def test_the_reader_hands_out_the_bytes(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     with path.open("wb") as stream:
-        stream.truncate(pixels.MAX_BYTES + 1)  # sparse: takes no room
+        stream.truncate(MAX_BYTES + 1)  # sparse: takes no room
     with pytest.raises(ImageError, match="too large"):
-        read_bounded(path, pixels.MAX_BYTES)
+        read_bounded(path, MAX_BYTES)

@@ -137,7 +137,7 @@ def test_a_network_without_a_last_layer_of_logits_predicts_but_does_not_embed():
 
 
 def test_labels_and_class_means_must_fit_the_network(classifier):
-    from keensight.core.records import Prototypes
+    from keensight.core.prototypes import Prototypes
     from keensight.nets.classifier import Classifier
 
     model, d = classifier.keras_model, classifier.embedding_size

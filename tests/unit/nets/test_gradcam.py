@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from keensight.core.records import ImageSpec, LabelSet, Prototypes
+from keensight.core.prototypes import Prototypes
+from keensight.core.records import ImageSpec, LabelSet
 from keensight.errors import UsageError
 
 pytestmark = pytest.mark.slow

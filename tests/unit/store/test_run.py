@@ -69,7 +69,7 @@ RACER = """
 import sys, time
 from pathlib import Path
 from keensight.errors import StoreError
-from keensight.store.run import create_run
+from keensight.store.create_run import create_run
 for number in range(50):
     while time.time() < float(sys.argv[2]) + 0.02 * number:
         pass

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.audit import Finding, Severity
-from keensight.core.pixels import is_deep
+from keensight.core.intensity import is_deep
 from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
 from keensight.core.task import Task
 from keensight.data.audit.leakage import leaks

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keensight.core import pixels
+from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.files import read_bounded, sha256
 from keensight.core.records import PARTS, Dataset, ImageInfo, Part, Sample
 from keensight.data.sources.assemble import assemble
@@ -279,7 +280,7 @@ def from_items(
 
 
 def _raw(item: Item) -> bytes | NDArray[np.uint8]:
-    return read_bounded(item, pixels.MAX_BYTES) if isinstance(item, (str, Path)) else item
+    return read_bounded(item, MAX_BYTES) if isinstance(item, (str, Path)) else item
 
 
 def _sample(item: Item, label: str, number: str) -> Sample:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keensight.core import pixels
+from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.files import MISSING, read_bounded, sha256, write_bytes
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
@@ -50,7 +51,7 @@ class FileReader:
         Raises:
             ImageError: it is gone, empty, too large or cannot be read.
         """
-        return read_bounded(self.root / self.stored.get(sample.path, sample.path), pixels.MAX_BYTES)
+        return read_bounded(self.root / self.stored.get(sample.path, sample.path), MAX_BYTES)
 
 
 def stat_files(root: Path, paths: Iterable[str]) -> list[Found]:
@@ -111,7 +112,7 @@ def _examine_fresh(root: Path, fresh: Sequence[Found], facts: dict[str, Facts], 
 
 def _examine_file(path: Path) -> Facts:
     try:
-        data = read_bounded(path, pixels.MAX_BYTES)
+        data = read_bounded(path, MAX_BYTES)
     except ImageError as error:
         return Facts("", None, error.message)
     digest = sha256(data)

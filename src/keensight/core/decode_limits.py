@@ -1,0 +1,140 @@
+"""Which images may be decoded, what decoding takes of the memory, and why it failed, in words."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image, ImageFile
+
+from keensight.core.image_files import Container
+from keensight.core.intensity import is_deep
+from keensight.core.parallel import Budget
+from keensight.errors import ImageError
+
+MAX_BYTES = 256 * 2**20
+"""Largest encoded file that is read."""
+MAX_PIXELS = 512_000_000
+"""Largest width times height that is decoded, as that takes seconds; checked in the header."""
+MEMORY = 2**30
+"""Bytes that decoding may take at one moment, all threads together, besides the files that are handed to it. An image
+that alone needs more is refused by its header; large ones wait for their turn."""
+# The memory is the process', so that its account cannot be any one caller's.
+BUDGET = Budget(MEMORY)
+# Pillow warns of larger ones of these formats while decoding, wherever they were opened.
+_PIXEL_LIMITS = {"GIF": 89_000_000, "TIFF": 89_000_000}
+# Bytes a pixel in Pillow's memory; of all other modes 4.
+_STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+# Bytes a pixel that a decoder takes besides: the canvases of WebP, what Pillow's decoders in Python collect. Measured
+# by resident memory on images of 3 to 25 megapixels; tests/hostile/test_memory.py holds each to it.
+_DECODER = {"WEBP": 12, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
+_CONSTANT = 2**22
+"""Bytes for whatever does not depend on the image's size."""
+
+
+def check_size(format: str, size: tuple[int, int]) -> None:
+    """Refuse a width and height of nothing, or of too many pixels."""
+    width, height = size
+    limit = _PIXEL_LIMITS.get(format, MAX_PIXELS)
+    if width < 1 or height < 1:
+        raise ImageError(f"damaged {format}: its header says {width}×{height} pixels", "copy or download it again")
+    if width * height > limit:
+        raise ImageError(
+            f"its header says {width}×{height} pixels; the limit is {limit // 10**6} megapixels",
+            "scale it down, or leave it out",
+        )
+
+
+def needed_memory(container: Container, image: ImageFile.ImageFile) -> int:
+    """Bytes that decoding takes at its peak, at the size that the image would now be decoded to."""
+    width, height = image.size
+    stored = _STORED.get(image.mode, 4)
+    converted = 0 if is_plain(image) else 1 if is_deep(image.mode) or image.mode == "1" else 4
+    alpha = 4 if has_alpha(image) else 0  # the resize of an image with transparency begins with a copy
+    codec = image.tile[0][0] if image.tile else container.format
+    pixels = width * height * (stored + converted + alpha + _DECODER.get(codec, 0))
+    return _fixed(container) + pixels + _tiff_strip(image)
+
+
+def least_memory(container: Container, image: ImageFile.ImageFile) -> int:
+    """Bytes that decoding to a small size takes: of a JPEG at an eighth of its size."""
+    needed, fixed = needed_memory(container, image), _fixed(container)
+    return fixed + (needed - fixed) // 64 if container.format == "JPEG" else needed
+
+
+def _fixed(container: Container) -> int:
+    return _CONSTANT + len(container.body) + container.buffered
+
+
+def tile_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Width and height of a TIFF's tiles, which may be larger than it; of anything else its own."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(322, image.width)), int(tags.get(323, image.height))
+
+
+def _tiff_strip(image: ImageFile.ImageFile) -> int:
+    """Bytes of one strip (or tile) of a TIFF, which is decoded whole."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return 0
+    width, height = tile_size(image)
+    height = min(height, int(tags.get(278, height)))
+    bits = max(8, *tags.get(258, (8,))) * int(tags.get(277, 1))
+    return int(width * height * bits // 8)
+
+
+def affordable(container: Container, image: ImageFile.ImageFile, needed: int) -> int:
+    """``needed``, unless no budget has so much."""
+    if needed > BUDGET.total:
+        width, height = image.size
+        raise ImageError(
+            f"decoding this {container.format} of {width}×{height} pixels takes {needed / 2**30:.1f} GiB of memory; "
+            f"the limit is {BUDGET.total / 2**30:.3g} GiB",
+            "scale it down, or leave it out",
+        )
+    return needed
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether any of its pixels may be transparent."""
+    return "transparency" in image.info or image.mode in ("RGBA", "LA", "La", "PA", "RGBa")
+
+
+def is_plain(image: Image.Image) -> bool:
+    """Whether it can be resized as it is."""
+    return image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info
+
+
+@contextmanager
+def reasons(format: str) -> Iterator[None]:
+    """Turn whatever Pillow raises on a bad file into an ImageError with a reason for people.
+
+    Its plugins raise OSError, ValueError, TypeError, IndexError, KeyError, SyntaxError,
+    NotImplementedError, struct.error, zlib.error and more, so nothing narrower than Exception will do.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError("there is not enough memory to decode it", "scale the image down") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"the {format} claims more pixels than can be decoded", "leave it out") from error
+    except Exception as error:
+        raise ImageError(_reason(format, error), "copy or download it again, or leave it out") from error
+
+
+_EARLY_END = ("truncat", "unexpected end", "reached eof", "not enough image data", "buffer is not large enough")
+# Their texts are about Pillow's own code, not about the file.
+_OPAQUE = (KeyError, TypeError, IndexError, UnicodeError, struct.error)
+
+
+def _reason(format: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if any(words in text.lower() for words in _EARLY_END):
+        return f"truncated {format}: its image data ends early"
+    if isinstance(error, NotImplementedError):
+        return f"unsupported {format}: {text or 'a rare variant'}"
+    detail = f" ({text[:100]})" if text and not isinstance(error, _OPAQUE) else ""
+    return f"damaged {format}: it cannot be decoded{detail}"

@@ -1,0 +1,131 @@
+"""TIFF 6.0, and the EXIF blocks of other formats, which are TIFF too: directories of tagged entries."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from keensight.errors import ImageError
+
+_ORIENTATION = 0x0112
+MAX_FRAMES = 100_000
+_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+# Size, bits, compression, colour, strips, tiles, layout, fax options, predictor, palette, alpha, JPEG, YCbCr.
+_SINGLE = frozenset((256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323))
+_PIXEL_TAGS = _SINGLE | frozenset((258, 273, 279, 320, 324, 325, 338, 339, 347, *range(512, 522), 529, 530, 532))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    tag: int
+    type: int
+    count: int
+    value: bytes
+    """The value itself where it fits, else its place in the file."""
+
+
+class _Tiff:
+    """The layout of one TIFF file: byte order, and 32- or 64-bit places (BigTIFF)."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.order = "<" if data[:2] == b"II" else ">"
+        self.big = data[2:4] == b"+\0"
+        self.place = "Q" if self.big else "I"
+        self.inline = 8 if self.big else 4
+        self.header = self.order + ("HHQ8s" if self.big else "HHI4s")
+
+    def number(self, code: str, position: int) -> int:
+        if position > len(self.data):
+            raise ImageError("truncated TIFF: it points behind its end", "copy or download it again")
+        return int(struct.unpack_from(self.order + code, self.data, position)[0])
+
+    def first(self) -> int:
+        return self.number(self.place, 8 if self.big else 4)
+
+    def directory(self, position: int) -> tuple[list[_Entry], int]:
+        """The entries of one directory, and where the place of the next one stands."""
+        code = "Q" if self.big else "H"
+        start = position + struct.calcsize(code)
+        size = struct.calcsize(self.header)
+        end = start + self.number(code, position) * size
+        if end > len(self.data):
+            raise ImageError("truncated TIFF: its directory ends early", "copy or download it again")
+        entries = struct.iter_unpack(self.header, self.data[start:end])
+        return [_Entry(*entry) for entry in entries], end
+
+    def value(self, entry: _Entry) -> bytes:
+        size = _TYPE_SIZES[entry.type] * entry.count
+        if size <= self.inline:
+            return entry.value[:size]
+        place = int(struct.unpack(self.order + self.place, entry.value)[0])
+        if place + size > len(self.data):
+            raise ImageError("truncated TIFF: a tag points behind its end", "copy or download it again")
+        return self.data[place : place + size]
+
+    def orientation(self, entries: list[_Entry]) -> int:
+        for entry in entries:
+            if entry.tag == _ORIENTATION and entry.type in (3, 4) and entry.count == 1:
+                code = "H" if entry.type == 3 else "I"
+                value = int(struct.unpack_from(self.order + code, entry.value)[0])
+                return value if 1 <= value <= 8 else 1
+        return 1
+
+    def frames(self, position: int) -> int:
+        seen: set[int] = set()
+        while position and position not in seen and len(seen) < MAX_FRAMES:
+            seen.add(position)
+            try:
+                _, end = self.directory(position)
+                position = self.number(self.place, end)
+            except (ImageError, struct.error):
+                break
+        return max(1, len(seen))
+
+
+def exif_orientation(block: bytes) -> int:
+    """Orientation of an EXIF block; 1 where it has none or is damaged."""
+    if block[:4] not in (b"II*\0", b"MM\0*"):
+        return 1
+    try:
+        tiff = _Tiff(block)
+        return tiff.orientation(tiff.directory(tiff.first())[0])
+    except (ImageError, struct.error):
+        return 1
+
+
+def cut_down(data: bytes) -> tuple[bytes, int, int]:
+    """The file with no other tags than its pixels need, its orientation, and how many images it has.
+
+    Raises:
+        ImageError: it is damaged.
+    """
+    tiff = _Tiff(data)
+    try:
+        position = tiff.first()
+        entries, _ = tiff.directory(position)
+        body = _only_pixel_tags(tiff, position, entries)
+    except struct.error as error:
+        raise ImageError("truncated TIFF: its directory is missing", "copy or download it again") from error
+    return body, tiff.orientation(entries), tiff.frames(position)
+
+
+def _only_pixel_tags(tiff: _Tiff, position: int, entries: list[_Entry]) -> bytes:
+    """The file with its first directory rewritten in place: pixel tags only, and no next one."""
+    kept: dict[int, _Entry] = {}
+    total = 0
+    for entry in entries:
+        if entry.tag not in _PIXEL_TAGS or entry.tag in kept or entry.type not in _TYPE_SIZES or not entry.count:
+            continue
+        value = tiff.value(entry)
+        total += len(value)
+        if entry.tag in _SINGLE and entry.count > 1:
+            one = value[: _TYPE_SIZES[entry.type]]
+            entry = _Entry(entry.tag, entry.type, 1, one[: tiff.inline].ljust(tiff.inline, b"\0"))
+        kept[entry.tag] = entry
+    if total > len(tiff.data):
+        raise ImageError("damaged TIFF: its tags overlap", "copy or download it again")
+    packed = [struct.pack(tiff.header, e.tag, e.type, e.count, e.value) for e in kept.values()]
+    count = struct.pack(tiff.order + ("Q" if tiff.big else "H"), len(packed))
+    directory = count + b"".join(packed) + bytes(tiff.inline)
+    return tiff.data[:position] + directory + tiff.data[position + len(directory) :]

@@ -1,0 +1,110 @@
+"""A new run's folder: where it is, and that nobody else gets it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from keensight.core.codec import to_plain
+from keensight.core.files import storing, write_json
+from keensight.core.records import RunRecord
+from keensight.errors import StoreError
+from keensight.store.liveness import this_process
+from keensight.store.run import RECORD_FILE, SCHEMA, Run, is_run, now
+
+_CLAIM = ".claim"
+
+
+def create_run(
+    directory: Path | None,
+    *,
+    name: str,
+    source: str,
+    model: str,
+    command: str,
+    seed: int,
+    versions: Mapping[str, str],
+    config_toml: str,
+) -> Run:
+    """Make a new run's folder with ``config.toml`` and ``run.json``, state ``created``.
+
+    Args:
+        directory: An empty or new folder; None: ``runs/NAME-DATE-TIME`` in the working directory.
+        name: What the run is called after.
+        source: Name of the dataset.
+        model: Name of the architecture.
+        command: What the user typed.
+        seed: Start of every random draw.
+        versions: Package to version.
+        config_toml: The settings.
+
+    Raises:
+        StoreError: the folder holds something already, or cannot be written.
+    """
+    with _claimed(_fresh(name) if directory is None else directory) as path:
+        begun = now()
+        record = RunRecord(
+            schema=SCHEMA, name=path.absolute().name, state="created", created=begun, updated=begun, source=source,
+            model=model, command=command, seed=seed, versions=dict(versions), process=this_process(),
+        )  # fmt: skip
+        run = Run(path, record)
+        run.save_config(config_toml)
+        write_json(path / RECORD_FILE, to_plain(record))
+        return run
+
+
+def _fresh(name: str) -> Path:
+    """Claim a folder that nobody else has: two runs may start in one second."""
+    stem = f"{_slug(name)}-{datetime.now():%Y%m%d-%H%M%S}"
+    root = Path("runs")
+    with storing(root):
+        root.mkdir(exist_ok=True)
+    for attempt in range(1, 1000):
+        path = root / (stem if attempt == 1 else f"{stem}-{attempt}")
+        with storing(path):
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path
+    raise StoreError(f"there are too many runs called {stem}", "name the run: --run DIR")
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[Path]:
+    """Hold an empty or new folder while a run begins in it; of two processes that ask at one moment one gets it.
+
+    Nobody else can make the file of the claim while it is there, and whoever makes it after it is gone finds a run.
+    """
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path} is a file, not a folder", "choose another --run")
+    claim = path / _CLAIM
+    with storing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        _refuse_taken(path, list(path.iterdir()))
+        try:
+            claim.touch(exist_ok=False)
+        except FileExistsError:
+            _refuse_taken(path, [claim])
+    try:
+        _refuse_taken(path, [item for item in path.iterdir() if item.name != _CLAIM])
+        yield path
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _refuse_taken(path: Path, items: list[Path]) -> None:
+    if items:
+        begun = is_run(path) or any(item.name == _CLAIM for item in items)
+        raise StoreError(
+            f"{path} {'holds a run' if begun else 'is not empty'} already",
+            "choose another --run; nothing is ever overwritten",
+        )
+
+
+def _slug(name: str) -> str:
+    """A name fit for a folder on every system."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.")[:60] or "run"
