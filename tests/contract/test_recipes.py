@@ -74,3 +74,12 @@ def test_the_page_has_each_recipe_with_its_measured_table(tables):
     for trade in TRADES:
         assert f"recipes/{trade}.py" in page
         assert f"recipe-{trade}" in results
+
+
+def test_the_benchmarks_page_is_current_and_shows_every_result(tables):
+    results = tables.load()
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert page == tables.page(results), "run `python benchmarks/tables.py`"
+    assert "{'" not in page
+    with pytest.raises(ValueError, match="unheard-of"):
+        tables.page(results | {"unheard-of": results["startup"]})

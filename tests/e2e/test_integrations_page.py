@@ -1,4 +1,4 @@
-"""The examples of docs/bridges.md run as they stand, from top to bottom."""
+"""The examples of docs/integrations.md run as they stand, from top to bottom."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ import keensight as ks
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[2] / "docs" / "bridges.md"
+PAGE = Path(__file__).parents[2] / "docs" / "integrations.md"
 
 
 def test_every_example_runs_and_the_adopted_model_is_as_good_as_keras_says(tmp_path, monkeypatch, capsys):

@@ -1,0 +1,175 @@
+"""Sections of docs/benchmarks.md on accuracy, time and memory, for ``tables.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Document = dict[str, Any]
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def interval(value: float, limits: list[float]) -> str:
+    """A value with its confidence interval in parentheses."""
+    return f"{value:.3f} ({limits[0]:.3f} to {limits[1]:.3f})"
+
+
+def accuracy_section(documents: list[Document]) -> list[str]:
+    """One row a training: options, accuracy, time, memory."""
+    lines = [
+        "\n## Accuracy and training time\n",
+        "The whole command `keensight train` with the given options on two CPU cores, from an empty cache; peak memory is "
+        "that of the process. Parentheses: 95% confidence intervals.\n",
+        "| dataset | options | test accuracy | test images | training images | time | peak memory | command |",
+        "|---" * 8 + "|",
+    ]
+    for document in documents:
+        one = document["figures"]
+        cells = [
+            "Fashion-MNIST" if document["name"].startswith("fashion") else "clothing_small, 10 classes of clothes",
+            f"`{one['options']}`", interval(one["test_accuracy"], one["interval_95"]), f"{one['n_test']:,}",
+            f"{one['n_train']:,}", f"{one['minutes']} min", f"{one['peak_rss_mb']:,} MB", f"`{document['command']}`",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def start_section(documents: list[Document]) -> list[str]:
+    """How long it takes until something happens."""
+    found = {document["name"]: document for document in documents}
+    newcomer, startup = found["newcomer"], found["startup"]["figures"]
+    second, warm = found["second-quick-run"], found["warm-start"]
+    steps = ", ".join(
+        f"{step} {duration(newcomer['figures']['seconds'][step])}"
+        for step in ("install", "train, quick", "first prediction")
+    )
+    return [
+        "\n## Start-up and repeated trainings\n",
+        f"- **From an empty environment to the first prediction**, with {newcomer['n']:,} images: {steps}; in all "
+        f"{duration(newcomer['figures']['in_all'])}. The installation depends on the network. "
+        f"`{newcomer['command']}`",
+        f"- **`keensight --help`** takes {startup['median_seconds']} s (median of {found['startup']['n']}; target: at most "
+        f"0.25 s). `{found['startup']['command']}`",
+        f"- **A second `--effort quick` training** on the same images takes {second['figures']['second_seconds_median']:.1f} "
+        f"s (median of {second['n']}) after {second['figures']['first_seconds']} s for the first: nothing is decoded and "
+        f"no frozen layer is computed again. `{second['command']}`",
+        f"- **The first training step** of a second training from scratch comes {warm['figures']['warm_seconds_median']} s "
+        f"after the command (median of {warm['n']}); {warm['figures']['decoded_cold']:,} images are decoded the first time, "
+        f"{warm['figures']['decoded_warm']} the second. `{warm['command']}`",
+    ]
+
+
+def growth_section(documents: list[Document]) -> list[str]:
+    """Decoding, memory, and what more images cost."""
+    found = {document["name"].split("-clothing")[0]: document for document in documents}
+    decoding, memory, growth = found["decoding"], found["prepare-memory"], found["growth"]
+    speed, grown, cost = decoding["figures"], memory["figures"], growth["figures"]
+    return [
+        "\n## Decoding, memory and growth with the dataset\n",
+        f"- **Decoding** {decoding['n']:,} photographs to 224 px, with duplicates and quality in the same pass: "
+        f"{speed['prepare_images_per_second']} images per second; plain Pillow with threads {speed['threads_images_per_second']}, "
+        f"with processes {speed['processes_images_per_second']}. `{decoding['command']}`",
+        f"- **Memory** to decode and read 20,000 images of 224 px: {grown['peak_mb_20000']} MB, {grown['growth_mb']} MB more "
+        f"than for 2,000. `{memory['command']}`",
+        f"- **Time and disk** of `--effort quick` grow linearly: {cost['seconds_1000']} s for 1,000 images, "
+        f"{cost['seconds_4000']} s for 4,000, {cost['seconds_16000']} s for 16,000 (at most "
+        f"{cost['farthest_from_the_line']:.1%} from a straight line), and {cost['cache_kb_an_image']} kB of cache per image. "
+        f"`{growth['command']}`",
+        "\n![Time and disk space against the number of images](images/growth.png)",
+    ]
+
+
+def peers_section(documents: list[Document]) -> list[str]:
+    """Keensight and other tools: one table a dataset."""
+    lines = [
+        "\n## Keensight and other tools\n",
+        "The same images in each split, the same weights file, one tool after the other; times are from the start of the process. "
+        "Another tool reaches a test accuracy at the end of the first epoch that has it; Keensight at the end of the command.",
+    ]
+    return lines + [line for document in documents for line in _peers(document)]
+
+
+def _peers(document: Document) -> list[str]:
+    figures = document["figures"]
+    targets = [
+        target
+        for target in next(iter(figures.values()))["seconds_to"]
+        if any(one["seconds_to"][target] is not None for one in figures.values())
+    ][-7:]
+    heads = ["tool", "validation", "test (95% CI)", "n", "time", *(f"to {target}" for target in targets)]
+    lines = [
+        f"\n### {document['name'].removeprefix('peers-')}\n",
+        f"`{document['command']}`\n",
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
+    ]
+    for tool, one in figures.items():
+        cells = [
+            tool, f"{one['val_accuracy']:.3f}", interval(one["test_accuracy"], one["interval_95"]), str(one["n_test"]),
+            duration(one["seconds"]), *(duration(one["seconds_to"][target]) for target in targets),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def extraction_section(document: Document) -> list[str]:
+    lines = [
+        "\n## Frozen features, engine by engine\n",
+        f"EfficientNet-Lite0, 224 px, float32, from decoded pixels; the best of several batch sizes. "
+        f"`{document['command']}`\n",
+        "| engine | images per second | CPU use | batch |",
+        "|---|---|---|---|",
+    ]
+    for who, one in sorted(document["figures"].items(), key=lambda item: -item[1]["images_per_second"]):
+        batch = f"{one['batch']} {one['mode']}".strip()
+        lines.append(f"| {who} | {one['images_per_second']} | {one['cpu_share']:.0%} | {batch} |")
+    return lines
+
+
+def scratch_section(document: Document) -> list[str]:
+    lines = [
+        "\n## A training step of `resnet`\n",
+        f"28 px, batches of 128, no augmentation; peak: the fastest matrix product or convolution measured. "
+        f"`{document['command']}`\n",
+        "| tool | images per second | fraction of the peak |",
+        "|---|---|---|",
+    ]
+    for who, one in document["figures"].items():
+        if "images_per_second" in one:
+            lines.append(f"| {who} | {one['images_per_second']:.0f} | {one['share_of_peak']:.0%} |")
+    return lines
+
+
+def port_section(documents: list[Document]) -> list[str]:
+    """ImageNet accuracy of the weights that come with the installation."""
+    lines = [
+        "\n## Accuracy of the pretrained EfficientNet-Lite weights\n",
+        f"Top-1 and top-5 accuracy on {documents[0]['figures']['images']:,} ImageNet images, by how they are fitted to the "
+        f"input: a central crop after resizing (*crop, middle*), a crop of the whole (*crop*), or stretched. Target: "
+        f"{documents[0]['bar']}. `{documents[0]['command']}` and so on.\n",
+        "| network | input | top-1: crop, middle | crop | stretch | top-5: crop, middle | images per second |",
+        "|---" * 7 + "|",
+    ]
+    for document in documents:
+        one = document["figures"]
+        cells = [f"{one[way][key]:.3f}" for key in ("top_1",) for way in ("crop_middle", "crop", "stretch")]
+        cells += [f"{one['crop_middle']['top_5']:.3f}", f"{one['crop_middle']['images_per_second']}"]
+        lines.append(f"| {document['name'].removeprefix('port-')} | {one['side']} px | {' | '.join(cells)} |")
+    return lines
+
+
+def interrupts_section(document: Document) -> list[str]:
+    kinds = ", ".join(
+        f"{one['one sentence and 130']} of {one['interrupts']} with `{name}` (slowest exit {one['slowest']['seconds']} s)"
+        for name, one in document["figures"].items()
+        if isinstance(one, dict)
+    )
+    return [
+        "\n## Interrupts\n",
+        f"Ctrl-C at random times during training must give one sentence, exit code 130 and no traceback: {kinds}. "
+        f"`{document['command']}`",
+    ]
