@@ -95,7 +95,7 @@ def test_report_and_card_say_that_its_training_is_not_known(run):
     report = run.report_path.read_text(encoding="utf-8")
     card = ks.open_bundle(run.path).card_path.read_text(encoding="utf-8")
     assert "trained elsewhere" in report
-    assert "theirs measured on tf.data" in report
+    assert "theirs evaluated on tf.data" in report
     assert "trained elsewhere" in card
     assert "took no part in training" not in report + card
     assert run.history.epochs == ()

@@ -66,7 +66,7 @@ def test_the_night_camera_is_named(runs, capsys):
     assert scores["camera", "night"]["weak"]
     assert not scores["camera", "day"]["weak"]
     page = (runs / "seed-0" / "report.html").read_text(encoding="utf-8")
-    assert "Where it is weak" in page
+    assert "Results by subgroup" in page
     assert "camera: night" in page
 
 
@@ -77,7 +77,7 @@ def test_the_better_of_two_runs_is_named(runs, capsys):
     assert found["verdict"].startswith("seed-0 is better by")
     assert found["difference"]["low"] > 0
     assert found["left_out"] == 0
-    assert "only the second has these right" in (runs / "page" / "compare.html").read_text(encoding="utf-8")
+    assert "Right with the second model only" in (runs / "page" / "compare.html").read_text(encoding="utf-8")
 
 
 def test_images_that_one_has_learned_from_are_left_out(runs, table, capsys):

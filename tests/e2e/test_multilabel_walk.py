@@ -35,7 +35,7 @@ def test_three_labels_are_learned(run):
     assert best.val_map > 0.9
     assert "label_smoothing = 0.0" in run.config_path.read_text()
     assert run.split.method.count("label by label")
-    assert "Label by label" in run.report_path.read_text(encoding="utf-8")
+    assert "Results by label" in run.report_path.read_text(encoding="utf-8")
 
 
 def test_the_bundle_decides_by_thresholds_of_the_validation_part(run):

@@ -8,6 +8,14 @@ from keensight.core.predictions import Decision
 _GROUPED = frozenset({"likely-groups", "group-leak"})
 
 
+SETS = {"train": "training set", "val": "validation set", "test": "test set"}
+
+
+def set_name(part: str) -> str:
+    """A split as people call it: ``test set``, ``validation set``."""
+    return SETS.get(part, f"{part} set")
+
+
 def rule_in_words(rule: Decision, *, refuses: bool) -> str:
     """When a model of one class an image predicts and when it abstains, as sentences.
 

@@ -1,6 +1,6 @@
-"""Room of the pictures: figures, progress, the terminal and the report.
+"""Figures, progress bars, terminal output and HTML reports.
 
-The public functions are loaded when first used, so that importing the room costs nothing::
+The public functions are loaded on first use, so that importing this package is fast::
 
     import keensight as ks
     ks.show.samples(data); ks.show.curves(run); ks.show.confusion(ev); ks.show.mistakes(ev)

@@ -1,4 +1,4 @@
-"""What an anomaly detector found: heatmaps, the spread of scores, and its report as one HTML file."""
+"""Results of an anomaly detector: heatmaps, histogram of the scores, and the report as one HTML file."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from keensight.show.page import picture, svg, write_page
 from keensight.show.text import plural
 
 _SHOWN = 12
-"""Images of each gallery; twice as many of the anomalies that were found."""
+"""Images per gallery; twice as many of the detected anomalies."""
 _FULL = 4.0
-"""Oddness of a patch, in units of what 99 % of normal patches stay below, from which on the colour is full."""
+"""Patch score, in units of the 99th percentile of normal patches, at which the color saturates."""
 _MILD, _STRONG = np.array((255, 200, 0), np.float32), np.array((213, 30, 0), np.float32)
 _GAP = 4
 
 
 def overlay(image: NDArray[np.uint8], odd: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """An image and beside it the same with what is odd in colour, uint8 (h, 2 w + 4, 3).
+    """An image, and next to it the same with its anomaly heatmap, uint8 (h, 2 w + 4, 3).
 
     Args:
-        image: uint8 (h, w, 3), as the network sees it.
-        odd: Its map (rows, columns), 1 being what 99 % of normal patches stay below; up to there all is clear.
+        image: uint8 (h, w, 3), the network's input.
+        odd: Patch scores (rows, columns), 1 being the 99th percentile of normal patches; up to there it is clear.
     """
     from PIL import Image
 
     height, width = image.shape[:2]
     fine = np.asarray(Image.fromarray(odd.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
     strength = np.clip((fine - 1) / (_FULL - 1), 0, 1)[..., None]
-    colour = _MILD + (_STRONG - _MILD) * strength
+    color = _MILD + (_STRONG - _MILD) * strength
     alpha = np.where(strength > 0, 0.35 + 0.5 * strength, 0.0)
-    coloured = (image * (1 - alpha) + colour * alpha).round().astype(np.uint8)
+    colored = (image * (1 - alpha) + color * alpha).round().astype(np.uint8)
     gap = np.full((height, _GAP, 3), 255, np.uint8)
-    return np.concatenate([image, gap, coloured], axis=1)
+    return np.concatenate([image, gap, colored], axis=1)
 
 
 def picked(evaluation: AnomalyEvaluation) -> dict[str, list[int]]:
-    """Which images the report shows, as places in the oddities.
+    """Which images the report shows, as indices into the scores.
 
-    Anomalies that were found (evenly over the kinds, the clearest of each first), anomalies that were missed (the least
-    odd first), and false alarms (the oddest first).
+    Detected anomalies (evenly from all kinds, highest score first), missed anomalies (lowest score first) and false
+    alarms (highest score first).
 
     Raises:
-        UsageError: the evaluation carries no scores or no dataset.
+        UsageError: the evaluation has no scores or no dataset.
     """
     oddities, dataset = evaluation.oddities, evaluation.dataset
     if oddities is None or dataset is None:
-        raise UsageError("this evaluation carries no scores with their images", "make it again with ks.evaluate(run)")
+        raise UsageError("this evaluation has no scores with their images", "evaluate again with ks.evaluate(run)")
     kinds = _kinds(oddities)
     scores = oddities.scores
     odd = {kind.kind for kind in evaluation.kinds}
@@ -81,13 +81,13 @@ def write_anomaly_report(
     Args:
         path: The HTML file.
         record: The run's record.
-        evaluation: With its scores, and its dataset whose reader gives the pictures of :func:`overlay`.
+        evaluation: With its scores, and a dataset whose reader returns the images of :func:`overlay`.
         config: The configuration as TOML.
-        split: How the images were divided; None: the report says nothing of it.
+        split: The split; None: not shown.
 
     Raises:
         StoreError: the folder cannot be written.
-        UsageError: the evaluation carries no scores.
+        UsageError: the evaluation has no scores.
     """
     galleries = picked(evaluation)
     context = {
@@ -121,10 +121,10 @@ def _pictures(evaluation: AnomalyEvaluation, places: Sequence[int]) -> list[dict
 
 
 def scores_figure(evaluation: AnomalyEvaluation) -> Any:
-    """The scores of normal and of anomalous images, as a figure.
+    """Histogram of the scores of normal and anomalous images.
 
     Raises:
-        UsageError: the evaluation carries no scores.
+        UsageError: the evaluation has no scores.
     """
     from keensight.show import chart
 
@@ -134,16 +134,16 @@ def scores_figure(evaluation: AnomalyEvaluation) -> Any:
     scores = np.maximum(evaluation.oddities.scores, 1e-3)
     edges = np.geomspace(min(float(scores.min()), 0.5), max(float(scores.max()), 2.0), 33)
     alt = f"Scores of {plural(int((~odd).sum()), 'normal image')} and {plural(int(odd.sum()), 'anomalous image')}."
-    figure = chart.Chart(7.0, 2.8, alt)
+    figure = chart.Chart(6.0, 2.8, alt)
     ax = figure.subplots()
-    for chosen, name, colour in ((~odd, "normal", chart.BLUE), (odd, "anomalous", chart.RED)):
-        ax.hist(scores[chosen], edges.tolist(), color=colour, alpha=0.65, label=f"{name} ({int(chosen.sum()):,})")
+    for chosen, name, color in ((~odd, "normal", chart.BLUE), (odd, "anomalous", chart.RED)):
+        ax.hist(scores[chosen], edges.tolist(), color=color, alpha=0.65, label=f"{name} ({int(chosen.sum()):,})")
     ax.axvline(1.0, color=chart.INK, linewidth=1.2, linestyle="--")
     ax.set_xscale("log")
     ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128) if edges[0] <= tick <= edges[-1]]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **chart.words(9))
     ax.minorticks_off()
-    ax.set_xlabel("score; from 1 (dashed) on an image is called anomalous", **chart.words(9, chart.QUIET))
+    ax.set_xlabel("anomaly score; from 1 (dashed) on: anomalous", **chart.words(9, chart.QUIET))
     ax.set_ylabel("images", **chart.words(9, chart.QUIET))
     ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK)
     chart.calm(ax)

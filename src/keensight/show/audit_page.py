@@ -1,4 +1,4 @@
-"""An audit as one HTML file: what the set is, what was found, and the images to look at."""
+"""The audit as one HTML file: findings with their images, shortcut checks, and contents of the dataset."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from keensight.show.page import GRADES, Picture, picture, sample_pictures, write
 from keensight.show.text import shorten
 
 _SHOWN = 12
-"""Images, or sets of images that belong together, that the page shows of a finding."""
+"""Images, or sets of images, that the page shows per finding."""
 _TOGETHER = 3
 _LISTED = 200
 _WITHOUT = frozenset({"unreadable", "skipped", "unlabelled"})
-"""Findings whose images cannot be shown; the page lists the files."""
+"""Findings without images to show; the page lists the files."""
 PROBES = {
     "metadata": "file: size, format, JPEG quality, EXIF",
-    "name": "shape of the file name",
-    "bytes": "number of bytes",
+    "name": "pattern of the file name",
+    "bytes": "file size",
     "corners": "corners only",
     "border": "border only",
-    "surround": "middle masked",
-    "centre": "small square in the middle",
-    "middle": "surround masked",
-    "thumbnail": "thumbnail of 8 x 8",
-    "picture": "picture of 16 x 16",
+    "surround": "center masked",
+    "centre": "small square in the center",
+    "middle": "surroundings masked",
+    "thumbnail": "8 x 8 px thumbnail",
+    "picture": "16 x 16 px image",
 }
-"""What each probe is shown, in a few words."""
+"""What each shortcut check sees, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _shown(finding: Finding, dataset: Dataset, places: Mapping[str, int]) -> _Sh
 def _bars(
     histogram: Histogram | None, threshold: float | None, scores: tuple[float, ...]
 ) -> tuple[tuple[tuple[float, float, float, bool], ...], float | None]:
-    """Bars on a square-root scale, as the few that are odd would not be seen beside the many."""
+    """Bars on a square-root scale, so that the few beyond the threshold are visible."""
     if histogram is None or threshold is None:
         return (), None
     low, high = min(histogram.edges[0], threshold), max(histogram.edges[-1], threshold)
@@ -105,10 +105,10 @@ def _probe(probe: Probe) -> dict[str, Any]:
 
 
 def _rows(column: Column) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Headings, and for each class a line of cells."""
+    """Headings, and a row of cells per class."""
     if column.kind == "number":
         lines = [(label, [f"{value:.4g}" for value in values]) for label, values in column.quantiles.items()]
-        return ["least", "lower quartile", "median", "upper quartile", "greatest"], lines
+        return ["minimum", "lower quartile", "median", "upper quartile", "maximum"], lines
     headings = list(next(iter(column.common.values()), {}))
     lines = [(label, [f"{counts[value]:,}" for value in headings]) for label, counts in column.common.items()]
     return [shorten(heading, 24) for heading in headings], lines

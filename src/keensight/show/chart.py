@@ -1,4 +1,4 @@
-"""The look that all figures share, and a figure that notebooks show by itself."""
+"""Common style of all figures, and a figure that displays itself in notebooks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-# Okabe and Ito's colours tell apart under every common colour blindness and read on white and on black.
+# Okabe and Ito's colors are safe for color blindness and readable on white and on black.
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 INK, QUIET, FAINT = "#24292f", "#6b7280", "#d8dce1"
 PARTS = {"train": BLUE, "val": ORANGE, "test": GREEN}
@@ -24,12 +24,12 @@ _OTHER_SCRIPTS = (
 
 
 class Chart(Figure):
-    """A figure outside pyplot (nothing global, nothing shown twice) that still shows itself in a notebook.
+    """A figure without pyplot (no global state, nothing shown twice) that still displays itself in a notebook.
 
     Args:
         width: Inches.
         height: Inches.
-        alt: What the picture shows, in words, for those who cannot see it.
+        alt: Alternative text: what the figure shows, in words.
     """
 
     def __init__(self, width: float, height: float, alt: str) -> None:
@@ -39,17 +39,21 @@ class Chart(Figure):
         FigureCanvasAgg(self)
         self.alt = alt
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
-        # IPython shows a Figure only after pyplot was imported; this method needs no such luck. Twice the pixels
-        # at the same size on the page: sharp on dense screens.
+    def png(self, scale: float = 2) -> bytes:
+        """The figure as PNG, at this many times its size in screen pixels."""
         stream = io.BytesIO()
-        self.savefig(stream, format="png", dpi=2 * _DPI)
+        self.savefig(stream, format="png", dpi=scale * _DPI)
+        return stream.getvalue()
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
+        # IPython displays a Figure only after pyplot was imported. Twice the pixels at the same size on the page:
+        # sharp on dense screens.
         width, height = (round(float(inches) * _DPI) for inches in self.get_size_inches())
-        return stream.getvalue(), {"width": width, "height": height}
+        return self.png(), {"width": width, "height": height}
 
 
 def calm(ax: Axes, grid: str = "y") -> None:
-    """Take the noise out of ``ax``: no box, quiet ticks, a faint grid along ``grid`` (``x`` or ``y``) only."""
+    """A minimal style: no box, no tick marks, a faint grid along ``grid`` (``x`` or ``y``) only."""
     for side in ("top", "right", "left", "bottom"):
         ax.spines[side].set_visible(side == "bottom" if grid == "y" else side == "left")
         ax.spines[side].set_color(FAINT)
@@ -64,7 +68,7 @@ def title(ax: Axes, text: str) -> None:
 
 
 def words(size: float, color: str = INK) -> dict[str, Any]:
-    """Keywords for text that comes from users: no ``$`` formulas, and fonts for other scripts where installed."""
+    """Keywords for text from users: no ``$`` formulas, and fonts for other scripts if installed."""
     return {"fontsize": size, "color": color, "parse_math": False, "fontfamily": _families()}
 
 

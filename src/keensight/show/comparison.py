@@ -1,4 +1,4 @@
-"""Two models side by side, in words and as a page; and the learning curve."""
+"""Comparison of two models, in words and as an HTML page; results over seeds; the learning curve."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keensight.core.comparison import Comparison, LearningCurve, Spread
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset
 from keensight.show.page import Picture, picture, write_page
-from keensight.show.text import percent, plural
+from keensight.show.text import ends, percent, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,10 +19,10 @@ _SHOWN = 48
 
 
 def verdict(found: Comparison) -> str:
-    """Which model is better and by how much, or that no difference is shown."""
+    """Which model is better and by how much, or that there is no significant difference."""
     gain, p = found.difference, f"p = {found.p:.2g}"
     if found.p > ALPHA or gain.value == 0:
-        return f"No difference shown: {points(gain)} in accuracy, {p} on {plural(found.n, 'image')}."
+        return f"No significant difference: {points(gain)} in accuracy, {p} on {plural(found.n, 'image')}."
     better, ahead = (found.second, gain) if gain.value > 0 else (found.first, _turned(gain))
     return f"{better} is better by {points(ahead)} in accuracy, {p} on {plural(found.n, 'image')}."
 
@@ -32,8 +32,8 @@ def _turned(gain: Interval) -> Interval:
 
 
 def points(gain: Interval) -> str:
-    """A difference of two shares: ``2.1 points (0.3 to 3.9)``."""
-    return f"{100 * gain.value:.1f} points ({100 * gain.low:.1f} to {100 * gain.high:.1f})"
+    """A difference of two fractions: ``2.1 points (95% CI 0.3 to 3.9)``."""
+    return f"{100 * gain.value:.1f} points (95% CI {100 * gain.low:.1f} to {100 * gain.high:.1f})"
 
 
 def in_words(found: Comparison, page: str = "") -> str:
@@ -42,23 +42,21 @@ def in_words(found: Comparison, page: str = "") -> str:
     lines = [
         verdict(found),
         "",
-        f"first    {found.first}: {percent(one.value)} right ({percent(one.low)} to {percent(one.high)})",
-        f"second   {found.second}: {percent(other.value)} right ({percent(other.low)} to {percent(other.high)})",
-        f"changed  {plural(len(found.won), 'image')} only the second has right, {len(found.lost):,} only the first",
+        f"first    {found.first}: accuracy {percent(one.value)} (95% CI {ends(one)})",
+        f"second   {found.second}: accuracy {percent(other.value)} (95% CI {ends(other)})",
+        f"changed  {plural(len(found.won), 'image')} right with the second only, {len(found.lost):,} the first",
         f"macro F1 {_signed(found.macro_f1)}",
-        f"loss     {_signed(found.loss)} nats (below 0: the second is better)",
-        f"test     {found.test}; intervals of differences: {found.difference.method}, {found.loss.method}",
+        f"loss     {_signed(found.loss)} nats (negative: the second is better)",
+        f"test     {found.test}; confidence intervals: {found.difference.method}, {found.loss.method}",
     ]
     if found.left_out:
-        lines.append(
-            f"left out {plural(found.left_out, 'image')} that one of them has learned from or was not tested on"
-        )
+        lines.append(f"excluded {plural(found.left_out, 'image')} that one of them was trained on or not tested on")
     lines += [f"note     {note}" for note in found.notes]
     return "\n".join([*lines, f"page     {page}"] if page else lines)
 
 
 def _signed(gain: Interval) -> str:
-    return f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+    return f"{gain.value:+.3f} (95% CI {gain.low:+.3f} to {gain.high:+.3f})"
 
 
 def write_comparison(path: Path, found: Comparison, first: Dataset, second: Dataset) -> Path:
@@ -67,8 +65,8 @@ def write_comparison(path: Path, found: Comparison, first: Dataset, second: Data
     Args:
         path: The HTML file.
         found: The comparison.
-        first: Where pictures of the first model's mistakes are.
-        second: Where those of the second's are.
+        first: Dataset with the images that the first model got wrong.
+        second: Dataset with those that the second got wrong.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -90,44 +88,44 @@ def _gallery(found: Comparison, dataset: Dataset, *, won: bool) -> list[tuple[Pi
 
 
 def spread_in_words(spreads: tuple[Spread, ...]) -> str:
-    """Mean, standard deviation and range of each figure over seeds."""
+    """Mean, standard deviation and range of each metric over seeds."""
     lines = [
-        f"over {plural(len(spreads[0].values), 'seed')}, each with a training and (unless given) a split of its own:"
+        f"over {plural(len(spreads[0].values), 'seed')}, each with its own training and (unless predefined) split:"
     ]
     lines += [
         f"  {one.figure.replace('_', ' '):<9} {one.mean:.4f}, standard deviation {one.deviation:.4f} "
-        f"(lowest {min(one.values):.4f}, highest {max(one.values):.4f})"
+        f"(min {min(one.values):.4f}, max {max(one.values):.4f})"
         for one in spreads
     ]
     return "\n".join(lines)
 
 
 def curve_sentence(curve: LearningCurve) -> str:
-    """What twice the training images would give."""
+    """What twice the training images would gain."""
     gain = curve.doubled
     largest = curve.points[-1].images
     return (
-        f"Twice the data ({2 * largest:,} instead of {largest:,} training images) would give about "
-        f"{100 * gain.value:+.1f} points of accuracy ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})."
+        f"Twice the data ({2 * largest:,} instead of {largest:,} training images) would change the accuracy by about "
+        f"{100 * gain.value:+.1f} percentage points (95% CI {100 * gain.low:+.1f} to {100 * gain.high:+.1f})."
     )
 
 
 def curve_in_words(curve: LearningCurve) -> str:
-    """The points of a learning curve and what they promise."""
+    """The points of a learning curve and its extrapolation."""
     rows = [
-        f"  {point.images:>8,} images  {percent(sum(point.accuracies) / len(point.accuracies))} right "
-        f"({plural(len(point.accuracies), 'draw')})"
+        f"  {point.images:>8,} images  accuracy {percent(sum(point.accuracies) / len(point.accuracies))} "
+        f"({plural(len(point.accuracies), 'random subset')})"
         for point in curve.points
     ]
     note = (
-        f"A logistic head on frozen features of {curve.model}, measured on {plural(curve.val, 'validation image')}; "
-        "the test part is not looked at. Another way to train may gain more or less."
+        f"Logistic regression on frozen features of {curve.model}, evaluated on "
+        f"{plural(curve.val, 'validation image')}; the test set is not used. Other ways to train may differ."
     )
     return "\n".join([curve_sentence(curve), *rows, note])
 
 
 def curve_figure(curve: LearningCurve) -> Figure:
-    """Accuracy against the number of training images, the fitted power law, and twice the data with its interval."""
+    """Accuracy by number of training images, the fitted power law, and the extrapolation to twice the data."""
     import numpy as np
 
     from keensight.show import chart
@@ -143,7 +141,7 @@ def curve_figure(curve: LearningCurve) -> Figure:
     now = 100 * (1 - curve.error(images[-1]))
     ends = [[100 * (curve.doubled.value - curve.doubled.low)], [100 * (curve.doubled.high - curve.doubled.value)]]
     ax.errorbar([2 * images[-1]], [now + 100 * curve.doubled.value], yerr=ends, fmt="D", color=chart.RED, capsize=3,
-                markersize=5, label="twice the data, 95 % interval")  # fmt: skip
+                markersize=5, label="twice the data, 95% CI")  # fmt: skip
     ax.set_xscale("log")
     ticks = [*images.tolist(), 2 * int(images[-1])]
     ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks], **chart.words(9))

@@ -1,4 +1,4 @@
-"""Records to matplotlib figures, made without pyplot: show them in a notebook or ``savefig`` them."""
+"""Matplotlib figures of Keensight's records, without pyplot: show them in a notebook or ``savefig`` them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from keensight.core.audit import AuditReport
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.files import write_bytes
 from keensight.core.records import PARTS, Dataset, Epoch, History, Split
+from keensight.core.statements import set_name
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words
@@ -26,8 +27,8 @@ from keensight.show.text import percent, plural, shorten
 from keensight.show.thumbnails import thumbnail
 
 _WIDTH = 9.0  # inches: a notebook's column
-_ANNOTATED = 20  # more classes than this and counts no longer fit into the cells
-_SORTED = 20  # more classes than this and a class is found by its size, not by its place
+_ANNOTATED = 20  # beyond this, counts do not fit into the cells
+_SORTED = 20  # beyond this, classes are sorted by size
 
 
 _CURVES = {
@@ -38,12 +39,12 @@ _CURVES = {
 
 
 def samples(dataset: Dataset, n: int = 25, seed: int = 0) -> Figure:
-    """A grid of images with their class names, drawn evenly over the classes.
+    """A grid of images with their class names, evenly from all classes.
 
     Args:
-        dataset: With its images at hand; unreadable ones are left out.
-        n: How many images at most.
-        seed: Start of the draw.
+        dataset: With its images available; unreadable ones are skipped.
+        n: Maximum number of images.
+        seed: Random seed.
     """
     tiles = [
         (image, [(shorten(dataset.samples[i].label, 17), chart.INK)])
@@ -51,17 +52,17 @@ def samples(dataset: Dataset, n: int = 25, seed: int = 0) -> Figure:
         if (image := thumbnail(dataset, i)) is not None
     ]
     if not tiles:
-        return _note(f"{dataset.name}: no image is at hand to show")
+        return _note(f"{dataset.name}: no image is available")
     shown = len({text for _, lines in tiles for text, _ in lines})
     return _grid(tiles, f"{plural(len(tiles), 'image')} of {dataset.name}, from {plural(shown, 'class', 'classes')}")
 
 
 def class_balance(source: Dataset | AuditReport, split: Split | None = None) -> Figure:
-    """Images per class, as bars; stacked by part where a split is given.
+    """Images per class as bars, stacked by split if one is given.
 
     Args:
         source: A dataset or its audit.
-        split: Parts to tell apart; needs the dataset, as an audit holds counts only.
+        split: Training, validation and test set to distinguish; needs the dataset, as an audit has counts only.
 
     Raises:
         UsageError: a split was given with an audit.
@@ -83,17 +84,17 @@ def class_balance(source: Dataset | AuditReport, split: Split | None = None) -> 
     return figure
 
 
-def curves(history: Any) -> Figure:
-    """Loss and accuracy of the training and the validation part against epochs; of a multi-label set, loss and mAP.
+def curves(history: Any) -> Chart:
+    """Learning curves: loss and accuracy of the training and validation set by epoch; for multi-label, loss and mAP.
 
-    The epoch whose weights were kept is marked; phases are shaded where there is more than one.
+    The epoch whose weights were kept is marked; if there are several phases, they are shaded.
 
     Args:
         history: A ``History``, or anything with ``.history`` such as a run.
     """
     record = _history(history)
     if not record.epochs:
-        return _note("No epoch was finished.")
+        return _note("No epoch was completed.")
     drawn = quantities(record)
     figure = Chart(_WIDTH, 3.4, " ".join(curve_words(record, quantity) for quantity in drawn))
     for ax, quantity in zip(figure.subplots(1, 2), drawn, strict=True):
@@ -104,15 +105,15 @@ def curves(history: Any) -> Figure:
 def confusion(evaluation: Any, normalize: bool = False) -> Figure:
     """The confusion matrix: rows are true classes, columns are predicted ones.
 
-    Blue is right, orange is wrong; the stronger the colour, the larger the share of the row (on a square-root
-    scale, so that rare errors can be seen).
+    Blue is correct, orange is wrong; the stronger the color, the larger the fraction of the row (on a square-root
+    scale, so that rare errors are visible).
 
     Args:
         evaluation: An ``Evaluation``, or anything with ``.evaluation`` such as a run.
-        normalize: Write row shares in per cent in place of counts.
+        normalize: Show percentages of each row instead of counts.
 
     Raises:
-        UsageError: it is of a multi-label model.
+        UsageError: the model is multi-label.
     """
     record: Evaluation = getattr(evaluation, "evaluation", evaluation)
     if record.multilabel is not None:
@@ -126,41 +127,43 @@ def confusion(evaluation: Any, normalize: bool = False) -> Figure:
     ax = figure.subplots()
     draw_confusion(ax, record, annotate=k <= _ANNOTATED, normalize=normalize)
     unit = "% of each true class" if normalize else "images"
-    title(ax, f"Confusion matrix, {record.part} part: {unit} (n = {record.n:,})")
+    title(ax, f"Confusion matrix, {set_name(record.part)}: {unit} (n = {record.n:,})")
     return figure
 
 
 def mistakes(evaluation: Any, n: int = 24, dataset: Dataset | None = None) -> Figure:
-    """A gallery of the most confident mistakes: the image, its true class, what was said and how surely.
+    """The misclassified images, most confident first, with true class, predicted class and confidence.
 
     Args:
         evaluation: With its predictions and their dataset, as ``ks.evaluate`` gives it.
-        n: How many at most.
-        dataset: Where the images are; default: the evaluation's own.
+        n: Maximum number of images.
+        dataset: The dataset with the images; default: that of the evaluation.
 
     Raises:
-        UsageError: the predictions or the dataset are not at hand.
+        UsageError: the evaluation has no predictions or no dataset.
     """
     record: Evaluated = getattr(evaluation, "evaluation", evaluation)
     found = find_mistakes(record)
     data = dataset or record.dataset
     if not found:
-        return _note(f"No mistake among {plural(record.n, 'image')}.")
+        return _note(f"None of {plural(record.n, 'image')} is misclassified.")
     blank = np.full((8, 8, 3), 235, dtype=np.uint8)
     tiles = []
     for item in found[:n]:
-        said = f"{shorten(item.predicted, 13)} {percent(item.confidence, 0)}"
+        wrong = f"{shorten(item.predicted, 13)} {percent(item.confidence, 0)}"
         if record.multilabel is not None:
-            said = shorten(" ".join([*("-" + name for name in item.missed), *("+" + name for name in item.added)]), 18)
+            wrong = shorten(" ".join([*("-" + name for name in item.missed), *("+" + name for name in item.added)]), 18)
         image = thumbnail(data, item.index)
-        lines = [(f"is {shorten(item.truth, 15)}", chart.INK), (said, chart.RED)]
+        lines = [(f"true: {shorten(item.truth, 12)}", chart.INK), (wrong, chart.RED)]
         tiles.append((blank if image is None else image, lines))
-    told = "true class and answer" if record.multilabel is None else "true labels, missed (-) and wrongly added (+)"
-    return _grid(tiles, f"{plural(len(found), 'mistake')}, the most confident first: {told}")
+    told = (
+        "true and predicted class" if record.multilabel is None else "true labels, missed (-) and false positives (+)"
+    )
+    return _grid(tiles, f"{plural(len(found), 'misclassified image')}, most confident first: {told}")
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write ``figure`` as PNG at twice the screen's density, whole or not at all; returns ``path``.
+    """Write ``figure`` as PNG at twice the screen resolution, atomically; returns ``path``.
 
     Raises:
         StoreError: the folder cannot be written or the disk is full.
@@ -174,12 +177,12 @@ def save(figure: Figure, path: Path) -> Path:
 def draw_curve(ax: Axes, history: History, quantity: str) -> None:
     """Draw ``loss``, ``accuracy`` or ``map`` of ``history`` into ``ax``."""
     at = [e.epoch for e in history.epochs]
-    # A ranking is measured on the validation part only: there is no `map` of an epoch.
+    # mAP is computed on the validation set only: there is no `map` of an epoch.
     train: list[float] = [getattr(e, quantity, math.nan) for e in history.epochs]
     val: list[float] = [getattr(e, f"val_{quantity}") for e in history.epochs]
     calm(ax)
     _shade_phases(ax, history.epochs)
-    # No line from phase to phase: their losses do not compare, as only some smooth their labels.
+    # No line from phase to phase: their losses are not comparable, as only some use label smoothing.
     phases = [list(run) for _, run in groupby(range(len(at)), key=lambda i: history.epochs[i].phase)]
     for values, color, width, label in ((train, chart.RED, 1.6, "training"), (val, chart.BLUE, 2.0, "validation")):
         for run in phases:
@@ -210,7 +213,7 @@ def draw_confusion(
 
     counts = np.array(evaluation.confusion, dtype=np.int64)
     shares, k = row_shares(counts), len(counts)
-    # An error's share is often a hundredth of the diagonal's: square root and floor let the eye find it.
+    # Errors are often a hundredth of the diagonal: square root and floor make them visible.
     strength = np.where(counts > 0, np.maximum(np.sqrt(shares), 0.15), 0) * np.where(np.eye(k), 1, -1)
     middle = [(0.5, chart.RED + "00"), (0.5, chart.BLUE + "00")] if clear else [(0.5, "#ffffff")]
     colors = LinearSegmentedColormap.from_list("wrong to right", [(0, chart.RED), *middle, (1, chart.BLUE)])
@@ -222,7 +225,7 @@ def draw_confusion(
         rasterized=not annotate, xticklabels=False, yticklabels=False, cbar=False,
     )  # fmt: skip
     names = [shorten(name, 26) for name in evaluation.labels.names]
-    across = 0 if k * max(map(len, names)) <= 54 else 90  # letters that fit side by side
+    across = 0 if k * max(map(len, names)) <= 54 else 90  # letters that fit next to each other
     ax.set_xticks(np.arange(k) + 0.5, names, rotation=across, **words(small))
     ax.set_yticks(np.arange(k) + 0.5, names, rotation=0, **words(small))
     ax.tick_params(length=0)
@@ -231,7 +234,7 @@ def draw_confusion(
 
 
 def quantities(history: History) -> tuple[str, str]:
-    """Which curves tell a training: its loss, and its accuracy or mean average precision."""
+    """The two learning curves of a training: loss, and accuracy or mean average precision."""
     return ("loss", "accuracy" if history.epochs[0].val_map is None else "map")
 
 
@@ -251,7 +254,7 @@ def confusion_words(evaluation: Evaluation) -> str:
     pairs = confused_pairs(evaluation.confusion, evaluation.labels)
     if pairs:
         worst = pairs[0]
-        text += f" Most frequent error: {plural(worst.count, 'image')} of {worst.truth} taken for {worst.predicted}."
+        text += f" Most frequent error: {plural(worst.count, 'image')} of {worst.truth} predicted as {worst.predicted}."
     return text
 
 
@@ -263,10 +266,10 @@ def _history(source: Any) -> History:
 
 
 def _counts(source: Dataset | AuditReport, split: Split | None) -> tuple[list[str], dict[str, NDArray[np.int64]]]:
-    """Class names, and counts (classes,) of each part to stack."""
+    """Class names, and counts (classes,) of each split."""
     if isinstance(source, AuditReport):
         if split is not None:
-            raise UsageError("an audit does not say which image is in which part", "give the dataset with the split")
+            raise UsageError("an audit does not contain the split", "give the dataset with the split")
         return list(source.counts), {"images": np.array(list(source.counts.values()), dtype=np.int64)}
     if split is None:
         return list(source.labels.names), {"images": source.counts()}
@@ -309,11 +312,11 @@ def _shade_phases(ax: Axes, epochs: tuple[Epoch, ...]) -> None:
 
 
 Tile = tuple[NDArray[np.uint8], list[tuple[str, str]]]
-"""An image (h, w, 3) and the lines under it, each with its colour."""
+"""An image (h, w, 3) and the lines below it, each with its color."""
 
 
 def _grid(tiles: list[Tile], heading: str) -> Chart:
-    # Of six to eight columns, the number that leaves the fewest gaps in the last row.
+    # Six to eight columns, whichever leaves the fewest gaps in the last row.
     columns = min(len(tiles), min((8, 7, 6), key=lambda c: -len(tiles) % c))
     rows, lines = math.ceil(len(tiles) / columns), len(tiles[0][1])
     across = _WIDTH / max(columns, 4)
@@ -322,7 +325,7 @@ def _grid(tiles: list[Tile], heading: str) -> Chart:
     for ax in axes:
         ax.set_axis_off()
     for ax, (image, texts) in zip(axes, tiles, strict=False):
-        ax.set_anchor("S")  # the lines under a row of images stand level
+        ax.set_anchor("S")  # aligns the text below a row of images
         ax.imshow(image, interpolation="nearest" if max(image.shape[:2]) <= 64 else "antialiased")
         for number, (text, color) in enumerate(texts):
             ax.annotate(text, (0.5, 0), xycoords="axes fraction", xytext=(0, -3 - 10.5 * number),
@@ -332,7 +335,7 @@ def _grid(tiles: list[Tile], heading: str) -> Chart:
 
 
 def _note(text: str) -> Chart:
-    """A picture that says in words why there is no picture."""
+    """A placeholder with the reason why there is no figure."""
     figure = Chart(_WIDTH, 1.0, text)
     figure.text(0.5, 0.5, shorten(text, 90), ha="center", va="center", **words(11, chart.QUIET))
     return figure

@@ -1,4 +1,4 @@
-"""Heatmaps over pictures, in colours that the colour-blind tell apart too."""
+"""Heatmaps over images, in colors that are safe for color blindness."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from keensight.show.chart import Chart, words
 from keensight.show.text import percent, shorten
 
 COLORS = "viridis"
-"""From dark blue to yellow, ever brighter: read under every common colour blindness, and in grey."""
+"""From dark blue to yellow, increasingly bright: readable with color blindness, and in gray."""
 _STRENGTH = 0.8
-"""How much of a pixel the heat covers where it is greatest."""
+"""Opacity where the heat is greatest."""
 
 
 def colored(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -31,22 +31,22 @@ def colored(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """An image uint8 (h, w, 3) in grey under its heat (h, w), so that every colour is heat; uint8 (h, w, 3)."""
-    grey = image @ np.array([0.299, 0.587, 0.114])
+    """An image uint8 (h, w, 3) in gray under its heat (h, w), so that every color is heat; uint8 (h, w, 3)."""
+    gray = image @ np.array([0.299, 0.587, 0.114])
     layer = colored(heat).astype(np.float64)
-    share = layer[..., 3:] / 255
-    mixed = (1 - share) * grey[..., None] + share * layer[..., :3]
+    alpha = layer[..., 3:] / 255
+    mixed = (1 - alpha) * gray[..., None] + alpha * layer[..., :3]
     return np.asarray(mixed.round(), dtype=np.uint8)
 
 
 def placed(heat: NDArray[np.float32], height: int, width: int, fit: Fit) -> NDArray[np.float32]:
-    """A heatmap of a model's input, laid back over the image that the input was made of.
+    """A heatmap of a model's input, mapped back onto the original image.
 
     Args:
         heat: Shape (H, W), the model's input.
         height: Of the image.
         width: Of the image.
-        fit: How the image became the input (see ``ImageSpec``). What was cropped away has no heat.
+        fit: How the image was resized (see ``ImageSpec``). Cropped regions have no heat.
 
     Returns:
         Shape (height, width).
@@ -75,20 +75,20 @@ def _resized(heat: NDArray[np.float32], height: int, width: int) -> NDArray[np.f
 
 _SIDE = 3.6  # inches
 _MAGNIFIED = 64
-"""Up to this side in pixels each pixel is shown as a square."""
+"""Up to this side in pixels, each pixel is shown as a square."""
 
 
 def explanation(found: Explanation) -> Figure:
-    """The picture beside its heatmap, with the class explained, its probability and a colour bar.
+    """The image next to its heatmap, with the explained class, its probability and a color bar.
 
     Args:
         found: One entry of what ``ks.explain`` gives.
 
     Raises:
-        UsageError: the image could not be read, so that there is nothing to show.
+        UsageError: the image could not be read.
     """
     if found.image is None or found.heat is None:
-        raise UsageError(f"{found.path} was not explained: {found.error}", "leave it out, or give a readable image")
+        raise UsageError(f"{found.path} was not explained: {found.error}", "remove it, or give a readable image")
     height, width = found.image.shape[:2]
     across = _SIDE * min(1.0, max(0.55, width / height))
     tall = across * min(1.6, max(0.5, height / width))
@@ -98,7 +98,7 @@ def explanation(found: Explanation) -> Figure:
     left.imshow(found.image, interpolation=smooth)
     right.imshow(overlay(found.image, found.heat), interpolation=smooth)
     left.set_title("image", loc="left", **words(9, chart.QUIET))
-    right.set_title(f"what speaks for {shorten(str(found.label), 22)}", loc="left", **words(9, chart.QUIET))
+    right.set_title(f"evidence for {shorten(str(found.label), 22)}", loc="left", **words(9, chart.QUIET))
     for ax in (left, right):
         ax.set_axis_off()
     _legend(figure, right)
@@ -110,26 +110,26 @@ def _legend(figure: Figure, ax: Any) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap
 
-    # The colours as they lie on mid-grey, which is how they look in the picture.
+    # The colors over mid-gray, as they look in the image.
     ramp = overlay(np.full((1, 256, 3), 128, np.uint8), np.linspace(0, 1, 256, dtype=np.float32)[None])[0]
     bar = figure.colorbar(ScalarMappable(cmap=ListedColormap(ramp / 255.0)), ax=ax, shrink=0.9, aspect=24, pad=0.03)
     bar.outline.set_visible(False)
-    bar.set_ticks([0, 1], labels=["nothing", "most"], fontsize=8, color=chart.INK)
+    bar.set_ticks([0, 1], labels=["none", "most"], fontsize=8, color=chart.INK)
     bar.ax.tick_params(length=0)
 
 
 def _heading(found: Explanation) -> str:
-    said = f"said {shorten(str(found.predicted), 30)}, {percent(found.predicted_probability or 0.0, 0)}"
+    told = f"predicted: {shorten(str(found.predicted), 30)}, {percent(found.predicted_probability or 0.0, 0)}"
     if found.label == found.predicted:
-        return said
-    return f"{said}; {shorten(str(found.label), 24)}: {percent(found.probability or 0.0, 0)}"
+        return told
+    return f"{told}; {shorten(str(found.label), 24)}: {percent(found.probability or 0.0, 0)}"
 
 
 def _words(found: Explanation) -> str:
-    """Where the heat is, for those who cannot see it."""
+    """Where the heat is, as alt text."""
     if found.heat is None or not found.heat.any():
-        return f"Nothing in the image speaks for {found.label}."
+        return f"No region is evidence for {found.label}."
     row, column = np.unravel_index(int(found.heat.argmax()), found.heat.shape)
     down = ("top", "middle", "bottom")[min(2, 3 * int(row) // found.heat.shape[0])]
-    along = ("left", "centre", "right")[min(2, 3 * int(column) // found.heat.shape[1])]
-    return f"{_heading(found)}. What speaks most for {found.label} is at the {down} {along} of the image."
+    along = ("left", "center", "right")[min(2, 3 * int(column) // found.heat.shape[1])]
+    return f"{_heading(found)}. The strongest evidence for {found.label} is at the {down} {along} of the image."

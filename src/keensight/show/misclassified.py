@@ -1,4 +1,4 @@
-"""Which images and which errors are worth a picture."""
+"""Misclassified images, confused classes, and images to show."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from keensight.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One wrong answer."""
+    """One wrong prediction."""
 
     index: int
-    """Place in ``Dataset.samples``."""
+    """Index into ``Dataset.samples``."""
     path: str
     truth: str
     predicted: str
     confidence: float
-    """Probability given to the predicted class, 0 to 1; of several labels, how far the worst is past its threshold."""
+    """Probability of the predicted class, 0 to 1; multi-label: how far the worst label is past its threshold."""
     missed: tuple[str, ...] = ()
-    """Labels of a multi-label set that the image has and was not given."""
+    """Multi-label: labels of the image that were not predicted (false negatives)."""
     added: tuple[str, ...] = ()
-    """Labels that it was given and does not have."""
+    """Multi-label: labels that were predicted and are not of the image (false positives)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class ConfusedPair:
     predicted: str
     count: int
     share: float
-    """Of the images of the true class, 0 to 1."""
+    """Fraction of the images of the true class, 0 to 1."""
 
 
 def spread(dataset: Dataset, n: int, seed: int = 0) -> list[int]:
-    """Indices of ``n`` readable samples, drawn evenly over the classes (or sets of labels) and given in their order."""
+    """Indices of ``n`` readable samples, evenly from all classes (or sets of labels) and in their order."""
     readable = np.array([i for i, sample in enumerate(dataset.samples) if sample.error is None], dtype=np.int64)
     if not len(readable):
         return []
@@ -59,16 +59,16 @@ def spread(dataset: Dataset, n: int, seed: int = 0) -> list[int]:
 
 
 def find_mistakes(evaluation: Evaluation) -> list[Mistake]:
-    """Every wrong prediction, the most confident first.
+    """Every wrong prediction, most confident first.
 
     Args:
         evaluation: With its predictions, as ``ks.evaluate`` gives it.
 
     Raises:
-        UsageError: the predictions are not at hand.
+        UsageError: the evaluation has no predictions.
     """
     if not isinstance(evaluation, Evaluated):
-        raise UsageError("this evaluation carries no predictions with their images", "take it from ks.evaluate(run)")
+        raise UsageError("this evaluation has no predictions with their images", "take it from ks.evaluate(run)")
     predictions, rows = evaluation.predictions, evaluation.rows
     found = [_mistake(predictions, int(i), int(rows[i])) for i in np.flatnonzero(~predictions.right())]
     return sorted(found, key=lambda m: (-m.confidence, m.path))
@@ -87,7 +87,7 @@ def _mistake(predictions: Predictions, i: int, index: int) -> Mistake:
 
 
 def worth_showing(mistakes: Sequence[Mistake], n: int) -> list[Mistake]:
-    """At most ``n`` of the mistakes, in their order: the first half of them, and more of each true class in turn."""
+    """At most ``n`` of the mistakes, in order: the first half of them, then some of each true class."""
     if len(mistakes) <= n:
         return list(mistakes)
     chosen = set(range(n // 2))
@@ -104,7 +104,7 @@ def worth_showing(mistakes: Sequence[Mistake], n: int) -> list[Mistake]:
 
 
 def confused_pairs(confusion: Sequence[Sequence[int]], labels: LabelSet) -> list[ConfusedPair]:
-    """Every pair that was mixed up at least once, the most frequent first."""
+    """Every pair of classes that was confused at least once, most frequent first."""
     counts = np.array(confusion, dtype=np.int64)
     shares = row_shares(counts)
     rows, columns = np.nonzero(counts * (1 - np.eye(len(counts), dtype=np.int64)))
@@ -116,6 +116,6 @@ def confused_pairs(confusion: Sequence[Sequence[int]], labels: LabelSet) -> list
 
 
 def row_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each row of a confusion matrix (k, k) as shares of its sum; a row without images is all zero."""
+    """Each row of a confusion matrix (k, k) as fractions of its sum; a row without images is all zero."""
     shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares

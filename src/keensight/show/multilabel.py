@@ -1,4 +1,4 @@
-"""Pictures of a multi-label evaluation: how well each label is ranked, what is decided, what goes together."""
+"""Figures of a multi-label evaluation: average precision, counts and co-occurrence of the labels."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from keensight.show.text import plural, shorten
 
 _WIDTH = 9.0
 _ANNOTATED = 16
-"""More labels than this and counts no longer fit into the cells."""
+"""Beyond this, counts do not fit into the cells."""
 
 
 def average_precision(evaluation: Any) -> Figure:
-    """Average precision of each label as bars, the best first, with the share that guessing would reach.
+    """Average precision of each label as bars, best first, with what guessing would reach (the prevalence).
 
     Args:
         evaluation: A multi-label ``Evaluation``, or anything with ``.evaluation`` such as a run.
 
     Raises:
-        UsageError: it is of a model of one class an image.
+        UsageError: the model is not multi-label.
     """
     record, scores = _scores(evaluation)
     figure = Chart(_WIDTH, height(record), precision_words(scores))
@@ -36,13 +36,13 @@ def average_precision(evaluation: Any) -> Figure:
 
 
 def label_counts(evaluation: Any) -> Figure:
-    """What is decided about each label: found, missed and wrongly added, as shares of the images that matter.
+    """True positives, false negatives and false positives of each label, as bars.
 
     Args:
         evaluation: A multi-label ``Evaluation``, or anything with ``.evaluation`` such as a run.
 
     Raises:
-        UsageError: it is of a model of one class an image.
+        UsageError: the model is not multi-label.
     """
     record, scores = _scores(evaluation)
     figure = Chart(_WIDTH, height(record), counts_words(scores))
@@ -51,13 +51,13 @@ def label_counts(evaluation: Any) -> Figure:
 
 
 def co_occurrence(evaluation: Any) -> Figure:
-    """How many images have both of two labels: as they are beside as predicted.
+    """How many images have both of two labels: true labels next to predicted labels.
 
     Args:
         evaluation: A multi-label ``Evaluation``, or anything with ``.evaluation`` such as a run.
 
     Raises:
-        UsageError: it is of a model of one class an image.
+        UsageError: the model is not multi-label.
     """
     record, scores = _scores(evaluation)
     side = float(np.clip(2.2 + 0.32 * len(record.labels), 3.6, 8.0))
@@ -72,7 +72,7 @@ def draw_precision(ax: Axes, scores: MultilabelScores) -> None:
     places = np.arange(len(rows))
     found = [row.average_precision or 0.0 for row in rows]
     bars = ax.barh(places, found, 0.7, color=chart.BLUE)
-    notes = ["not in this part" if row.average_precision is None else f"{row.average_precision:.2f}" for row in rows]
+    notes = ["not in this set" if row.average_precision is None else f"{row.average_precision:.2f}" for row in rows]
     ax.bar_label(bars, notes, padding=3, fontsize=8.5, color=chart.QUIET)
     ax.plot([row.base_rate for row in rows], places, "|", color=chart.RED, markersize=11, markeredgewidth=2,
             label="guessing")  # fmt: skip
@@ -87,9 +87,9 @@ def draw_counts(ax: Axes, scores: MultilabelScores) -> None:
     rows = scores.per_label
     places = np.arange(len(rows))
     _, added, missed, found = (np.array(column) for column in zip(*(row.counts for row in rows), strict=True))
-    ax.barh(places, found, 0.7, color=chart.BLUE, label="found")
+    ax.barh(places, found, 0.7, color=chart.BLUE, label="detected")
     ax.barh(places, missed, 0.7, left=found, color=chart.ORANGE, label="missed")
-    bars = ax.barh(places, added, 0.7, left=found + missed, color=chart.RED, label="wrongly added")
+    bars = ax.barh(places, added, 0.7, left=found + missed, color=chart.RED, label="false positive")
     notes = [f"{f:,} / {m:,} / {a:,}" for f, m, a in zip(found, missed, added, strict=True)]
     ax.bar_label(bars, notes, padding=3, fontsize=8.5, color=chart.QUIET)
     _name_rows(ax, rows)
@@ -97,7 +97,7 @@ def draw_counts(ax: Axes, scores: MultilabelScores) -> None:
     ax.set_xlabel("images", fontsize=9, color=chart.INK)
     ax.legend(frameon=False, fontsize=8.5, labelcolor=chart.INK, loc="lower right", bbox_to_anchor=(1, 1), ncols=3,
               borderpad=0, columnspacing=1.2, handlelength=1.2)  # fmt: skip
-    title(ax, "Each label's images\n")  # the legend is wider than the rest of the line: it has one of its own
+    title(ax, "Images per label\n")  # the legend needs a line to itself
 
 
 def draw_together(axes: Any, evaluation: Evaluation, scores: MultilabelScores) -> None:
@@ -106,7 +106,7 @@ def draw_together(axes: Any, evaluation: Evaluation, scores: MultilabelScores) -
     k = len(names)
     tables = [np.array(table) for table in scores.together]
     most = max(float(np.sqrt(table.max())) for table in tables) or 1.0
-    for ax, table, heading in zip(axes, tables, ("as they are", "as predicted"), strict=True):
+    for ax, table, heading in zip(axes, tables, ("true", "predicted"), strict=True):
         shown = np.ma.masked_equal(np.sqrt(table), 0.0)
         ax.imshow(shown, cmap=_blues(), vmin=0, vmax=most)
         if k <= _ANNOTATED:
@@ -135,29 +135,28 @@ def precision_words(scores: MultilabelScores) -> str:
 def counts_words(scores: MultilabelScores) -> str:
     """What :func:`label_counts` shows, in a sentence."""
     _, added, missed, found = (sum(column) for column in zip(*(row.counts for row in scores.per_label), strict=True))
-    return f"Over all labels and images: {found:,} labels found, {missed:,} missed, {added:,} wrongly added."
+    return f"Over all labels and images: {found:,} labels detected, {missed:,} missed, {added:,} false positives."
 
 
 def together_words(evaluation: Evaluation, scores: MultilabelScores) -> str:
     """What :func:`co_occurrence` shows, in a sentence."""
-    true, said = (np.triu(np.array(table), 1) for table in scores.together)
+    true, predicted = (np.triu(np.array(table), 1) for table in scores.together)
     return (
         f"Pairs of {plural(len(evaluation.labels), 'label')} on one image: {int((true > 0).sum()):,} occur, "
-        f"{int((said > 0).sum()):,} are predicted, {int(((said > 0) & (true == 0)).sum()):,} of these never occur."
+        f"{int((predicted > 0).sum()):,} are predicted, "
+        f"{int(((predicted > 0) & (true == 0)).sum()):,} of these never occur."
     )
 
 
 def _scores(evaluation: Any) -> tuple[Evaluation, MultilabelScores]:
     record: Evaluation = getattr(evaluation, "evaluation", evaluation)
     if record.multilabel is None:
-        raise UsageError(
-            "this evaluation is of a model that names one class an image", "look at ks.show.confusion(...) instead"
-        )
+        raise UsageError("this evaluation is not multi-label", "use ks.show.confusion(...) instead")
     return record, record.multilabel
 
 
 def height(record: Evaluation) -> float:
-    """Inches that a row a label takes."""
+    """Height in inches, with one row per label."""
     return 1.2 + len(record.labels) * (0.3 if len(record.labels) <= 20 else 0.19)
 
 

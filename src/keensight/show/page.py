@@ -1,4 +1,4 @@
-"""Pages that need nothing else: what every page of Keensight is made with."""
+"""What all HTML pages share: the Jinja environment, pictures, and figures as inline SVG."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 
 from keensight.core.files import write_bytes
 from keensight.core.records import Dataset
+from keensight.core.statements import set_name
 from keensight.show.misclassified import spread
-from keensight.show.text import duration, percent, plural
+from keensight.show.text import duration, ends, percent, plural
 from keensight.show.thumbnails import data_uri, thumbnail
 
 GRADES = ("severe", "warning", "info")
-"""Severities, the gravest first."""
+"""Severities, most severe first."""
 _GRID = 36
 _PIXELATED = 32
-"""Up to this side in pixels an image is magnified without smoothing: each pixel counts."""
+"""Up to this side in pixels an image is magnified without smoothing."""
 _THUMB = 144
 """Pixels; twice the size on the page would be 15 kB an image and show little more."""
 
@@ -32,53 +33,55 @@ class Picture:
     label: str
     path: str
     small: bool
-    """Few pixels: to be magnified without blur."""
+    """Few pixels: magnified without smoothing."""
     predicted: str = ""
     confidence: float = 0.0
     part: str = ""
     missed: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     heat: str = ""
-    """Address of its heatmap, to be laid over it; empty where there is none."""
+    """``data:`` URI of the heatmap overlay; empty if there is none."""
 
 
 def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:
-    """Render a template of this room into a file and return its path.
+    """Render a template of this package into a file and return its path.
 
     Raises:
         StoreError: the folder cannot be written or the disk is full.
     """
-    # File names may hold bytes that are no Unicode; they become "?" and not a failure.
+    # File names may contain bytes that are not Unicode; they become "?".
     write_bytes(path, environment().get_template(template).render(context).encode("utf-8", "replace"))
     return path
 
 
 def environment() -> Any:
-    """Jinja with the templates of this room; everything is escaped."""
+    """Jinja with this package's templates; everything is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("keensight.show", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"percent": _percent, "duration": duration, "breakable": _breakable}
+    environment.filters |= {
+        "percent": percent,
+        "duration": duration,
+        "breakable": _breakable,
+        "ends": ends,
+        "set_name": set_name,
+    }
     environment.globals["plural"] = plural
     return environment
 
 
-def _percent(share: float, digits: int = 1) -> str:
-    return percent(share, digits).replace(" ", "\N{NO-BREAK SPACE}")
-
-
 def _breakable(path: str) -> Any:
-    """A path that breaks after its slashes and joints first."""
+    """A path that may wrap after slashes, underscores and hyphens."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
 
 
 def picture(dataset: Dataset | None, index: int, label: str, path: str, side: int = _THUMB) -> Picture:
-    """Image ``index`` of a dataset for the page, at most ``side`` px; without an address where it is not at hand."""
+    """Image ``index`` of a dataset for the page, at most ``side`` px; ``uri`` is empty if it is not available."""
     image = None if dataset is None else thumbnail(dataset, index, side)
     if image is None:
         return Picture("", label, path, small=False)
@@ -86,7 +89,7 @@ def picture(dataset: Dataset | None, index: int, label: str, path: str, side: in
 
 
 def sample_pictures(dataset: Dataset | None) -> list[Picture]:
-    """Some images of each class, drawn evenly."""
+    """Some images of each class."""
     if dataset is None or dataset.reader is None:
         return []
     wanted = min(100, max(_GRID, len(dataset.labels)))
@@ -95,7 +98,7 @@ def sample_pictures(dataset: Dataset | None) -> list[Picture]:
 
 
 def svg(figure: Any, salt: str) -> str:
-    """``figure`` as an SVG element for the body of a page: no header, no metadata, scalable, with its alt text."""
+    """``figure`` as an inline SVG element: scalable, with alt text, its colors following the page's color scheme."""
     from html import escape
 
     from matplotlib import rc_context
@@ -106,9 +109,9 @@ def svg(figure: Any, salt: str) -> str:
     with rc_context({"svg.hashsalt": salt, "svg.fonttype": "path"}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()
-    # Metadata, comments, and a style sheet that would reach beyond its figure.
+    # Remove metadata, comments, and a style sheet that would apply to the whole page.
     text = re.sub(r"<(metadata|style)\b.*?</\1>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
-    # Matplotlib names glyphs and axes alike in every figure; on one page each figure needs ids of its own.
+    # Matplotlib reuses the ids of glyphs and axes in every figure; on one page they must differ.
     text = re.sub(r'( id="| xlink:href="#|url\(#)', rf"\g<1>{salt}-", text)
     width, height = (round(float(inches) * 96) for inches in figure.get_size_inches())
     head = (f'<svg class="figure" role="img" aria-label="{escape(figure.alt)}" style="--natural:{width}px" '

@@ -1,4 +1,4 @@
-"""Deprecated: :mod:`keensight.show.misclassified` under the name that notebooks written by earlier versions import."""
+"""Deprecated: :mod:`keensight.show.misclassified` under its former name."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""A run as one HTML file that needs nothing else: no network, no fonts; its script only filters and sorts."""
+"""A run as one self-contained HTML file: no network, no fonts; its script only filters, sorts and prints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core.audit import AuditReport
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
@@ -25,50 +26,51 @@ from keensight.show.text import plural
 from keensight.show.thumbnails import data_uri, shrunk
 
 GALLERY = 200
-"""Mistakes whose pictures the page holds, at most."""
+"""Misclassified images in the page, at most."""
 _ROOM = 2_000_000
-"""Characters that their pictures may take: some 200 photographs, or 100 pictures of mere noise."""
+"""Characters that their pictures may take: about 200 photographs."""
 _SHOWN = 24
-"""Of these, at first."""
+"""Of these, how many are shown at first."""
 _BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
-"""Edges of the table of confidence: few, so that each row stands on many images."""
+"""Edges of the confidence table: few, so that each row has many images."""
 _FEW = 20
-"""Test images below which a class' figures say little."""
+"""Test images below which the results of a class say little."""
 _SUSPECTS = 12
-_TABLE_CLASSES = 20
-"""Up to here the confusion matrix is a table that can be read and copied; beyond, a picture and the worst pairs."""
+_MATRIX = 20
+"""Classes of the confusion matrix at most; of more, those with the most errors are shown."""
+_MATRIX_OF_MANY = 14
 _PAIRS = 12
 _LISTED = 100
-"""Paths of quarantined files that the report names."""
+"""Paths of unreadable files that the report lists."""
 _HEAT_SIDE = 32
 """Pixels of a heatmap's side, at most; it is smooth."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """The records that a report is made of. What is None is left out, and the report says so where it matters."""
+    """The records that a report is made from; what is None is omitted."""
 
     record: RunRecord
     evaluation: Evaluation
-    """With its predictions and dataset, where the gallery of mistakes is wanted."""
+    """With its predictions and dataset, for the gallery of misclassified images."""
     history: History | None = None
     audit: AuditReport | None = None
     split: Split | None = None
     manifest: BundleManifest | None = None
     dataset: Dataset | None = None
-    """With its images at hand, where the sample grid is wanted."""
+    """With its images available, for the grid of samples."""
     config: str = ""
     """The full configuration as TOML."""
     labels: LabelSuspects | None = None
     slices: Slices | None = None
     heatmaps: Reader | None = None
-    """Heatmaps of the mistakes as grey images, over each picture; an image that has none raises ImageError."""
+    """Heatmaps of the misclassified images in grayscale; an image without one raises ImageError."""
     card: str = ""
-    """Where the model card is, as seen from the report."""
+    """The model card, as Markdown."""
 
     @property
     def images(self) -> Dataset | None:
-        """Where the images are; None: not at hand."""
+        """The dataset with the images; None: not available."""
         if self.dataset is not None:
             return self.dataset
         return self.evaluation.dataset if isinstance(self.evaluation, Evaluated) else None
@@ -84,10 +86,11 @@ def write_report(path: Path, data: ReportData) -> Path:
 
 
 def _context(data: ReportData) -> dict[str, Any]:
-    from keensight.show.calibration import section as certainty
+    from keensight.show.calibration import section as confidence
 
     evaluation, dataset = data.evaluation, data.images
     bins = _confidence_bins(evaluation)
+    pairs = [] if evaluation.multilabel else confused_pairs(evaluation.confusion, evaluation.labels)
     return {
         "record": data.record,
         "evaluation": evaluation,
@@ -100,11 +103,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         "slices": _slices(data.slices),
         "suspects": _suspects(data.labels, dataset),
         "noisiest": _noisiest(data.labels),
-        "pairs": [] if evaluation.multilabel else confused_pairs(evaluation.confusion, evaluation.labels)[:_PAIRS],
+        "pairs": pairs[:_PAIRS],
         "matrix": _matrix(evaluation),
-        "brief": max(map(len, evaluation.labels.names)) <= 4,
         "top_k": [(k, share) for k, share in evaluation.top_k.items() if k != "1"][-2:],
-        "heatmap": _heatmap(evaluation),
         "label_figures": _label_figures(evaluation),
         "noun": evaluation.task.noun,
         "scores": _scores(evaluation),
@@ -119,15 +120,16 @@ def _context(data: ReportData) -> dict[str, Any]:
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
         "facts": _facts(data),
         "config": toml_without_places(data.config.strip()),
-        "card": data.card,
+        "card": _card(data.card),
         "bins": bins,
-        "sure": certainty(evaluation),
-        "confidence_words": _confidence_words(bins, evaluation),
+        "confidence": confidence(evaluation),
+        "examples": _examples(bins),
+        "verdict": face_value(evaluation),
     }
 
 
 def _slices(found: Slices | None) -> dict[str, Any] | None:
-    """Where the model is weak, in words and as an inline SVG."""
+    """Results by subgroup, in words and as an inline SVG."""
     if found is None or not found.scores:
         return None
     from keensight.show import slices
@@ -142,12 +144,12 @@ def _slices(found: Slices | None) -> dict[str, Any] | None:
 
 
 def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
-    """The mistakes in pictures, and the classes to choose them by."""
+    """Pictures of the misclassified images, and the classes to filter them by."""
     evaluation = data.evaluation
     if not isinstance(evaluation, Evaluated) or dataset is None:
         return {"mistakes": None, "mistake_count": 0, "shown": _SHOWN, "choices": ((), ()), "heated": False}
     found = find_mistakes(evaluation)
-    several = evaluation.multilabel is not None  # sets of labels are no classes to choose by
+    several = evaluation.multilabel is not None  # sets of labels cannot be filtered by class
     tiles = _affordable(
         _tile(mistake, data, dataset) for mistake in worth_showing(found, _SHOWN if several else GALLERY)
     )
@@ -162,7 +164,7 @@ def _gallery(data: ReportData, dataset: Dataset | None) -> dict[str, Any]:
 
 
 def _affordable(tiles: Iterable[Picture]) -> list[Picture]:
-    """As many pictures, from the first on, as a page of 5 MB has room for."""
+    """As many pictures, from the first, as fit into a page of 5 MB."""
     kept, length = [], 0
     for tile in tiles:
         length += len(tile.uri) + len(tile.heat)
@@ -197,31 +199,37 @@ def _choices(names: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _confidence_bins(evaluation: Evaluation) -> list[dict[str, float]]:
-    """What was right of the predictions made with about the same probability, the most confident first."""
+    """Number, mean confidence and accuracy of predictions of similar confidence, most confident first."""
     if not isinstance(evaluation, Evaluated) or evaluation.multilabel is not None:
         return []
-    said, right = evaluation.predictions.probabilities.max(axis=1), evaluation.predictions.right()
-    numbers = np.digitize(said, _BINS[1:-1])
-    rows = []
-    for number in reversed(range(len(_BINS) - 1)):
-        some = numbers == number
-        n = int(some.sum())
-        means = {"said": float(said[some].mean()), "right": float(right[some].mean())} if n else {}
-        rows.append({"low": _BINS[number], "high": _BINS[number + 1], "n": n, **means})
-    return rows
+    given, right = evaluation.predictions.probabilities.max(axis=1), evaluation.predictions.right()
+    numbers = np.digitize(given, _BINS[1:-1])
+    return [
+        {"low": _BINS[number], "high": _BINS[number + 1], "n": int(some.sum()), "confidence": float(given[some].mean()),
+         "accuracy": float(right[some].mean())}
+        for number in reversed(range(len(_BINS) - 1))
+        if (some := numbers == number).any()
+    ]  # fmt: skip
 
 
-def _confidence_words(bins: list[dict[str, float]], evaluation: Evaluation) -> str:
-    """How often the most and the least confident predictions are right, and whether confidence can be believed."""
-    filled = [row for row in bins if row["n"]]
-    if not filled:
-        return ""
-    words = [
+def _examples(bins: list[dict[str, float]]) -> str:
+    """How often the most and the least confident predictions are right."""
+    return " ".join(
         f"When the model was {100 * row['low']:.0f}-{100 * row['high']:.0f}% confident "
-        f"({plural(int(row['n']), 'image')}), it was right {100 * row['right']:.0f}% of the time."
-        for row in (filled[0], filled[-1])[: len(filled)]
-    ]
-    return " ".join(filter(None, [*words, face_value(evaluation)]))
+        f"({plural(int(row['n']), 'image')}), it was right {100 * row['accuracy']:.1f}% of the time."
+        for row in (bins[:1] + bins[1:][-1:])
+    )
+
+
+def _card(text: str) -> str:
+    """The model card as HTML, its headings below those of the page; what is HTML in it is escaped."""
+    if not text:
+        return ""
+    from markdown_it import MarkdownIt
+
+    body = text.split("\n", 1)[1].replace("\n## ", "\n### ") if text.startswith("# ") else text
+    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
+    return html
 
 
 def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Picture]:
@@ -243,25 +251,47 @@ def _noisiest(labels: LabelSuspects | None) -> list[ClassNoise]:
     return sorted(found, key=lambda row: (-row.suspects, row.label))[:_PAIRS]
 
 
-def _matrix(evaluation: Evaluation) -> list[dict[str, Any]] | None:
-    """Rows of the confusion matrix with each cell's count and the strength of its colour, 0 to 1."""
-    if len(evaluation.labels) > _TABLE_CLASSES or evaluation.multilabel is not None:
+def _matrix(evaluation: Evaluation) -> dict[str, Any] | None:
+    """The confusion matrix: names, and rows of cells with count, fraction of the row and strength of the color.
+
+    Of many classes those with the most errors have a row and column each, and the others one together.
+    """
+    if evaluation.multilabel is not None:
         return None
-    shares = row_shares(np.array(evaluation.confusion, dtype=np.int64))
-    return [
-        {"name": name, "cells": [{"count": c, "tint": round(float(s) ** 0.5, 3), "right": i == j}
-                                 for j, (c, s) in enumerate(zip(counts, shares[i], strict=True))]}
-        for i, (name, counts) in enumerate(zip(evaluation.labels.names, evaluation.confusion, strict=True))
+    counts, names = np.array(evaluation.confusion, dtype=np.int64), list(evaluation.labels.names)
+    others = 0
+    if len(names) > _MATRIX:
+        errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+        kept = np.sort(np.argsort(-errors, kind="stable")[:_MATRIX_OF_MANY])
+        others = len(names) - len(kept)
+        counts, names = _merged(counts, kept), [*(names[i] for i in kept), f"{others} other classes"]
+    shares = row_shares(counts)
+    rows = [
+        {"name": name, "cells": [
+            {"count": int(counts[i, j]), "share": float(shares[i, j]), "tint": round(float(shares[i, j]) ** 0.5, 3),
+             "right": i == j, "others": others > 0 and i == j == len(kept)}
+            for j in range(len(names))
+        ]}
+        for i, name in enumerate(names)
     ]  # fmt: skip
+    size = "large" if len(names) <= 4 else "brief" if max(map(len, names)) <= 4 else ""
+    return {"names": names, "rows": rows, "others": others, "size": size}
+
+
+def _merged(counts: NDArray[np.int64], kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A confusion matrix (k, k) whose rows and columns that are not ``kept`` are added up, as the last one."""
+    rest = np.setdiff1d(np.arange(len(counts)), kept)
+    rows = np.vstack([counts[kept], counts[rest].sum(axis=0)])
+    return np.column_stack([rows[:, kept], rows[:, rest].sum(axis=1)])
 
 
 def _scores(evaluation: Evaluation) -> dict[str, Any]:
-    """The classification report: rows a class, then the averages as scikit-learn names them."""
+    """The classification report: one row per class, then the averages as in scikit-learn."""
     rows = evaluation.per_class
     support = np.array([row.support for row in rows], dtype=np.float64)
     weights = support / max(support.sum(), 1)
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in ("precision", "recall")}
-    weak = sorted(row.f1 for row in rows if row.support and row.f1 < 0.995)[:3]
+    weak = evaluation.weak_classes()
     scores = evaluation.multilabel
     label_rows = [] if scores is None else list(zip(rows, scores.per_label, strict=True))
     occurring = [label.base_rate for _, label in label_rows if label.average_precision is not None]
@@ -270,8 +300,8 @@ def _scores(evaluation: Evaluation) -> dict[str, Any]:
         "multilabel": scores,
         "label_rows": label_rows,
         "guess": sum(occurring) / max(len(occurring), 1),
-        "weak": max(weak, default=-1.0),
-        "weakest": sorted((row for row in rows if row.support and row.f1 < 0.995), key=lambda row: row.f1)[:3],
+        "weak": [row.label for row in weak],
+        "judged": len(rows) > 2 and any(row.intervals for row in rows),
         "few": [row.label for row in rows if row.support < _FEW],
         "few_images": _FEW,
         "macro": {name: float(values.mean()) for name, values in columns.items()}
@@ -288,7 +318,7 @@ def _average(evaluation: Evaluation, name: str, auroc: float | None = None) -> d
 
 
 def _balance(data: ReportData) -> list[dict[str, Any]]:
-    """Images per class and part, for bars made of table cells."""
+    """Images per class and split, for bars made of table cells."""
     dataset, split = data.images, data.split
     if dataset is not None and split is not None:
         names = list(dataset.labels.names)
@@ -328,7 +358,7 @@ def _facts(data: ReportData) -> dict[str, str]:
 
 
 def _curves(history: History | None) -> list[str]:
-    """Loss and accuracy as inline SVG whose ink follows the page's colour scheme; a single epoch makes no curve."""
+    """Learning curves as inline SVG; a single epoch makes no curve."""
     if history is None or len(history.epochs) < 2:
         return []
     from keensight.show.chart import Chart
@@ -336,27 +366,14 @@ def _curves(history: History | None) -> list[str]:
 
     drawn = []
     for quantity in quantities(history):
-        figure = Chart(4.0, 2.8, curve_words(history, quantity))
+        figure = Chart(3.6, 2.7, curve_words(history, quantity))
         draw_curve(figure.subplots(), history, quantity)
         drawn.append(svg(figure, quantity))
     return drawn
 
 
-def _heatmap(evaluation: Evaluation) -> str:
-    """The confusion matrix of many classes as inline SVG; empty where the table shows it."""
-    if len(evaluation.labels) <= _TABLE_CLASSES or evaluation.multilabel is not None:
-        return ""
-    from keensight.show.chart import Chart
-    from keensight.show.figures import confusion_words, draw_confusion
-
-    side = float(np.clip(2 + 0.16 * len(evaluation.labels), 7, 14))
-    figure = Chart(side, side, confusion_words(evaluation))
-    draw_confusion(figure.subplots(), evaluation, annotate=False, clear=True)
-    return svg(figure, "confusion")
-
-
 def _label_figures(evaluation: Evaluation) -> list[str]:
-    """The pictures of a multi-label evaluation as inline SVG."""
+    """The figures of a multi-label evaluation as inline SVG."""
     if evaluation.multilabel is None:
         return []
     from keensight.show import multilabel as pictures

@@ -1,4 +1,4 @@
-"""The page of ``keensight review``: the standard library's HTTP server on this machine alone."""
+"""The web page of ``keensight review``, on a local HTTP server."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from keensight.show.page import environment
 
 _HOST = "127.0.0.1"
 _LONGEST = 4096
-"""Bytes of a decision at most."""
+"""Bytes of a decision, at most."""
 _DIGITS = 12
 """Digits of the number of a question, at most."""
 
 
 class ReviewSession(Protocol):
-    """What the page asks questions of."""
+    """The review session behind the page."""
 
     def state(self) -> dict[str, Any]:
         """All questions and decisions, as plain values."""
         ...
 
     def decide(self, number: int, action: str, label: str = "") -> dict[str, Any]:
-        """Take a decision; gives the question back as it stands now."""
+        """Store a decision; returns the updated question."""
         ...
 
     def picture(self, number: int) -> bytes | None:
-        """The image of a question as PNG or JPEG; None: not at hand."""
+        """The image of a question as PNG or JPEG; None: not available."""
         ...
 
 
 class ReviewServer:
-    """Serves one session until it is closed.
+    """Serves one review session until it is closed.
 
-    Only this machine reaches it, and only who knows the random token in its address. Images are asked for by their
-    number, so that no file but those can be read.
+    It is reachable only from this machine and only with the random token in its URL. Images are requested by number,
+    so that no other file can be read.
 
     Args:
-        session: The questions.
-        port: 0: any free one.
+        session: The review session.
+        port: 0: any free port.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: the port is in use.
     """
 
     def __init__(self, session: ReviewSession, port: int = 0) -> None:
@@ -57,16 +57,16 @@ class ReviewServer:
         try:
             self._server = ThreadingHTTPServer((_HOST, port), _handler(session, self._token))
         except (OSError, OverflowError) as error:
-            raise UsageError(f"the port {port} cannot be used: {error}", "leave --port out for any free one") from error
+            raise UsageError(f"the port {port} cannot be used: {error}", "omit --port to use any free port") from error
         self._server.daemon_threads = True
 
     @property
     def url(self) -> str:
-        """The address of the page."""
+        """The URL of the page."""
         return f"http://{_HOST}:{self._server.server_address[1]}/{self._token}/"
 
     def run(self, *, open_browser: bool = False) -> None:
-        """Serve until the page's button or Ctrl-C ends it."""
+        """Serve until the page's Finish button or Ctrl-C."""
         if open_browser:
             webbrowser.open(self.url)
         with suppress(KeyboardInterrupt):
@@ -96,12 +96,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        """The page, its state, an image."""
+        """Send the page, its state, or an image."""
         self._answer({"": self._page, "state": self._state, "image": self._image})
 
     def do_POST(self) -> None:
-        """A decision, or the end."""
-        if self.headers.get("Content-Type", "") != "application/json":  # a form of another site cannot send this
+        """Store a decision, or close."""
+        if self.headers.get("Content-Type", "") != "application/json":  # a form on another site cannot send this
             return self._send(415, b"", "text/plain")
         self._answer({"decide": self._decide, "close": self._close})
 
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         known[name](rest)
 
     def _of_this_machine(self) -> bool:
-        """Whether the browser took us for this machine: another site's name may be made to point here."""
+        """Whether the host name is this machine's: another site's name may be made to resolve to it (DNS rebinding)."""
         return (self.headers.get("Host") or "").rsplit(":", 1)[0] in (_HOST, "localhost")
 
     def _page(self, _: str) -> None:
@@ -147,12 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
         except KeensightError as error:
             return self._json(400, {"error": error.message})
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            return self._json(400, {"error": "this is no decision"})
+            return self._json(400, {"error": "this is not a decision"})
         self._json(200, answer)
 
     def _close(self, _: str) -> None:
         self._json(200, {})
-        # From within serve_forever's own thread shutdown would wait for itself; requests have theirs.
+        # Requests run in their own threads, so this does not wait for itself.
         self.server.shutdown()
 
     def _body(self) -> Any:
@@ -174,4 +174,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Keep the terminal free of a line for each request."""
+        """Print no line per request."""

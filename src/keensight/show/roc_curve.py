@@ -1,10 +1,11 @@
-"""The ROC curve of one class against the rest, with the threshold in use."""
+"""The ROC curve of one class against the rest, with the chosen threshold."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 
 from keensight.core.evaluation import OperatingPoint
+from keensight.core.statements import set_name
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words
@@ -12,18 +13,18 @@ from keensight.show.text import shorten
 
 
 def roc(point: OperatingPoint) -> Figure:
-    """Sensitivity against false alarms over all thresholds, and where the chosen one lies.
+    """Sensitivity against the false positive rate over all thresholds, with the chosen one marked.
 
     Args:
-        point: What ``ks.operating_point`` gives.
+        point: Result of ``ks.operating_point``.
 
     Raises:
-        UsageError: all images are of the class, or none is, so that there is no curve.
+        UsageError: all images are of the class, or none is.
     """
     if point.auroc is None or point.sensitivity is None or point.specificity is None:
         raise UsageError(
-            f"there is no ROC curve of {point.label!r}: its images are all of the class, or none is",
-            "measure it on images of both kinds",
+            f"there is no ROC curve of {point.label!r}: all images are of the class, or none is",
+            "evaluate on images of both kinds",
         )
     figure = Chart(5.2, 5.0, point.sentence() + ".")
     ax = figure.subplots()
@@ -37,16 +38,16 @@ def roc(point: OperatingPoint) -> Figure:
         false, true, color=chart.RED, marker="o", markersize=7, markeredgecolor="white", elinewidth=1.2,
         xerr=[[point.specificity.high - point.specificity.value], [point.specificity.value - point.specificity.low]],
         yerr=[[true - point.sensitivity.low], [point.sensitivity.high - true]],
-        label=f"threshold {point.threshold:.3f}, 95 % intervals",
+        label=f"threshold {point.threshold:.3f} with 95% CI",
     )  # fmt: skip
     ax.set_xlim(-0.01, 1.01)
     ax.set_ylim(-0.01, 1.01)
     ax.set_aspect("equal")
-    ax.set_xlabel("false alarms: share of the others that are flagged", fontsize=9, color=chart.INK)
-    ax.set_ylabel("sensitivity: share found", fontsize=9, color=chart.INK)
+    ax.set_xlabel("false positive rate (1 - specificity)", fontsize=9, color=chart.INK)
+    ax.set_ylabel("sensitivity (true positive rate)", fontsize=9, color=chart.INK)
     ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="lower right")
     area = point.auroc
-    title(ax, f"Area under the ROC curve {area.value:.3f} ({area.low:.3f} to {area.high:.3f})")
-    below = f"{shorten(point.label, 30)} against the rest, {point.part} part (n = {point.n:,})"
+    title(ax, f"ROC curve, AUROC {area.value:.3f} (95% CI {area.low:.3f} to {area.high:.3f})")
+    below = f"{shorten(point.label, 30)} against the rest, {set_name(point.part)} (n = {point.n:,})"
     ax.text(0.97, 0.16, below, transform=ax.transAxes, ha="right", **words(9, chart.QUIET))
     return figure

@@ -1,4 +1,4 @@
-"""What a search for similar images found, query by query."""
+"""Results of a search for similar images."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _SIDE = 1.45  # inches
 
 
 def similar(found: Similar, n: int = 6, caption: Callable[[str], str] = lambda path: Path(path).name) -> Figure:
-    """Queries on the left, and to the right of each what is most like it.
+    """Queries on the left, and the most similar images to the right of each.
 
     Args:
-        found: What ``ks.similar`` gives, of image files.
-        n: How many queries, evenly drawn.
-        caption: What to write under an image, from its path.
+        found: Result of ``ks.similar`` on image files.
+        n: Maximum number of queries, evenly chosen.
+        caption: Caption of an image, from its path.
 
     Raises:
-        UsageError: there is no query that could be read.
+        UsageError: no query could be read.
     """
     usable = np.flatnonzero((found.rows >= 0).all(axis=1))
     if not len(usable):

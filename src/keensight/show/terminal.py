@@ -1,7 +1,7 @@
-"""What the command line says at its end: plain text, with colour where the console has it.
+"""Results as the command line prints them: plain text, with color where the console supports it.
 
-Every function takes a rich ``Console`` (default: standard output) for width, colour and encoding, and
-returns text that can be printed there as it is.
+Every function takes a rich ``Console`` (default: standard output) for width, color and encoding, and
+returns text that can be printed there unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keensight.show.misclassified import ConfusedPair, confused_pairs
 from keensight.show.text import clean, ends, interval, percent, plural, shorten
 
 _LISTED = 8
-"""Rows of a list of the worst or the most frequent."""
+"""Rows of a list of the worst or most frequent."""
 _SHOWN_CLASSES = 60
 _SHOWN_LABELS = 20
 _SEVERITY = {"info": "blue", "warning": "yellow", "severe": "bold red"}
@@ -32,18 +32,18 @@ _BAR = 24
 
 
 def changes(since: DatasetChanges, console: Console | None = None) -> str:
-    """What has changed in an image set since a run was made, with some of the images by name."""
+    """What has changed in a dataset since a run, with some of the images by name."""
     target = console or Console()
     if since.same:
-        return _render(Text("since the run: nothing has changed", style="bold"), target)
+        return _render(Text("nothing has changed since the run", style="bold"), target)
     kinds = {
         "added": since.added, "removed": since.removed, "changed content": since.changed,
         "moved": [f"{change.before} -> {change.after}" for change in since.moved],
-        "relabelled": [_arrow(change) for change in since.relabelled],
+        "relabeled": [_arrow(change) for change in since.relabelled],
         "other group": [_arrow(change) for change in since.regrouped],
-        "other part": [_arrow(change) for change in since.resplit],
+        "other split": [_arrow(change) for change in since.resplit],
     }  # fmt: skip
-    lines = [Text(f"since the run: {plural(since.unchanged, 'image')} unchanged", style="bold")]
+    lines = [Text(f"changes since the run ({plural(since.unchanged, 'image')} unchanged):", style="bold")]
     for kind, images in kinds.items():
         if images:
             lines.append(Text(f"{kind}: {plural(len(images), 'image')}", style="yellow"))
@@ -57,7 +57,7 @@ def _arrow(change: Change) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """The one number with its interval and n, as one line of ASCII."""
+    """The main result with its confidence interval and n, as one line of ASCII."""
     if evaluation.multilabel is not None:
         area = evaluation.multilabel.mean_average_precision
         return f"{evaluation.part} mAP {interval(area)[:-1]}, n = {evaluation.n:,})"
@@ -71,20 +71,20 @@ def result(
     labels: LabelSuspects | None = None,
     slices: Slices | None = None,
 ) -> str:
-    """All that ends a training: headline, what naming one class would give, confusions, weakest classes, report."""
+    """The end of a training: main result, baseline, confusions, results by class, path of the report."""
     if isinstance(evaluation, AnomalyEvaluation):
         return _anomalies(evaluation, report)
     target = console or Console()
     if evaluation.multilabel is not None:
         return _labels_result(evaluation, evaluation.multilabel, report, target)
-    naive = f"always naming the most frequent class would give {evaluation.baseline_accuracy:.3f}"
+    naive = f"baseline (always predict the most common class): {evaluation.baseline_accuracy:.3f}"
     parts = [
         _render(
             Group(
                 Text(headline(evaluation), style="bold"),
                 *_cautions(evaluation),
                 Text(naive, style="dim"),
-                *_answers(evaluation),
+                *_decisions(evaluation),
             ),
             target,
         ),
@@ -97,13 +97,14 @@ def result(
     return "\n\n".join(part for part in parts if part)
 
 
-def _answers(evaluation: Evaluation) -> list[Text]:
-    """What the rule for answers did, where it does more than name the most probable class."""
+def _decisions(evaluation: Evaluation) -> list[Text]:
+    """What the decision rule did, where it abstained at all."""
     if evaluation.abstention is None:
         return []
-    from keensight.show.calibration import answers_words
+    from keensight.show.calibration import coverage_of_rule
 
-    return [Text(answers_words(evaluation.abstention))]
+    told = coverage_of_rule(evaluation.abstention)
+    return [Text(told)] if told else []
 
 
 def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:
@@ -111,11 +112,11 @@ def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:
     if evaluation.auroc is not None:
         lines.append(f"area under the ROC curve {interval(evaluation.auroc)}")
     if evaluation.recall is not None:
-        lines.append(f"anomalies found          {interval(evaluation.recall)}")
+        lines.append(f"anomalies detected       {interval(evaluation.recall)}")
     if evaluation.false_alarms is not None:
-        expected = f"; {percent(evaluation.limits.rate)} expected at most"
+        expected = f"; at most {percent(evaluation.limits.rate)} expected"
         lines.append(f"false alarms             {interval(evaluation.false_alarms)}{expected}")
-    lines += [f"  {clean(kind.kind)}: {percent(kind.recall.value)} of {kind.n:,} found" for kind in evaluation.kinds]
+    lines += [f"  {clean(kind.kind)}: {percent(kind.recall.value)} of {kind.n:,} detected" for kind in evaluation.kinds]
     lines += [text.plain for text in _cautions(evaluation)]
     return "\n".join([*lines, "", f"report  {clean(report)}"] if report else lines)
 
@@ -123,7 +124,7 @@ def _anomalies(evaluation: AnomalyEvaluation, report: str) -> str:
 def _slices(found: Slices, console: Console) -> str:
     from keensight.show.slices import sentence
 
-    return _render(Text(f"slices  {sentence(found)}"), console)
+    return _render(Text(sentence(found)), console)
 
 
 def _suspects(labels: LabelSuspects, console: Console) -> str:
@@ -132,7 +133,7 @@ def _suspects(labels: LabelSuspects, console: Console) -> str:
 
 
 def _cautions(evaluation: Evaluation | AnomalyEvaluation) -> list[Text]:
-    """What makes the number doubtful, right below it; an advice is one line, as it may hold an option to copy."""
+    """Why the result may be wrong, right below it; advice is one line, as it may contain an option to copy."""
     told = []
     for caveat in evaluation.caveats:
         told.append(Text(f"caution: {clean(caveat.message)}", "yellow"))
@@ -142,12 +143,17 @@ def _cautions(evaluation: Evaluation | AnomalyEvaluation) -> list[Text]:
 
 
 def _cleaned(evaluation: Evaluation) -> list[Text]:
-    """Of runs before there were caveats: the accuracy without leaked images."""
+    """For runs from before there were caveats: the accuracy without leaked images."""
     if not evaluation.seen:
         return []
     if evaluation.cleaned is None:
-        return [Text("every image has a copy or near copy in another part: this says nothing of others", "bold red")]
-    told = f"without {plural(evaluation.seen, 'image')} whose copy or near copy is in another part:"
+        return [
+            Text(
+                "every image has a duplicate or near-duplicate in another split: this says nothing about new images",
+                "bold red",
+            )
+        ]
+    told = f"without {plural(evaluation.seen, 'image')} with a duplicate or near-duplicate in another split:"
     kept = f"{interval(evaluation.cleaned)[:-1]}, n = {evaluation.n - evaluation.seen:,})"
     return [Text(f"{told} {kept}", "yellow")]
 
@@ -155,11 +161,11 @@ def _cleaned(evaluation: Evaluation) -> list[Text]:
 def _labels_result(evaluation: Evaluation, scores: MultilabelScores, report: str, console: Console) -> str:
     exact = (
         f"micro F1 {interval(scores.micro_f1)}, macro F1 {evaluation.macro_f1:.3f}\n"
-        f"every label right: {interval(evaluation.accuracy)}; "
-        f"always answering the most frequent set of labels would give {evaluation.baseline_accuracy:.3f}\n"
+        f"all labels correct: {interval(evaluation.accuracy)}; "
+        f"baseline (always the most common set of labels): {evaluation.baseline_accuracy:.3f}\n"
         f"wrong (image, label) pairs (Hamming loss): {scores.hamming_loss:.4f}"
     )
-    table = _table(("label", "left"), ("AP", "right"), ("of all", "right"), ("precision", "right"),
+    table = _table(("label", "left"), ("AP", "right"), ("prevalence", "right"), ("precision", "right"),
                    ("recall", "right"), ("F1", "right"), ("images", "right"))  # fmt: skip
     rows = sorted(zip(evaluation.per_class, scores.per_label, strict=True), key=lambda pair: pair[0].f1)
     for row, label in rows[:_SHOWN_LABELS]:
@@ -167,7 +173,7 @@ def _labels_result(evaluation: Evaluation, scores: MultilabelScores, report: str
         table.add_row(_name(row.label, 30, console), area, f"{label.base_rate:.3f}", f"{row.precision:.3f}",
                       f"{row.recall:.3f}", f"{row.f1:.3f}", f"{row.support:,}")  # fmt: skip
     cut = f" ({_SHOWN_LABELS} of {len(rows)})" if len(rows) > _SHOWN_LABELS else ""
-    heading = f"labels, the lowest F1 first{cut}"
+    heading = f"labels, lowest F1 first{cut}"
     parts = [
         _render(Group(Text(headline(evaluation), style="bold"), Text(exact), *_cautions(evaluation)), console),
         _render(Group(Text(heading, style="bold"), table), console),
@@ -177,7 +183,7 @@ def _labels_result(evaluation: Evaluation, scores: MultilabelScores, report: str
 
 
 def confusion(evaluation: Evaluation, console: Console | None = None) -> str:
-    """The confusion matrix where it fits the width; else the pairs that were mixed up most often."""
+    """The confusion matrix if it fits the width, else the most frequent confusions."""
     target = console or Console()
     matrix = _matrix(evaluation, target)
     if matrix is not None:
@@ -185,8 +191,8 @@ def confusion(evaluation: Evaluation, console: Console | None = None) -> str:
         return _render(Group(heading, matrix), target)
     pairs = confused_pairs(evaluation.confusion, evaluation.labels)
     if not pairs:
-        return "no image was put into a wrong class"
-    return _render(Group(Text("most frequent mix-ups", style="bold"), _pairs(pairs[:_LISTED], target)), target)
+        return "no image was misclassified"
+    return _render(Group(Text("most frequent confusions", style="bold"), _pairs(pairs[:_LISTED], target)), target)
 
 
 def binary(scores: BinaryScores, console: Console | None = None) -> str:
@@ -215,13 +221,13 @@ def weakest(evaluation: Evaluation, console: Console | None = None) -> str:
 
 
 def audit(report: AuditReport, console: Console | None = None) -> str:
-    """What is in an image set, and what was found wrong with it."""
+    """What is in a dataset, and what the audit found."""
     target = console or Console()
     heading = f"{report.dataset}: {plural(report.n, 'image')}, {plural(len(report.counts), 'class', 'classes')}"
     parts: list[RenderableType] = [Text(clean(heading, target.encoding), style="bold"), Text()]
     parts += [_bars(report.counts, target), Text(), _facts(report, target), Text()]
     if not report.findings:
-        parts.append(Text("nothing wrong was found", style="green"))
+        parts.append(Text("no problems found", style="green"))
     for finding in sorted(report.findings, key=lambda f: _ORDER[f.severity]):
         parts.append(_finding(finding, target))
     if report.probes:
@@ -232,12 +238,12 @@ def audit(report: AuditReport, console: Console | None = None) -> str:
 
 
 def _probes(probes: Sequence[Probe]) -> Table:
-    """What told the class when it was shown alone."""
-    table = _table((f"shown alone (chance {percent(probes[0].chance)})", "left"), ("right", "right"),
-                   ("mean recall", "right"), ("", "left"))  # fmt: skip
+    """How well the class can be predicted from each aspect of the images alone."""
+    table = _table((f"class predicted from ... alone (chance {percent(probes[0].chance)})", "left"),
+                   ("accuracy", "right"), ("mean recall", "right"), ("", "left"))  # fmt: skip
     for probe in probes:
         style = {"alarm": "yellow", "reference": "dim"}.get(probe.verdict, "")
-        verdict = probe.verdict if probe.verdict != "quiet" else ""
+        verdict = {"alarm": "suspicious", "reference": "(for comparison)"}.get(probe.verdict, "")
         table.add_row(probe.name, percent(probe.accuracy.value), percent(probe.balanced), verdict, style=style)
     return table
 
@@ -256,7 +262,7 @@ def _render(what: RenderableType, console: Console) -> str:
 
 
 class _Visible:
-    """Whatever it holds, without control characters in its text; styles are no part of that."""
+    """A renderable without control characters in its text; styles are kept."""
 
     def __init__(self, what: RenderableType) -> None:
         self._what = what
@@ -274,18 +280,18 @@ def _table(*columns: tuple[str, str]) -> Table:
 
 
 def _name(text: str, width: int, console: Console) -> Text:
-    """A name from a user, as it is: no markup, nothing that the console cannot show."""
+    """A name from a user: no markup, nothing that the console cannot show."""
     short = shorten(text, width, "..." if console.options.ascii_only else "…")
     return Text(clean(short, console.encoding))
 
 
 def _matrix(evaluation: Evaluation, console: Console) -> Table | None:
-    """The matrix as a table; None where it is wider than the console."""
+    """The matrix as a table; None if it is wider than the console."""
     counts, names = evaluation.confusion, evaluation.labels.names
     digits = max(len(f"{count}") for row in counts for count in row)
     brief = max(map(len, names)) <= max(digits, 4)
     columns = list(names) if brief else [str(number) for number in range(len(names))]
-    # A class is a column by its number where names are long; its row says both.
+    # Long names: columns are numbered, rows have number and name.
     rows = list(names) if brief else [f"{number:>{len(columns[-1])}} {name}" for number, name in enumerate(names)]
     cell = 2 + max(digits, *map(len, columns))
     label = min(24, max(map(len, rows)))
@@ -301,7 +307,7 @@ def _matrix(evaluation: Evaluation, console: Console) -> Table | None:
 
 
 def _cells(row: Sequence[int], diagonal: int) -> Iterable[Text]:
-    """Counts of one true class; zeros are dots, so that the diagonal stands out without colour."""
+    """Counts of one true class; zeros are dots, so that the diagonal stands out without color."""
     for place, count in enumerate(row):
         if place == diagonal:
             yield Text(str(count), style="bold green")
@@ -311,7 +317,7 @@ def _cells(row: Sequence[int], diagonal: int) -> Iterable[Text]:
 
 def _pairs(pairs: Iterable[ConfusedPair], console: Console) -> Table:
     width = max(10, (console.width - 30) // 2)
-    table = _table(("true", "left"), ("taken for", "left"), ("images", "right"), ("of the class", "right"))
+    table = _table(("true", "left"), ("predicted", "left"), ("images", "right"), ("of the class", "right"))
     for pair in pairs:
         table.add_row(_name(pair.truth, width, console), _name(pair.predicted, width, console), f"{pair.count:,}",
                       percent(pair.share))  # fmt: skip
@@ -341,14 +347,14 @@ def _facts(report: AuditReport, console: Console) -> Table:
     low, middle, high = report.width_range
     short, median, tall = report.height_range
     facts = {
-        "parts given": _listing(report.parts),
+        "predefined splits": _listing(report.parts),
         "formats": _listing(report.formats),
-        "colour modes": _listing(report.modes),
+        "color modes": _listing(report.modes),
         "width": f"{low} to {high} px, median {middle}",
         "height": f"{short} to {tall} px, median {median}",
         "sizes": _listing(dict(list(report.sizes.items())[:4])) + (", ..." if len(report.sizes) > 4 else ""),
-        "without colour": percent(report.grey_share),
-        "quarantined": plural(len(report.quarantined), "image") if report.quarantined else "none",
+        "grayscale": percent(report.grey_share),
+        "unreadable": plural(len(report.quarantined), "image") if report.quarantined else "none",
         "skipped files": f"{len(report.skipped):,}" if report.skipped else "",
     }
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)

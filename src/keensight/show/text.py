@@ -1,4 +1,4 @@
-"""Names and numbers as people read them."""
+"""Names and numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from keensight.core.sanitize import visible
 
 
 def clean(text: str, encoding: str = "utf-8") -> str:
-    """``text`` as a terminal of this encoding can show it: control characters are escaped, what it lacks is ``?``."""
+    """``text`` as a terminal of this encoding can show it: control characters escaped, missing characters as ``?``."""
     return visible(text).encode(encoding, "replace").decode(encoding)
 
 
 def shorten(text: str, width: int, ellipsis: str = "…") -> str:
-    """``text`` in at most ``width`` characters; the middle goes, as names often differ at their ends."""
+    """``text`` in at most ``width`` characters; the middle is cut, as names often differ at their ends."""
     text = clean(text)
     if len(text) <= width:
         return text
@@ -20,9 +20,9 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
     return text[: max(1, width - len(ellipsis) - tail)] + ellipsis + text[-tail:]
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share between 0 and 1 as ``97.3 %``."""
-    return f"{100 * share:.{digits}f} %"
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction between 0 and 1 as ``97.3%``."""
+    return f"{100 * fraction:.{digits}f}%"
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:
@@ -42,10 +42,9 @@ def duration(seconds: float) -> str:
 
 def ends(measured: Interval) -> str:
     """A confidence interval alone: ``94.2% to 98.4%``."""
-    return f"{100 * measured.low:.1f}% to {100 * measured.high:.1f}%"
+    return f"{percent(measured.low)} to {percent(measured.high)}"
 
 
 def interval(measured: Interval) -> str:
-    """``0.973 (95 % interval 0.961-0.982)``."""
-    level = f"{100 * measured.level:.4g} %"
-    return f"{measured.value:.3f} ({level} interval {measured.low:.3f}-{measured.high:.3f})"
+    """``0.973 (95% CI 0.961 to 0.982)``."""
+    return f"{measured.value:.3f} ({100 * measured.level:.4g}% CI {measured.low:.3f} to {measured.high:.3f})"

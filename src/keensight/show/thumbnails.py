@@ -1,4 +1,4 @@
-"""Small copies of a dataset's images, for grids and galleries."""
+"""Thumbnails of a dataset's images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keensight.core.records import Dataset, ImageSpec
 from keensight.errors import DataError
 
 _LOSSLESS = 64
-"""Up to this side in pixels PNG is small, and JPEG's blocks would show when magnified."""
+"""Up to this side in pixels PNG is small, and JPEG blocks would be visible when magnified."""
 
 
 def thumbnail(dataset: Dataset, index: int, side: int = 128) -> NDArray[np.uint8] | None:
     """Image ``index`` as uint8 (h, w, 3): its own aspect ratio, at most ``side`` px, never enlarged.
 
-    None where the image is not at hand or cannot be decoded.
+    None if the image is not available or cannot be decoded.
     """
     try:
         return shrunk(dataset.load(index), side)
@@ -51,19 +51,20 @@ def encode(image: NDArray[np.uint8]) -> bytes:
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:
-    """A uint8 image (h, w, 3) as a ``data:`` address for a page that loads nothing."""
+    """A uint8 image (h, w, 3) as a ``data:`` URI."""
     data = encode(image)
-    return _address("png" if data.startswith(b"\x89PNG") else "jpeg", data)
+    return encoded_uri("png" if data.startswith(b"\x89PNG") else "jpeg", data)
 
 
 def _size(raw: bytes | NDArray[np.uint8]) -> tuple[int, int]:
-    """Height and width as seen, after EXIF orientation."""
+    """Height and width after EXIF orientation."""
     if isinstance(raw, np.ndarray):
         return raw.shape[0], raw.shape[1]
     info = pixels.probe(raw)
-    turned = info.orientation >= 5  # EXIF 5 to 8 lie on their side
+    turned = info.orientation >= 5  # EXIF 5 to 8 are rotated by 90 degrees
     return (info.width, info.height) if turned else (info.height, info.width)
 
 
-def _address(kind: str, data: bytes) -> str:
+def encoded_uri(kind: str, data: bytes) -> str:
+    """An encoded image (``kind``: ``png``, ``jpeg``) as a ``data:`` URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -10,7 +10,7 @@ from keensight.core.evaluation import ClassScore, Evaluation, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.predictions import Decision
 from keensight.core.records import BundleManifest
-from keensight.core.statements import face_value, independence, rule_in_words
+from keensight.core.statements import face_value, independence, rule_in_words, set_name
 from keensight.core.task import Task
 
 _ROWS = 200
@@ -24,7 +24,7 @@ def model_card(
 
     Args:
         manifest: The bundle's manifest.
-        evaluation: What it reached; None: the card says that it has not been measured.
+        evaluation: Its results; None: the card says that it has not been evaluated.
         refuses: Whether the bundle abstains on images that are out-of-distribution.
     """
     if manifest.task == Task.ANOMALY:
@@ -50,27 +50,27 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-_UNMEASURED = "Not measured yet: trust no prediction."
+_UNMEASURED = "Not evaluated yet: do not rely on any prediction."
 _ADOPTED = (
-    "It was trained elsewhere and taken in: what it learned from is not recorded here. What follows is the set that it "
-    "was taken in with, and its splits.\n\n"
+    "It was trained elsewhere: its training images are not recorded here. What follows is the dataset that it was "
+    "adopted with, and its splits.\n\n"
 )
 _METRICS = (
-    "Accuracy: the fraction of images put into the right class, with the interval in which the accuracy on more "
-    "images like these would most likely lie. Precision: the fraction of images put into a class that belong to it. "
-    "Recall: the fraction of a class that is found. F1: their harmonic mean. Calibration error (ECE): how far stated "
-    "probabilities and fractions of right predictions lie apart on average."
+    "Accuracy: the fraction of images that are classified correctly; its 95% confidence interval (CI) most likely "
+    "contains the accuracy on new images. Precision (PPV of the positive class): the fraction of predictions of "
+    "a class that are right. Recall (sensitivity): the fraction of the images of a class that are detected. F1: "
+    "their harmonic mean. Calibration error (ECE): the mean difference between confidence and accuracy."
 )
 _LABEL_METRICS = (
-    "Average precision (AP): how well a label's images are ranked before all others; guessing reaches the label's "
-    "fraction of the images. Precision: the fraction of images given a label that have it. Recall: the fraction of "
-    "images with a label that are given it. F1: their harmonic mean. Hamming loss: the fraction of all pairs of image "
-    "and label that are wrong."
+    "Average precision (AP): how well the images with a label are ranked above all others; guessing reaches the "
+    "label's prevalence. Precision: the fraction of predictions of a label that are right. Recall: the fraction of "
+    "its images that are detected. F1: their harmonic mean. Hamming loss: the fraction of all "
+    "(image, label) pairs that are wrong. CI: 95% confidence interval."
 )
 _ETHICS = (
     "To be completed by the user: who is affected by errors, and who was consulted? "
     "Images of people are personal data. Before it decides anything about a person's health, safety, money or "
-    "rights, have a person check each prediction, and measure it again on images from where it will work."
+    "rights, have a person check each prediction, and evaluate it again on images from where it will be used."
 )
 _USE = """```sh
 keensight predict THIS_FOLDER photo.jpg
@@ -79,7 +79,7 @@ keensight predict THIS_FOLDER photo.jpg
 ```python
 import keensight as ks
 
-model = ks.load("THIS_FOLDER")  # checks every file before anything is loaded
+model = ks.load("THIS_FOLDER")  # checks every file before loading
 model.predict("photo.jpg")
 ```"""
 
@@ -88,38 +88,43 @@ def _anomaly_card(manifest: BundleManifest, evaluation: AnomalyEvaluation | None
     image = manifest.image
     normal = ", ".join(_plain(str(name)) for name in manifest.decision.get("normal", ()))
     limits = [
-        "It knows normal images only: whatever is unlike them counts as anomalous, including "
+        "It was trained on normal images only: whatever differs from them counts as anomalous, including "
         "another camera, lighting or location.",
-        "A fault that looks normal in patches of some 8 to 50 pixels, such as a missing part, may pass.",
-        "An anomaly score is how anomalous an image is, not the probability of a defect.",
+        "A defect that looks normal in patches of 8 to 50 pixels, such as a missing piece, may be missed.",
+        "The anomaly score is not the probability of a defect.",
     ]
     parts = [
         f"# {_plain(manifest.name)}: anomaly detector ({_plain(manifest.model)})",
-        f"Gives an anomaly score and an anomaly heatmap per image, learned from normal images only "
-        f"({normal}). From a score of 1 "
-        f"on an image is called anomalous.\n\nAny image is decoded to {image.width} × {image.height} px RGB "
-        f"({image.fit}); in the model: {_plain(manifest.normalisation)}.",
+        f"Computes an anomaly score and an anomaly heatmap per image, trained on normal images only ({normal}). From "
+        f"a score of 1 on, an image is anomalous.\n\nAny image is decoded to {image.width} × {image.height} px "
+        f"RGB ({image.fit}); in the model: {_plain(manifest.normalisation)}.",
         "## Data\n\n" + _data(manifest.provenance.get("data")),
-        "## How good it is\n\n"
-        + (_anomaly_figures(evaluation) + _doubts(evaluation) if evaluation else "Not measured yet."),
-        "## Limits\n\n" + "\n".join(f"- {line}" for line in limits),
-        "## Use\n\n" + _USE,
+        "## Quantitative analyses\n\n"
+        + (_anomaly_figures(evaluation) + _doubts(evaluation) if evaluation else _UNMEASURED),
+        "## Caveats and recommendations\n\n" + "\n".join(f"- {line}" for line in limits),
+        "## How to load\n\n" + _USE,
         "## Origin\n\n" + _origin(manifest.provenance),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _anomaly_figures(evaluation: AnomalyEvaluation) -> str:
-    names = {"auroc": "Area under the ROC curve", "recall": "Anomalies found", "false_alarms": "False alarms"}
-    lines = [f"On the {evaluation.part} set ({evaluation.normal:,} normal, {evaluation.anomalous:,} anomalous images):"]
+    names = {
+        "auroc": "Area under the ROC curve",
+        "recall": "Anomalies detected (sensitivity)",
+        "false_alarms": "False alarms",
+    }
+    lines = [
+        f"On the {set_name(evaluation.part)} ({evaluation.normal:,} normal, {evaluation.anomalous:,} anomalous images):"
+    ]
     for name, words in names.items():
         one = getattr(evaluation, name)
         if one is not None:
-            ends = f"{one.level:.0%} interval {one.low:.3f} to {one.high:.3f}, {one.method}"
+            ends = f"{one.level:.0%} CI {one.low:.3f} to {one.high:.3f}, {one.method}"
             lines.append(f"- {words}: **{one.value:.3f}** ({ends})")
-    lines.append(f"- False alarms to be expected: {evaluation.limits.rate:.3f} of normal images at most")
+    lines.append(f"- Expected false alarms: at most {evaluation.limits.rate:.3f} of normal images")
     rows = [f"| {_plain(kind.kind)} | {kind.recall.value:.3f} | {kind.n:,} |" for kind in evaluation.kinds]
-    return "\n".join([*lines, "", "| kind | found | images |", "|---|---:|---:|", *rows] if rows else lines)
+    return "\n".join([*lines, "", "| kind | detected | images |", "|---|---:|---:|", *rows] if rows else lines)
 
 
 def _summary(manifest: BundleManifest) -> str:
@@ -134,8 +139,8 @@ def _summary(manifest: BundleManifest) -> str:
 def _factors(manifest: BundleManifest) -> str:
     noun = manifest.task.noun
     return (
-        f"The results below are given for all images together and {noun} by {noun}. How they differ between cameras, "
-        "places, times or groups of people is known only as far as the run's report shows it."
+        f"The results below are for all images and for each {noun}. How they differ between cameras, places, times or "
+        "groups of people is known only as far as the report of the run shows it."
     )
 
 
@@ -150,17 +155,17 @@ def _details(manifest: BundleManifest, refuses: bool) -> str:
             "Normalisation": manifest.normalisation,
             "Temperature": f"{manifest.temperature:.4g}",
             "Decision": _rule(manifest, refuses),
-            "Licence, contact": "not recorded: to be completed by whoever publishes it",
+            "License, contact": "to be completed by the publisher",
         }
     )
 
 
 def _intended(manifest: BundleManifest) -> str:
     lines = [
-        f"For images like those of {_plain(manifest.name)}, taken in the same way; to sort, search or count them, or "
-        "to suggest an answer to a person who decides.",
-        "Not for images of anything else than its classes, and not where nobody sees its errors.",
-        "What it was made for in particular is not recorded: to be completed by whoever publishes it.",
+        f"For images like those of {_plain(manifest.name)}, taken in the same way: to sort, search or count them, or "
+        "to support the decision of a person.",
+        "Not for images of anything other than its classes, and not where nobody notices its errors.",
+        "Specific purpose: to be completed by the publisher.",
     ]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -168,8 +173,9 @@ def _intended(manifest: BundleManifest) -> str:
 def _data(data: object) -> str:
     if not isinstance(data, Mapping):
         return "Not recorded."
-    counts = ", ".join(f"{data[part]:,} {part}" for part in ("train", "val", "test") if isinstance(data.get(part), int))
-    lines = {"Set": data.get("name"), "Images": counts, "Split": data.get("split"), "SHA-256": data.get("digest")}
+    names = {"train": "training", "val": "validation", "test": "test"}
+    counts = ", ".join(f"{data[part]:,} {word}" for part, word in names.items() if isinstance(data.get(part), int))
+    lines = {"Dataset": data.get("name"), "Images": counts, "Split": data.get("split"), "SHA-256": data.get("digest")}
     return _list(lines)
 
 
@@ -177,23 +183,23 @@ def _evaluated(data: object, evaluation: Evaluation | None, adopted: bool) -> st
     if evaluation is None:
         return _UNMEASURED
     name = f" of {_plain(str(data['name']))}" if isinstance(data, Mapping) and data.get("name") else ""
-    told = f"The {evaluation.part} set{name}, {evaluation.n:,} images"
+    told = f"The {set_name(evaluation.part)}{name}, {evaluation.n:,} images"
     if adopted:
-        told += ", which are new to the model only if whoever trained it kept them apart"
+        told += ", which are new to the model only if it was not trained on them"
     elif words := independence(evaluation, adopted=False):
         told += f", {words}"
     return f"{told}.{_seen(evaluation)}"
 
 
 def _seen(evaluation: Evaluation) -> str:
-    """What copies in other splits do to the result, as a sentence."""
+    """What duplicates in other splits do to the result, as a sentence."""
     if not evaluation.seen:
         return ""
     have = "has" if evaluation.seen == 1 else "have"
     told = f" {evaluation.seen:,} of them {have} a duplicate or near-duplicate in another split"
     if (clean := evaluation.cleaned) is None:
-        return f"{told}, so the result says nothing about other images."
-    return f"{told}: on the others the accuracy is {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f})."
+        return f"{told}, so the result says nothing about new images."
+    return f"{told}: on the others the accuracy is {clean.value:.1%} (95% CI {clean.low:.1%} to {clean.high:.1%})."
 
 
 def _rule(manifest: BundleManifest, refuses: bool) -> str:
@@ -205,7 +211,7 @@ def _rule(manifest: BundleManifest, refuses: bool) -> str:
         return rule_in_words(rule, refuses=refuses)
     below = f", below a probability of {rule.threshold:.1%}" if rule.target else ""
     unlike = ", out-of-distribution" if refuses else ""
-    return f"{manifest.decision.get('rule')}. It abstains on images that are near no class mean{below}{unlike}."
+    return f"{manifest.decision.get('rule')}. It abstains on images that are not near any class mean{below}{unlike}."
 
 
 def _figures(evaluation: Evaluation, adopted: bool) -> str:
@@ -222,34 +228,34 @@ def _figures(evaluation: Evaluation, adopted: bool) -> str:
             for s in evaluation.per_class[:_ROWS]
         ),
     ]
+    others = ", ".join(
+        _with_ends(words, getattr(evaluation, name), evaluation.intervals.get(name))
+        for name, words in _FIGURES.items()
+        if getattr(evaluation, name) is not None
+    )
     return (
-        f"On the {evaluation.part} set{seen} (n = {evaluation.n:,}): "
-        f"**accuracy {accuracy.value:.4f}**, {accuracy.level:.0%} interval {accuracy.low:.4f} to {accuracy.high:.4f} "
-        f"({accuracy.method}). Always predicting the most frequent class reaches {evaluation.baseline_accuracy:.4f}. "
-        + ", ".join(
-            _with_ends(words, getattr(evaluation, name), evaluation.intervals.get(name))
-            for name, words in _FIGURES.items()
-            if getattr(evaluation, name) is not None
-        )
-        + ".\n\n" + _binary(evaluation) + _confidence(evaluation) + _answers(evaluation) + "\n".join(table)
+        f"On the {set_name(evaluation.part)}{seen} (n = {evaluation.n:,}): **accuracy {accuracy.value:.1%}** "
+        f"({accuracy.level:.0%} CI {accuracy.low:.1%} to {accuracy.high:.1%}; {accuracy.method}). Always predicting "
+        f"the most common class reaches {evaluation.baseline_accuracy:.1%}.\n\n{others} (brackets: 95% CI).\n\n"
+        + _binary(evaluation) + _confidence(evaluation) + _decisions(evaluation) + "\n".join(table)
     )  # fmt: skip
 
 
 _FIGURES = {
     "macro_f1": "Macro F1", "auroc": "area under the ROC curve (one class against the rest, macro)",
-    "loss": "loss in nats", "brier": "Brier score", "ece": "calibration error (ECE)",
+    "loss": "loss (nats)", "brier": "Brier score", "ece": "calibration error (ECE)",
 }  # fmt: skip
 
 
 def _doubts(evaluation: Evaluation | AnomalyEvaluation) -> str:
-    """What makes the figures doubtful, right below them."""
+    """Why the results may be wrong, right below them."""
     if not evaluation.caveats:
         return ""
-    return "\n\nThese figures may be wrong:\n\n" + "\n".join(f"- {_plain(str(one))}" for one in evaluation.caveats)
+    return "\n\nThis result may be wrong:\n\n" + "\n".join(f"- {_plain(str(one))}" for one in evaluation.caveats)
 
 
 def _cell(score: ClassScore, name: str) -> str:
-    """A figure of a class with its interval."""
+    """A metric of a class with its confidence interval."""
     found = score.intervals.get(name)
     return f"{getattr(score, name):.3f}" + ("" if found is None else f" ({found.low:.2f} to {found.high:.2f})")
 
@@ -274,27 +280,29 @@ def _binary(evaluation: Evaluation) -> str:
 
 
 def _confidence(evaluation: Evaluation) -> str:
-    """Whether its confidence can be believed, as a paragraph."""
+    """Whether its confidence can be trusted, as a paragraph."""
     told = face_value(evaluation)
     return f"{told}\n\n" if told else ""
 
 
-def _answers(evaluation: Evaluation) -> str:
-    """What the rule for answers did, as a paragraph."""
-    found = evaluation.abstention
+def _decisions(evaluation: Evaluation) -> str:
+    """What the decision rule did, as a paragraph; empty where it predicted every image and each set has one class."""
+    found, told = evaluation.abstention, ""
     if found is None or found.accuracy is None:
         return ""
-    told = (
-        f"{found.answered.value:.4f} of the images got a prediction, and {found.accuracy.value:.4f} of the predictions "
-        f"are right ({found.accuracy.low:.4f} to {found.accuracy.high:.4f})."
-    )
-    if found.set_coverage is not None:
-        told += (
-            f" Prediction sets made for {found.decision.set_level:.0%} held the true class for "
-            f"{found.set_coverage.value:.4f} ({found.set_coverage.low:.4f} to {found.set_coverage.high:.4f}), with "
-            f"{found.set_size:.2f} classes on average."
+    if found.answered.value < 1:
+        told = (
+            f"The model predicted {found.answered.value:.1%} of the images and abstained on the rest; "
+            f"{found.accuracy.value:.1%} of its predictions are right (95% CI {found.accuracy.low:.1%} to "
+            f"{found.accuracy.high:.1%}). "
         )
-    return told + "\n\n"
+    if found.set_coverage is not None and found.set_singles != 1:
+        told += (
+            f"Of its prediction sets, made to contain the true class for at least {found.decision.set_level:.0%} of "
+            f"images, {found.set_coverage.value:.1%} do (95% CI {found.set_coverage.low:.1%} to "
+            f"{found.set_coverage.high:.1%}), with {found.set_size:.2f} classes on average."
+        )
+    return f"{told.strip()}\n\n" if told else ""
 
 
 def _label_figures(evaluation: Evaluation, scores: MultilabelScores, seen: str) -> str:
@@ -306,12 +314,13 @@ def _label_figures(evaluation: Evaluation, scores: MultilabelScores, seen: str) 
         for row, label in list(zip(evaluation.per_class, scores.per_label, strict=True))[:_ROWS]
     ]
     return (
-        f"On the {evaluation.part} set{seen} (n = {evaluation.n:,}): **mean average precision {area.value:.4f}**, "
-        f"{area.level:.0%} interval {area.low:.4f} to {area.high:.4f} ({area.method}). Micro F1 {micro.value:.4f} "
+        f"On the {set_name(evaluation.part)}{seen} (n = {evaluation.n:,}): **mean average precision {area.value:.4f}** "
+        f"({area.level:.0%} CI {area.low:.4f} to {area.high:.4f}; {area.method}). Micro F1 {micro.value:.4f} "
         f"({micro.low:.4f} to {micro.high:.4f}), macro F1 {evaluation.macro_f1:.4f}, Hamming loss "
-        f"{scores.hamming_loss:.4f}. Every label is right for {exact.value:.4f} of the images ({exact.low:.4f} to "
-        f"{exact.high:.4f}); the most frequent set of labels alone would reach {evaluation.baseline_accuracy:.4f}.\n\n"
-        "| label | AP | share of images | threshold | precision | recall | F1 | images |\n"
+        f"{scores.hamming_loss:.4f}. All labels are correct for {exact.value:.1%} of the images ({exact.low:.1%} to "
+        f"{exact.high:.1%}); always predicting the most common set of labels reaches "
+        f"{evaluation.baseline_accuracy:.1%}.\n\n"
+        "| label | AP | prevalence | threshold | precision | recall | F1 | images |\n"
         "|---|---:|---:|---:|---:|---:|---:|---:|\n" + "\n".join(rows)
     )
 
@@ -320,18 +329,18 @@ def _limits(manifest: BundleManifest, evaluation: Evaluation | None, refuses: bo
     lines = [
         *_foreign(manifest, refuses),
         *_enrolled(manifest, evaluation),
-        "Results hold for images like those it was measured on; another camera, place or time can be worse.",
+        "Results hold for images like those of the evaluation; images from another camera, place or time can be worse.",
         *_intervals(evaluation),
     ]
     few = [score.label for score in evaluation.per_class if score.support < _FEW] if evaluation else []
     if few:
         listed = ", ".join(_plain(name) for name in few[:_FEW]) + (", ..." if len(few) > _FEW else "")
-        lines.append(f"Fewer than {_FEW} test images, so that their results say little: {listed}.")
+        lines.append(f"Fewer than {_FEW} test images, too few for a reliable result: {listed}.")
     return "\n".join(f"- {line}" for line in lines)
 
 
 def _foreign(manifest: BundleManifest, refuses: bool) -> list[str]:
-    """What becomes of an image that shows none of the classes."""
+    """What happens to an image that shows none of the classes."""
     if refuses:
         return ["It abstains on many images that show none of its classes, but not on all."]
     if manifest.task == Task.MULTILABEL:
@@ -345,8 +354,8 @@ def _intervals(evaluation: Evaluation | None) -> list[str]:
     if evaluation is None:
         return []
     alone = evaluation.accuracy.method == "wilson"
-    how = "takes the images as independent of one another" if alone else "counts images of one group or thing as one"
-    return [f"The interval of the accuracy {how}, and says nothing of another camera, place or time."]
+    how = "treats the images as independent" if alone else "accounts for groups of related images"
+    return [f"The confidence interval of the accuracy {how}; it says nothing about another camera, place or time."]
 
 
 def _enrolled(manifest: BundleManifest, evaluation: Evaluation | None) -> list[str]:
@@ -354,11 +363,11 @@ def _enrolled(manifest: BundleManifest, evaluation: Evaluation | None) -> list[s
     if not names:
         return []
     listed = ", ".join(_plain(str(name)) for name in names)
-    unmeasured = "" if evaluation else "; how often that is right has not been measured"
+    unmeasured = "" if evaluation else "; how often that is right has not been evaluated"
     return [
-        f"Enrolled after training, from a few images each, without training: {listed}. An image goes to one of them "
-        f"if that class' mean is the nearest (docs/embeddings.md){unmeasured}.",
-        "An image that is like none of the classes is marked unknown (`abstain`); such images can still pass.",
+        f"Added after training, from a few images each (enrolled): {listed}. An image is assigned to one of them "
+        f"if the mean of that class is the nearest (docs/embeddings.md){unmeasured}.",
+        "An image that is not similar to any class is marked unknown (`abstain`); some such images are not noticed.",
     ]
 
 
@@ -375,6 +384,6 @@ def _list(values: Mapping[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: class names come from folders and may hold anything."""
+    """Text escaped for Markdown: class names come from folders and may contain anything."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return "".join("\\" + sign if sign in "\\`*[]|#" else sign for sign in text)

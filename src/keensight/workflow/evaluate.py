@@ -266,6 +266,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
     if handle.record.results.get("task") == Task.ANOMALY:
         return anomaly.report(handle, anomaly.stored(handle))
     evaluation = evaluation or _with_images(handle)
+    card = handle.bundle_path / CARD
     data = ReportData(
         record=handle.record,
         audit=handle.audit,
@@ -277,7 +278,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
         labels=handle.label_suspects,
         slices=handle.slices,
         heatmaps=KeptPictures(handle.heatmaps_path),
-        card=(handle.bundle_path / CARD).relative_to(handle.path).as_posix(),
+        card=card.read_text(encoding="utf-8") if card.is_file() else "",
         dataset=evaluation.dataset,
     )
     write_report(handle.report_path, data)

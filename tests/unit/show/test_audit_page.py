@@ -69,6 +69,6 @@ def test_the_histogram_marks_what_lies_beyond_the_threshold(tmp_path: Path) -> N
 
 def test_probes_and_metadata_are_shown(tmp_path: Path) -> None:
     text = page(tmp_path)
-    assert "corners only – alarm" in text
+    assert "corners only: suspicious" in text
     assert "2 values; 1 missing" in text
     assert "bad.<wbr>" not in text and "the file is empty" in text

@@ -72,33 +72,33 @@ def test_an_audit_shows_the_gravest_first_and_what_cannot_be_read(world):
 
 
 def test_a_clean_audit_says_so(world):
-    assert "Nothing was found" in shown(cards.audit(dataclasses.replace(world.audit, findings=())))
+    assert "No problems found" in shown(cards.audit(dataclasses.replace(world.audit, findings=())))
 
 
 def test_a_split_shows_sizes_and_method(world):
     html = shown(cards.split(world.split))
-    assert "50 %" in html and "Stratified by class." in html
+    assert "50%" in html and "Stratified by class." in html
     assert repr(world.split) == "<Split train 30, val 15, test 15>"
 
 
 def test_a_history_shows_curves_of_every_epoch(world):
     html = shown(cards.history(world.history))
-    assert "data:image/svg+xml;base64," in html
-    assert "8 epochs in 12.0 s; best: epoch 6" in html and "Stopped early" in html
+    assert "data:image/png;base64," in html
+    assert "8 epochs in 12.0 s; best: epoch 6" in html and "Early stopping" in html
     assert "kept epoch 6: val loss 0.8000" in repr(world.history)
 
 
 @pytest.mark.parametrize("past", [History((), 0), History((), 0, "interrupted")])
 def test_a_history_of_nothing_is_no_failure(past):
-    assert "no epoch was finished" in shown(cards.history(past))
+    assert "no epoch was completed" in shown(cards.history(past))
     assert repr(past) == "<History of no epoch>"
 
 
 def test_an_evaluation_shows_its_interval_weak_classes_and_mistakes(world):
     html = shown(cards.evaluation(world.evaluation))
-    assert "0.800 (95 % interval 0.700-0.800)" in html and "n = 15" in html
+    assert "0.800 (95% CI 0.700 to 0.800)" in html and "n = 15" in html
     assert html.index("cat</td>") < html.index("dog</td>")  # the weakest first
-    assert html.count("said ") == 3
+    assert html.count("predicted: ") == 3
     assert "n = 15)" in repr(world.evaluation)
 
 
@@ -127,7 +127,7 @@ def test_a_run_shows_its_headline_or_why_it_ended(tmp_path):
     })  # fmt: skip
     run = SimpleNamespace(record=record, state=record.state, path=tmp_path, report_path=report)
     html = shown(cards.run(run))
-    assert "finished: test accuracy 0.951 (95 % interval 0.940-0.960, n = 1,500)" in html
+    assert "finished: test accuracy 0.951 (95% CI 0.940 to 0.960, n = 1,500)" in html
     assert "train 7,000" in html and "report.html" not in html
     report.write_text("x")
     assert "report.html" in shown(cards.run(run))

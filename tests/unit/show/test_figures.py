@@ -66,7 +66,7 @@ def test_samples_depend_on_the_seed_only(world):
 
 def test_samples_without_images_say_so(world):
     figure = show.samples(dataclasses.replace(world.dataset, reader=None))
-    assert texts(figure) == ["small world: no image is at hand to show"]
+    assert texts(figure) == ["small world: no image is available"]
 
 
 def test_class_balance_of_an_audit_shows_the_counts(world):
@@ -94,7 +94,7 @@ def test_class_balance_of_many_classes_is_rows_by_size(make_world):
 
 
 def test_class_balance_refuses_a_split_without_its_dataset(world):
-    with pytest.raises(UsageError, match="which image is in which part"):
+    with pytest.raises(UsageError, match="does not contain the split"):
         show.class_balance(world.audit, world.split)
 
 
@@ -114,7 +114,7 @@ def test_curves_shade_a_second_phase(two_phases):
 
 
 def test_curves_of_nothing_say_so(world):
-    assert texts(show.curves(dataclasses.replace(world.history, epochs=()))) == ["No epoch was finished."]
+    assert texts(show.curves(dataclasses.replace(world.history, epochs=()))) == ["No epoch was completed."]
     with pytest.raises(UsageError, match="no training history"):
         show.curves(42)
 
@@ -136,22 +136,22 @@ def test_confusion_of_two_and_of_many_classes(make_world):
     assert many.get_size_inches()[0] > two.get_size_inches()[0]
 
 
-def test_mistakes_are_shown_surest_first(world):
+def test_mistakes_are_shown_most_confident_first(world):
     figure = show.mistakes(world.evaluation)
     answers = [t.get_text() for ax in figure.axes for t in ax.texts]
     assert len(answers) == 2 * 3
-    shares = [int(text.split()[-2]) for text in answers if text.endswith("%")]
+    shares = [int(text.split()[-1][:-1]) for text in answers if text.endswith("%")]
     assert shares == sorted(shares, reverse=True)
     truth = world.dataset.samples[world.split.test[0]].label
-    assert answers[0] == f"is {truth}"
+    assert answers[0] == f"true: {truth}"
 
 
 def test_no_mistakes_is_a_picture_too(make_world):
-    assert texts(show.mistakes(make_world(wrong=0).evaluation)) == ["No mistake among 15 images."]
+    assert texts(show.mistakes(make_world(wrong=0).evaluation)) == ["None of 15 images is misclassified."]
 
 
 def test_mistakes_need_predictions(world):
-    with pytest.raises(UsageError, match="carries no predictions"):
+    with pytest.raises(UsageError, match="has no predictions"):
         show.mistakes(world.evaluation.figures)
 
 

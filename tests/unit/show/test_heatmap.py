@@ -49,11 +49,13 @@ def found(**changes):
 
 def test_a_figure_says_in_words_what_it_shows():
     figure = explanation(found())
-    assert figure.alt == "said cat, 60 %; owl: 30 %. What speaks most for owl is at the top right of the image."
+    assert (
+        figure.alt == "predicted: cat, 60%; owl: 30%. The strongest evidence for owl is at the top right of the image."
+    )
     titles = [ax.get_title(loc="left") for ax in figure.axes[:2]]
-    assert titles == ["image", "what speaks for owl"]
-    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["nothing", "most"]
-    assert "Nothing" in explanation(found(heat=np.zeros((30, 20), np.float32))).alt
+    assert titles == ["image", "evidence for owl"]
+    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["none", "most"]
+    assert "No region" in explanation(found(heat=np.zeros((30, 20), np.float32))).alt
 
 
 def test_an_image_that_was_not_read_has_no_figure():

@@ -43,7 +43,7 @@ def test_counts_stand_beside_their_bars(evaluation):
 def test_the_wrong_kind_of_figure_points_to_the_right_one(evaluation, world):
     with pytest.raises(UsageError, match="no confusion matrix"):
         show.confusion(evaluation)
-    with pytest.raises(UsageError, match="one class an image"):
+    with pytest.raises(UsageError, match="not multi-label"):
         show.average_precision(world.evaluation)
 
 
@@ -69,9 +69,9 @@ def test_curves_of_a_multilabel_run_show_the_ranking():
 def test_the_terminal_leads_with_the_ranking(evaluation):
     text = terminal.result(evaluation, "report.html", console())
     area = evaluation.multilabel.mean_average_precision
-    assert text.startswith(f"test mAP {area.value:.3f} (95 % interval")
+    assert text.startswith(f"test mAP {area.value:.3f} (95% CI")
     assert "micro F1" in text
-    assert "every label right" in text
+    assert "all labels correct" in text
     assert "never" in text
     assert "report  report.html" in text
 
@@ -85,8 +85,8 @@ def test_the_report_has_a_line_a_label_and_no_confusion_matrix(evaluation, world
     assert "Confusion matrix" not in page
     assert "a long name of a label, &amp; more" in page
     assert page.count('<svg class="figure"') == 5  # three of labels, two curves
-    assert "missed <strong>a long name of a label, &amp; more</strong>" in page
-    assert "added <strong>dot</strong>" in page
+    assert "missed: <strong>a long name of a label, &amp; more</strong>" in page
+    assert "false positive: <strong>dot</strong>" in page
 
 
 def test_predictions_name_labels_by_their_thresholds(evaluation):

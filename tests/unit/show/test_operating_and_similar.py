@@ -23,9 +23,9 @@ def point(positive):
 
 def test_the_curve_shows_its_area_and_the_threshold():
     figure = show.roc(point([False, False, True, False, True, True]))
-    assert "Area under the ROC curve 0.889" in texts(figure)
+    assert "AUROC 0.889" in texts(figure)
     assert "threshold 0.500" in texts(figure)
-    assert "ill against the rest, test part (n = 6)" in texts(figure)
+    assert "ill against the rest, test set (n = 6)" in texts(figure)
     figure._repr_png_()
 
 

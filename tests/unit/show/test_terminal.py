@@ -19,18 +19,18 @@ def console(width: int = 80, encoding: str = "utf-8", color: bool = False) -> Co
 
 def test_headline_has_the_number_its_interval_and_n(world):
     line = terminal.headline(world.evaluation)
-    assert line == "test accuracy 0.800 (95 % interval 0.700-0.800, n = 15)"
+    assert line == "test accuracy 0.800 (95% CI 0.700 to 0.800, n = 15)"
 
 
 def test_a_cleaned_score_stands_beside_the_plain_one(world):
-    assert "near copy" not in terminal.result(world.evaluation, console=console())
+    assert "near-duplicate" not in terminal.result(world.evaluation, console=console())
     cleaned = replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), seen=3)
     lines = terminal.result(cleaned, console=console(120)).splitlines()
     assert lines[1] == (
-        "without 3 images whose copy or near copy is in another part: 0.500 (95 % interval 0.400-0.600, n = 12)"
+        "without 3 images with a duplicate or near-duplicate in another split: 0.500 (95% CI 0.400 to 0.600, n = 12)"
     )
     nothing_left = replace(world.evaluation, seen=world.evaluation.n)
-    assert "every image has a copy" in terminal.result(nothing_left, console=console(120))
+    assert "every image has a duplicate" in terminal.result(nothing_left, console=console(120))
 
 
 def test_caveats_stand_below_the_number_and_an_option_to_copy_is_never_broken(world):
@@ -57,10 +57,10 @@ def test_long_names_become_numbers_over_the_columns(make_world):
 def test_too_many_classes_become_the_worst_pairs(make_world):
     many = make_world(names=tuple(f"sign {i}" for i in range(43)), wrong=9)
     text = terminal.confusion(many.evaluation, console())
-    assert "most frequent mix-ups" in text
+    assert "most frequent confusions" in text
     assert len(text.splitlines()) == 2 + 8
     assert terminal.confusion(make_world(names=tuple(map(str, range(43))), wrong=0).evaluation, console()) == (
-        "no image was put into a wrong class"
+        "no image was misclassified"
     )
 
 
@@ -81,7 +81,7 @@ def test_result_ends_with_the_report_and_names_the_weakest(world):
     assert weakest.split() == ["cat", "0.900", "0.700", "0.750", str(world.evaluation.per_class[0].support)]
 
 
-def test_colour_only_where_the_console_has_it(world):
+def test_color_only_where_the_console_has_it(world):
     assert "\x1b[" not in terminal.result(world.evaluation, "", console())
     assert "\x1b[1;32m" in terminal.result(world.evaluation, "", console(color=True))
 
@@ -102,7 +102,7 @@ def test_audit_puts_the_severe_first(world):
     assert text.startswith("small world: 60 images, 3 classes")
     assert text.index("severe: 1 image stands") < text.index("info: The classes")
     assert "a/1.png  =  b/1.png" in text
-    assert "quarantined     1 image" in text
+    assert "unreadable     1 image" in text
 
 
 def test_audit_of_very_many_classes_shows_the_ends(make_world):
@@ -136,4 +136,4 @@ def test_changes_since_a_run_are_named_and_long_lists_cut():
     assert "cat/1.png: cat -> dog" in told
     assert "removed" not in told
     same = DatasetChanges("a", "a", 7, (), (), (), (), (), (), ())
-    assert terminal.changes(same, console()) == "since the run: nothing has changed"
+    assert terminal.changes(same, console()) == "nothing has changed since the run"

@@ -48,15 +48,15 @@ def test_a_dataset_is_grouped_by_class_and_every_image_is_on_a_page(world):
 def test_an_evaluation_is_grouped_by_mistake_too(world):
     found = widgets.gallery(world.evaluation)
     assert len(found.groups["all mistakes"]) == 3
-    mixed = [name for name in found.groups if " taken for " in name]
+    mixed = [name for name in found.groups if " predicted as " in name]
     assert mixed
     assert sum(len(found.groups[name]) for name in mixed) == 3
-    assert sum(len(found.groups[f"every {name}"]) for name in ("cat", "dog", "owl")) == 15
-    assert found.page("all mistakes", 1).tiles[0].lines[1].startswith("said ")
+    assert sum(len(found.groups[f"all {name}"]) for name in ("cat", "dog", "owl")) == 15
+    assert found.page("all mistakes", 1).tiles[0].lines[1].startswith("predicted: ")
 
 
 def test_images_that_are_not_at_hand_are_refused(world):
-    with pytest.raises(UsageError, match="no images at hand"):
+    with pytest.raises(UsageError, match="no images to browse"):
         widgets.browse(dataclasses.replace(world.dataset, reader=None))
 
 

@@ -34,7 +34,7 @@ def test_clean_takes_out_what_a_screen_cannot_show():
 
 def test_interval_is_ascii():
     words = text.interval(Interval(0.9733, 0.9614, 0.9821))
-    assert words == "0.973 (95 % interval 0.961-0.982)"
+    assert words == "0.973 (95% CI 0.961 to 0.982)"
 
 
 def test_spread_takes_every_class_before_any_twice(world):

@@ -86,7 +86,7 @@ def test_what_could_not_be_opened_is_not_written(tmp_path: Path) -> None:
 
 def test_figures_are_added_to_manifest_and_card(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "b")
-    assert "Not measured yet" in bundle.card_path.read_text(encoding="utf-8")
+    assert "Not evaluated yet" in bundle.card_path.read_text(encoding="utf-8")
     model = sha256_file(bundle.model_path)
     measured = evaluation(dataset(), split())
     again = add_evaluation(bundle, measured)
@@ -97,7 +97,7 @@ def test_figures_are_added_to_manifest_and_card(tmp_path: Path) -> None:
     assert sha256_file(opened.model_path) == model
     card = opened.card_path.read_text(encoding="utf-8")
     assert f"n = {measured.n}" in card
-    assert "Not measured yet" not in card
+    assert "Not evaluated yet" not in card
     assert [item.name for item in tmp_path.iterdir()] == ["b"]
 
 
@@ -167,8 +167,9 @@ def test_the_card_tells_what_a_user_must_know() -> None:
     card = model_card(manifest(), measured)
     low, high = measured.accuracy.low, measured.accuracy.high
     for told in (
-        f"**accuracy {measured.accuracy.value:.4f}**, 95% interval {low:.4f} to {high:.4f} (wilson)",
-        "(n = 2)", "took no part in training", "| Ñandú |", "bee \\| wasp", "stratified", "70 train, 15 val, 15 test",
+        f"**accuracy {measured.accuracy.value:.1%}** (95% CI {low:.1%} to {high:.1%}; wilson)",
+        "(n = 2)", "took no part in training", "| Ñandú |", "bee \\| wasp", "stratified",
+        "70 training, 15 validation, 15 test",
         "28 px RGB (pad)", "keensight predict", 'ks.load("THIS_FOLDER")', "always predicts one of its 3 classes",
         "Fewer than 20 test images", "keras 3.15.1",
     ):  # fmt: skip
@@ -180,7 +181,7 @@ def test_the_card_says_what_makes_its_figures_doubtful() -> None:
     assert "may be wrong" not in model_card(manifest(), measured)
     doubtful = dataclasses.replace(measured, caveats=(Caveat("leak", "12 of 40 *test* images leak.", "Split again."),))
     figures = model_card(manifest(), doubtful).split("## Quantitative analyses")[1].split("## ")[0]
-    assert "These figures may be wrong:\n\n- 12 of 40 \\*test\\* images leak. Split again." in figures
+    assert "This result may be wrong:\n\n- 12 of 40 \\*test\\* images leak. Split again." in figures
 
 
 def test_the_card_survives_class_names_with_markup_and_bare_manifests() -> None:

@@ -74,10 +74,10 @@ def test_copies_in_training_take_the_claim_away() -> None:
     assert APART in model_card(manifest(), _measured())
     copied = model_card(manifest(), _measured(seen=1, cleaned=SHARE))
     assert APART not in copied
-    assert "1 of them has a duplicate or near-duplicate in another split: on the others the accuracy is 0.9" in copied
+    assert "1 of them has a duplicate or near-duplicate in another split: on the others the accuracy is 90.0%" in copied
     every = model_card(manifest(), _measured(seen=2, cleaned=None))
     assert APART not in every
-    assert "so the result says nothing about other images" in every
+    assert "so the result says nothing about new images" in every
 
 
 def test_suspected_groups_weaken_the_claim_and_caveats_are_listed() -> None:
@@ -92,21 +92,21 @@ def test_an_adopted_model_claims_nothing_of_its_training() -> None:
     taken = manifest(provenance={**manifest().provenance, "adopted": True})
     card = model_card(taken, _measured())
     assert APART not in card
-    assert "new to the model only if whoever trained it kept them apart" in card
-    assert "what it learned from is not recorded here" in card
+    assert "new to the model only if it was not trained on them" in card
+    assert "its training images are not recorded here" in card
 
 
 def test_the_interval_says_what_it_counts() -> None:
-    assert "takes the images as independent of one another" in model_card(manifest(), _measured())
+    assert "treats the images as independent" in model_card(manifest(), _measured())
     grouped = Interval(0.9, 0.7, 0.96, 0.95, "wilson, at the effective number of images")
     card = model_card(manifest(), _measured(accuracy=grouped))
-    assert "counts images of one group or thing as one" in card
+    assert "accounts for groups of related images" in card
     assert "independent" not in card
 
 
 def test_an_unmeasured_model_shows_no_results() -> None:
     card = model_card(manifest())
-    assert card.count("Not measured yet") == 3
+    assert card.count("Not evaluated yet") == 3
     assert "results below" not in card
     assert "interval of the accuracy" not in card
 
@@ -121,7 +121,7 @@ def test_labels_have_thresholds_and_measures_of_their_own() -> None:
     assert f"Task: multi-label classification, {len(measured.labels)} labels" in card
     assert "It predicts each label whose probability reaches the label's threshold." in card
     assert "Average precision (AP)" in card
-    assert "put into the right class" not in card
+    assert "classified correctly" not in card
     assert "always predicts" not in card
     assert "and abstains on images that are out-of-distribution" in model_card(labels, measured, refuses=True)
 
@@ -139,7 +139,7 @@ def test_a_detector_names_its_data_and_what_it_had_seen(seen: int) -> None:
     card = model_card(detector, found)
     data = card.split("## Data")[1].split("##")[0]
     assert "Not recorded" not in data
-    assert "70 train, 15 val, 15 test" in data
+    assert "70 training, 15 validation, 15 test" in data
     assert "stratified" in data
     assert ("7 of 20 normal test images show something" in card) is bool(seen)
     bare = model_card(dataclasses.replace(detector, provenance={}), found)

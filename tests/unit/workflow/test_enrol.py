@@ -65,7 +65,7 @@ def test_the_old_bundle_is_as_it_was_and_the_new_one_has_the_class_at_the_end(bu
         "enrolled": ["red"],
         "mirror": False,
     }
-    assert "Enrolled after training" in enrolled.bundle.card_path.read_text(encoding="utf-8")
+    assert "Added after training" in enrolled.bundle.card_path.read_text(encoding="utf-8")
 
 
 def test_old_classes_answer_as_before_and_the_new_one_is_found(bundle, enrolled):

@@ -1,6 +1,6 @@
 """Records as small pieces of HTML for a notebook: a headline, facts, short tables, thumbnails.
 
-Each stays well below 200 kB, takes no colour of its own (a notebook may be dark) and is escaped throughout.
+Each stays below 200 kB, sets no colors (a notebook may be dark) and is escaped throughout.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.predictions import Predictions
 from keensight.core.records import PARTS, Dataset, History, Split
 from keensight.core.sources import read_source
+from keensight.core.statements import set_name
 from keensight.errors import DataError
 from keensight.show.misclassified import find_mistakes, spread, worth_showing
-from keensight.show.notebook.sparks import curves_alt, curves_uri
 from keensight.show.text import clean, duration, interval, percent, plural, shorten
-from keensight.show.thumbnails import data_uri, shrunk, thumbnail
+from keensight.show.thumbnails import data_uri, encoded_uri, shrunk, thumbnail
 
 SIDE = 84
-"""Pixels of a thumbnail's longer side, as large as it is shown."""
+"""Pixels of a thumbnail's longer side."""
 _PICTURES = 120_000
-"""Characters that all pictures of one card may take."""
+"""Characters that all images of one card may take."""
 _ROWS, _TILES, _FAULTS, _NAME = 12, 20, 10, 40
 _PIXELATED = 32
 
@@ -38,7 +38,7 @@ class Tile:
     lines: tuple[str, ...]
     path: str = ""
     small: bool = False
-    """Few pixels: to be magnified without blur."""
+    """Few pixels: magnified without smoothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,12 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     rest: str = ""
-    """What is left out."""
+    """How many rows are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a notebook shows of one record."""
+    """What a notebook shows for one record."""
 
     title: str
     headline: str = ""
@@ -79,10 +79,10 @@ def _template() -> Any:
 
 
 def dataset(data: Dataset) -> Card:
-    """Who is in an image set, with some of its images."""
+    """Classes of a dataset, with some of its images."""
     counts = data.counts()
     sizes = [sample.info for sample in data.samples if sample.info is not None]
-    facts = [("given as", data.kind)]
+    facts = [("source", data.kind)]
     if sizes:
         facts.append(("width, height", f"{_range(i.width for i in sizes)}, {_range(i.height for i in sizes)} px"))
     unread = sum(sample.error is not None for sample in data.samples)
@@ -101,7 +101,7 @@ def dataset(data: Dataset) -> Card:
 
 
 def audit(report: AuditReport) -> Card:
-    """What an audit found, the gravest first."""
+    """Findings of an audit, most severe first."""
     grades = ("severe", "warning", "info")
     found = sorted(report.findings, key=lambda finding: grades.index(finding.severity))
     rows = tuple((finding.severity, clean(finding.message)) for finding in found[:_ROWS])
@@ -113,43 +113,46 @@ def audit(report: AuditReport) -> Card:
         f"{plural(report.n, 'image')}, {plural(len(report.counts), 'class', 'classes')}, "
         f"{plural(len(found), 'finding')}",
         tables=tuple(tables),
-        note="" if found else "Nothing was found to be wrong.",
+        note="" if found else "No problems found.",
     )
 
 
 def split(parts: Split) -> Card:
-    """How many images each part has."""
+    """How many images each split has."""
     sizes = {part: len(parts.part(part)) for part in PARTS}
     total = sum(sizes.values()) or 1
-    use = {"train": "the network learns from it", "val": "decides when to stop", "test": "is measured once"}
-    rows = tuple((part, f"{size:,}", percent(size / total, 0), use[part]) for part, size in sizes.items())
-    table = Table(("part", "images", "share", "what for"), rows)
+    use = {"train": "train the model", "val": "early stopping, calibration", "test": "evaluate once"}
+    rows = tuple((set_name(part), f"{size:,}", percent(size / total, 0), use[part]) for part, size in sizes.items())
+    table = Table(("split", "images", "fraction", "used to"), rows)
     return Card("Split", plural(sum(sizes.values()), "image"), tables=(table,), note=clean(parts.method))
 
 
 def history(past: History) -> Card:
-    """Training as it went, as curves."""
+    """Learning curves of a training."""
+    from keensight.show.figures import curves
+
     best = next((epoch for epoch in past.epochs if epoch.epoch == past.best_epoch), None)
     if best is None:
-        return Card("Training", "no epoch was finished")
-    figure = f"val accuracy {best.val_accuracy:.4f}" if best.val_map is None else f"val mAP {best.val_map:.4f}"
+        return Card("Training", "no epoch was completed")
+    reached = f"val accuracy {best.val_accuracy:.4f}" if best.val_map is None else f"val mAP {best.val_map:.4f}"
     seconds = sum(epoch.seconds for epoch in past.epochs)
+    figure = curves(past)
     return Card(
         "Training",
         f"{plural(len(past.epochs), 'epoch')} in {duration(seconds)}; best: epoch {best.epoch}, "
-        f"val loss {best.val_loss:.4f}, {figure}",
-        chart=curves_uri(past),
-        alt=curves_alt(past),
+        f"val loss {best.val_loss:.4f}, {reached}",
+        chart=encoded_uri("png", figure.png(1.25)),
+        alt=figure.alt,
         note={
-            "early": "Stopped early: validation got no better.",
-            "interrupted": "Stopped by you.",
+            "early": "Early stopping: no more improvement on the validation set.",
+            "interrupted": "Interrupted.",
         }.get(past.stopped, ""),
     )
 
 
 def evaluation(found: Evaluation) -> Card:
-    """The figures with their interval, the weakest classes, and the most confident mistakes."""
-    facts = [("accuracy", interval(found.accuracy)), ("always the largest class", f"{found.baseline_accuracy:.3f}")]
+    """The metrics with confidence intervals, results by class, and the most confident mistakes."""
+    facts = [("accuracy", interval(found.accuracy)), ("baseline: most common class", f"{found.baseline_accuracy:.3f}")]
     facts += [("macro F1", f"{found.macro_f1:.3f}"), ("loss", f"{found.loss:.3f} nats"), ("ECE", f"{found.ece:.3f}")]
     if found.binary is not None:
         facts += [(f"{name} ({_short(found.binary.positive, 24)})" if name == "sensitivity" else name, interval(one))
@@ -157,29 +160,29 @@ def evaluation(found: Evaluation) -> Card:
     if found.multilabel is not None:
         facts = [("mAP", interval(found.multilabel.mean_average_precision)),
                  ("micro F1", interval(found.multilabel.micro_f1)),
-                 ("all labels right", interval(found.accuracy))]  # fmt: skip
+                 ("all labels correct", interval(found.accuracy))]  # fmt: skip
     if found.cleaned is not None:
-        facts.append((f"without {plural(found.seen, 'copy', 'copies')}", interval(found.cleaned)))
+        facts.append((f"without {plural(found.seen, 'duplicate')}", interval(found.cleaned)))
     weakest = sorted(found.per_class, key=lambda score: score.f1)
     rows = tuple(
         (_short(score.label), *(f"{value:.3f}" for value in (score.precision, score.recall, score.f1)),
          f"{score.support:,}")
         for score in weakest[:_ROWS]
     )  # fmt: skip
-    table = Table(("class, the weakest first", "precision", "recall", "F1", "images"), rows, _rest(len(weakest)))
+    table = Table(("class, lowest F1 first", "precision", "recall", "F1", "images"), rows, _rest(len(weakest)))
     tiles = within(_mistakes(found))
-    note = "Pictures: mistakes, the most confident first." if tiles else ""
+    note = "Images: misclassified, most confident first." if tiles else ""
     return Card(
-        f"Evaluation on the {clean(found.part)} part", f"n = {found.n:,}", tuple(facts), (table,), tiles, note=note
+        f"Evaluation on the {clean(set_name(found.part))}", f"n = {found.n:,}", tuple(facts), (table,), tiles, note=note
     )
 
 
 def predictions(found: Predictions) -> Card:
-    """The first answers, with the pictures that lie on the disk."""
+    """The first predictions, with the images that are files."""
     rows = found.rows(top=3)
     table = Table(
-        ("image", "answer", "probability", "next", "decision"),
-        tuple((_short(row["path"]), *_answer(row)) for row in rows[:_ROWS]),
+        ("image", "prediction", "probability", "next", "decision"),
+        tuple((_short(row["path"]), *_prediction(row)) for row in rows[:_ROWS]),
         _rest(len(rows)),
     )
     unread = f", {len(found.errors):,} unreadable" if found.errors else ""
@@ -188,21 +191,21 @@ def predictions(found: Predictions) -> Card:
 
 
 def run(handle: Any) -> Card:
-    """What a run is, how far it got, and its headline."""
+    """What a run is, its state, and its main result."""
     record = handle.record
     test, data = record.results.get("test") or {}, record.results.get("data") or {}
     facts = [("model", record.model), ("images", clean(record.source)), ("folder", str(handle.path))]
-    facts += [("parts", ", ".join(f"{name} {count:,}" for name, count in data.items()))] if data else []
+    facts += [("splits", ", ".join(f"{name} {count:,}" for name, count in data.items()))] if data else []
     facts += [("report", str(handle.report_path))] if handle.report_path.is_file() else []
     told = record.message
     if {"accuracy", "accuracy_ci", "n"} <= test.keys():
         low, high = test["accuracy_ci"]
-        told = f"test accuracy {test['accuracy']:.3f} (95 % interval {low:.3f}-{high:.3f}, n = {test['n']:,})"
+        told = f"test accuracy {test['accuracy']:.3f} (95% CI {low:.3f} to {high:.3f}, n = {test['n']:,})"
     return Card(f"Run {clean(record.name)}", f"{handle.state}{': ' if told else ''}{clean(told)}", tuple(facts))
 
 
 def classifier(model: Any) -> Card:
-    """What goes in, what comes out, and how large it is."""
+    """Input, classes and size of a classifier."""
     names = model.labels.names
     listed = ", ".join(_short(name, 24) for name in names[:_ROWS]) + (", …" if len(names) > _ROWS else "")
     spec, net = model.spec, model.keras_model
@@ -212,11 +215,11 @@ def classifier(model: Any) -> Card:
         ("network", f"{net.name}: {net.count_params():,} parameters in {len(net.layers)} layers"),
     )
     headline = plural(len(names), "class", "classes")
-    return Card("Classifier", headline, facts, note="model.predict(...) answers; .keras_model is the Keras model.")
+    return Card("Classifier", headline, facts, note="model.predict(...) predicts; .keras_model is the Keras model.")
 
 
 def picture(dataset: Dataset, index: int) -> tuple[str, bool] | None:
-    """Address of a thumbnail, and whether it has few pixels; None where the image is not at hand."""
+    """``data:`` URI of a thumbnail, and whether it has few pixels; None if the image is not available."""
     image = thumbnail(dataset, index, SIDE)
     return None if image is None else (data_uri(image), max(image.shape[:2]) <= _PIXELATED)
 
@@ -227,8 +230,8 @@ def _mistakes(found: Evaluation) -> Iterator[Tile]:
     for item in worth_showing(find_mistakes(found), _FAULTS):
         shown = picture(found.dataset, item.index)
         if shown:
-            said = f"said {_short(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}"
-            yield Tile(shown[0], (f"is {_short(item.truth, 24) or 'none'}", said), clean(item.path), shown[1])
+            wrong = f"predicted: {_short(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}"
+            yield Tile(shown[0], (f"true: {_short(item.truth, 24) or 'none'}", wrong), clean(item.path), shown[1])
 
 
 def _files(rows: Iterable[dict[str, Any]]) -> Iterator[Tile]:
@@ -236,7 +239,7 @@ def _files(rows: Iterable[dict[str, Any]]) -> Iterator[Tile]:
         path = Path(row["path"])
         try:
             image = shrunk(read_source(path), SIDE)
-        except DataError:  # an array's name, or a file that has gone since
+        except DataError:  # an array's name, or a file that was removed
             continue
         yield Tile(
             data_uri(image), (_short(row["label"] or "", 24),), clean(str(path)), max(image.shape[:2]) <= _PIXELATED
@@ -244,7 +247,7 @@ def _files(rows: Iterable[dict[str, Any]]) -> Iterator[Tile]:
 
 
 def within(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
-    """As many of the tiles as a card may hold."""
+    """As many of the tiles as fit into a card."""
     kept: list[Tile] = []
     room = _PICTURES
     for tile in tiles:
@@ -255,7 +258,7 @@ def within(tiles: Iterable[Tile]) -> tuple[Tile, ...]:
     return tuple(kept)
 
 
-def _answer(row: dict[str, Any]) -> Sequence[str]:
+def _prediction(row: dict[str, Any]) -> Sequence[str]:
     if row["error"]:
         return "", "", "", _short(row["error"], 80)
     rest = ", ".join(f"{_short(name, 20)} {p:.3f}" for name, p in row["top"][1:])

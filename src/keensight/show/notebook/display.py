@@ -1,6 +1,6 @@
-"""Keensight's records in a notebook: as cards (:mod:`.cards`) and as curves that grow while a fit runs.
+"""Keensight's records in a notebook: as cards (:mod:`.cards`) and as live learning curves.
 
-The front door registers the cards with IPython where it runs already; nothing else is imported before one is shown.
+``import keensight`` registers the cards with IPython if it is running; nothing else is imported before one is shown.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ RECORDS = {
     "Run": ("keensight.store.run", "run"),
     "Split": ("keensight.core.records", "split"),
 }
-"""Class to its module and to the function of ``show.notebook.cards`` that draws it."""
+"""Class to its module and to the function of ``show.notebook.cards`` that makes its card."""
 
 
 def register(shell: Any) -> None:
-    """Teach an IPython shell to show Keensight's records; their classes need not be imported."""
+    """Make an IPython shell display Keensight's records; their classes need not be imported."""
     formatter = shell.display_formatter.formatters["text/html"]
     for name, (module, maker) in RECORDS.items():
         formatter.for_type_by_name(module, name, partial(_html, maker))
 
 
 def running_shell() -> Any:
-    """The IPython shell that runs this code, or None; IPython is asked only where it is loaded already."""
+    """The IPython shell that runs this code, or None; IPython is never imported for it."""
     ask = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return None if ask is None else ask()
 
@@ -46,10 +46,10 @@ def in_notebook() -> bool:
 
 
 def live_curves() -> Callable[[Epoch], None]:
-    """Curves that grow under the cell with each epoch: ``ks.fit(..., on_epoch=ks.show.live_curves())``.
+    """Learning curves under the cell, updated each epoch: ``ks.fit(..., on_epoch=ks.show.live_curves())``.
 
     Returns:
-        What to call with each epoch. Outside a notebook it draws nothing.
+        A function to call with each epoch. Outside a notebook it draws nothing.
     """
     epochs: list[Epoch] = []
     drawn = Updated()
@@ -68,13 +68,13 @@ def live_curves() -> Callable[[Epoch], None]:
 
 
 class Updated:
-    """One place under a cell that is drawn anew; only its last state is saved with the notebook."""
+    """An output under a cell that is updated in place; only its last state is saved with the notebook."""
 
     def __init__(self) -> None:
         self._handle: Any = None
 
     def show(self, html: str, text: str) -> None:
-        """Draw; ``text`` is for where no HTML can be shown."""
+        """Update; ``text`` is shown where HTML cannot be."""
         bundle = {"text/html": html, "text/plain": text}
         if self._handle is None:
             from IPython.display import display

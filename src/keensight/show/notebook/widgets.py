@@ -1,7 +1,7 @@
-"""Widgets for notebooks: leaf through images by class and by mistake, and classify pictures of one's own.
+"""Widgets for notebooks: browse images by class and by mistake, and classify new images.
 
-They need ipywidgets, and anywidget to drop pictures (``pip install "keensight[notebook]"``). Without them, the first
-page shows all the same.
+They need ipywidgets, and anywidget to drop images (``pip install "keensight[notebook]"``). Without them, only the
+first page is shown.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.records import Dataset
+from keensight.core.statements import set_name
 from keensight.errors import UsageError
 from keensight.show.misclassified import confused_pairs, find_mistakes, spread
 from keensight.show.notebook import cards
@@ -25,23 +26,23 @@ if TYPE_CHECKING:
     from keensight.nets.classifier import Classifier
 
 PAGE = 24
-"""Images of a page."""
-_ALONE = 'For buttons and pages: pip install "keensight[notebook]", then restart the kernel.'
+"""Images per page."""
+_ALONE = 'For widgets: pip install "keensight[notebook]", then restart the kernel.'
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Images in groups, page by page."""
+    """Groups of images, page by page."""
 
     title: str
     data: Dataset
     groups: Mapping[str, tuple[int, ...]]
     """Name of a group to dataset indices."""
-    said: Mapping[int, str]
-    """Dataset index to what the model answered; empty for a dataset alone."""
+    predicted: Mapping[int, str]
+    """Dataset index to the wrong prediction; empty for a dataset alone."""
 
     def pages(self, group: str) -> int:
-        """How many pages a group has, at least 1."""
+        """Number of pages of a group, at least 1."""
         return max(1, -(-len(self.groups[group]) // PAGE))
 
     def page(self, group: str, number: int) -> Card:
@@ -53,12 +54,12 @@ class Gallery:
     def _tile(self, index: int) -> Iterable[Tile]:
         sample, found = self.data.samples[index], cards.picture(self.data, index)
         if found is not None:
-            lines = (shorten(sample.label, 24), *([self.said[index]] if index in self.said else ()))
+            lines = (shorten(sample.label, 24), *([self.predicted[index]] if index in self.predicted else ()))
             yield Tile(found[0], lines, clean(sample.path), found[1])
 
 
 class Static:
-    """A card that shows itself in a notebook, where there is no widget to do it."""
+    """A card that displays itself in a notebook, if there are no widgets."""
 
     def __init__(self, card: Card) -> None:
         self.card = card
@@ -71,16 +72,16 @@ class Static:
 
 
 def browse(source: Dataset | Evaluation) -> Any:
-    """Leaf through images by class; of an evaluation, through its mistakes too.
+    """Browse images by class; of an evaluation, also by mistake.
 
     Args:
         source: An open dataset, or an evaluation with its predictions and images, as ``ks.evaluate`` gives it.
 
     Returns:
-        An ipywidgets box; without ipywidgets, something that shows the first page.
+        An ipywidgets box; without ipywidgets, an object that displays the first page.
 
     Raises:
-        UsageError: the images are not at hand.
+        UsageError: the images are not available.
     """
     shown = gallery(source)
     first = next(iter(shown.groups))
@@ -107,16 +108,16 @@ def browse(source: Dataset | Evaluation) -> Any:
 
 
 def classify(model: Classifier) -> Any:
-    """Drop pictures, or choose them, and see what the model says.
+    """Drop or choose images, and see the predictions.
 
     Args:
         model: A loaded classifier, from ``ks.load(run)``.
 
     Returns:
-        An ipywidgets box; without ipywidgets, a sentence on how to do it in a cell.
+        An ipywidgets box; without ipywidgets, a hint on how to do it in a cell.
 
     Raises:
-        UsageError: it is something else, such as a run.
+        UsageError: the model is something else, such as a run.
     """
     if not hasattr(model, "predict_array"):
         raise UsageError(f"{type(model).__name__} cannot classify", "load it first: ks.show.classify(ks.load(run))")
@@ -127,15 +128,15 @@ def classify(model: Classifier) -> Any:
 
     def look(pictures: Sequence[tuple[str, bytes]]) -> None:
         if pictures:
-            view.value = cards.render(answers(model, pictures))
+            view.value = cards.render(predicted_card(model, pictures))
 
     return widgets.VBox([_chooser(widgets, look), view])
 
 
 def _chooser(widgets: Any, look: Callable[[Sequence[tuple[str, bytes]]], None]) -> Any:
-    """A field to drop pictures on; where only ipywidgets is installed, its button."""
+    """A field to drop images on; if only ipywidgets is installed, its upload button."""
     if find_spec("anywidget") is None:
-        button = widgets.FileUpload(accept="image/*", multiple=True, description="Choose pictures")
+        button = widgets.FileUpload(accept="image/*", multiple=True, description="Choose images")
         button.layout.width = "16em"
         button.observe(
             lambda change: look([(item["name"], bytes(item["content"])) for item in change["new"]]), names="value"
@@ -148,8 +149,8 @@ def _chooser(widgets: Any, look: Callable[[Sequence[tuple[str, bytes]]], None]) 
     return zone
 
 
-def answers(model: Classifier, pictures: Sequence[tuple[str, bytes]]) -> Card:
-    """What the model says to named, encoded pictures."""
+def predicted_card(model: Classifier, pictures: Sequence[tuple[str, bytes]]) -> Card:
+    """Predictions for named, encoded images."""
     found = model.predict([data for _, data in pictures])
     rows, tiles = [], []
     for (name, data), row in zip(pictures, found.rows(top=3), strict=True):
@@ -157,23 +158,23 @@ def answers(model: Classifier, pictures: Sequence[tuple[str, bytes]]) -> Card:
         rows.append((shorten(name, 40), shorten(row["error"] or top, 80), "" if row["error"] else row["decision"]))
         if not row["error"]:
             tiles.append(Tile(data_uri(shrunk(data, cards.SIDE)), (shorten(row["label"], 24),), clean(name)))
-    table = Table(("picture", "most probable", "decision"), tuple(rows[:PAGE]))
-    return Card("Answers", plural(len(pictures), "picture"), tables=(table,), tiles=cards.within(tiles))
+    table = Table(("image", "most likely", "decision"), tuple(rows[:PAGE]))
+    return Card("Predictions", plural(len(pictures), "image"), tables=(table,), tiles=cards.within(tiles))
 
 
 def gallery(source: Dataset | Evaluation) -> Gallery:
-    """The groups of a dataset (all, and each class), or of an evaluation (its mistakes, each mix-up, each class).
+    """The groups of a dataset (all, and each class), or of an evaluation (mistakes, confused classes, each class).
 
     Raises:
-        UsageError: the images are not at hand.
+        UsageError: the images are not available.
     """
     dataset = source.dataset if isinstance(source, Evaluated) else source
     if isinstance(dataset, Evaluation) or dataset.reader is None:
-        raise UsageError("there are no images at hand to browse", "open their source again with ks.open(...)")
+        raise UsageError("there are no images to browse", "open their source again with ks.open(...)")
     if isinstance(source, Evaluated):
         return _of_evaluation(source)
     classes = _by_class(dataset, spread(dataset, len(dataset)))
-    turns = chain.from_iterable(zip_longest(*classes.values()))  # one of each class, then another of each
+    turns = chain.from_iterable(zip_longest(*classes.values()))  # one of each class in turn
     everything = tuple(dict.fromkeys(i for i in turns if i is not None))
     return Gallery(clean(dataset.name), dataset, {"all classes": everything, **classes}, {})
 
@@ -183,12 +184,13 @@ def _of_evaluation(found: Evaluated) -> Gallery:
     groups = {"all mistakes": tuple(item.index for item in wrong)}
     for pair in confused_pairs(found.confusion, found.labels) if found.multilabel is None else ():
         rows = tuple(i.index for i in wrong if (i.truth, i.predicted) == (pair.truth, pair.predicted))
-        groups[f"{pair.truth} taken for {pair.predicted}"] = rows
-    groups |= {f"every {name}": rows for name, rows in _by_class(dataset, sorted(found.rows.tolist())).items()}
-    said = {
-        item.index: f"said {shorten(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}" for item in wrong
+        groups[f"{pair.truth} predicted as {pair.predicted}"] = rows
+    groups |= {f"all {name}": rows for name, rows in _by_class(dataset, sorted(found.rows.tolist())).items()}
+    predicted = {
+        item.index: f"predicted: {shorten(item.predicted, 24) or 'none'}, {percent(item.confidence, 0)}"
+        for item in wrong
     }
-    return Gallery(f"{clean(dataset.name)}, {found.part} part", dataset, groups, said)
+    return Gallery(f"{clean(dataset.name)}, {set_name(found.part)}", dataset, groups, predicted)
 
 
 def _by_class(dataset: Dataset, rows: Sequence[int]) -> dict[str, tuple[int, ...]]:

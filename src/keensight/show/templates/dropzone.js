@@ -1,4 +1,4 @@
-// A field that takes dropped or chosen files and hands them to Python as {name, data}.
+// A field for dropped or chosen files; sends them to Python as {name, data}.
 const LOOK =
   "display:block;max-width:30em;padding:1.6em;text-align:center;border:2px dashed rgba(128,128,128,.6);" +
   "border-radius:6px;cursor:pointer;color:inherit";
@@ -10,7 +10,7 @@ function render({ model, el }) {
   const input = document.createElement("input");
   Object.assign(input, { type: "file", multiple: true, accept: "image/*" });
   input.style = "position:absolute;width:1px;height:1px;opacity:0"; // not hidden: the keyboard has to reach it
-  zone.append("Drop pictures here, or click to choose", input);
+  zone.append("Drop images here, or click to choose", input);
   el.append(zone);
 
   async function send(list) {

@@ -20,16 +20,16 @@ const alarm = (error) => {
   $("alarm").hidden = false;
 };
 
-const percent = (share) => (share < 0.01 ? "<1" : (100 * share).toFixed(0)) + " %";
+const percent = (fraction) => (fraction < 0.01 ? "<1" : (100 * fraction).toFixed(0)) + "%";
 
 const decided = (question) => question.decision !== null;
 
 const words = (decision) => {
   if (!decision) return "";
-  return { keep: "kept: the label is right", drop: "dropped" }[decision.action] || "relabelled to " + decision.label;
+  return { keep: "kept", drop: "dropped" }[decision.action] || "relabeled as " + decision.label;
 };
 
-// The suggested class first, then the others in their order; the given one is what "keep" is for.
+// The suggested class first, then the others in order; the given one is "keep".
 const choices = () => {
   const { given, suggested } = state.questions[at];
   const wanted = $("filter").value.trim().toLowerCase();
@@ -67,16 +67,16 @@ const showCount = () => {
 };
 
 const reasons = {
-  suspect: "Suspected label error",
+  suspect: "Suspicious label",
   doubtful: "Improbable label, for review only",
-  mistake: "Mistake of the model in the test set",
+  mistake: "Misclassified test image",
 };
 
 const show = () => {
   const question = state.questions[at];
   $("lost").hidden = true;
   $("image").hidden = false;
-  $("image").alt = "labelled " + question.given + ", looks like " + question.suggested;
+  $("image").alt = "labeled " + question.given + ", looks like " + question.suggested;
   $("image").src = "image/" + at;
   $("path").textContent = question.part + ": " + question.path;
   $("reason").textContent = reasons[question.reason];
@@ -100,7 +100,7 @@ const goOpen = () => {
   const open = order.find((i) => !decided(state.questions[i]));
   if (open !== undefined) return go(open);
   show();
-  $("decision").textContent = "all are decided; Finish closes the review";
+  $("decision").textContent = "all decided; click Finish to close the review";
 };
 
 let saving = false;
