@@ -74,16 +74,22 @@ def _kinds(oddities: AnomalyScores) -> list[str]:
 
 
 def write_anomaly_report(
-    path: Path, record: RunRecord, evaluation: AnomalyEvaluation, config: str = "", split: Split | None = None
+    path: Path,
+    record: RunRecord,
+    evaluation: AnomalyEvaluation,
+    config: str = "",
+    split: Split | None = None,
+    card: str = "",
 ) -> Path:
     """Write the report and return its path.
 
     Args:
         path: The HTML file.
         record: The run's record.
-        evaluation: With its scores, and a dataset whose reader returns the images of :func:`overlay`.
+        evaluation: With its scores, and a dataset whose images are those of :func:`overlay`.
         config: The configuration as TOML.
         split: The split; None: not shown.
+        card: The model card, as Markdown.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -95,6 +101,7 @@ def write_anomaly_report(
         "config": toml_without_places(config.strip()), "evaluation": evaluation, "split": split,
         "galleries": {name: _pictures(evaluation, places) for name, places in galleries.items()},
         "counts": _counts(evaluation), "histogram": svg(scores_figure(evaluation), "scores"), "full": _FULL,
+        "card": card,
     }  # fmt: skip
     return write_page(path, "anomaly.html", context)
 

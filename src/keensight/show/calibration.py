@@ -93,7 +93,7 @@ def draw_reliability(ax: Axes, evaluation: Evaluation) -> None:
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("confidence (mean of a bin)", fontsize=9, color=chart.INK)
     # One small mark a name, as large marks stand for many images.
-    ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="lower right", markerscale=0.6)
+    ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="best", markerscale=0.6)
     title(ax, "Accuracy by confidence")
 
 

@@ -67,6 +67,7 @@ def environment() -> Any:
         "duration": duration,
         "breakable": _breakable,
         "ends": ends,
+        "markdown": _markdown,
         "set_name": set_name,
     }
     environment.globals["plural"] = plural
@@ -78,6 +79,15 @@ def _breakable(path: str) -> Any:
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
+
+
+def _markdown(text: str) -> Any:
+    """A model card as HTML, its title omitted and its headings below those of the page; HTML in it is escaped."""
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
+
+    body = text.split("\n", 1)[1].replace("\n## ", "\n### ") if text.startswith("# ") else text
+    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(body))
 
 
 def picture(dataset: Dataset | None, index: int, label: str, path: str, side: int = _THUMB) -> Picture:

@@ -120,7 +120,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
         "facts": _facts(data),
         "config": toml_without_places(data.config.strip()),
-        "card": _card(data.card),
+        "card": data.card,
         "bins": bins,
         "confidence": confidence(evaluation),
         "examples": _examples(bins),
@@ -221,17 +221,6 @@ def _examples(bins: list[dict[str, float]]) -> str:
     )
 
 
-def _card(text: str) -> str:
-    """The model card as HTML, its headings below those of the page; what is HTML in it is escaped."""
-    if not text:
-        return ""
-    from markdown_it import MarkdownIt
-
-    body = text.split("\n", 1)[1].replace("\n## ", "\n### ") if text.startswith("# ") else text
-    html: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
-    return html
-
-
 def _suspects(labels: LabelSuspects | None, dataset: Dataset | None) -> list[Picture]:
     if labels is None or dataset is None:
         return []
@@ -296,18 +285,25 @@ def _scores(evaluation: Evaluation) -> dict[str, Any]:
     label_rows = [] if scores is None else list(zip(rows, scores.per_label, strict=True))
     occurring = [label.base_rate for _, label in label_rows if label.average_precision is not None]
     return {
-        "rows": rows,
+        "rows": rows if len(rows) <= _MATRIX else sorted(rows, key=lambda row: row.f1),
+        "sorted": len(rows) > _MATRIX,
         "multilabel": scores,
         "label_rows": label_rows,
         "guess": sum(occurring) / max(len(occurring), 1),
         "weak": [row.label for row in weak],
         "judged": len(rows) > 2 and any(row.intervals for row in rows),
-        "few": [row.label for row in rows if row.support < _FEW],
-        "few_images": _FEW,
+        "few": _few([row.label for row in rows if row.support < _FEW], len(rows)),
         "macro": {name: float(values.mean()) for name, values in columns.items()}
         | _average(evaluation, "macro_f1", auroc=evaluation.auroc),
         "weighted": {n: float(v @ weights) for n, v in columns.items()} | _average(evaluation, "weighted_f1"),
     }
+
+
+def _few(names: list[str], classes: int) -> str:
+    """Which classes have too few test images to say much, as a sentence; empty if none."""
+    who = ", ".join(names) if len(names) <= 5 else f"{len(names)} of {classes} classes"
+    have = "has" if len(names) == 1 else "have"
+    return f"{who} {have} fewer than {_FEW} test images, too few for a reliable result." if names else ""
 
 
 def _average(evaluation: Evaluation, name: str, auroc: float | None = None) -> dict[str, Any]:

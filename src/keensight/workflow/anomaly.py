@@ -300,6 +300,8 @@ def stored(run: Run) -> AnomalyEvaluation:
 def report(run: Run, evaluation: AnomalyEvaluation) -> Path:
     """Write the report of a detector's run, with the heatmaps that it keeps."""
     from keensight.show.anomaly import write_anomaly_report
+    from keensight.store.bundle import CARD
 
-    config = run.config_path.read_text(encoding="utf-8")
-    return write_anomaly_report(run.report_path, run.record, evaluation, config, run.split)
+    config, card = run.config_path.read_text(encoding="utf-8"), run.bundle_path / CARD
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    return write_anomaly_report(run.report_path, run.record, evaluation, config, run.split, text)
