@@ -22,7 +22,6 @@ from keensight.core.pixels import decode
 from keensight.core.records import ImageSpec
 from keensight.nets.models.backbones import ARCHITECTURES
 from keensight.nets.models.build import build
-from keensight.nets.models.efficientnet import logits_weights
 from keensight.nets.models.torch_weights import read_state
 from keensight.nets.models.weights import packaged
 from keensight.nets.runtime import framework
@@ -35,7 +34,8 @@ def classifier(name: str, spec: ImageSpec):
     file = ARCHITECTURES[name].embedded
     model = build(name, spec, 1000)
     logits = model.get_layer("logits")
-    kernel, bias = logits_weights(read_state(packaged(file), file.sha256))
+    state = read_state(packaged(file), file.sha256)
+    kernel, bias = state["_fc.weight"].T, state["_fc.bias"]
     # The original classifier sees the last map's means only, which stand last among our features.
     logits.set_weights([np.pad(kernel, ((logits.kernel.shape[0] - len(kernel), 0), (0, 0))), bias])
     return tf.function(lambda images: model(images, training=False))

@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from deletion_curve import Deletion, deletion
 from record import save
 
 import keensight as ks
-from keensight.assess.faithfulness import Deletion, deletion
 from keensight.assess.intervals import wilson
 from keensight.core import pixels
 from keensight.nets.gradcam import Explainer

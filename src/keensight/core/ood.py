@@ -90,17 +90,6 @@ def odd(scores: NDArray[np.float32], subspace: Subspace) -> NDArray[np.bool_]:
     return refused
 
 
-def rarity(scores: NDArray[np.float32], subspace: Subspace) -> NDArray[np.float64]:
-    """Share of images like the validation images that are as odd or odder, shape (n,): a conformal p-value.
-
-    With m validation images it is 1 / (m + 1) at least, and of unseen images like them at most a share p have a
-    rarity of p or less. An embedding that is not finite is the rarest.
-    """
-    known = subspace.known
-    below = np.searchsorted(known, np.where(np.isnan(scores), LARGEST + 1, scores).astype(np.float32))
-    return (len(known) - below + 1) / (len(known) + 1)
-
-
 def _principal(rows: NDArray[np.float64], count: int) -> NDArray[np.float32]:
     """The first principal axes of rows (n, d), orthonormal, shape (count, d), from the smaller matrix of products."""
     n, d = rows.shape

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Collection
+from typing import TypeVar
 
 from keensight.errors import UsageError
 
@@ -55,8 +55,8 @@ def _likeness(name: str, candidate: str) -> tuple[float, float]:
     return max(whole, last), whole
 
 
-class Registry(Mapping[str, T], Generic[T]):
-    """A read-only mapping once filled; registering a name twice is an error.
+class Registry(dict[str, T]):
+    """Names to things; to ask for a name that is not there is a UsageError whose hint names the nearest.
 
     Args:
         kind: What the things are, for messages (``"model"``).
@@ -64,36 +64,8 @@ class Registry(Mapping[str, T], Generic[T]):
     """
 
     def __init__(self, kind: str, listing: str = "") -> None:
-        self.kind = kind
-        self._listing = listing
-        self._items: dict[str, T] = {}
+        super().__init__()
+        self._kind, self._listing = kind, listing
 
-    def register(self, name: str, item: T) -> T:
-        """Add ``item`` under ``name``.
-
-        Raises:
-            ValueError: the name is taken.
-        """
-        if name in self._items:
-            raise ValueError(f"{self.kind} {name!r} is registered twice")
-        self._items[name] = item
-        return item
-
-    def __getitem__(self, name: str) -> T:
-        """Look ``name`` up.
-
-        Raises:
-            UsageError: no such name; the hint names the nearest.
-        """
-        if name not in self._items:
-            raise UsageError(f"there is no {self.kind} {name!r}", did_you_mean(name, list(self._items), self._listing))
-        return self._items[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._items
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
+    def __missing__(self, name: str) -> T:
+        raise UsageError(f"there is no {self._kind} {name!r}", did_you_mean(name, list(self), self._listing))

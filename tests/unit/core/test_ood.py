@@ -41,26 +41,11 @@ def test_the_threshold_refuses_the_share_that_it_says_over_many_draws():
     assert np.mean(shares) == pytest.approx(3 / 101, abs=0.012)
 
 
-def test_rarity_is_an_honest_share(subspace):
-    found = ood.rarity(ood.score(cloud(3, 2000), subspace), subspace)
-    for share in (0.05, 0.2, 0.5):
-        assert (found <= share).mean() == pytest.approx(share, abs=0.08)
-    other = ood.rarity(ood.score(cloud(2, 50, turned=1), subspace), subspace)
-    assert np.median(other) == 1 / 201
-
-
-def test_the_odd_are_those_rarer_than_the_share_that_is_kept(subspace):
-    scores = np.concatenate([ood.score(cloud(3, 500), subspace), subspace.known])
-    assert ((ood.rarity(scores, subspace) < subspace.refused) <= ood.odd(scores, subspace)).all()
-    assert (ood.odd(scores, subspace) <= (ood.rarity(scores, subspace) <= subspace.refused)).all()
-
-
 def test_without_validation_images_nothing_is_odd():
     found = ood.fit(cloud(0, 100), cloud(1, 0))
     assert (found.threshold, found.refused, len(found.known)) == (ood.LARGEST, 0, 0)
     scores = ood.score(-cloud(2, 50, turned=1), found)
     assert not ood.odd(scores, found).any()
-    assert (ood.rarity(scores, found) == 1).all()
 
 
 @pytest.mark.parametrize("n", [1, 10, 32])
@@ -77,7 +62,6 @@ def test_an_embedding_that_is_not_finite_is_odd_and_spoils_no_other(subspace):
     scores = ood.score(rows, subspace)
     assert np.isnan(scores[:3]).all() and scores[3] == pytest.approx(alone[0], abs=1e-6)
     assert ood.odd(scores, subspace)[:3].all()
-    assert (ood.rarity(scores, subspace)[:3] == 1 / 201).all()
 
 
 @pytest.mark.parametrize(("n", "d", "axes"), [(1, 80, 0), (3, 80, 0), (40, 80, 10), (400, 8, 2), (400, 400, 64)])
@@ -114,15 +98,3 @@ def test_scores_are_within_their_range_and_do_not_depend_on_the_length_of_an_emb
     scores = ood.score(rows, found)
     assert ((scores >= 0) & (scores <= ood.LARGEST)).all()
     np.testing.assert_allclose(ood.score(rows * np.float32(length), found), scores, atol=1e-4)
-
-
-@settings(max_examples=60)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 120))
-def test_rarity_falls_as_the_score_rises_and_stays_a_share(seed, n):
-    rng = np.random.default_rng(seed)
-    found = ood.fit(cloud(0, 20), cloud(1, n))
-    scores = np.sort(rng.uniform(0, ood.LARGEST, 20)).astype(np.float32)
-    shares = ood.rarity(scores, found)
-    assert (np.diff(shares) <= 0).all()
-    assert ((shares >= 1 / (n + 1)) & (shares <= 1)).all()
-    assert (ood.odd(found.known, found).mean() if n else 0) <= 1 - ood.KEEP

@@ -66,7 +66,7 @@ for _entry in (
         "UCI: CC BY 4.0; scikit-learn: BSD-3-Clause", _load_digits,
     ),
 ):  # fmt: skip
-    SAMPLE_SETS.register(_entry.name, _entry)
+    SAMPLE_SETS[_entry.name] = _entry
 
 
 def list_samples() -> tuple[SampleSet, ...]:

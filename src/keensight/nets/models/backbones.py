@@ -111,7 +111,7 @@ for _architecture in (
         erase=0.5,
     ),
 ):
-    ARCHITECTURES.register(_architecture.name, _architecture)
+    ARCHITECTURES[_architecture.name] = _architecture
 
 
 def _pretrained(
@@ -121,7 +121,7 @@ def _pretrained(
         name, description, pretrained=True, width=None, dropout=dropout, min_side=min_side,
         optimizer="adamw", learning_rate=0.004, passes=16_000, side=side, parameters=parameters, **more,
     )  # fmt: skip
-    ARCHITECTURES.register(name, architecture)
+    ARCHITECTURES[name] = architecture
 
 
 for _number, _side, _millions, _dropout, _tag, _digest in (

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from keensight.errors import StoreError
@@ -143,11 +142,6 @@ def port(model: keras.Model, state: Mapping[str, NDArray[Any]]) -> int:
     for layer, arrays in zip(wanted, values, strict=True):
         layer.set_weights(arrays)
     return len(wanted)
-
-
-def logits_weights(state: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Kernel (1280, 1000) and bias of the original ImageNet classifier, for proofs of a port."""
-    return [np.ascontiguousarray(state["_fc.weight"].T), state["_fc.bias"]]
 
 
 _MISFIT = "give weights of the same architecture, or none: --set model.weights=none"
