@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test engines fast check docs bench peers clean
+.PHONY: demo test engines fast check docs notebooks bench peers clean
 
 demo: $(VENV)/.installed            ## set up, then train, measure and report on an embedded sample set
 	$(BIN)/keensight demo
@@ -29,6 +29,9 @@ check: $(VENV)/.dev                 ## lint, types, import layers
 docs: $(VENV)/.docs                 ## write the generated pages, then build the site into site/
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict
+
+notebooks: $(VENV)/.dev             ## run the tour and the recipes, and write them with their outputs
+	$(BIN)/python notebooks/build.py
 
 bench: $(VENV)/.installed           ## measure the start-up of the command line
 	$(BIN)/python benchmarks/startup.py

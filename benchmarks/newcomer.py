@@ -1,6 +1,6 @@
-"""A newcomer's path: from `pip install` in an empty environment to the first prediction of an image of one's own.
+"""A newcomer's path: from `pip install` in an empty environment to the first prediction for a new image.
 
-python benchmarks/newcomer.py FOLDER IMAGE
+python benchmarks/newcomer.py FOLDER IMAGE [--note TEXT]
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def timed(command: list[str], environment: dict[str, str], place: Path) -> float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="images, one folder a class")
+    parser.add_argument("folder", type=Path, help="images, one folder per class")
     parser.add_argument("image", type=Path, help="an image to predict")
+    parser.add_argument("--note", default="", help="what else ran on the machine, kept with the result")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
@@ -48,7 +49,7 @@ def main() -> None:
             "first prediction": timed([*keensight, "predict", run, str(arguments.image.resolve())], environment, place),
         }  # fmt: skip
     images = sum(1 for path in arguments.folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    save("newcomer", images, {"seconds": seconds, "in_all": round(sum(seconds.values()), 1)})
+    save("newcomer", images, {"seconds": seconds, "in_all": round(sum(seconds.values()), 1), "note": arguments.note})
 
 
 if __name__ == "__main__":

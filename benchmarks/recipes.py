@@ -158,9 +158,9 @@ def eigenfaces(space: dict[str, Any]) -> Figures:
     strangers = [order[i] for i in np.flatnonzero(number > 35)]
     named, far = nearest(new, rows[0] + shots)
     return {
-        "known people named rightly": share(nearest(rows[2], rows[0])[0] == who[rows[2]]),
-        "enrolled people named rightly and let in": share((named == who[new]) & (far <= limit)),
-        "strangers stopped": share(nearest(strangers, rows[0] + shots)[1] > limit),
+        "known people identified": share(nearest(rows[2], rows[0])[0] == who[rows[2]]),
+        "added people identified and accepted": share((named == who[new]) & (far <= limit)),
+        "strangers rejected": share(nearest(strangers, rows[0] + shots)[1] > limit),
     }
 
 

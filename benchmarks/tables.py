@@ -90,18 +90,22 @@ def told(figure: list[float]) -> str:
     return "{:.3f} ({:.3f} to {:.3f})".format(*figure)
 
 
-def expected(document: dict[str, Any]) -> str:
-    """What a recipe says of its own result."""
-    figures = "; ".join(f"{name} {told(figure)}" for name, figure in document["figures"]["recipe"])
-    return (
-        f"**To expect** (95 % intervals, n = {document['n']:,} test images where no other n is given, "
-        f"`{document['command']}`): {figures}. Other versions or machines may differ by a few thousandths."
+def expected(document: dict[str, Any]) -> list[str]:
+    """What a recipe says of its own results, line by line."""
+    rows = [(*name.partition(", n = ")[::2], told(figure)) for name, figure in document["figures"]["recipe"]]
+    said = (
+        f"**Expected results** with the real images (95% confidence intervals, `{document['command']}`); other "
+        "versions or machines may differ by a few thousandths:"
     )
+    lines = textwrap.wrap(said, 116, break_long_words=False, break_on_hyphens=False)
+    return [*lines, "", "| metric | n | result |", "|---|---|---|"] + [
+        f"| {name} | {n or document['n']} | {result} |" for name, n, result in rows
+    ]
 
 
 def recipes_table(results: dict[str, dict[str, Any]]) -> str:
-    """Each figure of a recipe, beside the baselines that have it."""
-    lines = ["| recipe | figure | n | Keensight | plain baseline, same split |", "|---|---|---|---|---|"]
+    """Each result of a recipe, beside the baselines that have it."""
+    lines = ["| recipe | metric | n | Keensight | baseline, same split |", "|---|---|---|---|---|"]
     for name, document in results.items():
         if not name.startswith("recipe-"):
             continue
@@ -121,13 +125,12 @@ def between(path: Path, marks: tuple[str, str], text: str) -> None:
 
 
 def write_expectations(results: dict[str, dict[str, Any]]) -> None:
-    """Tell each recipe its own figures; `python docs/generate.py` then writes the notebooks."""
+    """Write each recipe's own results into it; `python notebooks/build.py` then writes its notebook."""
     marks = ("# <!-- figures: written by benchmarks/tables.py -->", "# <!-- end of figures -->")
     for name, document in results.items():
         if name.startswith("recipe-"):
-            lines = textwrap.wrap(expected(document), 116, break_long_words=False, break_on_hyphens=False)
             path = ROOT / "recipes" / f"{name.removeprefix('recipe-')}.py"
-            between(path, marks, "\n".join(f"# {line}" for line in lines))
+            between(path, marks, "\n".join(f"# {line}".rstrip() for line in expected(document)))
 
 
 def main() -> None:

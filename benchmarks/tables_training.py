@@ -51,6 +51,7 @@ def start_section(documents: list[Document]) -> list[str]:
         "\n## Start-up and repeated trainings\n",
         f"- **From an empty environment to the first prediction**, with {newcomer['n']:,} images: {steps}; in all "
         f"{duration(newcomer['figures']['in_all'])}. The installation depends on the network. "
+        f"{newcomer['figures'].get('note', '')} "
         f"`{newcomer['command']}`",
         f"- **`keensight --help`** takes {startup['median_seconds']} s (median of {found['startup']['n']}; target: at most "
         f"0.25 s). `{found['startup']['command']}`",

@@ -1,4 +1,4 @@
-"""Write the pages of docs that describe code from that code, and the notebooks of the recipes.
+"""Write the pages of docs that describe code from that code.
 
 commands.md, settings.md, backbones.md and reference/ are made here.
 
@@ -8,7 +8,6 @@ python docs/generate.py
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -23,8 +22,6 @@ from keensight.core.config import RunConfig, Setting, settings
 from keensight.nets.models.backbones import ARCHITECTURES, NORMALISATIONS
 
 DOCS = Path(__file__).parent
-RECIPES = DOCS.parent / "recipes"
-NOTEBOOKS = DOCS.parent / "notebooks" / "recipes"
 NOTE = "<!-- Written by docs/generate.py; change the source and run `make docs`. -->\n"
 
 
@@ -187,44 +184,6 @@ def _definition(module: ModuleType, prefix: str, name: str) -> str:
     return f"::: {found.__module__}.{found.__qualname__}\n    options:\n      heading: {prefix}.{name}\n"
 
 
-INSTALL = """# Installs Keensight where it is missing (Colab, Kaggle); does nothing elsewhere.
-import importlib.util
-from pathlib import Path
-
-if importlib.util.find_spec("keensight") is None:
-    here = Path("../..") if Path("../../pyproject.toml").exists() else None
-    %pip install --quiet {here or "keensight"}"""
-
-
-def notebook(recipe: Path) -> str:
-    """A recipe (percent format: a cell begins with ``# %%``) as a Jupyter notebook without outputs.
-
-    A cell tagged ``script`` is left out: a notebook has no command line.
-    """
-    sources = recipe.read_text(encoding="utf-8").split("# %%")
-    cells: list[dict[str, object]] = []
-    for heading, text in (source.partition("\n")[::2] for source in sources[1:]):
-        if "script" in heading:
-            continue
-        if "[markdown]" in heading:
-            lines = [line.removeprefix("#").removeprefix(" ") for line in text.strip().split("\n")]
-            cells.append(_cell("markdown", "\n".join(lines).replace("](../docs/", "](../../docs/"), len(cells)))
-        else:
-            cells.append(_cell("code", text.strip(), len(cells)))
-        if len(cells) == 1:
-            cells.append(_cell("code", INSTALL, 1))
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    document = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-def _cell(kind: str, text: str, number: int) -> dict[str, object]:
-    more: dict[str, object] = {"execution_count": None, "outputs": []} if kind == "code" else {}
-    lines = text.splitlines(keepends=True)
-    return {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, **more, "source": lines}
-
-
 def _walk(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
     if command is not root:
         yield command, context
@@ -273,6 +232,3 @@ if __name__ == "__main__":
     (DOCS / "reference").mkdir(exist_ok=True)
     for name, page in reference_pages().items():
         (DOCS / "reference" / name).write_text(page, encoding="utf-8")
-    NOTEBOOKS.mkdir(exist_ok=True)
-    for recipe in sorted(RECIPES.glob("*.py")):
-        (NOTEBOOKS / f"{recipe.stem}.ipynb").write_text(notebook(recipe), encoding="utf-8")

@@ -1,9 +1,10 @@
-"""Each recipe's notebook runs from top to bottom in a fresh kernel, where its images are, and gives its figures."""
+"""Each recipe's notebook runs from top to bottom in a fresh kernel: on its images, with the results that it states."""
 
 import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from test_notebooks import run
 
@@ -31,6 +32,20 @@ def texts(notebook):
     """All that the cells printed."""
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     return "".join(output["text"] for output in outputs if output.output_type == "stream")
+
+
+def results(notebook):
+    """The numbers of the last printed lines, by name."""
+    lines = texts(notebook).partition("Measured on drawings")[2].splitlines()[1:]
+    return {line.partition(": ")[0]: float(line.partition(": ")[2].split()[0]) for line in lines}
+
+
+def test_without_the_images_a_recipe_runs_on_drawings_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("KEENSIGHT_DATA", raising=False)
+    path = ROOT / "notebooks" / "recipes" / "ecommerce.ipynb"
+    notebook = run(path, tmp_path)
+    assert "Stand-in images: drawings" in texts(notebook)
+    assert results(notebook) == pytest.approx(results(nbformat.read(path, as_version=4)), abs=0.1)
 
 
 @pytest.mark.parametrize("trade", NEEDS)

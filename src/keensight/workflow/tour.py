@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from keensight.show.notebook.tour import Tour
 
 SAMPLE = "mnist"
-"""What the tour shows where no images are given."""
+"""What the tour uses if no images are given."""
 _PIXELS, _LEAST, _MOST = 33e6, 12, 40
-"""What is trained on in all, which takes a minute or two on two cores; and epochs, at least and at most."""
+"""Pixels to train on in total, which takes a minute or two on two cores; and the range of epochs."""
 
 
 def write_tour(
@@ -37,13 +37,13 @@ def write_tour(
     """Write the guided tour for an image set as a Jupyter notebook, without outputs.
 
     Args:
-        source: See :func:`open`; None: an embedded sample set.
-        out: The notebook, ``.ipynb``; None: in the working directory, called after the image set.
+        source: See :func:`open`; default: a built-in sample dataset.
+        out: The notebook, ``.ipynb``; default: in the working directory, named after the image set.
         label: Table column with the class.
-        labels: Table columns of 0 and 1, one a label, separated by commas.
+        labels: Comma-separated names of 0/1 table columns, one per label.
         path: Table column with the image path.
-        group: Table column whose equal values never straddle a split.
-        group_regex: In its place, a pattern in the relative file path.
+        group: Table column with a group ID; images with the same ID are kept in the same split.
+        group_regex: Instead, a regular expression searched in each relative path.
         progress: Where to report.
 
     Returns:
@@ -51,7 +51,7 @@ def write_tour(
 
     Raises:
         DataError: the images cannot be used.
-        UsageError: ``out`` is there already, or has another ending.
+        UsageError: ``out`` already exists, or does not end in ``.ipynb``.
         StoreError: it cannot be written.
     """
     from keensight.show.notebook.tour import notebook
@@ -69,11 +69,11 @@ def write_tour(
 
 
 def tour_of(source: str, folder: Path, options: Mapping[str, Any], progress: Progress | None = None) -> Tour:
-    """What the tour says of an image set; it is opened, and refused where it cannot be split.
+    """What the tour needs to know of an image set, which is opened, and rejected if it cannot be split.
 
     Args:
         source: See :func:`open`.
-        folder: Where the notebook will lie.
+        folder: The notebook's folder.
         options: Keywords of :func:`open`.
         progress: Where to report.
     """
@@ -94,7 +94,7 @@ def tour_of(source: str, folder: Path, options: Mapping[str, Any], progress: Pro
 
 
 def _seen_from(folder: Path, source: str) -> str:
-    """A relative path as the notebook's kernel will see it, which runs in the notebook's folder; others as given."""
+    """A relative path as seen by the kernel, which runs in the notebook's folder; absolute paths stay as given."""
     if Path(source).is_absolute() or folder.resolve() == Path.cwd().resolve():
         return source
     return Path(os.path.relpath(source, folder)).as_posix()
@@ -102,6 +102,6 @@ def _seen_from(folder: Path, source: str) -> str:
 
 def _check(place: Path) -> None:
     if place.suffix.lower() != ".ipynb":
-        raise UsageError(f"{place} is no name for a notebook", "let it end in .ipynb")
+        raise UsageError(f"{place} is not a notebook file name", "end it in .ipynb")
     if place.exists():
-        raise UsageError(f"{place} is there already", "choose another --out; nothing is ever overwritten")
+        raise UsageError(f"{place} already exists", "choose another --out; files are never overwritten")

@@ -16,7 +16,7 @@ def test_the_tour_is_written_for_a_folder_and_never_over_a_file(answer, document
     assert any('ks.open("photos", group_regex=' in text for text in sources("photos.ipynb"))
     before = Path("photos.ipynb").read_bytes()
     again = answer("notebook", "photos", code=2)
-    assert "photos.ipynb is there already" in again.err
+    assert "photos.ipynb already exists" in again.err
     assert Path("photos.ipynb").read_bytes() == before
 
 
@@ -26,6 +26,6 @@ def test_a_tour_elsewhere_finds_the_images_from_there(answer, photos):
 
 
 def test_a_tour_needs_images_and_the_ending_of_a_notebook(answer, photos):
-    assert "no name for a notebook" in answer("notebook", "photos", "--out", "tour.py", code=2).err
+    assert "not a notebook file name" in answer("notebook", "photos", "--out", "tour.py", code=2).err
     answer("notebook", "phtoos", code=1)
     assert not list(Path().glob("*.ipynb"))

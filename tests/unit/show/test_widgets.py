@@ -71,6 +71,13 @@ def test_choosing_a_class_shows_it_from_its_first_page(world):
     assert page.max == 1
 
 
+def test_a_saved_notebook_shows_a_sentence_where_there_is_no_kernel(world):
+    for box, words in ((widgets.browse(world.dataset), "leaf through"), (widgets.classify(Named()), "drop pictures")):
+        bundle = box._repr_mimebundle_()
+        assert words in bundle["text/html"]
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
 def test_without_ipywidgets_the_first_page_shows_with_a_sentence(world, without):
     html = widgets.browse(world.dataset)._repr_html_()
     assert "page 1 of 3" in html and "data:image" in html and "pip install" in html

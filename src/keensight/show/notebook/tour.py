@@ -1,6 +1,6 @@
 """The guided tour as a notebook, for any image set; the one in ``notebooks/`` is made by this too.
 
-Its text stands in ``templates/tour.txt``, cell after cell, in the order of the steps.
+Its text is in ``templates/tour.txt``, cell after cell.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from keensight.core.task import Task
 
 _MOST_STAGES, _LAST_SIDE = 5, 3.5
-"""Convolution stages at most, and about what side in pixels the last of them leaves."""
+"""Maximum number of convolution stages, and roughly the side in pixels that the last of them leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Tour:
     """What differs from image set to image set."""
 
     source: str
-    """A path, as seen from the notebook's folder, or the name of a sample set."""
+    """A path relative to the notebook's folder, or the name of a sample dataset."""
     side: int
     """Shorter side of the network's input, in pixels."""
     epochs: int
     options: Mapping[str, str]
     """Keywords of ``ks.open``, such as ``label``."""
     sample: bool = False
-    """Whether the source is an embedded sample set."""
+    """Whether the source is a built-in sample dataset."""
     task: Task = Task.MULTICLASS
 
     @property
@@ -46,14 +46,14 @@ class Tour:
 
     @property
     def filters(self) -> tuple[int, ...]:
-        """Filters of each convolution stage: as many stages as leave some pixels, each with twice the filters."""
+        """Filters of each convolution stage: as many stages as leave a few pixels, doubling the filters."""
         stages = min(_MOST_STAGES, max(1, int(math.log2(self.side / _LAST_SIDE))))
         first = 32 if stages < 4 else 16
         return tuple(min(128, first * 2**stage) for stage in range(stages))
 
 
 def ascii_safe(text: str) -> str:
-    """``text`` as a Python literal; bytes of a file name that are no Unicode are escaped, as JSON cannot hold them."""
+    """``text`` as a Python literal; non-Unicode bytes of a file name are escaped, as JSON cannot contain them."""
     quoted = repr(text)
     return f'"{text}"' if quoted == f"'{text}'" and '"' not in text else quoted
 

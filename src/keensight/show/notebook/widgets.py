@@ -104,7 +104,8 @@ def browse(source: Dataset | Evaluation) -> Any:
     group.observe(choose, names="value")
     page.observe(turn, names="value")
     turn()
-    return widgets.VBox([widgets.HBox([group, page]), view])
+    told = f"run this cell in Jupyter to leaf through {plural(len(shown.groups), 'group')} of images"
+    return _box(widgets, [widgets.HBox([group, page]), view], Card(f"Browse {shown.title}", told))
 
 
 def classify(model: Classifier) -> Any:
@@ -130,7 +131,18 @@ def classify(model: Classifier) -> Any:
         if pictures:
             view.value = cards.render(predicted_card(model, pictures))
 
-    return widgets.VBox([_chooser(widgets, look), view])
+    saved = Card("Classify", "run this cell in Jupyter, then drop pictures")
+    return _box(widgets, [_chooser(widgets, look), view], saved)
+
+
+def _box(widgets: Any, children: Sequence[Any], saved: Card) -> Any:
+    """Widgets in a column; a saved notebook that is read without a kernel shows the card in their place."""
+
+    class Box(widgets.VBox):  # type: ignore[misc]
+        def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+            return {**super()._repr_mimebundle_(**options), "text/html": cards.render(saved)}
+
+    return Box(children)
 
 
 def _chooser(widgets: Any, look: Callable[[Sequence[tuple[str, bytes]]], None]) -> Any:
