@@ -60,6 +60,7 @@ _HOMES = {
     "keensight.core.audit": ("AuditReport",),
     "keensight.core.records": ("Dataset", "History", "ImageSpec", "LabelSet", "Sample", "Split"),
     "keensight.core.predictions": ("Embeddings", "Explanation", "Predictions"),
+    "keensight.core.anomaly": ("AnomalyEvaluation", "AnomalyScores"),
     "keensight.core.evaluation": ("Evaluated", "Evaluation"),
     "keensight.data.sources.readers": ("from_arrays", "from_frame"),
     "keensight.nets.classifier": ("Classifier",),
@@ -84,16 +85,81 @@ __all__ = ["__version__", "errors", "show", *sorted(_HOME)]
 if TYPE_CHECKING:
     from keensight import errors as errors
     from keensight import show as show
+    from keensight.assess.intervals import wilson as wilson
+    from keensight.core.anomaly import AnomalyEvaluation as AnomalyEvaluation
+    from keensight.core.anomaly import AnomalyScores as AnomalyScores
+    from keensight.core.audit import AuditReport as AuditReport
     from keensight.core.config import RunConfig as RunConfig
-    from keensight.workflow import *  # noqa: F403
+    from keensight.core.evaluation import Evaluated as Evaluated
+    from keensight.core.evaluation import Evaluation as Evaluation
+    from keensight.core.predictions import Embeddings as Embeddings
+    from keensight.core.predictions import Explanation as Explanation
+    from keensight.core.predictions import Predictions as Predictions
+    from keensight.core.records import Dataset as Dataset
+    from keensight.core.records import History as History
+    from keensight.core.records import ImageSpec as ImageSpec
+    from keensight.core.records import LabelSet as LabelSet
+    from keensight.core.records import Sample as Sample
+    from keensight.core.records import Split as Split
+    from keensight.data.sources.readers import from_arrays as from_arrays
+    from keensight.data.sources.readers import from_frame as from_frame
+    from keensight.errors import DataError as DataError
+    from keensight.errors import GateError as GateError
+    from keensight.errors import ImageError as ImageError
+    from keensight.errors import InterruptedRun as InterruptedRun
+    from keensight.errors import KeensightError as KeensightError
+    from keensight.errors import StoreError as StoreError
+    from keensight.errors import TrainingError as TrainingError
+    from keensight.errors import UsageError as UsageError
+    from keensight.nets.classifier import Classifier as Classifier
+    from keensight.nets.runtime import framework as framework
+    from keensight.store.bundle import Bundle as Bundle
+    from keensight.store.bundle import open_bundle as open_bundle
+    from keensight.store.run import Run as Run
+    from keensight.store.run import list_runs as list_runs
+    from keensight.store.run import open_run as open_run
+    from keensight.workflow import adopt as adopt
+    from keensight.workflow import audit as audit
+    from keensight.workflow import batches as batches
+    from keensight.workflow import build as build
+    from keensight.workflow import bundle as bundle
+    from keensight.workflow import calibrate as calibrate
+    from keensight.workflow import changes_since as changes_since
+    from keensight.workflow import check_labels as check_labels
+    from keensight.workflow import compare as compare
+    from keensight.workflow import embed as embed
+    from keensight.workflow import enrol as enrol
+    from keensight.workflow import evaluate as evaluate
+    from keensight.workflow import explain as explain
+    from keensight.workflow import fit as fit
+    from keensight.workflow import image_spec as image_spec
+    from keensight.workflow import learning_curve as learning_curve
+    from keensight.workflow import load as load
+    from keensight.workflow import load_detector as load_detector
+    from keensight.workflow import open as open
+    from keensight.workflow import operating_point as operating_point
+    from keensight.workflow import predict as predict
+    from keensight.workflow import prepare as prepare
+    from keensight.workflow import report as report
+    from keensight.workflow import review as review
+    from keensight.workflow import similar as similar
+    from keensight.workflow import slices_of as slices_of
+    from keensight.workflow import split as split
+    from keensight.workflow import train as train
+    from keensight.workflow import train_seeds as train_seeds
+    from keensight.workflow import verify as verify
+    from keensight.workflow import write_embeddings as write_embeddings
+    from keensight.workflow import write_explanations as write_explanations
+    from keensight.workflow import write_predictions as write_predictions
+    from keensight.workflow.estimator import ImageClassifier as ImageClassifier
+else:  # unseen by type checkers, which would take any name for one that there is
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("errors", "show"):
-        return import_module(f"keensight.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'keensight' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name in ("errors", "show"):
+            return import_module(f"keensight.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'keensight' has no attribute {name!r}")
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

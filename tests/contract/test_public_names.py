@@ -9,6 +9,8 @@ import pytest
 import keensight
 
 PUBLIC = [
+    "AnomalyEvaluation",
+    "AnomalyScores",
     "AuditReport",
     "Bundle",
     "Classifier",

@@ -48,7 +48,7 @@ def parts():
 
 @pytest.fixture(scope="module")
 def run(model, parts, tmp_path_factory):
-    data = ks.open(parts, labels=CLASSES)
+    data = ks.open(parts, class_names=CLASSES)
     return ks.adopt(model, data, normalisation="0..1", run=tmp_path_factory.mktemp("adopted") / "run", command="a test")
 
 
@@ -133,7 +133,7 @@ def test_it_is_said_which_parts_were_cut_out_of_the_training_images(model, tmp_p
         name: tf.data.Dataset.from_tensor_slices(draw(n, seed)).batch(50)
         for name, n, seed in (("train", 240, 0), ("test", 60, 1))
     }
-    run = ks.adopt(model, ks.open(streams, labels=CLASSES), normalisation="0..1", run=tmp_path / "no val")
+    run = ks.adopt(model, ks.open(streams, class_names=CLASSES), normalisation="0..1", run=tmp_path / "no val")
     n = run.record.results["data"]["val"]
     log = (run.path / "log.txt").read_text(encoding="utf-8")
     told = f"The validation part, {n} images, was cut out of the training images"
@@ -148,7 +148,9 @@ def test_one_sigmoid_for_two_classes(tmp_path):
     net = keras.Sequential([keras.Input((16, 12, 1)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
     images, labels = draw(90, 5)
     images, labels = images[labels < 2], labels[labels < 2]
-    run = ks.adopt(net, ks.from_arrays(images, labels, names=["a", "b"]), normalisation="-1..1", run=tmp_path / "two")
+    run = ks.adopt(
+        net, ks.from_arrays(images, labels, class_names=["a", "b"]), normalisation="-1..1", run=tmp_path / "two"
+    )
     assert ks.load(run).predict_array(images).sum(axis=1) == pytest.approx(1)
 
 
@@ -159,5 +161,5 @@ def test_a_model_of_other_classes_is_refused_before_anything_is_written(model, t
     with pytest.raises(ks.UsageError, match=r"train\.epochs has no use"):
         ks.adopt(model, ks.from_arrays(images, labels), settings={"train.epochs": 3}, run=tmp_path / "none")
     with pytest.raises(ks.DataError, match="classes that labels does not name: 2"):
-        ks.adopt(model, ks.from_arrays(images, labels), labels=["0", "1", "other"], run=tmp_path / "none")
+        ks.adopt(model, ks.from_arrays(images, labels), class_names=["0", "1", "other"], run=tmp_path / "none")
     assert not (tmp_path / "none").exists()

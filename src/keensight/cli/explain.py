@@ -17,11 +17,11 @@ from keensight.core.sanitize import visible
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Directory for the pictures."
 )
-@click.option("--class", "label", help="Class to explain; default: the predicted class.")
+@click.option("--class", "class_name", help="Class to explain; default: the predicted class.")
 @shared
 @click.pass_context
 def explain(
-    context: click.Context, asked: Invocation, model: Path, paths: tuple[str, ...], out: Path, label: str | None
+    context: click.Context, asked: Invocation, model: Path, paths: tuple[str, ...], out: Path, class_name: str | None
 ) -> None:
     """Show which regions of an image drove the prediction: image and heatmap, as PNG.
 
@@ -30,7 +30,7 @@ def explain(
     """
     from keensight import workflow
 
-    rows = workflow.write_explanations(workflow.explanations(model, paths, label=label), out)
+    rows = workflow.write_explanations(workflow.explanations(model, paths, class_name=class_name), out)
     asked.answer(rows, lambda: table(map(_short, rows), [name for name in rows[0] if name != "error"]))
     failed = [row for row in rows if row["error"]]
     for row in failed:

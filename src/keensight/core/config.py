@@ -264,6 +264,11 @@ class Setting:
         return f"{self.section}.{self.name}"
 
     @property
+    def option(self) -> str:
+        """The keyword that Python functions take, such as ``epochs``."""
+        return _OPTIONS.get(self.dotted, self.name)
+
+    @property
     def expected(self) -> str:
         """What fits, in words."""
         if self.choices:
@@ -308,6 +313,9 @@ class Setting:
 
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+_OPTIONS = {"model.name": "model", "augment.enabled": "augment"}
+"""Keywords that are not the setting's own name."""
 
 _SECTIONS: dict[str, type] = {
     "data": DataConfig,

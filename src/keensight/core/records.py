@@ -7,7 +7,7 @@ images), it carries a *reader*, which is no part of the record: it is neither co
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -190,6 +190,17 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes or labels, in the order of their numbers."""
+        return self.labels.names
+
     @property
     def digest(self) -> str:
         """SHA-256 over all paths, labels and image digests, whatever their order."""
@@ -322,6 +333,22 @@ class History:
             return "<History of no epoch>"
         kept = f"val loss {best.val_loss:.4f}, val accuracy {best.val_accuracy:.4f}"
         return f"<History of {len(self.epochs)} epochs ({self.stopped}); kept epoch {best.epoch}: {kept}>"
+
+    @property
+    def epoch(self) -> list[int]:
+        """Numbers of the epochs from 0, as Keras' ``History`` has them."""
+        return [one.epoch - 1 for one in self.epochs]
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """What was measured, epoch by epoch, by Keras' names: ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``.
+
+        Of a multi-label set ``val_map`` too.
+        """
+        names = ["loss", "accuracy", "val_loss", "val_accuracy"]
+        if self.epochs and self.epochs[0].val_map is not None:
+            names.append("val_map")
+        return {name: [getattr(one, name) for one in self.epochs] for name in names}
 
     @property
     def tuned(self) -> bool:

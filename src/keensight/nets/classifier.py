@@ -114,6 +114,11 @@ class Classifier:
         return Classifier(self.keras_model, spec=self.spec, **(now | settings))
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes or labels, in the order of the probabilities."""
+        return self.labels.names
+
+    @property
     def embeds(self) -> bool:
         """Whether the network has an embedding: a last dense layer that takes a vector in."""
         return embedding(self.keras_model) is not None

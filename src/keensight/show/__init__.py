@@ -9,70 +9,68 @@ The public functions are loaded on first use, so that importing this package is 
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from keensight.show.calibration import reliability, risk_coverage
-    from keensight.show.figures import class_balance, confusion, curves, mistakes, samples
-    from keensight.show.heatmap import explanation
-    from keensight.show.multilabel import average_precision, co_occurrence, label_counts
-    from keensight.show.notebook.display import live_curves
-    from keensight.show.notebook.widgets import browse, classify
-    from keensight.show.progress import best_progress
-    from keensight.show.report import ReportData, write_report
-    from keensight.show.roc_curve import roc
-    from keensight.show.similar_images import similar
-
 _HOMES = {
-    "ReportData": "report",
-    "average_precision": "multilabel",
-    "best_progress": "progress",
-    "browse": "notebook.widgets",
-    "class_balance": "figures",
-    "classify": "notebook.widgets",
-    "co_occurrence": "multilabel",
-    "confusion": "figures",
-    "curves": "figures",
-    "explanation": "heatmap",
-    "label_counts": "multilabel",
-    "live_curves": "notebook.display",
-    "mistakes": "figures",
-    "reliability": "calibration",
-    "risk_coverage": "calibration",
-    "roc": "roc_curve",
-    "samples": "figures",
-    "similar": "similar_images",
-    "write_report": "report",
+    "keensight.show.calibration": (
+        "reliability",
+        "risk_coverage",
+    ),
+    "keensight.show.figures": (
+        "confusion",
+        "curves",
+        "mistakes",
+    ),
+    "keensight.show.heatmap": ("explanation",),
+    "keensight.show.multilabel": (
+        "average_precision",
+        "co_occurrence",
+        "label_counts",
+    ),
+    "keensight.show.notebook.display": ("live_curves",),
+    "keensight.show.notebook.widgets": ("classify",),
+    "keensight.show.roc_curve": ("roc",),
+    "keensight.show.similar_images": ("similar",),
+    "keensight.workflow.pictures": (
+        "browse",
+        "class_balance",
+        "samples",
+    ),
 }
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MOVED = {"ReportData": "report", "best_progress": "progress", "write_report": "report"}
 
-__all__ = [
-    "ReportData",
-    "average_precision",
-    "best_progress",
-    "browse",
-    "class_balance",
-    "classify",
-    "co_occurrence",
-    "confusion",
-    "curves",
-    "explanation",
-    "label_counts",
-    "live_curves",
-    "mistakes",
-    "reliability",
-    "risk_coverage",
-    "roc",
-    "samples",
-    "similar",
-    "write_report",
-]
+__all__ = sorted(_HOME)
 
+if TYPE_CHECKING:
+    from keensight.show.calibration import reliability as reliability
+    from keensight.show.calibration import risk_coverage as risk_coverage
+    from keensight.show.figures import confusion as confusion
+    from keensight.show.figures import curves as curves
+    from keensight.show.figures import mistakes as mistakes
+    from keensight.show.heatmap import explanation as explanation
+    from keensight.show.multilabel import average_precision as average_precision
+    from keensight.show.multilabel import co_occurrence as co_occurrence
+    from keensight.show.multilabel import label_counts as label_counts
+    from keensight.show.notebook.display import live_curves as live_curves
+    from keensight.show.notebook.widgets import classify as classify
+    from keensight.show.roc_curve import roc as roc
+    from keensight.show.similar_images import similar as similar
+    from keensight.workflow.pictures import browse as browse
+    from keensight.workflow.pictures import class_balance as class_balance
+    from keensight.workflow.pictures import samples as samples
+else:  # unseen by type checkers, which would take any name for one that there is
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name in _MOVED:
+            place = f"{__name__}.{_MOVED[name]}"
+            warnings.warn(f"{__name__}.{name} is now {place}.{name}", DeprecationWarning, stacklevel=2)
+            return getattr(importlib.import_module(place), name)
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -7,12 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
+from keensight.core.deprecation import renamed
+from keensight.core.options import ColumnOptions, with_options
 from keensight.core.progress import Logged, Progress
 from keensight.core.records import Dataset, Fit, History, ImageSpec, LabelSet, Split
 from keensight.core.task import Task
@@ -40,11 +42,13 @@ _CHANCE, _BETTER = 2.0, 0.2
 """A normalisation is called into question below twice chance, or where another is better by this much accuracy."""
 
 
+@renamed(labels="class_names")
+@with_options(ColumnOptions)
 def adopt(
     model: keras.Model,
     source: Source,
     *,
-    labels: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     normalisation: str = "none",
     fit: Fit = "stretch",
     split: Split | None = None,
@@ -52,7 +56,7 @@ def adopt(
     run: str | Path | None = None,
     command: str = "",
     progress: Progress | None = None,
-    **columns: Any,
+    **options: Unpack[ColumnOptions],
 ) -> Run:
     """Take in a Keras model that was trained elsewhere: bundle, exam, figures of the test part, report.
 
@@ -65,7 +69,7 @@ def adopt(
         model: Functional or sequential, built of stock layers, of one input (height, width[, 1 or 3]) in numbers, and
             one output: a softmax (a sigmoid, for one of two classes or for several labels an image), or logits.
         source: See :func:`open`.
-        labels: Class names in the order of the outputs; None: those of the source, in its order.
+        class_names: Names of the classes in the order of the outputs; None: those of the source, in its order.
         normalisation: What the model was given when it was trained: ``none`` (pixels from 0 to 255, also where it
             scales them itself), ``0..1``, ``-1..1``, ``imagenet`` (from 0 to 1, less ImageNet's mean, by its
             deviation) or ``caffe`` (BGR less ImageNet's mean); see ``keras.applications``' ``preprocess_input``.
@@ -75,7 +79,7 @@ def adopt(
         run: Folder of the run; None: a new one under ``runs/``.
         command: What the user typed, for the record.
         progress: Where to report.
-        **columns: ``label``, ``path``, ``group`` or ``group_regex``, as for :func:`open`.
+        **options: How the source is read (see :func:`open`).
 
     Returns:
         The finished run.
@@ -83,7 +87,7 @@ def adopt(
     Raises:
         UsageError: the model cannot be taken in: another number of outputs than classes, layers with code of their
             own, randomness outside of training, an input of unknown size. Or a setting is none of ``decision``.
-        DataError: the images cannot be used, or have classes that ``labels`` does not name.
+        DataError: the images cannot be used, or have classes that ``class_names`` does not name.
         GateError: the copy answers otherwise than the model itself.
     """
     from keensight.data.intensity import with_intensity
@@ -92,7 +96,7 @@ def adopt(
 
     started, progress = time.perf_counter(), shown(progress)
     _check_settings(settings or {})
-    dataset = _named(open(source, progress=progress, **columns), labels)
+    dataset = _named(open(source, progress=progress, **options), class_names)
     adopted = nets.adopt(model, len(dataset.labels), normalisation, dataset.task)
     height, width, _ = adopted.model.input_shape[1:]
     config = _config(model.name, height, width, fit, settings or {})
@@ -104,7 +108,7 @@ def adopt(
     )  # fmt: skip
     progress = Logged(progress, handle.log)
     with recorded(handle):
-        if labels is None:
+        if class_names is None:
             _say(progress, _order(dataset))
         divide = _parts if split is None else partial(_as_given, split)
         spec = with_intensity(ImageSpec(height, width, fit), dataset)
@@ -125,16 +129,16 @@ def adopt(
         return finish(handle, trained, progress, started)
 
 
-def _named(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
+def _named(dataset: Dataset, class_names: Sequence[str] | None) -> Dataset:
     """The dataset with its classes in the order of the model's outputs."""
-    if labels is None:
+    if class_names is None:
         return dataset
-    names = LabelSet(tuple(str(name) for name in labels))
+    names = LabelSet(tuple(str(name) for name in class_names))
     unknown = sorted({name for sample in dataset.samples for name in sample.classes} - set(names.names))
     if unknown:
         raise DataError(
-            f"{dataset.name} has classes that labels does not name: {', '.join(unknown[:10])}",
-            f"labels: {', '.join(names.names[:20])}; leave out images of other classes",
+            f"{dataset.name} has classes that class_names does not contain: {', '.join(unknown[:10])}",
+            f"class_names: {', '.join(names.names[:20])}; leave out images of other classes",
         )
     return dataclasses.replace(dataset, labels=names)
 
@@ -230,7 +234,7 @@ def _order(dataset: Dataset) -> list[str]:
         return []
     return [
         f"the outputs are taken to be {', '.join(names[:5])}, ... in this order; Keras' own loaders sort by "
-        f"letters ({', '.join(sorted(names)[:5])}, ...): give labels=[...] if the model learned so"
+        f"letters ({', '.join(sorted(names)[:5])}, ...): give class_names=[...] if the model learned so"
     ]
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from keensight.core.audit import AuditReport
+from keensight.core.deprecation import renamed
+from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.errors import GateError
-from keensight.workflow.steps import prepare, shown
+from keensight.workflow.steps import Source, open, prepare, shown
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
@@ -19,8 +21,15 @@ if TYPE_CHECKING:
 _SEVERITIES = ("severe", "warning", "info")
 
 
+@renamed(data="source")
+@with_options(SourceOptions)
 def audit(
-    data: Dataset, *, pixels: Pixels | None = None, probes: bool = True, progress: Progress | None = None
+    source: Source,
+    *,
+    pixels: Pixels | None = None,
+    probes: bool = True,
+    progress: Progress | None = None,
+    **options: Unpack[SourceOptions],
 ) -> AuditReport:
     """Look for what is wrong with an image set.
 
@@ -28,11 +37,12 @@ def audit(
     shortcuts to the label (see :mod:`keensight.assess.shortcuts`).
 
     Args:
-        data: The image set.
+        source: The image set, or what :func:`open` takes.
         pixels: Its decoded images; None: they are prepared. Looked at are their survey pixels, so that what is found
             does not depend on a model's input size.
         probes: Probe for shortcuts, which takes some seconds.
         progress: Where to report.
+        **options: How the source is read (see :func:`open`).
     """
     from keensight.data.audit.audit import audit as examine
     from keensight.data.audit.audit import describe
@@ -40,6 +50,7 @@ def audit(
     from keensight.data.intensity import with_intensity
 
     progress = shown(progress)
+    data = open(source, progress=progress, **options)
     survey = (
         prepare(data, with_intensity(survey_spec(data), data), progress=progress) if pixels is None else pixels.survey
     )

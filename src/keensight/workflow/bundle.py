@@ -18,7 +18,7 @@ from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Sp
 from keensight.core.sanitize import without_place
 from keensight.errors import ImageError
 from keensight.nets.classifier import Classifier
-from keensight.workflow.steps import prepare
+from keensight.workflow.steps import Source, open, prepare
 from keensight.workflow.training_overlap import learned_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _EXAM_IMAGES, _EXAM_BYTES = 6, 300_000
 
 def bundle(
     model: Classifier,
-    data: Dataset,
+    data: Source,
     split: Split,
     directory: str | Path,
     *,
@@ -49,7 +49,7 @@ def bundle(
 
     Args:
         model: The trained network with its labels and preprocessing.
-        data: The image set; a few of its test images become the self-test.
+        data: The image set, or what :func:`open` takes; a few of its test images become the self-test.
         split: Its split.
         directory: Where the bundle goes; must not exist.
         name: Name of the architecture; None: the Keras model's.
@@ -64,6 +64,7 @@ def bundle(
     from keensight.nets.models.backbones import normalisation_of
     from keensight.store.bundle import SCHEMA, write_bundle
 
+    data = open(data)
     manifest = BundleManifest(
         schema=SCHEMA,
         name=data.name,

@@ -16,7 +16,7 @@ from keensight.errors import UsageError
 from keensight.workflow.evaluate import probabilities_of
 from keensight.workflow.features import Features
 from keensight.workflow.prototypes import known_of
-from keensight.workflow.steps import shown
+from keensight.workflow.steps import Source, open, shown
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
@@ -41,7 +41,7 @@ def check(config: DecisionConfig, task: Task) -> None:
 
 def calibrate(
     classifier: Classifier,
-    data: Dataset,
+    data: Source,
     split: Split,
     pixels: Pixels,
     *,
@@ -56,7 +56,7 @@ def calibrate(
 
     Args:
         classifier: A trained classifier.
-        data: The image set.
+        data: The image set, or what :func:`open` takes.
         split: Its split; the test part is not looked at.
         pixels: Its decoded images.
         target_precision: Share of the answers that shall be right; less sure images get none.
@@ -68,8 +68,9 @@ def calibrate(
         DataError: the validation part is empty.
     """
     config = DecisionConfig(target_precision=target_precision, target_coverage=target_coverage)
-    check(config, data.task)
     progress = shown(progress)
+    data = open(data, progress=progress)
+    check(config, data.task)
     found = decide(classifier.changed(temperature=1.0), data, split, pixels, config, None, progress)
     if not found.embeds or not split.train:
         return found

@@ -13,6 +13,7 @@ import numpy as np
 
 from keensight.core import pixels as decoder
 from keensight.core import prototypes
+from keensight.core.deprecation import renamed
 from keensight.core.files import sha256
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.predictions import Decision, Embeddings
@@ -50,15 +51,16 @@ class Enrolment:
     """Path to reason, for images that could not be read and were left out."""
 
 
+@renamed(label="class_name")
 def enrol(
     model: str | Path | Run | Bundle,
-    label: str,
+    class_name: str,
     images: Images,
     out: str | Path,
     *,
     progress: Progress | None = None,
 ) -> Enrolment:
-    """Write a new bundle that also knows ``label``, from a few images; nothing is trained, the old bundle stays.
+    """Write a new bundle that also knows ``class_name``, from a few images; nothing is trained, the old bundle stays.
 
     The network is the old one and so are the numbers of its classes; the new class comes last. An image goes to an
     enrolled class if that class' mean is the nearest of all by cosine (nearest class mean, Mensink et al. 2013;
@@ -67,7 +69,7 @@ def enrol(
 
     Args:
         model: A run or a bundle; it must have class means, as every one trained since schema 2 has.
-        label: The new class; or a class enrolled earlier, which then gets further images.
+        class_name: The new class; or a class enrolled earlier, which then gets further images.
         images: At least one image, as for :func:`predict`; five or more are better.
         out: Folder of the new bundle; must not exist.
         progress: Where to report.
@@ -100,7 +102,7 @@ def enrol(
     classifier = classifier_of(old)
     exam = old.exam()
     self_test(old, classifier)
-    index = _place(label, classifier)
+    index = _place(class_name, classifier)
     sources = _distinct(find(images, progress))
     found = classifier.embed(sources, progress=progress)
     good = _readable(found)
@@ -108,8 +110,10 @@ def enrol(
         progress.say(f"not used: {path}: {reason}")
     means = prototypes.enrolled(known, found.vectors[good], index)
     if means.counts[index] < RECOMMENDED:
-        progress.say(f"{label!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended")
-    manifest = _manifest(old.manifest, label, means, len(classifier.labels) - classifier.enrolled)
+        progress.say(
+            f"{class_name!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended"
+        )
+    manifest = _manifest(old.manifest, class_name, means, len(classifier.labels) - classifier.enrolled)
     rule = Decision.from_manifest(manifest.decision)
     wider = classifier.changed(labels=manifest.labels, prototypes=means, decision=rule)
     first = sources[int(good[0])]
@@ -117,13 +121,13 @@ def enrol(
         Path(out),
         manifest=manifest,
         save_model=lambda path: shutil.copyfile(old.model_path, path),
-        exam=_exam(exam, label, _picture(first, classifier.spec), wider),
+        exam=_exam(exam, class_name, _picture(first, classifier.spec), wider),
         prototypes=means,
         subspace=old.subspace(),
         learned=_learned(old, [sources[int(row)] for row in good]),
     )
     self_test(bundle, classifier_of(bundle))
-    return Enrolment(bundle, label, index, int(means.counts[index]), found.errors)
+    return Enrolment(bundle, class_name, index, int(means.counts[index]), found.errors)
 
 
 def _learned(old: Bundle, images: list[Source]) -> LearnedFrom | None:

@@ -187,7 +187,7 @@ def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: A
     from keensight.data.sources.arrays import from_arrays, from_items
 
     if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU":
-        dataset = from_arrays(images, numbers, names=names, name="images")
+        dataset = from_arrays(images, numbers, class_names=names, name="images")
     else:
         dataset = from_items(_items(images), [names[number] for number in numbers], classes=names)
     if groups is None:

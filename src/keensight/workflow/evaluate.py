@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.interval import Interval
+from keensight.core.options import SourceOptions, with_options
 from keensight.core.predictions import Predictions
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Part, Split
@@ -33,17 +34,16 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+@with_options(SourceOptions)
 def evaluate(
     model: str | Path | Run | Classifier,
     source: Source | None = None,
     *,
     split: Split | None = None,
     part: Part = "test",
-    label: str | None = None,
-    path: str | None = None,
-    labels: str | Sequence[str] | None = None,
     progress: Progress | None = None,
-) -> Evaluated | AnomalyEvaluation:
+    **options: Unpack[SourceOptions],
+) -> Evaluated:
     """Measure a model.
 
     Without a source: the figures that the run took of its own test part, which is opened once. With a
@@ -57,17 +57,19 @@ def evaluate(
         source: Another image set, or None.
         split: Take ``part`` from this split of ``source`` instead, every image of it.
         part: ``train``, ``val`` or ``test``.
-        label: Table column with the class.
-        path: Table column with the image path.
-        labels: Table columns of 0 and 1, one a label (see :func:`open`).
         progress: Where to report.
+        **options: How ``source`` is read (see :func:`open`).
+
+    Returns:
+        The result, with its predictions and images. Of a run that finds anomalies it is an
+        :class:`~keensight.AnomalyEvaluation` instead: tell type checkers by ``isinstance``.
 
     Raises:
         DataError: the source has classes that the model does not know, or nothing is left to measure.
         StoreError: there is no source and the model is no finished run.
     """
     if source is None:
-        return _stored(model)
+        return cast("Evaluated", _stored(model))
     if anomaly.is_detector(model):
         raise UsageError(
             "an anomaly detector is measured on its own test part only", "leave the source out, or train on it"
@@ -76,7 +78,7 @@ def evaluate(
 
     progress = shown(progress)
     try:
-        dataset = open(source, label=label, path=path, labels=labels, progress=progress)
+        dataset = open(source, progress=progress, **options)
     except OneClass as error:
         dataset = error.dataset
     evaluation = on_source(model, dataset, split, part, progress)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels
+from keensight.core.deprecation import renamed
 from keensight.core.evaluation import Evaluated
 from keensight.core.files import check_writable
 from keensight.core.predictions import Explanation
@@ -34,11 +35,12 @@ _SIDE = 640
 """Pixels of the longer side of the picture under a heatmap, at most."""
 
 
+@renamed(label="class_name")
 def explain(
     model: str | Path | Run | Classifier,
     images: Images,
     *,
-    label: str | None = None,
+    class_name: str | None = None,
     progress: Progress | None = None,
 ) -> list[Explanation]:
     """Show what in each image speaks for a class.
@@ -48,7 +50,7 @@ def explain(
     Args:
         model: A run, a bundle, or a loaded classifier, flat or nested.
         images: As for :func:`keensight.predict`.
-        label: The class to explain; None: each image's most probable one.
+        class_name: The class to explain; None: each image's most probable one.
         progress: Where to report.
 
     Returns:
@@ -58,27 +60,27 @@ def explain(
         DataError: nothing was given, or a folder or pattern holds no image.
         UsageError: there is no such class, or the network has no maps to explain by.
     """
-    return list(explanations(model, images, label=label, progress=progress))
+    return list(explanations(model, images, class_name=class_name, progress=progress))
 
 
 def explanations(
     model: str | Path | Run | Classifier,
     images: Images,
     *,
-    label: str | None = None,
+    class_name: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Explanation]:
     """What :func:`explain` gives, one by one, so that any number of images fits into memory."""
     from keensight.nets.gradcam import Explainer
 
     classifier = load(model)
-    if label is not None and label not in classifier.labels.names:
-        raise UsageError(f"there is no class {label!r}", did_you_mean(label, list(classifier.labels.names)))
+    if class_name is not None and class_name not in classifier.labels.names:
+        raise UsageError(f"there is no class {class_name!r}", did_you_mean(class_name, list(classifier.labels.names)))
     progress = shown(progress)
     explainer, found = Explainer(classifier), find(images, progress)
     with progress.task("explaining", len(found)) as task:
         for begin in range(0, len(found), _CHUNK):
-            for item in _explained(classifier, explainer, found[begin : begin + _CHUNK], begin, label):
+            for item in _explained(classifier, explainer, found[begin : begin + _CHUNK], begin, class_name):
                 yield item
                 task.advance()
 

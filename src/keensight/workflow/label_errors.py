@@ -15,7 +15,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Split
 from keensight.errors import DataError
 from keensight.workflow.features import caches, images_of
-from keensight.workflow.steps import build, image_spec, prepare, shown, transfers
+from keensight.workflow.steps import Source, build, image_spec, open, prepare, shown, transfers
 
 if TYPE_CHECKING:
     from keensight.assess.confident_learning import Judgement
@@ -35,7 +35,7 @@ def wanted(config: RunConfig) -> bool:
 
 
 def check_labels(
-    data: Dataset,
+    data: Source,
     split: Split,
     *,
     config: RunConfig | None = None,
@@ -54,7 +54,7 @@ def check_labels(
     left out.
 
     Args:
-        data: The image set.
+        data: The image set, or what :func:`open` takes.
         split: Its split.
         config: Resolved settings of the run; None: the defaults.
         pixels: Its decoded images, of the size that the network of the run takes; None: decoded here.
@@ -68,6 +68,7 @@ def check_labels(
     from keensight.data.units import unit_numbers
 
     progress, chosen = shown(progress), config or RunConfig()
+    data = open(data, progress=progress)
     rows = np.sort(np.concatenate([split.part(part) for part in PARTS]))
     groups = unit_numbers(data.samples, rows)
     rows, groups = _large_classes(data, rows, groups, FOLDS)

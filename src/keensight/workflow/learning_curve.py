@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.comparison import CurvePoint, LearningCurve
+from keensight.core.options import CurveOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.errors import DataError, UsageError
@@ -24,13 +25,14 @@ SHARES = ((1 / 8, 4), (1 / 4, 3), (1 / 2, 3), (1.0, 1))
 _FEWEST = 64
 
 
+@with_options(CurveOptions)
 def learning_curve(
     source: Source,
     *,
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    **shortcuts: Any,
+    **options: Unpack[CurveOptions],
 ) -> LearningCurve:
     """Train the quick way on an eighth, a quarter, half and all of the training part, and extend the curve.
 
@@ -42,7 +44,7 @@ def learning_curve(
         config: Settings; None: the defaults.
         settings: Changes to them.
         progress: Where to report.
-        **shortcuts: As for ``train``; ``model`` must be pretrained (default: the default one).
+        **options: As for :func:`train`; ``model`` must be pretrained.
 
     Raises:
         DataError: there are too few training images for an eighth of them to say anything.
@@ -53,7 +55,7 @@ def learning_curve(
     from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED
     from keensight.nets.training.transfer import features
 
-    chosen, progress = configure(config, settings, **shortcuts), shown(progress)
+    chosen, progress = configure(config, settings, **options), shown(progress)
     name = DEFAULT_PRETRAINED if chosen.model.name == "auto" else chosen.model.name
     if not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "leave --model out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.deprecation import renamed
 from keensight.core.evaluation import Evaluated, Evaluation, OperatingPoint
 from keensight.core.registry import did_you_mean
 from keensight.errors import DataError, UsageError
@@ -12,9 +13,10 @@ from keensight.errors import DataError, UsageError
 _PROMISED = ("sensitivity", "specificity", "precision")
 
 
+@renamed(label="class_name")
 def operating_point(
     evaluation: Evaluation,
-    label: str,
+    class_name: str,
     *,
     threshold: float | None = None,
     sensitivity: float | None = None,
@@ -36,7 +38,7 @@ def operating_point(
 
     Args:
         evaluation: With its predictions and dataset, as :func:`evaluate` gives it; of one class an image or several.
-        label: The class to flag.
+        class_name: The class to flag.
         threshold: Probability from which on an image is flagged, to be measured.
         sensitivity: In its place, the share of the class that is to be flagged, above 0 and below 1.
         specificity: The share of all others that is not to be flagged.
@@ -53,13 +55,13 @@ def operating_point(
         {"threshold": threshold, "sensitivity": sensitivity, "specificity": specificity, "precision": precision},
         confidence,
     )
-    scores, positive, groups = _answers(evaluation, label)
+    scores, positive, groups = _answers(evaluation, class_name)
     cut, reached, words = value, True, "as given"
     if target != "threshold":
         cut, reached = _choose(target, scores, positive, value, confidence)
         words = f"{target} of {value:g} or more, with a confidence of {confidence:g}"
     return measure(
-        scores, positive, cut, label=label, part=evaluation.part, target=words, reached=reached, groups=groups
+        scores, positive, cut, label=class_name, part=evaluation.part, target=words, reached=reached, groups=groups
     )
 
 

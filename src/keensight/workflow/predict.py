@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from keensight.core.anomaly import AnomalyScores
+from keensight.core.deprecation import renamed
 from keensight.core.files import check_writable, write_bytes, write_json, write_text
 from keensight.core.predictions import Decision, Embeddings, Predictions
 from keensight.core.progress import Progress
@@ -30,14 +31,25 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+@overload
+def predict(model: Detector, images: Images, *, progress: Progress | None = None) -> AnomalyScores: ...
+
+
+@overload
 def predict(
-    model: str | Path | Run | Classifier | Detector, paths: Images, *, progress: Progress | None = None
+    model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
+) -> Predictions: ...
+
+
+@renamed(paths="images")
+def predict(
+    model: str | Path | Run | Classifier | Detector, images: Images, *, progress: Progress | None = None
 ) -> Predictions | AnomalyScores:
     """Predict images, folders or globs.
 
     Args:
         model: A run, a bundle, or a loaded classifier.
-        paths: One or several of: image files, folders (searched through), patterns such as ``photos/*.jpg``,
+        images: One or several of: image files, folders (searched through), patterns such as ``photos/*.jpg``,
             encoded bytes, open binary files, Pillow images, uint8 arrays (height, width[, 1, 3 or 4]) and batches of
             such (n, height, width[, 1, 3 or 4]), tensors of TensorFlow and PyTorch (also with channels first), arrays
             and pandas Series of paths; or a pandas table with a column of paths. What is no path is called
@@ -46,7 +58,8 @@ def predict(
 
     Returns:
         One row an image, in the order given; a file that cannot be read has its reason in ``errors``, also one of a
-        folder that is of no image format. An anomaly detector gives scores in place of probabilities.
+        folder that is of no image format. An anomaly detector gives scores in place of probabilities, as
+        :class:`~keensight.AnomalyScores`; where ``model`` is its run or bundle, tell type checkers by ``isinstance``.
 
     Raises:
         DataError: nothing was given, or a folder or pattern holds no image; or what was given is something else, such
@@ -56,12 +69,12 @@ def predict(
     from keensight.nets.detector import Detector
 
     progress = shown(progress)
-    images = find(paths, progress)
+    found = find(images, progress)
     if isinstance(model, (Classifier, Detector)):
-        return model.predict(images, progress=progress)
+        return model.predict(found, progress=progress)
     package = _opened(model)
     opened = detector_of(package) if package.manifest.task == Task.ANOMALY else classifier_of(package)
-    return tested(package, opened).predict(images, progress=progress)
+    return tested(package, opened).predict(found, progress=progress)
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
+from keensight.core.deprecation import renamed
 from keensight.core.intensity import Scale, in_words
 from keensight.core.labels import Correction
+from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
 from keensight.core.task import Task
@@ -141,21 +143,24 @@ def refuse_unsplittable(dataset: Dataset, config: RunConfig) -> None:
     make_split(dataset, val_share=given.val_share, test_share=given.test_share, seed=config.train.seed)
 
 
+@renamed(data="source")
+@with_options(SourceOptions)
 def split(
-    data: Dataset,
+    source: Source,
     *,
     audit: AuditReport | None = None,
     val_share: float = 0.15,
     test_share: float = 0.15,
     seed: int = 0,
     progress: Progress | None = None,
+    **options: Unpack[SourceOptions],
 ) -> Split:
     """Split into training, validation and test set: stratified, stable when images are added, without leaks.
 
     Duplicates, near-duplicates and groups stay together.
 
     Args:
-        data: The image set; predefined splits are kept.
+        source: The image set, or what :func:`open` takes; predefined splits are kept.
         audit: Its audit; unreadable images are left out, and near-duplicates stay together. None: the images are
             decoded and looked through here; of a set without its images at hand, only files that are equal byte by
             byte are known as duplicates.
@@ -163,6 +168,7 @@ def split(
         test_share: Fraction of the images used to measure.
         seed: Another seed gives another split.
         progress: Where to report.
+        **options: How the source is read (see :func:`open`).
 
     Raises:
         DataError: a class has too few images.
@@ -170,6 +176,7 @@ def split(
     from keensight.data.audit.duplicates import ties
     from keensight.data.splits import make_split
 
+    data = open(source, progress=progress, **options)
     if audit is None and data.reader is not None:
         audit = audit_images(data, probes=False, progress=shown(progress))
     excluded, tied = (audit.unusable(data), ties(audit, data)) if audit else (frozenset(), ())

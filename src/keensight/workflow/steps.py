@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 import numpy as np
 
 from keensight.core.changes import DatasetChanges, compare
 from keensight.core.config import RunConfig
+from keensight.core.config import settings as known_settings
+from keensight.core.deprecation import renamed
 from keensight.core.labels import Correction, read_corrections
+from keensight.core.options import FitOptions, SourceOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, ImageSpec, Split
 from keensight.core.registry import did_you_mean
@@ -23,32 +28,16 @@ from keensight.workflow.features import caches, images_of
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
     import tensorflow as tf
+    from numpy.typing import ArrayLike, NDArray
 
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.training.augment import Augmentation
     from keensight.store.run import Run
 
 
-Source = str | Path | Dataset | Streams
-_SHORTCUTS = {
-    "model": "model.name",
-    "effort": "train.effort",
-    "epochs": "train.epochs",
-    "seed": "train.seed",
-    "image_size": "data.image_size",
-    "group": "data.group",
-    "group_regex": "data.group_regex",
-    "strict": "data.strict",
-    "label": "data.label",
-    "labels": "data.labels",
-    "path": "data.path",
-    "task": "data.task",
-    "normal": "data.normal",
-    "corrections": "data.corrections",
-    "target_precision": "decision.target_precision",
-    "target_coverage": "decision.target_coverage",
-}
+Source: TypeAlias = "str | Path | Dataset | Streams | pd.DataFrame | tuple[NDArray[np.uint8], ArrayLike]"
 
 
 def open(
@@ -59,13 +48,15 @@ def open(
     group: str | None = None,
     group_regex: str | None = None,
     labels: str | Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open a labelled image set; no image is decoded.
 
     Args:
         source: A folder per class; train/val/test folders of such; a CSV or Parquet table; a folder of IDX
-            files; an ``.npz``; the name of a sample set; a dataset that is already open; or a finite
+            files; an ``.npz``; the name of a sample set; a pandas table of paths and labels; a pair of
+            arrays, images and labels (see :func:`from_arrays`); a dataset that is already open; or a finite
             ``tf.data.Dataset`` of (image, label), or a mapping of train, val and test to such
             (:mod:`keensight.data.sources.tfdata`), which is then held in memory.
         label: Table column with the class.
@@ -74,8 +65,8 @@ def open(
         group_regex: In its place, a pattern in the relative file path; its first group, else the whole match,
             names the image's group.
         labels: Table columns of 0 and 1, one a label, as a list or separated by commas: a multi-label set; default:
-            found by content where no column has the name of a label. Of a ``tf.data.Dataset``: the class names in the
-            order of the numbers.
+            found by content where no column has the name of a label.
+        class_names: Names of the classes in the order of their numbers, of arrays and of a ``tf.data.Dataset``.
         progress: Where to report.
 
     Raises:
@@ -83,7 +74,7 @@ def open(
         UsageError: the pattern is no regular expression, or both ways to group are given.
     """
     from keensight.data.sources.groups import grouped
-    from keensight.data.sources.readers import open_source
+    from keensight.data.sources.readers import from_arrays, from_frame, open_source
 
     if group and group_regex:
         raise UsageError("groups are given twice, by a column and by a pattern", "leave out group or group_regex")
@@ -94,27 +85,50 @@ def open(
     elif isinstance(source, (str, os.PathLike)):
         place = os.fspath(source)
         dataset = open_source(place, label=label, path=path, group=group, labels=columns, progress=shown(progress))
+    elif isinstance(source, tuple):
+        dataset = from_arrays(*source, class_names=class_names)
+    elif isinstance(source, getattr(sys.modules.get("pandas"), "DataFrame", ())):
+        dataset = from_frame(
+            cast("pd.DataFrame", source),
+            Path.cwd(),
+            label=label,
+            path=path,
+            group=group,
+            labels=columns,
+            progress=shown(progress),
+        )
     else:
-        dataset = from_streams(source, columns, shown(progress))
+        dataset = from_streams(cast("Streams", source), _names_of(class_names, columns), shown(progress))
     return grouped(dataset, group_regex) if group_regex else dataset
 
 
+def _names_of(class_names: Sequence[str] | None, labels: Sequence[str]) -> Sequence[str]:
+    """Class names of a stream, which ``labels`` gave formerly."""
+    if labels:
+        warnings.warn("open(stream, labels=...) is now open(stream, class_names=...)", DeprecationWarning, stacklevel=3)
+    return class_names or labels
+
+
+@renamed(data="source")
+@with_options(SourceOptions)
 def image_spec(
-    data: Dataset,
+    source: Source,
     image_size: int | None = None,
     fit: str = "auto",
     *,
     model: str | None = None,
     effort: str = "standard",
+    **options: Unpack[SourceOptions],
 ) -> ImageSpec:
     """The model's input: a square of ``image_size``, or the frame that suits the images and the model.
 
     Args:
-        data: The image set.
+        source: The image set, or what :func:`open` takes.
         image_size: Side in pixels, or None to choose (see :func:`keensight.data.input_size.choose_spec`).
         fit: What to do with another aspect ratio (``auto``, ``stretch``, ``crop``, ``pad``).
         model: Name of the architecture; None: one that learns from scratch.
         effort: ``quick``, ``standard`` or ``best``: how often a pretrained model will look at each image.
+        **options: How the source is read (see :func:`open`).
 
     Raises:
         DataError: no image could be read.
@@ -123,31 +137,41 @@ def image_spec(
     from keensight.data.intensity import with_intensity
     from keensight.nets.models.backbones import tuning_side
 
+    data = open(source, **options)
     spec = choose_spec(data, image_size, fit, pretrained=tuning_side(model, effort) if model else None)
     return with_intensity(spec, data)
 
 
+@renamed(data="source")
+@with_options(SourceOptions)
 def prepare(
-    data: Dataset, spec: ImageSpec | None = None, *, cache: CacheMode = "auto", progress: Progress | None = None
+    source: Source,
+    spec: ImageSpec | None = None,
+    *,
+    cache: CacheMode = "auto",
+    progress: Progress | None = None,
+    **options: Unpack[SourceOptions],
 ) -> Pixels:
     """Decode every image once, to uint8 (height, width, 3); later calls find them in the cache.
 
     Args:
-        data: The image set.
+        source: The image set, or what :func:`open` takes.
         spec: Size and fit; None: :func:`image_spec` chooses.
         cache: ``auto``, ``always`` or ``never`` (decode again at each use).
         progress: Where to report.
+        **options: How the source is read (see :func:`open`).
 
     Returns:
         Pixels by dataset index; ``.errors`` names the unreadable ones.
     """
     from keensight.data.cache import prepare as decode
 
+    data = open(source, progress=progress, **options)
     return decode(data, spec or image_spec(data), mode=cache, progress=shown(progress))
 
 
 def build(
-    data: Dataset | int,
+    data: Source | int,
     spec: ImageSpec,
     model: str = "cnn",
     *,
@@ -168,12 +192,12 @@ def build(
     """
     from keensight.nets.models.build import build as make
 
-    classes = data if isinstance(data, int) else len(data.labels)
+    classes = data if isinstance(data, int) else len(open(data).labels)
     return make(model, spec, classes, width=width, dropout=dropout, weights=start_weights(weights))
 
 
 def batches(
-    data: Dataset,
+    data: Source,
     split: Split,
     pixels: Pixels,
     *,
@@ -186,7 +210,7 @@ def batches(
     This is what :func:`fit` trains on; take it to look at augmented images, or to train by hand.
 
     Args:
-        data: The image set.
+        data: The image set, or what :func:`open` takes.
         split: Its split.
         pixels: Its decoded images.
         epochs: How many epochs the dataset lasts.
@@ -200,14 +224,15 @@ def batches(
     from keensight.nets.training import batches
     from keensight.nets.training.fit import plan
 
-    chosen = configure(config, settings)
+    chosen, data = configure(config, settings), open(data)
     steps = plan(chosen.train, "cnn", split.part("train"), data.truth(), len(data.labels))
     return batches.training(steps, pixels, augmentation(chosen, data, split, pixels).config, epochs)
 
 
+@with_options(FitOptions)
 def fit(
     model: keras.Model,
-    data: Dataset,
+    data: Source,
     split: Split,
     pixels: Pixels,
     *,
@@ -215,21 +240,21 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     progress: Progress | None = None,
-    **shortcuts: Any,
+    **options: Unpack[FitOptions],
 ) -> History:
     """Train a Keras model in place and leave it with its best weights.
 
     Args:
         model: Any functional or sequential Keras model from uint8 images to logits, such as :func:`build` makes. What
             its last layer, ``logits`` or a dense one without activation, takes in are the embeddings.
-        data: The image set.
+        data: The image set, or what :func:`open` takes.
         split: Its split; only train and val are used.
         pixels: Its decoded images.
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"augment.flip": "none"}``.
         on_epoch: Called with each epoch's figures, such as :func:`keensight.show.live_curves` draws.
         progress: Where to report.
-        **shortcuts: ``epochs``, ``effort``, ``seed``.
+        **options: Settings of the sections ``train`` and ``augment`` by their names, such as ``epochs=5``.
 
     Raises:
         UsageError: an option does not exist or has no effect here; or the model does not fit the images, has another
@@ -242,8 +267,9 @@ def fit(
     from keensight.nets.training.fit import TrainingInterrupted
     from keensight.nets.training.trainable import check_trainable
 
-    _check_options({**(settings or {}), **shortcuts})
-    chosen = configure(config, settings, **shortcuts)
+    _check_options({**(settings or {}), **options})
+    chosen = configure(config, settings, **options)
+    data = open(data)
     check_trainable(model, data.labels.names, pixels.take(split.part("train")[:_LOOKED_AT]))
     if embedding(model) is None:
         shown(progress).say(
@@ -266,7 +292,6 @@ def fit(
 
 
 _LOOKED_AT = 8
-_OF_FIT = ("epochs", "effort", "seed")
 _ELSEWHERE = {
     "data": "it is of ks.open, ks.image_spec and ks.split",
     "decision": "it is of ks.calibrate",
@@ -281,13 +306,14 @@ _ELSEWHERE = {
 
 def _check_options(given: Mapping[str, Any]) -> None:
     """Refuse options that would be ignored."""
+    dotted = {setting.option: setting.dotted for setting in known_settings()}
     for name, value in given.items():
-        dotted = _SHORTCUTS.get(name, name)
-        place = _ELSEWHERE.get(dotted) or _ELSEWHERE.get(dotted.partition(".")[0])
+        setting = dotted.get(name, name)
+        place = _ELSEWHERE.get(setting) or _ELSEWHERE.get(setting.partition(".")[0])
         if place and value is not None:
             raise UsageError(f"{name} has no effect on ks.fit", place)
-        if "." not in dotted:
-            raise UsageError(f"ks.fit has no option {name!r}", did_you_mean(name, _OF_FIT))
+        if "." not in setting:
+            raise UsageError(f"ks.fit has no option {name!r}", did_you_mean(name, list(FitOptions.__annotations__)))
 
 
 def run_fit(
@@ -321,22 +347,31 @@ def transfers(config: RunConfig) -> bool:
     return known and config.model.weights != "none"
 
 
-def configure(
-    config: RunConfig | None = None, settings: Mapping[str, Any] | None = None, **shortcuts: Any
-) -> RunConfig:
-    """Settings from defaults, changes and shortcuts, the last one winning.
+def configure(config: RunConfig | None = None, settings: Mapping[str, Any] | None = None, **options: Any) -> RunConfig:
+    """Settings from defaults, changes and options, the last one winning; an option that is None changes nothing.
 
     Raises:
         UsageError: a name does not exist or a value does not fit.
     """
-    unknown = set(shortcuts) - set(_SHORTCUTS)
-    if unknown:
-        raise UsageError(
-            f"there is no option {sorted(unknown)[0]!r}", did_you_mean(sorted(unknown)[0], list(_SHORTCUTS))
-        )
+    dotted = {setting.option: setting.dotted for setting in known_settings()}
+    for name in options:
+        if name not in dotted:
+            raise UsageError(f"there is no option {name!r}", did_you_mean(name, list(dotted)))
     values = dict(settings or {})
-    values.update({_SHORTCUTS[name]: value for name, value in shortcuts.items() if value is not None})
+    values.update({dotted[name]: _as_text(value) for name, value in options.items() if value is not None})
     return (config or RunConfig()).with_values(values)
+
+
+def _as_text(value: Any) -> Any:
+    """A list of names as the text that settings hold; anything else as it is."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    for name in value:
+        if "," in str(name):
+            raise UsageError(
+                f"the name {name!r} contains a comma", "open the source first: ks.open(source, labels=[...])"
+            )
+    return ",".join(map(str, value))
 
 
 def augmentation(config: RunConfig, dataset: Dataset, split: Split, pixels: Pixels) -> Augmentation:
@@ -422,14 +457,17 @@ def start_weights(setting: str) -> str | Path:
     return path
 
 
-def changes_since(run: str | Path | Run, data: Dataset) -> DatasetChanges:
+@renamed(data="source")
+@with_options(SourceOptions)
+def changes_since(run: str | Path | Run, source: Source, **options: Unpack[SourceOptions]) -> DatasetChanges:
     """What was added, removed, changed, moved, relabelled, regrouped or given to another part since a run was made.
 
     Corrections that the run was trained with are applied first, so that only the rest counts as a change.
 
     Args:
         run: The run; its ``dataset.parquet`` is the lock.
-        data: The image set as it is now.
+        source: The image set as it is now.
+        **options: How the source is read (see :func:`open`).
 
     Raises:
         StoreError: it is no run, or broke off before it knew its images.
@@ -437,6 +475,7 @@ def changes_since(run: str | Path | Run, data: Dataset) -> DatasetChanges:
     from keensight.data.corrections import apply_corrections
     from keensight.store.run import Run, open_run
 
+    data = open(source, **options)
     handle = run if isinstance(run, Run) else open_run(Path(run))
     with suppress(DataError):  # they no longer fit: then that is the change
         data, _ = apply_corrections(data, handle.applied_corrections)

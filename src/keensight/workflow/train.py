@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 
 from keensight.core.comparison import Spread
 from keensight.core.config import ModelConfig, RunConfig
+from keensight.core.options import SeedsOptions, TrainOptions, with_options
 from keensight.core.progress import Logged, Progress
 from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.core.task import Task
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 
+@with_options(TrainOptions)
 def train(
     source: Source,
     *,
@@ -53,7 +55,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     command: str = "",
     progress: Progress | None = None,
-    **shortcuts: Any,
+    **options: Unpack[TrainOptions],
 ) -> Run:
     """The whole walk: open, decode, audit, split, train, bundle, evaluate, report.
 
@@ -64,9 +66,7 @@ def train(
         settings: Changes to them, such as ``{"train.epochs": 5}``.
         command: What the user typed, for the record.
         progress: Where to report.
-        **shortcuts: ``model``, ``effort``, ``epochs``, ``seed``, ``image_size``, ``group``, ``group_regex``,
-            ``label``, ``labels``, ``path``, ``strict``, ``corrections``, ``task``, ``normal``,
-            ``target_precision``, ``target_coverage``.
+        **options: Every setting by its name, such as ``epochs=5``; they win over ``settings``.
 
     Returns:
         The finished run; ``run.record.results`` holds the figures.
@@ -83,7 +83,7 @@ def train(
     from keensight.store.create_run import create_run
 
     started = time.perf_counter()
-    chosen = configure(config, settings, **shortcuts)
+    chosen = configure(config, settings, **options)
     if chosen.model.name != "auto":
         ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
@@ -290,8 +290,17 @@ def recorded(run: Run) -> Iterator[None]:
         raise
 
 
+@with_options(SeedsOptions)
 def train_seeds(
-    source: Source, count: int, *, run: str | Path | None = None, **options: Any
+    source: Source,
+    count: int,
+    *,
+    run: str | Path | None = None,
+    config: RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+    **options: Unpack[SeedsOptions],
 ) -> tuple[list[Run], tuple[Spread, ...]]:
     """Train ``count`` times, with the seeds ``train.seed``, ``train.seed`` + 1 and so on.
 
@@ -302,7 +311,11 @@ def train_seeds(
         source: What ``train`` takes.
         count: How often, 2 or more.
         run: Folder that gets ``seed-0``, ``seed-1`` and so on; None: each a new one under ``runs/``.
-        **options: As for ``train``.
+        config: Settings; None: the defaults.
+        settings: Changes to them, such as ``{"train.epochs": 5}``.
+        command: What the user typed, for the record.
+        progress: Where to report.
+        **options: As for :func:`train`; ``seed`` is the first one.
 
     Returns:
         The runs, and mean and standard deviation of their test figures.
@@ -310,15 +323,13 @@ def train_seeds(
     Raises:
         UsageError: fewer than two seeds, or the task is to find anomalies.
     """
-    settings = options.pop("settings", None) or {}
-    first = configure(options.get("config"), settings, **{k: options[k] for k in ("seed", "task") if k in options})
-    if count < 2 or first.data.task == Task.ANOMALY:
+    chosen = configure(config, settings, **options)
+    if count < 2 or chosen.data.task == Task.ANOMALY:
         raise UsageError("a spread needs two or more seeds of a classifier", "add --seeds 5, say")
-    options.pop("seed", None)
     runs = []
-    for seed in range(first.train.seed, first.train.seed + count):
+    for seed in range(chosen.train.seed, chosen.train.seed + count):
         folder = None if run is None else Path(run) / f"seed-{seed}"
-        runs.append(train(source, run=folder, settings={**settings, "train.seed": seed}, **options))
+        runs.append(train(source, run=folder, config=chosen, seed=seed, command=command, progress=progress))
     return runs, spread_of(runs)
 
 

@@ -37,7 +37,7 @@ def test_equal_bytes_of_another_shape_are_another_image() -> None:
 
 def test_colour_names_and_parts() -> None:
     data = from_arrays(
-        COLOUR, np.array([[2], [0], [1], [2]]), names=["a", "b", "z"], splits=["train", "test", "train", None]
+        COLOUR, np.array([[2], [0], [1], [2]]), class_names=["a", "b", "z"], splits=["train", "test", "train", None]
     )
     assert data.labels.names == ("a", "b", "z")
     assert [(s.path, s.label, s.split) for s in data.samples] == [
@@ -90,7 +90,7 @@ def test_images_of_a_wrong_kind_say_how_to_mend_them(images: Any, hint: str) -> 
 )
 def test_labels_that_do_not_fit(labels: Any, names: list[str] | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        from_arrays(GREY, labels, names=names)
+        from_arrays(GREY, labels, class_names=names)
 
 
 def test_splits_that_do_not_fit() -> None:

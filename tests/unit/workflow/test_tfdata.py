@@ -40,7 +40,7 @@ def pixels(data):
 def test_single_images_and_batches_give_the_same_set(shape, batched):
     x = images(shape=shape)
     stream = batches(x, LABELS) if batched else Stream(list(zip(x, LABELS, strict=True)))
-    data = ks.open(stream, labels=["a", "b", "c"])
+    data = ks.open(stream, class_names=["a", "b", "c"])
     assert np.array_equal(pixels(data), x.reshape(12, 6, 5, *(3,) * (shape[-1] == 3)))
     assert [sample.label for sample in data.samples] == [("a", "b", "c")[i] for i in LABELS]
 

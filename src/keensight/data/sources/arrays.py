@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keensight.core import pixels
 from keensight.core.decode_limits import MAX_BYTES
+from keensight.core.deprecation import renamed
 from keensight.core.files import read_bounded, sha256
 from keensight.core.records import PARTS, Dataset, ImageInfo, Part, Sample
 from keensight.data.sources.assemble import assemble
@@ -56,11 +57,12 @@ class ArrayReader:
         return pixels
 
 
+@renamed(names="class_names")
 def from_arrays(
     images: NDArray[np.uint8],
     labels: ArrayLike,
     *,
-    names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
     name: str = "arrays",
     splits: Sequence[Part | None] | None = None,
     kind: str = "arrays",
@@ -70,16 +72,16 @@ def from_arrays(
     Args:
         images: uint8, 0 to 255, shape (n, H, W), (n, H, W, 1) or (n, H, W, 3) in RGB order.
         labels: Integers or class names, shape (n,) or (n, 1).
-        names: Class names; integer labels count through them. Left out: the labels themselves.
+        class_names: Names of the classes; integer labels count through them. Left out: the labels themselves.
         name: What to call the dataset.
         splits: The part of each image, None where none is given.
         kind: How it was given, for the record.
 
     Raises:
-        DataError: shape or type of the images do not fit, or the labels do not fit the images or names.
+        DataError: shape or type of the images do not fit, or the labels do not fit the images or class names.
     """
     pixels = _checked_images(images, name)
-    classes, texts = _class_names(_checked_labels(labels, len(pixels), name), names, name)
+    classes, texts = _class_names(_checked_labels(labels, len(pixels), name), class_names, name)
     if splits is not None and len(splits) != len(pixels):
         raise DataError(f"{name} has {len(pixels)} images but {len(splits)} splits", "give one for each image")
     samples = _samples(pixels, texts, splits)
@@ -104,7 +106,12 @@ def from_parts(
     labels = [_checked_labels(parts[part][1], len(images), f"{name} ({part})") for part, images in checked.items()]
     splits = [part for part, images in checked.items() for _ in range(len(images))]
     return from_arrays(
-        np.concatenate(list(checked.values())), np.concatenate(labels), names=names, name=name, splits=splits, kind=kind
+        np.concatenate(list(checked.values())),
+        np.concatenate(labels),
+        class_names=names,
+        name=name,
+        splits=splits,
+        kind=kind,
     )
 
 

@@ -82,7 +82,7 @@ def load(name: str) -> Dataset:
     """
     entry = SAMPLE_SETS[name]
     images, labels = entry.load_arrays()
-    return from_arrays(images, labels, names=entry.classes, name=name, kind="sample set")
+    return from_arrays(images, labels, class_names=entry.classes, name=name, kind="sample set")
 
 
 def write(name: str, directory: str | Path, *, progress: Progress | None = None) -> int:
