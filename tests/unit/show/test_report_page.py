@@ -22,8 +22,8 @@ from keensight.core.pixels import encode_png
 from keensight.core.predictions import Abstention, Decision
 from keensight.core.records import Epoch, History, LabelSet, Sample
 from keensight.errors import ImageError, StoreError
-from keensight.show import ReportData, write_report
 from keensight.show.misclassified import find_mistakes
+from keensight.show.report import ReportData, write_report
 
 SECTIONS = [
     "How accurate is it?", "What does it get wrong?", "Can its confidence be trusted?",

@@ -10,8 +10,9 @@ from rich.console import Console
 from keensight.assess.metrics import evaluate
 from keensight.core.evaluation import Evaluation
 from keensight.core.records import LabelSet
-from keensight.show import terminal, write_report
+from keensight.show import terminal
 from keensight.show.notebook import cards
+from keensight.show.report import write_report
 from keensight.store.model_card import model_card
 from store_builders import manifest
 
