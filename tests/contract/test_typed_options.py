@@ -37,7 +37,7 @@ FUNCTIONS = {
 
 
 def hint_of(setting: Setting) -> object:
-    hint = Literal[setting.choices] if setting.choices else setting.kind
+    hint = Literal[tuple(map(str, setting.choices))] if setting.choices else setting.kind
     if setting.option == "labels":  # in Python a list of names, too
         return str | typing.get_type_hints(options.SourceOptions)["labels"]
     return hint | None if setting.optional else hint

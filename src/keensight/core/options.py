@@ -97,7 +97,7 @@ class SeedsOptions(DataOptions, FitOptions, total=False):
 class TrainOptions(SeedsOptions, total=False):
     """Every setting of a run."""
 
-    task: Literal["classify", "anomaly"]
+    task: Literal["classify", "multiclass", "multilabel", "anomaly"]
     normal: str | None
 
 
