@@ -117,14 +117,14 @@ TOPICS = {
     "evaluate": (
         "Evaluate and compare",
         "Metrics with confidence intervals, calibration, thresholds, subgroups, label errors and paired comparisons.",
-        ["evaluate", "Evaluated", "Evaluation", "calibrate", "operating_point", "slices_of", "compare",
-         "wilson", "check_labels", "review", "report"],
+        ["evaluate", "Evaluated", "Evaluation", "AnomalyEvaluation", "calibrate", "operating_point", "slices_of",
+         "compare", "wilson", "check_labels", "review", "report"],
     ),
     "predict": (
         "Predict and explain",
         "Use a trained model on new images.",
-        ["load", "load_detector", "Classifier", "predict", "Predictions", "write_predictions", "embed", "Embeddings",
-         "write_embeddings", "similar", "explain", "Explanation", "write_explanations"],
+        ["load", "load_detector", "Classifier", "predict", "Predictions", "AnomalyScores", "write_predictions", "embed",
+         "Embeddings", "write_embeddings", "similar", "explain", "Explanation", "write_explanations"],
     ),
     "runs": (
         "Runs and saved models",
