@@ -32,7 +32,7 @@ _HOMES = {
     "keensight.show.notebook.widgets": ("classify",),
     "keensight.show.roc_curve": ("roc",),
     "keensight.show.similar_images": ("similar",),
-    "keensight.workflow.pictures": (
+    "keensight.workflow.source_pictures": (
         "browse",
         "class_balance",
         "samples",
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
     from keensight.show.notebook.widgets import classify as classify
     from keensight.show.roc_curve import roc as roc
     from keensight.show.similar_images import similar as similar
-    from keensight.workflow.pictures import browse as browse
-    from keensight.workflow.pictures import class_balance as class_balance
-    from keensight.workflow.pictures import samples as samples
+    from keensight.workflow.source_pictures import browse as browse
+    from keensight.workflow.source_pictures import class_balance as class_balance
+    from keensight.workflow.source_pictures import samples as samples
 else:  # unseen by type checkers, which would take any name for one that there is
 
     def __getattr__(name: str) -> Any:
