@@ -16,7 +16,7 @@ from keensight.show.chart import Chart, calm, title
 from keensight.show.page import svg
 from keensight.show.text import ends, percent
 
-_WIDTH, _HEIGHT = 3.6, 3.2
+_WIDTH, _HEIGHT = 3.6, 3.4
 """Inches: as wide as a phone, so that the text stays readable there."""
 
 
@@ -92,8 +92,9 @@ def draw_reliability(ax: Axes, evaluation: Evaluation) -> None:
     ax.set_xlim(lowest - 0.01, 1.02)
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("confidence (mean of a bin)", fontsize=9, color=chart.INK)
-    # One small mark a name, as large marks stand for many images.
-    ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, loc="best", markerscale=0.6)
+    ax.figure.legend(
+        frameon=False, fontsize=9, labelcolor=chart.INK, loc="outside lower left", ncols=2, markerscale=0.6
+    )
     title(ax, "Accuracy by confidence")
 
 

@@ -75,7 +75,7 @@ def environment() -> Any:
 
 
 def _breakable(path: str) -> Any:
-    """A path that may wrap after slashes, underscores and hyphens."""
+    """A path or class name that may wrap after slashes, underscores and hyphens."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
