@@ -90,7 +90,6 @@ def walk(
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
     from keensight.store.bundle import add_evaluation
     from keensight.store.run_tables import save_anomalies
-    from keensight.workflow.predict import detector_of
 
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
     config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
@@ -273,15 +272,12 @@ def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int6
     save_pictures(run.pictures_path, kept)
 
 
-def is_detector(model: Any) -> bool:
-    """Whether a run, a bundle or its path is an anomaly detector's."""
-    from keensight.nets.classifier import Classifier
+def detector_of(bundle: Bundle) -> Detector:
+    """The anomaly detector in an open bundle."""
     from keensight.nets.detector import Detector
-    from keensight.store.bundle import open_bundle
+    from keensight.store.bundle import limits_of
 
-    if isinstance(model, (Detector, Classifier)):
-        return isinstance(model, Detector)
-    return open_bundle(getattr(model, "path", model)).manifest.task == Task.ANOMALY
+    return Detector.open(bundle.model_path, bundle.manifest.image, limits_of(bundle.manifest))
 
 
 def stored(run: Run) -> AnomalyEvaluation:

@@ -23,7 +23,8 @@ from keensight.core.records import BundleManifest, ImageSpec, LabelSet
 from keensight.core.sources import Images, Source, read_source
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError
-from keensight.workflow.predict import classifier_of, find
+from keensight.workflow.classification import classifier_of
+from keensight.workflow.predict import find
 from keensight.workflow.self_test import self_test
 from keensight.workflow.steps import shown
 from keensight.workflow.training_overlap import extended

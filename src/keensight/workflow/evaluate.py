@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Iterable, Sequence
-from itertools import islice
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -21,11 +20,11 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Part, Split
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError
-from keensight.workflow import anomaly
 from keensight.workflow.caveats import caveats_of
 from keensight.workflow.features import Features
 from keensight.workflow.predict import load
 from keensight.workflow.steps import Source, open, prepare, shown
+from keensight.workflow.tasks import is_detector, of_run
 from keensight.workflow.training_overlap import left_out
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def evaluate(
     """
     if source is None:
         return cast("Evaluated", _stored(model))
-    if anomaly.is_detector(model):
+    if is_detector(model):
         raise UsageError(
             "an anomaly detector is measured on its own test part only", "leave the source out, or train on it"
         )
@@ -260,64 +259,9 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
     Returns:
         The path of ``report.html``.
     """
-    from keensight.show.report import ReportData, write_report
-    from keensight.store.bundle import CARD
-    from keensight.store.pictures import KeptPictures
-
     handle = finished(run)
-    if handle.record.results.get("task") == Task.ANOMALY:
-        return anomaly.report(handle, anomaly.stored(handle))
-    evaluation = evaluation or _with_images(handle)
-    card = handle.bundle_path / CARD
-    data = ReportData(
-        record=handle.record,
-        audit=handle.audit,
-        split=handle.split,
-        history=handle.history,
-        evaluation=evaluation,
-        manifest=_manifest(handle),
-        config=handle.config_path.read_text(encoding="utf-8"),
-        labels=handle.label_suspects,
-        slices=handle.slices,
-        heatmaps=KeptPictures(handle.heatmaps_path),
-        card=card.read_text(encoding="utf-8") if card.is_file() else "",
-        dataset=evaluation.dataset,
-    )
-    write_report(handle.report_path, data)
-    return handle.report_path
-
-
-def keep_pictures(run: Run, evaluation: Evaluated, suspects: Iterable[str] = ()) -> None:
-    """Keep small copies of the images that report and review show, so that both can do without the source.
-
-    Args:
-        run: Where to keep them.
-        evaluation: Its mistakes are kept, and some samples of its dataset.
-        suspects: Paths of further images, in the order of their importance.
-    """
-    from keensight.show.misclassified import find_mistakes, spread, worth_showing
-    from keensight.show.report import GALLERY
-    from keensight.show.thumbnails import encode, thumbnail
-    from keensight.store.pictures import save_pictures
-
-    dataset = evaluation.dataset
-    places = {sample.path: index for index, sample in enumerate(dataset.samples)}
-    wanted = dict.fromkeys(
-        [mistake.index for mistake in worth_showing(find_mistakes(evaluation), GALLERY)]
-        + [places[path] for path in islice(suspects, _SUSPECTS)]
-        + spread(dataset, _SAMPLES)
-    )
-    images = ((dataset.samples[index].path, thumbnail(dataset, index)) for index in wanted)
-    save_pictures(run.pictures_path, {path: encode(image) for path, image in images if image is not None})
-
-
-_SUSPECTS, _SAMPLES = 200, 100
-
-
-def _manifest(run: Run) -> Any:
-    from keensight.store.bundle import open_bundle
-
-    return open_bundle(run.path).manifest
+    steps = of_run(handle)
+    return steps.report(handle, evaluation or steps.stored(handle))
 
 
 def finished(run: str | Path | Run) -> Run:
@@ -343,15 +287,7 @@ def _stored(model: str | Path | Run | Classifier) -> Evaluated | AnomalyEvaluati
     if isinstance(model, Classifier):
         raise DataError("a model by itself has no stored evaluation", "give the images to measure it on")
     handle = finished(model)
-    return anomaly.stored(handle) if handle.record.results.get("task") == Task.ANOMALY else _with_images(handle)
-
-
-def _with_images(run: Run) -> Evaluated:
-    """The stored evaluation, with its predictions and the pictures that the run keeps."""
-    from keensight.store.pictures import KeptPictures
-
-    dataset = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
-    return Evaluated.of(run.evaluation, run.predictions, dataset)
+    return of_run(handle).stored(handle)
 
 
 def _of_part(dataset: Dataset, part: Part) -> NDArray[np.int64]:

@@ -23,11 +23,11 @@ from keensight.errors import DataError
 from keensight.workflow.bundle import bundle
 from keensight.workflow.calibrate import decide, mirrored_if_it_pays
 from keensight.workflow.caveats import caveats_of, validation_accuracy
-from keensight.workflow.evaluate import keep_pictures, measure, report, report_text, slices_of
+from keensight.workflow.classification import classifier_of, keep_pictures
+from keensight.workflow.evaluate import measure, report, report_text, slices_of
 from keensight.workflow.explain import keep_heatmaps
 from keensight.workflow.features import Features, features_of
 from keensight.workflow.label_errors import check_labels, wanted
-from keensight.workflow.predict import classifier_of
 from keensight.workflow.prototypes import known_of
 from keensight.workflow.self_test import self_test
 from keensight.workflow.steps import transfers
@@ -245,6 +245,7 @@ def _results(
 ) -> dict[str, Any]:
     dataset, split = trained.dataset, trained.split
     results = {
+        "task": dataset.task,
         "labels": list(dataset.labels.names),
         "model": trained.config.model.name,
         "seconds": round(time.perf_counter() - started, 2),

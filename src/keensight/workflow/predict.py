@@ -11,15 +11,18 @@ import numpy as np
 from keensight.core.anomaly import AnomalyScores
 from keensight.core.deprecation import renamed
 from keensight.core.files import check_writable, write_bytes, write_json, write_text
-from keensight.core.predictions import Decision, Embeddings, Predictions
+from keensight.core.predictions import Embeddings, Predictions
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR
 from keensight.core.sanitize import guarded
 from keensight.core.sources import Images, Source
 from keensight.core.task import Task
 from keensight.errors import UsageError
+from keensight.workflow.anomaly import detector_of
+from keensight.workflow.classification import classifier_of
 from keensight.workflow.self_test import tested
 from keensight.workflow.steps import shown
+from keensight.workflow.tasks import opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +76,7 @@ def predict(
     if isinstance(model, (Classifier, Detector)):
         return model.predict(found, progress=progress)
     package = _opened(model)
-    opened = detector_of(package) if package.manifest.task == Task.ANOMALY else classifier_of(package)
-    return tested(package, opened).predict(found, progress=progress)
+    return tested(package, opened(package)).predict(found, progress=progress)
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
@@ -181,32 +183,6 @@ def _opened(model: str | Path | Run) -> Bundle:
     from keensight.store.bundle import open_bundle
 
     return open_bundle(model if isinstance(model, (str, Path)) else model.path)
-
-
-def detector_of(bundle: Bundle) -> Detector:
-    """The anomaly detector in an open bundle."""
-    from keensight.nets.detector import Detector
-    from keensight.store.bundle import limits_of
-
-    return Detector.open(bundle.model_path, bundle.manifest.image, limits_of(bundle.manifest))
-
-
-def classifier_of(bundle: Bundle) -> Classifier:
-    """The classifier in an open bundle."""
-    from keensight.nets.classifier import Classifier
-
-    manifest, several = bundle.manifest, bundle.manifest.task == Task.MULTILABEL
-    return Classifier.open(
-        bundle.model_path,
-        manifest.labels,
-        manifest.image,
-        temperature=manifest.temperature,
-        prototypes=bundle.prototypes(),
-        mirror=bool(manifest.decision.get("mirror", False)),
-        thresholds=tuple(manifest.decision["thresholds"]) if several else None,
-        decision=None if several else Decision.from_manifest(manifest.decision),
-        subspace=bundle.subspace(),
-    )
 
 
 def predict_with_heatmaps(

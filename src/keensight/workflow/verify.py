@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keensight.core.task import Task
 from keensight.core.verification import SELF_TEST, Check, Verification
 from keensight.errors import GateError, StoreError
-from keensight.workflow.predict import classifier_of, detector_of
 from keensight.workflow.self_test import self_test
+from keensight.workflow.tasks import opened
 
 if TYPE_CHECKING:
     from keensight.store.bundle import Bundle
@@ -51,12 +50,12 @@ def _good(names: list[str]) -> tuple[Check, ...]:
 def _loaded(bundle: Bundle, checks: tuple[Check, ...]) -> Verification:
     place = str(bundle.path)
     try:
-        opened = detector_of(bundle) if bundle.manifest.task == Task.ANOMALY else classifier_of(bundle)
+        model = opened(bundle)
     except StoreError as error:
         return Verification(place, (*checks, Check(_LOADING, False, error.message)))
     checks = (*checks, Check(_LOADING, True))
     try:
-        worst = self_test(bundle, opened)
+        worst = self_test(bundle, model)
     except GateError as error:
         return Verification(place, (*checks, Check(SELF_TEST, False, error.message)))
     told = f"largest difference from the stored predictions: {worst:.1g}"
