@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keensight.core.effort import EFFORTS
 from keensight.core.files import to_toml
 from keensight.core.registry import did_you_mean
 from keensight.core.task import Task
@@ -97,7 +98,7 @@ class ModelConfig:
 class TrainConfig:
     """How the weights are found."""
 
-    effort: str = setting("standard", "how much time to spend", choices=("quick", "standard", "best"))
+    effort: str = setting("standard", "how much time to spend", choices=tuple(EFFORTS))
     epochs: int | None = setting(
         None, "number of epochs; default: chosen from effort and dataset size", low=1, high=1000
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
+from keensight.core.effort import EFFORTS
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
 from keensight.core.task import Task
@@ -23,8 +24,6 @@ _MANY = 20_000
 _RACE_TRAIN, _RACE_VAL = 1500, 500
 _RACE_PIXELS = 3e7
 """Pixels that the network from scratch may see in a race: one to two minutes on two processors."""
-_RACE_EPOCHS = {"quick": 10, "standard": 3, "best": 3}
-"""It must see each image so often at least, or there is no race: fewer tell nothing, more cost more than the effort."""
 _RACE_MOST = 20
 
 
@@ -52,7 +51,7 @@ def choose_model(dataset: Dataset, split: Split, config: RunConfig, progress: Pr
         return settled
     side, scratch = round(median_side(dataset)), _scratch(dataset, len(split.train), config)
     few, shares = _few(dataset, split)
-    passes, least = _race_epochs(few, shares, config, scratch.name), _RACE_EPOCHS[config.train.effort]
+    passes, least = _race_epochs(few, shares, config, scratch.name), EFFORTS[config.train.effort].race_epochs
     if passes < least:
         what = f"a race of {least} epochs with {scratch.name} would take too long for --effort {config.train.effort}"
         return Choice(DEFAULT_PRETRAINED, f"images of {side} px: {what}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from keensight.core.audit import AuditReport
 from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
+from keensight.core.effort import EFFORTS
 from keensight.core.evaluation import Evaluated, Slices
 from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run
 
-_HEATMAPS = {"quick": 12, "standard": 200, "best": 200}
-"""Mistakes that get a heatmap: each costs two passes through the network at most, and 12 less than a second."""
 _MANY_PASSES = 1000
 """From here on LiteRT's speed makes up for the conversion."""
 
@@ -102,7 +101,7 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
     _keep_evaluation(run, package, evaluation)
     weak = _keep_slices(run, evaluation, trained.pixels)
     suspects = _check_labels(run, trained, evaluation, progress)
-    keep_heatmaps(run, trusted, evaluation, trained.pixels, _HEATMAPS[trained.config.train.effort], progress)
+    keep_heatmaps(run, trusted, evaluation, trained.pixels, EFFORTS[trained.config.train.effort].heatmaps, progress)
     keep_pictures(
         run, evaluation, () if suspects is None else [one.path for one in (*suspects.suspects, *suspects.doubtful)]
     )
@@ -149,7 +148,7 @@ def choose(
     from keensight.data.units import clusters
 
     together = clusters(dataset.samples, split.part("val"), ties(findings, dataset))
-    if config.train.effort != "quick" and config.augment.flip in ("horizontal", "both"):
+    if EFFORTS[config.train.effort].mirror and config.augment.flip in ("horizontal", "both"):
         classifier = mirrored_if_it_pays(classifier, dataset, split, pixels, progress, features)
     return decide(classifier, dataset, split, pixels, config.decision, features, progress, together)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
+from keensight.core.effort import EFFORTS
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.progress import Progress
@@ -31,7 +32,7 @@ def wanted(config: RunConfig) -> bool:
     """Whether a training with these resolved settings ends with a label check."""
     if config.train.label_check != "auto":
         return config.train.label_check == "yes"
-    return config.train.effort != "quick" and (transfers(config) or (config.train.epochs or 0) >= EPOCHS)
+    return EFFORTS[config.train.effort].label_check and (transfers(config) or (config.train.epochs or 0) >= EPOCHS)
 
 
 def check_labels(

@@ -17,6 +17,7 @@ from keensight.core.changes import DatasetChanges, compare
 from keensight.core.config import RunConfig
 from keensight.core.config import settings as known_settings
 from keensight.core.deprecation import renamed
+from keensight.core.effort import EFFORTS
 from keensight.core.labels import Correction, read_corrections
 from keensight.core.options import FitOptions, SourceOptions, with_options
 from keensight.core.progress import Progress
@@ -347,6 +348,11 @@ def transfers(config: RunConfig) -> bool:
     return known and config.model.weights != "none"
 
 
+def head_only(config: RunConfig) -> bool:
+    """Whether a training with these settings fits nothing but the last layer of a pretrained network."""
+    return transfers(config) and not EFFORTS[config.train.effort].tunes
+
+
 def configure(config: RunConfig | None = None, settings: Mapping[str, Any] | None = None, **options: Any) -> RunConfig:
     """Settings from defaults, changes and options, the last one winning; an option that is None changes nothing.
 
@@ -384,7 +390,7 @@ def augmentation(config: RunConfig, dataset: Dataset, split: Split, pixels: Pixe
     if given.erase is None:
         architecture = ARCHITECTURES["cnn" if config.model.name == "auto" else config.model.name]
         given = dataclasses.replace(given, erase=architecture.erase)
-    if transfers(config) and config.train.effort == "quick":
+    if head_only(config):
         given = dataclasses.replace(given, enabled=False)  # each image is looked at once, as it is
     asked = given.enabled and given.flip == "auto"
     evidence = mirror_evidence(pixels, split.part("train"), dataset.combinations()) if asked else None

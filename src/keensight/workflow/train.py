@@ -14,6 +14,7 @@ import numpy as np
 
 from keensight.core.comparison import Spread
 from keensight.core.config import ModelConfig, RunConfig
+from keensight.core.effort import EFFORTS
 from keensight.core.options import SeedsOptions, TrainOptions, with_options
 from keensight.core.progress import Logged, Progress
 from keensight.core.records import Dataset, Epoch, History, Split
@@ -32,6 +33,7 @@ from keensight.workflow.steps import (
     augmentation,
     build,
     configure,
+    head_only,
     prepare,
     run_fit,
     shown,
@@ -123,7 +125,7 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     from keensight.nets.runtime import use_threads
 
     likely = likely_model(dataset, config)  # mostly the one that is taken, so that images are decoded once
-    probes = config.train.effort != "quick"
+    probes = EFFORTS[config.train.effort].shortcuts
     prepared = prepare_data(dataset, input_spec(dataset, config, likely), config, progress, probes=probes)
     findings, split = prepared.findings, prepared.split
     run.save_dataset(dataset)
@@ -220,7 +222,7 @@ def resolve(
 
     spec = pixels.shape
     numbers = schedule(config.train, config.model.name, len(split.train))
-    epochs = 0 if transfers(config) and config.train.effort == "quick" else numbers.epochs
+    epochs = 0 if head_only(config) else numbers.epochs
     seen = epochs * len(split.train) * spec[0] * spec[1]
     changes = augmentation(config, dataset, split, pixels)  # first, while the framework is still being imported
     precision = choose_precision(
@@ -256,7 +258,7 @@ def resolve(
     size = f"input: {spec[1]}x{spec[0]} px"
     engine = litert.chosen()
     details = [f"frozen layers run on {engine.name} ({engine.reason})"] if transfers(config) else []
-    if transfers(config) and config.train.effort == "quick":
+    if head_only(config):
         return resolved, [size, "training: a logistic-regression head on frozen features"], details
     reasons = [
         size,

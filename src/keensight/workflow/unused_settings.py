@@ -8,7 +8,7 @@ from typing import Literal
 from keensight.core.config import RunConfig, settings
 from keensight.core.records import Dataset
 from keensight.core.task import Task
-from keensight.workflow.steps import transfers
+from keensight.workflow.steps import head_only, transfers
 
 Kind = Literal["classifier", "detector", "adopted"]
 
@@ -47,7 +47,7 @@ def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
         yield from _TRANSFER
     else:
         yield "train.tensorboard"
-        if config.train.effort == "quick":
+        if head_only(config):
             yield from (*_STEPS, *_TRANSFER)
     if not config.augment.enabled:
         yield from (one.dotted for one in settings() if one.section == "augment" and one.name != "enabled")

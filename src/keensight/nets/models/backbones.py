@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keensight.core.effort import EFFORTS
 from keensight.core.registry import Registry
 
 NORMALISATIONS: Mapping[str, str] = {
@@ -198,12 +199,10 @@ def tuning_side(name: str, effort: str) -> int | None:
         A multiple of 32 (or the side of the pretraining); None for a network without pretraining.
     """
     side = ARCHITECTURES[name].side
-    if side is None or effort == "quick":
-        return side
-    return 32 * round(side * _SIDE_SHARE[effort] / 32)
+    fraction = EFFORTS[effort].side
+    return side if side is None or fraction == 1.0 else 32 * round(side * fraction / 32)
 
 
-_SIDE_SHARE = {"standard": 5 / 7, "best": 6 / 7}
 DEFAULT_PRETRAINED = "efficientnet_lite0"
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig, TrainConfig
+from keensight.core.effort import EFFORTS
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Epoch, History, Split
 from keensight.nets.models.backbones import ARCHITECTURES
@@ -36,7 +37,6 @@ class TrainingInterrupted(KeyboardInterrupt):
         """The epochs that were finished."""
 
 
-_EFFORT = {"quick": 0.4, "standard": 1.0, "best": 2.5}
 _TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 10
 
 
@@ -65,7 +65,7 @@ def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
         n_train: Images in the training part.
     """
     architecture = ARCHITECTURES[model]
-    effort = _EFFORT[config.effort]
+    effort = EFFORTS[config.effort].epochs
     if architecture.pretrained:
         batch, least, most = _TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST
         wanted = architecture.passes / n_train

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig
+from keensight.core.effort import EFFORTS
 from keensight.core.files import sha256
 from keensight.core.progress import Progress
 from keensight.core.records import Epoch, History, Split
@@ -105,10 +106,9 @@ def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Caches
         TrainingInterrupted: the user interrupted, after the head; the model has the best weights so far.
     """
     history = train_head(model, images, config, shop)
-    if config.train.effort != "quick":
-        history = _kept_if_better(model, history, partial(train_top, model, images, config), shop)
-    if config.train.effort == "best":
-        history = _kept_if_better(model, history, partial(train_whole, model, images, config), shop)
+    tune = {"top": train_top, "whole": train_whole}
+    for phase in EFFORTS[config.train.effort].phases[1:]:
+        history = _kept_if_better(model, history, partial(tune[phase], model, images, config), shop)
     return history
 
 

@@ -1,0 +1,60 @@
+"""What ``quick``, ``standard`` and ``best`` mean, wherever time can be spent or saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["head", "top", "whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """One value of ``train.effort``.
+
+    Example:
+        >>> EFFORTS["quick"].phases
+        ('head',)
+    """
+
+    epochs: float
+    """From scratch: how many times as many epochs as ``standard``."""
+    phases: tuple[Phase, ...]
+    """From pretrained weights: what is trained, in this order. A head needs each image once; the top of the network,
+    and the whole of it, need many epochs."""
+    side: float
+    """Input of a pretrained network, as a fraction of the side that it was pretrained on: what an epoch costs grows
+    with its square."""
+    race_epochs: int
+    """Fewest epochs of a network from scratch in a race against a pretrained one: fewer tell nothing. Where they would
+    take too long, there is no race."""
+    heatmaps: int
+    """Misclassified images that get a heatmap, at most: each costs up to two passes through the network."""
+    shortcuts: bool
+    """Whether the audit checks for shortcuts, which takes some seconds."""
+    label_check: bool
+    """Whether label errors are looked for where ``train.label_check`` is ``auto``."""
+    mirror: bool
+    """Whether averaging the predictions of an image and its mirror image is tried."""
+
+    @property
+    def tunes(self) -> bool:
+        """Whether more of a pretrained network is trained than its head."""
+        return self.phases != ("head",)
+
+
+EFFORTS: Mapping[str, Effort] = {
+    "quick": Effort(
+        epochs=0.4, phases=("head",), side=1.0, race_epochs=10, heatmaps=12, shortcuts=False, label_check=False,
+        mirror=False,
+    ),
+    "standard": Effort(
+        epochs=1.0, phases=("head", "top"), side=5 / 7, race_epochs=3, heatmaps=200, shortcuts=True, label_check=True,
+        mirror=True,
+    ),
+    "best": Effort(
+        epochs=2.5, phases=("head", "top", "whole"), side=6 / 7, race_epochs=3, heatmaps=200, shortcuts=True,
+        label_check=True, mirror=True,
+    ),
+}  # fmt: skip
