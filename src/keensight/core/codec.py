@@ -6,7 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from enum import EnumType
+from enum import Enum, EnumType
 from functools import cache
 from typing import Any, TypeVar
 
@@ -32,20 +32,22 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(cls: type[R], value: Any) -> R:
-    """Rebuild a record from plain values.
+def from_plain(cls: type[R], value: Any, key: str = "") -> R:
+    """Rebuild a record from plain values, every one of which must have the type that the record says.
 
-    Keys that the record does not know are ignored, so that a newer file still opens.
+    Keys that the record does not know are ignored, so that a newer file still opens. A whole number is taken for a
+    number.
+
+    Args:
+        cls: The record.
+        value: As :func:`to_plain` gives it.
+        key: What ``value`` is called in messages, such as ``decision.answers``.
 
     Raises:
-        StoreError: a field is missing or has another shape.
+        StoreError: a key is missing or has a value of another type; the message names key, type and what was expected.
+        DataError: the record itself refuses its values.
     """
-    try:
-        return typing.cast(R, _build(cls, value))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise StoreError(
-            f"this is not a valid {cls.__name__}: {error}", "the file is damaged or from another program"
-        ) from error
+    return typing.cast(R, _build(cls, value, key))
 
 
 @cache
@@ -53,34 +55,104 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def _build(kind: Any, value: Any) -> Any:
+def _build(kind: Any, value: Any, key: str) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if value is None or kind is Any:
+    if kind is Any:
         return value
     if origin in (typing.Union, types.UnionType):
-        return _build(next(option for option in inner if option is not type(None)), value)
+        known = next(option for option in inner if option is not type(None))
+        return None if value is None else _build(known, value, key)
     if dataclasses.is_dataclass(kind):
-        hints = _hints(typing.cast(type, kind))
-        names = {f.name for f in dataclasses.fields(kind)}
-        return typing.cast(Any, kind)(**{key: _build(hints[key], item) for key, item in value.items() if key in names})
+        return _record(typing.cast(type, kind), value, key)
     if origin is tuple:
-        return _tuple(inner, value)
-    if origin is Mapping and isinstance(value, Mapping):
-        return {key: _build(inner[1], item) for key, item in value.items()}
-    if isinstance(kind, EnumType):
-        return kind(value)
+        return _tuple(inner, value, key)
+    if origin is Mapping:
+        return {name: _build(inner[1], item, _within(key, name)) for name, item in _object(value, key).items()}
     if origin is np.ndarray:
-        return np.asarray(value, dtype=np.float32)
-    return _float(value) if kind is float else value
+        return _array(value, key)
+    return _scalar(kind, value, key)
 
 
-def _float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
+def _record(cls: type, value: Any, key: str) -> Any:
+    given, hints = _object(value, key), _hints(cls)
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    for field in fields:
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and field.name not in given:
+            raise _refusal(f"the key {_within(key, field.name)!r} is missing")
+    known = [field.name for field in fields if field.name in given]
+    return cls(**{name: _build(hints[name], given[name], _within(key, name)) for name in known})
 
 
-def _tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+def _tuple(kinds: tuple[Any, ...], value: Any, key: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _misfit(value, "a list", key)
     if len(kinds) == 2 and kinds[1] is Ellipsis:
-        return tuple(_build(kinds[0], item) for item in value)
-    return tuple(_build(part, item) for part, item in zip(kinds, value, strict=True))
+        kinds = (kinds[0],) * len(value)
+    if len(value) != len(kinds):
+        raise _refusal(f"{_called(key)} is a list of {len(value)}, but a list of {len(kinds)} was expected")
+    return tuple(_build(kind, item, f"{key}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+
+
+def _array(value: Any, key: str) -> Any:
+    try:
+        return np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise _misfit(value, "a list of numbers", key) from error
+
+
+def _object(value: Any, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _misfit(value, "an object", key)
+    return value
+
+
+def _scalar(kind: Any, value: Any, key: str) -> Any:
+    if isinstance(kind, EnumType):
+        members: list[Enum] = list(kind)
+        try:
+            return kind(value)
+        except ValueError as error:
+            raise _misfit(value, f"one of {', '.join(str(item.value) for item in members)}", key) from error
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise _misfit(value, f"one of {', '.join(map(str, choices))}", key)
+        return value
+    taken = (int, float) if kind is float else kind
+    if not isinstance(value, taken) or (isinstance(value, bool) and kind is not bool):
+        raise _misfit(value, _EXPECTED.get(kind, kind.__name__), key)
+    return float(value) if kind is float else value
+
+
+_EXPECTED = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _within(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _called(key: str) -> str:
+    return f"the key {key!r}" if key else "the whole"
+
+
+def _misfit(value: Any, expected: str, key: str) -> StoreError:
+    return _refusal(f"{_called(key)} is {_described(value)}, but {expected} was expected")
+
+
+def _refusal(message: str) -> StoreError:
+    return StoreError(message, "the file is damaged or from another program; restore it, or train again")
+
+
+def _described(value: Any) -> str:
+    """A plain value in a message: short, and by JSON's own words."""
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}"
+    return f"the number {value}" if isinstance(value, (int, float)) and not isinstance(value, bool) else _WORDS[value]
+
+
+_WORDS = {None: "null", True: "true", False: "false"}

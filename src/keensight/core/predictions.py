@@ -215,7 +215,7 @@ class Decision:
         Raises:
             StoreError: the entry is damaged.
         """
-        return from_plain(Decision, decision.get("answers", {}))
+        return from_plain(Decision, decision.get("answers", {}), "decision.answers")
 
     def valid(self) -> bool:
         """Whether its numbers are ones that a rule can have."""

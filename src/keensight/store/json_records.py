@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-import types
-import typing
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,23 +35,39 @@ def read_versioned(path: Path, cls: type[R], *, newest: int, limit: int) -> R:
             f"{path} was written by a newer Keensight: its schema is {schema}, this version reads up to {newest}",
             "upgrade: pip install --upgrade keensight",
         )
-    try:
-        return strictly(cls, plain)
-    except KeensightError as error:
-        raise StoreError(f"{path}: {error.message}", _DAMAGED) from error
+    return checked(path, cls, plain)
 
 
-def strictly(cls: type[R], plain: Any) -> R:
-    """A record from plain values whose types are checked too.
+def read_record(path: Path, cls: type[R], *, limit: int = 1 << 30) -> R:
+    """A record whose file carries no ``schema`` number.
+
+    Args:
+        path: Its JSON file.
+        cls: The record.
+        limit: Largest size of the file in bytes.
 
     Raises:
-        StoreError: a field is missing, or of another type than the record says.
-        DataError: the record itself refuses its values.
+        StoreError: the file is missing, too large or damaged, or a value in it has another type than the record says.
     """
-    record = from_plain(cls, plain)
-    if problem := _misfit(record, cls, cls.__name__):
-        raise StoreError(problem, _DAMAGED)
-    return record
+    return checked(path, cls, _read_object(path, limit))
+
+
+def checked(place: Path | str, cls: type[R], plain: Any, key: str = "") -> R:
+    """A record from plain values whose types are checked.
+
+    Args:
+        place: What messages begin with: the file, or its line.
+        cls: The record.
+        plain: What was read.
+        key: What that is called in messages, where it is a part of the file.
+
+    Raises:
+        StoreError: a key is missing or has a value of another type, or the record itself refuses its values.
+    """
+    try:
+        return from_plain(cls, plain, key)
+    except KeensightError as error:
+        raise StoreError(f"{place}: {error.message}", _DAMAGED) from error
 
 
 def strict_json(text: str | bytes) -> Any:
@@ -96,26 +108,3 @@ def _read_object(path: Path, limit: int) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise StoreError(f"{path} holds no JSON object", _DAMAGED)
     return plain
-
-
-def _misfit(value: Any, kind: Any, where: str) -> str | None:
-    """What in a record is of another type than it says (the codec rebuilds, it does not check)."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return None
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _misfit(value, next(k for k in inner if k is not type(None)), where)
-    if origin is typing.Literal:
-        return None if value in inner else f"{where} cannot be {value!r}"
-    if not isinstance(value, origin or kind) or (kind is int and isinstance(value, bool)):
-        return f"{where} is a {type(value).__name__}, not a {getattr(origin or kind, '__name__', kind)}"
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        parts = [(getattr(value, f.name), hints[f.name], f.name) for f in dataclasses.fields(kind)]
-    elif origin is tuple:
-        parts = [(item, inner[0], f"an item of {where}") for item in value]
-    elif origin is Mapping:
-        parts = [(item, inner[1], f"{where}[{key!r}]") for key, item in value.items()]
-    else:
-        parts = []
-    return next((found for part in parts if (found := _misfit(*part))), None)

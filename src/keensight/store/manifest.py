@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from keensight.core.anomaly import Limits
+from keensight.core.codec import from_plain
 from keensight.core.predictions import Decision
 from keensight.core.prototypes import RULE
 from keensight.core.records import BundleManifest, ImageSpec
 from keensight.core.task import Task
 from keensight.errors import KeensightError, StoreError
-from keensight.store.json_records import read_versioned, strictly
+from keensight.store.json_records import read_versioned
 
 SCHEMA = 5
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
@@ -57,7 +58,7 @@ def limits_of(manifest: BundleManifest) -> Limits:
     Raises:
         StoreError: it does not.
     """
-    return strictly(Limits, manifest.decision.get("limits"))
+    return from_plain(Limits, manifest.decision.get("limits"), "decision.limits")
 
 
 def _problem(manifest: BundleManifest) -> str | None:
@@ -113,7 +114,7 @@ def _are_thresholds(found: Any, labels: int) -> bool:
 
 def _is_rule(decision: Mapping[str, Any]) -> bool:
     try:
-        rule = strictly(Decision, decision.get("answers", {}))
+        rule = from_plain(Decision, decision.get("answers", {}), "decision.answers")
     except KeensightError:
         return False
     return rule.valid()

@@ -6,21 +6,22 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from keensight.core.audit import AuditReport
-from keensight.core.codec import from_plain, to_plain
+from keensight.core.codec import to_plain
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
-from keensight.core.files import read_json, storing, write_json, write_text
+from keensight.core.files import storing, write_json, write_text
 from keensight.core.labels import Correction, LabelSuspects, read_corrections, write_corrections
 from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, Split, split_digest
+from keensight.core.task import Task
 from keensight.errors import StoreError
 from keensight.store import run_tables
-from keensight.store.json_records import read_versioned
+from keensight.store.json_records import checked, read_record, read_versioned, strict_json
 from keensight.store.liveness import gone
 from keensight.store.safety import inside
 
@@ -137,7 +138,7 @@ class Run:
     def slices(self) -> Slices | None:
         """The accuracy on slices of the test part; None: this run has none."""
         path = inside(self.path, "evaluation/slices.json")
-        return from_plain(Slices, read_json(path)) if path.is_file() else None
+        return read_record(path, Slices) if path.is_file() else None
 
     def save_corrections(self, corrections: Iterable[Correction]) -> None:
         """Keep the corrections that the dataset was trained with, as ``applied_corrections.csv``."""
@@ -147,7 +148,7 @@ class Run:
     def label_suspects(self) -> LabelSuspects | None:
         """What the label check found; None: this run made none."""
         path = inside(self.path, "labels.json")
-        return from_plain(LabelSuspects, read_json(path)) if path.is_file() else None
+        return read_record(path, LabelSuspects) if path.is_file() else None
 
     @property
     def applied_corrections(self) -> tuple[Correction, ...]:
@@ -163,12 +164,14 @@ class Run:
     @property
     def audit(self) -> AuditReport:
         """What the audit found."""
-        return from_plain(AuditReport, read_json(self._existing("audit.json")))
+        return read_record(self._existing("audit.json"), AuditReport)
 
     @property
     def split(self) -> Split:
         """Which image went where, as indices into ``dataset.samples``."""
-        return run_tables.read_split(self._existing("split.csv"), _value(self._existing("split.json"), "method"))
+        return run_tables.read_split(
+            self._existing("split.csv"), read_record(self._existing("split.json"), _Made).method
+        )
 
     @property
     def history(self) -> History:
@@ -176,14 +179,15 @@ class Run:
         epochs = _epochs(self._existing("history.jsonl"))
         summary = inside(self.path, "history.json")
         if summary.exists():
-            return History(epochs, _value(summary, "best_epoch"), _value(summary, "stopped"))
+            end = read_record(summary, _End)
+            return History(epochs, end.best_epoch, end.stopped)
         best = min(epochs, key=lambda epoch: epoch.val_loss, default=None)
         return History(epochs, best.epoch if best else 0, "interrupted")
 
     @property
     def evaluation(self) -> Evaluation:
         """The figures taken on the test part."""
-        return from_plain(Evaluation, read_json(self._existing("evaluation/evaluation.json")))
+        return read_record(self._existing("evaluation/evaluation.json"), Evaluation)
 
     @property
     def predictions(self) -> Predictions:
@@ -264,7 +268,10 @@ def open_run(path: str | Path) -> Run:
         raise StoreError(f"there is no run {path}", "`keensight runs` lists the runs there are")
     if not is_run(path):
         raise StoreError(f"{path} is no run: it holds no {RECORD_FILE}", "`keensight runs` lists the runs there are")
-    return Run(path, read_versioned(inside(path, RECORD_FILE), RunRecord, newest=SCHEMA, limit=_LIMIT))
+    file = inside(path, RECORD_FILE)
+    record = read_versioned(file, RunRecord, newest=SCHEMA, limit=_LIMIT)
+    checked(file, _Results, record.results, "results")
+    return Run(path, record)
 
 
 def list_runs(directory: str | Path) -> list[Run]:
@@ -306,13 +313,6 @@ def _append(path: Path, line: str) -> None:
         stream.write(line + "\n")
 
 
-def _value(path: Path, key: str) -> Any:
-    plain = read_json(path)
-    if not isinstance(plain, dict) or key not in plain:
-        raise StoreError(f"{path} does not say {key!r}", "the file is damaged; restore it or train again")
-    return plain[key]
-
-
 def _number(value: Any) -> Any:
     """JSON has no NaN: a figure that is none is written as null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -321,11 +321,47 @@ def _number(value: Any) -> Any:
 def _epochs(path: Path) -> tuple[Epoch, ...]:
     """Finished epochs; a last line that a kill cut short is none."""
     *whole, _ = path.read_text(encoding="utf-8").split("\n")
+    return tuple(_epoch(f"{path}, line {number}", line) for number, line in enumerate(whole, start=1))
+
+
+def _epoch(place: str, line: str) -> Epoch:
     try:
-        plain = [json.loads(line) for line in whole]
-        return tuple(
-            from_plain(Epoch, {name: math.nan if value is None else value for name, value in item.items()})
-            for item in plain
-        )
-    except (ValueError, AttributeError) as error:
-        raise StoreError(f"{path} cannot be read: {error}", "the file is damaged; train again") from error
+        plain = strict_json(line)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{place}: this is not valid JSON: {error}", "the file is damaged; train again") from error
+    if isinstance(plain, dict):
+        plain = {name: math.nan if value is None else value for name, value in plain.items()}
+    return checked(place, Epoch, plain)
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """``results.test``: what lists of runs show."""
+
+    accuracy: float | None = None
+    accuracy_ci: tuple[float, float] | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """``results`` of ``run.json``: what is read of it again."""
+
+    task: Task = Task.MULTICLASS
+    test: _Test = _Test()
+    data: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """``split.json``."""
+
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """``history.json``."""
+
+    best_epoch: int
+    stopped: str

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores
-from keensight.core.codec import from_plain, to_plain
+from keensight.core.codec import to_plain
 from keensight.core.evaluation import Evaluation
-from keensight.core.files import read_json, write_bytes, write_json, write_text
+from keensight.core.files import write_bytes, write_json, write_text
 from keensight.core.labels import Suspect
 from keensight.core.predictions import Predictions
 from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Sample, Skipped, Split
 from keensight.core.sanitize import guarded, unguarded
 from keensight.core.task import Task
 from keensight.errors import StoreError
+from keensight.store.json_records import checked, read_record
 
 _KEY = b"keensight"
 _INFO = ("format", "mode", "width", "height", "frames", "orientation")
@@ -110,11 +112,19 @@ def read_dataset(path: Path) -> Dataset:
         names = ("path", "label", "digest", "size", "group", "split")
         several = map(tuple, column.get("labels") or [()] * len(infos))
         samples = tuple(map(Sample, *(column[name] for name in names), metadata, infos, column["error"], several))
-        labels = from_plain(LabelSet, whole["labels"])
-        skipped = tuple(from_plain(Skipped, item) for item in whole["skipped"])
-        return Dataset(
-            whole["name"], whole["kind"], labels, samples, skipped, task=Task(whole.get("task", Task.MULTICLASS))
-        )
+        known = checked(path, _Known, whole)
+        return Dataset(known.name, known.kind, known.labels, samples, known.skipped, task=known.task)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the metadata of ``dataset.parquet`` says."""
+
+    name: str
+    kind: str
+    labels: LabelSet
+    skipped: tuple[Skipped, ...]
+    task: Task = Task.MULTICLASS
 
 
 def _info(format: str | None, mode: str, width: int, height: int, frames: int, orientation: int) -> ImageInfo | None:
@@ -339,7 +349,7 @@ def read_anomalies(folder: Path, dataset: Dataset) -> AnomalyEvaluation:
     Raises:
         StoreError: a file is missing or damaged.
     """
-    evaluation = from_plain(AnomalyEvaluation, read_json(folder / _FIGURES))
+    evaluation = read_record(folder / _FIGURES, AnomalyEvaluation)
     try:
         with (folder / _SCORES).open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
             rows = list(csv.DictReader(stream))

@@ -249,5 +249,5 @@ def _unpacked(packed: Mapping[str, Any]) -> Classifier:
             from_plain(ImageSpec, packed["spec"]),
             temperature=packed["temperature"],
             mirror=packed["mirror"],
-            decision=from_plain(Decision, packed["decision"]),
+            decision=None if packed["decision"] is None else from_plain(Decision, packed["decision"]),
         )

@@ -67,5 +67,5 @@ def test_keys_of_a_newer_version_are_ignored_and_whole_numbers_are_floats() -> N
 
 @pytest.mark.parametrize("plain", [{"value": 1}, [], "text", {"value": "much", "low": 0, "high": 1}])
 def test_other_shapes_are_refused(plain: Any) -> None:
-    with pytest.raises(StoreError, match="not a valid Interval"):
+    with pytest.raises(StoreError, match=r"was expected|is missing"):
         from_plain(Interval, plain)

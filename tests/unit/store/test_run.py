@@ -202,7 +202,7 @@ def test_what_is_not_there_yet_is_said_with_the_state(run: Run) -> None:
         ("[]", "no JSON object"),
         ("{}", "no schema number"),
         ('{"schema": true}', "no schema number"),
-        ('{"schema": 1, "name": "x"}', "not a valid RunRecord"),
+        ('{"schema": 1, "name": "x"}', "'state' is missing"),
         ("[" * 100_000, "not valid JSON"),
         ('{"schema": 99, "future": 1}', "newer Keensight"),
     ],
