@@ -35,7 +35,7 @@ PROBES = {
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A finding with its pictures and its bars."""
+    """A finding with its images and the bars of its histogram."""
 
     finding: Finding
     sets: tuple[tuple[tuple[Picture, ...], float | None], ...]
@@ -52,7 +52,7 @@ def write_audit(path: Path, report: AuditReport, dataset: Dataset) -> Path:
     Args:
         path: The HTML file.
         report: What to show.
-        dataset: With its images at hand, where pictures are wanted.
+        dataset: With its images available, to show them.
 
     Raises:
         StoreError: the folder cannot be written or the disk is full.

@@ -158,7 +158,7 @@ class _NotebookBar(_Bar):
         super().__init__(**settings)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Draw the bar anew in its place under the cell."""
+        """Redraw the bar in its place under the cell."""
         if msg == "":  # tqdm's way to wipe a line
             return True
         numbers = self.format_dict

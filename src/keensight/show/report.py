@@ -187,10 +187,10 @@ def _heat(sample: Sample, heatmaps: Reader | None) -> str:
     if heatmaps is None:
         return ""
     try:
-        grey = shrunk(heatmaps.load(sample), _HEAT_SIDE)[..., 0]
+        gray = shrunk(heatmaps.load(sample), _HEAT_SIDE)[..., 0]
     except ImageError:
         return ""
-    return data_uri(colored(np.asarray(grey / 255, dtype=np.float32)))
+    return data_uri(colored(np.asarray(gray / 255, dtype=np.float32)))
 
 
 def _choices(names: Iterable[str]) -> list[tuple[str, int]]:
@@ -344,11 +344,11 @@ def _facts(data: ReportData) -> dict[str, str]:
     facts |= {"Started": record.created, "Finished": record.updated}
     if manifest is not None:
         size = f"{manifest.image.width} × {manifest.image.height} px, {manifest.image.fit}"
-        facts |= {"Model input": size, "Normalisation": manifest.normalisation}
+        facts |= {"Model input": size, "Normalization": manifest.normalisation}
         facts |= {"Temperature": f"{manifest.temperature:.4g}"}
         origin = manifest.provenance.get("data")
-        facts["Data digest"] = str(origin.get("digest", "")) if isinstance(origin, Mapping) else ""
-    facts["Split digest"] = str(record.results.get("split_digest", ""))
+        facts["Data checksum"] = str(origin.get("digest", "")) if isinstance(origin, Mapping) else ""
+    facts["Split checksum"] = str(record.results.get("split_digest", ""))
     facts["Versions"] = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return {key: value for key, value in facts.items() if value}
 

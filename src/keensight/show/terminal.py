@@ -20,7 +20,7 @@ from keensight.core.evaluation import BinaryScores, Evaluation, MultilabelScores
 from keensight.core.labels import LabelSuspects
 from keensight.core.sanitize import visible
 from keensight.show.misclassified import ConfusedPair, confused_pairs
-from keensight.show.text import clean, ends, interval, percent, plural, shorten
+from keensight.show.text import accuracy, clean, ends, interval, percent, plural, shorten
 
 _LISTED = 8
 """Rows of a list of the worst or most frequent."""
@@ -61,7 +61,7 @@ def headline(evaluation: Evaluation) -> str:
     if evaluation.multilabel is not None:
         area = evaluation.multilabel.mean_average_precision
         return f"{evaluation.part} mAP {interval(area)[:-1]}, n = {evaluation.n:,})"
-    return f"{evaluation.part} accuracy {interval(evaluation.accuracy)[:-1]}, n = {evaluation.n:,})"
+    return f"{evaluation.part} accuracy {accuracy(evaluation.accuracy, evaluation.n)}"
 
 
 def result(
@@ -77,7 +77,7 @@ def result(
     target = console or Console()
     if evaluation.multilabel is not None:
         return _labels_result(evaluation, evaluation.multilabel, report, target)
-    naive = f"baseline (always predict the most common class): {evaluation.baseline_accuracy:.3f}"
+    naive = f"baseline (always predict the most common class): {percent(evaluation.baseline_accuracy)}"
     parts = [
         _render(
             Group(
@@ -154,15 +154,15 @@ def _cleaned(evaluation: Evaluation) -> list[Text]:
             )
         ]
     told = f"without {plural(evaluation.seen, 'image')} with a duplicate or near-duplicate in another split:"
-    kept = f"{interval(evaluation.cleaned)[:-1]}, n = {evaluation.n - evaluation.seen:,})"
+    kept = accuracy(evaluation.cleaned, evaluation.n - evaluation.seen)
     return [Text(f"{told} {kept}", "yellow")]
 
 
 def _labels_result(evaluation: Evaluation, scores: MultilabelScores, report: str, console: Console) -> str:
     exact = (
         f"micro F1 {interval(scores.micro_f1)}, macro F1 {evaluation.macro_f1:.3f}\n"
-        f"all labels correct: {interval(evaluation.accuracy)}; "
-        f"baseline (always the most common set of labels): {evaluation.baseline_accuracy:.3f}\n"
+        f"all labels correct: {accuracy(evaluation.accuracy, evaluation.n)}; "
+        f"baseline (always the most common set of labels): {percent(evaluation.baseline_accuracy)}\n"
         f"wrong (image, label) pairs (Hamming loss): {scores.hamming_loss:.4f}"
     )
     table = _table(("label", "left"), ("AP", "right"), ("prevalence", "right"), ("precision", "right"),
@@ -206,17 +206,23 @@ def binary(scores: BinaryScores, console: Console | None = None) -> str:
 
 
 def weakest(evaluation: Evaluation, console: Console | None = None) -> str:
-    """The classes with the lowest F1, worst first; empty where every class is perfect."""
+    """The classes with the lowest F1, worst first; empty if every class is perfect.
+
+    Colored where the whole confidence interval of the F1 is below the mean of all classes.
+    """
     target = console or Console()
     scored = [row for row in evaluation.per_class if row.support and row.f1 < 1]
     worst = sorted(scored, key=lambda row: row.f1)[: min(_LISTED, max(3, len(evaluation.labels) // 3))]
     if not worst:
         return ""
-    table = _table(("weakest classes", "left"), ("precision", "right"), ("recall", "right"), ("F1", "right"),
-                   ("images", "right"))  # fmt: skip
+    weak = evaluation.weak_classes()
+    table = _table(("lowest F1", "left"), ("precision", "right"), ("recall", "right"), ("F1", "right"),
+                   ("95% CI", "left"), ("images", "right"))  # fmt: skip
     for row in worst:
-        table.add_row(_name(row.label, 36, target), f"{row.precision:.3f}", f"{row.recall:.3f}",
-                      Text(f"{row.f1:.3f}", style="yellow"), f"{row.support:,}")  # fmt: skip
+        found = row.intervals.get("f1")
+        table.add_row(_name(row.label, 30, target), f"{row.precision:.3f}", f"{row.recall:.3f}",
+                      Text(f"{row.f1:.3f}", style="yellow" if row in weak else ""),
+                      f"{found.low:.2f} to {found.high:.2f}" if found else "", f"{row.support:,}")  # fmt: skip
     return _render(table, target)
 
 

@@ -45,6 +45,11 @@ def ends(measured: Interval) -> str:
     return f"{percent(measured.low)} to {percent(measured.high)}"
 
 
+def accuracy(measured: Interval, n: int) -> str:
+    """``97.3% (95% CI 96.1% to 98.2%, n = 1,024)``."""
+    return f"{percent(measured.value)} ({100 * measured.level:.4g}% CI {ends(measured)}, n = {n:,})"
+
+
 def interval(measured: Interval) -> str:
     """``0.973 (95% CI 0.961 to 0.982)``."""
     return f"{measured.value:.3f} ({100 * measured.level:.4g}% CI {measured.low:.3f} to {measured.high:.3f})"

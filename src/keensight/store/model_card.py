@@ -152,7 +152,7 @@ def _details(manifest: BundleManifest, refuses: bool) -> str:
             "Architecture": manifest.model,
             "Task": f"{task} classification, {len(manifest.labels)} {manifest.task.nouns}",
             "Input": f"any image, decoded to {image.width} × {image.height} px RGB ({image.fit})",
-            "Normalisation": manifest.normalisation,
+            "Normalization": manifest.normalisation,
             "Temperature": f"{manifest.temperature:.4g}",
             "Decision": _rule(manifest, refuses),
             "License, contact": "to be completed by the publisher",

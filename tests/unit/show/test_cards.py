@@ -127,7 +127,7 @@ def test_a_run_shows_its_headline_or_why_it_ended(tmp_path):
     })  # fmt: skip
     run = SimpleNamespace(record=record, state=record.state, path=tmp_path, report_path=report)
     html = shown(cards.run(run))
-    assert "finished: test accuracy 0.951 (95% CI 0.940 to 0.960, n = 1,500)" in html
+    assert "finished: test accuracy 95.1% (95% CI 94.0% to 96.0%, n = 1,500)" in html
     assert "train 7,000" in html and "report.html" not in html
     report.write_text("x")
     assert "report.html" in shown(cards.run(run))

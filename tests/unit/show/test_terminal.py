@@ -19,7 +19,7 @@ def console(width: int = 80, encoding: str = "utf-8", color: bool = False) -> Co
 
 def test_headline_has_the_number_its_interval_and_n(world):
     line = terminal.headline(world.evaluation)
-    assert line == "test accuracy 0.800 (95% CI 0.700 to 0.800, n = 15)"
+    assert line == "test accuracy 80.0% (95% CI 70.0% to 80.0%, n = 15)"
 
 
 def test_a_cleaned_score_stands_beside_the_plain_one(world):
@@ -27,7 +27,7 @@ def test_a_cleaned_score_stands_beside_the_plain_one(world):
     cleaned = replace(world.evaluation, cleaned=Interval(0.5, 0.4, 0.6), seen=3)
     lines = terminal.result(cleaned, console=console(120)).splitlines()
     assert lines[1] == (
-        "without 3 images with a duplicate or near-duplicate in another split: 0.500 (95% CI 0.400 to 0.600, n = 12)"
+        "without 3 images with a duplicate or near-duplicate in another split: 50.0% (95% CI 40.0% to 60.0%, n = 12)"
     )
     nothing_left = replace(world.evaluation, seen=world.evaluation.n)
     assert "every image has a duplicate" in terminal.result(nothing_left, console=console(120))
@@ -77,7 +77,7 @@ def test_result_ends_with_the_report_and_names_the_weakest(world):
     text = terminal.result(world.evaluation, "runs/x/report.html", console())
     assert text.startswith(terminal.headline(world.evaluation))
     assert text.endswith("report  runs/x/report.html")
-    weakest = text[text.index("weakest classes") :].splitlines()[1]
+    weakest = text[text.index("lowest F1") :].splitlines()[1]
     assert weakest.split() == ["cat", "0.900", "0.700", "0.750", str(world.evaluation.per_class[0].support)]
 
 

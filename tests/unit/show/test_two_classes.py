@@ -33,7 +33,7 @@ def test_the_terminal_shows_them_in_place_of_the_weaker_of_two_classes(two):
     assert "positive class: SICK (the other class is called NORMAL)" in text
     for name in VALUES:
         assert re.search(rf"^{name} +{VALUES[name]} +{ENDS[name]} +{COUNTS[name]}$", text, re.MULTILINE), name
-    assert "weakest" not in text
+    assert "lowest F1" not in text
 
 
 def test_the_report_shows_them_with_what_they_depend_on(two, world, tmp_path):

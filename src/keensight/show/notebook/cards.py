@@ -13,13 +13,14 @@ from typing import Any
 
 from keensight.core.audit import AuditReport
 from keensight.core.evaluation import Evaluated, Evaluation
+from keensight.core.interval import Interval
 from keensight.core.predictions import Predictions
 from keensight.core.records import PARTS, Dataset, History, Split
 from keensight.core.sources import read_source
 from keensight.core.statements import set_name
 from keensight.errors import DataError
 from keensight.show.misclassified import find_mistakes, spread, worth_showing
-from keensight.show.text import clean, duration, interval, percent, plural, shorten
+from keensight.show.text import accuracy, clean, duration, interval, percent, plural, shorten
 from keensight.show.thumbnails import data_uri, encoded_uri, shrunk, thumbnail
 
 SIDE = 84
@@ -200,7 +201,7 @@ def run(handle: Any) -> Card:
     told = record.message
     if {"accuracy", "accuracy_ci", "n"} <= test.keys():
         low, high = test["accuracy_ci"]
-        told = f"test accuracy {test['accuracy']:.3f} (95% CI {low:.3f} to {high:.3f}, n = {test['n']:,})"
+        told = f"test accuracy {accuracy(Interval(test['accuracy'], low, high), test['n'])}"
     return Card(f"Run {clean(record.name)}", f"{handle.state}{': ' if told else ''}{clean(told)}", tuple(facts))
 
 
