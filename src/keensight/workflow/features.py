@@ -19,6 +19,7 @@ from keensight.core.records import Dataset, Epoch, Split
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels
     from keensight.nets.classifier import Classifier
+    from keensight.nets.training.hooks import Hooks
     from keensight.nets.training.transfer import Caches, Images
 
 
@@ -68,10 +69,12 @@ def features_of(
         yield find
 
 
-def caches(progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None) -> Caches:
+def caches(
+    progress: Progress, on_epoch: Callable[[Epoch], None] = lambda epoch: None, hooks: Hooks | None = None
+) -> Caches:
     """The caches of features and converted networks, and where to report."""
     from keensight.data.feature_cache import FeatureCache
     from keensight.data.shards import cache_directory
     from keensight.nets.training.transfer import Caches
 
-    return Caches(FeatureCache, cache_directory() / "networks", on_epoch, progress)
+    return Caches(FeatureCache, cache_directory() / "networks", on_epoch, progress, hooks)

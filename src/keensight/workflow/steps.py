@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from keensight.data.cache import CacheMode, Pixels
     from keensight.nets.training.augment import Augmentation
+    from keensight.nets.training.hooks import Hooks
     from keensight.store.run import Run
 
 
@@ -239,6 +240,7 @@ def fit(
     *,
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     progress: Progress | None = None,
     **options: Unpack[FitOptions],
@@ -253,12 +255,20 @@ def fit(
         pixels: Its decoded images.
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"augment.flip": "none"}``.
+        callbacks: Keras callbacks, called as by ``keras.Model.fit``: ``on_train_begin`` and ``_end``,
+            ``on_epoch_begin`` and ``_end``, ``on_train_batch_begin`` and ``_end``, with epochs counted from 0 through
+            all phases; ``model.stop_training`` ends the training. Their ``model`` is ``model``, with the weights of
+            the last finished epoch. Not called are ``on_test_*`` and ``on_predict_*``; what would set the learning
+            rate or resume a training is refused.
         on_epoch: Called with each epoch's figures, such as :func:`keensight.show.live_curves` draws.
         progress: Where to report.
         **options: Settings of the sections ``train`` and ``augment`` by their names, such as ``epochs=5``.
 
+    Returns:
+        The epochs; ``history`` and ``epoch`` are those of Keras' ``History``.
+
     Raises:
-        UsageError: an option does not exist or has no effect here; or the model does not fit the images, has another
+        UsageError: an option or a callback has no effect here; or the model does not fit the images, has another
             number of outputs than there are classes, or ends in a softmax or sigmoid.
         TrainingError: the loss became NaN or infinite.
         InterruptedRun: Ctrl-C, or a notebook's stop button; after its first epoch, the model has its best weights.
@@ -266,6 +276,7 @@ def fit(
     from keensight.nets.classifier import embedding
     from keensight.nets.models.backbones import ARCHITECTURES
     from keensight.nets.training.fit import TrainingInterrupted
+    from keensight.nets.training.hooks import Hooks
     from keensight.nets.training.trainable import check_trainable
 
     _check_options({**(settings or {}), **options})
@@ -283,7 +294,11 @@ def fit(
         chosen = chosen.with_values({"train.precision": "float32"})
     chosen = dataclasses.replace(chosen, augment=augmentation(chosen, data, split, pixels).config)
     try:
-        return run_fit(model, data, split, pixels, chosen, on_epoch=on_epoch, progress=shown(progress))
+        hooks = Hooks(callbacks, model)
+        hooks.begin()
+        history = run_fit(model, data, split, pixels, chosen, on_epoch=on_epoch, hooks=hooks, progress=shown(progress))
+        hooks.end()
+        return history
     except TrainingInterrupted as stop:
         done, best = len(stop.history.epochs), stop.history.best_epoch
         raise InterruptedRun(
@@ -326,6 +341,7 @@ def run_fit(
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
+    hooks: Hooks | None = None,
     progress: Progress,
 ) -> History:
     """Train from scratch or transfer, as the architecture has it; no ``auto`` is left in ``config``."""
@@ -334,10 +350,11 @@ def run_fit(
 
     if transfers(config):
         images = images_of(dataset, split, pixels)
-        return transfer(model, images, config, caches(progress, on_epoch))
+        return transfer(model, images, config, caches(progress, on_epoch, hooks))
     return train_from_scratch(
-        model, pixels, dataset.truth(), split, config, on_epoch=on_epoch, tensorboard=tensorboard, progress=progress
-    )
+        model, pixels, dataset.truth(), split, config,
+        on_epoch=on_epoch, tensorboard=tensorboard, hooks=hooks, progress=progress,
+    )  # fmt: skip
 
 
 def transfers(config: RunConfig) -> bool:

@@ -24,7 +24,7 @@ findings = ks.audit("photos/", label="kind")
 split = ks.split(data, audit=findings, val_share=0.2)
 pixels = ks.prepare("photos/", ks.image_spec(data, 64))
 network = ks.build(data, pixels.spec, "cnn")
-history = ks.fit(network, data, split, pixels, epochs=2, batch_size=16)
+history = ks.fit(network, data, split, pixels, epochs=2, batch_size=16, callbacks=[])
 losses: list[float] = history.history["val_loss"]
 
 runs, spread = ks.train_seeds("photos/", 3, epochs=2)

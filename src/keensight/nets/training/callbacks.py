@@ -15,6 +15,7 @@ from keensight.core.progress import Phase
 from keensight.core.records import Epoch, History
 from keensight.errors import TrainingError
 from keensight.nets.runtime import framework
+from keensight.nets.training.hooks import Hooks
 
 if TYPE_CHECKING:
     from keensight.nets.training.fit import Schedule
@@ -30,6 +31,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         on_epoch: Called with each epoch's figures.
         phase: What the epochs are recorded as.
         ranking: Gives the mean average precision of the validation part, or None.
+        hooks: The user's callbacks.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         on_epoch: Callable[[Epoch], None] | None,
         phase: str,
         ranking: Callable[[], float | None] = lambda: None,
+        hooks: Hooks | None = None,
     ) -> None:
         super().__init__()
         self.task: Phase | None = None
@@ -45,6 +48,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         self._on_epoch = on_epoch
         self._phase = phase
         self._ranking = ranking
+        self._hooks = hooks or Hooks()
         self._epochs: list[Epoch] = []
         self._best: Epoch | None = None
         self._best_weights: list[NDArray[np.float32]] = []
@@ -54,6 +58,11 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
         self._started = time.perf_counter()
+        self._hooks.epoch_begin()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Tell the user's callbacks."""
+        self._hooks.batch_begin(batch)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Report a step; refuse a loss that is no number."""
@@ -69,6 +78,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             note += f" val {self._epochs[-1].reached:.3f}"
         if self.task is not None:
             self.task.advance(1, note)
+        self._hooks.batch_end(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Record the epoch, keep its weights if they are the best, stop if none got better for long."""
@@ -80,6 +90,9 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             self._stopped, self.model.stop_training = "early", True
         if self._on_epoch is not None:
             self._on_epoch(done)
+        self._hooks.epoch_end(done)
+        if self._hooks.stops:
+            self._stopped, self.model.stop_training = "early", True
 
     @contextmanager
     def outlasting(self) -> Iterator[None]:

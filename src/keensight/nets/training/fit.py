@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from keensight.nets.training.hooks import Hooks
+
 
 class TrainingInterrupted(KeyboardInterrupt):
     """The user stopped a training after its first epoch; the model has the best weights so far.
@@ -141,6 +143,7 @@ def fit(
     on_epoch: Callable[[Epoch], None] | None = None,
     tensorboard: Path | None = None,
     progress: Progress | None = None,
+    hooks: Hooks | None = None,
     phase: str = "train",
 ) -> History:
     """Train ``model`` in place; it ends with its best weights.
@@ -154,6 +157,7 @@ def fit(
         on_epoch: Called with each epoch's figures.
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
+        hooks: The user's callbacks.
         phase: What the epochs are recorded as.
 
     Returns:
@@ -178,6 +182,7 @@ def fit(
         on_epoch=on_epoch,
         tensorboard=tensorboard,
         progress=progress,
+        hooks=hooks,
         phase=phase,
     )
 
@@ -194,6 +199,7 @@ def drive(
     on_epoch: Callable[[Epoch], None] | None = None,
     tensorboard: Path | None = None,
     progress: Progress | None = None,
+    hooks: Hooks | None = None,
     phase: str = "train",
 ) -> History:
     """Keras' own ``fit`` on batches that are made already; the model ends with its best weights.
@@ -209,6 +215,7 @@ def drive(
         on_epoch: Called with each epoch's figures.
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
+        hooks: The user's callbacks.
         phase: What the epochs are recorded as.
 
     Raises:
@@ -238,7 +245,7 @@ def drive(
         if on_epoch is not None:
             on_epoch(epoch)
 
-    watcher = Watcher(numbers, follow, phase, ranking)
+    watcher = Watcher(numbers, follow, phase, ranking, hooks)
     callbacks = [watcher]
     if numbers.ema:
         # Before the watcher, so that it sees, judges and keeps the averaged weights.

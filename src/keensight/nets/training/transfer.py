@@ -37,6 +37,8 @@ from keensight.nets.training.split_model import Cut, cuts, halves
 if TYPE_CHECKING:
     import keras
 
+    from keensight.nets.training.hooks import Hooks
+
 _WHOLE_RATE = 0.3
 """Peak rate of the last phase, as a share of that of the phase before."""
 _WHOLE_EPOCHS, _WHOLE_LEAST = 0.6, 3
@@ -87,6 +89,8 @@ class Caches:
     """Folder of converted networks."""
     on_epoch: Callable[[Epoch], None]
     progress: Progress
+    hooks: Hooks | None = None
+    """The user's callbacks."""
 
 
 def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
@@ -108,8 +112,14 @@ def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Caches
     history = train_head(model, images, config, shop)
     tune = {"top": train_top, "whole": train_whole}
     for phase in EFFORTS[config.train.effort].phases[1:]:
-        history = _kept_if_better(model, history, partial(tune[phase], model, images, config), shop)
+        if not _stopped(shop):
+            history = _kept_if_better(model, history, partial(tune[phase], model, images, config), shop)
     return history
+
+
+def _stopped(shop: Caches) -> bool:
+    """Whether a callback of the user's has ended the training."""
+    return shop.hooks is not None and shop.hooks.stops
 
 
 def features_of(model: keras.Model) -> keras.Model:
@@ -129,6 +139,8 @@ def train_head(model: keras.Model, images: Images, config: RunConfig, shop: Cach
     shop.progress.say(f"classifier head fitted: validation {metric} {epoch.reached:.1%}")
     shop.progress.detail(f"classifier head: regularization C = {head.strength:.3g}")
     shop.on_epoch(epoch)
+    if shop.hooks is not None:
+        shop.hooks.epoch_end(epoch)
     return History((epoch,), 1)
 
 
@@ -191,6 +203,7 @@ def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Cache
             val_targets=val_targets,
             on_epoch=shop.on_epoch,
             progress=shop.progress,
+            hooks=shop.hooks,
             phase="top",
         )
 
@@ -216,6 +229,7 @@ def train_whole(model: keras.Model, images: Images, config: RunConfig, shop: Cac
             dataclasses.replace(config, train=train),
             on_epoch=shop.on_epoch,
             progress=shop.progress,
+            hooks=shop.hooks,
             phase="whole",
         )
 
