@@ -7,7 +7,9 @@
     model = ks.load(run)
     model.predict("new.jpg").rows()
 
-Names are imported on first use, so that ``import keensight`` stays light.
+Names are imported on first use, so that ``import keensight`` stays light. The examples in the documentation of each
+name are run as tests; in them ``data`` is an open image set, ``split`` its split, ``pixels`` its decoded images,
+``run`` a finished run and ``model`` the classifier of that run.
 """
 
 from __future__ import annotations

@@ -17,7 +17,15 @@ from __future__ import annotations
 
 
 class KeensightError(Exception):
-    """Root of the tree: a message, an optional hint, and an exit code."""
+    """Root of the tree: a message, an optional hint, and an exit code.
+
+    Examples:
+        >>> try:
+        ...     ks.open("nowhere/")
+        ... except ks.KeensightError as error:
+        ...     print(error.message)
+        nowhere/ does not exist
+    """
 
     exit_code = 1
 
@@ -33,34 +41,78 @@ class KeensightError(Exception):
 
 
 class DataError(KeensightError):
-    """The images, labels or tables given cannot be used as they are."""
+    """The images, labels or tables given cannot be used as they are.
+
+    Examples:
+        >>> try:
+        ...     ks.open("nowhere/")
+        ... except ks.DataError as error:
+        ...     print(error.message)
+        nowhere/ does not exist
+    """
 
 
 class ImageError(DataError):
-    """One image cannot be decoded; the message is the reason, fit for a quarantine list."""
+    """One image cannot be decoded; the message is the reason, fit for a quarantine list.
+
+    Examples:
+        >>> issubclass(ks.ImageError, ks.DataError)
+        True
+    """
 
 
 class StoreError(KeensightError):
-    """A run, a bundle or the cache cannot be read or written."""
+    """A run, a bundle or the cache cannot be read or written.
+
+    Examples:
+        >>> try:
+        ...     ks.open_run("photos/")
+        ... except ks.StoreError as error:
+        ...     print("hint:" if error.hint else "no hint")
+        hint:
+    """
 
 
 class TrainingError(KeensightError):
-    """Training cannot go on, for example because the loss is NaN."""
+    """Training cannot go on, for example because the loss is NaN.
+
+    Examples:
+        >>> issubclass(ks.TrainingError, ks.KeensightError)
+        True
+    """
 
 
 class UsageError(KeensightError):
-    """A setting, name or option does not exist or does not fit."""
+    """A setting, name or option does not exist or does not fit.
+
+    Examples:
+        >>> try:
+        ...     ks.train("photos/", epoch=5)
+        ... except ks.UsageError as error:
+        ...     print(error.message, "-", error.hint)
+        there is no option 'epoch' - did you mean 'epochs'?
+    """
 
     exit_code = 2
 
 
 class GateError(KeensightError):
-    """A gate (audit, parity, quality) refused."""
+    """A gate (audit, parity, quality) refused.
+
+    Examples:
+        >>> ks.GateError("the audit found leaks", "make the split anew").exit_code
+        3
+    """
 
     exit_code = 3
 
 
 class InterruptedRun(KeensightError):
-    """The user stopped the work; whatever was complete is kept."""
+    """The user stopped the work; whatever was complete is kept.
+
+    Examples:
+        >>> ks.InterruptedRun("stopped after epoch 3").exit_code
+        130
+    """
 
     exit_code = 130

@@ -27,6 +27,11 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
 
     Raises:
         DataError: ``n`` is 0, ``successes`` is not between 0 and ``n``, or ``level`` is no share.
+
+    Examples:
+        >>> share = ks.wilson(45, 50)
+        >>> round(share.low, 2), round(share.high, 2)
+        (0.79, 0.96)
     """
     if n < 1 or not 0 <= successes <= n:
         raise DataError(f"there is no share of {successes} in {n}", "give at least one image")

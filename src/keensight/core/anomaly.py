@@ -46,7 +46,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AnomalyScores:
-    """How odd each of some images is; a score is NaN where the image could not be read."""
+    """How odd each of some images is; a score is NaN where the image could not be read.
+
+    Examples:
+        >>> found = ks.predict(detector, ["parts/good/00.bmp", "parts/broken/00.bmp"])
+        >>> [row["label"] for row in found.rows()]
+        ['normal', 'anomalous']
+    """
 
     paths: tuple[str, ...]
     scores: NDArray[np.float32] = field(compare=False)
@@ -86,7 +92,14 @@ class KindScore:
 
 @dataclass(frozen=True, slots=True)
 class AnomalyEvaluation:
-    """How well anomalies are told from normal images on one part of a dataset."""
+    """How well anomalies are told from normal images on one part of a dataset.
+
+    Examples:
+        >>> run = ks.train("parts/", task="anomaly", normal="good")
+        >>> evaluation = ks.evaluate(run)
+        >>> isinstance(evaluation, ks.AnomalyEvaluation), evaluation.anomalous
+        (True, 20)
+    """
 
     part: str
     normal: int

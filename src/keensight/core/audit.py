@@ -112,7 +112,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What is in an image set and what is wrong with it."""
+    """What is in an image set and what is wrong with it.
+
+    Examples:
+        >>> findings = ks.audit("photos/", probes=False)
+        >>> findings.counts
+        {'day': 60, 'night': 60}
+    """
 
     dataset: str
     n: int

@@ -203,7 +203,13 @@ class DecisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """The whole tree; ``config.toml`` of a run is this, resolved, without the settings that the run did not use."""
+    """The whole tree; ``config.toml`` of a run is this, resolved, without the settings that the run did not use.
+
+    Examples:
+        >>> config = ks.RunConfig().with_values({"train.epochs": 5, "augment.flip": "none"})
+        >>> config.train.epochs, config.train.effort
+        (5, 'standard')
+    """
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()

@@ -162,6 +162,11 @@ class Evaluation:
     Of a multi-label model ``accuracy`` is the subset accuracy (every label of an image right), ``loss`` the mean
     binary cross-entropy over images and labels, ``ece`` that of all (image, label) pairs; ``top_k`` and ``confusion``
     are empty.
+
+    Examples:
+        >>> evaluation = ks.evaluate(run)
+        >>> evaluation.n, evaluation.accuracy.value > 0.8, len(evaluation.confusion)
+        (17, True, 2)
     """
 
     part: str
@@ -293,6 +298,11 @@ class Evaluated(Evaluation):
     """An evaluation together with what it was computed from, for pictures and tables; a file holds the figures alone.
 
     Its row ``i`` is ``dataset.samples[predictions.indices[i]]``, whose true label is ``predictions.true(i)``.
+
+    Examples:
+        >>> evaluation = ks.evaluate(run)
+        >>> len(evaluation.predictions) == len(evaluation.samples) == evaluation.n
+        True
     """
 
     predictions: Predictions = field(kw_only=True, compare=False, repr=False)

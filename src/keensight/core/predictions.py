@@ -17,7 +17,13 @@ from keensight.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Probabilities for a list of images; a row is NaN where the image could not be read."""
+    """Probabilities for a list of images; a row is NaN where the image could not be read.
+
+    Examples:
+        >>> found = model.predict(["photos/day/000.bmp", "photos/night/000.bmp"])
+        >>> found.probabilities.shape, [row["label"] for row in found.rows()]
+        ((2, 2), ['day', 'night'])
+    """
 
     paths: tuple[str, ...]
     labels: LabelSet
@@ -121,7 +127,13 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What a network knows of each image before its last layer: near vectors are like images."""
+    """What a network knows of each image before its last layer: near vectors are like images.
+
+    Examples:
+        >>> found = ks.embed(run, "photos/day/")
+        >>> len(found), found.vectors.dtype
+        (60, dtype('float32'))
+    """
 
     paths: tuple[str, ...]
     vectors: NDArray[np.float32] = field(compare=False)
@@ -135,7 +147,13 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What in one image speaks for a class; all but ``path`` and ``error`` is None where it could not be read."""
+    """What in one image speaks for a class; all but ``path`` and ``error`` is None where it could not be read.
+
+    Examples:
+        >>> found, = ks.explain(run, "photos/day/000.bmp")
+        >>> found.predicted, found.heat.ndim
+        ('day', 2)
+    """
 
     path: str
     label: str | None = None

@@ -46,6 +46,11 @@ class LabelSet:
 
     Raises:
         DataError: a name stands twice.
+
+    Examples:
+        >>> labels = ks.LabelSet(("cat", "dog"))
+        >>> labels.encode(["dog", "cat"])
+        array([1, 0])
     """
 
     names: tuple[str, ...]
@@ -91,6 +96,10 @@ class ImageSpec:
 
     ``fit`` says what happens to another aspect ratio: ``stretch`` ignores it, ``crop`` scales to
     cover and cuts the centre, ``pad`` scales to fit and fills with black.
+
+    Examples:
+        >>> ks.ImageSpec(64, 96, fit="pad").shape
+        (64, 96, 3)
     """
 
     height: int
@@ -136,6 +145,11 @@ class Sample:
 
     ``path`` is relative to the source, with ``/``; ``digest`` is the SHA-256 of the encoded file
     (of shape and pixels for arrays), empty where the file could not be read, which ``error`` then says.
+
+    Examples:
+        >>> sample = ks.open("photos/")[0]
+        >>> sample.path, sample.label, sample.info.format
+        ('day/000.bmp', 'day', 'BMP')
     """
 
     path: str
@@ -172,7 +186,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A labelled image set: who is in it, not the pixels."""
+    """A labelled image set: who is in it, not the pixels.
+
+    Examples:
+        >>> data = ks.open("photos/")
+        >>> len(data), data[0].label, data.class_names
+        (120, 'day', ('day', 'night'))
+        >>> sum(sample.label == "night" for sample in data)
+        60
+    """
 
     name: str
     kind: str
@@ -264,7 +286,13 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which sample goes where: indices into ``Dataset.samples``. Quarantined samples are in no part."""
+    """Which sample goes where: indices into ``Dataset.samples``. Quarantined samples are in no part.
+
+    Examples:
+        >>> split = ks.split("photos/")
+        >>> split.part("test").shape, split.part("test").dtype
+        ((17,), dtype('int64'))
+    """
 
     train: tuple[int, ...]
     val: tuple[int, ...]
@@ -319,7 +347,12 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Training as it went."""
+    """Training as it went.
+
+    Examples:
+        >>> run.history.epoch, sorted(run.history.history)
+        ([0, 1, 2, 3], ['accuracy', 'loss', 'val_accuracy', 'val_loss'])
+    """
 
     epochs: tuple[Epoch, ...]
     best_epoch: int

@@ -66,6 +66,13 @@ class Classifier:
 
     Raises:
         StoreError: the network, the labels and the class means do not belong together.
+
+    Examples:
+        >>> model = ks.load(run)
+        >>> model.predict("photos/day/000.bmp").rows()[0]["label"]
+        'day'
+        >>> model.class_names, model.keras_model.output_shape
+        (('day', 'night'), (None, 2))
     """
 
     def __init__(

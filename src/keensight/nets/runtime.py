@@ -63,6 +63,11 @@ def framework() -> tuple[Any, Any]:
 
     Raises:
         UsageError: ``KERAS_BACKEND`` names another backend.
+
+    Examples:
+        >>> keras, tf = ks.framework()
+        >>> keras.backend.backend()
+        'tensorflow'
     """
     _check_backend(os.environ.setdefault("KERAS_BACKEND", BACKEND))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

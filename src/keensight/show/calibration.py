@@ -30,6 +30,9 @@ def reliability(evaluation: Any) -> Figure:
 
     Raises:
         UsageError: it has no calibration (multi-label models and runs of older versions).
+
+    Examples:
+        >>> ks.show.reliability(ks.evaluate(run)).savefig("reliability.png")
     """
     record = _record(evaluation)
     figure = Chart(_WIDTH, _HEIGHT, reliability_words(record))
@@ -45,6 +48,9 @@ def risk_coverage(evaluation: Any) -> Figure:
 
     Raises:
         UsageError: it has no decision rule (multi-label models and runs of older versions).
+
+    Examples:
+        >>> ks.show.risk_coverage(ks.evaluate(run)).savefig("risk_coverage.png")
     """
     record = _record(evaluation)
     figure = Chart(_WIDTH, _HEIGHT, coverage_words(record))

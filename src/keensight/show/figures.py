@@ -91,6 +91,9 @@ def curves(history: Any) -> Chart:
 
     Args:
         history: A ``History``, or anything with ``.history`` such as a run.
+
+    Examples:
+        >>> ks.show.curves(run).savefig("curves.png")
     """
     record = _history(history)
     if not record.epochs:
@@ -114,6 +117,9 @@ def confusion(evaluation: Any, normalize: bool = False) -> Figure:
 
     Raises:
         UsageError: the model is multi-label.
+
+    Examples:
+        >>> ks.show.confusion(ks.evaluate(run), normalize=True).savefig("confusion.png")
     """
     record: Evaluation = getattr(evaluation, "evaluation", evaluation)
     if record.multilabel is not None:
@@ -141,6 +147,9 @@ def mistakes(evaluation: Any, n: int = 24, dataset: Dataset | None = None) -> Fi
 
     Raises:
         UsageError: the evaluation has no predictions or no dataset.
+
+    Examples:
+        >>> ks.show.mistakes(ks.evaluate(run), n=12).savefig("mistakes.png")
     """
     record: Evaluated = getattr(evaluation, "evaluation", evaluation)
     found = find_mistakes(record)

@@ -86,6 +86,10 @@ def explanation(found: Explanation) -> Figure:
 
     Raises:
         UsageError: the image could not be read.
+
+    Examples:
+        >>> found, = ks.explain(run, "photos/day/000.bmp")
+        >>> ks.show.explanation(found).savefig("heatmap.png")
     """
     if found.image is None or found.heat is None:
         raise UsageError(f"{found.path} was not explained: {found.error}", "remove it, or give a readable image")

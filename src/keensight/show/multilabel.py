@@ -28,6 +28,9 @@ def average_precision(evaluation: Any) -> Figure:
 
     Raises:
         UsageError: the model is not multi-label.
+
+    Examples:
+        >>> ks.show.average_precision(ks.evaluate(tagger)).savefig("average_precision.png")
     """
     record, scores = _scores(evaluation)
     figure = Chart(_WIDTH, height(record), precision_words(scores))
@@ -43,6 +46,9 @@ def label_counts(evaluation: Any) -> Figure:
 
     Raises:
         UsageError: the model is not multi-label.
+
+    Examples:
+        >>> ks.show.label_counts(ks.evaluate(tagger)).savefig("label_counts.png")
     """
     record, scores = _scores(evaluation)
     figure = Chart(_WIDTH, height(record), counts_words(scores))
@@ -58,6 +64,9 @@ def co_occurrence(evaluation: Any) -> Figure:
 
     Raises:
         UsageError: the model is not multi-label.
+
+    Examples:
+        >>> ks.show.co_occurrence(ks.evaluate(tagger)).savefig("co_occurrence.png")
     """
     record, scores = _scores(evaluation)
     side = float(np.clip(2.2 + 0.32 * len(record.labels), 3.6, 8.0))

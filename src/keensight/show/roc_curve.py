@@ -20,6 +20,10 @@ def roc(point: OperatingPoint) -> Figure:
 
     Raises:
         UsageError: all images are of the class, or none is.
+
+    Examples:
+        >>> point = ks.operating_point(ks.evaluate(run), "night", threshold=0.5)
+        >>> ks.show.roc(point).savefig("roc.png")
     """
     if point.auroc is None or point.sensitivity is None or point.specificity is None:
         raise UsageError(

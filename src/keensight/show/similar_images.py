@@ -31,6 +31,11 @@ def similar(found: Similar, n: int = 6, caption: Callable[[str], str] = lambda p
 
     Raises:
         UsageError: no query could be read.
+
+    Examples:
+        >>> album = ks.embed(run, "photos/")
+        >>> found = ks.similar(ks.embed(run, "photos/day/000.bmp"), album)
+        >>> ks.show.similar(found).savefig("similar.png")
     """
     usable = np.flatnonzero((found.rows >= 0).all(axis=1))
     if not len(usable):

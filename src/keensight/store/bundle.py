@@ -90,7 +90,13 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle's folder and its manifest, once they have been checked."""
+    """A bundle's folder and its manifest, once they have been checked.
+
+    Examples:
+        >>> bundle = ks.open_bundle(run.bundle_path)
+        >>> bundle.manifest.labels.names, bundle.model_path.name
+        (('day', 'night'), 'model.keras')
+    """
 
     path: Path
     manifest: BundleManifest
@@ -232,6 +238,10 @@ def open_bundle(path: str | Path, passed: Callable[[str], object] = lambda check
 
     Raises:
         StoreError: it is no bundle, is damaged, is of a newer version, or could do harm.
+
+    Examples:
+        >>> ks.open_bundle("runs/first").manifest.image.shape
+        (16, 16, 3)
     """
     folder = bundle_folder(path)
     manifest = read_manifest(folder / MANIFEST)

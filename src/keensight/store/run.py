@@ -36,7 +36,13 @@ _LIMIT = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's folder and its record as last read or written; everything else is read when asked for."""
+    """A run's folder and its record as last read or written; everything else is read when asked for.
+
+    Examples:
+        >>> run = ks.open_run("runs/first")
+        >>> run.state, run.record.results["test"]["n"]
+        ('finished', 17)
+    """
 
     path: Path
     record: RunRecord
@@ -262,6 +268,10 @@ def open_run(path: str | Path) -> Run:
 
     Raises:
         StoreError: it is no run, is damaged, or was written by a newer Keensight.
+
+    Examples:
+        >>> ks.open_run("runs/first").state
+        'finished'
     """
     path = Path(path)
     if not path.exists():
@@ -275,7 +285,12 @@ def open_run(path: str | Path) -> Run:
 
 
 def list_runs(directory: str | Path) -> list[Run]:
-    """Every run in a folder, the newest first; those that cannot be opened are left out (:func:`scan_runs`)."""
+    """Every run in a folder, the newest first; those that cannot be opened are left out (:func:`scan_runs`).
+
+    Examples:
+        >>> sorted(run.record.name for run in ks.list_runs("runs/"))
+        ['first', 'second']
+    """
     return scan_runs(directory)[0]
 
 

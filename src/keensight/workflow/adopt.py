@@ -89,6 +89,15 @@ def adopt(
             own, randomness outside of training, an input of unknown size. Or a setting is none of ``decision``.
         DataError: the images cannot be used, or have classes that ``class_names`` does not name.
         GateError: the copy answers otherwise than the model itself.
+
+    Examples:
+        >>> keras, _ = ks.framework()
+        >>> network = keras.Sequential([
+        ...     keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")
+        ... ])
+        >>> run = ks.adopt(network, "photos/", class_names=["day", "night"], normalisation="0..1")
+        >>> run.state
+        'finished'
     """
     from keensight.data.intensity import with_intensity
     from keensight.nets import adopt as nets

@@ -43,6 +43,11 @@ def audit(
         probes: Probe for shortcuts, which takes some seconds.
         progress: Where to report.
         **options: How the source is read (see :func:`open`).
+
+    Examples:
+        >>> findings = ks.audit("photos/")
+        >>> findings.n, [finding.kind for finding in findings.findings if finding.severity == "severe"]
+        (120, [])
     """
     from keensight.data.audit.audit import audit as examine
     from keensight.data.audit.audit import describe

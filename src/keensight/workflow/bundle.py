@@ -60,6 +60,11 @@ def bundle(
 
     Raises:
         StoreError: the directory exists or cannot be written.
+
+    Examples:
+        >>> made = ks.bundle(model, data, split, "bundles/first")
+        >>> made.model_path.is_file(), ks.load("bundles/first").class_names
+        (True, ('day', 'night'))
     """
     from keensight.nets.models.backbones import normalisation_of
     from keensight.store.bundle import SCHEMA, write_bundle

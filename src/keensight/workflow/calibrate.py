@@ -66,6 +66,13 @@ def calibrate(
     Raises:
         UsageError: both targets are given, or one for a multi-label set.
         DataError: the validation part is empty.
+
+    Examples:
+        >>> network = ks.build(data, pixels.spec, "cnn", width=8)
+        >>> history = ks.fit(network, data, split, pixels, epochs=2)
+        >>> model = ks.calibrate(ks.Classifier(network, data.labels, pixels.spec), data, split, pixels)
+        >>> model.temperature > 0
+        True
     """
     config = DecisionConfig(target_precision=target_precision, target_coverage=target_coverage)
     progress = shown(progress)

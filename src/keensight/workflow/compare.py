@@ -57,6 +57,11 @@ def compare(
     Raises:
         DataError: the classes differ, or no image is left that neither has learned from.
         StoreError: without a source, one of the two is no finished run.
+
+    Examples:
+        >>> found = ks.compare("runs/first", "runs/second")
+        >>> found.n
+        17
     """
     progress = shown(progress)
     models = (first, second)

@@ -81,6 +81,12 @@ def enrol(
         DataError: no image could be read.
         StoreError: the bundle has no class means, or the new one cannot be written.
         GateError: the old or the new bundle fails its self-test.
+
+    Examples:
+        >>> images = np.random.default_rng(0).integers(0, 255, (5, 16, 16, 3), np.uint8)
+        >>> done = ks.enrol(run, "noise", images, "bundles/wider")
+        >>> ks.load("bundles/wider").class_names
+        ('day', 'night', 'noise')
     """
     from keensight.store.bundle import Bundle, open_bundle, write_bundle
 

@@ -61,6 +61,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         classes_: The classes, sorted, (k,), as ``y`` had them.
         classifier_: The :class:`keensight.Classifier`; its ``keras_model`` is the network.
+
+    Examples:
+        >>> images, labels = np.zeros((60, 16, 16), np.uint8), np.arange(60) % 2
+        >>> images[labels == 1] = 200
+        >>> images += np.random.default_rng(0).integers(0, 50, images.shape, np.uint8)
+        >>> estimator = ks.ImageClassifier(model="cnn", epochs=2).fit(images, labels)
+        >>> estimator.predict(images[:2]).shape, estimator.classes_
+        ((2,), array([0, 1]))
     """
 
     def __init__(

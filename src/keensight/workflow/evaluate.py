@@ -66,6 +66,13 @@ def evaluate(
     Raises:
         DataError: the source has classes that the model does not know, or nothing is left to measure.
         StoreError: there is no source and the model is no finished run.
+
+    Examples:
+        >>> evaluation = ks.evaluate(run)
+        >>> evaluation.part, evaluation.n, evaluation.accuracy.low < evaluation.accuracy.high
+        ('test', 17, True)
+        >>> ks.evaluate(run, data, split=run.split, part="val").n
+        15
     """
     if source is None:
         return cast("Evaluated", _stored(model))
@@ -258,6 +265,10 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
 
     Returns:
         The path of ``report.html``.
+
+    Examples:
+        >>> ks.report(run).name
+        'report.html'
     """
     handle = finished(run)
     steps = of_run(handle)
@@ -324,6 +335,11 @@ def slices_of(evaluation: Evaluation, pixels: Pixels | None = None) -> Slices | 
 
     Returns:
         The slices; None where the predictions are not at hand. With several labels an image, right means all of them.
+
+    Examples:
+        >>> found = ks.slices_of(ks.evaluate(run))
+        >>> found.part
+        'test'
     """
     from keensight.assess.slices import find_slices
     from keensight.data.slice_columns import columns

@@ -59,6 +59,11 @@ def explain(
     Raises:
         DataError: nothing was given, or a folder or pattern holds no image.
         UsageError: there is no such class, or the network has no maps to explain by.
+
+    Examples:
+        >>> found, = ks.explain(run, "photos/day/000.bmp", class_name="night")
+        >>> found.label, found.heat.min() >= 0
+        ('night', np.True_)
     """
     return list(explanations(model, images, class_name=class_name, progress=progress))
 
@@ -194,6 +199,12 @@ def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[
 
     Raises:
         StoreError: the folder cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> rows = ks.write_explanations(ks.explain(run, "photos/day/000.bmp"), Path("heatmaps"))
+        >>> len(rows), len(list(Path("heatmaps").iterdir()))
+        (1, 1)
     """
     from keensight.show.figures import save
     from keensight.show.heatmap import explanation

@@ -64,6 +64,11 @@ def check_labels(
 
     Raises:
         DataError: there are too few images.
+
+    Examples:
+        >>> suspects = ks.check_labels(data, split, pixels=pixels)
+        >>> len(suspects.suspects)
+        0
     """
     from keensight.assess.confident_learning import FOLDS, judge, out_of_fold
     from keensight.data.units import unit_numbers

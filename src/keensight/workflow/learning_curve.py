@@ -49,6 +49,11 @@ def learning_curve(
     Raises:
         DataError: there are too few training images for an eighth of them to say anything.
         UsageError: the model has no pretrained weights.
+
+    Examples:
+        >>> curve = ks.learning_curve("photos/", image_size=32)
+        >>> [point.images for point in curve.points]
+        [12, 23, 44, 88]
     """
     from keensight.data.audit.duplicates import ties
     from keensight.data.units import clusters, unit_numbers

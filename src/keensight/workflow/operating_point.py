@@ -48,6 +48,12 @@ def operating_point(
     Raises:
         UsageError: not exactly one of the four is given, one is no share, or there is no such class.
         DataError: the predictions or images are not at hand, or none of the images can choose a threshold.
+
+    Examples:
+        >>> chosen = ks.operating_point(ks.evaluate(run, data, split=run.split, part="val"), "night", sensitivity=0.7)
+        >>> measured = ks.operating_point(ks.evaluate(run), "night", threshold=chosen.threshold)
+        >>> measured.threshold == chosen.threshold
+        True
     """
     from keensight.assess.operating_point import measure
 

@@ -67,6 +67,11 @@ def predict(
     Raises:
         DataError: nothing was given, or a folder or pattern holds no image; or what was given is something else, such
             as pixels that are not uint8.
+
+    Examples:
+        >>> found = ks.predict(run, "photos/")
+        >>> len(found), found.rows(top=1)[0]["label"]
+        (120, 'day')
     """
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector
@@ -95,6 +100,11 @@ def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Pro
 
     Raises:
         DataError: nothing was given, a folder or pattern holds no image, or the network has no embedding.
+
+    Examples:
+        >>> found = ks.embed(run, ["photos/day/000.bmp", "photos/night/000.bmp"])
+        >>> found.vectors.shape == (2, model.embedding_size)
+        True
     """
     progress = shown(progress)
     return load(model).embed(find(images, progress), progress=progress)
@@ -113,6 +123,12 @@ def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
 
     Raises:
         DataError: the album has not ``n`` such images, or the models differ.
+
+    Examples:
+        >>> album = ks.embed(run, "photos/")
+        >>> found = ks.similar(ks.embed(run, "photos/day/000.bmp"), album, n=3)
+        >>> found.rows.shape
+        (1, 3)
     """
     from keensight.core.similar import search
 
@@ -149,6 +165,11 @@ def load(model: str | Path | Run | Classifier) -> Classifier:
     Raises:
         StoreError: it is no bundle, is damaged, or is of a newer version.
         GateError: it fails its self-test.
+
+    Examples:
+        >>> model = ks.load("runs/first")
+        >>> model.class_names
+        ('day', 'night')
     """
     from keensight.nets.classifier import Classifier
 
@@ -172,6 +193,11 @@ def load_detector(model: str | Path | Run) -> Detector:
         StoreError: it is no bundle, is damaged, or is of a newer version.
         GateError: it fails its self-test.
         UsageError: it is a classifier.
+
+    Examples:
+        >>> found = ks.load_detector(detector).predict(["parts/broken/00.bmp"])
+        >>> found.scores[0] > 1
+        np.True_
     """
     package = _opened(model)
     if package.manifest.task != Task.ANOMALY:
@@ -229,6 +255,12 @@ def write_predictions(predictions: Predictions | AnomalyScores, path: Path, top:
     Raises:
         UsageError: the ending is none of the three.
         StoreError: the file cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> ks.write_predictions(ks.predict(run, "photos/"), Path("predictions.csv"))
+        >>> Path("predictions.csv").read_text().splitlines()[0][:32]
+        'path,label,probability,decision,'
     """
     check_predictions_place(path)
     rows = predictions.rows(top)
@@ -259,6 +291,12 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
     Raises:
         UsageError: the ending is none of the three.
         StoreError: the file cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> ks.write_embeddings(ks.embed(run, "photos/"), Path("embeddings.npz"))
+        >>> sorted(np.load("embeddings.npz").files)
+        ['errors', 'paths', 'vectors']
     """
     check_embeddings_place(path)
     ending = path.suffix.lower()

@@ -172,6 +172,11 @@ def split(
 
     Raises:
         DataError: a class has too few images.
+
+    Examples:
+        >>> split = ks.split("photos/", val_share=0.2, test_share=0.2)
+        >>> len(split.train) + len(split.val) + len(split.test)
+        120
     """
     from keensight.data.audit.duplicates import ties
     from keensight.data.splits import make_split

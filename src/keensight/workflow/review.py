@@ -191,6 +191,9 @@ def review(
         DataError: there is nothing to review, or the source is not that of the run.
         StoreError: the run is not finished.
         UsageError: the port is taken.
+
+    Examples:
+        >>> ks.review(run, browser=False)  # doctest: +SKIP
     """
     from keensight.show.review import ReviewServer
 

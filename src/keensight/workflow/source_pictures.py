@@ -24,6 +24,11 @@ def samples(source: Source, n: int = 25, seed: int = 0, **options: Unpack[Source
         n: Maximum number of images.
         seed: Random seed of the selection.
         **options: How the source is read (see :func:`keensight.open`).
+
+    Examples:
+        >>> figure = ks.show.samples("photos/", n=12)
+        >>> len(figure.axes)
+        12
     """
     from keensight.show.figures import samples
 
@@ -41,6 +46,11 @@ def class_balance(source: Source | AuditReport, split: Split | None = None, **op
 
     Raises:
         UsageError: a split was given with an audit.
+
+    Examples:
+        >>> figure = ks.show.class_balance("photos/")
+        >>> figure.axes[0].get_title(loc="left")
+        'Images per class'
     """
     from keensight.show.figures import class_balance
 
@@ -61,6 +71,9 @@ def browse(source: Source | Evaluation, **options: Unpack[SourceOptions]) -> Any
 
     Raises:
         UsageError: the images are not at hand.
+
+    Examples:
+        >>> box = ks.show.browse("photos/")
     """
     from keensight.show.notebook.widgets import browse
 

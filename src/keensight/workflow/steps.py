@@ -74,6 +74,14 @@ def open(
     Raises:
         DataError: the source is missing, empty or not understood, or the pattern makes no groups of it.
         UsageError: the pattern is no regular expression, or both ways to group are given.
+
+    Examples:
+        >>> ks.open("photos/")
+        <Dataset photos: 120 images, 2 classes>
+        >>> ks.open("photos.csv", label="kind", group="camera")
+        <Dataset photos.csv: 120 images, 2 classes>
+        >>> ks.open((np.random.default_rng(0).integers(0, 255, (20, 8, 8), np.uint8), ["a", "b"] * 10))
+        <Dataset arrays: 20 images, 2 classes>
     """
     from keensight.data.sources.groups import grouped
     from keensight.data.sources.readers import from_arrays, from_frame, open_source
@@ -134,6 +142,10 @@ def image_spec(
 
     Raises:
         DataError: no image could be read.
+
+    Examples:
+        >>> ks.image_spec("photos/", 32)
+        ImageSpec(height=32, width=32, fit='stretch', decoder=2, intensity=None, black=0.0)
     """
     from keensight.data.input_size import choose_spec
     from keensight.data.intensity import with_intensity
@@ -165,6 +177,12 @@ def prepare(
 
     Returns:
         Pixels by dataset index; ``.errors`` names the unreadable ones.
+
+    Examples:
+        >>> pixels = ks.prepare("photos/", ks.ImageSpec(32, 32))
+        >>> images = pixels.take(np.arange(4))
+        >>> images.shape, images.dtype
+        ((4, 32, 32, 3), dtype('uint8'))
     """
     from keensight.data.cache import prepare as decode
 
@@ -191,6 +209,11 @@ def build(
         dropout: Share of features dropped before the last layer.
         weights: ``imagenet`` (where the architecture has such), ``none``, a ``.keras`` or ``.pth`` file, or
             ``run:FOLDER``.
+
+    Examples:
+        >>> network = ks.build("photos/", ks.ImageSpec(32, 32), "cnn", width=8)
+        >>> network.input_shape, network.output_shape
+        ((None, 32, 32, 3), (None, 2))
     """
     from keensight.nets.models.build import build as make
 
@@ -222,6 +245,11 @@ def batches(
     Returns:
         A dataset of (uint8 images (n, height, width, 3), one-hot (or 0/1) float32 targets (n, classes), float32
         sample weights (n,)), of known cardinality.
+
+    Examples:
+        >>> images, targets, weights = next(iter(ks.batches(data, split, pixels)))
+        >>> images.shape[1:], targets.shape[1]
+        (TensorShape([16, 16, 3]), 2)
     """
     from keensight.nets.training import batches
     from keensight.nets.training.fit import plan
@@ -259,7 +287,8 @@ def fit(
             ``on_epoch_begin`` and ``_end``, ``on_train_batch_begin`` and ``_end``, with epochs counted from 0 through
             all phases; ``model.stop_training`` ends the training. Their ``model`` is ``model``, with the weights of
             the last finished epoch. Not called are ``on_test_*`` and ``on_predict_*``; what would set the learning
-            rate or resume a training is refused.
+            rate or resume a training is refused. As ``model`` need not be compiled, callbacks that monitor an accuracy
+            want ``mode="max"``.
         on_epoch: Called with each epoch's figures, such as :func:`keensight.show.live_curves` draws.
         progress: Where to report.
         **options: Settings of the sections ``train`` and ``augment`` by their names, such as ``epochs=5``.
@@ -272,6 +301,12 @@ def fit(
             number of outputs than there are classes, or ends in a softmax or sigmoid.
         TrainingError: the loss became NaN or infinite.
         InterruptedRun: Ctrl-C, or a notebook's stop button; after its first epoch, the model has its best weights.
+
+    Examples:
+        >>> network = ks.build(data, pixels.spec, "cnn", width=8)
+        >>> history = ks.fit(network, data, split, pixels, epochs=2, batch_size=16, flip="none")
+        >>> history.epoch, len(history.history["val_loss"])
+        ([0, 1], 2)
     """
     from keensight.nets.classifier import embedding
     from keensight.nets.models.backbones import ARCHITECTURES
@@ -494,6 +529,11 @@ def changes_since(run: str | Path | Run, source: Source, **options: Unpack[Sourc
 
     Raises:
         StoreError: it is no run, or broke off before it knew its images.
+
+    Examples:
+        >>> changes = ks.changes_since(run, "photos/")
+        >>> len(changes.added), len(changes.removed)
+        (0, 0)
     """
     from keensight.data.corrections import apply_corrections
     from keensight.store.run import Run, open_run

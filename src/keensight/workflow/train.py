@@ -79,6 +79,11 @@ def train(
         TrainingError: training broke off; the run says ``failed``.
         InterruptedRun: Ctrl-C, or a notebook's stop button; the run says ``interrupted``, and from the first epoch on
             it keeps a bundle of the best weights so far, which was not measured.
+
+    Examples:
+        >>> run = ks.train("photos/", model="cnn", effort="quick", epochs=2, flip="none")
+        >>> run.state, run.report_path.name
+        ('finished', 'report.html')
     """
     from keensight.nets import runtime
     from keensight.nets.models.backbones import ARCHITECTURES
@@ -324,6 +329,11 @@ def train_seeds(
 
     Raises:
         UsageError: fewer than two seeds, or the task is to find anomalies.
+
+    Examples:
+        >>> runs, spread = ks.train_seeds("photos/", 2, model="cnn", effort="quick", epochs=1)
+        >>> [run.record.seed for run in runs], [one.figure for one in spread]
+        ([0, 1], ['accuracy', 'macro_f1', 'loss'])
     """
     chosen = configure(config, settings, **options)
     if count < 2 or chosen.data.task == Task.ANOMALY:

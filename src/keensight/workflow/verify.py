@@ -31,6 +31,10 @@ def verify(model: str | Path | Run) -> Verification:
 
     Raises:
         StoreError: there is no run or bundle.
+
+    Examples:
+        >>> ks.verify(run).ok
+        True
     """
     from keensight.store.bundle import CHECKS, bundle_folder, open_bundle
 

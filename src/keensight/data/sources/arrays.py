@@ -79,6 +79,11 @@ def from_arrays(
 
     Raises:
         DataError: shape or type of the images do not fit, or the labels do not fit the images or class names.
+
+    Examples:
+        >>> images = np.random.default_rng(0).integers(0, 255, (20, 8, 8, 3), np.uint8)
+        >>> ks.from_arrays(images, [0, 1] * 10, class_names=["cat", "dog"])
+        <Dataset arrays: 20 images, 2 classes>
     """
     pixels = _checked_images(images, name)
     classes, texts = _class_names(_checked_labels(labels, len(pixels), name), class_names, name)

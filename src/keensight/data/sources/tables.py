@@ -317,6 +317,12 @@ def from_frame(
 
     Raises:
         DataError: a column is missing or ambiguous, no file exists, or fewer than two classes are left.
+
+    Examples:
+        >>> import pandas as pd
+        >>> table = pd.read_csv("photos.csv")
+        >>> ks.from_frame(table[table.camera != "c2"], ".", label="kind")
+        <Dataset table: 80 images, 2 classes>
     """
     frame = _named(frame, name)
     columns = find_columns(frame, name, path=path, label=label, group=group, labels=labels)

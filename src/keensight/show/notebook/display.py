@@ -50,6 +50,10 @@ def live_curves() -> Callable[[Epoch], None]:
 
     Returns:
         A function to call with each epoch. Outside a notebook it draws nothing.
+
+    Examples:
+        >>> network = ks.build(data, pixels.spec, "cnn", width=8)
+        >>> history = ks.fit(network, data, split, pixels, epochs=1, on_epoch=ks.show.live_curves())
     """
     epochs: list[Epoch] = []
     drawn = Updated()

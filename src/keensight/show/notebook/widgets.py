@@ -119,6 +119,9 @@ def classify(model: Classifier) -> Any:
 
     Raises:
         UsageError: the model is something else, such as a run.
+
+    Examples:
+        >>> box = ks.show.classify(model)
     """
     if not hasattr(model, "predict_array"):
         raise UsageError(f"{type(model).__name__} cannot classify", "load it first: ks.show.classify(ks.load(run))")
