@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess.calibration import BINS, bin_of, label_cross_entropies
-from keensight.assess.intervals import class_intervals, share
+from keensight.assess.intervals import class_intervals, share, wilson
 from keensight.core.evaluation import ClassScore, Evaluation, LabelScore, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.records import LabelSet
@@ -171,9 +171,11 @@ def _bootstrapped(
     groups: NDArray[np.int64] | None,
     seed: int,
 ) -> tuple[Interval, Interval]:
-    """Mean average precision and micro F1, with 95 % percentile intervals over resampled images or groups.
+    """Mean average precision and micro F1, with 95% percentile intervals over resampled images or groups.
 
-    A resample is how often each image is drawn, so that each label is sorted once only.
+    A resample is how often each image is drawn, so that each label is sorted once only. Where every resample is 1 (or
+    0) there is no variance to see: the interval is Wilson's, at the number of images (or groups) of the rarest label
+    that occurs for the mean average precision, of all for the F1.
     """
     n, k = truth.shape
     unit = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
@@ -187,9 +189,14 @@ def _bootstrapped(
         areas.append(mean_average_precision(probabilities, truth, drawn))
         scores.append(_micro_f1(truth, given, drawn))
     whole = np.ones((1, n), np.float32)
+    held = [len(np.unique(unit[column == 1])) for column in truth.T]
     return (
-        _percentiles(mean_average_precision(probabilities, truth, whole)[0], np.concatenate(areas)),
-        _percentiles(_micro_f1(truth, given, whole)[0], np.concatenate(scores)),
+        _percentiles(
+            mean_average_precision(probabilities, truth, whole)[0],
+            np.concatenate(areas),
+            min(filter(None, held), default=1),
+        ),
+        _percentiles(_micro_f1(truth, given, whole)[0], np.concatenate(scores), units),
     )
 
 
@@ -230,8 +237,11 @@ def _micro_f1(truth: NDArray[Any], given: NDArray[Any], weights: NDArray[np.floa
     return found
 
 
-def _percentiles(value: float, draws: NDArray[np.float64], level: float = 0.95) -> Interval:
-    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2]) if np.isfinite(draws).any() else (0.0, 1.0)
+def _percentiles(value: float, draws: NDArray[np.float64], units: int, level: float = 0.95) -> Interval:
+    finite = draws[np.isfinite(draws)]
+    if len(finite) and value in (0, 1) and (finite == value).all():
+        return wilson(value * units, units, level)
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]) if len(finite) else (0.0, 1.0)
     value = float(np.nan_to_num(value))
     return Interval(value, min(float(low), value), max(float(high), value), level, "bootstrap")
 

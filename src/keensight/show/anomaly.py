@@ -133,6 +133,8 @@ def scores_figure(evaluation: AnomalyEvaluation) -> Any:
     Raises:
         UsageError: the evaluation has no scores.
     """
+    from matplotlib.ticker import MaxNLocator
+
     from keensight.show import chart
 
     picked(evaluation)
@@ -141,7 +143,7 @@ def scores_figure(evaluation: AnomalyEvaluation) -> Any:
     scores = np.maximum(evaluation.oddities.scores, 1e-3)
     edges = np.geomspace(min(float(scores.min()), 0.5), max(float(scores.max()), 2.0), 33)
     alt = f"Scores of {plural(int((~odd).sum()), 'normal image')} and {plural(int(odd.sum()), 'anomalous image')}."
-    figure = chart.Chart(6.0, 2.8, alt)
+    figure = chart.Chart(3.8, 2.7, alt)
     ax = figure.subplots()
     for chosen, name, color in ((~odd, "normal", chart.BLUE), (odd, "anomalous", chart.RED)):
         ax.hist(scores[chosen], edges.tolist(), color=color, alpha=0.65, label=f"{name} ({int(chosen.sum()):,})")
@@ -150,8 +152,9 @@ def scores_figure(evaluation: AnomalyEvaluation) -> Any:
     ticks = [tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128) if edges[0] <= tick <= edges[-1]]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **chart.words(9))
     ax.minorticks_off()
-    ax.set_xlabel("anomaly score; from 1 (dashed) on: anomalous", **chart.words(9, chart.QUIET))
+    ax.set_xlabel("anomaly score (dashed: threshold)", **chart.words(9, chart.QUIET))
     ax.set_ylabel("images", **chart.words(9, chart.QUIET))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK)
     chart.calm(ax)
     return figure

@@ -88,6 +88,19 @@ def test_a_perfect_model_is_perfect():
     assert found.ece == pytest.approx(0)
 
 
+def test_the_intervals_of_a_perfect_model_are_no_narrower_than_its_images_allow():
+    truth = np.zeros((40, 3), int)
+    truth[:20, 0] = truth[:10, 1] = truth[:5, 2] = 1
+    alone = evaluate(truth.astype(float), truth, LABELS, (0.5,) * 3).multilabel
+    # Wilson at n of n: n / (n + z²), z² = 3.84146; the rarest label has 5 images.
+    assert alone.mean_average_precision.low == pytest.approx(5 / 8.84146, abs=1e-5)
+    assert alone.micro_f1.low == pytest.approx(40 / 43.84146, abs=1e-5)
+    assert alone.mean_average_precision.high == alone.micro_f1.high == 1
+    pairs = evaluate(truth.astype(float), truth, LABELS, (0.5,) * 3, groups=np.arange(40) // 2).multilabel
+    assert pairs.mean_average_precision.low == pytest.approx(3 / 6.84146, abs=1e-5), "5 images, of 3 groups"
+    assert pairs.micro_f1.low == pytest.approx(20 / 23.84146, abs=1e-5)
+
+
 def test_a_label_that_never_occurs_has_no_average_precision():
     scores = scored().multilabel
     assert scores.per_label[3].average_precision is None
