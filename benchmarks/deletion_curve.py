@@ -1,11 +1,11 @@
-"""Does a heatmap show what the model goes by? Blank what it calls important and see what becomes of the answer.
+"""Faithfulness of heatmaps: mask the regions marked as important and observe the prediction.
 
-The deletion curve of Petsiuk et al. 2018 (RISE): pixels are blanked from the hottest to the coldest, and the
-probability of the class is taken at some shares. A heatmap that shows the evidence makes it fall early: a small area
-under the curve. A blanked pixel is taken from a strongly blurred copy of its image (Fong and Vedaldi 2017): that
-brings in no edge and no colour that the image has not. Whatever is blanked, an image is spoilt in the end, so the area
-says something only beside that of blanking in random order. Two orders are fair to compare with: single pixels, which
-spoil texture the most, and blocks as coarse as the network's own map.
+The deletion curve of Petsiuk et al. 2018 (RISE): pixels are masked from the hottest to the coldest, and the probability
+of the class is computed at several fractions. With a faithful heatmap it falls early: a small area under the curve. A
+masked pixel is taken from a strongly blurred copy of its image (Fong and Vedaldi 2017), which adds no new edges or
+colors. Any masking destroys the image in the end, so the area is only meaningful compared with that of masking in
+random order. Two orders are fair to compare with: single pixels, which spoil texture the most, and blocks as coarse as
+the network's own map.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from numpy.typing import NDArray
 from keensight.core.progress import Progress, Silent
 
 _BLUR = 1 / 8
-"""Standard deviation of the blur, as a share of the longer side."""
+"""Standard deviation of the blur, as a fraction of the longer side."""
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """uint8 images (n, H, W, 3) to probabilities (n, classes)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deletion:
-    """Probabilities of the explained class while more and more of each image is blanked."""
+    """Probabilities of the explained class as more of each image is masked."""
 
     shares: NDArray[np.float64]
-    """Shape (steps,): share of the pixels that is blanked, from 0 to 1."""
+    """Shape (steps,): fraction of masked pixels, from 0 to 1."""
     heat: NDArray[np.float64]
     """Shape (n, steps): the hottest pixels first."""
     pixels: NDArray[np.float64]
-    """Shape (n, steps): pixels in random order, the mean of the draws."""
+    """Shape (n, steps): pixels in random order, averaged over random orders."""
     blocks: NDArray[np.float64]
-    """Shape (n, steps): blocks in random order, the mean of the draws."""
+    """Shape (n, steps): blocks in random order, averaged over random orders."""
 
     def area(self, curve: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Area under each curve, shape (n,), 0 to 1: the smaller, the earlier the probability falls."""
+        """Area under each curve, shape (n,), 0 to 1: small if the probability falls early."""
         return np.asarray(np.trapezoid(curve, self.shares, axis=-1), dtype=np.float64)
 
     def better_than(self, other: NDArray[np.float64]) -> float:
-        """Share of the images on which the heatmap's area is smaller than that of ``other``, 0 to 1."""
+        """Fraction of the images on which the heatmap's area is smaller than that of ``other``, 0 to 1."""
         return float((self.area(self.heat) < self.area(other)).mean())
 
 
@@ -58,17 +58,17 @@ def deletion(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Deletion:
-    """Blank images in the order of their heatmaps, and in random order.
+    """Mask images in the order of their heatmaps, and in random order.
 
     Args:
         predict: The model.
-        images: uint8 (n, H, W, 3), as the model takes them.
-        targets: The class whose probability is followed, shape (n,).
+        images: uint8 (n, H, W, 3), of the model's input size.
+        targets: The explained class, shape (n,).
         heat: Heatmaps (n, H, W), the hottest pixel the most important.
         side: Blocks along each side of an image, in the random order of blocks.
-        steps: Points of a curve, both ends included.
+        steps: Number of points of a curve, including both ends.
         draws: Random orders of each kind; their curves are averaged.
-        seed: Of the random orders.
+        seed: Random seed.
         progress: Where to report.
     """
     rng = np.random.default_rng(seed)
@@ -94,7 +94,7 @@ def deletion(
 def _blanked(
     image: NDArray[np.uint8], scores: NDArray[np.float64], shares: NDArray[np.float64]
 ) -> Iterator[NDArray[np.uint8]]:
-    """The image with its highest ``scores`` blanked, share by share."""
+    """The image with its highest ``scores`` masked, step by step."""
     rank = np.empty(scores.size, dtype=np.int64)
     rank[np.argsort(-scores, axis=None, kind="stable")] = np.arange(scores.size)
     blank = _blurred(image)
@@ -111,7 +111,7 @@ def _blurred(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _blocks(shape: tuple[int, ...], side: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """One random score a block, shape (H, W)."""
+    """One random score per block, shape (H, W)."""
     rows, columns = (np.arange(length) * side // length for length in shape)
     scores: NDArray[np.float64] = rng.random((side, side))[np.ix_(rows, columns)]
     return scores

@@ -100,7 +100,7 @@ class GateError(KeensightError):
     """A gate (audit, parity, quality) refused.
 
     Examples:
-        >>> ks.GateError("the audit found leaks", "make the split anew").exit_code
+        >>> ks.GateError("the audit found leaks", "make the split again").exit_code
         3
     """
 

@@ -100,7 +100,8 @@ def test_report_and_card_say_that_its_training_is_not_known(run):
     assert "took no part in training" not in report + card
     assert run.history.epochs == ()
     assert ks.report(run) == run.report_path
-    assert "left out, as only training needs them: random_flip" in (run.path / "log.txt").read_text(encoding="utf-8")
+    log = (run.path / "log.txt").read_text(encoding="utf-8")
+    assert "removed, because only training needs them: random_flip" in log
 
 
 def test_a_wrong_normalisation_or_order_is_called_into_question(model, tmp_path):
@@ -136,10 +137,10 @@ def test_it_is_said_which_parts_were_cut_out_of_the_training_images(model, tmp_p
     run = ks.adopt(model, ks.open(streams, class_names=CLASSES), normalisation="0..1", run=tmp_path / "no val")
     n = run.record.results["data"]["val"]
     log = (run.path / "log.txt").read_text(encoding="utf-8")
-    told = f"The validation part, {n} images, was cut out of the training images"
+    told = f"The validation set, {n} images, was cut out of the training images"
     assert told in log
     assert told in run.report_path.read_text(encoding="utf-8")
-    assert "The test part" not in log
+    assert "The test set" not in log
 
 
 def test_one_sigmoid_for_two_classes(tmp_path):

@@ -135,7 +135,7 @@ def test_one_image_is_no_sequence_and_one_in_a_list_is_one_answer(fitted):
     images, _ = draw(1, 3)
     assert fitted.predict(images).shape == fitted.predict([images[0]]).shape == (1,)
     for one in (images[0], images[0, :, :, 0]):
-        with pytest.raises(ks.DataError, match=r"one for each element is needed|X has the shape"):
+        with pytest.raises(ks.DataError, match=r"one for each element is needed|X has shape"):
             fitted.predict(one)
 
 

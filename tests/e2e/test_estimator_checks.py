@@ -73,7 +73,7 @@ class Rows(ks.ImageClassifier):
 
 
 def images(table):
-    """uint8 (n, 8, 8); a grey level tells numbers of any size from others near them."""
+    """uint8 (n, 8, 8); a gray level tells numbers of any size from others near them."""
     rows = np.asarray(table, np.float64)
     levels = (127.5 + 127.5 * np.sin(rows)).astype(np.uint8)
     repeated = np.tile(levels, 8 // levels.shape[1] + 1)[:, :8]

@@ -39,7 +39,7 @@ def run(*arguments: str | Path, cwd: Path) -> tuple[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="its file names cannot hold control characters")
+@pytest.mark.skipif(sys.platform == "win32", reason="its file names cannot contain control characters")
 def test_no_control_character_and_no_place_gets_out(tmp_path: Path) -> None:
     home = tmp_path / "home_of_alice"
     root = home / "photos"
@@ -71,7 +71,7 @@ def test_no_control_character_and_no_place_gets_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="its file names cannot hold control characters")
+@pytest.mark.skipif(sys.platform == "win32", reason="its file names cannot contain control characters")
 def test_class_names_with_control_characters_are_shown_escaped_and_not_trained_on(tmp_path: Path) -> None:
     plant(tmp_path / "photos", (f"cat{ESCAPE}", f"dog{OVERRIDE}{BELL}"))
     for text in run("inspect", "photos", cwd=tmp_path):

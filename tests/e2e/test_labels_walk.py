@@ -67,7 +67,7 @@ def test_a_training_takes_the_corrections_and_keeps_them(run, photos, tmp_path, 
     settings = [f"--set={name}={value}" for name, value in SETTINGS.items()]
     table = str(session.out)
     assert main(["train", str(photos), "--run", str(tmp_path / "run"), *settings, "--corrections", table]) == 0
-    assert "1 relabelled, 1 dropped" in capsys.readouterr().err
+    assert "1 relabeled, 1 dropped" in capsys.readouterr().err
     after = ks.open_run(tmp_path / "run")
     labels = {sample.path: sample.label for sample in after.dataset.samples}
     assert labels["across/0.png"] == "down"

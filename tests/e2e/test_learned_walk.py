@@ -81,7 +81,7 @@ def test_a_bundle_of_schema_3_says_that_it_cannot_tell(run, photos, capsys, tmp_
     write_json(old / "manifest.json", manifest | {"schema": 3})
     found, said = evaluated(capsys, old, photos)
     assert found["test"]["n"] == 120
-    assert "does not record what it was trained on: the 120 images measured may include training images" in said
+    assert "does not record what it was trained on: the 120 evaluated images may include training images" in said
     assert found["notes"]
     assert found["notes"][0] in said
 
@@ -94,7 +94,7 @@ def test_where_nothing_is_left_the_error_says_why(run, photos, capsys, tmp_path)
         as_bmp(Image.open(photos / path), (only / path).with_suffix(""))
     assert main(["evaluate", str(run / "bundle"), str(only)]) != 0
     said = capsys.readouterr().err
-    assert "no image is left to measure" in said
+    assert "there are no images to evaluate" in said
     assert "80 training images not measured: 80 the same pixels" in said
 
 

@@ -1,4 +1,4 @@
-"""The command line as a process of its own: exit code and both streams, whole."""
+"""The command line as its own process: exit code and both streams, whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_set(folder: Path, labels=("a", "b"), each=30, side=48) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda place: write_set(place / "one", ("a",)), "error: one holds one class only (a): a classifier needs two"),
+        (lambda place: write_set(place / "one", ("a",)), "error: one has only one class (a); a classifier needs two"),
         (lambda place: "nowhere", "error: nowhere does not exist"),
         (lambda place: (place / "t.csv", (place / "t.csv").write_text("path,label\na.jpg,a\nb.jpg,b\n"))[0], "error: "),
     ],
@@ -116,5 +116,5 @@ def test_an_error_with_json_is_a_document_on_standard_output(tmp_path):
 def test_another_backend_of_keras_is_refused_in_a_sentence(tmp_path):
     code, out, err = keensight("doctor", cwd=tmp_path, env={**os.environ, "KERAS_BACKEND": "jax"})
     assert (code, out) == (2, "")
-    assert err.splitlines()[0] == "error: Keras' backend is 'jax', and Keensight works with tensorflow alone"
+    assert err.splitlines()[0] == "error: Keras' backend is 'jax', but Keensight works only with tensorflow"
     assert err.splitlines()[1].startswith("hint: set the environment variable KERAS_BACKEND to tensorflow")

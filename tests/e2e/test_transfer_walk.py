@@ -38,7 +38,7 @@ class Recorder(Silent):
 
 
 def _folder(root, side, n=16):
-    """Stripes across, stripes down, and dots: noisy, in colour."""
+    """Stripes across, stripes down, and dots: noisy, in color."""
     rng = np.random.default_rng(0)
     place = np.arange(side)
     across = np.where(place // 6 % 2, 200, 60)[:, None] * np.ones(side)
@@ -61,7 +61,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _one_cache(cache, cache_folder, monkeypatch):
-    """One cache for all tests here: converting a network anew in each would take most of their time."""
+    """One cache for all tests here: converting a network again in each would take most of their time."""
     monkeypatch.setenv("KEENSIGHT_CACHE", str(cache))
 
 
@@ -149,7 +149,7 @@ def test_no_race_that_would_take_longer_than_the_effort(tmp_path, monkeypatch):
     monkeypatch.setattr(choose_model, "_RACE_PIXELS", passes * len(split.train) * 48**2)
     choice = choose_model.choose_model(data, split, RunConfig().with_values({"train.effort": "quick"}), Silent())
     assert choice.name == "efficientnet_lite0"
-    assert "10 epochs with resnet would take too long for --effort quick" in choice.reason
+    assert "comparing it with resnet (10 epochs) would take too long for --effort quick" in choice.reason
     assert "race on" in choose_model.choose_model(data, split, RunConfig(), Silent()).reason
 
 

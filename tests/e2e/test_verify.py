@@ -79,7 +79,7 @@ def test_a_whole_bundle_is_verified_as_a_process(bundle):
     *checks, verdict = done.stdout.splitlines()
     assert len(checks) == 9 and all(line.startswith("ok ") for line in checks)
     assert "self-test: largest difference from the stored predictions" in checks[-1]
-    assert verdict == f"{bundle.path} is whole, and predicts as when it was trained"
+    assert verdict == f"{bundle.path} is undamaged and predicts as when it was trained"
 
 
 def test_a_damaged_bundle_ends_with_1_as_a_process(bundle):
@@ -143,7 +143,7 @@ def test_an_older_bundle_opens_and_its_temperature_is_found_by_the_self_test(bun
 
 def test_an_older_bundle_of_another_size_is_refused(bundle):
     path = as_schema_3(bundle, image={"height": SIDE, "width": 2 * SIDE, "fit": "stretch", "decoder": 1})
-    with pytest.raises(StoreError, match="the network takes images of the shape"):
+    with pytest.raises(StoreError, match="the network takes images of shape"):
         ks.load(path)
     assert ks.verify(path).damaged
 
@@ -256,4 +256,4 @@ def test_a_small_file_that_asks_for_gigabytes_costs_no_memory(bundle):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended, peak, loaded = done.stdout.split()
     assert ended == "1" and int(peak) < 500_000 and loaded == "False"
-    assert "bytes of memory for its weights, but its file holds 1,500" in done.stderr
+    assert "bytes of memory for its weights, but its file has 1,500" in done.stderr

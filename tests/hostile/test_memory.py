@@ -1,4 +1,4 @@
-"""What decoding really takes, measured in a process of its own, against what the decoder reckons before it begins."""
+"""What decoding really takes, measured in its own process, against what the decoder reckons before it begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every file of the collection of odd and broken images, where it is at hand."""
+"""Every file of the collection of odd and broken images, where it is available."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_what_pillow_reads_is_read(real_data: Callable[[str], Path]) -> None:
         good = [row for row in csv.DictReader(stream) if row["outcome"] == "ok" and row["fmt"] in READ]
     paths = [folder / "files" / row["file"] for row in good]
     refused = [path.name for path in paths if path.exists() and attempt(path.read_bytes()) is None]
-    # Two JPEG streams spliced into one: libjpeg paints the missing part grey and says nothing.
+    # Two JPEG streams spliced into one: libjpeg paints the missing part gray and says nothing.
     assert refused == ["imagetestsuite__5482a54657765056f1a94116a8dbffe7.jpg"]
     assert len(good) > 100
 

@@ -46,9 +46,9 @@ BAD_SOURCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "hidden only": (lambda at: _plant(at / "s", ".a/1.png", ".b/2.png"), "contains no images"),
     "empty classes only": (lambda at: _make_folder(at / "s/cat").parent, "contains no images"),
     "flat": (lambda at: _plant(at / "s", "1.png", "2.png"), "2 images but no class folders"),
-    "flat in a folder": (lambda at: _plant(at / "s", "all/1.png", "all/2.png"), r"one class only \(all\)"),
-    "one image": (lambda at: _plant(at / "s", "cat/1.png"), r"one class only \(cat\)"),
-    "one class": (lambda at: _plant(at / "s", "cat/1.png", "cat/b/2.png"), r"one class only \(cat\)"),
+    "flat in a folder": (lambda at: _plant(at / "s", "all/1.png", "all/2.png"), r"only one class \(all\)"),
+    "one image": (lambda at: _plant(at / "s", "cat/1.png"), r"only one class \(cat\)"),
+    "one class": (lambda at: _plant(at / "s", "cat/1.png", "cat/b/2.png"), r"only one class \(cat\)"),
     "no readable image": (
         lambda at: _write(_write(at / "s/cat/1.png", "").parent.parent / "dog/2.jpg", "text").parent.parent,
         "none of the 2 images of s can be read",
@@ -57,7 +57,7 @@ BAD_SOURCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "some file": (lambda at: _write(at / "a.pdf", "x"), "neither a folder nor a table"),
     "a pickle": (lambda at: _write(at / "a.pkl", b"\x80\x04N."), "neither a folder nor a table"),
     "an empty table": (lambda at: _write(at / "t.csv", ""), "cannot be read as a table"),
-    "a table of one header": (lambda at: _write(at / "t.csv", "path,label\n"), "contains no labeled image"),
+    "a table of one header": (lambda at: _write(at / "t.csv", "path,label\n"), "contains no labeled images"),
     "a table in latin-1": (lambda at: _write(at / "t.csv", b"path,label\nh\xfc.png,a\n"), "cannot be read as a table"),
     "binary as a table": (lambda at: _write(at / "t.csv", bytes(range(256)) * 9), "cannot be read as a table"),
     "a ragged table": (lambda at: _write(at / "t.csv", "path,label\na,b\na,b,c,d\n"), "cannot be read as a table"),
@@ -65,17 +65,17 @@ BAD_SOURCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "all files missing": (lambda at: _write(at / "t.csv", "path,label\na.png,a\nb.png,b\n"), "not one of the 2 files"),
     "no label at all": (
         lambda at: _write(_plant(at, "1.png", "2.png") / "t.csv", "path,label\n1.png,\n2.png,nan\n"),
-        "contains no labeled image",
+        "contains no labeled images",
     ),
     "one label": (
         lambda at: _write(_plant(at, "1.png", "2.png") / "t.csv", "path,label\n1.png,a\n2.png,a\n"),
-        r"one class only \(a\)",
+        r"only one class \(a\)",
     ),
     "devices in a table": (
         lambda at: _write(at / "t.csv", "path,label\n/dev/zero,a\n/dev/stdin,b\n"),
         "none of the 2 images",
     ),
-    "zip bomb of nothing": (lambda at: _write(at / "a.npz", b"PK\x05\x06" + bytes(18)), "holds no images and labels"),
+    "zip bomb of nothing": (lambda at: _write(at / "a.npz", b"PK\x05\x06" + bytes(18)), "has no images and labels"),
 }  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""Room of the figures: how good is it, honestly?"""
+"""Evaluation: metrics, intervals, calibration, slices and comparisons."""

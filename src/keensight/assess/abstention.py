@@ -1,4 +1,4 @@
-"""When to answer: thresholds for a stated precision or coverage, prediction sets, and what they do on other images."""
+"""Abstention: thresholds for a target precision or coverage, prediction sets, and their effect on other images."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from keensight.core.predictions import Abstention, Decision, Target
 from keensight.errors import DataError
 
 CONFIDENCE = 0.9
-"""Chance with which a stated precision holds on new images."""
+"""Confidence with which a target precision is reached on new images."""
 _EVEN, _RARE, _RARE_FROM = 40, 20, 10
-"""How many thresholds are tried, by equal and by geometric steps; the latter from so many images on."""
+"""Number of thresholds tried in equal and in geometric steps; minimum number of images for the latter."""
 _POINTS = 100
 
 
@@ -28,25 +28,25 @@ def choose(
     coverage: float | None = None,
     set_level: float | None = None,
 ) -> Decision:
-    """A rule from validation images.
+    """Choose a decision rule on validation images.
 
-    For a ``precision``: the lowest threshold whose answers are right so often on new images, with a confidence of
-    90 % (:func:`precise_threshold`). For a ``coverage``: the threshold that so many validation images reach.
-    Sets are split-conformal with the probability of the true class as score (Sadinle, Lei and Wasserman 2019): of
-    images like the validation images at least ``set_level`` of the sets hold the true class, whatever the model.
+    For a ``precision``: the lowest threshold that reaches this precision on new images with 90% confidence
+    (:func:`precise_threshold`). For a ``coverage``: the threshold that this fraction of the validation images reaches.
+    Sets are split-conformal with the probability of the true class as score (Sadinle, Lei and Wasserman 2019): at least
+    a fraction ``set_level`` of the sets of in-distribution images contain the true class, whatever the model.
 
     Args:
         probabilities: Calibrated, float (n, classes).
         targets: Class numbers (n,).
-        precision: Share of answers that shall be right; None: no such demand.
-        coverage: Share of images that shall be answered; None: no such demand.
-        set_level: Share of sets that shall hold the true class; None, or too few images for it: no sets.
+        precision: Target fraction of predictions that are right; None: no target.
+        coverage: Target fraction of images with a prediction; None: no target.
+        set_level: Fraction of sets that must contain the true class; None, or too few images: no sets.
 
     Raises:
-        DataError: there is no image.
+        DataError: there are no images.
     """
     if not len(targets):
-        raise DataError("there is no validation image to choose a rule by", "give some images to validation")
+        raise DataError("there are no validation images to choose a decision rule on", "use a larger validation set")
     found = Decision(n=len(targets))
     if precision is not None:
         right = probabilities.argmax(axis=1) == targets
@@ -68,17 +68,17 @@ def _with(found: Decision, target: Target, asked: float, threshold: float, reach
 def precise_threshold(
     scores: NDArray[Any], right: NDArray[Any], asked: float, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """The lowest of some 60 thresholds from which on so many are right, and the share that is certain.
+    """Find the lowest of about 60 thresholds that reaches a precision, and the guaranteed precision.
 
-    The thresholds are those that 2.5 %, 5 % and so on of the images reach, and, for rare answers, those of 10 images to
-    all on a geometric scale. All are held against the exact bound of a share (Clopper and Pearson 1934) at once, the
-    level shared out among them (Bonferroni), so that whichever is taken keeps its promise (Geifman and El-Yaniv 2017;
+    The thresholds are those that 2.5%, 5% and so on of the images reach, and, for low coverage, those of 10 images to
+    all on a geometric scale. All are tested with the exact bound of a proportion (Clopper and Pearson 1934), corrected
+    for their number (Bonferroni), so that the guarantee is valid for whichever is chosen (Geifman and El-Yaniv 2017;
     Angelopoulos et al. 2021, "Learn then test").
 
     Args:
-        scores: How sure each answer is, shape (n,), n at least 1.
-        right: Which answers are right, shape (n,).
-        asked: Share of answers on new images that is to be right.
+        scores: Confidence of each prediction, shape (n,), n at least 1.
+        right: Which predictions are right, shape (n,).
+        asked: Target precision on new images.
         confidence: Chance that the bound holds.
 
     Returns:
@@ -91,7 +91,7 @@ def precise_threshold(
     even = np.linspace(0, len(ranked), _EVEN + 1)[1:]
     rare = np.geomspace(min(_RARE_FROM, len(ranked)), len(ranked), _RARE)
     places = np.ceil(np.concatenate([even, rare])).astype(np.int64).clip(1, len(ranked)) - 1
-    # Equal scores go together.
+    # Equal scores belong to one threshold.
     places = np.unique(np.searchsorted(-ranked, -ranked[places], side="right") - 1)
     found, n = hits[places], places + 1
     bounds = np.where(found > 0, beta.ppf((1 - confidence) / len(places), np.maximum(found, 1), n - found + 1), 0.0)
@@ -101,7 +101,7 @@ def precise_threshold(
 
 
 def _set_threshold(probabilities: NDArray[Any], targets: NDArray[Any], level: float) -> float | None:
-    """The probability that all but a share ``1 - level`` of the true classes reach, corrected for few images."""
+    """The probability that a fraction ``level`` of the true classes reaches, corrected for few images."""
     true = np.sort(probabilities[np.arange(len(targets)), targets].astype(np.float64))
     place = int(np.floor((1 - level) * (len(true) + 1) + 1e-9))
     return float(true[place - 1]) if place >= 1 else None
@@ -114,14 +114,14 @@ def measure(
     unlike: NDArray[np.bool_] | None = None,
     groups: NDArray[np.int64] | None = None,
 ) -> Abstention:
-    """What a rule does on images that did not choose it.
+    """Evaluate a decision rule on images that it was not chosen on.
 
     Args:
         probabilities: Calibrated, float (n, classes).
         targets: Class numbers (n,).
         decision: The rule.
-        unlike: Images that are refused as unlike the training images, shape (n,); None: the model cannot tell.
-        groups: Number of each image's group; None: each image stands for itself.
+        unlike: Out-of-distribution images, shape (n,); None: the model has no OOD detection.
+        groups: Number of each image's group; None: all images are independent.
     """
     right = probabilities.argmax(axis=1) == targets
     kept = decision.accepts(probabilities) & (np.ones(len(right), bool) if unlike is None else ~unlike)
@@ -147,7 +147,7 @@ def measure(
 
 
 def risk_coverage(probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[tuple[tuple[float, float], ...], float]:
-    """Coverage and accuracy as images are answered from the surest on, and the mean error over all coverages."""
+    """Coverage and accuracy in order of decreasing confidence, and the mean error over all coverages."""
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
     n = np.arange(1, len(order) + 1)
     accuracy = np.cumsum((probabilities.argmax(axis=1) == targets)[order]) / n

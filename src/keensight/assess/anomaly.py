@@ -1,4 +1,4 @@
-"""How well anomalies are told from normal images: area under the ROC curve, recall and false alarms."""
+"""Evaluate an anomaly detector: area under the ROC curve, recall and false positive rate."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def evaluate(
     groups: NDArray[np.int64] | None = None,
     seconds: float = 0.0,
 ) -> AnomalyEvaluation:
-    """Measure scores against what the images are.
+    """Evaluate scores against the true classes.
 
     Args:
         scores: Shape (n,): 1 is the threshold.
-        kinds: Class of each image as it was given.
+        kinds: Original class of each image.
         normal: The classes that are normal.
-        limits: Where the threshold comes from.
-        part: What the images are.
-        groups: Number of each image's group; None: each image stands for itself.
+        limits: The thresholds.
+        part: The split of the images.
+        groups: Number of each image's group; None: all images are independent.
         seconds: Wall time of predicting.
 
     Raises:
-        DataError: there is no image.
+        DataError: there are no images.
     """
     if not len(scores):
-        raise DataError("there is no image to measure", "give at least one image that can be read")
+        raise DataError("there are no images to evaluate", "give at least one readable image")
     given = np.array(kinds)
     odd, found = ~np.isin(given, normal), scores >= 1
 
@@ -66,13 +66,14 @@ def auroc(
 ) -> Interval:
     """Area under the ROC curve with its interval (:func:`keensight.assess.intervals.auroc_interval`).
 
-    Where all are told apart, or none, it is Newcombe's, at the number of images or groups of each side.
+    If the separation is perfect, or perfectly wrong, it is Newcombe's, from the number of images or groups of each
+    side.
 
     Args:
-        scores: Larger for odder images, shape (n,).
-        odd: Which images are anomalous, shape (n,); some must be and some not.
-        groups: Number of each image's group; None: each image stands for itself.
-        level: Share of such intervals that hold the true value.
+        scores: Larger for more anomalous images, shape (n,).
+        odd: Which images are anomalous, shape (n,); both kinds must occur.
+        groups: Number of each image's group; None: all images are independent.
+        level: Confidence level.
     """
     area, pull = auroc_parts(scores, odd)
     if 0 < area < 1:
@@ -83,9 +84,8 @@ def auroc(
 
 
 def _certain(area: float, m: int, n: int, level: float) -> Interval:
-    """Where all are told apart, or none: areas no further off than their own standard error allows.
-
-    The error is Hanley and McNeil's (1982) as simplified by Newcombe (2006, Statistics in Medicine 25, method 5).
+    """For perfect separation: areas within their own standard error, which is Hanley and McNeil's (1982) as simplified
+    by Newcombe (2006, Statistics in Medicine 25, method 5).
     """
     from scipy.optimize import brentq
 

@@ -1,4 +1,4 @@
-"""Intervals of figures that are no plain shares, from resampled images (Efron 1979)."""
+"""Bootstrap intervals (Efron 1979) of metrics that are not simple proportions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keensight.core.interval import Interval
 
 LEVEL = 0.95
 _REPEATS, _FEWEST, _WORK = 1000, 200, 2e10
-"""Resamples, and the least of them where images times classes are so many that it would take long."""
+"""Number of resamples, and the minimum for large sets."""
 _CHUNK = 2_000_000
 Array = NDArray[np.float64]
 
@@ -25,13 +25,13 @@ def intervals(
     groups: NDArray[np.int64] | None = None,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Intervals at 95 % of ``loss``, ``brier``, ``ece``, ``macro_f1`` and ``weighted_f1``.
+    """Intervals at 95% of ``loss``, ``brier``, ``ece``, ``macro_f1`` and ``weighted_f1``.
 
     Images are resampled within their class, as a split draws them; with groups, whole groups, within the class of
     their first image; classes with a single image or group are taken together. Means (loss, Brier) have bootstrap-t
-    intervals, which allow for skewness (Efron and Tibshirani 1993, chapter 12); the F1 have percentiles. The
-    calibration error is too high on few images, and higher still on a resample: it has the basic interval, which takes
-    that off, its upper side at least as long as its lower one; and it reaches down to 0 where images whose
+    intervals, which account for skewness (Efron and Tibshirani 1993, chapter 12); F1 scores have percentile intervals.
+    The calibration error is biased upwards on few images, and more so on a resample: it has the basic interval, which
+    corrects that, with an upper side at least as long as the lower one; and it reaches down to 0 where images whose
     probabilities are right would often err as much (consistency resampling, Broecker and Smith 2007).
 
     Args:
@@ -39,8 +39,8 @@ def intervals(
         targets: Class numbers (n,).
         losses: Cross-entropy of each image, (n,).
         brier: Brier score of each image, (n,).
-        groups: Number of each image's group; None: each image stands for itself.
-        seed: Start of the draws.
+        groups: Number of each image's group; None: all images are independent.
+        seed: Random seed.
     """
     classes = probabilities.shape[1]
     columns = np.concatenate([_f1_terms(probabilities, targets), _gaps(probabilities, targets)], axis=1)
@@ -72,13 +72,14 @@ def intervals(
 def mean_interval(
     values: Array, targets: NDArray[Any], groups: NDArray[np.int64] | None = None, seed: int = 0
 ) -> Interval:
-    """A mean of one value an image, such as the change of its loss, with the bootstrap-t interval of :func:`intervals`.
+    """The mean of one value per image, such as the change of its loss, with the bootstrap-t interval of
+    :func:`intervals`.
 
     Args:
         values: Shape (n,).
         targets: Class numbers (n,), within which images are resampled.
-        groups: Number of each image's group; None: each image stands for itself.
-        seed: Start of the draws.
+        groups: Number of each image's group; None: all images are independent.
+        seed: Random seed.
     """
     unit, strata = _units(targets, groups)
     means = _summed(np.stack([values, np.zeros(len(values)), np.ones(len(values))], axis=1), unit)
@@ -93,7 +94,7 @@ def _method(groups: NDArray[np.int64] | None) -> str:
 
 
 def _units(targets: NDArray[Any], groups: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """What is resampled: the unit of each image, (n,), and the class of each unit, that of its first image."""
+    """The units to resample: the unit of each image, (n,), and the class of each unit, that of its first image."""
     if groups is None:
         return np.arange(len(targets)), np.asarray(targets)
     first, unit = np.unique(groups, return_index=True, return_inverse=True)[1:]
@@ -101,7 +102,7 @@ def _units(targets: NDArray[Any], groups: NDArray[np.int64] | None) -> tuple[NDA
 
 
 def _products(means: Array) -> Array:
-    """Of loss, Brier and 1: the products from which variances of ratios follow, (units, 5)."""
+    """Products of loss, Brier and 1, for the variances of ratios, (units, 5)."""
     return np.stack([means[:, i] * means[:, j] for i, j in ((0, 0), (0, 2), (1, 1), (1, 2), (2, 2))], axis=1)
 
 
@@ -114,7 +115,7 @@ def _interval(value: float, low: float, high: float, name: str, method: str) -> 
 
 
 def _basic(value: float, draws: Array, calibrated: Array) -> tuple[float, float]:
-    """Ends of the interval of a calibration error, from resamples and from images whose probabilities are right."""
+    """Ends of the interval of a calibration error, from resamples and from perfectly calibrated images."""
     below, above = _percentiles(draws)
     low = max(0.0, 2 * value - above)
     high = max(2 * value - below, 2 * value - low)
@@ -122,7 +123,7 @@ def _basic(value: float, draws: Array, calibrated: Array) -> tuple[float, float]
 
 
 def _calibrated(probabilities: NDArray[Any], unit: NDArray[np.int64], repeats: int, seed: int) -> Array:
-    """Calibration errors of the same images if each answer were right as often as it says; units are right together."""
+    """Calibration errors of the same images if they were perfectly calibrated; units are right or wrong together."""
     rng = np.random.default_rng(seed + 1)
     confidence = probabilities.max(axis=1).astype(np.float64)
     places = np.zeros((len(unit), BINS), np.float32)
@@ -141,14 +142,14 @@ def _percentiles(draws: Array) -> tuple[float, float]:
 
 
 def _f1_terms(probabilities: NDArray[Any], targets: NDArray[Any]) -> Array:
-    """Of each image and class: rightly called so, called so, being so; shape (n, 3 classes)."""
+    """For each image and class: true positive, predicted, actual; shape (n, 3 classes)."""
     predicted, every = probabilities.argmax(axis=1), np.arange(probabilities.shape[1])
     called, held = predicted[:, None] == every, targets[:, None] == every
     return np.concatenate([called & held, called, held], axis=1).astype(np.float64)
 
 
 def _gaps(probabilities: NDArray[Any], targets: NDArray[Any]) -> Array:
-    """Right or not less confidence, in the column of the image's bin; shape (n, bins)."""
+    """Correctness minus confidence, in the column of the image's bin; shape (n, bins)."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     table = np.zeros((len(targets), BINS))
     table[np.arange(len(targets)), bin_of(confidence)] = (probabilities.argmax(axis=1) == targets) - confidence
@@ -162,14 +163,13 @@ def _summed(table: Array, unit: NDArray[np.int64]) -> Array:
 def _resampled(table: Array, strata: NDArray[Any], repeats: int, seed: int) -> Array:
     """Sums of the table (units, k) over ``repeats`` resamples of its units within their strata, (repeats, k).
 
-    Of a stratum of m units m - 1 are drawn, and count m / (m - 1) times: drawing m would vary too little (Rao and Wu
-    1988).
+    Of m units in a stratum, m - 1 are drawn with weight m / (m - 1); drawing m would vary too little (Rao and Wu 1988).
     """
     rng = np.random.default_rng(seed)
     strata = _of_two(strata)
     order = np.argsort(strata, kind="stable")
     counts = np.unique(strata, return_counts=True)[1]
-    begin = np.repeat(np.cumsum(counts) - counts, counts)  # of the stratum that each place belongs to
+    begin = np.repeat(np.cumsum(counts) - counts, counts)  # of the stratum of each position
     width = np.repeat(counts, counts)
     n, drawing = len(strata), (np.arange(len(strata)) > begin) | (width == 1)
     sorted_table = (table[order] * (width / np.maximum(width - 1, 1))[:, None]).astype(np.float32)
@@ -184,7 +184,7 @@ def _resampled(table: Array, strata: NDArray[Any], repeats: int, seed: int) -> A
 
 
 def _of_two(strata: NDArray[Any]) -> NDArray[np.int64]:
-    """Strata of two units at least, as one varies by nothing: the smallest are joined until that is so."""
+    """Strata of at least two units, because one has no variance: the smallest are joined until then."""
     names, place, counts = np.unique(strata, return_inverse=True, return_counts=True)
     order = np.argsort(counts, kind="stable")
     number, ranked = np.arange(len(names)), counts[order]
@@ -214,7 +214,7 @@ def _bootstrap_t(whole: Array, sums: Array, which: int) -> tuple[float, float, f
 
 
 def _f1(sums: Array, classes: int) -> tuple[Array, Array]:
-    """Macro and weighted F1 of each row of sums; a class that neither is nor is called counts with 0."""
+    """Macro and weighted F1 of each row of sums; a class that neither occurs nor is predicted counts as 0."""
     both, called, held = sums[:, :classes], sums[:, classes : 2 * classes], sums[:, 2 * classes :]
     either = called + held
     f1 = np.where(either > 0, 2 * both / np.maximum(either, 1), 0.0)

@@ -1,4 +1,4 @@
-"""Are probabilities what they say? Temperature, Brier score, calibration error, reliability."""
+"""Calibration: temperature scaling, Brier score, calibration error, reliability."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from keensight.core.prototypes import softmax
 from keensight.errors import DataError
 
 FEWEST = 30
-"""Validation images below which a temperature would be mostly chance."""
+"""Minimum number of validation images for a temperature."""
 PRIOR = 0.15
 """Standard deviation of the prior of the temperature's natural logarithm, about 0."""
 FOLDS = 10
 LEAST = float(np.finfo(np.float32).tiny)
-"""Smallest probability that float32 holds in full precision: no logarithm is taken of less (87.3 nats)."""
+"""Smallest probability that float32 holds in full precision: smaller ones are clipped (87.3 nats)."""
 _LEAST_REST = 2.0**-25
-"""Half the distance from 1 to the float32 below it: what a sigmoid that was rounded to 1 leaves for "absent"."""
+"""Half the distance from 1 to the float32 below it: the remaining probability of a sigmoid rounded to 1."""
 BINS = 15
 _RANGE = (-3.0, 3.0)
-"""Natural logarithms of the temperatures that are tried: 0.05 to 20."""
+"""Natural logarithms of the temperatures tried: 0.05 to 20."""
 
 
 def fit_temperature(
     probabilities: NDArray[Any], targets: NDArray[Any], groups: NDArray[np.int64] | None = None
 ) -> float:
-    """The temperature by which logits are divided (Guo et al. 2017), or 1 where none is shown to help.
+    """Fit the temperature that logits are divided by (Guo et al. 2017); 1 without a clear benefit.
 
-    Its logarithm has a normal prior about 0, and the mode of the posterior is taken: validation images that are all
-    classified right have a likelihood that rises without end as the temperature falls, and a few images say little.
-    It is used only if temperatures chosen on nine tenths of the images lower the loss of the last tenth, over all
-    tenths, by more than the standard error of that gain.
+    Its logarithm has a normal prior about 0, and the posterior mode is used: if all validation images are classified
+    correctly, the likelihood increases without limit as the temperature falls, and few images are weak evidence. It is
+    used only if temperatures chosen on nine tenths of the images lower the loss of the last tenth, over all tenths, by
+    more than the standard error of that gain.
 
     Args:
         probabilities: Of validation images at temperature 1, float (n, classes), rows that sum to 1; or of a
-            multi-label model, one sigmoid a label.
+            multi-label model, one sigmoid per label.
         targets: Class numbers (n,), or 0 and 1 (n, labels).
         groups: Number of each image's group, (n,), which stay together; images count as their effective number (Kish
-            1965), those of a group taken to be all alike. None: each image stands for itself.
+            1965), those of a group taken to be all alike. None: all images are independent.
 
     Returns:
         1 where there are fewer than ``FEWEST`` images.
@@ -51,7 +51,7 @@ def fit_temperature(
     """
     if len(probabilities) != len(targets) or probabilities.ndim != 2:
         raise DataError(
-            f"probabilities {probabilities.shape} and targets {targets.shape} do not fit", "give one row an image"
+            f"probabilities {probabilities.shape} and targets {targets.shape} do not fit", "give one row per image"
         )
     if len(targets) < FEWEST:
         return 1.0
@@ -72,7 +72,7 @@ def _posterior_mode(logits: NDArray[np.float64], targets: NDArray[Any], unit: ND
 
 
 def _helps(logits: NDArray[np.float64], targets: NDArray[Any], unit: NDArray[np.int64]) -> bool:
-    """Whether temperatures lower the loss of images that did not choose them, by more than one standard error."""
+    """Whether temperatures lower the cross-validated loss by more than one standard error."""
     fold = np.random.default_rng(0).permutation(unit.max() + 1)[unit] % FOLDS
     gain = np.zeros(len(unit))
     for held in (fold == number for number in np.unique(fold)):
@@ -84,7 +84,7 @@ def _helps(logits: NDArray[np.float64], targets: NDArray[Any], unit: NDArray[np.
 
 
 def _losses(logits: NDArray[np.float64], targets: NDArray[Any], temperature: float) -> NDArray[np.float64]:
-    """Cross-entropy of each image, (n,), summed over the labels where there are several."""
+    """Cross-entropy of each image, (n,), summed over the labels of a multi-label set."""
     from scipy.special import logsumexp
 
     scaled = logits / temperature
@@ -97,9 +97,9 @@ def _losses(logits: NDArray[np.float64], targets: NDArray[Any], temperature: flo
 
 
 def at_temperature(probabilities: NDArray[Any], temperature: float) -> NDArray[np.float64]:
-    """Probabilities (n, classes) whose logits are divided by ``temperature``; below 1 undoes what above 1 did.
+    """Probabilities (n, classes) after dividing the logits by ``temperature``.
 
-    Rows that sum to 1 are taken as a softmax, others as sigmoids.
+    Rows that sum to 1 are treated as a softmax, others as sigmoids.
     """
     if _is_softmax(probabilities):
         return softmax(_logits(probabilities) / temperature)
@@ -125,9 +125,9 @@ def _is_softmax(probabilities: NDArray[Any]) -> bool:
 def cross_entropies(probabilities: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
     """-log(probability of the true class) of each image in nats, shape (n,).
 
-    Probabilities are clipped at ``LEAST`` alone, so that a mistake costs what the model said, up to 87.3 nats.
+    Probabilities are clipped only at ``LEAST``, so that a confident mistake costs its full loss, up to 87.3 nats.
     scikit-learn's ``log_loss`` clips at the resolution of the dtype about 1 (float32: 1.2e-7, 15.9 nats; float64:
-    2.2e-16, 36 nats) and agrees where no true class has less.
+    2.2e-16, 36 nats) and agrees if no true class has less.
 
     Args:
         probabilities: Float (n, classes).
@@ -139,13 +139,13 @@ def cross_entropies(probabilities: NDArray[Any], targets: NDArray[Any]) -> NDArr
 
 
 def label_cross_entropies(probabilities: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean over the labels of -log(probability of what is true) of each image in nats, shape (n,).
+    """Binary cross-entropy of each image in nats, averaged over the labels, shape (n,).
 
-    A label that is there is clipped as in :func:`cross_entropies`; one that is not costs 17.3 nats at most, as
-    float32 has no number between 1 and 1 - 2**-24.
+    A present label is clipped as in :func:`cross_entropies`; an absent one costs at most 17.3 nats, because float32 has
+    no number between 1 and 1 - 2**-24.
 
     Args:
-        probabilities: Float (n, labels), one sigmoid a label.
+        probabilities: Float (n, labels), one sigmoid per label.
         truth: 0 and 1, (n, labels).
     """
     p = probabilities.astype(np.float64)
@@ -163,13 +163,13 @@ def brier_scores(probabilities: NDArray[Any], targets: NDArray[Any]) -> NDArray[
 
 
 def bin_of(confidence: NDArray[Any]) -> NDArray[np.int64]:
-    """The bin of each confidence, 0 to 14: equal widths, open on the left."""
+    """The bin of each confidence, 0 to 14: equal widths, left-open."""
     bins: NDArray[np.int64] = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
     return bins
 
 
 def reliability(probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[ReliabilityBin, ...]:
-    """Said and right over 15 equal-width bins of confidence, the lowest first."""
+    """The reliability diagram: confidence and accuracy in 15 equal-width bins, the lowest first."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == targets
     bins, edges = bin_of(confidence), np.linspace(0, 1, BINS + 1)
@@ -185,10 +185,10 @@ def reliability(probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[Rel
 def expected_calibration_error(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
     """Mean distance of confidence and accuracy over 15 equal-width bins of confidence, weighted by their images.
 
-    Guo et al. 2017, "On calibration of modern neural networks", equation 3. Bins are open on the left.
+    Guo et al. 2017, "On calibration of modern neural networks", equation 3. Bins are left-open.
 
     Args:
-        probabilities: Float (n, classes); the confidence is a row's largest.
+        probabilities: Float (n, classes); the confidence is the largest value of a row.
         targets: Integer (n,).
     """
     return sum(row.n * abs(row.right - row.said) for row in reliability(probabilities, targets)) / len(targets)

@@ -1,7 +1,7 @@
-"""Suspected label errors: labels that calibrated models, which did not see the image, can hardly explain.
+"""Find label errors: labels that are improbable for calibrated models not trained on the image.
 
 Probabilities are scaled by a temperature (Guo et al. 2017, "On calibration of modern neural networks") that is fitted
-together with a rate of random label noise, so that wrong labels do not pass for uncertainty of the model.
+together with a rate of random label noise, so that wrong labels are not mistaken for model uncertainty.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ FOLDS = 5
 _COMPONENTS = 256
 _BASIS_IMAGES = 10_000
 _STRENGTH = 200.0
-"""Inverse strength of the penalty on the mean loss: of 60 to 600 the best at planted errors in photographs."""
+"""Inverse regularization strength: the best from 60 to 600 on planted errors in photographs."""
 _STEPS = 300
 _RIGHT_COSTS = 1.5
-"""Suspects maximise their number minus 1.5 times the right labels expected among them: of 1.25, 1.5 and 2 the one that
-lost little precision at random errors and little recall at errors that follow resemblance."""
+"""Suspects maximize their number minus 1.5 times the expected number of right labels among them. Of 1.25, 1.5 and 2 it
+lost little precision on random errors and little recall on errors between similar classes."""
 _CHANCE = 0.01
-"""Probability up to which as many improbable labels do not count as honest ones."""
+"""Probability below which this number of improbable labels is not explained by right labels."""
 _DOUBTFUL = 30
 _POSSIBLE = 0.01
-"""Noise rate for which the fraction of detectable errors is given."""
+"""Noise rate for the fraction of detectable errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """What the probabilities say of each label."""
+    """Assessment of each label by the probabilities."""
 
     probabilities: NDArray[np.float64]
-    """Shape (n, classes): calibrated; what the true class of each image is."""
+    """Shape (n, classes): calibrated probabilities of each image's true class."""
     suggested: NDArray[np.int64]
     """Shape (n,): the most probable class other than the given one."""
     suspects: NDArray[np.int64]
@@ -47,7 +47,8 @@ class Judgement:
     precision: float | None
     """Estimated fraction of the suspects whose label is wrong; None: no suspects."""
     detectable: float
-    """If 1% of the labels were wrong at random: the fraction of those that could be told from honest confusions."""
+    """If 1% of the labels were wrong at random: the fraction of those that could be distinguished from genuine
+    confusions."""
     joint: NDArray[np.float64]
     """Shape (classes, classes): estimated number of images; row = given class, column = class it belongs to."""
 
@@ -62,18 +63,18 @@ def out_of_fold(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
-    """Class probabilities of each image, by a model that saw neither it nor any image of its group.
+    """Class probabilities of each image, by a model trained without its group (out of fold).
 
-    Multinomial logistic regression on principal components (at most 256) of the standardised features. Whole groups
-    are dealt out to the folds, class by class.
+    Multinomial logistic regression on principal components (at most 256) of the standardized features. Whole groups are
+    assigned to the folds, class by class.
 
     Args:
         features: Float (n, d), from a network that has not learned these labels.
         targets: Class numbers, shape (n,).
-        groups: Shape (n,); images of one number are in one fold.
+        groups: Shape (n,); images with the same number are in one fold.
         classes: Number of classes.
         folds: Number of models.
-        seed: Another seed gives other folds.
+        seed: Random seed of the folds.
         progress: Where to report.
 
     Returns:
@@ -88,7 +89,7 @@ def out_of_fold(
     parts = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(folds)]
     if any(len(held) == 0 or len(np.unique(targets[train])) < 2 for train, held in parts):
         raise DataError(
-            f"{len(targets):,} images are too few to check their labels",
+            f"{len(targets):,} images are too few for a label check",
             f"give at least two classes and {folds} images or groups of each",
         )
     inputs = _components(features, seed)
@@ -113,7 +114,7 @@ def _deal(targets: NDArray[np.int64], groups: NDArray[np.int64], folds: int, see
 
 
 def _components(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Standardised features on their first principal axes, the first of unit variance; float32 (n, 256 at most)."""
+    """Standardized features on their first principal axes, the first of unit variance; float32 (n, 256 at most)."""
     from sklearn.decomposition import PCA
 
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
@@ -122,21 +123,21 @@ def _components(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]
     count = min(_COMPONENTS, *standard.shape)
     basis = PCA(count, svd_solver="randomized", random_state=seed).fit(standard)
     axes = basis.components_ / scale
-    # Folded into the axes, so that no second copy of all features is made.
+    # Folded into the axes, to avoid a second copy of all features.
     rows: NDArray[np.float32] = (features @ axes.T - mean @ axes.T).astype(np.float32)
     rows /= rows[:, 0].std() + 1e-6
     return rows
 
 
 def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
-    """Which labels are less probable than honest labels of these classes would be.
+    """Find labels that are less probable than right labels of these classes would be.
 
-    If the calibrated probabilities are true, a known number of honest labels has a probability of at most t: the sum
-    of all probabilities up to t, over all images and classes. It is large where there are many classes or they look
-    alike. Labels are suspect, the least probable first, up to the t where their number exceeds 1.5 times the
-    expected one by most; none is where chance alone (Poisson) would give as many in more than 1 of 100 sets, nor
-    where the classes are so alike that less than 60% of random wrong labels could be told from honest ones: there the
-    probabilities are true for the set as a whole only, and their excess is mostly errors of the models.
+    If the calibrated probabilities are correct, the expected number of right labels with a probability of at most t is
+    known: the sum of all probabilities up to t, over all images and classes. It is large for many or similar classes.
+    Labels are suspects, the least probable first, up to the t where their number exceeds 1.5 times the expected one by
+    most; there are none if chance (Poisson) would give as many in more than 1 of 100 sets, or if the classes are so
+    similar that less than 60% of random wrong labels could be distinguished from genest ones: there the probabilities
+    are true for the set as a whole only, and their excess is mostly errors of the models.
 
     Args:
         probabilities: Float (n, classes), out of fold.
@@ -167,7 +168,7 @@ def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
 def _calibrated(
     probabilities: NDArray[Any], targets: NDArray[np.int64], classes: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """The noise rate (labels drawn at random, the right one among them) and the probabilities of the true classes.
+    """The noise rate (labels drawn at random, including the right one) and the probabilities of the true classes.
 
     Maximum likelihood of (1 - noise) p + noise / classes, where p is the softmax of the logs over a temperature.
     """
@@ -199,14 +200,14 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def _sums(
     probabilities: NDArray[np.float64], limits: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """For each of the ascending limits: the sum of the weights where the probability is at most the limit."""
+    """For each of the ascending limits: the sum of the weights with a probability of at most the limit."""
     bins = np.searchsorted(limits, probabilities.ravel(), side="left")
     sums: NDArray[np.float64] = np.bincount(bins, weights=weights.ravel(), minlength=len(limits) + 1)[:-1].cumsum()
     return sums
 
 
 def _excess(honest: NDArray[np.float64]) -> int:
-    """How many of the least probable labels are suspect, given the honest ones expected among the first 1, 2, ..."""
+    """Number of suspects among the least probable labels, given the expected right ones among the first 1, 2, ..."""
     from scipy.stats import poisson
 
     if not len(honest):
@@ -216,11 +217,11 @@ def _excess(honest: NDArray[np.float64]) -> int:
 
 
 def _detectable(probabilities: NDArray[np.float64]) -> float:
-    """Of random wrong labels the fraction below the highest limit where 1% of them would equal the honest ones."""
+    """The fraction of random wrong labels below the highest limit at which 1% of them would equal the right ones."""
     n, classes = probabilities.shape
     limits = np.geomspace(1e-9, 0.5, 60)
     honest = _sums(probabilities, limits, probabilities)
-    # A random wrong label is each class with the probability that the class is not the true one.
+    # A random wrong label is a class with the probability that the class is not the true one.
     wrong = _sums(probabilities, limits, 1 - probabilities) / max(classes - 1, 1)
     able = _POSSIBLE * wrong >= honest
     return float(wrong[able].max() / n) if able.any() else 0.0
@@ -243,13 +244,13 @@ def _joint(
 def accuracy_range(
     predicted: NDArray[np.int64], given: NDArray[np.int64], suggested: NDArray[np.int64], suspect: NDArray[np.bool_]
 ) -> AccuracyRange:
-    """The accuracy on a part if some of its suspects are mislabelled and their suggested class is right.
+    """The accuracy on a split if some of its suspects are mislabeled and their suggested class is right.
 
     Args:
-        predicted: Classes that the model named, shape (n,).
+        predicted: Predicted classes, shape (n,).
         given: The labels, shape (n,).
-        suggested: What to read instead, shape (n,); looked at for suspects only.
-        suspect: Which labels are suspect, shape (n,).
+        suggested: Suggested classes, shape (n,); used for suspects only.
+        suspect: Which labels are suspects, shape (n,).
     """
     n = len(given)
     right = predicted == given

@@ -1,8 +1,10 @@
-"""What more images would give: a power law through the errors after learning from fewer.
+"""Learning curve: a power law fitted to the error rates after training on fewer images.
 
-The share of wrong answers falls as ``a + b * n ** -c`` with the number ``n`` of training images (Figueroa et al. 2012,
-BMC Medical Informatics 12; Hestness et al. 2017, arXiv 1712.00409). ``a`` and ``b`` are at least 0 and ``c`` is between
-0.05 and 1: the square root's rate (0.5) amid what is met in practice. It is only extended to twice the images.
+The error rate falls as ``a + b * n ** -c`` with the number ``n`` of training images (Figueroa et al.
+2012, BMC Medical Informatics 12; Hestness et al. 2017, arXiv 1712.00409). ``a`` and ``b`` are at least 0 and ``c`` is
+between
+0.05 and 1: the square root's rate (0.5) is in the middle of what occurs in practice. It is only extrapolated to twice
+the images.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def power_law(images: Floats, errors: Floats) -> tuple[Floats, Floats, Floats]:
 
     Args:
         images: Training images of each point, shape (k,).
-        errors: Shares of wrong answers, shape (m, k): m curves.
+        errors: Error rates, shape (m, k): m curves.
 
     Returns:
         ``a``, ``b`` and ``c``, each of shape (m,).
@@ -37,7 +39,7 @@ def power_law(images: Floats, errors: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _linear(x: Floats, errors: Floats) -> tuple[Floats, Floats, Floats]:
-    """Least squares of ``a + b * x`` with both at least 0, and what is left over."""
+    """Least squares of ``a + b * x`` with both at least 0, and the residual."""
     centred = x - x.mean()
     b = errors @ centred / (centred @ centred)
     a = errors.mean(axis=1) - b * x.mean()
@@ -57,16 +59,18 @@ def doubling(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[tuple[float, float, float], Interval]:
-    """Fit the curve, and what twice the most images would gain.
+    """Fit the curve, and estimate the gain from twice as many images.
 
-    The interval is of a bootstrap over validation images or groups (the same ones for every point) and over draws.
+    The interval is of a bootstrap over validation images or groups (the same ones for every point) and over random
+    subsets.
 
     Args:
         images: Training images of each point, shape (k,), ascending.
-        wrong: For each point which validation images were wrong in each draw, shape (draws, val) each.
+        wrong: For each point, which validation images were misclassified with each random subset, shape (draws, val)
+            each.
         groups: Number of each validation image's group, shape (val,); None: each image stands for itself.
-        level: Share of the resamples between the ends of the interval.
-        seed: Start of the draws.
+        level: Confidence level.
+        seed: Random seed.
 
     Returns:
         ``(a, b, c)``, and the gain in accuracy.
@@ -81,12 +85,12 @@ def doubling(
     drawn = np.stack([_resampled(point, weights, rng) for point in wrong], axis=1)
     low, high = np.quantile(_gain(images[-1], *power_law(images, drawn)), [(1 - level) / 2, (1 + level) / 2])
     gain = float(_gain(images[-1], a, b, c)[0])
-    found = Interval(gain, min(float(low), gain), max(float(high), gain), level, "bootstrap of images and draws")
+    found = Interval(gain, min(float(low), gain), max(float(high), gain), level, "bootstrap of images and subsets")
     return (float(a[0]), float(b[0]), float(c[0])), found
 
 
 def _resampled(wrong: NDArray[np.bool_], weights: Floats, rng: np.random.Generator) -> Floats:
-    """Errors of one point on resampled validation images and draws, shape (resamples,)."""
+    """Error rates of one point on resampled validation images and subsets, shape (resamples,)."""
     by_draw = weights @ wrong.T.astype(np.float64)
     draws = wrong.shape[0]
     counts = rng.multinomial(draws, np.full(draws, 1 / draws), len(weights)) / draws

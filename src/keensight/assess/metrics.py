@@ -1,4 +1,4 @@
-"""Figures of single-label classification, from probabilities and true classes."""
+"""Metrics of single-label classification, from probabilities and true classes."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def evaluate(
     groups: NDArray[np.int64] | None = None,
     temperature: float = 1.0,
 ) -> Evaluation:
-    """Score predictions against the true classes, each figure with its interval at 95 %.
+    """Score predictions against the true classes, each metric with its 95% confidence interval.
 
     Precision, recall, F1 and confusion are scikit-learn's, over all classes of ``labels``; the macro mean
-    too, so that a class that does not occur in this part counts with 0 (``zero_division=0``). The predicted
-    class is the most probable one, the first of them where several are. A certain mistake costs 87.3 nats
-    (:func:`keensight.assess.calibration.cross_entropies`). Shares have Wilson's interval, areas under a ROC curve (one
-    class against the rest) DeLong's, all else one of
-    a bootstrap (:mod:`keensight.assess.bootstrap`); each names its method. Images of one group count as one draw.
+    too, so that a class that does not occur in this split counts as 0 (``zero_division=0``). The predicted
+    class is the most probable one, the first one of several. A confident mistake costs up to 87.3 nats
+    (:func:`keensight.assess.calibration.cross_entropies`). Proportions have Wilson's interval, areas under a ROC curve
+    (one class against the rest) DeLong's, all others a bootstrap interval (:mod:`keensight.assess.bootstrap`); each
+    names its method. Images of one group count as one draw.
 
     Args:
         probabilities: Float (n, classes), rows that sum to 1.
@@ -105,7 +105,7 @@ def evaluate(
 def _areas(
     probabilities: NDArray[Any], targets: NDArray[Any], groups: NDArray[np.int64] | None
 ) -> tuple[dict[int, Interval], Interval | None]:
-    """Areas under the ROC curve by class, each against the rest, of classes that occur; and their mean."""
+    """Areas under the ROC curve (one against the rest) of the classes that occur, and their mean."""
     found: dict[int, Interval] = {}
     pulls = np.zeros(len(targets))
     for i in range(probabilities.shape[1]):
@@ -123,7 +123,7 @@ def _areas(
 def _change(
     probabilities: NDArray[Any], targets: NDArray[Any], temperature: float, groups: NDArray[np.int64] | None
 ) -> dict[str, Interval]:
-    """What the temperature changed in the loss of each image, on average; nothing where it is 1."""
+    """Mean change of the loss by the temperature; empty if it is 1."""
     if temperature == 1:
         return {}
     before = cross_entropies(at_temperature(probabilities, 1 / temperature), targets)
@@ -145,17 +145,17 @@ def _calibration(probabilities: NDArray[Any], targets: NDArray[Any], temperature
 def _check(probabilities: NDArray[Any], targets: NDArray[Any], k: int) -> None:
     n = len(targets)
     if n == 0:
-        raise DataError("there is no image to measure", "give at least one labelled image that can be read")
+        raise DataError("there are no images to evaluate", "give at least one readable labeled image")
     if probabilities.shape != (n, k):
         raise DataError(
-            f"the probabilities have the shape {probabilities.shape}, not ({n}, {k})",
-            "one row an image, one column a class",
+            f"the probabilities have shape {probabilities.shape}, not ({n}, {k})",
+            "one row per image, one column per class",
         )
     if not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0 or targets.max() >= k:
-        raise DataError(f"the true classes are not whole numbers from 0 to {k - 1}", "encode them with LabelSet.encode")
+        raise DataError(f"the true classes are not integers from 0 to {k - 1}", "encode them with LabelSet.encode")
     unreadable = int(np.isnan(probabilities).any(axis=1).sum())
     if unreadable:
-        raise DataError(f"{unreadable:,} of {n:,} rows are NaN (images that could not be read)", "leave them out")
+        raise DataError(f"{unreadable:,} of {n:,} rows are NaN (images that could not be read)", "remove them")
     sums = probabilities.sum(axis=1, dtype=np.float64)
     if probabilities.min() < 0 or not np.allclose(sums, 1, atol=1e-3):
         raise DataError("the rows are not probabilities: each must sum to 1", "apply a softmax to logits first")
@@ -167,7 +167,7 @@ def accuracy_without(
     left_out: NDArray[np.bool_],
     groups: NDArray[np.int64] | None = None,
 ) -> Interval:
-    """Accuracy, with Wilson's interval, of the images that are not left out; at least one stays.
+    """Accuracy, with Wilson's interval, without the excluded images; at least one must remain.
 
     Args:
         probabilities: Float (n, classes).
@@ -190,9 +190,9 @@ def cross_entropy(probabilities: NDArray[Any], targets: NDArray[Any]) -> float:
 
 
 def top_k(probabilities: NDArray[Any], targets: NDArray[Any]) -> dict[str, float]:
-    """Share of images whose true class is among the k most probable, for k = 1, 2, 3, 5 below the class count.
+    """Fraction of images whose true class is among the k most probable, for k = 1, 2, 3, 5 below the class count.
 
-    Among equal probabilities the first class ranks first, so that k = 1 is the accuracy.
+    Ties are broken by class order, so that k = 1 is the accuracy.
 
     Args:
         probabilities: Float (n, classes).
@@ -205,7 +205,7 @@ def top_k(probabilities: NDArray[Any], targets: NDArray[Any]) -> dict[str, float
 
 
 def report_text(evaluation: Evaluation) -> str:
-    """The evaluation as text, laid out as scikit-learn's ``classification_report`` with four digits."""
+    """The evaluation as text, in the layout of scikit-learn's ``classification_report`` with four digits."""
     width = max(len(_LAST), *(len(name) for name in evaluation.labels.names))
     rows = [(score.label, (score.precision, score.recall, score.f1), score.support) for score in evaluation.per_class]
     table = np.array([scores for _, scores, _ in rows])

@@ -1,4 +1,4 @@
-"""Figures of multi-label classification, from probabilities, thresholds and true labels."""
+"""Metrics of multi-label classification, from probabilities, thresholds and true labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keensight.core.records import LabelSet
 from keensight.errors import DataError
 
 _RESAMPLES, _FEWEST, _WORK = 1000, 200, 5e8
-"""Resamples of the bootstrap, and the least of them where images times labels are so many that it would take long."""
+"""Number of bootstrap resamples, and the minimum for large sets."""
 _CHUNK = 4_000_000
 
 
@@ -34,16 +34,16 @@ def evaluate(
 ) -> Evaluation:
     """Score predictions against the true labels.
 
-    Precision, recall, F1, average precision and AUROC are scikit-learn's. Macro means of F1 are over all labels, a
-    label that never occurs counting with 0; the mean average precision is over the labels that occur. Intervals of
-    mAP and micro F1 are percentiles of a bootstrap over images or whole groups (Efron 1979), that of the subset
-    accuracy is Wilson's, with groups at the effective number of images.
+    Precision, recall, F1, average precision and AUROC are scikit-learn's. Macro means of F1 are over all labels,
+    counting a label that never occurs as 0; the mean average precision is over the labels that occur. Intervals of mAP
+    and micro F1 are percentiles of a bootstrap over images or whole groups (Efron 1979), that of the subset accuracy is
+    Wilson's, with groups from the effective number of images.
 
     Args:
         probabilities: Float (n, labels), each between 0 and 1.
         truth: 0 and 1, (n, labels), columns in the order of ``labels``.
         labels: The labels.
-        thresholds: Probability from which on each label counts as there.
+        thresholds: Probability threshold of each label.
         part: What the images are: ``train``, ``val`` or ``test``.
         seconds: Wall time that predicting took, for the record.
         seed: Start of the bootstrap's draws.
@@ -104,12 +104,12 @@ def accuracy_without(
     left_out: NDArray[np.bool_],
     groups: NDArray[np.int64] | None = None,
 ) -> Interval:
-    """Subset accuracy, with Wilson's interval, of the images that are not left out; at least one stays.
+    """Subset accuracy, with Wilson's interval, without the excluded images; at least one must remain.
 
     Args:
         probabilities: Float (n, labels).
         truth: 0 and 1, (n, labels).
-        thresholds: Probability from which on each label counts as there.
+        thresholds: Probability threshold of each label.
         left_out: Shape (n,).
         groups: Number of each image's group; None: each image stands for itself.
     """
@@ -119,20 +119,18 @@ def accuracy_without(
 
 def _check(probabilities: NDArray[Any], truth: NDArray[Any], k: int, thresholds: Sequence[float]) -> None:
     if not len(truth):
-        raise DataError("there is no image to measure", "give at least one labelled image that can be read")
+        raise DataError("there are no images to evaluate", "give at least one readable labeled image")
     if probabilities.shape != (len(truth), k) or truth.shape != (len(truth), k) or len(thresholds) != k:
         raise DataError(
             f"probabilities {probabilities.shape}, labels {truth.shape} and {len(thresholds)} thresholds do not fit "
             f"{k} labels",
-            "one row an image, one column and one threshold a label",
+            "one row per image, one column and one threshold per label",
         )
     if not ((truth == 0) | (truth == 1)).all():
-        raise DataError("the true labels hold something else than 0 and 1", "take them from Dataset.indicators()")
+        raise DataError("the true labels contain values other than 0 and 1", "use Dataset.indicators()")
     unreadable = int(np.isnan(probabilities).any(axis=1).sum())
     if unreadable:
-        raise DataError(
-            f"{unreadable:,} of {len(truth):,} rows are NaN (images that could not be read)", "leave them out"
-        )
+        raise DataError(f"{unreadable:,} of {len(truth):,} rows are NaN (images that could not be read)", "remove them")
     if probabilities.min() < 0 or probabilities.max() > 1:
         raise DataError("the rows are not probabilities from 0 to 1", "apply a sigmoid to logits first")
 
@@ -159,7 +157,7 @@ def _together(table: NDArray[Any]) -> tuple[tuple[int, ...], ...]:
 
 
 def _calibration_error(probabilities: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Distance of probability and frequency over 15 equal-width bins, weighted by their (image, label) pairs."""
+    """Calibration error over 15 equal-width bins, weighted by their (image, label) pairs."""
     p = probabilities.ravel().astype(np.float64)
     return float(np.abs(np.bincount(bin_of(p), weights=truth.ravel() - p, minlength=BINS)).sum() / p.size)
 
@@ -173,7 +171,7 @@ def _bootstrapped(
 ) -> tuple[Interval, Interval]:
     """Mean average precision and micro F1, with 95% percentile intervals over resampled images or groups.
 
-    A resample is how often each image is drawn, so that each label is sorted once only. Where every resample is 1 (or
+    A resample is the count of each image, so that each label is sorted only once. Where every resample is 1 (or
     0) there is no variance to see: the interval is Wilson's, at the number of images (or groups) of the rarest label
     that occurs for the mean average precision, of all for the F1.
     """
@@ -203,15 +201,15 @@ def _bootstrapped(
 def mean_average_precision(
     probabilities: NDArray[Any], truth: NDArray[Any], weights: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Mean over the labels of the average precision, sum of precision times gain in recall, as scikit-learn has it.
+    """Mean over the labels of the average precision, sum of precision times gain in recall, as in scikit-learn.
 
     Args:
         probabilities: Float (n, labels).
         truth: 0 and 1, (n, labels).
-        weights: How often each image counts, in each of several draws: (draws, n).
+        weights: Count of each image in each resample: (draws, n).
 
     Returns:
-        One figure a draw, over the labels that occur in it; NaN where none does.
+        One value per resample, over the labels that occur in it; NaN if none does.
     """
     total = np.zeros(len(weights))
     labels = np.zeros(len(weights))
@@ -219,7 +217,7 @@ def mean_average_precision(
         order = np.argsort(-p, kind="stable")
         counted = weights[:, order]
         hits = counted * held[order]
-        # Equal probabilities are reached by one threshold: each counts with the precision after the last of them.
+        # Equal probabilities share one threshold: each counts with the precision after the last of them.
         last = np.searchsorted(-p[order], -p[order], side="right") - 1
         seen = np.cumsum(counted, axis=1, dtype=np.float64)[:, last]
         precision = np.cumsum(hits, axis=1, dtype=np.float64)[:, last] / np.maximum(seen, 1)
@@ -247,10 +245,10 @@ def _percentiles(value: float, draws: NDArray[np.float64], units: int, level: fl
 
 
 def report_text(evaluation: Evaluation) -> str:
-    """The figures of each label as text, four digits."""
+    """The metrics of each label as text, four digits."""
     scores = evaluation.multilabel
     if scores is None:
-        raise DataError("this evaluation is of a single-label model", "use keensight.assess.metrics.report_text")
+        raise DataError("this evaluation is from a single-label model", "use keensight.assess.metrics.report_text")
     width = max(12, *(len(name) for name in evaluation.labels.names))
     heading = ("precision", "recall", "f1-score", "support", "AP", "AUROC", "threshold")
     lines = [" " * width + "".join(f" {name:>9}" for name in heading), ""]

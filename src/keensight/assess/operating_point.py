@@ -1,11 +1,11 @@
-"""Thresholds of one class for a stated sensitivity, specificity or precision, and what they give.
+"""Operating points: thresholds of one class for a target sensitivity, specificity or precision.
 
-A threshold at which a target is just met on some images will miss it on half of all new sets of images. So each is
-chosen to hold on new images with a stated confidence:
+A threshold that just reaches a target on some images will miss it on half of all new sets of images. So each is chosen
+to reach it on new images with a given confidence:
 
-- sensitivity and specificity by the exact tolerance limit of order statistics (Wilks 1941): the share of new images
+- sensitivity and specificity by the exact tolerance limit of order statistics (Wilks 1941): the fraction of new images
   beyond the k-th smallest of n scores is Beta(k, n - k + 1);
-- precision as that of all answers is (:func:`keensight.assess.abstention.precise_threshold`).
+- precision as for the decision rule (:func:`keensight.assess.abstention.precise_threshold`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Scores = NDArray[np.float64]
 
 
 def for_sensitivity(scores: Scores, target: float, confidence: float) -> tuple[float, bool]:
-    """The highest threshold that keeps ``target`` of the images behind ``scores``, and whether they suffice for it.
+    """Find the highest threshold that flags a fraction ``target`` of the images, and whether there are enough of them.
 
     Args:
         scores: Probabilities of images that should be flagged, shape (n,).
-        target: Share of new such images to flag.
-        confidence: Chance that the threshold keeps its promise.
+        target: Fraction of new such images to flag.
+        confidence: Confidence that the target is reached on new images.
     """
     from scipy.stats import beta
 
@@ -42,28 +42,29 @@ def for_sensitivity(scores: Scores, target: float, confidence: float) -> tuple[f
 
 
 def for_specificity(scores: Scores, target: float, confidence: float) -> tuple[float, bool]:
-    """The lowest threshold that leaves ``target`` of the images behind ``scores`` unflagged, and whether they suffice.
+    """Find the lowest threshold that leaves a fraction ``target`` of the images unflagged, and whether there are
+    enough.
 
     Args:
         scores: Probabilities of images that should not be flagged, shape (n,).
-        target: Share of new such images to leave unflagged.
-        confidence: Chance that the threshold keeps its promise.
+        target: Fraction of new such images to leave unflagged.
+        confidence: Confidence that the target is reached on new images.
     """
     mirrored, enough = for_sensitivity(-scores, target, confidence)
     return math.nextafter(-mirrored, math.inf), enough
 
 
 def for_precision(scores: Scores, positive: Bools, target: float, confidence: float) -> tuple[float, bool]:
-    """The lowest threshold found from which on ``target`` of the flagged images are right, and whether it is bounded.
+    """Find the lowest threshold with a precision of ``target``, and whether it is guaranteed.
 
     Args:
         scores: Probabilities of all images, shape (n,).
         positive: Which of them should be flagged, shape (n,).
-        target: Share of flagged new images that are to be right.
-        confidence: Chance that the threshold keeps its promise.
+        target: Target precision on new images.
+        confidence: Confidence that the target is reached on new images.
 
     Returns:
-        Where no threshold can be promised: the one with the best lower bound, and False.
+        If no threshold is guaranteed: the one with the best lower bound, and False.
     """
     threshold, bound = precise_threshold(scores, positive, target, confidence)
     return threshold, bound >= target
@@ -80,23 +81,23 @@ def measure(
     reached: bool = True,
     groups: NDArray[np.int64] | None = None,
 ) -> OperatingPoint:
-    """What flagging from ``threshold`` on gives.
+    """Evaluate a threshold.
 
     Args:
         scores: Probability of ``label`` for each image, shape (n,).
-        positive: Which images are of ``label``, shape (n,).
+        positive: Which images have ``label``, shape (n,).
         threshold: Images at or above it are flagged.
         label: Name of the class.
-        part: What the images are.
+        part: The split of the images.
         target: What the threshold was chosen for, in words.
-        reached: Whether the target is held.
+        reached: Whether the target is reached.
         groups: Number of each image's group; None: each image stands for itself.
 
     Raises:
-        DataError: there is no image.
+        DataError: there are no images.
     """
     if not len(scores):
-        raise DataError("there is no image to measure", "give at least one image that can be read")
+        raise DataError("there are no images to evaluate", "give at least one readable image")
     flagged = scores >= threshold
 
     def among(chosen: Bools, right: Bools) -> Interval | None:
@@ -121,7 +122,7 @@ def _auroc(scores: Scores, positive: Bools, groups: NDArray[np.int64] | None) ->
 
 
 def roc(scores: Scores, positive: Bools) -> tuple[tuple[float, float, float], ...]:
-    """Threshold, share of the negatives flagged, share of the positives flagged; the corners of the curve only."""
+    """Rows of threshold, false positive rate and true positive rate; only the corners of the curve."""
     steps = np.unique(scores)[::-1]
     sides = [np.sort(scores[side]) for side in (~positive, positive)]
     false, true = (1 - np.searchsorted(side, steps, side="left") / len(side) for side in sides)

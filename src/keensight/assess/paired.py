@@ -1,8 +1,8 @@
-"""Two models on the same images: is one better, or is it chance?
+"""Paired comparison of two models on the same images.
 
 Accuracies are compared by McNemar's exact test (McNemar 1947): only images on which one model is right and the other
-wrong say anything, and if neither is better each of these is a fair coin. The interval of the difference is Newcombe's
-(1998, Statistics in Medicine 17, method 10). Where images come in groups (patient, track), whole groups are flipped
+wrong count, and if neither is better, each of these is a fair coin flip. The interval of the difference is Newcombe's
+(1998, Statistics in Medicine 17, method 10). If images come in groups (patient, track), whole groups are flipped
 instead of images, and resampled for the interval. Macro F1 and loss have a paired bootstrap: both models on the same
 resampled images.
 """
@@ -28,8 +28,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """Two-sided p-value of McNemar's exact test.
 
     Args:
-        only_first: Images that only the first model classifies right.
-        only_second: Images that only the second does.
+        only_first: Number of images that only the first model classifies correctly.
+        only_second: Number of images that only the second does.
     """
     from scipy.stats import binomtest
 
@@ -41,10 +41,10 @@ def flip_groups(first: Bools, second: Bools, groups: NDArray[np.int64], seed: in
     """Two-sided p-value of a sign-flip test of whole groups, from ``FLIPS`` random flips.
 
     Args:
-        first: Which images the first model classifies right, shape (n,).
+        first: Which images the first model classifies correctly, shape (n,).
         second: The same of the second.
         groups: Number of each image's group, shape (n,).
-        seed: Start of the draws.
+        seed: Random seed.
     """
     gains = np.bincount(groups, weights=second.astype(float) - first.astype(float))
     gains = gains[gains != 0]
@@ -54,7 +54,7 @@ def flip_groups(first: Bools, second: Bools, groups: NDArray[np.int64], seed: in
 
 
 def difference(first: Bools, second: Bools) -> Interval:
-    """Second accuracy minus first on the same independent images, with Newcombe's interval."""
+    """Difference of accuracy, second minus first, on the same independent images, with Newcombe's interval."""
     n = len(first)
     a, b = wilson(int(second.sum()), n), wilson(int(first.sum()), n)
     both = int((first & second).sum())
@@ -91,8 +91,8 @@ def bootstrap(
         second: Those of the second.
         targets: Class numbers, shape (n,).
         groups: Number of each image's group; None: each image stands for itself.
-        level: Share of the resamples between the ends of an interval.
-        seed: Start of the draws.
+        level: Fraction of the resamples between the ends of an interval.
+        seed: Random seed.
     """
     tables = [_columns(first, targets), _columns(second, targets)]
     classes = first.shape[1]
@@ -112,7 +112,7 @@ def bootstrap(
 
 
 def _columns(probabilities: NDArray[np.float32], targets: NDArray[np.int64]) -> Floats:
-    """What all figures are sums of, one row an image: 1, loss, and by class hits, predictions and images."""
+    """The terms of all metrics, one row per image: 1, loss, and by class hits, predictions and images."""
     n, classes = probabilities.shape
     predicted, one = probabilities.argmax(axis=1), np.eye(classes)
     loss = cross_entropies(probabilities, targets)

@@ -1,15 +1,16 @@
-"""Shortcuts: can the class be told from what should not matter?
+"""Shortcut check: can the class be predicted from what should not matter?
 
-A network takes the easiest way to the label (Geirhos et al. 2020, "Shortcut learning in deep neural networks",
-Nature Machine Intelligence 2): a marker in a corner, a background, the camera that took one class only. So a
-simple classifier (extremely randomised trees, Geurts et al. 2006) is shown one aspect of the images at a time
-and cross-validated, with groups and exact copies kept together. What it reaches is put as *skill*, the mean recall
-over the classes on a scale where guessing is 0 and perfection 1. The rules:
+Networks learn the easiest way to the label (Geirhos et al. 2020, "Shortcut learning in deep neural networks",
+Nature Machine Intelligence 2): a marker in a corner, a background, a camera used for one class only. So a
+simple classifier (extremely randomized trees, Geurts et al. 2006) gets one aspect of the images at a time and is
+cross-validated, with groups and duplicates kept together. The result is its *skill*: the balanced accuracy rescaled so
+that guessing is 0 and perfect is 1. The rules:
 
 - ``metadata`` (size, format, JPEG quality, EXIF) and ``name`` (the shape of the file name, without the class's own
-  name) should tell nothing: skill of :data:`TELLING` is an alarm. No network sees a name, so that one is a hint only.
+  name) should not predict the class: skill of :data:`TELLING` is an alarm. No network sees a name, so that one is a
+  hint only.
 - ``bytes`` (the file's size) follows the subject's own texture: it must also have :data:`SHARE` of the whole
-  picture's skill and beat ``thumbnail`` by 0.05, significantly (paired, one-sided 5 %).
+  picture's skill and beat ``thumbnail`` by 0.05, significantly (paired, one-sided 5%).
 - ``corners``, ``border``, ``surround`` may tell something, as a scene or a texture fills its frame. It is an alarm
   where their skill is at least :data:`TELLING` and :data:`SHARE` of the whole picture's, and beats that of the middle
   by 0.03 (corners, which few subjects reach) or 0.05, significantly. Corners and borders are compared with a square of
@@ -39,35 +40,35 @@ from keensight.core.pixels import block_means
 from keensight.core.progress import Progress, Silent
 
 MOST = 4000
-"""Images that are probed at most."""
+"""Maximum number of images used."""
 TELLING, SHARE, SEVERE, UNEVEN = 0.25, 0.7, 0.8, 0.3
-"""Skill that raises an alarm; its share of the whole picture's; skill that tells nearly all; gap between places."""
+"""Thresholds of an alarm: skill, its fraction of the whole image's skill, near-perfect skill, gap between regions."""
 _FOLDS, _TREES, _LEAF = 5, 25, 3
 _ONE_SIDED = 1.645  # quantile of the normal distribution
 _CARRIES = 0.8
-"""Share of an aspect's skill that one of its parts must have alone to be named as the carrier."""
+"""Minimum fraction of an aspect's skill for a component to be reported as its source."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Aspect:
-    """One thing that the classifier is shown."""
+    """One aspect that the classifier gets."""
 
     name: str
     shown: str
     parts: Mapping[str, NDArray[np.floating]]
-    """Features (n, d) of each part that an alarm may name."""
+    """Features (n, d) of each component that an alarm may report."""
     advice: str = ""
-    """What to do about an alarm; empty: it is a reference."""
+    """Advice for an alarm; empty: it is a reference."""
     rival: str = ""
-    """Name of the aspect that it should not beat."""
+    """The reference that it should not exceed."""
     margin: float = 0.05
-    """By how much."""
+    """The allowed margin."""
     gravest: Severity = "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """The classes to tell, and the places of the held-out images of each fold."""
+    """The classes, and the positions of the held-out images of each fold."""
 
     targets: NDArray[np.int64]
     folds: tuple[NDArray[np.int64], ...]
@@ -77,17 +78,17 @@ class _Trial:
     """Number of the unit of each image; None: each image stands for itself."""
 
     def skill(self, balanced: float) -> float:
-        """Mean recall on the scale where guessing is 0."""
+        """Balanced accuracy, rescaled so that guessing is 0."""
         return (balanced - 1 / self.classes) / (1 - 1 / self.classes)
 
 
 def choose(targets: NDArray[np.int64], units: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
-    """Places of the images to probe: 4,000 at most, of classes with five units and more; empty where too few.
+    """Positions of the images to use: at most 4,000, of classes with at least five units; empty if there are too few.
 
     Args:
         targets: Class numbers, shape (n,).
-        units: Number of the unit (group, set of copies) of each image, shape (n,).
-        seed: Start of the draw.
+        units: Number of the unit (group, duplicates) of each image, shape (n,).
+        seed: Random seed.
     """
     pairs = np.unique(np.stack([targets, units]), axis=1)[0]
     large = np.flatnonzero(np.bincount(pairs, minlength=targets.max(initial=0) + 1) >= _FOLDS)
@@ -106,13 +107,13 @@ def probe(
     *,
     progress: Progress | None = None,
 ) -> tuple[tuple[Probe, ...], list[Finding]]:
-    """Probe some images for shortcuts.
+    """Check images for shortcuts.
 
     Args:
-        pictures: Small pictures, uint8 (n, h, w, 3), 8 px a side at least.
-        traits: What is known of each file, by name, each (n, d); ``bytes`` is judged by itself.
+        pictures: Small images, uint8 (n, h, w, 3), at least 8 px on each side.
+        traits: Properties of each file, by name, each (n, d); ``bytes`` is a separate aspect.
         targets: Class numbers, shape (n,).
-        units: Number of the unit (group, set of copies) of each image, shape (n,).
+        units: Number of the unit (group, duplicates) of each image, shape (n,).
         progress: Where to report.
 
     Returns:
@@ -139,24 +140,30 @@ def _alarmed(probes: Mapping[str, Probe], *names: str) -> bool:
 
 
 def _aspects(pictures: NDArray[np.uint8], traits: Mapping[str, NDArray[np.float64]]) -> list[_Aspect]:
-    """What is shown, rivals before what is compared with them."""
+    """All aspects, references before the ones compared with them."""
     outside, inside = surround(pictures)
     file = {name: values for name, values in traits.items() if name not in ("bytes", "file name")}
     weight, name = ({key: traits[key]} if key in traits else {} for key in ("bytes", "file name"))
-    source = "classes from different sources are told by them and not by their subject; mix or re-save them"
-    naming = "no network sees a name, but classes named apart were often taken apart; compare how they were taken"
-    marker = "look for a marker, frame or background that goes with the class; crop or mask it"
+    source = (
+        "the classes may come from different sources, so a model could learn the source instead of the subject; "
+        "mix or re-save the files"
+    )
+    naming = (
+        "the classes use different file-name patterns, so they may come from different sources (site, camera); "
+        "check that before trusting the result"
+    )
+    marker = "look for a marker, frame or background that correlates with the class; crop or mask it"
     offered = [
-        _Aspect("picture", "the picture at 16 x 16 pixels", {"": _flat(block_means(pictures, 16))}),
-        _Aspect("thumbnail", "the picture at 8 x 8 pixels", {"": _flat(block_means(pictures, 8))}),
-        _Aspect("centre", "a small square in the middle", {"": centre(pictures)}),
-        _Aspect("middle", "the picture without its surround", {"": inside}),
+        _Aspect("picture", "the image at 16 x 16 pixels", {"": _flat(block_means(pictures, 16))}),
+        _Aspect("thumbnail", "the image at 8 x 8 pixels", {"": _flat(block_means(pictures, 8))}),
+        _Aspect("centre", "a small square in the center", {"": centre(pictures)}),
+        _Aspect("middle", "the image without its margin", {"": inside}),
         _Aspect("metadata", "the file's size, format, JPEG quality or EXIF", file, source),
-        _Aspect("name", "the shape of the file's name", name, naming, gravest="info"),
-        _Aspect("bytes", "the number of bytes", weight, source, "thumbnail"),
+        _Aspect("name", "the pattern of the file name", name, naming, gravest="info"),
+        _Aspect("bytes", "the file size in bytes", weight, source, "thumbnail"),
         _Aspect("corners", "the content of the corners", corners(pictures), marker, "centre", 0.03, "severe"),
         _Aspect("border", "the content of the border", borders(pictures), marker, "centre", 0.05, "severe"),
-        _Aspect("surround", "what surrounds the masked middle", {"": outside}, marker, "middle", 0.05, "severe"),
+        _Aspect("surround", "the margin around the masked center", {"": outside}, marker, "middle", 0.05, "severe"),
     ]
     return [aspect for aspect in offered if aspect.parts]
 
@@ -182,7 +189,7 @@ def _trial(targets: NDArray[np.int64], units: NDArray[np.int64]) -> _Trial:
 
 
 def _right(features: NDArray[np.floating], trial: _Trial) -> NDArray[np.bool_]:
-    """Whether trees that have not seen an image or its unit name its class, shape (n,)."""
+    """Whether trees not trained on an image or its unit predict its class, shape (n,)."""
     from sklearn.ensemble import ExtraTreesClassifier
 
     right = np.zeros(len(features), bool)
@@ -223,19 +230,19 @@ def _judge(
 
 
 def _alone(aspect: _Aspect, trial: _Trial) -> dict[str, float]:
-    """Skill of each part by itself; empty where there is only one."""
+    """Skill of each component; empty if there is only one."""
     if len(aspect.parts) < 2:
         return {}
     return {name: trial.skill(_balanced(_right(part, trial), trial.targets)) for name, part in aspect.parts.items()}
 
 
 def _uneven(skills: Sequence[float]) -> bool:
-    """Whether one place tells nearly all and another one of its kind does not, as no texture or scene would."""
+    """Whether one region is nearly perfect and a similar one is not, unlike with texture or scenery."""
     return max(skills) >= SEVERE and max(skills) - min(skills) >= UNEVEN
 
 
 def _carriers(alone: Mapping[str, float], skill: float) -> list[str]:
-    """The parts that tell nearly as much as the whole, the most telling first."""
+    """The components with nearly the skill of the whole, the best first."""
     ranked = sorted(alone, key=lambda name: -alone[name])
     return [name for name in ranked if alone[name] >= _CARRIES * skill] or ranked[:1]
 
@@ -245,8 +252,8 @@ def _words(
 ) -> str:
     beside = f"chance {trial.chance:.0%}" + (f", {rival.name} {rival.accuracy.value:.0%}" if rival else "")
     shown = aspect.shown[:1].upper() + aspect.shown[1:]
-    carried = f", carried by the {' and the '.join(carriers)}" if carriers else ""
-    return f"{shown} alone tells the class of {accuracy:.0%} of {n:,} images ({beside}){carried}"
+    carried = f", mostly from the {' and the '.join(carriers)}" if carriers else ""
+    return f"{shown} alone predicts the class of {accuracy:.0%} of {n:,} images ({beside}){carried}"
 
 
 Features = NDArray[np.float32]
@@ -288,6 +295,6 @@ def surround(pictures: NDArray[np.uint8]) -> tuple[Features, Features]:
 
 
 def _summary(patch: NDArray[np.uint8], rows: int, columns: int) -> Features:
-    """Colours of a coarse grid and how much each channel varies."""
+    """Colors of a coarse grid and how much each channel varies."""
     means = block_means(patch, rows, columns).reshape(len(patch), -1)
     return np.concatenate([means, patch.astype(np.float32).std(axis=(1, 2))], axis=1)

@@ -1,9 +1,8 @@
-"""Where a model is weak: its accuracy on slices of the images, with a correction for many looks.
-
-A slice is what shares a value of a column, or a quarter of a numeric one. Each is compared with the rest of its column
-by Fisher's exact test (Fisher 1935), one-sided: is it worse? Of many slices some look bad by chance, so p-values are
-corrected by Holm's step-down procedure (Holm 1979, Scand. J. Statist. 6), which keeps the chance of any false alarm at
-``ALPHA`` however the slices overlap.
+"""Where a model is weak: its accuracy on slices of the images, corrected for multiple testing. A slice is the images
+with one value of a column, or a quarter of a numeric one. Each is compared with the rest of its column by Fisher's
+exact test (Fisher 1935), one-sided: is it worse? Of many slices some look bad by chance, so p-values are corrected by
+Holm's step-down procedure (Holm 1979, Scand. J. Statist. 6), which keeps the chance of any false alarm at ``ALPHA``
+however the slices overlap.
 
 Images of one group (patient, track) are no independent draws. Where there are groups, intervals are Wilson's at the
 effective number of images (Kish 1965: n over the design effect), a slice must also be worse by a test whose variance is
@@ -24,7 +23,7 @@ from keensight.assess.intervals import share, standard_error
 from keensight.core.evaluation import Slices, SliceScore, SmallSlices
 
 SMALLEST, GROUPS = 20, 10
-"""Fewest images, and fewest groups where there are such, of a slice that is looked at."""
+"""Minimum number of images, and of groups if there are any, of a slice."""
 ALPHA = 0.05
 QUANTILES = 4
 MISSING = "(none)"
@@ -51,7 +50,7 @@ def find_slices(
         classes: The true class of each, shape (n,).
         columns: Name to one value an image. Numbers with many values are cut at quartiles; None and NaN are missing.
         groups: Name or number of each image's group; None: each image stands for itself.
-        part: What the images are.
+        part: The split of the images.
     """
     numbers = None if groups is None else np.unique(np.array(groups, dtype=str), return_inverse=True)[1].reshape(-1)
     per_class = np.bincount(classes, weights=right) / np.maximum(np.bincount(classes), 1)

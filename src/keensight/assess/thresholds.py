@@ -1,4 +1,4 @@
-"""From probabilities to labels: one threshold a label, chosen on the validation part."""
+"""From probabilities to labels: one threshold a label, chosen on the validation set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def choose_thresholds(probabilities: NDArray[Any], truth: NDArray[Any]) -> tuple
     """The threshold of each label at which its F1 is highest, drawn towards a common one where few images have it.
 
     Best thresholds of few images are mostly chance (Lipton, Elkan and Naryanaswamy 2014, "Optimal thresholding of
-    classifiers to maximize F1 measure"). So each is a mean of its own best, which counts as many times as images
+    classifiers to maximize F1 measure"). So each is its own mean best, which counts as many times as images
     have the label, and of the common threshold with the best F1 over all labels together, which counts 10 times.
 
     Args:
@@ -34,7 +34,7 @@ def choose_thresholds(probabilities: NDArray[Any], truth: NDArray[Any]) -> tuple
     if not len(truth) or probabilities.shape != truth.shape:
         raise DataError(
             f"thresholds cannot be chosen from probabilities {probabilities.shape} and labels {truth.shape}",
-            "give the validation part's, one row an image and one column a label",
+            "give those of the validation set, one row per image and one column per label",
         )
     common = best_threshold(probabilities.ravel(), truth.ravel())
     positives = truth.sum(axis=0)

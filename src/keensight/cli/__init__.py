@@ -1,5 +1,5 @@
-"""The command line, one file a command, named like it.
+"""The command line: one file per command, with the command's name.
 
-Click imports a command's module when that command is named, never for ``keensight --help``, and no
-module of this room imports anything heavy outside of a function body.
+A command's module is imported only for that command, never for ``keensight --help``, and no module of this package
+imports anything heavy outside of a function body.
 """

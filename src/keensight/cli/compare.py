@@ -24,8 +24,8 @@ from keensight.cli.options import table_options
 def compare(asked: Invocation, first: Path, second: Path, source: str | None, out: Path | None, **columns: Any) -> None:
     """Compare SECOND with FIRST (runs or bundles) by a paired test on the same images.
 
-    Without SOURCE, on the test images that two runs have in common; images that one of them has learned from are left
-    out.
+    Without SOURCE, the test images that two runs have in common are used; images that one of the models was trained on
+    are excluded.
     """
     from keensight import workflow
     from keensight.core.codec import to_plain

@@ -11,7 +11,7 @@ from keensight.cli.options import run_option
 from keensight.cli.train import summary
 
 DEMO = {"model.name": "cnn", "train.epochs": 12}
-"""Settings that show the whole walk in a minute or two on two cores."""
+"""Settings for a complete run in a minute or two on two cores."""
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The command ``doctor``, and what it looks at: versions, processor, memory, disk, device, sample sets."""
+"""The command ``doctor``, and its checks: versions, CPUs, memory, disk, devices, sample datasets."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LOW_DISK, LOW_MEMORY = 2 * GIB, 2 * GIB
 @shared
 @click.pass_context
 def doctor(context: click.Context, asked: Invocation) -> None:
-    """Check the installation and the machine: versions, processor, memory, disk, device, sample sets."""
+    """Check the installation and the machine: versions, CPUs, memory, disk, devices, sample datasets."""
     found = examine()
     asked.answer(found, lambda: described(found))
     context.exit(int(bool(found["problems"])))
 
 
 def examine() -> dict[str, Any]:
-    """Everything about the installation and the machine that matters to Keensight, as plain values.
+    """Information about the installation and the machine, as plain values.
 
-    Sizes are in bytes. ``problems`` holds one sentence for each thing that is wrong.
+    Sizes are in bytes. ``problems`` has one sentence for each problem.
     """
     from keensight.core.parallel import processors
     from keensight.data.cache import cache_directory
@@ -49,7 +49,7 @@ def examine() -> dict[str, Any]:
 
 
 def memory() -> int | None:
-    """Memory of the machine in bytes, or None where the system does not tell."""
+    """Memory of the machine in bytes, or None if unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
@@ -63,7 +63,7 @@ def disk_free(folder: Path) -> int:
 
 
 def sample_sets() -> dict[str, int | str]:
-    """Sample set to its number of images (one of them decoded as a check), or to what went wrong."""
+    """Sample dataset to its number of images (one of them is decoded as a check), or to an error."""
     from keensight.core.pixels import decode
     from keensight.core.records import ImageSpec
     from keensight.data.sources import samples
@@ -81,12 +81,14 @@ def sample_sets() -> dict[str, int | str]:
 
 
 def problems(found: dict[str, Any]) -> list[str]:
-    """What is wrong with a machine as :func:`examine` describes it, one sentence each."""
-    wrong = [f"the sample set {name} {state}" for name, state in found["sample_sets"].items() if isinstance(state, str)]
+    """Problems in the results of :func:`examine`, one sentence each."""
+    wrong = [
+        f"the sample dataset {name} {state}" for name, state in found["sample_sets"].items() if isinstance(state, str)
+    ]
     if found["disk_free"] < LOW_DISK:
-        wrong.append(f"only {size(found['disk_free'])} are free on the disk of {found['cache']}")
+        wrong.append(f"only {size(found['disk_free'])} free on the disk of {found['cache']}")
     if found["memory"] is not None and found["memory"] < LOW_MEMORY:
-        wrong.append(f"{size(found['memory'])} of memory is little for TensorFlow")
+        wrong.append(f"{size(found['memory'])} of memory is low for TensorFlow")
     return wrong
 
 
@@ -94,12 +96,12 @@ def described(found: dict[str, Any]) -> str:
     """The findings as lines of text."""
     facts = {
         **found["versions"],
-        "processors": found["processors"],
+        "CPUs": found["processors"],
         "memory": size(found["memory"]) if found["memory"] else "unknown",
         "cache": f"{found['cache']} ({size(found['disk_free'])} free)",
         "devices": ", ".join(found["devices"]),
-        "sample sets": ", ".join(f"{name} {state}" for name, state in found["sample_sets"].items()),
+        "sample datasets": ", ".join(f"{name} {state}" for name, state in found["sample_sets"].items()),
     }
-    lines = [f"{name:<14}{value}" for name, value in facts.items()]
-    verdict = [f"problem: {text}" for text in found["problems"]] or ["all is well"]
+    lines = [f"{name:<17}{value}" for name, value in facts.items()]
+    verdict = [f"problem: {text}" for text in found["problems"]] or ["no problems found"]
     return "\n".join([*lines, "", *verdict])

@@ -1,4 +1,4 @@
-"""``enrol``: a new class for a finished model."""
+"""The command ``enrol``: add a class to a model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def enrol(asked: Invocation, model: Path, label: str, images: tuple[str, ...], out: Path) -> None:
     """Add CLASS to MODEL (a run or a bundle) from a few images, without retraining.
 
-    Writes a new bundle whose classes are the old ones, with the same numbers, and the new one; MODEL stays as it is.
-    The new bundle also marks images that are like none of its classes as unknown (decision "abstain"). Images are
-    files, folders or patterns; five or more are recommended. More images of a class enrolled earlier refine it.
+    Writes a new bundle with the old classes, in the same order, and the new one; MODEL is not changed. The new bundle
+    also marks images that are similar to none of its classes as unknown (decision "abstain"). Images are files, folders
+    or patterns; five or more are recommended. More images of a class added earlier refine it.
     """
     from keensight import workflow
 
@@ -33,7 +33,7 @@ def enrol(asked: Invocation, model: Path, label: str, images: tuple[str, ...], o
 
 
 def document(done: Enrolment) -> dict[str, Any]:
-    """What ``enrol --json`` prints."""
+    """The output of ``enrol --json``."""
     return {
         "bundle": str(done.bundle.path),
         "label": done.label,
@@ -45,6 +45,6 @@ def document(done: Enrolment) -> dict[str, Any]:
 
 
 def in_words(done: Enrolment) -> str:
-    """One line for people."""
-    left_out = f"; {len(done.errors)} left out" if done.errors else ""
+    """One line for the terminal."""
+    left_out = f"; {len(done.errors)} skipped" if done.errors else ""
     return f"{done.bundle.path} knows {done.label!r} as class {done.index}, from {done.images} images{left_out}"

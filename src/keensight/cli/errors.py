@@ -1,4 +1,4 @@
-"""Every way to fail as one sentence, a hint and an exit code."""
+"""Turn every error into one sentence, a hint and an exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the user is told of an error."""
+    """An error as shown to users."""
 
     code: int
     message: str
@@ -32,14 +32,14 @@ class Failure:
 
 
 def explain(error: BaseException, asked: Invocation) -> int:
-    """Tell the user what went wrong: on standard error, and with ``--json`` as a document on standard output too.
+    """Print an error to standard error, and with ``--json`` also as a document to standard output.
 
     Args:
         error: What ended the command.
         asked: The command line.
 
     Returns:
-        The exit code that belongs to it.
+        Its exit code.
     """
     if asked.debug:
         traceback.print_exception(error, file=sys.stderr)
@@ -47,7 +47,7 @@ def explain(error: BaseException, asked: Invocation) -> int:
         error.show()
         return UsageError.exit_code
     told = _failure(error)
-    with suppress(OSError, ValueError):  # standard error may be closed or full: the exit code tells all the same
+    with suppress(OSError, ValueError):  # standard error may be closed or full
         click.echo(f"error: {one_line(told.message)}", err=True)
         if told.hint:
             click.echo(f"hint: {one_line(told.hint)}", err=True)
@@ -86,11 +86,11 @@ def _broke_an_import(error: BaseException) -> bool:
 
 
 _OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
-"""What writing to a stream that is full or closed ends in; such an error names no file."""
+"""Errors of writing to a full or closed stream; they have no file name."""
 
 
 def one_line(text: str) -> str:
-    """Text as one line without control characters, which would steer the terminal."""
+    """Text as one line without control characters, which would affect the terminal."""
     return visible(" ".join(text.split()))
 
 
@@ -102,7 +102,7 @@ def _sentence(error: click.ClickException) -> str:
 
 
 def _setting(option: str) -> str | None:
-    """The setting that has this name but no option of its own, such as ``train.batch_size`` of ``--batch-size``."""
+    """The setting with this name but without its own option, such as ``train.batch_size`` for ``--batch-size``."""
     from keensight.core.config import settings
 
     name = option.lstrip("-").replace("-", "_")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def evaluate(asked: Invocation, model: Path, source: str | None, **columns: Any) -> None:
     """Show the test results of MODEL (a run or a bundle), or evaluate it on SOURCE.
 
-    SOURCE is what `keensight train` takes. Its images that the model was trained or validated on are not measured: the
-    same files, files with the same pixels, and compressed or resized copies.
+    SOURCE is any source that `keensight train` accepts. Images that the model was trained or validated on are excluded:
+    the same files, files with the same pixels, and compressed or resized copies.
     """
     from keensight import workflow
     from keensight.show import terminal
@@ -35,7 +35,7 @@ def evaluate(asked: Invocation, model: Path, source: str | None, **columns: Any)
 
 
 def document(model: Path, source: str | None, evaluation: Evaluation | AnomalyEvaluation) -> dict[str, Any]:
-    """What ``evaluate --json`` prints; with a source, ``test`` and ``seconds`` speak of that source."""
+    """The output of ``evaluate --json``; with a source, ``test`` and ``seconds`` are for that source."""
     from keensight import workflow
     from keensight.store.run import is_run, open_run
 

@@ -25,8 +25,8 @@ def explain(
 ) -> None:
     """Show which regions of an image drove the prediction: image and heatmap, as PNG.
 
-    MODEL is a run or a bundle; IMAGE is a file, a folder (searched through) or a pattern such as 'photos/*.jpg'. A
-    file that cannot be read becomes a row with its error; only if all fail is the exit code 1.
+    MODEL is a run or a bundle; IMAGE is a file, a folder (searched recursively) or a pattern such as 'photos/*.jpg'. A
+    file that cannot be read becomes a row with its error; the exit code is 1 only if every file fails.
     """
     from keensight import workflow
 

@@ -35,7 +35,7 @@ def inspect(
 ) -> None:
     """Explore and audit SOURCE: unreadable files, duplicates, conflicting labels, class imbalance.
 
-    SOURCE is what `keensight train` takes. Nothing is changed.
+    SOURCE is any source that `keensight train` accepts. No file is changed.
     """
     from keensight import workflow
     from keensight.core.codec import to_plain

@@ -1,4 +1,4 @@
-"""What one command line asked for, and the one way to answer it: text, or JSON on standard output."""
+"""One command line and its output: text, or JSON on standard output."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from keensight.errors import UsageError
 
 @dataclass
 class Invocation:
-    """One command line under way."""
+    """One command line being run."""
 
     arguments: tuple[str, ...] = ()
     json: bool = False
     debug: bool = False
     verbosity: Verbosity = Verbosity.NORMAL
     output: TextIO | None = field(default_factory=lambda: sys.stdout)
-    """Where the answer goes. With ``--json``, ``sys.stdout`` itself leads to standard error meanwhile,
-    so that no library's print can spoil the document. None: whoever called has closed it."""
+    """Where the result goes. With ``--json``, ``sys.stdout`` is redirected to standard error, so that no library's
+    print can corrupt the document. None: the caller closed it."""
 
     answered: bool = False
-    """Whether there is an answer already: ``--json`` prints one document, so that an error after it adds none."""
+    """Whether the result was already printed: ``--json`` prints only one document, even if an error follows."""
 
     @property
     def encoding(self) -> str | None:
-        """Of the answer; standard output may be closed."""
+        """Encoding of the output; standard output may be closed."""
         return getattr(self.output, "encoding", None)
 
     @property
@@ -43,12 +43,12 @@ class Invocation:
         return shlex.join(["keensight", *self.arguments])
 
     def answer(self, document: Any, text: Callable[[], str]) -> None:
-        """Print the result: ``document`` as JSON where asked for, else ``text()``."""
+        """Print the result: ``document`` with ``--json``, else ``text()``."""
         self.answered = True
         click.echo(as_json(document, self.encoding) if self.json else self._plain(text()), file=self.output)
 
     def _plain(self, text: str) -> str:
-        """Only a terminal gets the codes of colours; names in them are escaped where they are put in."""
+        """Only a terminal gets color codes; names are escaped where they are inserted."""
         terminal = self.output is not None and self.output.isatty()
         return text if terminal else visible(text, keep="\n\t")
 
@@ -98,15 +98,16 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
     )(command)  # fmt: skip
     command = verbosity_options(command)
     return click.option(
-        "--json", callback=_want_json, help="Print one JSON document on standard output, all else on standard error.",
+        "--json", callback=_want_json, help="Print one JSON document to standard output, everything else to standard "
+                                            "error.",
         **_HIDDEN,
     )(command)  # fmt: skip
 
 
 def as_json(document: Any, encoding: str | None) -> str:
-    """``document`` as JSON that a stream of this encoding can carry, escaped only where it cannot."""
+    """``document`` as JSON for a stream with this encoding, escaped only where necessary."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    if not text.replace("\n", "").isprintable():  # changes of direction, say: JSON has an escape for each character
+    if not text.replace("\n", "").isprintable():  # such as direction changes: JSON has an escape for each character
         text = "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
     try:
         text.encode(encoding or "ascii")
@@ -116,7 +117,7 @@ def as_json(document: Any, encoding: str | None) -> str:
 
 
 def tolerate_any_console(*streams: TextIO | None) -> None:
-    """Let a console that lacks a character (``…``, ``✓``, a class name) show ``?`` instead of failing."""
+    """Make a console that lacks a character (``…``, ``✓``, a class name) show ``?`` instead of failing."""
     for stream in streams:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -124,7 +125,7 @@ def tolerate_any_console(*streams: TextIO | None) -> None:
 
 
 def table(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
-    """Rows as aligned columns of text under a heading; None is shown as ``-``."""
+    """Rows as aligned text columns with a header; None is shown as ``-``."""
     from rich.cells import cell_len, set_cell_size
 
     lines = [list(columns)]

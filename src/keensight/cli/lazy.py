@@ -1,4 +1,4 @@
-"""Command groups: one that helps with a mistyped name, and one that imports only the command that is named."""
+"""Command groups: one with hints for misspelt commands, and one that imports only the command in use."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class HelpfulGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments name.
+        """Find the command in the arguments.
 
         Raises:
-            UsageError: no such command; the hint names the nearest.
+            UsageError: there is no such command; the hint suggests the nearest name.
         """
         known = self.list_commands(ctx)
         if args[0] not in known and not args[0].startswith("-"):
@@ -43,7 +43,7 @@ class LazyGroup(HelpfulGroup):
         return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command, or None where there is none of that name."""
+        """Import and return one command, or None if there is none."""
         if cmd_name not in self._table:
             return None
         name = cmd_name.replace("-", "_")

@@ -1,4 +1,4 @@
-"""The entry point: the table of commands, and what becomes of every way to end."""
+"""The entry point: the table of commands, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None, on_end: Callable[[], None] = la
     """Run one command line.
 
     Args:
-        arguments: What follows ``keensight``; None: those of this process.
-        on_end: Called when the command is over, before anything is told.
+        arguments: The arguments after ``keensight``; None: those of this process.
+        on_end: Called when the command has ended, before an error is printed.
 
     Returns:
         The exit code: 0 done; 1 data, store or training error; 2 usage; 3 a gate refused; 130 interrupted.
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None, on_end: Callable[[], None] = la
 def _run(arguments: list[str], asked: Invocation) -> int:
     try:
         result = root.main(arguments, prog_name="keensight", standalone_mode=False, obj=asked)
-    except SystemExit as stop:  # click's answer to a closed pipe
+    except SystemExit as stop:  # click's reaction to a closed pipe
         if isinstance(stop.__context__, BrokenPipeError):
             raise BrokenPipeError from stop
         raise
@@ -79,6 +79,6 @@ def _run(arguments: list[str], asked: Invocation) -> int:
 
 
 def _reader_gone() -> int:
-    # The reader of our output (such as `head`) has left. Python would complain once more when it flushes at exit.
+    # The reader of our output (such as `head`) has left. Python would report it again when it flushes at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 1

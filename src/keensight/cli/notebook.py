@@ -24,8 +24,8 @@ from keensight.cli.options import setting_option, table_options
 def notebook(asked: Invocation, source: str | None, out: Path | None, **columns: Any) -> None:
     """Write the guided tour for SOURCE as a Jupyter notebook, ready to run from top to bottom.
 
-    SOURCE is what `keensight train` takes; left out, it is an embedded sample set. The network is written out layer
-    by layer, to be changed. Nothing is trained now, and no file is overwritten.
+    SOURCE is any source that `keensight train` accepts (default: a built-in sample dataset). The network is defined
+    layer by layer, so that you can change it. Nothing is trained now, and no file is overwritten.
     """
     from keensight import workflow
 

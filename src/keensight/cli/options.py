@@ -1,4 +1,4 @@
-"""Options that several commands share, described by the settings behind them."""
+"""Options of several commands, defined by their settings."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ run_option = click.option(
 
 
 class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.5 on
-    """A setting's own check of its value, so that its range stands in one place."""
+    """A setting's validation as a click type, so that its range is defined once."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self.name = {int: "integer", float: "number"}.get(setting.kind, "text")
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        """The choices, where there are some."""
+        """The choices, if any."""
         return f"[{'|'.join(self._setting.choices)}]" if self._setting.choices else None
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check and convert.
 
         Raises:
-            UsageError: the value does not fit the setting.
+            UsageError: the value is not allowed.
         """
         return self._setting.convert(value)
 
 
 def setting_option(name: str, dotted: str) -> Callable[[Command], Command]:
-    """An option that stands for one setting; None where it is not given."""
+    """An option for one setting; None if it is not given."""
     setting = find_setting(dotted)
     unit = f" ({setting.unit})" if setting.unit else ""
     text = f"{setting.help[:1].upper()}{setting.help[1:]}{unit}; setting {dotted}."
@@ -47,21 +47,21 @@ def setting_option(name: str, dotted: str) -> Callable[[Command], Command]:
 
 
 def flag_option(name: str, dotted: str) -> Callable[[Command], Command]:
-    """A flag that stands for one truth value; None where it is not given."""
+    """A flag for one boolean setting; None if it is not given."""
     setting = find_setting(dotted)
     text = f"{setting.help[:1].upper()}{setting.help[1:]}; setting {dotted}."
     return click.option(name, is_flag=True, default=None, help=text)
 
 
 def table_options(command: Command) -> Command:
-    """``--label``, ``--labels`` and ``--path``: which columns of a table to read."""
+    """``--label``, ``--labels`` and ``--path``: the columns of a table."""
     for name in ("path", "labels", "label"):
         command = setting_option(f"--{name}", f"data.{name}")(command)
     return command
 
 
 def settings_options(command: Command) -> Command:
-    """``--config`` and ``--set``, handed on together as ``settings``."""
+    """``--config`` and ``--set``, passed on together as ``settings``."""
 
     @functools.wraps(command)
     def merged(*args: Any, config: Path | None, assignments: tuple[str, ...], **kwargs: Any) -> Any:
@@ -70,8 +70,10 @@ def settings_options(command: Command) -> Command:
 
     decorated: Command = click.option(
         "--set", "assignments", multiple=True, metavar="NAME=VALUE",
-        help="Any setting, such as train.batch_size=64; may be given again. docs/settings.md lists them.",
+        help="Any setting, such as train.batch_size=64; repeatable. docs/settings.md lists all settings.",
     )(merged)  # fmt: skip
     return click.option(
-        "--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file of settings, such as a run's."
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A TOML file of settings, such as a run's config.toml.",
     )(decorated)

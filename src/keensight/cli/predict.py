@@ -49,9 +49,10 @@ def predict(
 ) -> None:
     """Classify images: files, folders (searched recursively) or patterns such as 'photos/*.jpg'.
 
-    MODEL is a run or a bundle. Without --out the answer goes to standard output: a table on a terminal, CSV
-    elsewhere. A file that cannot be read, or is of no format that can (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM), becomes a
-    row with its error; only if all fail is the exit code 1. Texts and tables beside images are counted, not read.
+    MODEL is a run or a bundle. Without --out the result goes to standard output: a table on a terminal, CSV
+    elsewhere. A file that cannot be read or has an unsupported format (supported: JPEG, PNG, BMP, GIF, WebP, TIFF, PPM)
+    becomes a row with its error; the exit code is 1 only if every file fails. Text files and tables next to images are
+    skipped.
     """
     from keensight import workflow
 
@@ -69,7 +70,7 @@ def predict(
 def _predicted(
     model: Path, paths: tuple[str, ...], vectors: Path | None, heatmaps: Path | None
 ) -> Predictions | AnomalyScores:
-    """Predictions; embeddings and heatmaps, where wanted, are written on the way."""
+    """Predictions; embeddings and heatmaps are written if requested."""
     from keensight import workflow
 
     if vectors is not None:

@@ -1,4 +1,4 @@
-"""How the process of a command line lives and ends: its streams, its signals, its exit code."""
+"""The command-line process: streams, signals, exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keensight.core.parallel import in_background
 
 INTERRUPTED = 130
 _PATIENCE = 1.0
-"""Seconds after which an interrupt that nothing has answered to is sent again."""
+"""Seconds after which an unhandled interrupt is sent again."""
 _TRIES = 4
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -34,9 +34,9 @@ def run() -> NoReturn:
 def end(code: int) -> NoReturn:
     """End the process.
 
-    Taking TensorFlow's modules apart object by object, as Python does at its end, takes over a second and serves
-    nobody: what has to happen at exit is done here, and the process ends. While a framework is still being imported in
-    the background even that has to be left out, as the import fails in the middle of it, with a traceback.
+    Python's normal exit destroys TensorFlow's modules object by object, which takes over a second for nothing: what has
+    to happen at exit is done here, and the process ends. While a framework is still being imported in the background
+    even that must be skipped, because the import would fail with a traceback.
     """
     code = _flush(code)
     if not in_background():
@@ -61,7 +61,7 @@ def _flush(code: int) -> int:
 
 
 def _open_missing_streams() -> None:
-    """Give descriptors 0 to 2 to nothing else where the caller closed them: a library might write notes into a file."""
+    """Reopen descriptors 0 to 2 if the caller closed them: otherwise a library might write messages into a file."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -70,18 +70,17 @@ def _open_missing_streams() -> None:
 
 
 class Interrupts:
-    """Ctrl-C, SIGTERM and SIGHUP all interrupt: what was finished is kept, and the process ends.
-
-    While a framework is being imported an interrupt can get lost, as the import swallows it or waits for a lock. One
-    that nothing has answered to is sent again then, and in the end the process leaves anyway: nothing is to be kept
-    yet. Later the work itself decides what to keep, which can take some seconds.
+    """Ctrl-C, SIGTERM and SIGHUP all interrupt: completed work is kept, and the process ends. While a framework is
+    being imported, an interrupt can get lost, because the import swallows it or waits for a lock. An unhandled one is
+    sent again then, and finally the process exits anyway: there is nothing to keep yet. Later, code decides what to
+    keep, which can take some seconds.
     """
 
     def __init__(self) -> None:
         self._answered = threading.Event()
 
     def install(self) -> None:
-        """Handle the signals of this process, and keep what an interrupt breaks off from telling of it."""
+        """Handle the signals of this process, and silence what an interrupt breaks."""
         for name in _SIGNALS:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup keeps SIGHUP ignored
@@ -90,7 +89,7 @@ class Interrupts:
         threading.excepthook = _unless(self._answered, threading.excepthook)
 
     def answered(self) -> None:
-        """An interrupt has reached the command line, which ends in its own time."""
+        """An interrupt has reached the command line, which now ends by itself."""
         self._answered.set()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -98,7 +97,7 @@ class Interrupts:
             return
         if in_background():
             watch = threading.Thread(target=self._insist, args=(number,), name="keensight-interrupt", daemon=True)
-            with suppress(RuntimeError):  # Python is ending already
+            with suppress(RuntimeError):  # Python is already exiting
                 watch.start()
         raise KeyboardInterrupt
 

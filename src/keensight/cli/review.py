@@ -1,4 +1,4 @@
-"""The command that puts labels before a person: ``review``."""
+"""The command ``review``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from keensight.cli.invocation import Invocation, shared
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the page; 0: any free one."
 )  # fmt: skip
-@click.option("--no-browser", is_flag=True, help="Only print the page's address.")
+@click.option("--no-browser", is_flag=True, help="Only print the page's URL; do not open a browser.")
 @shared
 def review(asked: Invocation, run: Path, source: str | None, out: Path | None, port: int, no_browser: bool) -> None:
     """Review suspicious labels and mistakes of RUN in the browser, by keyboard.
 
-    SOURCE is the image set of the run: with it the pictures are large, and a run that made no label check gets one.
-    Each decision (keep, relabel, drop) is written at once; no image is changed. `keensight train SOURCE
-    --corrections FILE` applies the table. The page is served to this machine only, until it is closed or Ctrl-C.
+    SOURCE is the image set of the run: with it the images are large, and a run without a label check gets one. Each
+    decision (keep, relabel, drop) is saved immediately; no image is changed. `keensight train SOURCE --corrections
+    FILE` applies the decisions. The page is only accessible from this machine, until it is closed or Ctrl-C.
     """
     from keensight import workflow
 
@@ -36,9 +36,9 @@ def review(asked: Invocation, run: Path, source: str | None, out: Path | None, p
 
 
 def summary(found: dict[str, Any]) -> str:
-    """What the terminal shows at the end."""
+    """The summary on the terminal."""
     answered = found["kept"] + found["relabelled"] + found["dropped"]
     return (
-        f"{answered:,} of {found['questions']:,} decided: {found['kept']:,} kept, {found['relabelled']:,} relabelled, "
+        f"{answered:,} of {found['questions']:,} decided: {found['kept']:,} kept, {found['relabelled']:,} relabeled, "
         f"{found['dropped']:,} dropped\ncorrections  {found['corrections']}"
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 DIRECTORY = Path("runs")
-DEAD = "its process is gone: it was killed, or the machine went down"
+DEAD = "its process no longer exists: it was killed, or the computer shut down"
 
 
 @click.command()
@@ -23,13 +23,13 @@ DEAD = "its process is gone: it was killed, or the machine went down"
 def runs(asked: Invocation, directory: Path) -> None:
     """List the runs in DIRECTORY (default: runs/), the newest first.
 
-    A run that was under way when its process ended without a word, as by kill -9, is listed as dead.
+    An unfinished run whose process no longer exists (for example after kill -9) is listed as dead.
     """
     from keensight.store.run import list_runs
 
     if not directory.is_dir() and directory != DIRECTORY:
-        what = "is no folder" if directory.exists() else "does not exist"
-        raise StoreError(f"{directory} {what}", "give a folder of runs; without one, runs/ is listed")
+        what = "is not a folder" if directory.exists() else "does not exist"
+        raise StoreError(f"{directory} {what}", "give a folder of runs (default: runs/)")
     rows = [_described(run) for run in list_runs(directory)]
     asked.answer(rows, lambda: _listed(rows) if rows else f"no runs in {directory}")
 

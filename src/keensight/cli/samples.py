@@ -27,7 +27,7 @@ def samples(asked: Invocation, name: str | None, directory: Path | None) -> None
         rows = [_described(entry) for entry in sets.list_samples()]
         asked.answer(rows, lambda: table(rows, ("name", "images", "classes", "size", "source")))
     elif directory is None:
-        raise UsageError("there is no folder to write to", f"name one: keensight samples {name} {name}/")
+        raise UsageError("the output folder is missing", f"give one: keensight samples {name} {name}/")
     else:
         written = sets.write(name, directory, progress=best_progress())
         document = {"name": name, "directory": str(directory), "images": written}

@@ -48,7 +48,7 @@ def train(
     Parquet table of paths and labels; a folder of IDX files; an .npz of images and labels; or the name of a
     sample set (see `keensight samples`). Options win over --set, and --set over --config.
 
-    With --task anomaly it learns from the normal images alone (--normal CLASS) what is odd, and is tested on all.
+    With --task anomaly it is trained on normal images only (--normal CLASS) and tested on all.
     """
     from keensight import workflow
 
@@ -60,7 +60,7 @@ def train(
 
 
 def spread(asked: Invocation, runs: list[Run], figures: tuple[Spread, ...]) -> None:
-    """What ``train --seeds`` answers: the spread, and each run."""
+    """The output of ``train --seeds``: mean and standard deviation, and each run."""
     from keensight import workflow
     from keensight.core.codec import to_plain
     from keensight.show.comparison import spread_in_words

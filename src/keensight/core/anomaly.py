@@ -1,10 +1,11 @@
-"""What is odd in an image, learned from normal images alone: the rule and its records.
+"""Anomaly detection, learned from normal images only: the rule and its records.
 
-Patches of normal images, as a pretrained network's early maps describe them, are one Gaussian; how odd a patch is is
-its squared Mahalanobis distance from it (Rippel, Mertens and Merhof 2021, "Modeling the distribution of normal data in
-pre-trained deep features for anomaly detection"; PaDiM, Defard et al. 2021, has one Gaussian for each place, which
-needs images that lie alike). A normal patch is about 1. An image's score is the mean of its oddest patches, over the
-threshold that a stated share of unseen normal images exceeds: from 1 on an image is anomalous.
+Patches of normal images, as a pretrained network's early maps describe them, are modeled by one Gaussian; a patch's
+anomaly score is its squared Mahalanobis distance (Rippel, Mertens and Merhof 2021, "Modeling the distribution of normal
+data in pre-trained deep features for anomaly detection"; PaDiM, Defard et al. 2021, has one Gaussian for each place,
+which needs images that lie alike). A normal patch is about 1. An image's score is the mean of its most anomalous
+patches, divided by a threshold that at most a given fraction of unseen normal images exceeds. An image with a score of
+1 or more is anomalous.
 """
 
 from __future__ import annotations
@@ -22,31 +23,31 @@ from keensight.core.records import Dataset
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
 ODDEST = 0.05
-"""Share of an image's patches whose mean is its score."""
+"""Fraction of an image's patches that are averaged for its score."""
 FALSE_ALARMS = 0.05
-"""Share of normal images above the threshold, at most."""
+"""Maximum fraction of normal images above the threshold."""
 _RIDGE, _TINY = 1e-3, 1e-6
 _COLOURED = 0.99
-"""Share of normal patches that a heatmap leaves clear."""
+"""Fraction of normal patches that a heatmap does not color."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From where on an image, and a patch, is odd."""
+    """Thresholds above which an image, and a patch, is anomalous."""
 
     threshold: float
-    """Mean oddness of an image's oddest patches above which it is anomalous."""
+    """Mean score of an image's most anomalous patches above which the image is anomalous."""
     patch: float
-    """Oddness that 99 % of the patches of unseen normal images stay below: a heatmap is clear up to here."""
+    """The 99th percentile of the patch scores of unseen normal images; a heatmap does not color lower scores."""
     rate: float
-    """Share of normal images above the threshold to be expected, at most."""
+    """Maximum expected fraction of normal images above the threshold."""
     images: int
-    """Unseen normal images that both were taken from."""
+    """Number of unseen normal images that both were estimated from."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnomalyScores:
-    """How odd each of some images is; a score is NaN where the image could not be read.
+    """Anomaly scores of images; NaN for an image that could not be read.
 
     Examples:
         >>> found = ks.predict(detector, ["parts/good/00.bmp", "parts/broken/00.bmp"])
@@ -60,17 +61,17 @@ class AnomalyScores:
     errors: Mapping[str, str] = field(default_factory=dict)
     """Path to reason, for images that could not be read."""
     maps: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """Oddness of each patch in units of ``Limits.patch``, shape (n, rows, columns); None: not kept."""
+    """Score of each patch in units of ``Limits.patch``, shape (n, rows, columns); None: not kept."""
     indices: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
-    """Shape (n,): which samples of a dataset the images are; None: they are of no dataset."""
+    """Shape (n,): the samples of a dataset that the images are; None: they are not from a dataset."""
     truth: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
-    """Their classes as they were given, n of them; None: not known."""
+    """Their original classes, n of them; None: unknown."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def rows(self, top: int = 5) -> list[dict[str, Any]]:
-        """One plain dictionary an image, as ``predict --json`` prints them; there are no probabilities."""
+        """Return one plain dictionary per image, as ``predict --json`` prints them; there are no probabilities."""
         return [self._row(path, float(score)) for path, score in zip(self.paths, self.scores, strict=True)]
 
     def _row(self, path: str, score: float) -> dict[str, Any]:
@@ -92,7 +93,7 @@ class KindScore:
 
 @dataclass(frozen=True, slots=True)
 class AnomalyEvaluation:
-    """How well anomalies are told from normal images on one part of a dataset.
+    """How well anomalous images are distinguished from normal ones on one split of a dataset.
 
     Examples:
         >>> run = ks.train("parts/", task="anomaly", normal="good")
@@ -105,29 +106,30 @@ class AnomalyEvaluation:
     normal: int
     anomalous: int
     auroc: Interval | None
-    """Area under the ROC curve: how often an anomalous image scores above a normal one. None where one is missing."""
+    """Area under the ROC curve: the probability that an anomalous image scores above a normal one. None if the split
+    lacks one kind."""
     recall: Interval | None
-    """Share of the anomalous images that reach the threshold."""
+    """Fraction of the anomalous images that reach the threshold (sensitivity)."""
     false_alarms: Interval | None
-    """Share of the normal images that do."""
+    """Fraction of the normal images that reach it (false positive rate)."""
     limits: Limits
     kinds: tuple[KindScore, ...] = ()
     seconds: float = 0.0
     seen: int = 0
-    """How many of the normal images have a copy or near copy among the normal training or validation images."""
+    """Number of normal images with a duplicate or near-duplicate among the normal training or validation images."""
     caveats: tuple[Caveat, ...] = ()
-    """Whatever makes the result doubtful."""
+    """Reasons to doubt the result."""
     oddities: AnomalyScores | None = field(default=None, compare=False, repr=False)
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
-    """With the classes as they were given; not saved."""
+    """With the original classes; not saved."""
 
     @property
     def n(self) -> int:
-        """How many images."""
+        """Number of images."""
         return self.normal + self.anomalous
 
     def headline(self) -> dict[str, Any]:
-        """The figures as plain values."""
+        """The metrics as plain values."""
         found: dict[str, Any] = {"n": self.n, "normal": self.normal, "anomalous": self.anomalous}
         for name in ("auroc", "recall", "false_alarms"):
             one: Interval | None = getattr(self, name)
@@ -138,13 +140,13 @@ class AnomalyEvaluation:
 
 
 def gaussian(batches: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The Gaussian of patches, from batches (n, rows, columns, d) that need not be in memory together.
+    """Fit the Gaussian of patches, from batches (n, rows, columns, d) that need not fit in memory together.
 
-    A small ridge on the covariance keeps directions without variance from counting as infinitely odd.
+    A small ridge on the covariance keeps directions without variance from giving infinite scores.
 
     Returns:
-        The mean (d,), and the matrix (d, d) whose product with a patch's difference from it has the length of the
-        Mahalanobis distance.
+        The mean (d,), and the matrix (d, d) whose product with a patch's difference from the mean has the Mahalanobis
+        distance as its length.
     """
     count, total, products = 0, np.zeros(()), np.zeros(())
     for batch in batches:
@@ -160,7 +162,7 @@ def gaussian(batches: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32
 
 
 def image_scores(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of the oddest patches of each map (n, rows, columns), shape (n,)."""
+    """Mean of the most anomalous patches of each map (n, rows, columns), shape (n,)."""
     flat = maps.reshape(len(maps), -1)
     oddest = max(1, round(ODDEST * flat.shape[1]))
     scores: NDArray[np.float32] = np.partition(flat, -oddest, axis=1)[:, -oddest:].mean(axis=1)
@@ -168,11 +170,11 @@ def image_scores(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def limits(maps: NDArray[np.float32], rate: float = FALSE_ALARMS) -> Limits:
-    """Limits from the maps (n, rows, columns) of unseen normal images.
+    """Choose the thresholds from the maps (n, rows, columns) of unseen normal images.
 
-    A new normal image exceeds the k-th lowest of n scores with a chance of (n + 1 - k) / (n + 1), as in conformal
-    prediction (Vovk et al. 2005); k is the lowest for which that is at most ``rate``. With too few images for it the
-    highest score is taken, and the chance is as it then is.
+    A new normal image exceeds the k-th lowest of n scores with probability (n + 1 - k) / (n + 1), as in conformal
+    prediction (Vovk et al. 2005); k is the lowest for which that is at most ``rate``. With too few images for that, the
+    highest score is the threshold, and the rate is higher.
     """
     scores = np.sort(image_scores(maps))
     count = len(scores)

@@ -1,4 +1,4 @@
-"""What an audit says of an image set: findings, probes for shortcuts, columns of its metadata."""
+"""What an audit reports about an image set: findings, shortcut probes, metadata columns."""
 
 from __future__ import annotations
 
@@ -15,51 +15,52 @@ Severity = Literal["info", "warning", "severe"]
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How often which value occurs."""
+    """A histogram: how often each value occurs."""
 
     edges: tuple[float, ...]
-    """Ascending, one more than there are counts."""
+    """Bin edges, ascending; one more than there are counts."""
     counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that an audit found."""
+    """One finding of an audit."""
 
     kind: str
     """Stable name: ``unreadable``, ``duplicate``, ``label-conflict``, ``leak``, ``imbalance``, ..."""
     severity: Severity
     message: str
-    """One sentence: what it is, how many, and what to do."""
+    """One sentence: what was found, in how many images, and what to do."""
     count: int
     images: tuple[tuple[str, ...], ...] = ()
-    """Paths to look at; images that belong together (copies of one another) share a tuple."""
+    """Paths of the images concerned; images that belong together (duplicates of one another) are in one tuple."""
     scores: tuple[float, ...] = ()
-    """One an entry of ``images``, in the same order; empty where there is nothing to grade."""
+    """One score per entry of ``images``, in the same order; empty if the finding has no score."""
     threshold: float | None = None
-    """The score from which on an image is reported."""
+    """Images with at least this score are reported."""
     measure: str = ""
-    """What the score is, with its unit or range."""
+    """What the score measures, with its unit or range."""
     histogram: Histogram | None = None
-    """The scores of all images looked at, those without a fault included."""
+    """The scores of all images checked, including those without a problem."""
     suggestion: str = ""
-    """An option of the command line that would cure it, quoted for a shell: ``--group patient_id``; or empty."""
+    """A command-line option that would fix it, quoted for a shell (``--group patient_id``), or empty."""
     rows: tuple[tuple[int, ...], ...] = ()
-    """The same images as indices into ``Dataset.samples``: a path may be listed twice. Empty in older audits, and
-    where what is shown is no image of the set."""
+    """The same images as indices into ``Dataset.samples``, because a path may be listed twice. Empty in older audits,
+    and for files that are not images of the set."""
 
     @classmethod
     def on(
         cls, dataset: Dataset, groups: Iterable[Sequence[int]], kind: str, severity: Severity, message: str,
         count: int | None = None, **graded: Any,
     ) -> Finding:  # fmt: skip
-        """A finding on some samples, by groups of their indices; ``count`` None: as many as there are groups."""
+        """A finding about some samples, given as groups of their indices; ``count`` defaults to the number of
+        groups."""
         rows = tuple(tuple(int(i) for i in group) for group in groups)
         images = tuple(tuple(dataset.samples[i].path for i in group) for group in rows)
         return cls(kind, severity, message, len(rows) if count is None else count, images, rows=rows, **graded)
 
     def groups(self, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
-        """Its images as indices into a dataset's samples; of an older audit, or of another dataset, by their paths."""
+        """Its images as indices into a dataset's samples; looked up by path for an older audit or another dataset."""
         if self.rows and _fits(self, dataset):
             return self.rows
         places: dict[str, list[int]] = defaultdict(list)
@@ -76,43 +77,43 @@ def _fits(finding: Finding, dataset: Dataset) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How well a simple classifier names the class when it is shown one aspect of each image only."""
+    """How well a simple classifier predicts the class from a single aspect of each image."""
 
     name: str
-    """What is shown: ``metadata``, ``bytes``, ``corners``, ``border``, ``surround``; to compare with them ``centre``,
-    ``middle``, ``thumbnail``, ``picture``."""
+    """What the classifier gets: ``metadata``, ``bytes``, ``corners``, ``border``, ``surround``; for comparison,
+    ``centre``, ``middle``, ``thumbnail``, ``picture``."""
     accuracy: Interval
     """Cross-validated."""
     chance: float
-    """What always naming the most frequent class would reach."""
+    """Accuracy of always predicting the most common class."""
     balanced: float
-    """Mean recall over the classes, cross-validated; guessing reaches one over their number."""
+    """Balanced accuracy (mean recall over the classes), cross-validated; chance is one over the number of classes."""
     n: int
     verdict: Literal["alarm", "quiet", "reference"]
-    """``alarm``: it tells more than it should; ``reference``: it is there to compare with."""
+    """``alarm``: suspiciously predictive; ``reference``: for comparison only."""
     words: str
-    """One sentence: what was shown, and what follows."""
+    """One sentence: what the classifier got, and what follows from its accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of metadata, set against the classes."""
+    """One metadata column, compared with the classes."""
 
     name: str
     kind: Literal["category", "number", "identifier", "constant", "empty"]
-    """``identifier``: nearly every value occurs once."""
+    """``identifier``: nearly every value occurs only once."""
     missing: int
     """Images without a value."""
     distinct: int
     common: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Class to value to count, the most common values of the whole column first; for a category."""
+    """For a category: class to value to count, the most common values of the whole column first."""
     quantiles: Mapping[str, tuple[float, float, float, float, float]] = field(default_factory=dict)
-    """Class to least value, quartiles and greatest value; for a number."""
+    """For a number: class to minimum, quartiles and maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What is in an image set and what is wrong with it.
+    """What an image set contains, and which problems it has.
 
     Examples:
         >>> findings = ks.audit("photos/", probes=False)
@@ -123,31 +124,31 @@ class AuditReport:
     dataset: str
     n: int
     counts: Mapping[str, int]
-    """Images per class, unreadable ones included."""
+    """Images per class, including unreadable ones."""
     parts: Mapping[str, int]
-    """Images per split given by the source; empty where none is given."""
+    """Images per predefined split; empty if there are none."""
     formats: Mapping[str, int]
     modes: Mapping[str, int]
     sizes: Mapping[str, int]
-    """``WIDTHxHEIGHT`` and how many, the most frequent first, 20 at most."""
+    """``WIDTHxHEIGHT`` and the number of images, the most frequent first, at most 20."""
     width_range: tuple[int, int, int]
     """Smallest, median and largest width in pixels."""
     height_range: tuple[int, int, int]
     grey_share: float
-    """Share of readable images without colour, 0 to 1."""
+    """Fraction of readable images without color, 0 to 1."""
     findings: tuple[Finding, ...]
     quarantined: tuple[Skipped, ...]
-    """Unreadable images with their reasons; they take no part in training or testing."""
+    """Unreadable images with reasons; they are excluded from training and testing."""
     skipped: tuple[Skipped, ...] = ()
     probes: tuple[Probe, ...] = ()
-    """What can tell the class besides its subject; empty where it was not looked for."""
+    """What besides the subject predicts the class; empty if this was not checked."""
     columns: tuple[Column, ...] = ()
-    """The metadata of the source's table."""
+    """The metadata columns of the source's table."""
     quarantined_rows: tuple[int, ...] = ()
     """The same images as ``quarantined``, as indices into ``Dataset.samples``; empty in older audits."""
 
     def unusable(self, dataset: Dataset) -> frozenset[int]:
-        """Indices of the images that cannot be used; of an older audit, by their paths."""
+        """Indices of the images that cannot be used; looked up by path for an older audit."""
         if len(self.quarantined_rows) == len(self.quarantined):
             return frozenset(self.quarantined_rows)
         bad = {skipped.path for skipped in self.quarantined}

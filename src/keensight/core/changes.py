@@ -1,4 +1,4 @@
-"""What has changed in an image set since it was last seen."""
+"""What has changed in an image set since a run was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keensight.core.records import Dataset, Sample
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One image that is not as it was."""
+    """One image that has changed."""
 
     path: str
     before: str
@@ -20,36 +20,36 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DatasetChanges:
-    """An image set compared with an earlier state of it."""
+    """An image set compared with its earlier state."""
 
     before: str
-    """Digest of the earlier state (``Dataset.digest``: paths, labels and content, whatever their order)."""
+    """Digest of the earlier state (``Dataset.digest``: paths, labels and content, in any order)."""
     after: str
     unchanged: int
-    """Images with the same path, content, label, group and part."""
+    """Images with the same path, content, label, group and split."""
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
-    """Same path, other content: edited, re-encoded or replaced."""
+    """Same path, different content: edited, re-encoded or replaced."""
     moved: tuple[Change, ...]
-    """Same content, other path: from where to where."""
+    """Same content, different path: old path and new path."""
     relabelled: tuple[Change, ...]
     regrouped: tuple[Change, ...]
-    """Another group; empty text where there is none."""
+    """Different group; empty text if there is none."""
     resplit: tuple[Change, ...]
-    """Another part given by the source; empty text where none is given."""
+    """Different predefined split; empty text if there is none."""
 
     @property
     def same(self) -> bool:
-        """Whether nothing at all has changed."""
+        """Whether nothing has changed."""
         return self.before == self.after and not (self.regrouped or self.resplit)
 
 
 def compare(before: Dataset, after: Dataset) -> DatasetChanges:
-    """What was added, removed, changed, moved, relabelled, regrouped or given to another part.
+    """Compare a dataset with its earlier state.
 
     Images are matched by path and then by content, so that an image in another folder counts as moved. A moved or
-    changed image may also be relabelled.
+    changed image may also be relabeled.
 
     Args:
         before: The earlier state, such as ``Run.dataset``.
@@ -83,7 +83,7 @@ def _facts(sample: Sample) -> tuple[str, str, str | None, str | None]:
 
 
 def _by_path(samples: Sequence[Sample]) -> dict[tuple[str, int], Sample]:
-    """Samples by path; a path that a table lists several times is numbered."""
+    """Samples by path; a path that is listed several times gets a number."""
     seen: dict[str, int] = defaultdict(int)
     found = {}
     for sample in samples:
@@ -95,7 +95,7 @@ def _by_path(samples: Sequence[Sample]) -> dict[tuple[str, int], Sample]:
 def _moves(
     gone: Sequence[Sample], come: Sequence[Sample]
 ) -> tuple[list[tuple[Sample, Sample]], list[Sample], list[Sample]]:
-    """Pairs of the same content under two paths, what is left of the old ones, and of the new ones."""
+    """Pairs of the same content under two paths, the remaining old samples, and the remaining new ones."""
     waiting: dict[str, list[Sample]] = defaultdict(list)
     for sample in come:
         waiting[sample.digest].append(sample)

@@ -1,4 +1,4 @@
-"""Records to plain JSON values and back."""
+"""Convert records to plain JSON values and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 def to_plain(value: Any) -> Any:
-    """A record (or a container of records) as dictionaries, lists and scalars."""
+    """Convert a record (or a container of records) to dictionaries, lists and scalars."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.compare or f.repr}
     if isinstance(value, Mapping):
@@ -35,7 +35,7 @@ def to_plain(value: Any) -> Any:
 def from_plain(cls: type[R], value: Any, key: str = "") -> R:
     """Rebuild a record from plain values, every one of which must have the type that the record says.
 
-    Keys that the record does not know are ignored, so that a newer file still opens. A whole number is taken for a
+    Unknown keys are ignored, so that a newer file still opens. A whole number is taken for a
     number.
 
     Args:
@@ -141,7 +141,7 @@ def _misfit(value: Any, expected: str, key: str) -> StoreError:
 
 
 def _refusal(message: str) -> StoreError:
-    return StoreError(message, "the file is damaged or from another program; restore it, or train again")
+    return StoreError(message, "the file is damaged or was written by another program; restore it, or train again")
 
 
 def _described(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Records of comparisons: two models on the same images, and one kind of model on more and more of them."""
+"""Records of comparisons: two models on the same images, several seeds, and the learning curve."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from keensight.core.interval import Interval
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An image that one of two models classifies right and the other does not."""
+    """An image that one of two models classifies correctly and the other does not."""
 
     path: str
     truth: str
     first: str
-    """What the first model says."""
+    """The first model's prediction."""
     second: str
 
     @property
     def won(self) -> bool:
-        """Whether the second model is the one that is right."""
+        """Whether the second model is the correct one."""
         return self.second == self.truth
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same images; differences are the second's figure minus the first's."""
+    """Two models on the same images; differences are second minus first."""
 
     first: str
     second: str
     n: int
     left_out: int
-    """Images that were not compared, as one of the two had learned from them."""
+    """Images that were not compared because one of the two models was trained on them."""
     groups: int | None
-    """How many groups of images there are, or None where each image stands for itself."""
+    """Number of image groups, or None if the images are independent."""
     accuracy: tuple[Interval, Interval]
     difference: Interval
-    """Of the accuracy."""
+    """Of the accuracy difference."""
     p: float
-    """Two-sided p-value of "both are right equally often"."""
+    """Two-sided p-value of the hypothesis that both are equally accurate."""
     test: str
     macro_f1: Interval
     """Difference of the macro F1."""
@@ -47,25 +47,25 @@ class Comparison:
     """Difference of the cross-entropy in nats; below 0 the second is better."""
     changes: tuple[Change, ...]
     notes: tuple[str, ...] = ()
-    """What a reader must know to trust the figures."""
+    """What readers must know to interpret the results."""
     left_out_by: Mapping[str, int] = field(default_factory=dict)
-    """Of the images of a source that were left out, how many were recognized in which way: ``same_file``,
-    ``same_pixels``, ``look_alike``; empty without a source."""
+    """Excluded images of a source by the way they were recognized: ``same_file``, ``same_pixels``, ``look_alike``;
+    empty without a source."""
 
     @property
     def won(self) -> tuple[Change, ...]:
-        """Images that only the second model classifies right."""
+        """Images that only the second model classifies correctly."""
         return tuple(change for change in self.changes if change.won)
 
     @property
     def lost(self) -> tuple[Change, ...]:
-        """Images that only the first model classifies right."""
+        """Images that only the first model classifies correctly."""
         return tuple(change for change in self.changes if change.first == change.truth)
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One figure over trainings that differ in their seed."""
+    """One metric over several trainings that differ only in the seed."""
 
     figure: str
     values: tuple[float, ...]
@@ -76,30 +76,30 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """Accuracy after learning from some of the images."""
+    """Accuracy after training on some of the images."""
 
     images: int
-    """Mean over the draws."""
+    """Mean over the random subsets."""
     accuracies: tuple[float, ...]
-    """One a draw."""
+    """One value per random subset."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """How accuracy grows with the number of training images, and what twice as many would give."""
+    """How accuracy grows with the number of training images, extrapolated to twice as many."""
 
     source: str
     model: str
     val: int
-    """Validation images that it was measured on."""
+    """Number of validation images it was measured on."""
     points: tuple[CurvePoint, ...]
     floor: float
     """``a`` of the fitted error ``a + b * images ** -c``."""
     factor: float
     exponent: float
     doubled: Interval
-    """Gain in accuracy from twice the images."""
+    """Expected gain in accuracy from twice as many images."""
 
     def error(self, images: float) -> float:
-        """Fitted share of wrong answers after learning from so many images."""
+        """Fitted error rate after training on this many images."""
         return float(self.floor + self.factor * images**-self.exponent)

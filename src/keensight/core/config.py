@@ -1,4 +1,4 @@
-"""Every setting of a run: default, unit, range and help, once."""
+"""Every setting of a run, with its default, unit, range and help."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def setting(
     choices: tuple[str, ...] = (),
     unit: str = "",
 ) -> Any:
-    """A dataclass field that knows its range, its unit and its help."""
+    """A dataclass field with range, unit and help."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "unit": unit})
 
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """Which images, and how they are split and sized."""
+    """Which images, and how they are split and resized."""
 
     image_size: int | None = setting(
         None, "side of the model's square input; default: a frame chosen from the images", low=8, high=1024, unit="px"
@@ -96,7 +96,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How the weights are found."""
+    """How the network is trained."""
 
     effort: str = setting("standard", "how much time to spend", choices=tuple(EFFORTS))
     epochs: int | None = setting(
@@ -203,7 +203,7 @@ class DecisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """The whole tree; ``config.toml`` of a run is this, resolved, without the settings that the run did not use.
+    """All settings. A run's ``config.toml`` contains them resolved, without those that the run did not use.
 
     Examples:
         >>> config = ks.RunConfig().with_values({"train.epochs": 5, "augment.flip": "none"})
@@ -218,11 +218,11 @@ class RunConfig:
     decision: DecisionConfig = DecisionConfig()
 
     def to_toml(self, without_effect: Collection[str] = ()) -> str:
-        """This configuration as TOML that ``--config`` reads back.
+        """Write this configuration as TOML that ``--config`` can read.
 
         Args:
-            without_effect: Names such as ``train.epochs`` that a run did not use: a comment lists them in place of
-                their values. Read back they have their defaults, which have no effect again.
+            without_effect: Names such as ``train.epochs`` that a run did not use. A comment lists them; when the file
+                is read again, they have their defaults, which again have no effect.
         """
         sections = {
             name: {key: value for key, value in dataclasses.asdict(getattr(self, name)).items()
@@ -233,10 +233,10 @@ class RunConfig:
         return f"{note}\n\n{to_toml(sections)}" if note else to_toml(sections)
 
     def with_values(self, values: Mapping[str, Any]) -> RunConfig:
-        """A copy with settings changed, given as ``{"train.epochs": 5}``; text is converted.
+        """Return a copy with changed settings, such as ``{"train.epochs": 5}``; text is converted.
 
         Raises:
-            UsageError: a name does not exist or a value does not fit.
+            UsageError: a name does not exist or a value is not allowed.
         """
         changed: dict[str, dict[str, Any]] = {}
         for dotted, value in values.items():
@@ -252,7 +252,7 @@ def _by_section(names: Collection[str]) -> list[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting, described for help, documentation and checking."""
+    """One setting, as help, documentation and validation need it."""
 
     section: str
     name: str
@@ -267,7 +267,7 @@ class Setting:
 
     @property
     def dotted(self) -> str:
-        """The name that ``--set`` takes, such as ``train.epochs``."""
+        """The full name, such as ``train.epochs``."""
         return f"{self.section}.{self.name}"
 
     @property
@@ -277,7 +277,7 @@ class Setting:
 
     @property
     def expected(self) -> str:
-        """What fits, in words."""
+        """The allowed values, in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         if self.kind is bool:
@@ -288,10 +288,10 @@ class Setting:
         return words + (f" ({self.unit})" if self.unit else "")
 
     def convert(self, value: Any) -> Any:
-        """``value`` (text or TOML) as this setting's type.
+        """Convert ``value`` (text or a TOML value) to this setting's type.
 
         Raises:
-            UsageError: it does not fit.
+            UsageError: it is not allowed.
         """
         if value is None or (value in ("", "auto", "none") and self.optional and not self.choices):
             if self.optional:
@@ -334,7 +334,7 @@ _SECTIONS: dict[str, type] = {
 
 
 def settings() -> Iterator[Setting]:
-    """Every setting, in the order of the tree."""
+    """Every setting, in order."""
     for section, cls in _SECTIONS.items():
         hints = typing.get_type_hints(cls)
         for f in dataclasses.fields(cls):
@@ -347,10 +347,10 @@ def settings() -> Iterator[Setting]:
 
 
 def find_setting(dotted: str) -> Setting:
-    """The setting of that name.
+    """Find a setting by its full name.
 
     Raises:
-        UsageError: no such setting; the hint names the nearest.
+        UsageError: there is no such setting; the hint suggests the nearest name.
     """
     known = {s.dotted: s for s in settings()}
     if dotted not in known:
@@ -361,7 +361,7 @@ def find_setting(dotted: str) -> Setting:
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, str]:
-    """``("train.epochs=5",)`` to ``{"train.epochs": "5"}``.
+    """Parse ``("train.epochs=5",)`` to ``{"train.epochs": "5"}``.
 
     Raises:
         UsageError: an item has no ``=``.
@@ -376,10 +376,10 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, str]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Settings of a TOML file as ``{"train.epochs": 5}``.
+    """Read a TOML file of settings as ``{"train.epochs": 5}``.
 
     Raises:
-        UsageError: the file is missing, is not TOML, or names a setting that does not exist.
+        UsageError: the file is missing, is not TOML, or contains a setting that does not exist.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -388,7 +388,7 @@ def read_config(path: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, content in tree.items():
         if not isinstance(content, dict):
-            raise UsageError(f"{path}: {section!r} stands outside of a section", "put it under [train], say")
+            raise UsageError(f"{path}: {section!r} is outside a section", "put it in a section such as [train]")
         values.update({f"{section}.{name}": value for name, value in content.items()})
     for dotted in values:
         find_setting(dotted)

@@ -14,23 +14,23 @@ from keensight.core.parallel import Budget
 from keensight.errors import ImageError
 
 MAX_BYTES = 256 * 2**20
-"""Largest encoded file that is read."""
+"""Maximum size of an encoded file."""
 MAX_PIXELS = 512_000_000
-"""Largest width times height that is decoded, as that takes seconds; checked in the header."""
+"""Maximum width times height, checked in the header; decoding that many takes seconds."""
 MEMORY = 2**30
-"""Bytes that decoding may take at one moment, all threads together, besides the files that are handed to it. An image
-that alone needs more is refused by its header; large ones wait for their turn."""
-# The memory is the process', so that its account cannot be any one caller's.
+"""Maximum memory for decoding in all threads together, in bytes, besides the encoded files. An image that needs more on
+its own is refused by its header; large ones wait for their turn."""
+# Memory belongs to the process, so the budget cannot belong to one caller.
 BUDGET = Budget(MEMORY)
 # Pillow warns of larger ones of these formats while decoding, wherever they were opened.
 _PIXEL_LIMITS = {"GIF": 89_000_000, "TIFF": 89_000_000}
-# Bytes a pixel in Pillow's memory; of all other modes 4.
+# Bytes per pixel in Pillow's memory; 4 for all other modes.
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
-# Bytes a pixel that a decoder takes besides: the canvases of WebP, what Pillow's decoders in Python collect. Measured
+# Additional bytes per pixel that a decoder needs: canvases of WebP, buffers of Pillow's Python decoders. Measured
 # by resident memory on images of 3 to 25 megapixels; tests/hostile/test_memory.py holds each to it.
 _DECODER = {"WEBP": 12, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
 _CONSTANT = 2**22
-"""Bytes for whatever does not depend on the image's size."""
+"""Bytes that do not depend on the image size."""
 
 
 def check_size(format: str, size: tuple[int, int]) -> None:
@@ -42,23 +42,23 @@ def check_size(format: str, size: tuple[int, int]) -> None:
     if width * height > limit:
         raise ImageError(
             f"its header says {width}×{height} pixels; the limit is {limit // 10**6} megapixels",
-            "scale it down, or leave it out",
+            "resize it, or remove it",
         )
 
 
 def needed_memory(container: Container, image: ImageFile.ImageFile) -> int:
-    """Bytes that decoding takes at its peak, at the size that the image would now be decoded to."""
+    """Peak memory of decoding at the size that the image would now be decoded to, in bytes."""
     width, height = image.size
     stored = _STORED.get(image.mode, 4)
     converted = 0 if is_plain(image) else 1 if is_deep(image.mode) or image.mode == "1" else 4
-    alpha = 4 if has_alpha(image) else 0  # the resize of an image with transparency begins with a copy
+    alpha = 4 if has_alpha(image) else 0  # resizing an image with transparency starts with a copy
     codec = image.tile[0][0] if image.tile else container.format
     pixels = width * height * (stored + converted + alpha + _DECODER.get(codec, 0))
     return _fixed(container) + pixels + _tiff_strip(image)
 
 
 def least_memory(container: Container, image: ImageFile.ImageFile) -> int:
-    """Bytes that decoding to a small size takes: of a JPEG at an eighth of its size."""
+    """Memory for decoding to a small size, in bytes (a JPEG at an eighth of its size)."""
     needed, fixed = needed_memory(container, image), _fixed(container)
     return fixed + (needed - fixed) // 64 if container.format == "JPEG" else needed
 
@@ -68,13 +68,13 @@ def _fixed(container: Container) -> int:
 
 
 def tile_size(image: ImageFile.ImageFile) -> tuple[int, int]:
-    """Width and height of a TIFF's tiles, which may be larger than it; of anything else its own."""
+    """Width and height of a TIFF's tiles, which may be larger than the image; else those of the image."""
     tags = getattr(image, "tag_v2", {})
     return int(tags.get(322, image.width)), int(tags.get(323, image.height))
 
 
 def _tiff_strip(image: ImageFile.ImageFile) -> int:
-    """Bytes of one strip (or tile) of a TIFF, which is decoded whole."""
+    """Bytes of one strip (or tile) of a TIFF, which is decoded at once."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return 0
@@ -85,13 +85,13 @@ def _tiff_strip(image: ImageFile.ImageFile) -> int:
 
 
 def affordable(container: Container, image: ImageFile.ImageFile, needed: int) -> int:
-    """``needed``, unless no budget has so much."""
+    """Return ``needed``, if the budget allows that much."""
     if needed > BUDGET.total:
         width, height = image.size
         raise ImageError(
             f"decoding this {container.format} of {width}×{height} pixels takes {needed / 2**30:.1f} GiB of memory; "
             f"the limit is {BUDGET.total / 2**30:.3g} GiB",
-            "scale it down, or leave it out",
+            "resize it, or remove it",
         )
     return needed
 
@@ -108,7 +108,7 @@ def is_plain(image: Image.Image) -> bool:
 
 @contextmanager
 def reasons(format: str) -> Iterator[None]:
-    """Turn whatever Pillow raises on a bad file into an ImageError with a reason for people.
+    """Turn whatever Pillow raises for a bad file into an ImageError with a readable reason.
 
     Its plugins raise OSError, ValueError, TypeError, IndexError, KeyError, SyntaxError,
     NotImplementedError, struct.error, zlib.error and more, so nothing narrower than Exception will do.
@@ -120,9 +120,9 @@ def reasons(format: str) -> Iterator[None]:
     except MemoryError as error:
         raise ImageError("there is not enough memory to decode it", "scale the image down") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(f"the {format} claims more pixels than can be decoded", "leave it out") from error
+        raise ImageError(f"the {format} claims more pixels than can be decoded", "remove it") from error
     except Exception as error:
-        raise ImageError(_reason(format, error), "copy or download it again, or leave it out") from error
+        raise ImageError(_reason(format, error), "copy or download it again, or remove it") from error
 
 
 _EARLY_END = ("truncat", "unexpected end", "reached eof", "not enough image data", "buffer is not large enough")

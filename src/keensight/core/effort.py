@@ -27,8 +27,8 @@ class Effort:
     """Input of a pretrained network, as a fraction of the side that it was pretrained on: what an epoch costs grows
     with its square."""
     race_epochs: int
-    """Fewest epochs of a network from scratch in a race against a pretrained one: fewer tell nothing. Where they would
-    take too long, there is no race."""
+    """Minimum epochs of a network from scratch in a comparison with a pretrained one: fewer are not informative.
+    If they would take too long, there is no comparison."""
     heatmaps: int
     """Misclassified images that get a heatmap, at most: each costs up to two passes through the network."""
     shortcuts: bool

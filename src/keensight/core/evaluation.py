@@ -1,4 +1,4 @@
-"""How good a bundle is: the figures of one part of a dataset, and of each class."""
+"""Evaluation results of a model: metrics on one split of a dataset, and for each class."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ class ClassScore:
     f1: float
     support: int
     auroc: float | None = None
-    """Area under the ROC curve of this class against the rest; None where all images are of it, or none."""
+    """Area under the ROC curve of this class against the rest; None if all images have this class, or none has."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-    """Of ``precision``, ``recall``, ``f1`` and ``auroc``, where there are images to take them on."""
+    """Of ``precision``, ``recall``, ``f1`` and ``auroc``, where they are defined."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """How well one label of a multi-label set is told; precision, recall and F1 stand in :class:`ClassScore`."""
+    """How well one label of a multi-label set is predicted; precision, recall and F1 are in :class:`ClassScore`."""
 
     label: str
     threshold: float
-    """Probability from which on the label counts as there."""
+    """The label is predicted if its probability is at least this."""
     base_rate: float
-    """Share of the images that have it: the average precision that guessing would reach."""
+    """Fraction of the images with this label (prevalence): the average precision of random guessing."""
     average_precision: float | None
-    """None where no image has the label."""
+    """None if no image has the label."""
     auroc: float | None
-    """Area under the ROC curve; None where all images have the label, or none."""
+    """Area under the ROC curve; None if all images have the label, or none has."""
     counts: tuple[int, int, int, int]
-    """Images rightly without it, wrongly given it, wrongly without it, rightly given it (tn, fp, fn, tp)."""
+    """True negatives, false positives, false negatives, true positives."""
 
 
 @dataclass(frozen=True, slots=True)
 class MultilabelScores:
-    """What an evaluation of a multi-label model adds."""
+    """Additional results of a multi-label model."""
 
     mean_average_precision: Interval
-    """Mean over the labels that occur (macro); the interval is of a bootstrap over images."""
+    """Macro mean over the labels that occur, with a bootstrap interval over images."""
     micro_f1: Interval
-    """F1 of all (image, label) pairs together; the interval is of the same bootstrap."""
+    """F1 of all (image, label) pairs together (micro), with an interval from the same bootstrap."""
     hamming_loss: float
-    """Share of all (image, label) pairs that are wrong."""
+    """Fraction of all (image, label) pairs that are wrong (Hamming loss)."""
     per_label: tuple[LabelScore, ...]
     together: tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
-    """How many images have both of two labels, as they are and as predicted; on the diagonal, one label."""
+    """Number of images with both of two labels, true and predicted; with one label on the diagonal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,27 +137,27 @@ class BinaryScores:
 
 @dataclass(frozen=True, slots=True)
 class Caveat:
-    """One reason why a result may be wrong."""
+    """One reason to doubt a result."""
 
     kind: str
     """Stable name: ``leak``, ``likely-groups``, ``few-images``, ``absent-in-test``, ``validation-differs``,
     ``label-conflict``, or that of a finding of the audit."""
     message: str
-    """One sentence: what it is, and what it does to the result."""
+    """One sentence: what the problem is, and how it affects the result."""
     advice: str
-    """What to do; empty where the message says so."""
+    """What to do; empty if the message already says it."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.advice}".rstrip()
 
     def plain(self) -> dict[str, str]:
-        """As plain values, for JSON."""
+        """Return it as plain values, for JSON."""
         return {"kind": self.kind, "message": self.message, "advice": self.advice}
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good a bundle is on one part of a dataset.
+    """Evaluation results of a model on one split of a dataset.
 
     Of a multi-label model ``accuracy`` is the subset accuracy (every label of an image right), ``loss`` the mean
     binary cross-entropy over images and labels, ``ece`` that of all (image, label) pairs; ``top_k`` and ``confusion``
@@ -176,7 +176,8 @@ class Evaluation:
     """Mean cross-entropy in nats."""
     accuracy: Interval
     top_k: Mapping[str, float]
-    """k (as text) to the share of images whose true class is among the k most probable."""
+    """Top-k accuracy: k (as text) to the fraction of images whose true class is among the k most
+    probable."""
     macro_f1: float
     weighted_f1: float
     ece: float
@@ -185,34 +186,35 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     """Counts; row = true class, column = predicted class."""
     baseline_accuracy: float
-    """What always naming the most frequent class (or set of labels) of this part would reach."""
+    """Accuracy of always predicting the most common class (or set of labels) of this split."""
     seconds: float = 0.0
     seen: int = 0
-    """How many of the images have a copy or near copy in another part."""
+    """Number of images with a duplicate or near-duplicate in another split."""
     cleaned: Interval | None = None
-    """Accuracy without these; None where there are none, or nothing else."""
+    """Accuracy without these; None if there are none, or no others."""
     multilabel: MultilabelScores | None = None
-    """What only a multi-label model has; else None."""
+    """Results that only a multi-label model has; else None."""
     brier: float | None = None
     """Mean Brier score, 0 to 2: the squared distance of the probabilities from the truth; None in older runs."""
     auroc: float | None = None
     """Mean over the classes of the area under the ROC curve, each against the rest (macro)."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method; and where a
-    temperature other than 1 was used, ``loss_change``: the loss with it less that without, of the same images."""
+    """Of ``loss``, ``brier``, ``ece``, ``macro_f1``, ``weighted_f1`` and ``auroc``, each with its method; with a
+    temperature other than 1 also ``loss_change``: the loss with the temperature minus the loss without it, on the same
+    images."""
     calibration: Calibration | None = None
-    """What the temperature did; None in older runs and of a multi-label model."""
+    """The effect of the temperature; None in older runs and for a multi-label model."""
     abstention: Abstention | None = None
-    """What the rule for answers did; None in older runs and of a multi-label model."""
+    """The effect of the decision rule; None in older runs and for a multi-label model."""
     caveats: tuple[Caveat, ...] = ()
-    """Whatever makes the result doubtful."""
+    """Reasons to doubt the result."""
     left_out: LeftOut | None = field(default=None, compare=False, repr=False)
-    """On a further source: images that the model was trained on, which were not measured; not saved."""
+    """For a new source: the images that the model was trained on, which were not evaluated; not saved."""
 
     def __repr__(self) -> str:
         right = self.accuracy
-        told = f"accuracy {right.value:.4f} (95 % interval {right.low:.4f} to {right.high:.4f}, n = {self.n:,})"
-        return f"<Evaluation of the {self.part} part: {told}>"
+        told = f"accuracy {right.value:.4f} (95% CI {right.low:.4f} to {right.high:.4f}, n = {self.n:,})"
+        return f"<Evaluation on the {self.part} set: {told}>"
 
     @property
     def task(self) -> Task:
@@ -235,7 +237,7 @@ class Evaluation:
         return tuple(sorted(weak, key=lambda row: row.f1))
 
     def headline(self) -> dict[str, Any]:
-        """The figures that stand for the whole, as plain values: for JSON and for a bundle's manifest."""
+        """The main metrics as plain values, for JSON and for a bundle's manifest."""
         cleaned: dict[str, Any] = {}
         if self.seen:
             kept = self.cleaned
@@ -271,7 +273,7 @@ class Evaluation:
         return found
 
     def _certainty(self) -> dict[str, Any]:
-        """How sure the figures are, and the answers."""
+        """The uncertainty of the metrics, and of the predictions."""
         found: dict[str, Any] = {name: getattr(self, name) for name in ("brier", "auroc") if name in self.intervals}
         found |= {f"{name}_ci": [one.low, one.high] for name, one in sorted(self.intervals.items())}
         if self.calibration is not None:
@@ -295,7 +297,8 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Evaluated(Evaluation):
-    """An evaluation together with what it was computed from, for pictures and tables; a file holds the figures alone.
+    """An evaluation together with the predictions it was computed from, for plots and tables. A file contains the
+    metrics only.
 
     Its row ``i`` is ``dataset.samples[predictions.indices[i]]``, whose true label is ``predictions.true(i)``.
 
@@ -306,39 +309,39 @@ class Evaluated(Evaluation):
     """
 
     predictions: Predictions = field(kw_only=True, compare=False, repr=False)
-    """The probabilities behind the figures, with their ``indices`` and ``truth``."""
+    """The predictions that the metrics were computed from, with their ``indices`` and ``truth``."""
     dataset: Dataset = field(kw_only=True, compare=False, repr=False)
-    """The image set that they are of."""
+    """The image set."""
 
     @classmethod
     def of(cls, figures: Evaluation, predictions: Predictions, dataset: Dataset) -> Evaluated:
-        """Figures with the predictions and the image set that they were computed from."""
+        """Combine metrics with the predictions and the image set that they were computed from."""
         plain = {one.name: getattr(figures, one.name) for one in fields(Evaluation)}
         return cls(**plain, predictions=predictions, dataset=dataset)
 
     @property
     def figures(self) -> Evaluation:
-        """The evaluation alone."""
+        """The evaluation without predictions."""
         return Evaluation(**{one.name: getattr(self, one.name) for one in fields(Evaluation)})
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Indices of the measured images in ``dataset.samples``, shape (n,)."""
+        """Indices of the evaluated images in ``dataset.samples``, shape (n,)."""
         assert self.predictions.indices is not None
         return self.predictions.indices
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """The measured images, in the order of the predictions."""
+        """The evaluated images, in the order of the predictions."""
         return tuple(self.dataset.samples[int(row)] for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceScore:
-    """How good a model is on the images that share one value, or a range of values, of one column."""
+    """Results of a model on the images with one value, or a range of values, of one column."""
 
     column: str
-    """Name of a metadata column or of an image property."""
+    """A metadata column or an image property."""
     value: str
     """The value, or the range of a numeric column."""
     n: int
@@ -346,88 +349,88 @@ class SliceScore:
     rest: float
     """Accuracy on all other images, 0 to 1."""
     expected: float
-    """Accuracy that its mix of classes alone would give: each class' accuracy, weighted as in the slice."""
+    """Accuracy expected from its class mix alone: each class's accuracy, weighted as in the slice."""
     p: float
     """One-sided p-value of "no worse than the rest"."""
     adjusted: float
-    """The same, corrected for all slices looked at (Holm)."""
+    """The same, corrected for the number of slices tested (Holm)."""
     weak: bool
     """The corrected p-value is at most ``Slices.alpha``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmallSlices:
-    """Values of a column that too few images have to say anything of them."""
+    """Values of a column with too few images to test."""
 
     column: str
     values: int
-    """How many values."""
+    """Number of values."""
     images: int
-    """How many images in all."""
+    """Number of images in all."""
     examples: tuple[str, ...]
-    """The largest of them, five at most."""
+    """The most common of them, at most five."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """Every slice of a part that was looked at."""
+    """All slices of a split that were tested."""
 
     part: str
     n: int
     accuracy: float
     scores: tuple[SliceScore, ...]
-    """In the order of the columns."""
+    """In column order."""
     small: tuple[SmallSlices, ...]
     smallest: int
-    """Fewest images of a slice."""
+    """Minimum number of images in a slice."""
     alpha: float
-    """Chance, at most, that any slice is called weak where none is."""
+    """Significance level: maximum probability of reporting a weak slice where there is none."""
     groups: int | None
-    """How many groups of images there are, or None where each image stands for itself."""
+    """Number of image groups, or None if the images are independent."""
     method: str
     """How the slices were tested, in words."""
 
     def weakest(self) -> tuple[SliceScore, ...]:
-        """Slices that are weak beyond chance, the lowest accuracy first."""
+        """Slices that are significantly worse than the rest, the lowest accuracy first."""
         return tuple(sorted((score for score in self.scores if score.weak), key=lambda score: score.accuracy.value))
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """One class against all others, flagged from a probability on.
+    """One class against all others, at a probability threshold.
 
     The intervals are Wilson's; where images come in groups (patients, tracks), at the effective number of images.
     """
 
     label: str
     part: str
-    """What the images are: ``val``, ``test``, ..."""
+    """The split that the images are from: ``val``, ``test``, ..."""
     n: int
     threshold: float
-    """An image is flagged where the probability of ``label`` is at least this."""
+    """An image is flagged if the probability of ``label`` is at least this."""
     target: str
     """What the threshold was chosen for, in words."""
     reached: bool
-    """Whether the target is held with the confidence asked for; else the threshold is the nearest to it."""
+    """Whether the target is reached with the required confidence; if not, the threshold is the closest to it."""
     counts: tuple[int, int, int, int]
-    """Images rightly not flagged, wrongly flagged, wrongly not flagged, rightly flagged (tn, fp, fn, tp)."""
+    """True negatives, false positives, false negatives, true positives."""
     sensitivity: Interval | None
-    """Share of the images of ``label`` that are flagged (recall); None: there are none."""
+    """Sensitivity (recall): fraction of the images of ``label`` that are flagged; None: there are none."""
     specificity: Interval | None
-    """Share of the other images that are not flagged; None: there are none."""
+    """Specificity: fraction of the other images that are not flagged; None: there are none."""
     precision: Interval | None
-    """Share of the flagged images that are of ``label``, in the mix of classes here; None: none is flagged."""
+    """Positive predictive value (precision) with this class mix; None: no image is flagged."""
     negative_value: Interval | None
-    """Share of the images not flagged that are not of ``label``; None: all are flagged."""
+    """Negative predictive value with this class mix; None: all images are flagged."""
     flagged: Interval
-    """Share of all images that are flagged."""
+    """Fraction of all images that are flagged."""
     auroc: Interval | None
-    """Area under the ROC curve, which needs no threshold; None: only one side is there."""
+    """Area under the ROC curve, independent of the threshold; None: one of the two classes is missing."""
     curve: tuple[tuple[float, float, float], ...]
-    """The ROC curve: threshold, share of the others flagged, share of ``label`` flagged; from none to all flagged."""
+    """The ROC curve as rows of threshold, false positive rate, true positive rate; from none to all flagged."""
 
     def sentence(self) -> str:
-        """The point in one sentence."""
+        """Describe the operating point in one sentence."""
         told = [
             f"{name} {share}"
             for name, share in (

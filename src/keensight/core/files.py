@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, canonical JSON, SHA-256, plain TOML."""
+"""Atomic writes, canonical JSON, SHA-256 and plain TOML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # neither 
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal to write ``path`` into a clear StoreError."""
+    """Turn an operating system's error in writing ``path`` into a clear StoreError."""
     try:
         yield
     except OSError as error:
@@ -42,14 +42,14 @@ def storing(path: Path) -> Iterator[None]:
 
 
 def check_writable(path: Path, folder: bool = False) -> None:
-    """Refuse a place that cannot be written to, before the work is done that is to be written there.
+    """Check that a path can be written to, before the work whose result goes there.
 
     Args:
-        path: A file that is to be written, or replaced; folders that do not exist yet will be made.
-        folder: It is a folder that is to be written into.
+        path: A file to be written or replaced; missing folders will be created.
+        folder: The path is a folder to write into.
 
     Raises:
-        StoreError: a file stands where a folder should be or the other way round, or the permission is missing.
+        StoreError: a file is where a folder should be or vice versa, or permission is missing.
     """
     if not folder and path.is_dir():
         raise StoreError(f"cannot write {path}: it is a folder", "name a file in it")
@@ -63,7 +63,7 @@ def check_writable(path: Path, folder: bool = False) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never half.
+    """Write ``data`` to ``path`` so that readers see the old file or the new one, never half a file.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
@@ -86,7 +86,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically (see :func:`write_bytes`).
 
-    What UTF-8 cannot hold (half of a surrogate pair, from a file name in another encoding) is written as
+    What UTF-8 cannot encode (half a surrogate pair, from a file name in another encoding) is written as
     ``\\udcff``, which JSON reads back as it was.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
@@ -113,16 +113,16 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise StoreError(f"{path} is missing", "is this a Keensight run or bundle?") from error
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}", "restore the file or make the run again") from error
+        raise StoreError(f"{path} cannot be read: {error}", "restore the file or repeat the run") from error
 
 
 def read_bounded(path: str | Path, limit: int, check: Callable[[bytes], object] = bytes) -> bytes:
-    """A whole regular file of at most ``limit`` bytes; never waits, and takes no more memory than the file has bytes.
+    """Read a regular file of at most ``limit`` bytes; never blocks, and uses no more memory than the file's size.
 
     Args:
-        path: Where it is; links are followed.
-        limit: Most bytes.
-        check: Given the first bytes (a thousand, or the whole file), before the others are read; may raise.
+        path: The file; links are followed.
+        limit: Maximum number of bytes.
+        check: Called with the first bytes (a thousand, or the whole file) before the rest is read; may raise.
 
     Raises:
         ImageError: it is missing, empty, too large, unreadable, or no regular file (a pipe would block, a device never
@@ -152,18 +152,18 @@ def _check_regular(status: os.stat_result, limit: int) -> None:
 
 
 def sha256(data: bytes | memoryview) -> str:
-    """SHA-256 of some bytes, as 64 hexadecimal digits."""
+    """SHA-256 of bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's content, read in pieces."""
+    """SHA-256 of a file's content, read in chunks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def to_toml(sections: Mapping[str, Mapping[str, Any]], comments: Mapping[str, str] | None = None) -> str:
-    """Sections of plain settings as TOML text (None is left out, as TOML has no null)."""
+    """Write sections of plain settings as TOML text (None is omitted, because TOML has no null)."""
     lines: list[str] = []
     for section, settings in sections.items():
         lines.append(f"[{section}]")

@@ -1,17 +1,17 @@
-"""What a model learned from, as digests and fingerprints: enough to recognize an image, too little to show it.
+"""Digests and fingerprints of the training images: enough to recognize an image, too little to reconstruct it.
 
 Three marks of an image, from the strictest to the loosest:
 
 - its file: the first 16 bytes of the SHA-256 of the encoded bytes;
-- its pixels: the same of the model's input, which a lossless copy shares as long as the decoder reads both alike (a
+- its pixels: the same of the model's input, which a lossless copy shares if both are decoded in the same way (a
   large JPEG is decoded at a smaller scale, a PNG made of it is not);
 - its look: the signs of the 255 lowest frequencies of its brightness (a discrete cosine transform, as in perceptual
-  hashes: Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions), each taken less its median
-  over the training images, so that what all of them have in common tells nothing. A copy that was compressed, resized
-  or made grey differs in few of these bits, another image in about half of them.
+  hashes: Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions), each minus its median over
+  the training images, so that what they all have in common does not count. A copy that was compressed, resized or made
+  gray differs in few of these bits, another image in about half of them.
 
-A digest tells nothing of an image to those who do not have it. The signs of a fingerprint allow a blurred guess of
-about 16 by 16 pixels, and no more. Cropped, rotated and mirrored copies are not recognized.
+A digest reveals nothing about an image to anyone who does not have it. The signs of a fingerprint allow a blurred guess
+of about 16 by 16 pixels, and no more. Cropped, rotated and mirrored copies are not recognized.
 """
 
 from __future__ import annotations
@@ -36,33 +36,34 @@ FREQUENCIES = SIDE * SIDE - 1
 PRINT = 32
 """Bytes of a fingerprint."""
 RADIUS = 32
-"""Most bits of 255 in which a copy may differ: of 1,980 copies (180 images at 64 px) all but one were within it."""
+"""Maximum number of the 255 bits in which a copy may differ: 1,979 of 1,980 copies (180 images at 64 px) were within
+it."""
 FALSE = 0.002
-"""Fraction of unseen images that may be taken for copies, as :func:`radius_of` estimates it."""
+"""Maximum fraction of unseen images that may be mistaken for copies, as :func:`radius_of` estimates it."""
 OFF = -1
-"""Radius of a set whose images are too much alike, or too small, for fingerprints to tell."""
+"""Radius of a set whose images are too similar, or too small, for fingerprints."""
 _GROWTH = 4
-"""Images by chance within a distance d grow at least with this power of d (measured: 4.7 to 16)."""
+"""The number of unrelated images within a distance d grows at least with this power of d (measured: 4.7 to 16)."""
 _FLAT = 1.0
-"""Contrast in levels of 255 below which an image has no look of its own."""
+"""Contrast (levels of 255) below which an image has no usable fingerprint."""
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _BLOCK = 2**22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedFrom:
-    """Marks of the training and validation images of a model; the rows of each array are sorted once stored."""
+    """Digests and fingerprints of a model's training and validation images; rows are sorted when stored."""
 
     files: Bytes
     """Shape (n, 16): digests of files."""
     pixels: Bytes
     """Shape (m, 16): digests of the model's inputs."""
     prints: Bytes
-    """Shape (k, 32): fingerprints; none of flat images."""
+    """Shape (k, 32): fingerprints; flat images have none."""
     medians: Floats
-    """Shape (255,): what the frequencies of an image are compared with."""
+    """Shape (255,): the median of each frequency, which an image is compared with."""
     radius: int
-    """Most bits in which the fingerprint of a copy may differ; -1: fingerprints tell nothing here."""
+    """Maximum number of bits in which a copy's fingerprint may differ; -1: fingerprints are not usable here."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -95,14 +96,14 @@ def frequencies(images: Bytes) -> Floats:
 
 @cache
 def _cosines(n: int) -> Floats:
-    """The first 16 rows of the orthonormal DCT-II of length n, (16, n)."""
+    """First 16 rows of the orthonormal DCT-II of length n, (16, n)."""
     rows = np.cos(np.pi * np.arange(SIDE)[:, None] * (2 * np.arange(n)[None] + 1) / (2 * n)) * np.sqrt(2 / n)
     rows[0] /= np.sqrt(2)
     return np.asarray(rows, dtype=np.float32)
 
 
 def medians_of(found: Floats) -> Floats:
-    """Median (255,) of each frequency (n, 255) over the images that have any; 0 where none has."""
+    """Median (255,) of each frequency (n, 255) over the images with contrast; 0 if there are none."""
     whole = found[np.isfinite(found).all(axis=1)]
     return np.median(whole, axis=0).astype(np.float32) if len(whole) else np.zeros(FREQUENCIES, np.float32)
 
@@ -116,7 +117,7 @@ def fingerprints(found: Floats, medians: Floats) -> Bytes:
 
 
 def is_print(prints: Bytes) -> NDArray[np.bool_]:
-    """Which fingerprints (n, 32) are an image's, and not that of a flat one: the last bit says so."""
+    """Which fingerprints (n, 32) are valid, marked by the last bit; those of flat images are not."""
     return (prints[:, -1] & 1).astype(np.bool_)
 
 
@@ -125,8 +126,8 @@ def nearest(queries: Bytes, known: Bytes, alike: NDArray[np.bool_] | None = None
 
     Args:
         queries: Fingerprints.
-        known: Fingerprints; with none, all are 255 bits off.
-        alike: Shape (n, k): pairs that do not count.
+        known: Fingerprints; without any, every distance is 255.
+        alike: Shape (n, k): pairs to ignore.
     """
     result = np.full(len(queries), FREQUENCIES, dtype=np.int64)
     one, other = _words(queries), _words(known)
@@ -147,16 +148,16 @@ def _words(prints: Bytes) -> NDArray[np.uint64]:
 
 
 def radius_of(distances: NDArray[np.int64], images: int) -> int:
-    """Within how many bits an image of this kind is a copy: 32, or fewer where images of the set are alike.
+    """Choose the distance in bits within which an image counts as a copy: 32, or fewer if the set's images are similar.
 
-    An unseen image has as many neighbours by chance as a training image has among the others. How many these are within
+    An unseen image has as many neighbors by chance as a training image has among the others. How many these are within
     a small radius follows from how many there are within 64 bits, as they grow with the fourth power of the radius at
-    least. Where every other image has a neighbour within 32 bits, fingerprints cannot tell copies from images that are
-    alike.
+    least. If every second image has a neighbor within 32 bits, fingerprints cannot distinguish copies from similar
+    images.
 
     Args:
-        distances: Of some training images, bits to the nearest other one among them, shape (n,).
-        images: How many training images there are in all.
+        distances: Distance in bits from some training images to the nearest other one, shape (n,).
+        images: Number of training images.
     """
     if len(distances) < 2:
         return RADIUS

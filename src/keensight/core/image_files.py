@@ -1,9 +1,8 @@
-"""What a file is, how it is turned, and the part of it that makes pixels.
+"""Recognize an image file, find its orientation, and cut it down to what makes its pixels.
 
-Image files carry much besides pixels: EXIF blocks, colour profiles, texts, thumbnails. Damage
-there is common and makes Pillow warn, raise or spend memory although the picture is whole, and a
-warning cannot be silenced in one thread alone. So a file is first cut down to the chunks that
-its pixels need; the orientation is read on the way.
+Image files contain much besides pixels: EXIF blocks, color profiles, texts, thumbnails. Damage there is common and
+makes Pillow warn, raise or use much memory although the picture is intact, and a warning cannot be silenced in a single
+thread. So a file is first cut down to the chunks that its pixels need, and its orientation is read in the same pass.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ class Container:
     """EXIF orientation, 1 to 8."""
     frames: int = 1
     extent: tuple[int, int] | None = None
-    """Width and height where the header alone understates them (GIF), else None."""
+    """Width and height if the header understates them (GIF), else None."""
     buffered: int = 0
-    """Bytes that its decoder keeps at once besides the pixels: the coefficients of a JPEG of several scans."""
+    """Bytes that its decoder needs besides the pixels: the coefficients of a JPEG with several scans."""
 
 
 def unpack(data: bytes) -> Container:
-    """Recognise ``data`` by its first bytes and cut it down.
+    """Recognize ``data`` by its first bytes and cut it down.
 
     Raises:
-        ImageError: not one of JPEG, PNG, BMP, GIF, WebP, TIFF and PPM; the reason names what it is.
+        ImageError: not one of JPEG, PNG, BMP, GIF, WebP, TIFF and PPM; the reason says what it is instead.
     """
     return recognize(data)(data)
 
 
 def recognize(head: bytes) -> Callable[[bytes], Container]:
-    """What unpacks a file that begins so.
+    """Find the function that unpacks a file with these first bytes.
 
     Raises:
         ImageError: as for :func:`unpack`.
@@ -53,7 +52,7 @@ def recognize(head: bytes) -> Callable[[bytes], Container]:
     for prefix, reader in _READERS:
         if prefix.match(head):
             return reader
-    raise ImageError(f"it is {_foreign(head)}", "convert it to JPEG or PNG, or leave it out")
+    raise ImageError(f"it is {_foreign(head)}", "convert it to JPEG or PNG, or remove it")
 
 
 # JPEG (ITU-T T.81): segments, each a marker and a length, then entropy-coded scans.
@@ -64,7 +63,7 @@ _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SEQUENTIAL = (0xC0, 0xC1)
 _FRAMES = (*_SEQUENTIAL, 0xC2)
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
-# JFIF and Adobe segments say what the colour components mean; the other APPn and comments do not.
+# JFIF and Adobe segments say what the color components mean; the other APPn and comments do not.
 _SKIPPED = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 # libjpeg reads ahead by one 64-bit register; without these it would wait for more at the very end.
 _LOOKAHEAD = bytes(8)
@@ -114,10 +113,9 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _scans(data: bytes, start: int, end: int, components: int) -> bytes:
     """The entropy-coded part, from the header of the first scan on.
 
-    libjpeg paints what is missing before an end-of-image marker grey and says nothing. Where one
-    scan holds the whole image (sequential JPEG), that marker is therefore cut off: libjpeg then asks
-    for more data exactly where rows are missing, which Pillow reports, and is content otherwise,
-    also with a file that lacks nothing but the marker.
+    libjpeg silently fills what is missing before an end-of-image marker with gray. If one scan contains the whole image
+    (sequential JPEG), that marker is therefore cut off: libjpeg then asks for more data exactly if rows are missing,
+    which Pillow reports. A file that lacks only the marker is still read.
     """
     one_scan = components > 0 and data[start + 4 : start + 5] == bytes((components,))
     if not one_scan:
@@ -155,11 +153,11 @@ def _png(data: bytes) -> Container:
 _PNG_TEXTS = {b"Raw profile type exif": "profile", b"Raw profile type APP1": "profile", b"XML:com.adobe.xmp": "XMP"}
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
 _TEXT_LIMIT = 2**20
-"""Bytes of an unpacked text that are looked at: orientation stands near its beginning."""
+"""Bytes of an unpacked text that are searched: the orientation is near its beginning."""
 
 
 def _png_text(chunk: bytes, body: bytes, turns: dict[str, int]) -> None:
-    """Note the orientation that a text chunk holds, as ImageMagick (EXIF in hexadecimal) and Adobe (XMP) write it."""
+    """Read the orientation from a text chunk, as ImageMagick (EXIF in hexadecimal) and Adobe (XMP) write it."""
     keyword, _, rest = body.partition(b"\0")
     kind = _PNG_TEXTS.get(keyword)
     if kind is None or kind in turns:
@@ -169,7 +167,7 @@ def _png_text(chunk: bytes, body: bytes, turns: dict[str, int]) -> None:
         found = _XMP_ORIENTATION.search(text)
         turns[kind] = int(found[1]) if found else 1
         return
-    # Its first lines are a name and a length; what is no hexadecimal number ends it.
+    # Its first lines are a name and a length; it ends before the first other character.
     digits = re.match(rb"[0-9a-fA-F]*", b"".join(text.split(b"\n")[3:]))
     even = digits[0][: min(2**16, len(digits[0]) // 2 * 2)] if digits else b""
     block = bytes.fromhex(even.decode())
@@ -177,7 +175,7 @@ def _png_text(chunk: bytes, body: bytes, turns: dict[str, int]) -> None:
 
 
 def _unpacked_text(chunk: bytes, rest: bytes) -> bytes:
-    """The text of a PNG chunk, its keyword taken off; empty where it is damaged."""
+    """The text of a PNG chunk without its keyword; empty if it is damaged."""
     packed = chunk == b"zTXt" or (chunk == b"iTXt" and rest[:1] == b"\1")
     if chunk == b"zTXt":
         rest = rest[1:]
@@ -191,7 +189,7 @@ def _unpacked_text(chunk: bytes, rest: bytes) -> bytes:
         return b""
 
 
-# GIF: blocks; the first frame may stick out of the screen, which enlarges the image.
+# GIF: blocks; the first frame may exceed the screen, which enlarges the image.
 
 
 def _gif(data: bytes) -> Container:
@@ -253,7 +251,7 @@ _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Container]], ...] = (
 )
 
 _PHOTOS = frozenset({"a HEIC image", "an AVIF image"})
-"""What phones make, and people do not know by name."""
+"""Formats that phones write and many people do not know by name."""
 
 _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), name)
@@ -282,11 +280,11 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
 
 
 def _foreign(data: bytes) -> str:
-    """What an unsupported file is, in words."""
+    """Describe an unsupported file."""
     head = data[:1024]
     for pattern, name in _FOREIGN:
         if pattern.match(head):
-            return f"{name}, which is not supported" + (" yet: convert it to JPEG" if name in _PHOTOS else "")
+            return f"{name}, which is not supported" + (" yet; convert it to JPEG" if name in _PHOTOS else "")
     if not head.strip(b"\0"):
         return "not an image: it begins with nothing but zero bytes"
     if _is_text(head):
@@ -295,7 +293,7 @@ def _foreign(data: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    # A cut in the middle of a character is no reason against text, hence the three bytes less.
+    # The sample may end in the middle of a character, hence three bytes less.
     try:
         text = head.decode("utf-8") if len(head) < 1024 else head[:-3].decode("utf-8", "strict")
     except UnicodeDecodeError:
@@ -305,21 +303,21 @@ def _is_text(head: bytes) -> bool:
 
 _DQT, _APP1 = 0xDB, 0xE1
 _STANDARD = 3688
-"""Sum of the luminance table of ITU-R T.81, annex K, which quality 50 takes as it is."""
+"""Sum of the luminance table of ITU-R T.81, annex K, unscaled at quality 50."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Traces of a writer."""
+    """Traces that the writing program left in a file."""
 
     quality: float | None
-    """Of a JPEG, 1 to 100, as libjpeg counts it; None for other formats."""
+    """Quality of a JPEG, 1 to 100, on libjpeg's scale; None for other formats."""
     exif: bool
     """Whether there is an EXIF block."""
 
 
 def traces(data: bytes) -> Traces:
-    """Read the traces in an encoded image; whatever is damaged counts as absent."""
+    """Read these traces from an encoded image; anything damaged counts as absent."""
     if data.startswith(b"\x89PNG"):
         return Traces(None, b"eXIf" in data[:4096])
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":

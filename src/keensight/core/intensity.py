@@ -1,4 +1,4 @@
-"""Grey values of 16 or 32 bits, or floating point, as 8 bits: which value becomes black, and which white."""
+"""Gray values of 16 or 32 bits, or floating point, to 8 bits: which value becomes black, and which white."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ _INTEGER_WHITES = (255, 1023, 4095, 16383, 65535)
 """Largest values of 8, 10, 12, 14 and 16 bits."""
 _FLOAT_WHITES = (1.0, 255.0, 65535.0)
 _NEARLY_BLACK = 16
-"""A floating-point image whose brightest value is this many times below the usual white is not meant so dark."""
+"""A floating-point image whose brightest value is this many times below the usual white is stretched."""
 _FIRST_DECODER = 1
-"""In that version, white was 65,535 for all integers up to it, and of floats the first usual value that holds all."""
+"""In that version, white was 65,535 for all integers up to it, and for floats the first usual value that is large
+enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The range of an image's grey values, and what its file says of them."""
+    """The range of an image's gray values, and the white that its format declares."""
 
     low: float
     high: float
@@ -30,13 +31,13 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Which value becomes black (0) and which white (255); what lies beyond is cut off."""
+    """Which value becomes black (0) and which white (255); values outside are clipped."""
 
     black: float
     white: float
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Any numbers as uint8, of the same shape; what is not a number becomes black."""
+        """Convert numbers to uint8 of the same shape; NaN becomes black."""
         wide = values.dtype.kind != "f" and values.dtype.itemsize > 2
         scaled: NDArray[np.floating[Any]] = values.astype(np.float64 if wide else np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -50,7 +51,7 @@ class Scale:
 
 
 def is_deep(mode: str) -> bool:
-    """Whether the grey values of an image of this mode (see ``ImageInfo``) have more than 8 bits."""
+    """Whether the gray values of an image of this mode (see ``ImageInfo``) have more than 8 bits."""
     return mode.startswith("I;16") or mode in ("I", "F")
 
 
@@ -61,17 +62,17 @@ def in_words(scale: Scale) -> str:
 
 
 def range_of(values: NDArray[Any]) -> tuple[float, float]:
-    """Least and greatest value; infinite ones and what is not a number do not count."""
+    """Minimum and maximum; infinite values and NaN are ignored."""
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def scale_of_one(levels: Levels, decoder: int) -> Scale:
-    """The scale of an image of which nothing but itself is known.
+    """Choose the scale of a single image.
 
     Integers: the declared white, else the largest value rounded up to 8, 10, 12, 14 or 16 bits. Floating point: 1, 255
     or 65,535, the first that holds all values, or the largest value where that would leave the image nearly black.
-    Whatever is negative or beyond these is stretched from the least to the greatest value.
+    Values that are negative or larger than these are stretched from the minimum to the maximum.
 
     Args:
         levels: Its range.
@@ -89,13 +90,13 @@ def scale_of_one(levels: Levels, decoder: int) -> Scale:
 
 
 def scale_of_set(found: list[Levels]) -> Scale | None:
-    """The one scale of a set of images, from the ranges of some of them.
+    """Choose one scale for a set of images, from the ranges of some of them.
 
     Args:
-        found: Of integers their extremes; of floats a range without outliers.
+        found: For integers their extremes; for floats a range without outliers.
 
     Returns:
-        None where nothing was found, or where integers and floats are mixed, which share no scale.
+        None if nothing was found, or if integers and floats are mixed, which have no common scale.
     """
     if len({levels.floating for levels in found}) != 1:
         return None

@@ -1,4 +1,4 @@
-"""A figure with its confidence interval."""
+"""A metric with its confidence interval."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its confidence interval."""
+    """A metric with its confidence interval."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""What is suspected of a set's labels."""
+"""Suspected label errors, and corrections."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from keensight.core.sanitize import guarded, unguarded
 from keensight.errors import DataError
 
 DETECTABLE = 0.6
-"""With less the classes are too alike for the check: what it would find is mostly the model's own errors."""
+"""Below this, the classes are too similar for the check: most of what it finds would be the model's own errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """An image whose label looks wrong to models that did not see it."""
+    """An image whose label looks wrong to models that were not trained on it."""
 
     path: str
     digest: str
@@ -28,16 +28,16 @@ class Suspect:
     """``train``, ``val`` or ``test``."""
     given: str
     suggested: str
-    """The class that is most probable instead."""
+    """The most probable other class."""
     score: float
     """Calibrated probability of the given class, 0 to 1; the lowest is the most suspicious."""
     probability: float
-    """That of the suggested class."""
+    """Calibrated probability of the suggested class."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassNoise:
-    """How many of the images that carry a label seem to belong elsewhere."""
+    """How many images of a class seem to be mislabeled."""
 
     label: str
     n: int
@@ -45,58 +45,59 @@ class ClassNoise:
     noise: float
     """Estimated fraction of wrong labels, 0 to 1."""
     mostly: str
-    """The class that its wrong labels should mostly be; empty where there are none."""
+    """The class that most of its mislabeled images belong to; empty if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyRange:
-    """Where a test accuracy lies, by what the suspects among the test images turn out to be."""
+    """The range of the test accuracy, depending on which suspects in the test set are really mislabeled."""
 
     n: int
     suspects: int
-    """Of the test images."""
+    """Suspects in the test set."""
     measured: float
     """With the labels as given."""
     low: float
-    """If exactly those suspects are mislabelled that counted as right."""
+    """If exactly the suspects that counted as correct are mislabeled."""
     high: float
-    """If exactly those are mislabelled whose suggested class the model named."""
+    """If exactly the suspects whose suggested class the model predicted are mislabeled."""
     corrected: float
     """If every suspect belongs to its suggested class."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSuspects:
-    """The outcome of a label check, as ``labels.json`` holds it."""
+    """The result of a label check, as stored in ``labels.json``."""
 
     n: int
-    """Images that were judged."""
+    """Number of images checked."""
     method: str
-    """How, in words."""
+    """The method, in words."""
     accuracy: float
-    """Share of images that the models, none of which saw the image, put into the given class."""
+    """Out-of-fold accuracy: fraction of images whose given label is predicted by models not trained on them."""
     noise: float
     """Estimated fraction of wrong labels over all classes, 0 to 1."""
     suspects: tuple[Suspect, ...]
     """The most suspicious first."""
     classes: tuple[ClassNoise, ...]
     accuracy_range: AccuracyRange | None = None
-    """None where no test figures are at hand."""
+    """None if there are no test results."""
     doubtful: tuple[Suspect, ...] = ()
-    """The next least probable labels, for review only: that they are wrong is not shown."""
+    """The next least probable labels, for review only: there is no evidence that they are wrong."""
     precision: float | None = None
     """Estimated fraction of the suspects that are wrong; None: no suspects, or written before it was estimated."""
     detectable: float | None = None
-    """If 1% of the labels were wrong at random, the fraction of those that could be told from honest confusions; None:
-    written before it was estimated."""
+    """If 1% of the labels were wrong at random, the fraction of those that could be distinguished from genuine
+    confusions; None: written before it was estimated."""
 
     @property
     def too_alike(self) -> bool:
-        """Whether the classes are so alike that too few wrong labels could be told from honest confusions."""
+        """Whether the classes are so similar that too few label errors could be distinguished from genuine
+        confusions."""
         return self.detectable is not None and self.detectable < DETECTABLE
 
     def headline(self) -> dict[str, Any]:
-        """The figures as plain values, for ``run.json`` and ``train --json``."""
+        """The metrics as plain values, for ``run.json`` and ``train --json``."""
         found = self.accuracy_range
         bounds = None if found is None else [found.low, found.high]
         return {
@@ -108,24 +109,24 @@ class LabelSuspects:
         }
 
     def sentence(self) -> str:
-        """How many suspects there are and what they mean for the test accuracy; one line of ASCII."""
+        """The number of suspects and the resulting range of the test accuracy, in one line of ASCII."""
         if not self.suspects:
             return self._none()
-        text = f"{len(self.suspects):,} of {self.n:,} labels are suspect"
+        text = f"{len(self.suspects):,} of {self.n:,} labels are suspicious"
         if self.precision is not None:
             text += f" (estimated: {100 * self.precision:.0f}% of them wrong)"
         found = self.accuracy_range
         if found is None or not found.suspects:
             return text
         return (
-            f"{text}; {found.suspects:,} of them in the test part: if they are wrong, its accuracy is "
+            f"{text}; {found.suspects:,} of them in the test set: if they are wrong, its accuracy is "
             f"{found.low:.3f} to {found.high:.3f}"
         )
 
     def _none(self) -> str:
-        text = f"none of {self.n:,} labels is suspect"
+        text = f"none of {self.n:,} labels is suspicious"
         if self.too_alike:
-            text += f": the {len(self.classes)} classes are too alike to tell wrong labels from honest confusions"
+            text += f": the {len(self.classes)} classes are too similar to tell label errors from genuine confusions"
         if not self.doubtful:
             return text
         return f"{text}; the {len(self.doubtful)} least probable are listed for review only"
@@ -137,22 +138,22 @@ ACTIONS: tuple[Action, ...] = typing.get_args(Action)
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A decision about one image; one line of the table."""
+    """A decision about one image: one line of the corrections file."""
 
     path: str
     digest: str
     given: str
-    """The label that was looked at."""
+    """The label that was reviewed."""
     action: Action
     label: str
-    """The label that holds from now on; empty where the image is dropped."""
+    """The new label; empty if the image is dropped."""
 
 
 COLUMNS = tuple(field.name for field in fields(Correction))
 
 
 def write_corrections(path: Path, corrections: Iterable[Correction]) -> None:
-    """Write the table atomically: a reader sees the old one or the new one.
+    """Write the file atomically: readers see the old one or the new one.
 
     Raises:
         StoreError: the file cannot be written.
@@ -165,10 +166,10 @@ def write_corrections(path: Path, corrections: Iterable[Correction]) -> None:
 
 
 def read_corrections(path: Path) -> tuple[Correction, ...]:
-    """Read the table.
+    """Read a corrections file.
 
     Raises:
-        DataError: the file is missing or no such table, or a line decides nothing.
+        DataError: the file is missing or not a corrections file, or a line has no valid decision.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -177,13 +178,13 @@ def read_corrections(path: Path) -> tuple[Correction, ...]:
             if missing:
                 raise DataError(
                     f"{path} has no column {missing[0]!r}",
-                    f"a table of corrections has the columns {', '.join(COLUMNS)}; `keensight review` writes one",
+                    f"a corrections file has the columns {', '.join(COLUMNS)}; `keensight review` writes one",
                 )
             return tuple(_correction(path, reader.line_num, row) for row in reader)
     except FileNotFoundError as error:
-        raise DataError(f"there is no table of corrections {path}", "`keensight review RUN` writes one") from error
+        raise DataError(f"there is no corrections file {path}", "`keensight review RUN` writes one") from error
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"the table of corrections {path} cannot be read: {error}", "give a CSV file") from error
+        raise DataError(f"the corrections file {path} cannot be read: {error}", "give a CSV file") from error
 
 
 def _correction(path: Path, line: int, row: dict[str, str | None]) -> Correction:
@@ -192,6 +193,6 @@ def _correction(path: Path, line: int, row: dict[str, str | None]) -> Correction
     if action not in ACTIONS:
         raise DataError(f"{path}, line {line}: the action is {action!r}", f"write one of {', '.join(ACTIONS)}")
     if action == "relabel" and not values["label"]:
-        raise DataError(f"{path}, line {line}: {values['path']} gets no label", "write it in the column label")
+        raise DataError(f"{path}, line {line}: {values['path']} has no label", "write it in the column label")
     label = {"keep": values["given"], "drop": ""}.get(action, values["label"])
     return Correction(values["path"], values["digest"].lower(), values["given"], action, label)

@@ -1,4 +1,4 @@
-"""Work spread over threads, in order and within bounds. Pillow decodes outside Python's global lock."""
+"""Work spread over threads, in order and with bounded memory. Pillow decodes outside Python's global lock."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ R = TypeVar("R")
 
 
 def processors() -> int:
-    """How many processors this process may use: by affinity, and by the share that a container is given."""
+    """Number of CPUs that this process may use, by affinity and by the container's limit."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, _container_share()))
 
 
 def _container_share() -> int:
-    """Processors that the control group grants, rounded up; very many where it sets no limit."""
+    """CPUs that the control group allows, rounded up; a very large number if it sets no limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return math.ceil(int(quota) / int(period))
@@ -35,10 +35,11 @@ _BACKGROUND = "keensight-background"
 
 
 def start_in_background(work: Callable[[], object]) -> None:
-    """Begin something in a thread that nobody waits for, such as a long import; whoever needs it does it again.
+    """Start work in a thread that nothing waits for, such as a long import; code that needs it does it again.
 
-    Its errors are not told: who needs the work meets them. It is no daemon, as leaving Python amid an import of native
-    libraries can crash; the command line ends without it (:mod:`keensight.cli.process`).
+    Its errors are ignored, because code that needs the work gets them too. It is not a daemon thread, because exiting
+    Python during an import of native libraries can crash; the command line ends without it
+    (:mod:`keensight.cli.process`).
     """
 
     def quietly() -> None:
@@ -49,20 +50,20 @@ def start_in_background(work: Callable[[], object]) -> None:
 
 
 def in_background() -> bool:
-    """Whether something that :func:`start_in_background` began is still under way."""
+    """Whether work that :func:`start_in_background` started is still running."""
     return any(thread.name == _BACKGROUND for thread in threading.enumerate())
 
 
 def ordered(work: Callable[[T], R], items: Iterable[T], workers: int, ahead: int = 2) -> Generator[R, None, None]:
-    """Results of ``work`` in the order of ``items``, so that memory stays bounded.
+    """Yield the results of ``work`` in the order of ``items``, with bounded memory.
 
-    Close it (or leave it by an exception) and what has not begun is dropped.
+    Closing it (or an exception) drops what has not started.
 
     Args:
         work: Called in a thread for each item.
-        items: What to work on.
-        workers: Threads.
-        ahead: Results that may wait beyond one a thread.
+        items: The items.
+        workers: Number of threads.
+        ahead: Results that may wait beyond one per thread.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="keensight")
     waiting: deque[Future[R]] = deque()
@@ -78,7 +79,7 @@ def ordered(work: Callable[[T], R], items: Iterable[T], workers: int, ahead: int
 
 
 class Budget:
-    """So many bytes, no more of which are held at once; whoever finds too few left waits."""
+    """A budget of bytes shared by threads; a thread that finds too few left waits."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -88,8 +89,8 @@ class Budget:
 
     @contextmanager
     def hold(self, amount: int) -> Iterator[None]:
-        """Wait until ``amount`` bytes (at most ``total``) are free, and hold them."""
-        # One thread at a time waits: small amounts would else slip past a large one for ever.
+        """Wait until ``amount`` bytes (at most ``total``) are free, and reserve them."""
+        # Only one thread waits at a time; otherwise small amounts would overtake a large one forever.
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self._held + amount <= self.total)
             self._held += amount

@@ -1,7 +1,7 @@
-"""Encoded bytes and an ImageSpec to uint8 pixels: the only decoder.
+"""The only decoder: encoded bytes and an ImageSpec to uint8 pixels.
 
-Whatever reads an image (training, evaluation, prediction, a server) reads it here, so that a
-model never sees other pixels in use than in training.
+Everything that reads an image (training, evaluation, prediction, a server) uses it, so that a deployed model sees the
+same pixels as in training.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ from keensight.core.intensity import Levels, Scale, is_deep, range_of, scale_of_
 from keensight.core.records import ImageInfo, ImageSpec
 from keensight.errors import ImageError
 
-# Opened by class, not by PIL.Image.open: that one would guess among all of Pillow's formats (and
-# start Ghostscript for some) and warn in mid-thread of large images, which are judged here.
+# Opened by class, not by PIL.Image.open: that would try all of Pillow's formats (and start Ghostscript for some) and
+# warn about large images, which are checked here.
 _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -60,8 +60,8 @@ _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
     "PPM": PpmImagePlugin.PpmImageFile,
 }
 _BAND = 2**17
-"""Pixels of an image of more than 8 bits that are scaled at a time."""
-# What EXIF orientations 2 to 8 ask for.
+"""Number of pixels of an image of more than 8 bits that are scaled at once."""
+# The transformations of EXIF orientations 2 to 8.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -73,19 +73,19 @@ _TURNS = {
 }
 # A JPEG is decoded at the smallest scale (1, 1/2, 1/4, 1/8) at which it is this much larger than wanted.
 _DRAFT_MARGIN = 1.25
-# From 16 times the size wanted on, whole pixels are averaged first. That cannot be told from the filter
-# alone, whose fixed-point weights however sum up to too little when a million pixels go into one.
+# From 16 times the size wanted on, whole pixels are averaged first. The result equals the filter's, whose fixed-point
+# weights sum to too little when a million pixels become one.
 _REDUCING_GAP = 8.0
 
 
 def probe(data: bytes) -> ImageInfo:
-    """What the header of an encoded image says; no pixel is decoded.
+    """Read the header of an encoded image; no pixel is decoded.
 
     Width and height are those stored, before ``orientation`` is applied.
 
     Raises:
-        ImageError: no image of a supported format, or one larger than MAX_BYTES or MAX_PIXELS, or one whose
-            decoding takes more than MEMORY.
+        ImageError: not an image of a supported format, larger than MAX_BYTES or MAX_PIXELS, or too large to decode
+            within MEMORY.
     """
     container, image = _open(data)
     width, height = image.size
@@ -96,27 +96,26 @@ def probe(data: bytes) -> ImageInfo:
 
 
 def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
-    """An image as the model's input: uint8, shape (spec.height, spec.width, 3), RGB, C-contiguous.
+    """Decode an image to the model's input: uint8, shape (spec.height, spec.width, 3), RGB, C-contiguous.
 
-    EXIF orientation is applied; grey becomes three equal channels; CMYK, YCbCr, LAB and HSV become
-    RGB; transparency is laid on white; of an animation the first frame is taken. Grey values of 16 or
-    32 bits, or floating point, are scaled from ``spec.black`` and ``spec.intensity``; where that is not
-    decided, by the image's own values (:func:`keensight.core.intensity.scale_of_one`). Embedded colour
-    profiles are ignored.
+    EXIF orientation is applied; gray becomes three equal channels; CMYK, YCbCr, LAB and HSV become
+    RGB; transparency becomes white; of an animation the first frame is used. Gray values of 16 or
+    32 bits, or floating point, are scaled from ``spec.black`` and ``spec.intensity``; if these are not set, by the
+    image's own values (:func:`keensight.core.intensity.scale_of_one`). Embedded color profiles are ignored.
 
     The resize is Pillow's antialiased bilinear (a triangle filter as wide as the scale). A JPEG is
     decoded at 1/2, 1/4 or 1/8 of its size where it is then still at least 1.25 times the size wanted,
     at two to three times the speed. Over 100 photographs of 256 to 533 pixels and targets from 32 to
-    224 that moved a pixel by 0.8 of 255 levels at most on average, and by 23 at most anywhere.
+    224 this changed a pixel by at most 0.8 of 255 levels on average, and by at most 23 anywhere.
 
-    A JPEG whose image data ends early is refused, also where an end marker hides it, unless fewer
-    than about 8 bytes are missing. One that lacks only the end marker, or carries something behind it,
-    is read. In a progressive JPEG an early end is seen only where the end marker is missing too.
+    A JPEG whose image data ends early is refused, even if an end marker hides it, unless fewer
+    than about 8 bytes are missing. One that lacks only the end marker, or has data after it, is read. In a progressive
+    JPEG an early end is detected only if the end marker is missing too.
 
     Args:
         raw: The bytes of an image file (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM), or a uint8 array of
             shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) (RGBA).
-        spec: Size wanted, and what to do with another aspect ratio.
+        spec: The output size, and what to do with another aspect ratio.
 
     Raises:
         ImageError: the image cannot be decoded; the message is a short reason.
@@ -125,9 +124,9 @@ def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
 
 
 def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> list[NDArray[np.uint8]]:
-    """One image at several sizes, each with the very pixels that :func:`decode` gives.
+    """Decode one image at several sizes, each with exactly the pixels that :func:`decode` gives.
 
-    A file is decoded once for all sizes, a JPEG once for each scale that they need.
+    A file is decoded once for all sizes, a JPEG once for each scale needed.
 
     Raises:
         ImageError: the image cannot be decoded at one of the sizes.
@@ -138,7 +137,7 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
     with reasons(container.format):
         jobs: list[tuple[ImageFile.ImageFile, tuple[float, float], ImageSpec]] = []
         for spec in specs:
-            if jobs:  # what is loaded at one scale cannot be had at another
+            if jobs:  # an image loaded at one scale cannot be loaded at another
                 image = _OPENERS[container.format](io.BytesIO(container.body))
             jobs.append((image, _draft(image, spec, container.orientation), spec))
         found, key = [], None
@@ -153,9 +152,9 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
 
 
 def levels(raw: bytes) -> Levels | None:
-    """The range of grey values of an image of more than 8 bits; None: it has no more than 8.
+    """The range of gray values of an image of more than 8 bits; None: it has no more than 8.
 
-    Of floating-point images it is taken of 10,000 pixels without the outermost thousandth at each end.
+    For floating-point images it is the range of 10,000 pixels without the lowest and highest 0.1%.
 
     Raises:
         ImageError: the image cannot be decoded.
@@ -179,7 +178,7 @@ def levels(raw: bytes) -> Levels | None:
 
 
 def as_array(image: Image.Image) -> NDArray[np.uint8]:
-    """A Pillow image as uint8 (H, W), (H, W, 3) or (H, W, 4), turned as its EXIF orientation asks for.
+    """A Pillow image as uint8 (H, W), (H, W, 3) or (H, W, 4), rotated according to its EXIF orientation.
 
     Raises:
         ImageError: it is too large, or its file cannot be decoded.
@@ -192,11 +191,11 @@ def as_array(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def encode_png(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:
-    """A uint8 array of shape (H, W), (H, W, 1) or (H, W, 3) as the bytes of a PNG file.
+    """Encode a uint8 array of shape (H, W), (H, W, 1) or (H, W, 3) as a PNG file.
 
     Args:
         pixels: The image as it is to be stored.
-        orientation: EXIF orientation to note in the file, 1 to 8; 1: none.
+        orientation: EXIF orientation to write into the file, 1 to 8; 1: none.
     """
     image = Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
     stream = io.BytesIO()
@@ -211,9 +210,9 @@ def _open(data: bytes) -> tuple[Container, ImageFile.ImageFile]:
     if len(data) > MAX_BYTES:
         raise ImageError(
             f"the file has {len(data) / 2**20:.0f} MiB; the limit is {MAX_BYTES / 2**20:.0f}",
-            "store it smaller, as a JPEG for example",
+            "save a smaller file, for example as JPEG",
         )
-    with BUDGET.hold(min(3 * len(data), BUDGET.total)):  # the pieces that are kept, and the whole of them
+    with BUDGET.hold(min(3 * len(data), BUDGET.total)):  # the pieces that are kept, and all of them joined
         container = unpack(data)
     _silence()
     if container.extent:
@@ -228,10 +227,10 @@ def _open(data: bytes) -> tuple[Container, ImageFile.ImageFile]:
 
 @cache
 def _silence() -> None:
-    """Keep what Pillow and libtiff think of a file off the terminal: what matters comes as an exception.
+    """Keep Pillow's and libtiff's messages off the terminal: real problems raise an exception.
 
-    Pillow's log still goes to handlers that the program sets up. libtiff writes to descriptor 2 by itself; where it is
-    no shared library beside Pillow's own (Windows), its lines stay.
+    Pillow's log still goes to handlers that the program sets up. libtiff itself writes to descriptor 2; if it is not a
+    separate shared library (Windows), its lines remain.
     """
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     with suppress(OSError, AttributeError):
@@ -242,15 +241,15 @@ def _silence() -> None:
 
 
 def _draft(image: ImageFile.ImageFile, spec: ImageSpec, orientation: int) -> tuple[float, float]:
-    """Have a JPEG decoded smaller; returns the width and height that the picture then takes.
+    """Set a JPEG to be decoded smaller; return the width and height that the picture then has.
 
-    They are fractions: 533 rows at 1/8 are 66.6, decoded as 67 of which the last is partly void. To
-    resize all 67 would shift the picture.
+    They are fractions: 533 rows at 1/8 are 66.6, decoded as 67, of which the last is partly empty. Resizing all 67
+    would shift the picture.
     """
     if image.format != "JPEG":
         return image.size
     height, width = _turned(spec, orientation)
-    if spec.fit == "pad":  # One side ends smaller than the frame: judge by the scale that is used.
+    if spec.fit == "pad":  # One side is smaller than the frame: compare the scale that is used.
         scale = min(width / image.width, height / image.height)
         width, height = round(image.width * scale), round(image.height * scale)
     drafted = image.draft(None, (max(1, int(width * _DRAFT_MARGIN)), max(1, int(height * _DRAFT_MARGIN))))
@@ -258,12 +257,12 @@ def _draft(image: ImageFile.ImageFile, spec: ImageSpec, orientation: int) -> tup
 
 
 def _turned(spec: ImageSpec, orientation: int) -> tuple[int, int]:
-    """Height and width before the turn that the orientation asks for."""
+    """Height and width before the rotation given by the orientation."""
     return (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
 
 
 def _plain_mode(image: Image.Image, spec: ImageSpec) -> Image.Image:
-    """Any of Pillow's modes as L, RGB or RGBA."""
+    """Convert any of Pillow's modes to L, RGB or RGBA."""
     if is_plain(image):
         return image
     if is_deep(image.mode):
@@ -277,7 +276,7 @@ def _plain_mode(image: Image.Image, spec: ImageSpec) -> Image.Image:
 
 
 def _pieces(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
-    """The values of an image, some at a time, each with its place: all at once would be in memory several times."""
+    """The values of an image in chunks with their positions; all at once would be in memory several times."""
     across = min(image.width, _BAND)
     down = max(1, _BAND // across)
     for top, left in itertools.product(range(0, image.height, down), range(0, image.width, across)):
@@ -292,7 +291,7 @@ def _levels(image: Image.Image) -> Levels:
 
 
 def _declared_white(image: Image.Image) -> float | None:
-    """The white that a format declares: of a PGM its maximum, which Pillow makes 65,535; of a TIFF of 12 bits 4,095."""
+    """The white that a format declares: a PGM's maximum, which Pillow scales to 65,535; 4,095 for a 12-bit TIFF."""
     if image.format == "PPM" and image.mode == "I":
         return 65535.0
     bits = getattr(image, "tag_v2", {}).get(258, (16,))
@@ -311,7 +310,7 @@ def _to_8_bits(image: Image.Image, scale: Scale) -> Image.Image:
 
 def _decode_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
     if array.dtype != np.uint8:
-        raise ImageError(f"the array has dtype {array.dtype}, not uint8", "scale it to 0..255 and use .astype('uint8')")
+        raise ImageError(f"the array has dtype {array.dtype}, not uint8", "scale it to 0-255 and use .astype('uint8')")
     flat = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if flat.ndim != 2 and not (flat.ndim == 3 and flat.shape[2] in (3, 4)):
         raise ImageError(f"the array has shape {array.shape}", "expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)")
@@ -325,7 +324,7 @@ def _decode_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8
 
 
 def _finish(image: Image.Image, extent: tuple[float, float], spec: ImageSpec, orientation: int) -> NDArray[np.uint8]:
-    """Resize, lay on white, turn: in this order, as each step is then done on the fewest pixels."""
+    """Resize, blend with white, rotate: in this order, each step works on the fewest pixels."""
     height, width = _turned(spec, orientation)
     fitted = _fit(image, extent, width, height, spec.fit)
     if fitted.mode == "RGBA":
@@ -368,9 +367,9 @@ def _padded(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
 
 
 def block_means(images: NDArray[Any], rows: int, columns: int | None = None) -> NDArray[np.float32]:
-    """Average images (n, height, width, ...) to (n, rows, columns, ...); a shorter axis keeps its length.
+    """Average blocks of images: (n, height, width, ...) to (n, rows, columns, ...); a shorter axis keeps its length.
 
-    Where an axis is no multiple of the number wanted, its blocks differ by one in length.
+    If an axis is not a multiple of the number of blocks, their lengths differ by one.
 
     Args:
         images: The images.

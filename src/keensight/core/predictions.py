@@ -1,4 +1,4 @@
-"""What a model says of images: probabilities, embeddings, and what in an image speaks for a class."""
+"""What a model returns for images: probabilities, embeddings, heatmaps, and decisions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keensight.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Probabilities for a list of images; a row is NaN where the image could not be read.
+    """Probabilities for a list of images; NaN in the row of an image that could not be read.
 
     Examples:
         >>> found = model.predict(["photos/day/000.bmp", "photos/night/000.bmp"])
@@ -32,55 +32,55 @@ class Predictions:
     errors: Mapping[str, str] = field(default_factory=dict)
     """Path to reason, for images that could not be read."""
     unknown: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
-    """Shape (n,): images that are like none of the classes; None: the model knows no enrolled class."""
+    """Shape (n,): images similar to none of the classes; None: the model has no enrolled classes."""
     thresholds: tuple[float, ...] | None = None
-    """Of a multi-label model: the probability from which on each label counts as there."""
+    """Multi-label models: the probability threshold of each label."""
     decision: Decision | None = None
-    """When an image gets an answer, and what is in its prediction set; None: always, and there is no set."""
+    """When the model predicts or abstains, and its prediction sets; None: it always predicts, without sets."""
     ood_scores: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """Shape (n,): how unlike the training images each is (:mod:`keensight.core.ood`), the higher the odder."""
+    """Shape (n,): out-of-distribution score of each image (:mod:`keensight.core.ood`)."""
     odd: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
-    """Shape (n,): those whose score is above the bundle's threshold."""
+    """Shape (n,): images whose score is above the bundle's threshold."""
     indices: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
-    """Shape (n,): which samples of a dataset the images are; None: they are of no dataset."""
+    """Shape (n,): the samples of a dataset that the images are; None: they are not from a dataset."""
     truth: NDArray[Any] | None = field(default=None, compare=False, repr=False)
-    """Their true class numbers (n,), or indicators (n, labels), in the order of ``labels``; None: not known."""
+    """True class numbers (n,), or indicators (n, labels), in the order of ``labels``; None: unknown."""
     clusters: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
-    """Shape (n,): images of one number are one to every interval: a group, duplicates, near-duplicates. None: each
-    image stands for itself."""
+    """Shape (n,): images with the same number (a group, duplicates, near-duplicates) count as one for every interval.
+    None: all images are independent."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def named(self, i: int) -> tuple[str, ...]:
-        """What the model names for row ``i``: the most probable class, or every label at or above its threshold."""
+        """The prediction for row ``i``: the most probable class, or every label at or above its threshold."""
         row = self.probabilities[i]
         if self.thresholds is None:
             return (self.labels.names[int(np.argmax(row))],)
         return tuple(name for name, p, t in zip(self.labels.names, row, self.thresholds, strict=True) if p >= t)
 
     def true(self, i: int) -> tuple[str, ...]:
-        """The true class of row ``i``, or every label that it has.
+        """The true class of row ``i``, or all its labels.
 
         Raises:
-            DataError: the truth is not known.
+            DataError: the true labels are unknown.
         """
         if self.truth is None:
-            raise DataError("these predictions carry no true labels", "take them from ks.evaluate(...)")
+            raise DataError("these predictions have no true labels", "take them from ks.evaluate(...)")
         given = self.truth[i]
         columns = np.flatnonzero(given) if self.truth.ndim == 2 else [int(given)]
         return tuple(self.labels.names[int(k)] for k in columns)
 
     def right(self) -> NDArray[np.bool_]:
-        """Which rows are predicted rightly, shape (n,): the true class, or exactly the true labels.
+        """Which rows are predicted correctly, shape (n,): the true class, or exactly the true labels.
 
         Raises:
-            DataError: the truth is not known.
+            DataError: the true labels are unknown.
         """
         return np.array([set(self.named(i)) == set(self.true(i)) for i in range(len(self))], dtype=bool)
 
     def reason(self, i: int) -> str | None:
-        """Why row ``i`` gets no answer; None: it gets one."""
+        """Why the model abstains on row ``i``; None: it predicts."""
         if self.paths[i] in self.errors:
             return UNREADABLE
         if self.odd is not None and self.odd[i]:
@@ -102,7 +102,7 @@ class Predictions:
         return f"<Predictions of {len(self):,} images, {len(self.labels):,} classes{unread}>"
 
     def rows(self, top: int = 5) -> list[dict[str, Any]]:
-        """One plain dictionary an image, as ``predict --json`` prints them."""
+        """Return one plain dictionary per image, as ``predict --json`` prints them."""
         return [self._row(i, top) for i in range(len(self.paths))]
 
     def _row(self, i: int, top: int) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What a network knows of each image before its last layer: near vectors are like images.
+    """Embeddings: the network's features of each image before its last layer; similar images have similar vectors.
 
     Examples:
         >>> found = ks.embed(run, "photos/day/")
@@ -137,7 +137,7 @@ class Embeddings:
 
     paths: tuple[str, ...]
     vectors: NDArray[np.float32] = field(compare=False)
-    """Shape (n, d); a row is NaN where the image could not be read."""
+    """Shape (n, d); NaN in the row of an image that could not be read."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """Path to reason, for images that could not be read."""
 
@@ -147,7 +147,7 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What in one image speaks for a class; all but ``path`` and ``error`` is None where it could not be read.
+    """The heatmap of one image for one class; all but ``path`` and ``error`` is None if it could not be read.
 
     Examples:
         >>> found, = ks.explain(run, "photos/day/000.bmp")
@@ -159,58 +159,59 @@ class Explanation:
     label: str | None = None
     """The class that is explained."""
     probability: float | None = None
-    """Of that class, 0 to 1."""
+    """Probability of that class, 0 to 1."""
     predicted: str | None = None
     """The most probable class."""
     predicted_probability: float | None = None
     image: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
-    """The image, uint8 (h, w, 3), in its own aspect ratio and not necessarily its full size."""
+    """The image, uint8 (h, w, 3), in its original aspect ratio, possibly reduced."""
     heat: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """Shape (h, w), 0 to 1, over ``image``: what speaks most for the class is 1, what speaks against it 0."""
+    """Shape (h, w), 0 to 1, over ``image``: 1 where the image contributes most to the class, 0 where it counts against
+    it."""
     error: str | None = None
     """Why the image could not be read, else None."""
 
     def row(self) -> dict[str, Any]:
-        """Its words and numbers as a plain dictionary."""
+        """Its texts and numbers as a plain dictionary."""
         return {"path": self.path, "label": self.predicted, "probability": self.predicted_probability,
                 "explained": self.label, "explained_probability": self.probability, "error": self.error}  # fmt: skip
 
 
 Target = Literal["precision", "coverage"]
 SURE = "below the threshold"
-"""Why an image got no answer: its most probable class is not probable enough."""
-UNLIKE = "unlike the training images"
-"""Its embedding lies far from the training images' (:mod:`keensight.core.ood`)."""
+"""Reason to abstain: the most probable class is not probable enough."""
+UNLIKE = "out-of-distribution"
+"""Reason to abstain: the embedding is far from those of the training images (:mod:`keensight.core.ood`)."""
 NONE = "like none of the classes"
-"""It is near no class mean of a bundle with enrolled classes (:mod:`keensight.core.prototypes`)."""
+"""Reason to abstain: the embedding is far from every class mean (:mod:`keensight.core.prototypes`)."""
 UNREADABLE = "unreadable"
 _EASE = 1e-6
-"""Probabilities are float32: what differs from a threshold by rounding alone reaches it."""
+"""Probabilities are float32: a value that differs from a threshold only by rounding reaches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How probabilities become answers, for a model of one class an image; chosen on validation images."""
+    """How a single-label model's probabilities become decisions; chosen on validation images."""
 
     threshold: float = 0.0
-    """Probability of the most probable class below which there is no answer; 0: there always is one."""
+    """The model abstains if its highest probability is below this; 0: never."""
     target: Target | None = None
-    """What the threshold was chosen for: ``precision``, the share of answers that are right, or ``coverage``, the
-    share of images that are answered; None: for nothing."""
+    """What the threshold was chosen for: ``precision`` (fraction of predictions that are right) or ``coverage``
+    (fraction of images with a prediction); None: there is no target."""
     asked: float | None = None
-    """The share that was asked for, 0 to 1."""
+    """The target value, 0 to 1."""
     reached: float | None = None
-    """The precision that holds on new images with a confidence of 90 %; below ``asked`` where no threshold reaches
-    that. Or the coverage of the validation images."""
+    """The precision guaranteed on new images with 90% confidence; below ``asked`` if no threshold reaches the target.
+    Or the coverage of the validation images."""
     set_level: float | None = None
-    """Share of prediction sets that hold the true class, at least; None: no sets are made."""
+    """Minimum fraction of prediction sets that contain the true class; None: no sets are made."""
     set_threshold: float | None = None
-    """Probability from which on a class is in the set; the most probable class always is."""
+    """A class is in the set if its probability is at least this; the most probable class always is."""
     n: int = 0
-    """Validation images that all this stands on."""
+    """Number of validation images that this is based on."""
 
     def accepts(self, probabilities: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of the images (n, classes) are sure enough, shape (n,)."""
+        """Which images (n, classes) have a high enough probability, shape (n,)."""
         sure: NDArray[np.bool_] = probabilities.max(axis=1) >= self.threshold - _EASE
         return sure
 
@@ -223,12 +224,12 @@ class Decision:
         return held
 
     def to_manifest(self) -> dict[str, Any]:
-        """As entries of a manifest's ``decision``."""
+        """Convert to entries of a manifest's ``decision``."""
         return {"answers": to_plain(self)}
 
     @staticmethod
     def from_manifest(decision: Mapping[str, Any]) -> Decision:
-        """From a manifest's ``decision``; of a bundle before schema 3: always answer, make no sets.
+        """Read from a manifest's ``decision``; a bundle before schema 3 always predicts, without sets.
 
         Raises:
             StoreError: the entry is damaged.
@@ -236,31 +237,31 @@ class Decision:
         return from_plain(Decision, decision.get("answers", {}), "decision.answers")
 
     def valid(self) -> bool:
-        """Whether its numbers are ones that a rule can have."""
+        """Whether its numbers are valid."""
         shares = (self.threshold, self.asked, self.reached, self.set_level, self.set_threshold)
         return all(value is None or (isinstance(value, float) and 0 <= value <= 1) for value in shares)
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Answers that were given with about the same probability."""
+    """Predictions with about the same probability (a bin of the reliability diagram)."""
 
     low: float
     high: float
     n: int
     said: float
-    """Their mean probability; 0 where there are none."""
+    """Their mean probability; 0 if there are none."""
     right: float
-    """The share of them that is right; 0 where there are none."""
+    """The fraction that is correct; 0 if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Probabilities before and after their logits were divided by ``temperature``, on images that did not choose it."""
+    """The effect of the temperature on images that it was not chosen on."""
 
     temperature: float
     loss_before: float
-    """Mean cross-entropy (negative log-likelihood) in nats, as if the temperature were 1."""
+    """Mean cross-entropy (negative log-likelihood) in nats, at a temperature of 1."""
     brier_before: float
     ece_before: float
     bins_before: tuple[ReliabilityBin, ...]
@@ -270,22 +271,22 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """What the rule of a model does on images that did not choose it."""
+    """The effect of a decision rule on images that it was not chosen on."""
 
     decision: Decision
     answered: Interval
-    """Share of images with an answer (coverage)."""
+    """Fraction of images with a prediction (coverage)."""
     accuracy: Interval | None
-    """Of the answers; None where there is none."""
+    """Accuracy of these predictions; None if there are none."""
     unlike: Interval | None
-    """Share of images without an answer because they are unlike the training images; None: the model cannot tell."""
+    """Fraction of images the model abstains on as out-of-distribution; None: the model has no OOD detection."""
     aurc: float
-    """Area under the risk-coverage curve (Geifman and El-Yaniv 2017): the lower, the better confidence ranks errors."""
+    """Area under the risk-coverage curve (Geifman and El-Yaniv 2017): lower is better: confidence ranks errors well."""
     curve: tuple[tuple[float, float], ...]
-    """Coverage and accuracy of the answers as the threshold falls, at most 100 points."""
+    """Coverage and accuracy as the threshold decreases, at most 100 points."""
     set_coverage: Interval | None = None
-    """Share of prediction sets that hold the true class."""
+    """Fraction of prediction sets that contain the true class."""
     set_size: float | None = None
     """Mean number of classes in a set."""
     set_singles: float | None = None
-    """Share of sets of one class."""
+    """Fraction of sets with exactly one class."""

@@ -1,4 +1,4 @@
-"""Nearest class mean on embeddings: how a class is enrolled after training, and when an image is unknown.
+"""Nearest class mean on embeddings: adding a class without training, and detecting unknown images.
 
 The nearest class mean classifier of Mensink et al. 2013 (Distance-Based Image Classification: Generalizing to New
 Classes at Near-Zero Cost) with the cosine in place of a learned metric; a class enrolled from a few images is a
@@ -7,15 +7,15 @@ image's embedding:
 
 1. its direction is ``u = (e - centre) / |e - centre|``, where ``centre`` is the mean of the trained classes' mean
    embeddings and never changes;
-2. a class' mean ``m`` is the mean of its images' directions, and ``s`` the cosine between ``u`` and ``m``;
-3. if the largest ``s`` among all classes is an enrolled class', the image goes to that class; else the network
-   decides among the classes that it was trained on;
-4. the image is unknown if the largest ``s`` is below ``threshold``, which 95 % of the validation images reached.
+2. a class's mean ``m`` is the mean of its images' directions, and ``s`` the cosine between ``u`` and ``m``;
+3. if the largest ``s`` among all classes belongs to an enrolled class, that class is predicted; else the network
+decides among the classes that it was trained on; 4. the image is unknown if the largest ``s`` is below ``threshold``,
+which 95% of the validation images reach.
 
-Probabilities are a softmax in which the network's most probable class stands at ``a / temperature``, ``a`` being the
-largest ``s`` of a trained class, the other trained classes below it by their log odds against it, and an enrolled class
-at ``s / temperature``. So the odds among trained classes are the network's own, and the most probable class is the
-rule's.
+Probabilities are a softmax in which the network's most probable class has the logit ``a / temperature``, ``a`` being
+the largest ``s`` of a trained class, the other trained classes below it by their log odds against it, and an enrolled
+class the logit ``s / temperature``. So the odds among trained classes are the network's, and the most probable class is
+the one of the rule.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 RULE = "nearest class mean"
-"""What a manifest calls the decision of a bundle with enrolled classes."""
+"""The decision rule of a bundle with enrolled classes, in its manifest."""
 KEEP = 0.95
-"""Share of the validation images that the threshold keeps, at least."""
+"""Minimum fraction of the validation images that reach the threshold."""
 _TEMPERATURES = np.geomspace(0.005, 1.0, 60)
 _TINY = 1e-12
 
@@ -38,15 +38,15 @@ class Prototypes:
     """Class means on embeddings, and from which cosine on an image counts as known."""
 
     centre: NDArray[np.float32]
-    """Shape (d,): the mean of the trained classes' mean embeddings, from which directions are taken."""
+    """Shape (d,): the mean of the trained classes' mean embeddings, the origin of directions."""
     means: NDArray[np.float32]
     """Shape (classes, d): mean of the unit directions of each class' images."""
     counts: NDArray[np.int64]
-    """Shape (classes,): how many images each mean is of."""
+    """Shape (classes,): number of images behind each mean."""
     threshold: float
-    """Cosine to the nearest mean below which an image is unknown, -1 to 1."""
+    """An image is unknown if its cosine to the nearest mean is below this, -1 to 1."""
     kept: float
-    """Share of the validation images that reached the threshold, 0 to 1."""
+    """Fraction of the validation images that reach the threshold, 0 to 1."""
     temperature: float
     """Cosines are divided by it in a softmax."""
 
@@ -55,7 +55,7 @@ class Prototypes:
 
 
 def directions(vectors: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Embeddings (n, d) about the centre (d,), scaled to length 1; one that lies on the centre stays 0."""
+    """Embeddings (n, d) minus the center (d,), scaled to length 1; one that equals the center stays 0."""
     moved = vectors.astype(np.float64) - centre
     scaled: NDArray[np.float64] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), _TINY)
     return scaled
@@ -73,7 +73,7 @@ def joined(probabilities: NDArray[np.float32], similar: NDArray[np.float64], tem
     """Probabilities of trained and enrolled classes together.
 
     Args:
-        probabilities: The network's, of the classes that it was trained on, shape (n, trained).
+        probabilities: The network's probabilities of the classes it was trained on, shape (n, trained).
         similar: Cosines with all class means, shape (n, classes), the trained classes first.
         temperature: Cosines are divided by it.
 
@@ -87,13 +87,13 @@ def joined(probabilities: NDArray[np.float32], similar: NDArray[np.float64], tem
 
 
 def unknown(similar: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Which images are near no class mean, shape (n,); so is one whose embedding is not finite."""
+    """Which images are far from every class mean, shape (n,), including those whose embedding is not finite."""
     refused: NDArray[np.bool_] = ~(similar.max(axis=1) >= threshold)
     return refused
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows of logits to probabilities."""
+    """Softmax of each row of logits."""
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
     return shares
@@ -106,10 +106,10 @@ def measure(
     val_targets: NDArray[np.int64],
     classes: int,
 ) -> Prototypes:
-    """Class means from training images; threshold and temperature from validation images.
+    """Compute class means from training images; threshold and temperature from validation images.
 
-    The temperature is the one at which a softmax over cosines loses least (cross-entropy) on the validation images.
-    Without any, nothing is ever unknown.
+    The temperature minimizes the cross-entropy of a softmax over cosines on the validation images. Without any, no
+    image is ever unknown.
 
     Args:
         vectors: Embeddings of training images, shape (n, d); every class must occur.
@@ -132,10 +132,10 @@ def measure(
 
 
 def enrolled(prototypes: Prototypes, vectors: NDArray[np.float32], index: int) -> Prototypes:
-    """The same prototypes with images added to class ``index``, which may be the next new one.
+    """Add images to class ``index``, which may be a new class.
 
     Args:
-        prototypes: What is known; centre, threshold and temperature stay.
+        prototypes: The class means so far; center, threshold and temperature are kept.
         vectors: Embeddings of the images, shape (n, d), n at least 1.
         index: Class number, up to the number of classes.
     """

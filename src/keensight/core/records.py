@@ -1,7 +1,7 @@
-"""What the rooms hand each other: frozen records with plain fields and a JSON round trip.
+"""Records that the layers exchange: frozen, with plain fields and a JSON round trip.
 
-No record holds an absolute path or a live model. Where a record needs bytes (a dataset's
-images), it carries a *reader*, which is no part of the record: it is neither compared nor saved.
+No record holds an absolute path or a live model. A record that needs bytes (a dataset's images) has a *reader*, which
+is neither compared nor saved.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NORMAL_NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
 """What the class of normal images is often called."""
 SEPARATOR = "|"
-"""Stands between the labels of an image of a multi-label set: ``cat|dog``."""
+"""Separates the labels of an image in a multi-label set: ``cat|dog``."""
 
 
 class Reader(Protocol):
-    """The way from a sample to its image, as it lies on the disk or in memory."""
+    """Loads a sample's image from disk or memory."""
 
     def load(self, sample: Sample) -> bytes | NDArray[np.uint8]:
         """Encoded bytes of an image file, or a uint8 array (H, W) or (H, W, 3).
@@ -42,10 +42,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """Class names in the order of their integer labels.
+    """Class names, in the order of their integer labels.
 
     Raises:
-        DataError: a name stands twice.
+        DataError: a name occurs twice.
 
     Examples:
         >>> labels = ks.LabelSet(("cat", "dog"))
@@ -57,13 +57,13 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
-            raise DataError("two classes have the same name", "give each class a name of its own")
+            raise DataError("two classes have the same name", "give each class its own name")
 
     def __len__(self) -> int:
         return len(self.names)
 
     def controls(self) -> tuple[str, ...]:
-        """Names with a control character or a line break, which no bundle takes."""
+        """Names with a control character or a line break, which a bundle cannot store."""
         return tuple(name for name in self.names if _CONTROL.search(name))
 
     def normal(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class LabelSet:
         return tuple(name for name in self.names if name.lower().replace("-", "_").replace(" ", "_") in NORMAL_NAMES)
 
     def encode(self, labels: Sequence[str]) -> NDArray[np.int64]:
-        """Names to integers, shape (n,).
+        """Convert names to integers, shape (n,).
 
         Raises:
             DataError: a label is not one of the names.
@@ -86,16 +86,16 @@ class LabelSet:
             ) from error
 
     def decode(self, indices: Sequence[int] | NDArray[np.int64]) -> list[str]:
-        """Integers back to names."""
+        """Convert integers to names."""
         return [self.names[int(i)] for i in indices]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """How any image becomes a model's input: uint8 (height, width, 3), RGB.
+    """How an image becomes a model's input: uint8 (height, width, 3), RGB.
 
-    ``fit`` says what happens to another aspect ratio: ``stretch`` ignores it, ``crop`` scales to
-    cover and cuts the centre, ``pad`` scales to fit and fills with black.
+    ``fit`` defines what happens to another aspect ratio: ``stretch`` ignores it, ``crop`` scales to cover and crops the
+    center, ``pad`` scales to fit and fills with black.
 
     Examples:
         >>> ks.ImageSpec(64, 96, fit="pad").shape
@@ -106,17 +106,17 @@ class ImageSpec:
     width: int
     fit: Fit = "stretch"
     decoder: int = 2
-    """Version of the decoder; a change of its pixels raises it and so renews every cache. 2: an image of more than 8
+    """Version of the decoder; it changes with the decoded pixels, which renews every cache. 2: an image of more than 8
     bits whose set has no intensity scale is scaled by its own values (1: white was 65,535)."""
     intensity: float | None = None
-    """The grey value that becomes white in images of more than 8 bits (4095, 65535, 1.0), the same for a whole set;
-    None: not decided, so that each such image is scaled by its own values."""
+    """The gray value that becomes white in images of more than 8 bits (4095, 65535, 1.0), the same for a whole set;
+    None: each such image is scaled by its own values."""
     black: float = 0.0
-    """The grey value that becomes black, where ``intensity`` is decided."""
+    """The gray value that becomes black, if ``intensity`` is set."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Array shape of one image."""
+        """Shape of one image."""
         return (self.height, self.width, 3)
 
     @property
@@ -128,7 +128,7 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What an image's header says."""
+    """The contents of an image's header."""
 
     format: str
     mode: str
@@ -144,7 +144,7 @@ class Sample:
     """One image of a dataset.
 
     ``path`` is relative to the source, with ``/``; ``digest`` is the SHA-256 of the encoded file
-    (of shape and pixels for arrays), empty where the file could not be read, which ``error`` then says.
+    (of shape and pixels for arrays), empty if the file could not be read (see ``error``).
 
     Examples:
         >>> sample = ks.open("photos/")[0]
@@ -158,27 +158,27 @@ class Sample:
     size: int = 0
     """Encoded size in bytes."""
     group: str | None = None
-    """Images of one group (patient, track, product) never straddle a split."""
+    """Images of one group (patient, track, product) are kept in the same split."""
     split: Part | None = None
-    """The part that the source itself gives."""
+    """The predefined split."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """Further columns of the source's table."""
+    """Other columns of the source's table."""
     info: ImageInfo | None = None
-    """What the header says; None where it could not be read."""
+    """The header; None if it could not be read."""
     error: str | None = None
-    """Why the file could not be read (missing, empty, no image), else None."""
+    """Why the file could not be read (missing, empty, not an image), else None."""
     labels: tuple[str, ...] = ()
-    """In a multi-label set what the image shows, maybe nothing; ``label`` is the same as text, ``cat|dog``."""
+    """In a multi-label set the image's labels, possibly none; ``label`` is the same as text, ``cat|dog``."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes or labels that the image counts for."""
+        """The classes or labels of the image."""
         return self.labels or ((self.label,) if self.label else ())
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something in the source that is no image of the set, with the reason."""
+    """Something in the source that is not an image of the set, with the reason."""
 
     path: str
     reason: str
@@ -186,7 +186,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A labelled image set: who is in it, not the pixels.
+    """A labeled image set: samples and labels, without pixels.
 
     Examples:
         >>> data = ks.open("photos/")
@@ -198,7 +198,7 @@ class Dataset:
 
     name: str
     kind: str
-    """How it was given: ``folder``, ``split folders``, ``table``, ``idx``, ``arrays`` or ``sample set``."""
+    """The kind of source: ``folder``, ``split folders``, ``table``, ``idx``, ``arrays`` or ``sample set``."""
     labels: LabelSet
     samples: tuple[Sample, ...]
     skipped: tuple[Skipped, ...] = ()
@@ -225,7 +225,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all paths, labels and image digests, whatever their order."""
+        """SHA-256 over all paths, labels and image digests, independent of their order."""
         lines = sorted(f"{sample.digest} {sample.label} {sample.path}" for sample in self.samples)
         if self.task != Task.MULTICLASS:
             lines.append(self.task)
@@ -235,35 +235,35 @@ class Dataset:
         """Class numbers of all samples, shape (n,).
 
         Raises:
-            DataError: the images have any number of labels, not one class each.
+            DataError: it is a multi-label set.
         """
         if self.task == Task.MULTILABEL:
             raise DataError(
-                f"{self.name} is a multi-label set: its images have no single class",
-                "use indicators(), one 0/1 column a label",
+                f"{self.name} is a multi-label set: its images do not have one class each",
+                "use indicators(), one 0/1 column per label",
             )
         return self.labels.encode([sample.label for sample in self.samples])
 
     def indicators(self) -> NDArray[np.uint8]:
-        """1 where a sample has a class or label, else 0: shape (n, classes)."""
+        """Indicators, shape (n, classes): 1 if a sample has a class or label, else 0."""
         held = [(i, name) for i, sample in enumerate(self.samples) for name in sample.classes]
         table = np.zeros((len(self), len(self.labels)), dtype=np.uint8)
         table[[i for i, _ in held], self.labels.encode([name for _, name in held])] = 1
         return table
 
     def truth(self) -> NDArray[Any]:
-        """What there is to learn: :meth:`targets`, or of a multi-label set :meth:`indicators`."""
+        """The training targets: :meth:`targets`, or :meth:`indicators` of a multi-label set."""
         return self.indicators() if self.task == Task.MULTILABEL else self.targets()
 
     def combinations(self) -> NDArray[np.int64]:
-        """Class numbers; in a multi-label set a number for each set of labels that occurs. Shape (n,)."""
+        """Class numbers, shape (n,); in a multi-label set one number for each combination of labels."""
         if self.task == Task.MULTICLASS:
             return self.targets()
         found: NDArray[np.int64] = np.unique(self.indicators(), axis=0, return_inverse=True)[1].reshape(-1)
         return found
 
     def counts(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """Images of each class or label among ``rows`` (None: all), shape (classes,)."""
+        """Number of images of each class or label among ``rows`` (None: all), shape (classes,)."""
         truth = self.truth() if rows is None else self.truth()[rows]
         if truth.ndim == 2:
             return np.asarray(truth.sum(axis=0, dtype=np.int64))
@@ -273,10 +273,10 @@ class Dataset:
         """The image of sample ``index`` as stored (see :class:`Reader`).
 
         Raises:
-            DataError: the dataset came from a file and its images are not at hand.
+            DataError: the dataset came from a file and its images are not available.
         """
         if self.reader is None:
-            raise DataError("this dataset has no images at hand", "open its source again with ks.open(...)")
+            raise DataError("this dataset's images are not available", "open its source again with ks.open(...)")
         return self.reader.load(self.samples[index])
 
     def __repr__(self) -> str:
@@ -286,7 +286,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which sample goes where: indices into ``Dataset.samples``. Quarantined samples are in no part.
+    """Training, validation and test set as indices into ``Dataset.samples``, without quarantined samples.
 
     Examples:
         >>> split = ks.split("photos/")
@@ -298,10 +298,10 @@ class Split:
     val: tuple[int, ...]
     test: tuple[int, ...]
     method: str
-    """How it was made, in words for the report."""
+    """How it was made, in words, for the report."""
 
     def part(self, name: Part) -> NDArray[np.int64]:
-        """Indices of one part, shape (n,)."""
+        """Indices of one split, shape (n,)."""
         return np.array({"train": self.train, "val": self.val, "test": self.test}[name], dtype=np.int64)
 
     def __repr__(self) -> str:
@@ -309,7 +309,7 @@ class Split:
 
 
 def split_digest(split: Split, dataset: Dataset) -> str:
-    """Tells a split: equal where the same contents are in the same splits, whatever the order and names of the files.
+    """Identify a split: equal if the same contents are in the same splits, whatever the order and names of the files.
 
     Returns:
         The first 16 hexadecimal digits of a SHA-256 over all pairs of image digest and split.
@@ -320,10 +320,10 @@ def split_digest(split: Split, dataset: Dataset) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch's figures. Losses are mean cross-entropy in nats; ``seconds`` is wall time.
+    """Metrics of one epoch. Losses are mean cross-entropy in nats; ``seconds`` is wall time.
 
-    Of a multi-label set, losses are means over images and labels, and an accuracy is the share of all (image, label)
-    pairs that are right at a probability of 0.5.
+    In a multi-label set, losses are means over images and labels, and accuracy is the fraction of all (image, label)
+    pairs that are right at a threshold of 0.5.
     """
 
     epoch: int
@@ -337,17 +337,17 @@ class Epoch:
     val_loss: float
     val_accuracy: float
     val_map: float | None = None
-    """Mean average precision of the validation part; multi-label sets only."""
+    """Mean average precision of the validation set; multi-label sets only."""
 
     @property
     def reached(self) -> float:
-        """What trainings are compared by: the validation part's accuracy, or its mean average precision."""
+        """The metric that trainings are compared by: accuracy, or mean average precision, on the validation set."""
         return self.val_accuracy if self.val_map is None else self.val_map
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Training as it went.
+    """The training history.
 
     Examples:
         >>> run.history.epoch, sorted(run.history.history)
@@ -356,7 +356,7 @@ class History:
 
     epochs: tuple[Epoch, ...]
     best_epoch: int
-    """The epoch whose weights were kept."""
+    """The epoch whose weights the model has."""
     stopped: str = "completed"
     """``completed``, ``early`` or ``interrupted``."""
 
@@ -385,13 +385,13 @@ class History:
 
     @property
     def tuned(self) -> bool:
-        """Whether the network itself was trained, and not only its head."""
+        """Whether the network itself was fine-tuned, not only its head."""
         return self.epochs[self.best_epoch - 1].phase != "head"
 
 
 @dataclass(frozen=True, slots=True)
 class BundleManifest:
-    """What a bundle says of itself; labels and preprocessing come from here and nowhere else."""
+    """Description of a bundle, and the only source of labels and preprocessing."""
 
     schema: int
     name: str
@@ -401,7 +401,7 @@ class BundleManifest:
     model: str
     """Name of the architecture, such as ``resnet``."""
     normalisation: str
-    """What the first layers of the graph do to uint8 pixels, and where that comes from."""
+    """What the first layers do to uint8 pixels, and why."""
     temperature: float
     decision: Mapping[str, Any]
     provenance: Mapping[str, Any]
@@ -415,18 +415,19 @@ class BundleManifest:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The process that a run belongs to, to tell whether it is still there."""
+    """The process that writes a run, to detect whether it is still alive."""
 
     id: int
     host: str
-    """Name of the machine."""
+    """Name of the computer."""
     started: str
-    """When it started, in the system's own count, to tell it from a later process of the same number; may be empty."""
+    """Its start time in the system's units, to distinguish it from a later process with the same number; may be
+    empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """``run.json``: what a run is and how far it got."""
+    """``run.json``: description and state of a run."""
 
     schema: int
     name: str
@@ -435,7 +436,7 @@ class RunRecord:
     """ISO 8601, UTC."""
     updated: str
     source: str
-    """Name of the dataset (not where it lies)."""
+    """Name of the dataset (not its path)."""
     model: str
     command: str
     seed: int
@@ -443,15 +444,14 @@ class RunRecord:
     message: str = ""
     """Why it failed or stopped, in one sentence."""
     results: Mapping[str, Any] = field(default_factory=dict)
-    """The document that ``train --json`` prints."""
+    """The results that ``train --json`` prints."""
     process: Process | None = None
-    """The process that made the run; None: not recorded."""
+    """The process that wrote the run; None: not recorded."""
 
 
 def group_numbers(names: Sequence[str | None]) -> NDArray[np.int64] | None:
-    """The number of each image's group, shape (n,); an image without one is a group of its own.
-
-    None where no image has a group.
+    """The number of each image's group, shape (n,); an image without one is its own group. None if no image has a
+    group.
     """
     if all(name is None for name in names):
         return None

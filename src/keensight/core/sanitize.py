@@ -1,4 +1,4 @@
-"""Text that others wrote (names of files and classes, headers, messages), fit for a terminal or a spreadsheet."""
+"""Make foreign text (file and class names, headers, messages) safe for terminals and spreadsheets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def visible(text: str, keep: str = "") -> str:
-    """``text`` with what would steer a terminal (control characters, changes of direction) as ``\\x1b``.
+    """Escape what would control a terminal (control characters, changes of direction) as ``\\x1b``.
 
     Args:
-        text: Any text, also with stray bytes of file names.
-        keep: Control characters that stay.
+        text: Any text, including undecodable bytes of file names.
+        keep: Control characters to keep.
     """
     if text.isprintable():
         return text
@@ -29,24 +29,24 @@ def _is_harmless(sign: str) -> bool:
 
 
 def guarded(cell: Any) -> Any:
-    """A cell of a table, so that no spreadsheet takes it for a formula: such text gets an apostrophe in front."""
+    """Guard a table cell from being read as a formula by spreadsheets: such text gets an apostrophe in front."""
     if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
     return cell
 
 
 def unguarded(cell: str) -> str:
-    """What :func:`guarded` was given, of a cell that it returned."""
+    """Undo :func:`guarded`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-# What may stand before a path in one word of a command line: `--out=`, `data.corrections=`, `run:`, `file://`.
+# What may precede a path in one word of a command line: `--out=`, `data.corrections=`, `run:`, `file://`.
 _ABSOLUTE = re.compile(r"(?P<before>(?:[\w.-]+=|run:|file://)*)(?:[A-Za-z]:|~[^/\\]*)?[/\\](?P<path>.*)", re.DOTALL)
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
 def without_place(word: str) -> str:
-    """An absolute path as its last component, with what stands before it; any other word as it is."""
+    """Reduce an absolute path to its last component, keeping any prefix; other words are unchanged."""
     found = _ABSOLUTE.fullmatch(word)
     if found is None:
         return word
@@ -55,15 +55,15 @@ def without_place(word: str) -> str:
 
 
 def command_without_places(command: str) -> str:
-    """A command line whose absolute paths are cut to their last components."""
+    """Reduce the absolute paths in a command line to their last components."""
     try:
         words = shlex.split(command)
-    except ValueError:  # a quote that does not end: it was not typed into a shell
+    except ValueError:  # an unclosed quote: it was not typed into a shell
         return without_place(command)
     cut = [without_place(word) for word in words]
     return command if cut == words else shlex.join(cut)
 
 
 def toml_without_places(text: str) -> str:
-    """Settings as TOML, the same with their text values."""
+    """Do the same for the text values of settings in TOML."""
     return _QUOTED.sub(lambda found: json.dumps(without_place(json.loads(found[0])), ensure_ascii=False), text)

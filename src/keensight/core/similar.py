@@ -1,4 +1,4 @@
-"""Which images are alike: search among embeddings."""
+"""Find similar images by their embeddings."""
 
 from __future__ import annotations
 
@@ -15,39 +15,38 @@ _CHUNK = 256
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """The images of an album that are most like each query, the nearest first."""
+    """The most similar images of a collection for each query, the nearest first."""
 
     queries: tuple[str, ...]
     """Paths."""
     album: tuple[str, ...]
-    """Paths of all images that were searched."""
+    """Paths of all searched images."""
     rows: NDArray[np.int64] = field(compare=False)
-    """Shape (queries, n): places in ``album``."""
+    """Shape (queries, n): positions in ``album``."""
     cosines: NDArray[np.float32] = field(compare=False)
-    """Shape (queries, n): how alike they are for this album, -1 to 1."""
+    """Shape (queries, n): similarity, -1 to 1."""
     errors: tuple[str, ...] = ()
-    """Queries that could not be read; their rows are -1 and their cosines NaN."""
+    """Reasons of queries that could not be read; their rows are -1 and their cosines NaN."""
 
     def paths(self, query: int) -> list[str]:
-        """What was found for one query; nothing for one that could not be read."""
+        """The results of one query; empty if it could not be read."""
         return [self.album[row] for row in self.rows[query] if row >= 0]
 
 
 def search(queries: Embeddings, album: Embeddings, n: int) -> Similar:
-    """The ``n`` images of ``album`` nearest to each query by the cosine of their standardised embeddings.
+    """Find the ``n`` images of ``album`` nearest to each query by the cosine of their standardized embeddings.
 
-    Each number of an embedding is taken less its mean over the album and divided by its deviation there: numbers from
-    several maps of a network differ in scale, and the largest would decide alone. Exact: every pair is looked at. An
-    image is not found for itself (by its path) where ``queries`` is part of the album, nor is one that could not be
-    read.
+    Each feature is standardized over the album: features from several maps of a network differ in scale, and the
+    largest would dominate. The search is exact. An image never matches itself (by its path), and images that could not
+    be read match nothing.
 
     Args:
-        queries: Embeddings of what is looked for.
-        album: Embeddings of what is searched, by the same network.
-        n: How many to find.
+        queries: Embeddings of the query images.
+        album: Embeddings of the images to search, from the same network.
+        n: Number of matches per query.
 
     Raises:
-        DataError: the album has not ``n`` other images that could be read, or the networks differ.
+        DataError: the album has fewer than ``n`` other readable images, or the networks differ.
     """
     if queries.vectors.shape[1] != album.vectors.shape[1]:
         raise DataError(
@@ -56,7 +55,7 @@ def search(queries: Embeddings, album: Embeddings, n: int) -> Similar:
         )
     readable, unread = _whole(album.vectors), ~_whole(queries.vectors)
     if int(readable.sum()) < n + bool(set(queries.paths) & set(album.paths)):
-        raise DataError(f"there are not {n} images to be found", "ask for fewer, or search a larger album")
+        raise DataError(f"there are fewer than {n} images to find", "ask for fewer, or search a larger album")
     mean, scale = _scale(album.vectors[readable])
     known, asked = (_directions((some.vectors - mean) * scale) for some in (album, queries))
     place = {path: row for row, path in enumerate(album.paths)}
@@ -77,10 +76,10 @@ def search(queries: Embeddings, album: Embeddings, n: int) -> Similar:
 
 
 def _scale(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What to subtract and what to multiply by, each (d,); a number that never changes tells nothing."""
+    """Mean and inverse deviation of each feature, each (d,); a constant feature does not count."""
     deviation = vectors.std(axis=0)
     usable = deviation > 1e-6 * deviation.max(initial=0.0)
-    if not usable.any():  # one image, or copies of one
+    if not usable.any():  # one image, or copies of it
         return np.zeros_like(deviation), np.ones_like(deviation)
     return vectors.mean(axis=0), np.where(usable, 1 / np.where(usable, deviation, 1), 0).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""What a user gives as images: told apart by what it is, to single images, and each of these read."""
+"""Turn what users pass as images into single images, and read them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _EXPECTED = (
 )
 _CHANNELS = (1, 3, 4)
 _NARROW = 16
-"""Pixels; narrower "images" of a batch (n, height, width), unless square, are the channels of one image instead."""
+"""Pixels; an array (n, height, width) with a smaller width is a single image with channels, unless it is square."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An image of which is known, before it is opened, that it cannot be read."""
+    """An image that is known to be unreadable before it is opened."""
 
     reason: str
     path: str | None = None
@@ -41,11 +41,11 @@ class Unread:
 Source = str | Path | bytes | NDArray[np.uint8] | Image.Image | Unread
 """One image."""
 Images = Any
-"""One image or several, see :func:`singles`; what it may be is told at run time, not by its type."""
+"""One image or several, see :func:`singles`; the kind is detected at run time."""
 
 
 def singles(images: Images) -> list[Source]:
-    """Single images of what a user gives.
+    """Split a user's input into single images.
 
     Args:
         images: A path, encoded bytes, an open binary file (read to its end), a Pillow image, a uint8 array (height,
@@ -53,7 +53,7 @@ def singles(images: Images) -> list[Source]:
             before height and width), an array or a pandas Series of paths; or a list or an iterator of these.
 
     Raises:
-        DataError: it is something else, or the pixels of an array are not of uint8.
+        DataError: it is something else, or an array does not have dtype uint8.
     """
     if isinstance(images, (str, Path, bytes, Image.Image, Unread)):
         return [images]
@@ -74,7 +74,8 @@ def singles(images: Images) -> list[Source]:
 
 
 def name_of(source: Source, position: int) -> str:
-    """What an image is called in answers; stray bytes of a file name are escaped, as no table can hold them."""
+    """The name of an image in results; undecodable bytes of a file name are escaped, because no table can store
+    them."""
     path = source.path if isinstance(source, Unread) else source
     if not isinstance(path, (str, Path)):
         return f"image {position}"
@@ -82,10 +83,10 @@ def name_of(source: Source, position: int) -> str:
 
 
 def read_source(source: Source) -> bytes | NDArray[np.uint8]:
-    """Encoded bytes or pixels of one image; of a file that is no image, the first bytes alone are read.
+    """Read the encoded bytes or pixels of one image; of a file that is not an image, only the first bytes are read.
 
     Raises:
-        ImageError: it cannot be read, is too large, or is no regular file.
+        ImageError: it cannot be read, is too large, or is not a regular file.
     """
     if isinstance(source, Unread):
         raise ImageError(source.reason)
@@ -95,7 +96,7 @@ def read_source(source: Source) -> bytes | NDArray[np.uint8]:
 
 
 def _plain(given: Any) -> Path | bytes:
-    """A path or encoded bytes, of what stands for one of them."""
+    """Return a path or encoded bytes."""
     if isinstance(given, os.PathLike):
         return Path(os.fsdecode(given))
     if isinstance(given, (bytearray, memoryview)):
@@ -103,22 +104,22 @@ def _plain(given: Any) -> Path | bytes:
     data = "" if isinstance(given, io.TextIOBase) else given.read(MAX_BYTES + 1)
     if not isinstance(data, bytes):
         kind = "a file that is opened as text" if isinstance(data, str) else f"a {type(given).__name__}"
-        raise DataError(f"{kind} gives no bytes of an image", 'open it with open(path, "rb")')
+        raise DataError(f"{kind} does not return the bytes of an image", 'open it with open(path, "rb")')
     return data
 
 
 def _as_array(given: Any) -> NDArray[Any] | None:
-    """What can be seen as a NumPy array, with channels last; None: it is something else."""
+    """View it as a NumPy array, with channels last; None: it is something else."""
     if isinstance(given, (np.ndarray, np.generic)):
         return np.asarray(given)
-    if hasattr(given, "columns"):  # a table is no batch of pixels
-        raise DataError(f"a {type(given).__name__} is no list of images", "give its column of paths: frame['path']")
+    if hasattr(given, "columns"):  # a table is not a batch of pixels
+        raise DataError(f"a {type(given).__name__} is not a list of images", "give its column of paths: frame['path']")
     if not hasattr(given, "numpy") and not hasattr(given, "__array__"):
         return None
     tensor = given.detach().cpu() if hasattr(given, "detach") else given
     try:
         array = np.asarray(tensor.numpy() if hasattr(tensor, "numpy") else tensor)
-    except Exception as error:  # symbolic, on another machine, ragged: whatever the library says
+    except Exception as error:  # symbolic, remote, ragged: the library's own message follows
         raise DataError(f"this {type(given).__name__} cannot be read as an array: {error}", _EXPECTED) from error
     return _channels_last(array) if hasattr(given, "detach") else array
 
@@ -133,12 +134,11 @@ def _channels_last(array: NDArray[Any]) -> NDArray[Any]:
 
 def _of_array(array: NDArray[Any]) -> list[Source]:
     if array.dtype.kind in "OUT" and array.ndim == 1:
-        return singles([Unread("there is no path") if _is_missing(item) else item for item in array.tolist()])
+        return singles([Unread("the path is missing") if _is_missing(item) else item for item in array.tolist()])
     if array.dtype != np.uint8:
         raise DataError(
-            f"pixels must be uint8 from 0 to 255, not an array of {array.dtype} of the shape {array.shape}",
-            "give the pixels as they were decoded, (255 * images).round().astype('uint8') for instance; the model "
-            "scales them itself",
+            f"pixels must be uint8 from 0 to 255, not an array of {array.dtype} of shape {array.shape}",
+            "give the original pixels, such as (255 * images).round().astype('uint8'); the model scales them itself",
         )
     shape = array.shape
     if array.ndim == 2 or (array.ndim == 3 and shape[2] in _CHANNELS):
@@ -146,7 +146,7 @@ def _of_array(array: NDArray[Any]) -> list[Source]:
     batch = array.ndim == 3 and (shape[2] >= _NARROW or shape[1] == shape[2])
     if not batch and not (array.ndim == 4 and shape[3] in _CHANNELS):
         raise DataError(
-            f"an array of the shape {shape} is neither an image nor a batch of images",
+            f"an array of shape {shape} is neither an image nor a batch of images",
             "expected (height, width), (height, width, 1, 3 or 4), (n, height, width) or (n, height, width, 1, 3 or 4)",
         )
     return list(array)
@@ -160,6 +160,6 @@ def _is_missing(cell: Any) -> bool:
 
 
 def _refusal(given: Any) -> DataError:
-    hint = "to measure a model on a dataset, use ks.evaluate(model, data)" if isinstance(given, Dataset) else _EXPECTED
+    hint = "to evaluate a model on a dataset, use ks.evaluate(model, data)" if isinstance(given, Dataset) else _EXPECTED
     what = "None" if given is None else f"{type(given).__name__} {given!r}" if isinstance(given, (int, float)) else ""
-    return DataError(f"{what or f'a {type(given).__name__}'} is no image and no list of images", hint)
+    return DataError(f"{what or f'a {type(given).__name__}'} is neither an image nor a list of images", hint)

@@ -95,7 +95,7 @@ def face_value(evaluation: Evaluation) -> str:
     if found.high <= CLOSE:
         return f"Overall its confidence can be taken at face value ({error})."
     return (
-        f"Whether its confidence can be taken at face value cannot be told from {evaluation.n:,} images: it may be off "
+        f"Whether its confidence can be taken at face value is unclear from {evaluation.n:,} images: it may be off "
         f"by up to {100 * found.high:.1f} percentage points on average ({error})."
     )
 

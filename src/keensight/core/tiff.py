@@ -10,7 +10,7 @@ from keensight.errors import ImageError
 _ORIENTATION = 0x0112
 MAX_FRAMES = 100_000
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-# Size, bits, compression, colour, strips, tiles, layout, fax options, predictor, palette, alpha, JPEG, YCbCr.
+# Size, bits, compression, color, strips, tiles, layout, fax options, predictor, palette, alpha, JPEG, YCbCr.
 _SINGLE = frozenset((256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323))
 _PIXEL_TAGS = _SINGLE | frozenset((258, 273, 279, 320, 324, 325, 338, 339, 347, *range(512, 522), 529, 530, 532))
 
@@ -21,11 +21,11 @@ class _Entry:
     type: int
     count: int
     value: bytes
-    """The value itself where it fits, else its place in the file."""
+    """The value itself if it fits, else its offset in the file."""
 
 
 class _Tiff:
-    """The layout of one TIFF file: byte order, and 32- or 64-bit places (BigTIFF)."""
+    """The layout of one TIFF file: byte order, and 32- or 64-bit offsets (BigTIFF)."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -37,14 +37,14 @@ class _Tiff:
 
     def number(self, code: str, position: int) -> int:
         if position > len(self.data):
-            raise ImageError("truncated TIFF: it points behind its end", "copy or download it again")
+            raise ImageError("truncated TIFF: an offset points past the end of the file", "copy or download it again")
         return int(struct.unpack_from(self.order + code, self.data, position)[0])
 
     def first(self) -> int:
         return self.number(self.place, 8 if self.big else 4)
 
     def directory(self, position: int) -> tuple[list[_Entry], int]:
-        """The entries of one directory, and where the place of the next one stands."""
+        """The entries of one directory, and the position of the next one's offset."""
         code = "Q" if self.big else "H"
         start = position + struct.calcsize(code)
         size = struct.calcsize(self.header)
@@ -60,7 +60,7 @@ class _Tiff:
             return entry.value[:size]
         place = int(struct.unpack(self.order + self.place, entry.value)[0])
         if place + size > len(self.data):
-            raise ImageError("truncated TIFF: a tag points behind its end", "copy or download it again")
+            raise ImageError("truncated TIFF: a tag points past the end of the file", "copy or download it again")
         return self.data[place : place + size]
 
     def orientation(self, entries: list[_Entry]) -> int:
@@ -84,7 +84,7 @@ class _Tiff:
 
 
 def exif_orientation(block: bytes) -> int:
-    """Orientation of an EXIF block; 1 where it has none or is damaged."""
+    """Orientation in an EXIF block; 1 if it has none or is damaged."""
     if block[:4] not in (b"II*\0", b"MM\0*"):
         return 1
     try:

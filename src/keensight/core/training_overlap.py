@@ -1,4 +1,4 @@
-"""Which images an evaluation left out, as the model had learned from them."""
+"""Images that an evaluation excluded because the model was trained on them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Images that a model learned from, by how they were recognized: indices into ``Dataset.samples``."""
+    """Images that a model was trained on, by the way they were recognized: indices into ``Dataset.samples``."""
 
     same_file: tuple[int, ...] = ()
     """Their files are training or validation images, byte by byte."""
     same_pixels: tuple[int, ...] = ()
-    """Other files with the same pixels at the size that the model sees."""
+    """Other files with the same pixels at the model's input size."""
     look_alike: tuple[int, ...] = ()
-    """Copies that were compressed, resized or made grey, by their fingerprints (:mod:`keensight.core.fingerprints`)."""
+    """Copies that were compressed, resized or made gray, by their fingerprints (:mod:`keensight.core.fingerprints`)."""
     same_group: int = 0
-    """How many of the images that were measured are of a group (a patient, a track) that the model learned from."""
+    """Number of evaluated images from a group (such as a patient) that the model was trained on."""
     notes: tuple[str, ...] = ()
-    """What could not be told, in sentences."""
+    """What could not be checked, in sentences."""
 
     @property
     def rows(self) -> frozenset[int]:
@@ -27,13 +27,13 @@ class LeftOut:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of each kind, for JSON."""
+        """The number of each kind, for JSON."""
         return {
             "same_file": len(self.same_file), "same_pixels": len(self.same_pixels), "look_alike": len(self.look_alike)
         }  # fmt: skip
 
     def joined(self, other: LeftOut) -> LeftOut:
-        """What one of two models learned from; an image counts once, for the surest way it was recognized."""
+        """Images that either of two models was trained on; each counts once, by the strictest match."""
         files = {*self.same_file, *other.same_file}
         pixels = {*self.same_pixels, *other.same_pixels} - files
         alike = {*self.look_alike, *other.look_alike} - files - pixels
@@ -43,7 +43,7 @@ class LeftOut:
         )  # fmt: skip
 
     def sentences(self) -> list[str]:
-        """What a reader must know, in words; nothing where nothing was left out and everything could be told."""
+        """Notes for readers; empty if nothing was excluded and everything could be checked."""
         told = {
             "the same file": len(self.same_file),
             "the same pixels": len(self.same_pixels),
@@ -52,10 +52,10 @@ class LeftOut:
         found = []
         if self.rows:
             ways = ", ".join(f"{n:,} {way}" for way, n in told.items() if n)
-            found.append(f"{_images(len(self.rows), 'training image')} not measured: {ways}")
+            found.append(f"{_images(len(self.rows), 'training image')} not evaluated: {ways}")
         if self.same_group:
             found.append(
-                f"{_images(self.same_group)} measured here share a group (such as a patient) with training images: "
+                f"{_images(self.same_group)} evaluated here share a group (such as a patient) with training images:  "
                 "the result may be too optimistic"
             )
         return [*found, *self.notes]

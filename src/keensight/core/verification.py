@@ -1,4 +1,4 @@
-"""What a check of a bundle found."""
+"""Result of verifying a bundle."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ SELF_TEST = "self-test"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One check."""
 
     name: str
     ok: bool
     message: str = ""
-    """What is wrong, or what was measured, in one sentence."""
+    """The problem, or the measured value, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Whether a bundle is whole and predicts as when it was trained; checks after one that failed are not made."""
+    """Whether a bundle is undamaged and predicts as when it was trained; the first failed check ends the
+    verification."""
 
     bundle: str
-    """Its folder."""
+    """The bundle's folder."""
     checks: tuple[Check, ...]
     worst: float | None = None
     """Largest difference of a probability in the self-test (of an anomaly score, as a fraction of it); None: it was not
-    reached, or failed."""
+    run, or failed."""
 
     @property
     def ok(self) -> bool:
@@ -42,13 +43,13 @@ class Verification:
 
     @property
     def damaged(self) -> bool:
-        """Whether a file is not what it should be, so that nothing was loaded."""
+        """Whether a file is damaged or changed, so that nothing was loaded."""
         return any(not check.ok and check.name != SELF_TEST for check in self.checks)
 
     def sentence(self) -> str:
         """The verdict."""
         if self.ok:
-            return f"{self.bundle} is whole, and predicts as when it was trained"
+            return f"{self.bundle} is undamaged and predicts as when it was trained"
         what = "is damaged or was changed" if self.damaged else "does not predict as when it was trained"
         return f"{self.bundle} {what}"
 
@@ -60,7 +61,7 @@ _TERMS = {
     "labels": "labels", "task": "task", "image": "image size and fit", "normalisation": "normalisation",
     "temperature": "temperature", "decision": "decision rule",
 }  # fmt: skip
-"""Fields of a manifest, and what they are called in messages."""
+"""Fields of a manifest and their names in messages."""
 
 
 def plain_manifest(manifest: BundleManifest) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def plain_manifest(manifest: BundleManifest) -> dict[str, Any]:
 
 
 def contract_text(manifest: BundleManifest) -> str:
-    """Canonical JSON of what decides how an image becomes a prediction; equal for equal terms."""
+    """Canonical JSON of everything that determines a prediction besides the weights."""
     plain = plain_manifest(manifest)
     return canonical_json({name: plain[name] for name in _TERMS})
 
@@ -85,9 +86,9 @@ def digest_of(text: str) -> str:
 
 
 def differing(manifest: BundleManifest, text: str) -> list[str]:
-    """What of a manifest is not as a contract says, in words: nothing where the two agree.
+    """Describe where a manifest differs from a contract; empty if they agree.
 
-    Records are compared, not texts: a field that a later version adds, with its default, changes nothing.
+    Records are compared, not texts, so a field that a later version adds, with its default, changes nothing.
     """
     terms = _terms(text)
     try:
@@ -100,7 +101,7 @@ def differing(manifest: BundleManifest, text: str) -> list[str]:
 
 
 def labels_of(text: str) -> tuple[str, ...]:
-    """Class names in a contract, in order; empty where it is none."""
+    """Class names in a contract, in order; empty if it has none."""
     labels = _terms(text).get("labels")
     names = labels.get("names") if isinstance(labels, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) else ()

@@ -1,1 +1,1 @@
-"""Room of the images: what do we have?"""
+"""Reading, auditing, splitting and caching image sets."""

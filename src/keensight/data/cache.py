@@ -1,7 +1,7 @@
-"""Images of a dataset as uint8 rows, decoded once.
+"""A dataset's decoded images as uint8 rows, decoded only once.
 
-:func:`prepare` decodes what the cache directory does not hold yet, keyed by content, and gives
-back a :class:`Pixels` from which batches are gathered. The files are those of :mod:`.shards`.
+:func:`prepare` decodes what is not yet in the cache directory, keyed by content, and returns :class:`Pixels`, from
+which batches are read. The files are those of :mod:`.shards`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "surve
 CacheMode = Literal["auto", "always", "never"]
 
 CHANGED = "the file has changed since the dataset was opened"
-"""Reason for which an image has no pixels where its content is no longer that of its digest."""
+"""Why an image has no pixels if its content no longer matches its digest."""
 
 _DISK_MARGIN = 2**30
 _SHARD_BYTES = 512 * 2**20
@@ -62,27 +62,25 @@ def prepare(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Pixels:
-    """Decode what is not decoded yet, and hand out all images of a dataset.
+    """Decode what is not decoded yet, and return all images of a dataset.
 
-    Small arrays that have the size wanted stay in memory. Everything else is decoded into the cache
-    directory, each distinct content once; where the disk has no room (``auto``) or on request
-    (``never``) images are decoded anew each time they are taken. Then one pass of decoding is made
-    here too, since a bad image must be known before the training starts.
+    Small arrays of the right size stay in memory. Everything else is decoded into the cache directory, each distinct
+    content once. If the disk is full (``auto``) or on request (``never``), images are decoded again at each use. One
+    decoding pass is made here even then, because bad images must be known before training starts.
 
-    Where the survey pixels of the set (:func:`.survey_spec`) are missing too, the same pass over
-    the files makes them. On Ctrl-C the images decoded so far are kept as complete shards, and the next call goes on
-    there.
+    If the survey pixels of the set (:func:`.survey_spec`) are missing too, the same pass creates them. On Ctrl-C the
+    images decoded so far are kept as complete shards, and the next call continues from there.
 
     Args:
         dataset: Its samples with an ``error`` are not touched; the reason is passed on.
         spec: The size wanted.
         mode: ``auto``, ``always`` (a full disk is an error) or ``never`` (no file is written).
-        workers: Decoding threads; default: one per processor that this process may use.
+        workers: Decoding threads; default: one per CPU that this process may use.
         progress: Where to report.
 
     Raises:
         StoreError: with ``always``, the cache directory is full or cannot be written.
-        DataError: the dataset has no images at hand.
+        DataError: the dataset has no images available.
     """
     surveyed = replace(survey_spec(dataset), intensity=spec.intensity, black=spec.black)
     specs = list(dict.fromkeys((spec, surveyed)))
@@ -100,7 +98,7 @@ _Outcome = tuple[str, _Decoded | str, bool]
 
 
 class _Size:
-    """What the cache holds of a dataset at one size."""
+    """The cached images of a dataset at one size."""
 
     def __init__(self, spec: ImageSpec, wanted: Collection[str]) -> None:
         self.spec = spec
@@ -110,18 +108,18 @@ class _Size:
         self.look(wanted)
 
     def look(self, wanted: Collection[str]) -> None:
-        """Find the digests wanted in the shards that are there."""
+        """Find the needed digests in the existing shards."""
         self.shards: list[Shard] = find_shards(self.folder, self.row_bytes)
         self.found, failed = locate(self.shards, wanted)
         self.failed = {digest: reason for digest, reason in failed.items() if digest not in self.found}
 
     def lacks(self, digest: str) -> bool:
-        """Whether neither its pixels are there nor a reason why not."""
+        """Whether it has neither pixels nor an error."""
         return digest not in self.found and digest not in self.failed
 
 
 class _Job:
-    """One call of :func:`prepare`: what is known of each digest at each size, and the decoding of the rest."""
+    """One call of :func:`prepare`: the known images at each size, and the decoding of the rest."""
 
     def __init__(self, dataset: Dataset, specs: Sequence[ImageSpec], workers: int, progress: Progress) -> None:
         self.dataset, self.workers, self.progress = dataset, workers, progress
@@ -156,12 +154,12 @@ class _Job:
         return [digest for digest in self.indices if size.lacks(digest)]
 
     def _require_space(self, margin: int) -> None:
-        """Raise StoreError where what is missing would not leave ``margin`` bytes of the disk free."""
+        """Raise StoreError if decoding the rest would not leave ``margin`` bytes of the disk free."""
         needed = sum(len(self._missing(size)) * size.row_bytes for size in self.sizes)
         directory = cache_directory()
         if needed and (free := _free_bytes(directory)) < needed + margin:
             raise StoreError(
-                f"the disk of {directory} is too full: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free",
+                f"not enough space in {directory}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free",
                 "free some space, or point KEENSIGHT_CACHE at another disk",
             )
 
@@ -169,7 +167,7 @@ class _Job:
         """Decode what is missing into new shards.
 
         Raises:
-            StoreError: they cannot be written; those of this call are gone again.
+            StoreError: they cannot be written; those of this call are removed.
         """
         for size in self.sizes:
             remove_stale(size.folder)
@@ -190,7 +188,7 @@ class _Job:
                 raise StoreError("the cache was cleared while it was written", "run it again")
 
     def _decode(self, digests: list[str], sizes: Sequence[_Size]) -> Generator[_Outcome, None, None]:
-        """(digest, pixels or reason, whether the reason lies in the content) in the order given."""
+        """(digest, pixels or error, whether the content causes the error), in the given order."""
         n = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // sum(size.row_bytes for size in sizes)))
         chunks = [digests[i : i + n] for i in range(0, len(digests), n)]
 
@@ -218,7 +216,7 @@ class _Job:
         for index in self.indices[digest]:
             try:
                 raw = self.dataset.load(index)
-            except ImageError as error:  # this copy is gone; another may be there
+            except ImageError as error:  # this copy is missing; there may be another
                 reason = error.message
                 continue
             if isinstance(raw, bytes) and sha256(raw) != digest:
@@ -254,10 +252,10 @@ def _free_bytes(directory: Path) -> int:
 
 
 class _Shards:
-    """The shards of one call: a new one begins when one is full, so that a kill loses little.
+    """The shards of one call: a new one starts when one is full, so that a killed process loses little.
 
-    Left by an interrupt or an unreadable source, what is written stays, as complete shards. Left by a
-    disk that is full, all that this call wrote is removed.
+    After an interrupt or an unreadable source, what is written is kept as complete shards. If the disk is full,
+    everything that this call wrote is removed.
     """
 
     def __init__(self) -> None:
@@ -328,7 +326,7 @@ class CachedPixels(Surveyed):
         return len(self._dataset)
 
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Images in the order asked for (see :class:`Pixels`)."""
+        """Images in the given order (see :class:`Pixels`)."""
         wanted = checked_indices(indices, self.errors, self._dataset)
         return self._shards.read(self._shard_of[wanted], self._row_of[wanted])
 
@@ -348,10 +346,10 @@ class StreamedPixels(Surveyed):
         return len(self._dataset)
 
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Images in the order asked for (see :class:`Pixels`).
+        """Images in the given order (see :class:`Pixels`).
 
         Raises:
-            ImageError: a file that could be decoded before cannot be read any more.
+            ImageError: a file that could be decoded before can no longer be read.
         """
         wanted = checked_indices(indices, self.errors, self._dataset)
         out = np.empty((len(wanted), *self.shape), np.uint8)

@@ -1,4 +1,4 @@
-"""Applies what a person decided about labels to a dataset; no file is touched."""
+"""Apply label corrections to a dataset; no file is changed."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How many images a table of corrections changed."""
+    """Number of images changed by a corrections file."""
 
     relabelled: int
     dropped: int
     kept: int
-    """Looked at and left as they are."""
+    """Reviewed and unchanged."""
     already: int
-    """Had the new label before."""
+    """Images that already had the new label."""
 
     def sentence(self) -> str:
         """For the terminal and the log."""
-        text = f"corrections: {self.relabelled:,} relabelled, {self.dropped:,} dropped, {self.kept:,} kept as they are"
-        return text + (f", {self.already:,} had their new label already" if self.already else "")
+        text = f"corrections: {self.relabelled:,} relabeled, {self.dropped:,} dropped, {self.kept:,} kept as they are"
+        return text + (f", {self.already:,} already had their new label" if self.already else "")
 
 
 def apply_corrections(dataset: Dataset, corrections: Iterable[Correction]) -> tuple[Dataset, Applied]:
-    """A dataset with images relabelled or left out; classes stay as they are.
+    """Relabel or drop images of a dataset; classes are unchanged.
 
-    An image is found by its digest, and every copy of it that carries the label which was looked at is corrected.
-    Only a line without a digest is looked up by its path.
+    An image is found by its digest, and every copy of it with the reviewed label is corrected. Only a line without a
+    digest is looked up by its path.
 
     Args:
         dataset: The image set.
         corrections: The decisions.
 
     Raises:
-        DataError: the set is multi-label, a label is no class of the set, an image is not in it or has changed, its
-            label is another one than when it was looked at, or two lines contradict each other.
+        DataError: the set is multi-label, a label is not a class of the set, an image is not in it or has changed, its
+            label has changed since the review, or two lines contradict each other.
     """
     if dataset.task == Task.MULTILABEL:
         raise DataError(
-            f"{dataset.name} is a multi-label set, and corrections give an image one class", "correct its table by hand"
+            f"{dataset.name} is a multi-label set, and corrections assign one class per image",
+            "correct its table by hand",
         )
     decided = _consistent(corrections)
     _check_classes(dataset, decided)
@@ -95,21 +96,21 @@ def _consistent(corrections: Iterable[Correction]) -> list[Correction]:
             raise DataError(
                 f"the corrections contradict each other: {other.path} and {correction.path} are one image with the "
                 f"label {other.given!r}, once {_words(other)}, once {_words(correction)}",
-                "leave one of the two lines",
+                "keep one of the two lines",
             )
     return list(decided.values())
 
 
 def _words(correction: Correction) -> str:
     verb = {"keep": "kept", "drop": "dropped"}.get(correction.action)
-    return verb or f"relabelled to {correction.label!r}"
+    return verb or f"relabeled to {correction.label!r}"
 
 
 def _check_classes(dataset: Dataset, corrections: Sequence[Correction]) -> None:
     for correction in corrections:
         if correction.action == "relabel" and correction.label not in dataset.labels.names:
             raise DataError(
-                f"the corrections call {correction.path} {correction.label!r}, which is no class of {dataset.name}",
+                f"the corrections call {correction.path} {correction.label!r}, which is not a class of {dataset.name}",
                 did_you_mean(correction.label, list(dataset.labels.names)),
             )
 
@@ -120,12 +121,12 @@ def _check_present(dataset: Dataset, lost: Sequence[Correction], by_path: dict[s
     changed = [c for c in lost if c.path in by_path]
     if changed:
         raise DataError(
-            f"{_count(changed)} of the corrections have changed since they were looked at: {_paths(changed)}",
-            "review them again, or take their lines out",
+            f"the corrections contain {_count(changed)} that changed since the review: {_paths(changed)}",
+            "review them again, or remove their lines",
         )
     raise DataError(
-        f"{_count(lost)} of the corrections are not in {dataset.name}: {_paths(lost)}",
-        "give the corrections of this image set, or take their lines out",
+        f"the corrections contain {_count(lost)} missing from {dataset.name}: {_paths(lost)}",
+        "give the corrections of this image set, or remove their lines",
     )
 
 
@@ -140,9 +141,9 @@ def _check_fresh(
     if stale:
         correction, sample = stale[0]
         raise DataError(
-            f"{_count(stale)} of the corrections have another label than when they were looked at: "
+            f"the corrections contain {_count(stale)} whose label changed since the review: "
             f"{sample.path} is {sample.label!r} now and was {correction.given!r}",
-            "review them again, or take their lines out",
+            "review them again, or remove their lines",
         )
 
 

@@ -13,11 +13,11 @@ from keensight.errors import StoreError
 
 
 class FeatureCache:
-    """Rows of one network, by image digest.
+    """Feature vectors of one network, by image digest.
 
     Args:
         network: Digest of the network.
-        values: Numbers in a row.
+        values: Length of a vector.
     """
 
     def __init__(self, network: str, values: int) -> None:
@@ -25,17 +25,17 @@ class FeatureCache:
         self._values = values
 
     def find(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The rows that are known, float32 (values,) each."""
+        """The cached vectors, float32 (values,) each."""
         shards = find_shards(self._folder, 4 * self._values)
         places, _ = locate(shards, set(digests))
         rows: dict[int, NDArray[np.float32]] = {}
         for number in {shard for shard, _ in places.values()}:
-            with suppress(OSError, ValueError):  # cleared by another process meanwhile: computed again
+            with suppress(OSError, ValueError):  # cleared by another process: computed again
                 rows[number] = np.memmap(shards[number].rows, np.float32, "r").reshape(-1, self._values)
         return {digest: rows[shard][row] for digest, (shard, row) in places.items() if shard in rows}
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
-        """Keep rows, shape (n, values); where the disk refuses they are computed again the next time."""
+        """Save vectors, shape (n, values); if the disk is full, they are computed again next time."""
         with suppress(StoreError):
             remove_stale(self._folder)
             writer = ShardWriter(self._folder)

@@ -1,4 +1,4 @@
-"""Would a mirrored image be taken for another class? Nearest neighbours tell, before any training."""
+"""Whether a mirrored image looks like another class, decided by nearest neighbors before any training."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MOST, _SIDE = 4000, 14
 
 @dataclass(frozen=True, slots=True)
 class MirrorEvidence:
-    """What mirrored copies do to nearest-neighbour classification of the training images.
+    """Effect of mirrored copies on nearest-neighbor classification of the training images.
 
-    ``harmed`` images have their nearest neighbour in their own class until mirrored copies of the others
-    are added, ``helped`` ones only then; of ``kindred`` ones the nearest of all is a mirrored copy of their
-    own class; ``n`` were looked at.
+    ``harmed`` images have their nearest neighbor in their own class only without mirrored copies of the others,
+    ``helped`` images only with them; the nearest of all neighbors of ``kindred`` images is a mirrored copy from their
+    own class; ``n`` images were used.
     """
 
     n: int
@@ -39,24 +39,24 @@ class MirrorEvidence:
 
     @property
     def harmful(self) -> bool:
-        """More images are harmed than helped, beyond chance."""
+        """Significantly more images are harmed than helped."""
         return self.harmed - self.helped > self.spread
 
     @property
     def natural(self) -> bool:
-        """Mirrored images look like real ones of their class: to a tenth of the images they are the nearest."""
+        """Mirrored images look like real ones of their class: they are nearest to at least a tenth of the images."""
         return self.kindred >= self.n / 10 and not self.harmful
 
 
 def mirror_evidence(pixels: Pixels, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> MirrorEvidence:
-    """Leave-one-out nearest neighbours (cosine, 14 x 14 grey) with and without mirrored copies.
+    """Leave-one-out nearest neighbors (cosine, 14 x 14 gray) with and without mirrored copies.
 
     Digits, letters and traffic signs turn into one another when mirrored and show up as harmed;
     clothes, leaves or faces do not.
 
     Args:
         pixels: Decoded images by dataset index.
-        rows: Indices of the training part; 4,000 at most are used, evenly spread.
+        rows: Indices of the training set; 4,000 at most are used, evenly spaced.
         targets: Class number of every sample of the dataset.
     """
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).astype(np.int64)]
@@ -72,12 +72,12 @@ def mirror_evidence(pixels: Pixels, rows: NDArray[np.int64], targets: NDArray[np
 
 def _pairs(pixels: Pixels, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     for begin in range(0, len(rows), 256):
-        images = pixels.take(rows[begin : begin + 256])[..., 1]  # green is nearest to what an eye calls bright
+        images = pixels.take(rows[begin : begin + 256])[..., 1]  # green is closest to perceived brightness
         yield _thumbnails(images), _thumbnails(images[:, :, ::-1])
 
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Unit vectors without their mean, shape (n, 14 * 14 at most), by averaging blocks."""
+    """Centered unit vectors, shape (n, at most 14 * 14), by averaging blocks."""
     grey = block_means(images, _SIDE)
     grey = grey.reshape(len(grey), -1)
     grey -= grey.mean(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""How large the model's input should be."""
+"""Choose the size of the model's input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keensight.errors import DataError, UsageError
 _SMALLEST, _OWN_SIZE, _LARGEST = 8, 96, 128
 _PRETRAINED_SMALLEST, _STEP, _SHAPE_STEP = 96, 32, 16
 _SQUARE, _LONGEST = 1.1, 2.0
-"""Width over height: below the first it counts as square, and beyond the second a frame is not drawn out further."""
+"""Aspect ratios: below the first an image counts as square; above the second the frame gets no longer."""
 
 
 def choose_spec(
@@ -21,18 +21,18 @@ def choose_spec(
 ) -> ImageSpec:
     """Choose the input of a network.
 
-    Given a side: a square of it. Left out, for a network that learns from scratch: the images' own size where
-    they share one of at most 96 px; else a square of their median shorter side, rounded to a multiple of 8 and
+    Given a side: a square of it. Without one, from scratch: the images' own size if they all have the same, at most 96
+    px; else a square of their median shorter side, rounded to a multiple of 8 and
     at most 128 px. For a pretrained one: a frame of the images' median aspect ratio, whose area is that of a
-    square of ``pretrained``, or where the images are smaller than half of that, of twice their median shorter
-    side, as its filters look for larger things than small images show.
+    square of ``pretrained``, or if the images are smaller than half of that, of twice their median shorter
+    side, because its filters expect larger structures than small images have.
 
     Args:
         dataset: The image set.
         image_size: Side in pixels, or None to choose.
         fit: What to do with another aspect ratio (``stretch``, ``crop``, ``pad``); ``auto``: ``pad`` for a
-            pretrained network, which learned from undistorted pictures, else ``stretch``.
-        pretrained: Side for a pretrained network, in pixels; None: it learns from scratch.
+            pretrained network, which was trained on undistorted images, else ``stretch``.
+        pretrained: Side for a pretrained network, in pixels; None: it is trained from scratch.
 
     Raises:
         DataError: no image could be read.
@@ -63,11 +63,11 @@ def choose_spec(
 
 
 def survey_spec(dataset: Dataset) -> ImageSpec:
-    """The size at which an image set is looked at as a whole: for near-duplicates, quality and shortcuts.
+    """The size for the audit of a set: near-duplicates, quality and shortcuts.
 
-    It hangs on the set alone, so that every model learns from the same split: the images' own size where they share
-    one of at most 96 px, else a square of their median shorter side, at most 128 px, stretched. Networks that learn
-    from scratch have it too unless told otherwise, so that their images are decoded once.
+    It depends only on the set, so that every model gets the same split: the images' own size if they all have the same,
+    at most 96 px, else a square of their median shorter side, at most 128 px, stretched. Networks trained from scratch
+    use it too by default, so that images are decoded once.
     """
     if any(sample.info is not None for sample in dataset.samples):
         return choose_spec(dataset, fit="stretch")
@@ -75,13 +75,13 @@ def survey_spec(dataset: Dataset) -> ImageSpec:
 
 
 def _median_aspect(infos: Sequence[ImageInfo]) -> float:
-    """Median of width over height, as the images are seen: an EXIF orientation of 5 to 8 turns one on its side."""
+    """Median aspect ratio (width over height) after EXIF rotation."""
     turned = ((info.height, info.width) if info.orientation >= 5 else (info.width, info.height) for info in infos)
     return float(np.median([width / height for width, height in turned]))
 
 
 def _frame(side: int, aspect: float) -> tuple[int, int]:
-    """Height and width of about the area of a square, multiples of 16; ``aspect`` is width over height."""
+    """Height and width with about the area of a square, multiples of 16; ``aspect`` is width over height."""
     if 1 / _SQUARE < aspect < _SQUARE:
         return side, side
     stretch = float(np.clip(aspect, 1 / _LONGEST, _LONGEST)) ** 0.5
@@ -90,6 +90,6 @@ def _frame(side: int, aspect: float) -> tuple[int, int]:
 
 
 def median_side(dataset: Dataset) -> float:
-    """Median of the images' shorter sides, in pixels; 0 where no image could be read."""
+    """Median of the images' shorter sides, in pixels; 0 if no image could be read."""
     sides = [min(sample.info.height, sample.info.width) for sample in dataset.samples if sample.info is not None]
     return float(np.median(sides)) if sides else 0.0

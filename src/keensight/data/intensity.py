@@ -15,14 +15,14 @@ from keensight.data.pixels import Pixels
 from keensight.errors import ImageError
 
 _LOOKED_AT = 100
-"""Images, evenly over the set, whose values are looked at."""
+"""Number of images, evenly spaced over the set, whose values are used."""
 
 
 def with_intensity(spec: ImageSpec, dataset: Dataset) -> ImageSpec:
-    """``spec`` with the scale that holds for every image of more than 8 bits of a set.
+    """Return ``spec`` with one scale for all images of more than 8 bits in a set.
 
-    It is told by up to 100 of them: see :func:`keensight.core.intensity.scale_of_set`. Where the set has no such
-    image, or its images are not at hand, the scale stays undecided.
+    It is estimated from up to 100 of them (see :func:`keensight.core.intensity.scale_of_set`). If the set has no such
+    image, or its images are not available, no scale is set.
     """
     rows = deep_rows(dataset)
     if not rows or dataset.reader is None:
@@ -33,7 +33,7 @@ def with_intensity(spec: ImageSpec, dataset: Dataset) -> ImageSpec:
         try:
             raw = dataset.load(rows[place])
             return pixels.levels(raw) if isinstance(raw, bytes) else None
-        except ImageError:  # told where it is decoded
+        except ImageError:  # reported when it is decoded
             return None
 
     found = [levels for levels in ordered(look, chosen.tolist(), processors()) if levels is not None]
@@ -47,7 +47,7 @@ def deep_rows(dataset: Dataset) -> list[int]:
 
 
 def intensity(dataset: Dataset, decoded: Pixels | None) -> list[Finding]:
-    """How images of more than 8 bits are scaled, and where that is by each image's own values."""
+    """How images of more than 8 bits are scaled, and whether each is scaled by its own values."""
     rows = deep_rows(dataset)
     if not rows or decoded is None:
         return []
@@ -55,10 +55,10 @@ def intensity(dataset: Dataset, decoded: Pixels | None) -> list[Finding]:
     spec, each = decoded.spec, [(i,) for i in rows]
     if spec.intensity is None:
         message = (
-            f"{subject} more than 8 bits, but no common scale (integers and floating point are mixed): each is scaled "
-            "by its own values, which a network may take for a sign of the class; store all in one format."
+            f"{subject} more than 8 bits, but no common scale (integers and floating point are mixed): each is "
+            f"scaled by its own values, which may reveal the class; store all in one format."
         )
         return [Finding.on(dataset, each, "intensity", "warning", message)]
     scale = in_words(Scale(spec.black, spec.intensity))
-    message = f"{subject} more than 8 bits: {scale} in all of them; look whether that is right."
+    message = f"{subject} more than 8 bits: {scale} in all of them; check that this is right."
     return [Finding.on(dataset, each, "intensity", "info", message)]

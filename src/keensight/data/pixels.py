@@ -1,4 +1,4 @@
-"""What batches are gathered from: the interface, and images that lie in memory already."""
+"""The interface to decoded images, and images that are already in memory."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ class Pixels(Protocol):
 
     @property
     def errors(self) -> Mapping[int, str]:
-        """Index to reason, of samples that have no pixels."""
+        """Index to error message, for samples without pixels."""
         ...
 
     @property
     def decoded(self) -> int:
-        """How many images this call to :func:`prepare` decoded; 0 when all were known."""
+        """Number of images that this call of :func:`prepare` decoded; 0 if all were cached."""
         ...
 
     @property
     def survey(self) -> Pixels:
-        """The same images at the size at which a set is looked at as a whole, whatever ``spec`` is."""
+        """The same images at the survey size of the set, independent of ``spec``."""
         ...
 
     def __len__(self) -> int:
-        """The number of samples, those with errors included."""
+        """The number of samples, including those with errors."""
         ...
 
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Images in the order asked for, uint8, shape (n, H, W, 3).
+        """Images in the given order, uint8, shape (n, H, W, 3).
 
         Raises:
             DataError: an index is out of range, or its sample has no pixels.
@@ -59,7 +59,7 @@ class Pixels(Protocol):
 
 
 class Surveyed:
-    """Pixels that are survey pixels themselves, unless :meth:`keep_survey` gives them others."""
+    """Pixels that are their own survey pixels, unless :meth:`keep_survey` sets others."""
 
     _survey: Pixels | None = None
 
@@ -69,29 +69,29 @@ class Surveyed:
         return cast("Pixels", self) if self._survey is None else self._survey
 
     def keep_survey(self, survey: Pixels) -> None:
-        """Have :attr:`survey` give these, of the same images."""
+        """Set :attr:`survey` to these pixels of the same images."""
         self._survey = survey
 
 
 def checked_indices(indices: ArrayLike, errors: Mapping[int, str], dataset: Dataset) -> NDArray[np.int64]:
-    """Indices as an array, none of them out of range or without pixels."""
+    """Validate indices: none is out of range or without pixels."""
     wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
     if wanted.size and (wanted.min() < 0 or wanted.max() >= len(dataset)):
         raise DataError(f"there is no sample {wanted.min()} to {wanted.max()}", f"indices run to {len(dataset) - 1}")
     if errors:
         bad = next((index for index in wanted.tolist() if index in errors), None)
         if bad is not None:
-            raise DataError(f"{dataset.samples[bad].path} has no pixels: {errors[bad]}", "leave its index out")
+            raise DataError(f"{dataset.samples[bad].path} has no pixels: {errors[bad]}", "remove its index")
     return wanted
 
 
 class ArrayPixels(Surveyed):
-    """Pixels of images that are arrays of the right size already, in memory.
+    """Pixels of images that are arrays of the right size in memory.
 
     Args:
         rows: uint8, shape (n, H, W, 1) or (n, H, W, 3); rows with errors are zero.
         errors: Index to reason.
-        dataset: Where the arrays come from.
+        dataset: The dataset of the arrays.
         spec: Their size.
     """
 
@@ -108,7 +108,7 @@ class ArrayPixels(Surveyed):
         return len(self._rows)
 
     def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Images in the order asked for (see :class:`Pixels`)."""
+        """Images in the given order (see :class:`Pixels`)."""
         wanted = checked_indices(indices, self.errors, self._dataset)
         taken = self._rows[wanted]
         return taken if taken.shape[3] == 3 else np.repeat(taken, 3, axis=3)
@@ -139,7 +139,7 @@ def array_pixels(dataset: Dataset, spec: ImageSpec) -> ArrayPixels | None:
 
 
 def _first_array(dataset: Dataset) -> NDArray[np.uint8] | None:
-    """The first image, if it is an array of one grey or three colour channels."""
+    """The first image, if it is an array of one gray or three color channels."""
     for index, sample in enumerate(dataset.samples):
         if sample.error is None:
             try:
@@ -153,7 +153,7 @@ def _first_array(dataset: Dataset) -> NDArray[np.uint8] | None:
 
 
 Measure = Callable[[NDArray[np.uint8]], NDArray[Any]]
-"""From uint8 images (n, height, width, 3) to one row an image, (n, ...)."""
+"""A function from uint8 images (n, height, width, 3) to one row per image, (n, ...)."""
 
 _CHUNK_BYTES = 4 * 2**20
 
@@ -166,17 +166,17 @@ def scan(
     purpose: str = "reading decoded images",
     progress: Progress | None = None,
 ) -> list[NDArray[Any]]:
-    """Take measures of some images; each image is read once, and only a few are in memory at a time.
+    """Compute measures of images; each image is read once, and only a few are in memory at a time.
 
     Args:
         pixels: Decoded images by dataset index.
         rows: Dataset indices, shape (n,), n at least 1.
-        measures: Functions of a batch of images; they are called in several threads.
-        purpose: What the progress line says is being done.
+        measures: Functions of a batch of images, called in several threads.
+        purpose: Label of the progress line.
         progress: Where to report.
 
     Returns:
-        For each measure its rows (n, ...), in the order of ``rows``.
+        The rows (n, ...) of each measure, in the order of ``rows``.
     """
     size = max(1, _CHUNK_BYTES // prod(pixels.shape))
     chunks = [rows[begin : begin + size] for begin in range(0, len(rows), size)]

@@ -3,9 +3,9 @@
 ``<cache>/pixels/<ImageSpec.key>/`` holds pairs of files: ``NAME.rows``, the uint8 pixels of some
 images one after the other, and ``NAME.json``, the digests of those images in the same order with
 the reasons of images that cannot be decoded. Both are written under hidden names and renamed when
-complete, the index last; so a shard is whole or absent, two processes can write at once, and a
-killed one leaves nothing but a hidden file, which a later one removes. ``<cache>/features`` holds
-features of images in the same way, and ``<cache>/networks`` networks converted to run fast.
+complete, the index last; so a shard is complete or absent, two processes can write at once, and a killed one leaves
+only a hidden file, which a later one removes. ``<cache>/features`` contains features in the same format, and
+``<cache>/networks`` converted networks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PAGE_CLUSTER = 64 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class CacheUsage:
-    """What the cache takes on disk."""
+    """Size of the cache."""
 
     directory: Path
     images: int
@@ -46,7 +46,7 @@ class CacheUsage:
 
 
 def cache_directory() -> Path:
-    """Where decoded pixels are kept: KEENSIGHT_CACHE, else the user's cache folder."""
+    """The folder of decoded pixels: KEENSIGHT_CACHE, else the user's cache folder."""
     given = os.environ.get("KEENSIGHT_CACHE")
     if given:
         return Path(given).expanduser()
@@ -58,14 +58,14 @@ def cache_directory() -> Path:
 
 
 def usage() -> CacheUsage:
-    """Count what lies in the cache directory."""
+    """Count the contents of the cache directory."""
     sizes = [path.stat().st_size for path in _cache_files()]
     images = sum(len(shard.digests) for folder in _folders("pixels") for shard in find_shards(folder))
     return CacheUsage(cache_directory(), images, len(sizes), sum(sizes))
 
 
 def clear() -> int:
-    """Remove all that Keensight keeps in the cache directory; return the bytes freed.
+    """Remove everything that Keensight stored in the cache directory; return the bytes freed.
 
     Raises:
         StoreError: a file cannot be removed.
@@ -77,7 +77,7 @@ def clear() -> int:
             path.unlink(missing_ok=True)
     kinds = ("pixels", "features", "index", "copies", "networks")
     for folder in (*_folders("pixels"), *_folders("features"), *(cache_directory() / kind for kind in kinds)):
-        with suppress(OSError):  # something that is not ours lies in it
+        with suppress(OSError):  # it contains something that is not ours
             folder.rmdir()
     return freed
 
@@ -87,7 +87,7 @@ def _folders(kind: str) -> list[Path]:
 
 
 def _cache_files() -> Iterator[Path]:
-    """The files of the cache; nothing else, should the directory hold other things too."""
+    """The files of the cache, and no others in that directory."""
     for folder in (*_folders("pixels"), *_folders("features")):
         yield from (path for path in folder.iterdir() if path.is_file() and _is_ours(path))
     for kind in ("index", "copies", "self-tests"):
@@ -106,20 +106,20 @@ class Shard:
     rows: Path
     digests: tuple[str, ...]
     failed: Mapping[str, str]
-    """Digest to reason, of images that were tried and cannot be decoded."""
+    """Digest to error message, for images that cannot be decoded."""
 
 
 def spec_folder(spec: ImageSpec) -> Path:
-    """Where shards of one size and decoder lie."""
+    """The folder of shards of one size and decoder."""
     return cache_directory() / "pixels" / spec.key
 
 
 def find_shards(folder: Path, row_bytes: int | None = None) -> list[Shard]:
-    """The complete shards of a folder, oldest name first; damaged ones are passed over.
+    """The complete shards of a folder, oldest name first; damaged ones are skipped.
 
     Args:
-        folder: A folder as :func:`spec_folder` gives.
-        row_bytes: Bytes of one image; where given, a shard of another size counts as damaged.
+        folder: A folder from :func:`spec_folder`.
+        row_bytes: Bytes of one image; if given, a shard of another size counts as damaged.
     """
     shards = (_read_shard(path, row_bytes) for path in sorted(folder.glob("*.json")))
     return [shard for shard in shards if shard is not None]
@@ -137,7 +137,7 @@ def _read_shard(path: Path, row_bytes: int | None) -> Shard | None:
 
 
 def locate(shards: Collection[Shard], wanted: Collection[str]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """Where wanted digests lie, as (shard, row), and why others cannot be decoded."""
+    """Locations (shard, row) of the needed digests, and errors of those that cannot be decoded."""
     found: dict[str, tuple[int, int]] = {}
     failed: dict[str, str] = {}
     for number, shard in enumerate(shards):
@@ -147,7 +147,7 @@ def locate(shards: Collection[Shard], wanted: Collection[str]) -> tuple[dict[str
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove what killed processes left: hidden files, and rows without an index, of an hour ago."""
+    """Remove leftovers of killed processes: hidden files, and rows without an index, older than an hour."""
     for path in folder.glob("*"):
         abandoned = path.name.startswith(".") or (path.suffix == ".rows" and not path.with_suffix(".json").exists())
         with suppress(OSError):  # another process may be cleaning too
@@ -156,9 +156,9 @@ def remove_stale(folder: Path) -> None:
 
 
 class ShardWriter:
-    """Writes one shard; nothing is visible under its name before :meth:`finish`.
+    """Writer of one shard; nothing is visible under its name before :meth:`finish`.
 
-    Every method raises StoreError where the disk is full or the folder cannot be written.
+    Every method raises StoreError if the disk is full or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -185,7 +185,7 @@ class ShardWriter:
         self._failed[digest] = reason
 
     def finish(self) -> None:
-        """Make the shard visible, whole; on an error, and where it is empty, nothing stays."""
+        """Make the complete shard visible; after an error, or if it is empty, nothing is kept."""
         if not self._digests and not self._failed:
             self.abort()
             return
@@ -202,39 +202,39 @@ class ShardWriter:
             raise
 
     def abort(self) -> None:
-        """Leave nothing behind."""
-        with suppress(OSError):  # closing flushes, which a full disk refuses again
+        """Remove everything written."""
+        with suppress(OSError):  # closing flushes, which fails again on a full disk
             self._stream.close()
         for path in (self._hidden, self._rows.with_suffix(".json"), self._rows):
             path.unlink(missing_ok=True)
 
 
 class MappedShards:
-    """Rows of several shards, memory-mapped; pages read are given back before they add up.
+    """Rows of several shards, memory-mapped; pages that were read are released regularly.
 
     Reading mapped pages counts as resident memory of this process, though the system could take
     them back. After 64 MiB of them they are released; they stay in the system's page cache.
 
     Args:
-        shards: Their files of rows are opened.
+        shards: The shards to open.
         shape: (H, W, 3) of one row.
-        keep: Never release: faster, where all shards together are small.
+        keep: Never release: faster, if all shards together are small.
 
     Raises:
-        StoreError: a file has gone.
+        StoreError: a file is missing.
     """
 
     def __init__(self, shards: Sequence[Shard], shape: tuple[int, int, int], keep: bool) -> None:
         self._shape = shape
         self._maps = [_map(shard.rows) for shard in shards]
         self._rows = [np.frombuffer(mapped, np.uint8).reshape(-1, *shape) for mapped in self._maps]
-        # A page that is touched brings its neighbours along, on Linux 64 KiB in all.
+        # Reading a page also loads its neighbors, on Linux 64 KiB in all.
         self._row_cost = max(_PAGE_CLUSTER, shape[0] * shape[1] * shape[2])
         self._keep = keep or not hasattr(mmap, "MADV_DONTNEED")
         self._touched = 0
 
     def read(self, shard_of: NDArray[np.int32], row_of: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copies of some rows, shape (n, H, W, 3), each given by its shard and its place in it."""
+        """Copies of some rows, shape (n, H, W, 3), each given by its shard and its row in it."""
         out = np.empty((len(row_of), *self._shape), np.uint8)
         step = max(1, len(out) if self._keep else _MAP_LIMIT // self._row_cost)
         for start in range(0, len(out), step):
@@ -264,4 +264,4 @@ def _map(path: Path) -> mmap.mmap:
         with path.open("rb") as stream:
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
-        raise StoreError(f"cached pixels cannot be read: {error}", "run it again") from error
+        raise StoreError(f"cached images cannot be read:  {error}", "run it again") from error

@@ -1,4 +1,4 @@
-"""What is known of an image file without a look at its pixels, as numbers to probe for shortcuts."""
+"""Properties of image files besides their pixels, as numbers for the shortcut check."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PATTERNS = 30
 
 
 def traits(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Traits of some images by name, each (n, d); those that all images share are left out.
+    """Properties of images by name, each (n, d), without those that are the same for all.
 
-    The names are ``image size``, ``file format``, ``JPEG quality``, ``EXIF``, ``file name`` and ``bytes``. Of a
-    file name only its shape counts: the class's own name, words and numbers are each blotted out. The place in
-    the listing is no trait.
+    The names are ``image size``, ``file format``, ``JPEG quality``, ``EXIF``, ``file name`` and ``bytes``. Only the
+    pattern of a file name counts: the class name, words and numbers are each masked. The position in the listing is not
+    used.
     """
     samples = [dataset.samples[int(i)] for i in rows]
     left = list(ordered(lambda i: _traces(dataset, int(i)), rows.tolist(), processors() + 2, ahead=64))
@@ -49,7 +49,7 @@ def _traces(dataset: Dataset, index: int) -> Traces:
 
 
 def _codes(values: Sequence[str]) -> NDArray[np.float64]:
-    """Each of the most frequent values as a column of its own, (n, 30 at most)."""
+    """Each of the most frequent values as its own column, (n, 30 at most)."""
     common = [value for value, _ in Counter(values).most_common(_PATTERNS)]
     return np.array([[value == known for known in common] for value in values], dtype=np.float64)
 
@@ -61,7 +61,7 @@ def _shapes(samples: Sequence[Sample]) -> list[str]:
 
 def _word(label: str) -> re.Pattern[str]:
     parts = [re.escape(part) for part in re.split(r"[\W_]+", label) if part]
-    worded = sum(map(str.isalpha, label)) > 1  # else it would be found in any number, any word
+    worded = sum(map(str.isalpha, label)) > 1  # otherwise it would match in any number or word
     return re.compile(r"[\W_]*".join(parts) if worded else "$^", re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""What can be told of each image besides its class: metadata, size, brightness."""
+"""Columns for finding weak slices: metadata, image size, brightness."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from keensight.data.pixels import Pixels
 Column = list[str | float | int | bool | None]
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of ITU-R BT.601
 _GRID = 32
-"""About how many pixels of each row and column are looked at."""
+"""Approximate number of pixels used per row and column."""
 _CHUNK = 256
 
 
 def columns(dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels | None = None) -> dict[str, Column]:
-    """Metadata columns, then image properties, each one value for each of ``rows``; None where it is not known.
+    """Metadata columns, then image properties, each with one value per row; None if unknown.
 
     The properties are ``image side`` (square root of width times height, px), ``aspect ratio`` (width over height),
-    ``file format``, ``brightness`` (mean grey level, 0 to 255) and ``contrast`` (its deviation).
+    ``file format``, ``brightness`` (mean gray level, 0 to 255) and ``contrast`` (its deviation).
 
     Args:
         dataset: The image set.
         rows: Indices into its samples, shape (n,).
-        pixels: Its decoded images; None: brightness and contrast are left out.
+        pixels: Its decoded images; None: without brightness and contrast.
     """
     samples = [dataset.samples[int(row)] for row in rows]
     names = dict.fromkeys(name for sample in samples for name in sample.metadata)
@@ -42,26 +42,26 @@ def columns(dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels | None = N
 
 
 def lightness(samples: list[Sample], rows: NDArray[np.int64], pixels: Pixels) -> NDArray[np.float64]:
-    """Mean grey level of each image and its deviation, 0 to 255, shape (n, 2), over a grid of its pixels."""
+    """Mean gray level of each image and its deviation, 0 to 255, shape (n, 2), over a grid of its pixels."""
     sums = np.concatenate([_sums(pixels.take(rows[at : at + _CHUNK])) for at in range(0, len(rows), _CHUNK)])
-    # What an image was padded with is black and adds nothing to either sum: only the share of the frame counts.
+    # Padding is black and adds nothing to either sum: only the image's fraction of the frame counts.
     share = np.array([_content(sample, pixels) for sample in samples])[:, None]
     mean, square = (sums / share).T
     return np.stack([mean, np.sqrt(np.maximum(square - mean**2, 0))], axis=1)
 
 
 def _sums(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Means of the grey level and of its square."""
+    """Mean gray level and mean squared gray level."""
     step = max(1, min(images.shape[1:3]) // _GRID)
     grey = images[:, ::step, ::step].astype(np.float32) @ _LUMA
     return np.stack([grey.mean(axis=(1, 2)), (grey**2).mean(axis=(1, 2))], axis=1).astype(np.float64)
 
 
 def _content(sample: Sample, pixels: Pixels) -> float:
-    """Share of the frame that an image fills."""
+    """Fraction of the frame covered by an image."""
     if pixels.spec.fit != "pad" or sample.info is None:
         return 1.0
-    turned = sample.info.orientation >= 5  # EXIF 5 to 8 lie on their side
+    turned = sample.info.orientation >= 5  # EXIF orientations 5 to 8 are rotated by 90 degrees
     ratio = sample.info.height / sample.info.width if turned else sample.info.width / sample.info.height
     frame = pixels.spec.width / pixels.spec.height
     return min(ratio / frame, frame / ratio)

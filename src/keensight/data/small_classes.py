@@ -1,8 +1,8 @@
-"""Small classes dealt out by quota, with no more changes to what the hash says than the quotas ask for.
+"""Split small classes by quota, with as few changes to the hash's assignment as possible.
 
-By hash alone a class of ten images would often have no test image, or five. So each split gets about its fraction of
-the class: it keeps the units that its range of places holds, as in larger classes, up to that fraction, and what it
-lacks it takes from the units nearest to its range. An image more or less then moves a unit at most here and there.
+By hash alone, a class of ten images would often have no test image, or five. So each split gets about its fraction of
+the class: it keeps the units in its range of positions, as in larger classes, up to that fraction, and takes what is
+missing from the units nearest to its range. Adding or removing an image then moves hardly any unit.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from keensight.data.stratify import Ranges
 from keensight.data.units import Unit
 
 _SLACK = 0.225
-"""Of a unit of average size: how far from its fraction a split may stay for a unit to stay where it is.
+"""Tolerance, in units of average size, within which a split keeps its units.
 
-Off 0, so that the usual fractions of the usual sizes, such as 15% of 20, are not met by a hair.
+Not 0, so that common fractions of common sizes, such as 15% of 20, are not borderline.
 """
 _ALIKE = 1 / 3
-"""Units whose size is within this fraction of the average count as equal, so that an image less in a group of four
+"""Units whose size is within this fraction of the average count as equal, so that one image less in a group of four
 changes no quota."""
 _ROOM = 1.5
-"""A unit that would bring a split beyond this multiple of its fraction trains."""
+"""A unit that would take a split beyond this multiple of its fraction goes to the training set."""
 
 
 def fill(units: Sequence[Unit], ranges: Ranges) -> dict[str, Part]:
-    """Deal the units of one class out; those that no quota takes are in ``train``.
+    """Assign the units of one class; the rest goes to ``train``.
 
-    A split without any unit takes one of no more than average size, however small its fraction, unless there are no
-    more units than splits to make.
+    A split without any unit gets one of at most average size, however small its fraction, unless there are no more
+    units than splits.
 
     Args:
-        units: What is to be dealt out, in the order of their places.
-        ranges: Each split's range of places; their lengths are the splits' fractions.
+        units: The units to assign, in the order of their positions.
+        ranges: Each split's range of positions; its length is the split's fraction.
 
     Returns:
         The split of each unit, by its key.
@@ -67,7 +67,7 @@ def _next(quotas: _Quotas, ranges: Ranges, free: Sequence[Unit]) -> tuple[Part, 
 
 
 class _Quotas:
-    """How much each split but ``train`` is to hold of a class, and how much it holds."""
+    """Target and current size of each split except ``train``."""
 
     def __init__(self, units: Sequence[Unit], ranges: Ranges) -> None:
         self._mean = sum(len(unit.members) for unit in units) / len(units)

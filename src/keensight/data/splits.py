@@ -1,17 +1,17 @@
-"""Who trains, who validates, who tests: stratified, by content, and never two copies apart.
+"""Train/validation/test split: stratified, by content, with duplicates and groups kept together.
 
-What is dealt out is a *unit*: all images of one group, and all exact copies of one image, are one unit (groups
-that share a copy are joined), and so are images that the caller ties, such as near copies. A unit's place on [0, 1)
-is a hash of its group's name, else of the least of its images' digests, and of the seed. So the split depends neither
-on order nor on file names, and an image added later moves none of the others, except:
+The split assigns *units*: all images of one group and all exact copies of an image are one unit (groups with a common
+copy are joined), and so are images that the caller ties together, such as near-duplicates. A unit's position on [0, 1)
+is a hash of the seed and its group's name, or else the smallest of its images' digests. So the split depends neither on
+order nor on file names, and an image added later moves none of the others, except:
 
-- in a class with fewer than 30 units each part gets about its share of the images (:mod:`.quotas`), for which a unit
-  or two may move where an image is added or taken away, or all beyond the quotas where a class passes 30;
-- where a class would be missing from a part, the unit nearest to that part's range moves there;
-- where the new image joins two units, or, as a near copy, brings the least digest into a unit without groups: that
-  unit takes its new place whole. It goes back where the image is taken away again.
+- in a class with fewer than 30 units each split gets about its fraction of the images (:mod:`.small_classes`), so a
+unit or two may move when an image is added or removed, or all beyond the quotas when a class passes 30;
+- if a class would be missing from a split, the unit nearest to that split's range moves there;
+- if the new image joins two units, or, as a near-duplicate, has the smallest digest of a unit without groups, the whole
+unit moves to its new position. It moves back when the image is removed.
 
-Multi-label sets are dealt out by iterative stratification (``data.stratify``), which shifts a few units near the
+Multi-label sets are split by iterative stratification (``data.stratify``), which shifts a few units near the
 edges of the parts when images are added.
 """
 
@@ -29,10 +29,10 @@ from keensight.data.units import Unit, make_units, tokens, units_per_class
 from keensight.errors import DataError, UsageError
 
 SMALL_CLASS = 30
-"""With fewer units than this a class is dealt out by quota; by hash alone its parts would vary too much."""
+"""A class with fewer units is split by quota; by hash alone its splits would vary too much in size."""
 
 VAL_FROM_TRAIN = 0.10
-"""Share of the training images that becomes the validation part where the source gives a test part only."""
+"""Fraction of the training images that becomes the validation set if the source predefines only a test set."""
 
 Shares = Mapping[Part, float]
 
@@ -46,29 +46,29 @@ def make_split(
     seed: int = 0,
     ties: Sequence[Sequence[int]] = (),
 ) -> Split:
-    """Deal the images out to train, val and test.
+    """Split the images into training, validation and test set.
 
-    Parts that the source gives are kept as they are, leaks between them included (the audit reports those).
-    Images without a part, in a source that gives parts to others, count as training images. Missing parts
-    are made from the training images: val as 10 % of them where test is given, test by ``test_share``
-    where val is given. A training image with a copy, a tie or a group in a given part stays in train.
+    Predefined splits are kept, including leaks between them (the audit reports those). Images without a predefined
+    split, in a source that has some, count as training images. Missing splits are made from the training images: val as
+    10% of them if test is predefined, test by ``test_share`` if val is predefined. A training image with a copy, a tie
+    or a group in a predefined split stays in train.
 
     Args:
-        dataset: The images; those with an error are in no part.
-        exclude: Indices of further images that shall be in no part.
-        val_share: Share of val, where neither val nor test is given.
-        test_share: Share of test, where it is not given.
+        dataset: The images; those with an error are excluded.
+        exclude: Indices of other images to exclude.
+        val_share: Fraction of val, if neither val nor test is predefined.
+        test_share: Fraction of test, if it is not predefined.
         seed: Another seed gives another split.
-        ties: Indices of images that stay together, such as near copies.
+        ties: Indices of images that stay together, such as near-duplicates.
 
     Raises:
-        UsageError: the shares leave nothing to train on.
-        DataError: a class has too few separate images to be in every part, or there is nothing to train on.
+        UsageError: the fractions leave nothing to train on.
+        DataError: a class has too few independent images to be in every split, or there is nothing to train on.
     """
     if not (val_share > 0 and test_share > 0 and val_share + test_share < 1):
         raise UsageError(
-            f"val_share {val_share} and test_share {test_share} do not fit together",
-            "both must be above 0, and their sum below 1",
+            f"val_share {val_share} and test_share {test_share} are not compatible",
+            "both must be greater than 0, and their sum less than 1",
         )
     samples, barred = dataset.samples, set(exclude)
     usable = [i for i, sample in enumerate(samples) if i not in barred and sample.error is None]
@@ -76,9 +76,7 @@ def make_split(
     for i in usable:
         parts[samples[i].split or "train"].append(i)
     if not parts["train"]:
-        raise DataError(
-            f"{dataset.name} has no readable images to train on", "`keensight inspect` lists what is wrong with them"
-        )
+        raise DataError(f"{dataset.name} has no readable images to train on", "`keensight inspect` lists the problems")
     shares = _shares(bool(parts["val"]), bool(parts["test"]), val_share, test_share)
     method = _given_in_words(parts, sum(samples[i].split is None for i in usable))
     if shares:
@@ -89,7 +87,7 @@ def make_split(
 
 
 def _shares(has_val: bool, has_test: bool, val_share: float, test_share: float) -> Shares:
-    """The parts to make, in the order of their ranges on [0, 1); what is left over is train."""
+    """The splits to make, in the order of their ranges on [0, 1); the rest is train."""
     if has_val and has_test:
         return {}
     if has_test:
@@ -121,7 +119,7 @@ def _deal(
     for unit in units:
         made[assigned[unit.key]].extend(unit.members)
     grouped = any(samples[i].group is not None for i in parts["train"])
-    kept = [name for name, together in (("near copies", ties), ("groups", grouped)) if together]
+    kept = [name for name, together in (("near-duplicates", ties), ("groups", grouped)) if together]
     how = f"{dataset.task.noun} by {dataset.task.noun}"
     method = _made_in_words(shares, seed, kept, small, moved, how)
     return {part: sorted(indices) for part, indices in made.items()}, method
@@ -130,9 +128,8 @@ def _deal(
 def _refuse_small(
     dataset: Dataset, units: Sequence[Unit], free: Sequence[Unit], shares: Shares, *, all_classes: bool
 ) -> None:
-    """A class needs a movable unit for each part that is made, and one that trains.
-
-    Where parts are given, a class without any training image is the source's own doing, for the audit to tell.
+    """A class needs a movable unit for each new split, and one for training. With predefined splits, a class without
+    training images is reported by the audit instead.
     """
     total, movable = units_per_class(units), units_per_class(free)
     classes = dataset.labels.names if all_classes else [name for name in dataset.labels.names if total[name]]
@@ -141,16 +138,15 @@ def _refuse_small(
     if few:
         listed = ", ".join(f"{name} ({separate[name]})" for name in few[:20]) + (", ..." if len(few) > 20 else "")
         raise DataError(
-            f"{len(few)} of the {len(dataset.labels)} classes have fewer than {len(shares) + 1} separate images, "
-            f"too few for train, val and test: {listed}",
-            "add images, merge the class with another or remove it; copies of one image, or one group, count once",
+            f"{len(few)} of the {len(dataset.labels)} classes have fewer than {len(shares) + 1} independent images, "
+            f"too few for training, validation and test: {listed}",
+            "add images, merge the class with another, or remove it; duplicates of an image, or a group, count once",
         )
 
 
 def _assign(units: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) -> int:
-    """Give each unit its part; returns how many classes are small.
-
-    A unit of several classes is dealt out with the rarest of them.
+    """Assign each unit to a split; return the number of small classes. A unit of several classes is assigned with the
+    rarest of them.
     """
     count = units_per_class(units)
     rank = {name: i for i, name in enumerate(_rarest_first(count))}
@@ -182,7 +178,7 @@ def _ranges(shares: Shares) -> dict[Part, tuple[float, float]]:
 
 
 def _repair(units: Sequence[Unit], free: Sequence[Unit], shares: Shares, assigned: dict[str, Part]) -> int:
-    """Bring each class into each part that is made; returns how many units were moved for it."""
+    """Ensure that each class is in each new split; return the number of units moved for that."""
     ranges = _ranges(shares)
     count: Counter[tuple[Part, str]] = Counter((assigned[unit.key], name) for unit in units for name in unit.classes)
     total = units_per_class(units)
@@ -197,8 +193,9 @@ def _repair(units: Sequence[Unit], free: Sequence[Unit], shares: Shares, assigne
             ]  # fmt: skip
             if not spare:
                 raise DataError(
-                    f"the groups tie the classes together so that {name} cannot be in train, val and test alike",
-                    "add images of other groups, or give the parts yourself in a split column",
+                    f"the groups tie the classes together so that {name} cannot be in training, validation and test "
+                    f"set",
+                    "add images of other groups, or set the splits yourself in a split column",
                 )
             unit = min(spare, key=lambda u: (max(low - u.place, u.place - high, 0.0), u.key))
             count.subtract((assigned[unit.key], other) for other in unit.classes)
@@ -212,24 +209,24 @@ def _given_in_words(parts: Mapping[Part, Sequence[int]], unassigned: int) -> str
     given = [part for part in ("val", "test") if parts[part]]
     if not given:
         return ""
-    text = f"{'Train, val and test' if len(given) == 2 else given[0].capitalize()} as given by the source."
+    text = f"{'Train, val and test' if len(given) == 2 else given[0].capitalize()} as predefined in the source."
     if unassigned:
-        text += f" {unassigned} images without a given part are in train or were dealt out with it."
+        text += f" {unassigned} images without a predefined split were assigned to or split with the training set."
     return text
 
 
 def _made_in_words(shares: Shares, seed: int, kept: Sequence[str], small: int, moved: int, how: str) -> str:
-    """``kept``: what stays together beside exact copies."""
+    """``kept``: what is kept together besides exact copies."""
     made = [f"{share:.0%} {part}" for part, share in shares.items()]
     if len(shares) == 2:
         made.append(f"{1 - sum(shares.values()):.0%} train")
     whole = "all images" if len(shares) == 2 else "the training images"
-    by = "group (where there is none, content)" if "groups" in kept else "content"
+    by = "group (or content, without a group)" if "groups" in kept else "content"
     together = ", ".join(["exact copies", *kept[:-1]]) + (f" and {kept[-1]}" if kept else "")
     text = f"{', '.join(made)} of {whole}, {how}, by a hash of each image's {by} with seed {seed}; "
     text += f"{together} stay together."
     if small:
-        text += f" Classes with fewer than {SMALL_CLASS} separate images or groups ({small}) are dealt out by quota."
+        text += f" Classes with fewer than {SMALL_CLASS} independent images or groups ({small}) are split by quota."
     if moved:
-        text += f" Moved so that each class is in each part: {moved}."
+        text += f" Moved so that each class is in every split: {moved}."
     return text

@@ -1,10 +1,10 @@
-"""Iterative stratification of multi-label sets: each label in each part by its share.
+"""Iterative stratification of multi-label sets: each label in each split by the split's fraction.
 
-Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label data": the label with the fewest units
-left is dealt out first, each of its units to the part that lacks it most. Here a unit takes the part in which its
-hash places it as long as that part has room for the label, and only else the part that lacks most. So the shares
-are as even as by the original, and an image added later moves only the few units near the edge of a part's room;
-by the original, whose every choice hangs on all before it, it reshuffles most of them.
+Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label data": the label with the fewest units left
+is assigned first, each of its units to the split that needs it most. Here a unit goes to the split of its hash as long
+as that split still needs the label, and otherwise to the split that needs it most. So the fractions are as even as with
+the original method, but an image added later moves only a few units; with the original method, whose every choice
+depends on all before it, most of them move.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from keensight.data.units import Unit
 Ranges = Mapping[Part, tuple[float, float]]
 Room = dict[Part, dict[str, float]]
 _ALL = ""
-"""Key of the room for images, whatever their labels; no label is called so."""
+"""Key of the need for images of any label; no label has this name."""
 
 
 def stratify(samples: Sequence[Sample], units: Sequence[Unit], ranges: Ranges) -> dict[str, Part]:
-    """Deal units out; deterministic, whatever the order of the samples.
+    """Assign units to splits; the result does not depend on the order of the samples.
 
     Args:
         samples: All samples of the set.
-        units: What is to be dealt out, in the order of their places.
-        ranges: Each part's range of places; their lengths are the parts' shares.
+        units: The units, in the order of their positions.
+        ranges: Each split's range of positions; its length is the split's fraction.
 
     Returns:
-        The part of each unit, by its key.
+        The split of each unit, by its key.
     """
     sizes = {unit.key: _sizes(samples, unit) for unit in units}
     room = _room(sizes.values(), ranges)
@@ -50,7 +50,8 @@ def stratify(samples: Sequence[Sample], units: Sequence[Unit], ranges: Ranges) -
 
 
 def _room(sizes: Collection[Counter[str]], ranges: Ranges) -> Room:
-    """How many images of each label each part shall get: its share, but one where a label has enough units for that."""
+    """Target number of images of each label in each split: by the split's fraction, but at least one if a label has
+    enough units."""
     total: Counter[str] = Counter()
     for counts in sizes:
         total.update(counts)
@@ -70,7 +71,7 @@ def _sizes(samples: Sequence[Sample], unit: Unit) -> Counter[str]:
 
 
 def _rarest(units: Sequence[Unit]) -> str:
-    """The label that the fewest units have; where only units without a label are left, all of them."""
+    """The label with the fewest units; if only units without a label are left, all of them."""
     count = Counter(name for unit in units for name in unit.classes)
     return min(count, key=lambda name: (count[name], natural_key(name)), default=_ALL)
 

@@ -1,7 +1,8 @@
-"""Units of a split: what must stay together, and where a hash puts it.
+"""Units of a split: images that must stay together, and their position by hash.
 
-All images of one group are a unit, and so are all exact copies of one image and all images that are tied (near copies);
-groups that share a copy are joined.
+All images of one group are a unit, and so are all exact copies of an image and all images that are tied
+(near-duplicates);
+groups with a common copy are joined.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from keensight.core.records import Sample
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Samples that go to one part together."""
+    """Samples that are kept in the same split."""
 
     place: float
-    """Where the hash puts it, in [0, 1)."""
+    """Position by hash, in [0, 1)."""
     key: str
     members: tuple[int, ...]
     """Indices into ``Dataset.samples``."""
@@ -30,7 +31,7 @@ class Unit:
 
 
 def tokens(samples: Sequence[Sample], ties: Iterable[Sequence[int]] = ()) -> list[tuple[str, ...]]:
-    """What ties each sample to others: its content, its group and the ties it is in."""
+    """What connects a sample to others: its content, its group and its ties."""
     held = [[f"digest {sample.digest}" if sample.digest else f"path {sample.path}"] for sample in samples]
     for own, sample in zip(held, samples, strict=True):
         if sample.group is not None:
@@ -44,7 +45,7 @@ def tokens(samples: Sequence[Sample], ties: Iterable[Sequence[int]] = ()) -> lis
 def make_units(
     samples: Sequence[Sample], pool: Iterable[int], seed: int, held: Sequence[tuple[str, ...]] | None = None
 ) -> list[Unit]:
-    """Join samples that share a token, in the order of their places."""
+    """Join samples with a common token, in the order of their positions."""
     pool, held = list(pool), tokens(samples) if held is None else held
     numbers = {token: number for number, token in enumerate(dict.fromkeys(token for i in pool for token in held[i]))}
     pairs = [(numbers[held[i][0]], numbers[token]) for i in pool for token in held[i][1:]]
@@ -60,18 +61,18 @@ def _make_unit(samples: Sequence[Sample], members: Sequence[int], seed: int) -> 
     key = min(groups) if groups else min(samples[i].digest or samples[i].path for i in members)
     number = int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big")
     classes = tuple(sorted({name for i in members for name in samples[i].classes}))
-    # A group may be called like a digest: the prefix keeps their keys apart.
+    # A group's name may look like a digest: the prefix keeps the keys distinct.
     return Unit(number / 2**64, f"{'group' if groups else 'image'} {key}", tuple(members), classes)
 
 
 def unit_numbers(
     samples: Sequence[Sample], rows: NDArray[np.int64], ties: Iterable[Sequence[int]] = ()
 ) -> NDArray[np.int64]:
-    """The number of the unit that each of some samples is in, shape (n,), counted from 0.
+    """The number of each sample's unit, shape (n,), counted from 0.
 
     Args:
         samples: All samples.
-        rows: Indices of those that are asked for, shape (n,).
+        rows: Indices of the samples, shape (n,).
         ties: Indices of samples that stay together, such as near-duplicates.
     """
     numbers = np.empty(len(samples), np.int64)
@@ -83,22 +84,22 @@ def unit_numbers(
 def clusters(
     samples: Sequence[Sample], rows: NDArray[np.int64], ties: Iterable[Sequence[int]] = ()
 ) -> NDArray[np.int64] | None:
-    """:func:`unit_numbers`, or None where each of the images stands for itself."""
+    """:func:`unit_numbers`, or None if all images are independent."""
     numbers = unit_numbers(samples, rows, ties)
     return None if len(np.unique(numbers)) == len(numbers) else numbers
 
 
 def units_per_class(units: Iterable[Unit]) -> Counter[str]:
-    """How many units hold images of each class."""
+    """Number of units with images of each class."""
     return Counter(name for unit in units for name in unit.classes)
 
 
 def joined(n: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
-    """Number of the connected component of each of ``n`` things, shape (n,).
+    """Number of the connected component of each of ``n`` items, shape (n,).
 
     Args:
-        n: How many things there are.
-        pairs: Which two belong together, by their numbers from 0 to n - 1.
+        n: Number of items.
+        pairs: Pairs that belong together, by their numbers from 0 to n - 1.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

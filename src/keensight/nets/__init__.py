@@ -1,1 +1,1 @@
-"""Room of the networks, the only one that names Keras or TensorFlow."""
+"""Networks: the only package that uses Keras or TensorFlow."""

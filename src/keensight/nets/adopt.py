@@ -1,4 +1,4 @@
-"""A Keras network that was built and trained elsewhere, as one of ours: uint8 pixels in, logits out, stock layers."""
+"""Adopt a Keras network that was trained elsewhere: uint8 pixels in, logits out, built-in layers."""
 
 from __future__ import annotations
 
@@ -29,46 +29,46 @@ End = Literal["softmax", "sigmoid", "linear"]
 NORMALISATIONS: Mapping[str, str] = {
     "none": "in-model", "0..1": "unit", "-1..1": "tf", "imagenet": "torch", "caffe": "caffe"
 }  # fmt: skip
-"""What may be said of a network's input, and the mode of ``nets.models.normalise`` that it means."""
+"""Kinds of normalization that a network expects, and the mode of ``nets.models.normalise`` that it means."""
 TOLERANCE = 1e-4
-"""Largest difference of a probability at which the adopted network still counts as the one that was given."""
+"""Maximum difference of a probability between the adopted and the original network."""
 _LUMA = (0.299, 0.587, 0.114)
-"""RGB to grey, ITU-R BT.601, as Pillow and TensorFlow have it."""
+"""RGB to gray, ITU-R BT.601, as Pillow and TensorFlow have it."""
 _OURS = frozenset({"image", "pixels", "normalise", "grey", "plane", "logits", "scores"})
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A network in our form, and what was found on the way."""
+    """An adopted network, and what was changed."""
 
     model: keras.Model
     """uint8 (n, height, width, 3) to float32 logits (n, classes)."""
     end: End
-    """What made of its logits what it gave."""
+    """The original activation of the last layer."""
     dropped: tuple[str, ...]
-    """Layers that do nothing outside of training and were left out: random augmentation."""
+    """Layers that are only active in training and were removed: random augmentation."""
 
 
 def adopt(model: keras.Model, classes: int, normalisation: str, task: Task = Task.MULTICLASS) -> Adopted:
-    """Copy a network into one flat graph with normalisation before it and logits at its end.
+    """Copy a network into one flat graph with normalization before it and logits at its end.
 
-    A last softmax or sigmoid is taken off, and a single output that tells two classes apart becomes two logits, so
-    that the softmax of the logits is what the network gave. Random augmentation is left out.
+    A last softmax or sigmoid is removed, and a single output for two classes becomes two logits, so that the softmax of
+    the logits equals the original output. Random augmentation is removed.
 
     Args:
         model: Functional or sequential, of one input (height, width[, 1 or 3]) and one output (n, classes).
         classes: Number of classes or labels.
-        normalisation: What is done to pixels from 0 to 255 before they go in, a name of ``NORMALISATIONS``.
+        normalisation: How pixels from 0 to 255 must be normalized, a name in ``NORMALISATIONS``.
         task: Whether images have one class each, or any number of labels.
 
     Raises:
-        UsageError: the network cannot be taken in; the message says why.
+        UsageError: the network cannot be adopted; the message says why.
     """
     keras, _ = framework()
     mode = NORMALISATIONS.get(normalisation)
     if mode is None:
         raise UsageError(
-            f"there is no normalisation {normalisation!r}", did_you_mean(normalisation, list(NORMALISATIONS))
+            f"there is no normalization {normalisation!r}", did_you_mean(normalisation, list(NORMALISATIONS))
         )
     height, width = _checked_input(model, normalisation)
     outputs = _checked_output(model, classes, task)
@@ -84,65 +84,66 @@ def adopt(model: keras.Model, classes: int, normalisation: str, task: Task = Tas
 
 
 def in_words(normalisation: str) -> str:
-    """What is done to the pixels of an adopted network, for its manifest."""
+    """Description of an adopted network's normalization, for its manifest."""
     return IN_WORDS[NORMALISATIONS[normalisation]]
 
 
 class _Adopter(Copier):
-    """A copier that leaves out what is random, as that does nothing outside of training."""
+    """A copier that skips random layers, which are only active in training."""
 
     def __init__(self, taken: frozenset[str]) -> None:
         super().__init__(taken)
         self.dropped: list[str] = []
 
     def apply(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("training", None)  # kept in the graph, it would be in force wherever a caller says nothing
+        kwargs.pop("training", None)  # kept in the graph, it would be active unless a caller says otherwise
         if not type(layer).__name__.startswith("Rand"):
             return super().apply(layer, *args, **kwargs)
         if tuple(layer.compute_output_shape(args[0].shape)) != tuple(args[0].shape):
             raise UsageError(
-                f"the layer {layer.name} changes the images' size at random",
-                "crop before the model, or take its size as the model's input",
+                f"the layer {layer.name} changes the image size randomly",
+                "crop before the model, or use its size as the model's input",
             )
         self.dropped.append(layer.name)
         return args[0]
 
 
 def _checked_input(model: Any, normalisation: str) -> tuple[int, int]:
-    """Height and width of the input; refuses what could not be opened from a bundle again."""
+    """Height and width of the input; refuses models that could not be loaded from a bundle."""
     keras, _ = framework()
     if not isinstance(model, keras.Model):
-        raise UsageError(f"this is no keras.Model but a {type(model).__name__}", "give the trained model itself")
+        raise UsageError(f"expected a keras.Model, not a {type(model).__name__}", "give the trained model itself")
     if not getattr(model, "inputs", None):
         raise UsageError(
-            f"{model.name} is subclassed, or was never built: its layers or its input size cannot be seen",
-            "begin it with keras.Input((height, width, 3)), as a sequential or functional model",
+            f"{model.name} is subclassed or was never built, so its layers and input size are not accessible",
+            "start it with keras.Input((height, width, 3)), as a sequential or functional model",
         )
     for layer in _layers(model):
         if type(layer).__module__.split(".")[0] != "keras" or type(layer).__name__ == "Lambda":
             raise UsageError(
-                f"the layer {layer.name} ({type(layer).__name__}) holds code of its own, which a bundle never runs",
-                "build the model of Keras' stock layers; for a Lambda take keras.layers.Rescaling, keras.ops or such",
+                f"the layer {layer.name} ({type(layer).__name__}) contains custom code, which a bundle never runs",
+                "build the model from built-in Keras layers; replace a Lambda by keras.layers.Rescaling or "
+                "keras.ops, for example",
             )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UsageError(
             f"{model.name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
-            "give a model from one image to one row of classes",
+            "give a model with one image input and one output over the classes",
         )
     shape = tuple(model.inputs[0].shape[1:])
     if None in shape or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
         raise UsageError(
-            f"the input of {model.name} is {shape}, but (height, width), (height, width, 1) or (height, width, 3) in "
-            "numbers is needed",
+            f"the input of {model.name} is {shape}, but (height, width), (height, width, 1) or (height, width, 3) of "
+            f"numeric type is needed",
             "wrap it: keras.Sequential([keras.Input((height, width, 3)), ..., model])",
         )
     if "int" in str(model.inputs[0].dtype) and normalisation != "none":
-        raise UsageError(f"{model.name} takes whole numbers, so it scales them itself", "leave normalisation at 'none'")
+        raise UsageError(f"{model.name} takes integers, so it scales them itself", "set normalisation='none'")
     return int(shape[0]), int(shape[1])
 
 
 def _layers(model: Any) -> Iterator[Any]:
-    """Every layer, also of models within."""
+    """Every layer, including those of nested models."""
     for layer in model.layers:
         yield layer
         if hasattr(layer, "layers"):
@@ -150,21 +151,21 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def _checked_output(model: Any, classes: int, task: Task) -> int:
-    """Number of the outputs: one a class, or one for two classes."""
+    """Number of outputs: one per class, or one for two classes."""
     shape = tuple(model.outputs[0].shape[1:])
     if shape == (classes,) or (shape == (1,) and classes == 2 and task == Task.MULTICLASS):
         return int(shape[0])
-    given = f"{shape[0]} outputs" if len(shape) == 1 else f"outputs of the shape {shape}"
+    given = f"{shape[0]} outputs" if len(shape) == 1 else f"outputs of shape {shape}"
     raise UsageError(
         f"{model.name} has {given}, but there are {classes} class names",
-        "give labels=[...], one name for each output, in their order",
+        "give labels=[...], one name per output, in order",
     )
 
 
 def _check_end(model: Any, end: End, outputs: int, classes: int, task: Task) -> None:
     if task == Task.MULTILABEL and end == "softmax":
         raise UsageError(
-            f"{model.name} ends in a softmax, which names one class, but the images have any number of labels",
+            f"{model.name} ends in a softmax, which predicts one class, but the images can have several labels",
             "end it in a sigmoid",
         )
     if task == Task.MULTICLASS and end == "sigmoid" and outputs == classes:
@@ -175,11 +176,11 @@ def _check_end(model: Any, end: End, outputs: int, classes: int, task: Task) -> 
 
 
 def _end(model: Any) -> tuple[Any, End, list[NDArray[np.float32]] | None]:
-    """The tensor before the last layer, what that layer ends in, and kernel and bias of a last dense layer."""
+    """The tensor before the last layer, that layer's activation, and kernel and bias of a last dense layer."""
     keras, _ = framework()
     tensor, end = model.outputs[0], named_activation(producer(model.outputs[0]))
     operation = producer(tensor)
-    if end is not None and not isinstance(operation, keras.layers.Dense):  # an activation by itself
+    if end is not None and not isinstance(operation, keras.layers.Dense):  # a separate activation layer
         tensor = operation.input
         operation = producer(tensor)
         if not isinstance(operation, keras.layers.Dense) or named_activation(operation) != "linear":
@@ -187,7 +188,7 @@ def _end(model: Any) -> tuple[Any, End, list[NDArray[np.float32]] | None]:
     if not isinstance(operation, keras.layers.Dense) or len(operation.input.shape) != 2:
         return tensor, end or "linear", None
     last = named_activation(operation)
-    if last is None:  # relu or such: its output counts as the logits
+    if last is None:  # such as relu: its output counts as the logits
         return tensor, end or "linear", None
     kernel = np.asarray(operation.kernel, np.float32)
     bias = np.zeros(kernel.shape[1], np.float32) if operation.bias is None else np.asarray(operation.bias, np.float32)
@@ -204,7 +205,7 @@ def named_activation(operation: Any) -> End | None:
 
 
 def _entry(image: Any, shape: tuple[Any, ...], mode: str) -> Any:
-    """Normalised pixels in the shape that the network takes: RGB, or grey by the usual weights."""
+    """Normalized pixels in the network's input shape: RGB, or gray by the usual weights."""
     layers = framework()[0].layers
     x = normalise(image, mode)
     if len(shape) == 4 and shape[3] == 3:
@@ -216,12 +217,12 @@ def _entry(image: Any, shape: tuple[Any, ...], mode: str) -> Any:
 
 
 def _logits(x: Any, classes: int, outputs: int, weights: list[NDArray[np.float32]] | None) -> Any:
-    """The last layer: dense and called ``logits``, so that embeddings are what it takes in, wherever it was dense."""
+    """The last layer: dense and called ``logits``, so that its input is the embedding."""
     layers = framework()[0].layers
     if weights is None and outputs == classes:
         return layers.Activation("linear", dtype="float32", name="scores")(x)
     kernel, bias = weights or [np.ones((1, 1), np.float32), np.zeros(1, np.float32)]
-    if outputs != classes:  # one number tells two classes apart: the first class' logit is 0
+    if outputs != classes:  # a single output for two classes: the first class's logit is 0
         kernel, bias = np.hstack([np.zeros_like(kernel), kernel]), np.hstack([np.zeros_like(bias), bias])
     last = layers.Dense(classes, dtype="float32", name="logits")
     logits = last(x)
@@ -230,7 +231,7 @@ def _logits(x: Any, classes: int, outputs: int, weights: list[NDArray[np.float32
 
 
 def answers(model: keras.Model, images: NDArray[np.uint8], normalisation: str) -> NDArray[np.float32]:
-    """What a network as it was given says of pixels that NumPy has normalised, (n, outputs)."""
+    """The original network's outputs for pixels normalized with NumPy, (n, outputs)."""
     size, shape = evaluation_batch(images.shape[1:]), model.input_shape
     found = []
     for begin in range(0, len(images), size):
@@ -253,12 +254,12 @@ def _scaled(x: NDArray[np.float32], normalisation: str) -> NDArray[np.float32]:
 
 def check_parity(model: keras.Model, adopted: Adopted, classifier: Classifier, images: NDArray[np.uint8],
                  normalisation: str) -> float:  # fmt: skip
-    """Compare the network as it was given with what became of it.
+    """Compare the original network with the adopted one.
 
     Args:
-        model: As it was given.
-        adopted: What became of it.
-        classifier: The same as a classifier.
+        model: The original network.
+        adopted: The adopted network.
+        classifier: The adopted network as a classifier.
         images: uint8 (n, height, width, 3).
         normalisation: As for :func:`adopt`.
 
@@ -267,28 +268,27 @@ def check_parity(model: keras.Model, adopted: Adopted, classifier: Classifier, i
 
     Raises:
         GateError: it is above ``TOLERANCE``.
-        UsageError: it gives probabilities by other means than a last softmax or sigmoid.
+        UsageError: its outputs are probabilities without a last softmax or sigmoid.
     """
     given = answers(model, images, normalisation).astype(np.float64)
     softmax = classifier.task == Task.MULTICLASS
     if adopted.end == "linear" and softmax and given.shape[1] > 1 and are_probabilities(given):
         raise UsageError(
-            f"{model.name} gives probabilities, but its last layer is no softmax that could be taken off",
-            "end it in a Dense layer, with softmax or without activation",
+            f"{model.name} outputs probabilities, but its last layer is not a softmax that could be removed",
+            "end it in a Dense layer, with softmax or without an activation",
         )
     expected = _probabilities(given, adopted.end, OBJECTIVES[classifier.task]())
     worst = float(np.abs(classifier.predict_array(images) - expected).max())
     if not worst <= TOLERANCE:
         raise GateError(
-            f"the copy of {model.name} answers otherwise than the model that was given: a probability differs by "
-            f"{worst:.2g}",
-            "a layer of it may be random, or keep state between calls; leave it out",
+            f"the copy of {model.name} does not reproduce the original model: a probability differs by {worst:.2g}",
+            "one of its layers may be random or stateful; remove it",
         )
     return worst
 
 
 def are_probabilities(given: NDArray[np.float64]) -> bool:
-    """Whether rows (n, classes) are probabilities of classes that exclude one another: not negative, of sum 1."""
+    """Whether rows (n, classes) are probabilities of mutually exclusive classes: nonnegative, with sum 1."""
     return bool((given >= 0).all() and np.allclose(given.sum(axis=1), 1, atol=1e-3))
 
 
@@ -300,11 +300,11 @@ def _probabilities(given: NDArray[np.float64], end: End, objective: Objective) -
 
 
 def accuracies(model: keras.Model, end: End, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> dict[str, float]:
-    """The accuracy that each normalisation reaches: a wrong one shows, as the others are far better.
+    """The accuracy with each normalization: if the given one is wrong, another is far better.
 
     Args:
-        model: As it was given, one class an image; of floating-point input.
-        end: What it ends in.
+        model: The original network, single-label, with floating-point input.
+        end: Its last activation.
         images: uint8 (n, height, width, 3).
         targets: Class numbers, shape (n,).
     """

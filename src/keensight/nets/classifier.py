@@ -1,4 +1,4 @@
-"""The one way from images to probabilities and embeddings, for evaluation, prediction and every shipped form."""
+"""The only path from images to probabilities and embeddings, for evaluation, prediction and export."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ _SETTINGS = ("labels", "temperature", "prototypes", "mirror", "thresholds", "dec
 
 
 class Answers(NamedTuple):
-    """What a classifier says of n images that already have its size."""
+    """A classifier's outputs for n images of its input size."""
 
     probabilities: NDArray[np.float32]
-    """Shape (n, classes); rows sum to 1, but for a multi-label model, which answers label by label."""
+    """Shape (n, classes); rows sum to 1, except for a multi-label model."""
     vectors: NDArray[np.float32]
     """Embeddings, shape (n, d); d is 0 for a network without a last dense layer."""
     unknown: NDArray[np.bool_]
-    """Shape (n,): images that are like none of the classes."""
+    """Shape (n,): images similar to none of the classes."""
     ood_scores: NDArray[np.float32]
-    """Shape (n,): how unlike the training images each is; 0 where the classifier cannot tell."""
+    """Shape (n,): out-of-distribution scores; 0 without OOD detection."""
 
 
 class Classifier:
-    """A trained model with its labels and its preprocessing, as they were measured.
+    """A trained model with its labels and preprocessing.
 
     Args:
         model: A Keras model from uint8 (n, height, width, 3) to logits (n, trained classes).
         labels: Class names in the order of the logits, then those of classes enrolled later.
-        spec: How an image becomes an input.
+        spec: How an image becomes the model's input.
         temperature: Logits are divided by it before the softmax (Guo et al. 2017); 1: as trained.
-        prototypes: Class means, which decide on enrolled classes (see ``core.prototypes``); None: there are none.
-        mirror: Answer with the mean of the logits of an image and of its mirror image.
-        thresholds: Of a multi-label model, whose probabilities are sigmoids: from which one on each label counts as
-            there. None: one class an image, by a softmax.
-        decision: When an image gets an answer; None: always.
+        prototypes: Class means for enrolled classes (see ``core.prototypes``); None: there are none.
+        mirror: Test-time augmentation: average the logits of an image and its mirror image.
+        thresholds: Thresholds of a multi-label model, whose probabilities are sigmoids. None: single-label, with a
+            softmax.
+        decision: When the model predicts or abstains; None: it always predicts.
         subspace: Where training embeddings lie, to refuse images unlike them; None: none is refused.
 
     Raises:
@@ -99,7 +99,7 @@ class Classifier:
         self.task = Task.MULTICLASS if thresholds is None else Task.MULTILABEL
         self._objective = OBJECTIVES[self.task]()
         self.enrolled: int = len(labels) - model.output_shape[-1]
-        """How many classes, the last ones, were enrolled after training."""
+        """Number of classes, the last ones, that were enrolled after training."""
         check_input(model, spec)
         _check_fit(model, labels, prototypes, thresholds)
         _check_subspace(model, subspace)
@@ -107,7 +107,7 @@ class Classifier:
 
     @classmethod
     def open(cls, path: Path, labels: LabelSet, spec: ImageSpec, **settings: Any) -> Classifier:
-        """Load a ``.keras`` file in Keras' safe mode; settings are those of the class.
+        """Load a ``.keras`` file in Keras' safe mode; for the settings see the class.
 
         Raises:
             StoreError: Keras cannot load the file, or it does not fit the labels.
@@ -115,7 +115,7 @@ class Classifier:
         return cls(open_model(path), labels, spec, **settings)
 
     def changed(self, **settings: Any) -> Classifier:
-        """The same network with other ``labels``, ``temperature``, ``prototypes``, ``mirror``, ``thresholds``,
+        """Return the same network with other ``labels``, ``temperature``, ``prototypes``, ``mirror``, ``thresholds``,
         ``decision`` or ``subspace``."""
         now = {name: getattr(self, name) for name in _SETTINGS}
         return Classifier(self.keras_model, spec=self.spec, **(now | settings))
@@ -127,12 +127,12 @@ class Classifier:
 
     @property
     def embeds(self) -> bool:
-        """Whether the network has an embedding: a last dense layer that takes a vector in."""
+        """Whether the network has an embedding: a last dense layer whose input is a vector."""
         return embedding(self.keras_model) is not None
 
     @property
     def embedding_size(self) -> int:
-        """Numbers in an embedding, d.
+        """Length of an embedding, d.
 
         Raises:
             DataError: the network does not end in a dense layer on a vector.
@@ -149,30 +149,30 @@ class Classifier:
         return layer
 
     def predict_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities for images that already have the model's size.
+        """Predict probabilities for images that already have the model's size.
 
         Args:
             images: uint8 array (n, height, width, 3), RGB, 0 to 255.
 
         Returns:
-            float32 (n, classes); rows sum to 1, but for a multi-label model.
+            float32 (n, classes); rows sum to 1, except for a multi-label model.
 
         Raises:
-            DataError: another dtype or shape. Floats are refused because pixels scaled to 0..1 would be
-                accepted by the graph in silence and give wrong answers.
+            DataError: wrong dtype or shape. Floats are refused because pixels scaled to 0-1 would silently give wrong
+                predictions.
         """
         return self.answer_array(images).probabilities if len(images) else np.zeros((0, len(self.labels)), np.float32)
 
     def answer_array(self, images: NDArray[np.uint8]) -> Answers:
-        """All that the classifier says of images that already have the model's size, at least one.
+        """All outputs for images (at least one) that already have the model's size.
 
         Raises:
-            DataError: another dtype or shape, as for :meth:`predict_array`.
+            DataError: wrong dtype or shape, as for :meth:`predict_array`.
         """
         return Answers(*(np.concatenate(columns) for columns in zip(*self._answers(images), strict=True)))
 
     def embed_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings of images that already have the model's size: what its last layer takes in.
+        """Compute embeddings of images that already have the model's size: the input of the last layer.
 
         Args:
             images: uint8 array (n, height, width, 3), RGB, 0 to 255.
@@ -181,41 +181,41 @@ class Classifier:
             float32 (n, d).
 
         Raises:
-            DataError: another dtype or shape, or the network does not end in a dense layer on a vector.
+            DataError: wrong dtype or shape, or the network does not end in a dense layer on a vector.
         """
         size = self.embedding_size
         parts = [answers.vectors for answers in self._answers(images)]
         return np.concatenate(parts) if parts else np.zeros((0, size), np.float32)
 
     def answer_vectors(self, vectors: NDArray[np.float32], mirrored: NDArray[np.float32] | None = None) -> Answers:
-        """All that the classifier says of images whose embeddings are known: the last layer alone is computed.
+        """All outputs for images with known embeddings: only the last layer is computed.
 
         Args:
             vectors: Embeddings, float32 (n, d).
-            mirrored: Those of the mirrored images, which a classifier with ``mirror`` needs.
+            mirrored: Embeddings of the mirrored images, needed with ``mirror``.
         """
         kernel, *bias = self._head().get_weights()
         seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
         return self._answered(seen @ kernel + (bias[0] if bias else np.float32(0)), vectors)
 
     def predict(self, images: Images, *, progress: Progress | None = None) -> Predictions:
-        """Probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
+        """Predict probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
 
         Args:
-            images: One image or many, as :func:`keensight.predict` takes them, but no folders, patterns and tables.
+            images: One image or many, as for :func:`keensight.predict`, except folders, patterns and tables.
             progress: Where to report.
 
         Returns:
             Predictions in the order given.
 
         Raises:
-            DataError: it is nothing that holds images.
+            DataError: it does not contain images.
         """
         table = self._table(images, self._prediction, progress)
         return self._predictions(table)
 
     def embed(self, images: Images, *, progress: Progress | None = None) -> Embeddings:
-        """Embeddings of files, encoded bytes or decoded arrays: what the last layer takes in.
+        """Compute embeddings of files, encoded bytes or decoded arrays: the input of the last layer.
 
         Args:
             images: One image or many, as for :meth:`predict`.
@@ -231,7 +231,7 @@ class Classifier:
         return Embeddings(table.names, table.columns["vectors"], table.errors)
 
     def predict_and_embed(self, images: Images, *, progress: Progress | None = None) -> tuple[Predictions, Embeddings]:
-        """What :meth:`predict` and :meth:`embed` give, of one pass through the network."""
+        """The results of :meth:`predict` and :meth:`embed` from one pass through the network."""
         table = self._table(images, {**self._prediction, "vectors": (self.embedding_size,)}, progress)
         return self._predictions(table), Embeddings(table.names, table.columns["vectors"], table.errors)
 
@@ -241,7 +241,7 @@ class Classifier:
 
     def _predictions(self, table: _Table) -> Predictions:
         columns = table.columns
-        # Only an enrolled class makes a model ask for a near class mean: others answer as they always have.
+        # Only a model with enrolled classes checks the distance to the class means.
         unknown = columns["unknown"] == 1 if self.enrolled else None
         found = Predictions(
             table.names, self.labels, columns["probabilities"], table.errors, unknown, self.thresholds, self.decision
@@ -251,9 +251,8 @@ class Classifier:
         return dataclasses.replace(found, **self.oddness(columns["ood_scores"], columns["unknown"] == 0))
 
     def oddness(self, scores: NDArray[np.float32], known: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-        """Scores (n,) with the images that they refuse, as fields of :class:`Predictions`.
-
-        An image that is near the mean of a class is no stranger where classes were enrolled after training.
+        """OOD scores (n,) and decisions, as fields of :class:`Predictions`. If classes were enrolled after training, an
+        image close to a class mean is not OOD.
         """
         if self.subspace is None:
             return {}
@@ -261,7 +260,7 @@ class Classifier:
         return {"ood_scores": scores, "odd": odd & ~known if self.enrolled and known is not None else odd}
 
     def _table(self, images: Images, wanted: Mapping[str, tuple[int, ...]], progress: Progress | None) -> _Table:
-        """Decode and run images chunk by chunk, and keep the ``wanted`` fields of the answers, by shape of a row."""
+        """Decode and run images in chunks, and keep the ``wanted`` fields of the outputs."""
         sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
         table = _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {})
@@ -279,7 +278,7 @@ class Classifier:
         return table
 
     def _answers(self, images: NDArray[np.uint8]) -> Iterator[Answers]:
-        """Answers to decoded images, batch by batch."""
+        """Outputs for decoded images, batch by batch."""
         check_images(images, self.spec)
         size = evaluation_batch(self.spec.shape)
         for begin in range(0, len(images), size):
@@ -304,7 +303,7 @@ class Classifier:
 
 
 class _Table(NamedTuple):
-    """Rows gathered for a list of images; NaN where one could not be read."""
+    """Rows for a list of images; NaN for an unreadable image."""
 
     names: tuple[str, ...]
     columns: dict[str, NDArray[np.float32]]
@@ -317,27 +316,27 @@ def _check_fit(
     outputs, inner = model.output_shape[-1], embedding(model)
     if len(labels) < outputs or (len(labels) > outputs and prototypes is None):
         raise StoreError(
-            f"the network answers for {outputs} classes, but there are {len(labels)} class names",
-            "give the labels that it was trained with",
+            f"the network has {outputs} outputs, but there are {len(labels)} class names",
+            "use the labels that it was trained with",
         )
     if thresholds is not None and len(thresholds) != outputs:
         raise StoreError(
-            f"the network answers for {outputs} labels, but there are {len(thresholds)} thresholds",
-            "get the bundle again from where it was made",
+            f"the network has {outputs} outputs, but there are {len(thresholds)} thresholds",
+            "get the bundle again from its source",
         )
     if prototypes is None:
         return
     size = 0 if inner is None else int(inner.shape[-1])
     if prototypes.means.shape != (len(labels), size):
         raise StoreError(
-            f"the class means have the shape {prototypes.means.shape}, not {(len(labels), size)}: they belong to "
-            "another network",
-            "get the bundle again from where it was made",
+            f"the class means have shape {prototypes.means.shape}, not {(len(labels), size)}, so they belong to "
+            f"another network",
+            "get the bundle again from its source",
         )
 
 
 def check_input(model: keras.Model, spec: ImageSpec) -> None:
-    """Refuse a network that takes images of another size than ``spec`` says.
+    """Refuse a network whose input size differs from ``spec``.
 
     Raises:
         StoreError: it does.
@@ -345,7 +344,7 @@ def check_input(model: keras.Model, spec: ImageSpec) -> None:
     takes = tuple(model.input_shape[1:])
     if len(takes) != 3 or any(size not in (None, wanted) for size, wanted in zip(takes, spec.shape, strict=True)):
         raise StoreError(
-            f"the network takes images of the shape {takes}, not {spec.shape}", "give the size that it was trained with"
+            f"the network takes images of shape {takes}, not {spec.shape}", "use the size that it was trained with"
         )
 
 
@@ -354,27 +353,27 @@ def _check_subspace(model: keras.Model, subspace: ood.Subspace | None) -> None:
     size = 0 if inner is None else int(inner.shape[-1])
     if subspace is not None and len(subspace.mean) != size:
         raise StoreError(
-            f"the training embeddings have {len(subspace.mean)} numbers, not {size}: they belong to another network",
-            "get the bundle again from where it was made",
+            f"the training embeddings have {len(subspace.mean)} numbers, not {size}, so they belong to another network",
+            "get the bundle again from its source",
         )
 
 
 def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
-    """Refuse what is no uint8 (n, height, width, 3) of a model's size."""
+    """Refuse anything but uint8 (n, height, width, 3) of the model's size."""
     if images.dtype != np.uint8:
         raise DataError(
             f"images must be uint8 from 0 to 255, not {images.dtype}",
-            "give the pixels as they were decoded; the model scales them itself",
+            "give the original pixels; the model scales them itself",
         )
     if images.ndim != 4 or images.shape[1:] != spec.shape:
         raise DataError(
-            f"images must have the shape (n, {', '.join(map(str, spec.shape))}), not {images.shape}",
+            f"images must have shape (n, {', '.join(map(str, spec.shape))}), not {images.shape}",
             "use predict(), which decodes and resizes",
         )
 
 
 def read_image(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
-    """A decoded image, or why it could not be read."""
+    """A decoded image, or an error message."""
     try:
         return pixels.decode(read_source(source), spec)
     except ImageError as error:
@@ -392,23 +391,23 @@ _FEW = 16
 
 
 def embedding(model: keras.Model) -> Any | None:
-    """The tensor (n, d) that the last layer takes in; None: the network does not end in a dense layer on a vector.
+    """The input (n, d) of the last layer; None: the network does not end in a dense layer on a vector.
 
-    Dropout before the layer changes nothing at inference, so the tensor is then what the dropout takes in.
+    Dropout before the layer has no effect at inference, so the tensor before it is used.
     """
     layer = head(model)
     return None if layer is None else layer.input
 
 
 def head(model: keras.Model) -> Any | None:
-    """The last layer: the one called ``logits``, else the dense layer without activation that gives the output."""
+    """The last layer: the one called ``logits``, else the dense layer without activation at the output."""
     keras, _ = framework()
     layer = next((layer for layer in reversed(model.layers) if layer.name == LAYER), None)
     outputs = getattr(model, "outputs", None) or []
     if layer is None and len(outputs) == 1:
         last = producer(outputs[0])
         plain = isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear
-        # A layer that stands in several places has several inputs.
+        # A shared layer has several inputs.
         layer = last if plain and calls(last) == 1 else None
     return None if layer is None or len(layer.input.shape) != 2 else layer
 
@@ -416,9 +415,8 @@ def head(model: keras.Model) -> Any | None:
 def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
     """A function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
 
-    One pass gives both, compiled where that pays; ``d`` is 0 for a network without a last dense layer. With
-    ``mirror`` the logits are the mean of those of the image and of its mirror image, the embeddings those of the
-    image.
+    One pass gives both, compiled if that is worthwhile; ``d`` is 0 for a network without a last dense layer. With
+    ``mirror`` the logits are averaged over the image and its mirror image, and the embeddings are those of the image.
     """
     keras, tf = framework()
     inner = embedding(model)

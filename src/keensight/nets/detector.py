@@ -1,4 +1,4 @@
-"""The one way from images to how odd they are, for evaluation and prediction."""
+"""The only path from images to anomaly scores, for evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Detector:
-    """A network that maps how odd an image is, with its preprocessing and its limits.
+    """An anomaly detector: a network with its preprocessing and thresholds.
 
     Args:
-        model: A Keras model from uint8 (n, height, width, 3) to oddness (n, rows, columns, 1).
-        spec: How an image becomes an input.
-        limits: From where on an image is anomalous.
+        model: A Keras model from uint8 (n, height, width, 3) to patch scores (n, rows, columns, 1).
+        spec: How an image becomes the model's input.
+        limits: Thresholds above which an image is anomalous.
     """
 
     def __init__(self, model: keras.Model, spec: ImageSpec, limits: Limits) -> None:
@@ -53,13 +53,13 @@ class Detector:
         return cls(open_model(path), spec, limits)
 
     def predict_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Oddness of each patch, float32 (n, rows, columns), as the network gives it.
+        """The network's score of each patch, float32 (n, rows, columns).
 
         Args:
             images: uint8 (n, height, width, 3), RGB, 0 to 255.
 
         Raises:
-            DataError: another dtype or shape.
+            DataError: wrong dtype or shape.
         """
         check_images(images, self.spec)
         size = evaluation_batch(self.spec.shape)
@@ -73,10 +73,10 @@ class Detector:
         return image_scores(maps) / np.float32(self.limits.threshold)
 
     def predict(self, images: Images, *, progress: Progress | None = None) -> AnomalyScores:
-        """Scores and maps of files, encoded bytes or decoded arrays; unreadable ones become errors.
+        """Compute scores and maps of files, encoded bytes or decoded arrays; unreadable ones become errors.
 
         Args:
-            images: One image or many, as :func:`keensight.predict` takes them, but no folders, patterns and tables.
+            images: One image or many, as for :func:`keensight.predict`, except folders, patterns and tables.
             progress: Where to report.
 
         Returns:
@@ -103,13 +103,13 @@ class Detector:
 
 
 STRIDES = (8, 16)
-"""Pixels between the patches of the maps that are taken: fine enough to point, deep enough to know shapes."""
+"""Strides of the feature maps used: fine enough to localize, deep enough for shapes."""
 
 
 def patches(model: keras.Model) -> keras.Model:
-    """The lower part of a network from ``build``, to descriptions of patches (n, rows, columns, d).
+    """The lower part of a network from ``build``, giving patch features (n, rows, columns, d).
 
-    Of each of ``STRIDES`` the narrowest map is taken (the last of these), as it holds what the next stage is made from.
+    Of each of ``STRIDES`` the narrowest map is taken (the last of these), because it is the input of the next stage.
     The coarser one is enlarged to the finer.
 
     Args:
@@ -132,11 +132,11 @@ def _map(model: keras.Model, stride: int) -> Any:
 
 
 def with_gaussian(network: keras.Model, mean: NDArray[np.float32], whiten: NDArray[np.float32]) -> keras.Model:
-    """The network from :func:`patches` and a Gaussian, as one graph of stock layers.
+    """Join the network from :func:`patches` and a Gaussian into one graph of built-in layers.
 
     Args:
         network: From uint8 images to patches (n, rows, columns, d).
-        mean: Of normal patches, shape (d,).
+        mean: Mean of normal patches, shape (d,).
         whiten: From :func:`keensight.core.anomaly.gaussian`, shape (d, d).
 
     Returns:

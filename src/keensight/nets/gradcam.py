@@ -1,14 +1,14 @@
-"""Where in an image a network found what it said: Grad-CAM and its faithful relatives.
+"""Heatmaps: Grad-CAM, HiResCAM and LayerCAM.
 
-The gradient of a class' logit says how much each value of a map (h, w, channels) counts. Three ways to make one number
-a place of it:
+The gradient of a class's logit measures how much each value of a feature map (h, w, channels) counts. Three methods
+combine them into one number per position:
 
-- ``gradcam`` (Selvaraju et al. 2017): each channel weighs by its gradient's mean over all places;
-- ``hirescam`` (Draelos and Carin 2020): value times gradient, place by place; where the rest of the network is linear
-  (a mean and a dense layer) the sum over all places is the logit itself, less its bias;
-- ``layercam`` (Jiang et al. 2021): the same with what counts against the class left out.
+- ``gradcam`` (Selvaraju et al. 2017): each channel is weighted by its gradient's mean over all positions;
+- ``hirescam`` (Draelos and Carin 2020): value times gradient at each position; if the rest of the network is linear (a
+mean and a dense layer), the sum over all positions is the logit minus its bias;
+- ``layercam`` (Jiang et al. 2021): the same without negative contributions.
 
-Two maps are asked, and both answers, each scaled to 1, are added: the last one, which knows most and has few places,
+Two maps are used, and both heatmaps, each scaled to 1, are added: the last one, which knows most and has few places,
 and the last one before it that has 7 places along a side and that all else comes from. Alone, the first is too coarse
 on small inputs and the second too restless; their sum had the smallest area under the deletion curve on two sets of
 photographs (``benchmarks/saliency.py``).
@@ -43,26 +43,26 @@ _BATCH, _FEW = 32, 16
 
 
 class Explainer:
-    """Makes heatmaps for one classifier: what in an image speaks for a class.
+    """Computes heatmaps for one classifier: which regions of an image contribute to a class.
 
     Args:
-        classifier: Its network may be flat or nested; a classifier that averages over mirror images has the mean of
-            both heatmaps, an enrolled class that of the cosine to its mean.
+        classifier: Its network may be flat or nested. With test-time augmentation, both heatmaps are averaged; for an
+            enrolled class, the cosine to its mean is explained.
         method: ``gradcam``, ``hirescam`` or ``layercam``.
 
     Raises:
-        UsageError: the network is subclassed or has no maps, or there is no such method.
+        UsageError: the network is subclassed or has no feature maps, or there is no such method.
     """
 
     def __init__(self, classifier: Classifier, method: str = METHOD) -> None:
         keras, tf = framework()
         if method not in _METHODS:
-            raise UsageError(f"there is no method {method!r} to explain with", did_you_mean(method, list(_METHODS)))
+            raise UsageError(f"there is no explanation method {method!r}", did_you_mean(method, list(_METHODS)))
         model = flat(classifier.keras_model)
         maps, fine = last_maps(model), fine_map(model)
         inner = embedding(model)
         outputs = [*model.outputs] if inner is None else [*model.outputs, inner]
-        # Cut at all last maps at once: what reaches the logit past the last one is not that one's to show.
+        # Cut at all last maps at once, so that paths around the last map are not attributed to it.
         uppers = [keras.Model(maps, outputs)]
         if fine is not None:
             uppers.append(keras.Model([fine], outputs))
@@ -77,22 +77,22 @@ class Explainer:
 
     @property
     def side(self) -> int:
-        """Places along the longer side of the finer map."""
+        """Positions along the longer side of the finer map."""
         return self._side
 
     def heatmaps(
         self, images: NDArray[np.uint8], targets: NDArray[np.int64], *, progress: Progress | None = None
     ) -> NDArray[np.float32]:
-        """What speaks for a class, place by place.
+        """Compute heatmaps for a class.
 
         Args:
-            images: uint8 (n, H, W, 3), as the classifier takes them.
+            images: uint8 (n, H, W, 3), of the classifier's input size.
             targets: Number of the class to explain, shape (n,).
             progress: Where to report.
 
         Returns:
-            float32 (n, H, W), 0 to 1: the hottest place of each image is 1, what counts against the class is 0. All 0
-            where nothing speaks for the class.
+            float32 (n, H, W), 0 to 1: the maximum of each image is 1; regions that count against the class are 0. All 0
+            if no region contributes to the class.
         """
         found = np.zeros(images.shape[:3], np.float32)
         with (progress or Silent()).task("explaining", len(images)) as task:
@@ -110,20 +110,20 @@ class Explainer:
         return np.asarray(np.sum([_scaled(np.maximum(one, 0)) for one in found], axis=0), dtype=np.float32)
 
     def _evidence(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-        """What each place of the last map, and of the finer one, adds to the class' score: signed, (n, H, W)."""
+        """Signed contribution of each position of the last and the finer map to the class score, (n, H, W)."""
         _, tf = framework()
         # Compiling takes longer than a few images do.
         few = len(images) <= _FEW and not self._compiled.experimental_get_tracing_count()
         maps = tf.nest.flatten((self._lower if few else self._compiled)(tf.constant(images)))
         found = [self._weighed(self._uppers[0], maps[: self._last], targets)]
         if len(self._uppers) > 1:
-            # The finer map's values jump from place to place: three by three of them are averaged.
+            # The finer map is noisy: its values are averaged over 3 x 3 positions.
             fine = self._weighed(self._uppers[1], maps[self._last :], targets)
             found.append(tf.nn.avg_pool2d(fine, 3, 1, "SAME"))
         return [np.asarray(tf.image.resize(one, images.shape[1:3]))[..., 0] for one in found]
 
     def _weighed(self, upper: Any, maps: list[Any], targets: NDArray[np.int64]) -> Any:
-        """The last of ``maps``, weighed by what it does to the scores: (n, h, w, 1)."""
+        """The last of ``maps``, weighted by its effect on the scores: (n, h, w, 1)."""
         _, tf = framework()
         with tf.GradientTape() as tape:
             tape.watch(maps)
@@ -131,7 +131,7 @@ class Explainer:
         return self._weigh(maps[-1], tape.gradient(score, maps[-1]))
 
     def _scores(self, outputs: list[Any], targets: NDArray[np.int64]) -> Any:
-        """Logit of each image's class, or the cosine to the mean of an enrolled class, shape (n,)."""
+        """Logit of each image's class, or cosine to the mean of an enrolled class, shape (n,)."""
         _, tf = framework()
         logits, prototypes = outputs[0], self._classifier.prototypes
         trained = logits.shape[-1]
@@ -144,7 +144,7 @@ class Explainer:
 
 
 def _scaled(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each image's heat (n, H, W), 0 or more, divided by its largest value; all 0 stays so."""
+    """Each image's positive part (n, H, W), divided by its maximum unless that is 0."""
     return np.asarray(heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny))
 
 
@@ -171,10 +171,8 @@ _METHODS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def last_maps(model: keras.Model) -> list[Any]:
-    """The tensors (n, h, w, channels) that the ways from a flat network's output back to its image meet first.
-
-    These are what pooling or flattening takes the places out of; a map of one place tells none, and is passed.
-    In the order of the graph.
+    """The last feature maps (n, h, w, channels) on all paths from a flat network's output back to its input: the inputs
+    of pooling or flattening. Maps with a single position are skipped. In graph order.
     """
     found: dict[int, Any] = {}
     waiting, seen = [*model.outputs], set()
@@ -190,14 +188,13 @@ def last_maps(model: keras.Model) -> list[Any]:
     order = [id(layer.output) for layer in model.layers]
     maps = sorted((x for x in found.values() if source_tensors(x)), key=lambda x: order.index(id(x)))
     if not maps:
-        raise UsageError(f"{model.name} has no map (n, h, w, channels) before its output", _CONVOLVE)
+        raise UsageError(f"{model.name} has no feature map (n, h, w, channels) before its output", _CONVOLVE)
     return maps
 
 
 def fine_map(model: keras.Model) -> Any | None:
-    """The last tensor (n, h, w, channels) with 7 places along a side that all else comes from.
-
-    None where there is none before the last map, or the last map is it.
+    """The last tensor (n, h, w, channels) with at least 7 positions along a side that everything after it depends on.
+    None if there is none before the last map.
     """
     outputs = [model.get_layer(cut.layer).output for cut in cuts(model)]
     finer = [tensor for tensor in outputs if len(tensor.shape) == 4 and _places(tensor) >= _PLACES]
@@ -210,14 +207,14 @@ def _places(tensor: Any) -> int:
 
 
 _PLACES = 7
-_CONVOLVE = "only networks with convolutions or other maps of places can be explained"
+_CONVOLVE = "only networks with convolutions or other spatial feature maps can be explained"
 
 
 def flat(model: keras.Model) -> keras.Model:
-    """The same function without nested models; a flat functional model is returned as it is.
+    """Flatten nested models; a flat functional model is returned unchanged.
 
-    A layer's output inside a nested model belongs to another graph than the model's output, so that no model can be
-    made from the one to the other. Of a nested model every layer is copied, with its weights, into one graph.
+    A layer's output inside a nested model belongs to another graph than the model's output, so no model can be built
+    from one to the other. Of a nested model every layer is copied, with its weights, into one graph.
 
     Args:
         model: Functional or sequential, with one input and one output.
@@ -239,13 +236,13 @@ def flat(model: keras.Model) -> keras.Model:
 def _check(model: Any) -> None:
     if not isinstance(model, framework()[0].Sequential) and not hasattr(model, "operations"):
         raise UsageError(
-            f"{model.name} is a subclassed model: its layers cannot be seen from outside",
+            f"{model.name} is a subclassed model, so its layers are not accessible",
             "build it as a functional model, keras.Model(inputs, outputs)",
         )
 
 
 class Copier:
-    """Applies copies of layers, and remembers whose weights they are to get.
+    """Applies copies of layers, and keeps track of the originals of their weights.
 
     Args:
         taken: Names that no copy may have.
@@ -256,7 +253,7 @@ class Copier:
         self._taken = taken
 
     def apply(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
-        """What ``layer`` makes of some symbolic tensors, by copies of the layers in it."""
+        """Apply copies of a layer's layers to symbolic tensors."""
         keras, _ = framework()
         if isinstance(layer, keras.Sequential):
             (x,) = args
@@ -279,7 +276,7 @@ class Copier:
         return copy
 
     def fill(self) -> None:
-        """Give every copy its original's weights."""
+        """Copy the weights of the originals."""
         for layer, copy in self._pairs:
             if getattr(layer, "weights", None):  # a bare operation, such as an addition, has none
                 copy.set_weights(layer.get_weights())

@@ -1,6 +1,6 @@
-"""All of Keras that is not in its public interface: how the layers of a functional model are connected.
+"""All use of Keras' private API: how the layers of a functional model are connected.
 
-Keras may change these names in any release, so they are used here and nowhere else, and
+Keras may change these names in any release, so they are used only here, and
 ``tests/unit/nets/test_keras_private.py`` checks each of them.
 """
 
@@ -16,30 +16,30 @@ def producer(tensor: Any) -> Any:
 
 
 def source_tensors(tensor: Any) -> list[Any]:
-    """The symbolic tensors that the call that made ``tensor`` took in; empty for an input of the graph."""
+    """The symbolic input tensors of the call that created ``tensor``; empty for an input of the graph."""
     operation, call, _ = tensor._keras_history
     return list(operation._inbound_nodes[call].input_tensors)
 
 
 def sources(layer: Any) -> list[Any]:
-    """The operations whose outputs ``layer`` takes in, over all of its calls."""
+    """The operations whose outputs are inputs of ``layer``, over all of its calls."""
     return [parent.operation for node in layer._inbound_nodes for parent in node.parent_nodes]
 
 
 def readers(layer: Any) -> list[Any]:
-    """The operations that take in what ``layer`` gives."""
+    """The operations that use the output of ``layer``."""
     return [node.operation for node in layer._outbound_nodes]
 
 
 def calls(layer: Any) -> int:
-    """How many times ``layer`` was called on symbolic tensors: more than one where it is shared."""
+    """Number of calls of ``layer`` on symbolic tensors: more than one if it is shared."""
     return len(layer._inbound_nodes)
 
 
 def rerun(model: Any, inputs: Any, apply: Callable[..., Any]) -> Any:
     """Walk the graph of a functional model again from other symbolic inputs.
 
-    As ``keras.models.clone_model`` does, but without making a model of the result, which would be a graph of its own.
+    As ``keras.models.clone_model`` does, but without making a model of the result, which would be its own graph.
 
     Args:
         model: A functional model.

@@ -1,7 +1,7 @@
-"""A network, or its lower part, that no longer changes: converted for LiteRT, and run by one engine a processor.
+"""Frozen networks converted for LiteRT, and run by one engine per CPU.
 
 On a CPU LiteRT (with XNNPACK) runs a convolutional network more than twice as fast as TensorFlow does, in the same
-float32 arithmetic; one engine a thread keeps every processor busy, as no operation waits for another thread.
+float32 precision. One engine per thread keeps every CPU busy, because no operation waits for another thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _PIXELS = 224 * 224
-"""About the pixels that one call works on: more would not stay in a processor's own cache."""
+"""Approximate number of pixels per call: more would not fit into a CPU's cache."""
 
 
 class FrozenNet:
@@ -69,7 +69,7 @@ class FrozenNet:
         return out
 
     def stream(self, batches: Iterable[Callable[[], NDArray[np.uint8]]]) -> Iterator[NDArray[np.float32]]:
-        """Outputs of batches in order; each batch is made and run in a thread of its own."""
+        """Outputs of batches in order; each batch is created and run in its own thread."""
         with closing(ordered(lambda batch: self(batch()), batches, self.workers)) as results:
             yield from results
 
@@ -79,8 +79,8 @@ def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
 
     Args:
         model: A functional Keras model.
-        memory: Folder that keeps converted networks, which takes a second or two, by the digest of their weights;
-            None: convert anew.
+        memory: Cache folder for converted networks, by the digest of their weights; None: always convert (a second or
+            two).
 
     Raises:
         TrainingError: LiteRT cannot run one of its operations.
@@ -90,7 +90,7 @@ def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
         return FrozenNet(kept.read_bytes())
     flatbuffer = _convert(model)
     if kept is not None:
-        with suppress(StoreError):  # a cache that cannot be written costs a second or two the next time, no more
+        with suppress(StoreError):  # without the cache, conversion takes a second or two next time
             write_bytes(kept, flatbuffer)
     return FrozenNet(flatbuffer)
 
@@ -105,7 +105,7 @@ def digest(model: keras.Model) -> str:
 
 @contextmanager
 def _uncomplaining() -> Iterator[None]:
-    """TensorFlow warns that the way in from a traced graph is an old one; the new one writes a SavedModel first."""
+    """TensorFlow warns that converting a traced graph is deprecated; the new way writes a SavedModel first."""
     logger = logging.getLogger("absl")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -118,7 +118,7 @@ def _uncomplaining() -> Iterator[None]:
 def _convert(model: keras.Model) -> bytes:
     _, tf = framework()
     with silenced(), _uncomplaining():
-        # Straight from the traced graph: a SavedModel in between would be written and read for nothing.
+        # Straight from the traced graph: an intermediate SavedModel would be written and read for nothing.
         entry = tf.TensorSpec(model.input_shape, tf.uint8)
         forward = tf.function(partial(model, training=False), input_signature=[entry], autograph=False)
         flatbuffer: bytes = tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()]).convert()
@@ -136,17 +136,16 @@ class Engine:
 
 
 def chosen() -> Choice:
-    """Which one computes frozen layers here, and why."""
+    """The engine for frozen layers on this machine, and why."""
     try:
         return Choice("OpenVINO", f"version {version('openvino')} is installed")
     except PackageNotFoundError:
-        return Choice("LiteRT", "OpenVINO, an extra, is not installed")
+        return Choice("LiteRT", "OpenVINO is not installed")
 
 
 def engines(flatbuffer: bytes, count: int) -> list[Engine]:
-    """Engines of the chosen kind, one for each of ``count`` threads that work at the same time.
-
-    LiteRT's stand in where OpenVINO cannot read one of the network's operations.
+    """Engines of the chosen kind, one for each of ``count`` threads. LiteRT is the fallback if OpenVINO does not
+    support one of the network's operations.
     """
     if chosen().name == "OpenVINO":
         try:
@@ -157,7 +156,7 @@ def engines(flatbuffer: bytes, count: int) -> list[Engine]:
 
 
 def litert(flatbuffer: bytes, count: int) -> list[Engine]:
-    """Interpreters of one thread each; ``RuntimeError``: it cannot run one of the operations."""
+    """Interpreters of one thread each; ``RuntimeError``: an operation is not supported."""
     from ai_edge_litert.interpreter import Interpreter
 
     def engine() -> Engine:
@@ -181,17 +180,18 @@ def litert(flatbuffer: bytes, count: int) -> list[Engine]:
 
 
 def openvino(flatbuffer: bytes, count: int) -> list[Engine]:
-    """Requests to networks compiled for ``count`` streams of one thread; ``RuntimeError``: it cannot read them."""
+    """Requests to networks compiled for ``count`` streams of one thread; ``RuntimeError``: an operation is not
+    supported."""
     import openvino as ov
 
     core = ov.Core()
-    core.set_property({"ENABLE_MMAP": False})  # the file does not stay
+    core.set_property({"ENABLE_MMAP": False})  # the file is deleted
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": count, "NUM_STREAMS": count}
     with TemporaryDirectory(prefix="keensight-") as folder:
         file = Path(folder, "network.tflite")
         file.write_bytes(flatbuffer)
         network = core.read_model(file)
-    one_at_a_time = Lock()  # a network compiled twice has twice the streams, which then share processors
+    one_at_a_time = Lock()  # a network compiled twice has twice the streams, which then share CPUs
     shape = tuple(int(n.get_length()) for n in list(network.output(0).partial_shape)[1:])
 
     @cache

@@ -1,4 +1,4 @@
-"""The framework's quiet start: import, threads, seeds, precision."""
+"""Starting the framework quietly: import, threads, seeds, precision."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _IMPORTING = threading.Lock()
 def silenced() -> Iterator[None]:
     """Silence descriptor 2, where TensorFlow's C++ side writes start-up notes that no log level stops.
 
-    Python's own ``sys.stderr`` goes on to the terminal, as progress may be shown meanwhile.
+    Python's own ``sys.stderr`` still reaches the terminal, because progress may be shown.
     """
     try:
         sys.stderr.flush()
         saved = os.dup(2)
         ours = sys.stderr.fileno() == 2
-    except (OSError, ValueError, AttributeError):  # no standard error, or one that is no file
+    except (OSError, ValueError, AttributeError):  # no standard error, or one that is not a file
         yield
         return
     former = sys.stderr
     if ours:
-        # Never closed: a progress bar made meanwhile keeps writing to it.
+        # Never closed: a progress bar created during the import keeps writing to it.
         sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=former.encoding, errors=former.errors)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -71,7 +71,7 @@ def framework() -> tuple[Any, Any]:
     """
     _check_backend(os.environ.setdefault("KERAS_BACKEND", BACKEND))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _IMPORTING:  # another thread may be at it
+    with _IMPORTING:  # another thread may be importing it
         if "tensorflow" in sys.modules:
             import keras
             import tensorflow
@@ -79,21 +79,21 @@ def framework() -> tuple[Any, Any]:
             with silenced(), _uncollected():
                 import keras
                 import tensorflow
-    _check_backend(keras.backend.backend())  # whoever imported Keras before us may have chosen another
+    _check_backend(keras.backend.backend())  # Keras may have been imported before with another backend
     return keras, tensorflow
 
 
 def _check_backend(name: str) -> None:
     if name != BACKEND:
         raise UsageError(
-            f"Keras' backend is {name!r}, and Keensight works with {BACKEND} alone",
+            f"Keras' backend is {name!r}, but Keensight works only with {BACKEND}",
             f"set the environment variable KERAS_BACKEND to {BACKEND} before Keras is imported, or unset it",
         )
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """No garbage collection: an import makes hundreds of thousands of objects that stay, looked through in vain."""
+    """Disable garbage collection: an import creates hundreds of thousands of permanent objects."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -105,7 +105,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def start_in_background() -> None:
-    """Begin the import (2 to 4 s) while other work, such as decoding, goes on."""
+    """Start the import (2 to 4 s) in parallel with other work, such as decoding."""
     parallel.start_in_background(framework)
 
 
@@ -120,18 +120,17 @@ def configure(*, seed: int) -> None:
 def use_threads(threads: int | None, memory: Path | None = None) -> Choice:
     """Set the threads of TensorFlow's operations, and so of converted networks.
 
-    TensorFlow by itself takes one for each processor of the machine, which is far too many in a container that
-    is granted a few of them.
+    By default, TensorFlow uses one per CPU of the machine, which is far too many in a container with fewer CPUs.
 
     Args:
         threads: None: chosen by measuring (:func:`~keensight.nets.runtime.choose_threads`).
-        memory: File that remembers what was measured.
+        memory: File that caches measurements.
 
     Returns:
-        The number in force, and why it is that.
+        The number in use, and why.
 
     Raises:
-        UsageError: TensorFlow has begun to compute with another number than the one asked for.
+        UsageError: TensorFlow has already started with another number of threads.
     """
     _, tensorflow = framework()
     wanted, reason = choose_threads(threads, memory)
@@ -145,19 +144,19 @@ def use_threads(threads: int | None, memory: Path | None = None) -> Choice:
                     "train.threads can only be set before TensorFlow has started in this process",
                     "set it in a new process (in a notebook: restart the kernel)",
                 ) from error
-            return Choice(str(threads_in_force()), "TensorFlow has started with these in this process")
+            return Choice(str(threads_in_force()), "TensorFlow was already started with these")
     return Choice(str(wanted), reason)
 
 
 def threads_in_force() -> int:
-    """Threads that TensorFlow's operations are set to use; where none were set, all processors at hand."""
+    """Number of threads of TensorFlow's operations; by default all available CPUs."""
     _, tensorflow = framework()
     return int(tensorflow.config.threading.get_intra_op_parallelism_threads()) or processors()
 
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Let a GPU multiply float32 as such, as a CPU does: TensorFloat-32, its default, keeps 10 bits of 23."""
+    """Make a GPU multiply in full float32, as a CPU does: TensorFloat-32, its default, keeps 10 of 23 bits."""
     _, tensorflow = framework()
     setting = tensorflow.config.experimental
     former = setting.tensor_float_32_execution_enabled()
@@ -181,20 +180,20 @@ def versions() -> dict[str, str]:
 
 
 _GAIN = 1.05
-"""Fewer threads must be this much faster: what disturbs a measurement slows many threads more than few."""
+"""Fewer threads must be this much faster: noise in the measurement slows many threads more than few."""
 _SIDE, _PRODUCTS = 384, 24
 
 
 def choose_threads(asked: int | None, memory: Path | None = None) -> tuple[int, str]:
-    """The number of threads, and why.
+    """Choose the number of threads, with the reason.
 
     Args:
-        asked: Taken as it is; None: all processors that this process may use, or half of them where that
-            multiplies matrices faster.
+        asked: Used as it is; None: all CPUs that this process may use, or half of them if that multiplies matrices
+            faster.
         memory: File that remembers what was measured on this machine; None: measure each time.
     """
     if asked is not None:
-        return asked, "as asked"
+        return asked, "as set"
     most = processors()
     if most == 1:
         return 1, "1 CPU available"
@@ -202,24 +201,24 @@ def choose_threads(asked: int | None, memory: Path | None = None) -> tuple[int, 
     rates = _remembered(most, half, memory)
     chosen = half if rates[half] > _GAIN * rates[most] else most
     products = " and ".join(f"{rates[count]:,.0f} with {count}" for count in (most, half))
-    return chosen, f"matrix products a second here: {products}"
+    return chosen, f"matrix products per second on this machine: {products}"
 
 
 def _remembered(most: int, half: int, memory: Path | None) -> dict[int, float]:
-    machine = f"{platform.node()}, {os.cpu_count()} processors, {most} usable"
+    machine = f"{platform.node()}, {os.cpu_count()} CPUs, {most} usable"
     if memory is not None and memory.exists():
         with suppress(StoreError, KeyError, TypeError, ValueError):
             known = read_json(memory)[machine]
             return {count: float(known[str(count)]) for count in (most, half)}
     rates = {count: max(_rate(count) for _ in range(2)) for count in (most, half)}
     if memory is not None:
-        with suppress(StoreError):  # a cache that cannot be written costs a moment, no more
+        with suppress(StoreError):  # without the cache, it is measured again
             write_json(memory, {machine: {str(count): rate for count, rate in rates.items()}})
     return rates
 
 
 def _rate(threads: int) -> float:
-    """Products of float32 matrices of 384 x 384 a second, each thread working on its own."""
+    """Float32 products of 384 x 384 matrices per second, each thread working independently."""
     from threadpoolctl import threadpool_limits
 
     matrix = np.random.default_rng(0).standard_normal((_SIDE, _SIDE), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Room of the disk: runs and bundles."""
+"""Files on disk: runs and bundles."""

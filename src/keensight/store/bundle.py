@@ -1,10 +1,10 @@
-"""The bundle: the artefact that is measured and shipped. Looked through before anything in it is loaded.
+"""The bundle: the model with everything it needs, verified before anything in it is loaded.
 
 A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-256 of the other files),
-``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` and, where it can tell images unlike the training images,
-``subspace.npz``, where classes can be enrolled, ``prototypes.npz``, and where it is known what the model learned from,
-``learned.npz``. Digests find damage and mix-ups; they do not prove who made the bundle, so what could harm (pickles,
-foreign code, zip bombs, links) is refused whatever they say.
+``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` optionally ``subspace.npz`` (OOD detection), ``prototypes.npz`` (for
+enrolled classes) and ``learned.npz`` (fingerprints of the training images). Digests detect damage and mix-ups; they do
+not prove who made the bundle, so what could harm (pickles, foreign code, zip bombs, links) is refused whatever they
+say.
 """
 
 from __future__ import annotations
@@ -76,21 +76,21 @@ _LIMIT = 4 << 30
 _LITTER = frozenset({"Thumbs.db", "desktop.ini"})
 _TRAIN = "train it with Keensight, or export it from a run"
 _REFUSED = {
-    ".h5": "an old Keras HDF5 file, which can run code when it is loaded and names no labels",
-    ".hdf5": "an old Keras HDF5 file, which can run code when it is loaded and names no labels",
-    ".pkl": "a pickle, which runs whatever code it likes when it is loaded",
-    ".pickle": "a pickle, which runs whatever code it likes when it is loaded",
-    ".joblib": "a pickle (joblib), which runs whatever code it likes when it is loaded",
-    ".pt": "a PyTorch file, which may hold a pickle that runs code when it is loaded",
-    ".pth": "a PyTorch file, which may hold a pickle that runs code when it is loaded",
-    ".pb": "a TensorFlow graph, which can read and write files when it runs and names no labels",
-    ".keras": "a model without its labels and preprocessing, which come from a bundle's manifest",
+    ".h5": "an old Keras HDF5 file, which can run code when loaded and has no labels",
+    ".hdf5": "an old Keras HDF5 file, which can run code when loaded and has no labels",
+    ".pkl": "a pickle, which can run any code when loaded",
+    ".pickle": "a pickle, which can run any code when loaded",
+    ".joblib": "a pickle (joblib), which can run any code when loaded",
+    ".pt": "a PyTorch file, which may contain a pickle that runs code when loaded",
+    ".pth": "a PyTorch file, which may contain a pickle that runs code when loaded",
+    ".pb": "a TensorFlow graph, which can read and write files when run and has no labels",
+    ".keras": "a model without its labels and preprocessing, which are in a bundle's manifest",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle's folder and its manifest, once they have been checked.
+    """A bundle's folder and its manifest, after verification.
 
     Examples:
         >>> bundle = ks.open_bundle(run.bundle_path)
@@ -112,7 +112,7 @@ class Bundle:
         return self.path / CARD
 
     def exam(self) -> SelfTest:
-        """The images and answers that the model must reproduce.
+        """The images and predictions that the model must reproduce.
 
         Raises:
             StoreError: the file is damaged.
@@ -120,7 +120,7 @@ class Bundle:
         return read_self_test(self.path / EXAM, _answers(self.manifest))
 
     def prototypes(self) -> Prototypes | None:
-        """The class means, or None where the bundle has none (those of schema 1 never have).
+        """The class means, or None if the bundle has none (as with schema 1).
 
         Raises:
             StoreError: the file is damaged.
@@ -128,7 +128,7 @@ class Bundle:
         return _prototypes(self.path, self.manifest)
 
     def subspace(self) -> Subspace | None:
-        """Where training embeddings lie, or None where the bundle cannot tell (those before schema 3 never can).
+        """The subspace of training embeddings, or None without OOD detection (as before schema 3).
 
         Raises:
             StoreError: the file is damaged.
@@ -136,7 +136,7 @@ class Bundle:
         return _subspace(self.path, self.manifest)
 
     def learned(self) -> LearnedFrom | None:
-        """Marks of the images that the model learned from; None: the bundle does not record them (before schema 4).
+        """Fingerprints of the training images; None: not recorded (before schema 4).
 
         Raises:
             StoreError: the file is damaged.
@@ -159,15 +159,15 @@ def write_bundle(
     learned: LearnedFrom | None = None,
     card: str | None = None,
 ) -> Bundle:
-    """Write a bundle beside its place, look it through, and only then move it there: it is whole or absent.
+    """Write a bundle to a temporary folder, check it, and then move it into place: it is complete or absent.
 
     Args:
         directory: Its folder; must not exist, or be empty.
-        manifest: What it says of itself; ``files`` and ``contract`` are filled in here.
+        manifest: The manifest; ``files`` and ``contract`` are filled in.
         save_model: Writes the model to the path it gets (``keras_model.save``).
-        exam: Images and the answers that the model gave.
-        prototypes: Class means; None: no class can be enrolled.
-        subspace: Where training embeddings lie; None: no image is refused as unlike them.
+        exam: Images and the model's predictions.
+        prototypes: Class means; None: no class can be added.
+        subspace: The subspace of training embeddings; None: no image is rejected as unlike them.
         learned: Marks of the images that the model learned from; None: not known.
         card: Text of ``MODEL_CARD.md``; None: made from the manifest.
 
@@ -175,7 +175,7 @@ def write_bundle(
         StoreError: the folder is taken, the disk refuses, or what was written is no valid bundle.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise StoreError(f"{directory} exists already", "choose another folder; nothing is ever overwritten")
+        raise StoreError(f"{directory} already exists", "choose another folder; nothing is ever overwritten")
     manifest = _without_places(manifest)
     manifest = dataclasses.replace(manifest, schema=SCHEMA, contract=contract_digest(manifest))
     with _beside(directory) as folder:
@@ -196,7 +196,7 @@ def write_bundle(
 
 
 def _without_places(manifest: BundleManifest) -> BundleManifest:
-    """A manifest whose command names no place on this machine."""
+    """The manifest without absolute paths in its command."""
     command = manifest.provenance.get("command")
     if not isinstance(command, str):
         return manifest
@@ -205,10 +205,10 @@ def _without_places(manifest: BundleManifest) -> BundleManifest:
 
 
 def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -> Bundle:
-    """Put the figures that a bundle reached into its manifest (``provenance["metrics"]``) and its model card.
+    """Add the evaluation to a bundle's manifest (``provenance["metrics"]``) and model card.
 
     Returns:
-        The bundle with its new manifest; model and exam are as they were.
+        The bundle with its new manifest; model and self-test are unchanged.
 
     Raises:
         StoreError: the bundle cannot be read or written.
@@ -228,16 +228,15 @@ def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -
 def open_bundle(path: str | Path, passed: Callable[[str], object] = lambda check: None) -> Bundle:
     """Open a bundle, or the bundle of a run, after checking all of it; nothing is loaded.
 
-    In this order: manifest, schema, labels and preprocessing, list of files, sizes, SHA-256, the model's
-    archive and what its configuration names, the self-test's file and its contract, the class means, the subspace,
-    what it learned from.
+    In this order: manifest, schema, labels and preprocessing, list of files, sizes, SHA-256, the model's archive and
+    configuration, the self-test and its contract, the class means, the subspace, the fingerprints.
 
     Args:
         path: The folder of a bundle or of a run.
         passed: Called with the name of each of ``CHECKS`` that passed.
 
     Raises:
-        StoreError: it is no bundle, is damaged, is of a newer version, or could do harm.
+        StoreError: it is not a bundle, is damaged, is of a newer version, or could do harm.
 
     Examples:
         >>> ks.open_bundle("runs/first").manifest.image.shape
@@ -253,7 +252,7 @@ def open_bundle(path: str | Path, passed: Callable[[str], object] = lambda check
 
 
 def bundle_folder(path: str | Path) -> Path:
-    """Where the bundle is, given its folder or that of its run.
+    """The bundle's folder, given that folder or that of its run.
 
     Raises:
         StoreError: there is none, or it is a link to somewhere else.
@@ -262,22 +261,22 @@ def bundle_folder(path: str | Path) -> Path:
     if not path.exists():
         raise StoreError(f"there is no run or bundle {path}", "`keensight runs` lists the runs there are")
     if path.is_file():
-        kind = _REFUSED.get(path.suffix.lower(), "a file, not the folder of a run or a bundle")
-        hint = "give the folder that holds it" if (path.parent / MANIFEST).is_file() else _TRAIN
+        kind = _REFUSED.get(path.suffix.lower(), "a file, not the folder of a run or bundle")
+        hint = "give its folder" if (path.parent / MANIFEST).is_file() else _TRAIN
         raise StoreError(f"{path} is {kind}", hint)
     if (path / MANIFEST).is_file():
         return path
     if (path / "run.json").is_file():
         if (path / "bundle" / MANIFEST).is_file():
             return inside(path, "bundle")
-        raise StoreError(f"the run {path} has no bundle: it did not get that far", "wait until it is finished")
+        raise StoreError(f"the run {path} has no bundle, because it stopped before that", "wait until it is finished")
     if (path / "saved_model.pb").is_file():
-        raise StoreError(f"{path} is a TensorFlow SavedModel, which names no labels", _TRAIN)
-    raise StoreError(f"{path} is neither a run nor a bundle", "give a folder that holds run.json or manifest.json")
+        raise StoreError(f"{path} is a TensorFlow SavedModel, which has no labels", _TRAIN)
+    raise StoreError(f"{path} is neither a run nor a bundle", "give a folder with run.json or manifest.json")
 
 
 def _answers(manifest: BundleManifest) -> int:
-    """Numbers that the model gives for an image: a probability a class, or one score."""
+    """Number of outputs per image: one probability per class, or one score."""
     return 1 if manifest.task == Task.ANOMALY else len(manifest.labels)
 
 
@@ -296,7 +295,7 @@ def _learned(folder: Path, manifest: BundleManifest) -> LearnedFrom | None:
 
 
 def _check_contract(folder: Path, manifest: BundleManifest) -> None:
-    """The terms in the manifest against those that the self-test was taken with."""
+    """Compare the manifest with the contract of the self-test."""
     tested = read_self_test(folder / EXAM, _answers(manifest)).contract
     if not tested and manifest.schema < CONTRACTED:
         return
@@ -305,8 +304,8 @@ def _check_contract(folder: Path, manifest: BundleManifest) -> None:
         problem = "their digest differs"
     if problem:
         raise StoreError(
-            f"the labels, preprocessing or decision rule in {folder / MANIFEST} are not those that the self-test was "
-            f"taken with: {problem}",
+            f"the labels, preprocessing or decision rule in {folder / MANIFEST} differ from those of the self-test: "
+            f"{problem}",
             AGAIN,
         )
 
@@ -317,7 +316,7 @@ def _check_files(folder: Path, manifest: BundleManifest) -> None:
         _check_list(folder, present, set(manifest.files))
         for name in (MANIFEST, *manifest.files):
             if (folder / name).is_symlink():
-                raise StoreError(f"{folder / name} is a link, and a bundle holds its files itself", AGAIN)
+                raise StoreError(f"{folder / name} is a link, but a bundle must contain its files", AGAIN)
         for name, digest in manifest.files.items():
             _check_file(folder / name, digest)
     except OSError as error:
@@ -330,10 +329,10 @@ _CHECKS: dict[str, Callable[[Path, BundleManifest], object]] = {
     "labels, preprocessing and decision rule": _check_contract,
     "class means": _prototypes,
     "out-of-distribution rule": _subspace,
-    "training marks": _learned,
+    "training fingerprints": _learned,
 }
 CHECKS = ("manifest", *_CHECKS)
-"""What :func:`open_bundle` checks, in this order."""
+"""The checks of :func:`open_bundle`, in order."""
 
 
 def _check_list(folder: Path, present: set[str], listed: set[str]) -> None:
@@ -341,7 +340,7 @@ def _check_list(folder: Path, present: set[str], listed: set[str]) -> None:
         raise StoreError(f"{folder} lacks {', '.join(missing)}", AGAIN)
     if extra := sorted(present - listed):
         raise StoreError(
-            f"{folder} holds files that its manifest does not list: {', '.join(map(repr, extra[:5]))}", AGAIN
+            f"{folder} contains files that its manifest does not list: {', '.join(map(repr, extra[:5]))}", AGAIN
         )
 
 
@@ -349,16 +348,16 @@ def _check_file(path: Path, digest: str) -> None:
     if path.suffix.lower() in _REFUSED and path.name != MODEL:
         raise StoreError(f"{path} is {_REFUSED[path.suffix.lower()]}", AGAIN)
     if not path.is_file():  # a device or a pipe would be read forever
-        raise StoreError(f"{path} is no regular file", AGAIN)
+        raise StoreError(f"{path} is not a regular file", AGAIN)
     size, limit = path.stat().st_size, _LIMITS.get(path.name, _LIMIT)
     if size > limit:
         raise StoreError(f"{path} has {size:,} bytes, more than {limit:,}", AGAIN)
     if sha256_file(path) != digest:
-        raise StoreError(f"{path} is not the file that the manifest describes: its SHA-256 differs", AGAIN)
+        raise StoreError(f"{path} was changed or is damaged: checksum mismatch (SHA-256)", AGAIN)
 
 
 def _is_litter(name: str) -> bool:
-    """Files that systems leave in folders; nothing ever reads them."""
+    """Files that operating systems leave in folders; they are ignored."""
     return name.startswith(".") or name in _LITTER
 
 
@@ -370,7 +369,7 @@ def _describe(folder: Path, manifest: BundleManifest, card: str) -> None:
 
 
 def _swap(new: Path, place: Path) -> None:
-    """Put ``new`` in the place of an older folder; if that fails, the older one is back."""
+    """Replace an older folder by ``new``; if that fails, the older one is restored."""
     old = new.with_name(f"{new.name}.old")
     place.rename(old)
     try:

@@ -1,4 +1,4 @@
-"""A new run's folder: where it is, and that nobody else gets it."""
+"""Create a new run's folder, safe against concurrent runs."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def create_run(
     versions: Mapping[str, str],
     config_toml: str,
 ) -> Run:
-    """Make a new run's folder with ``config.toml`` and ``run.json``, state ``created``.
+    """Create a new run's folder with ``config.toml`` and ``run.json``, state ``created``.
 
     Args:
         directory: An empty or new folder; None: ``runs/NAME-DATE-TIME`` in the working directory.
-        name: What the run is called after.
+        name: Base of the run's name.
         source: Name of the dataset.
         model: Name of the architecture.
         command: What the user typed.
-        seed: Start of every random draw.
+        seed: Random seed.
         versions: Package to version.
         config_toml: The settings.
 
     Raises:
-        StoreError: the folder holds something already, or cannot be written.
+        StoreError: the folder is not empty, or cannot be written.
     """
     with _claimed(_fresh(name) if directory is None else directory) as path:
         begun = now()
@@ -57,7 +57,7 @@ def create_run(
 
 
 def _fresh(name: str) -> Path:
-    """Claim a folder that nobody else has: two runs may start in one second."""
+    """Claim a unique folder: two runs may start in the same second."""
     stem = f"{_slug(name)}-{datetime.now():%Y%m%d-%H%M%S}"
     root = Path("runs")
     with storing(root):
@@ -75,9 +75,8 @@ def _fresh(name: str) -> Path:
 
 @contextmanager
 def _claimed(path: Path) -> Iterator[Path]:
-    """Hold an empty or new folder while a run begins in it; of two processes that ask at one moment one gets it.
-
-    Nobody else can make the file of the claim while it is there, and whoever makes it after it is gone finds a run.
+    """Lock an empty or new folder while a run starts in it, so that only one of two processes gets it. No other process
+    can create the lock file while it exists, and one that creates it afterwards finds a run.
     """
     if path.exists() and not path.is_dir():
         raise StoreError(f"{path} is a file, not a folder", "choose another --run")
@@ -100,7 +99,7 @@ def _refuse_taken(path: Path, items: list[Path]) -> None:
     if items:
         begun = is_run(path) or any(item.name == _CLAIM for item in items)
         raise StoreError(
-            f"{path} {'holds a run' if begun else 'is not empty'} already",
+            f"{path} {'contains a run' if begun else 'is not empty'} already",
             "choose another --run; nothing is ever overwritten",
         )
 

@@ -1,4 +1,4 @@
-"""Reading records that somebody else may have written: sizes, schema number and types are checked first."""
+"""Read records from untrusted files: sizes, schema number and types are checked first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keensight.core.codec import from_plain
 from keensight.errors import KeensightError, StoreError
 
 R = TypeVar("R")
-_DAMAGED = "the file is damaged or from another program; restore it, or train again"
+_DAMAGED = "the file is damaged or was written by another program; restore it or train again"
 
 
 def read_versioned(path: Path, cls: type[R], *, newest: int, limit: int) -> R:
@@ -83,7 +83,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
     return found
 
 
@@ -106,5 +106,5 @@ def _read_object(path: Path, limit: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is not valid JSON: {error}", _DAMAGED) from error
     if not isinstance(plain, dict):
-        raise StoreError(f"{path} holds no JSON object", _DAMAGED)
+        raise StoreError(f"{path} is not a JSON object", _DAMAGED)
     return plain

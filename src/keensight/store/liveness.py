@@ -1,4 +1,4 @@
-"""Which process a run belongs to, and whether it is still there."""
+"""The process of a run, and whether it is still alive."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _STATE, _START = 0, 19
 
 
 def this_process() -> Process:
-    """The process that asks."""
+    """The current process."""
     return Process(os.getpid(), platform.node(), _since(_stat(os.getpid())))
 
 
 def gone(process: Process) -> bool:
-    """Whether a process is surely there no more; never of another machine, nor where the system cannot tell."""
+    """Whether a process has certainly ended; False for another machine or if the system does not show it."""
     if process.host != platform.node() or os.name != "posix" or process.id < 1:
         return False
     try:
-        os.kill(process.id, 0)  # asks only; on Windows it would end the process
+        os.kill(process.id, 0)  # only a check; on Windows it would end the process
     except (ProcessLookupError, OverflowError):
         return True
-    except OSError:  # it is somebody else's, but there
+    except OSError:  # it belongs to another user, but exists
         pass
     now = _stat(process.id)
     return bool(now) and (now[_STATE] == "Z" or (bool(process.started) and _since(now) != process.started))
 
 
 def _stat(number: int) -> list[str]:
-    """What the system tells of a process; empty where it tells nothing."""
+    """The system's information about a process; empty if there is none."""
     try:
         fields = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -42,7 +42,7 @@ def _stat(number: int) -> list[str]:
 
 
 def _since(stat: list[str]) -> str:
-    """When a process started, as boot and clock ticks since then; empty where the system does not tell."""
+    """When a process started, as boot ID and clock ticks since boot; empty if unknown."""
     try:
         return f"{_BOOT.read_text(encoding='ascii').strip()} {stat[_START]}" if stat else ""
     except (OSError, ValueError):

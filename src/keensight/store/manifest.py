@@ -1,4 +1,4 @@
-"""Reading a bundle's ``manifest.json``: every number, name and rule in it is one that can be."""
+"""Read and validate a bundle's ``manifest.json``."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from keensight.store.json_records import read_versioned
 
 SCHEMA = 5
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
-rule for answers (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``; 5: and a contract, and
-in ``image`` the intensity scale of images of more than 8 bits."""
+decision rule (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``; 5: and a contract, and in
+``image`` the intensity scale of images of more than 8 bits."""
 CONTRACTED = 5
 """The first schema with a contract (:mod:`keensight.core.verification`)."""
 MANIFEST, MODEL, EXAM, CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
 PROTOTYPES, SUBSPACE, LEARNED = "prototypes.npz", "subspace.npz", "learned.npz"
-AGAIN = "the bundle is damaged or was changed: get it again from where it was made"
+AGAIN = "the bundle is damaged or was changed: get it again from its source"
 _REQUIRED = (MODEL, EXAM, CARD)
 _LIMIT = 8 << 20
 _LARGEST = 4096
 _TEMPERATURES = (0.01, 100.0)
-"""Ten and five times as wide as what calibration can choose."""
+"""Ten and five times the range of calibration."""
 _RULES = {
     Task.MULTICLASS: ("most probable class", RULE),
     Task.MULTILABEL: ("labels at or above their thresholds",),
@@ -44,19 +44,19 @@ def read_manifest(path: Path) -> BundleManifest:
     """Read and check a ``manifest.json`` by itself.
 
     Raises:
-        StoreError: it is missing, damaged, of a newer schema, or says what cannot be.
+        StoreError: it is missing, damaged, of a newer schema, or invalid.
     """
     manifest = read_versioned(path, BundleManifest, newest=SCHEMA, limit=_LIMIT)
     if problem := _problem(manifest):
-        raise StoreError(f"{path} is no valid manifest: {problem}", AGAIN)
+        raise StoreError(f"{path} is not a valid manifest: {problem}", AGAIN)
     return manifest
 
 
 def limits_of(manifest: BundleManifest) -> Limits:
-    """From where on an image is anomalous, as the manifest of such a bundle says.
+    """The anomaly thresholds in a manifest.
 
     Raises:
-        StoreError: it does not.
+        StoreError: they are missing or invalid.
     """
     return from_plain(Limits, manifest.decision.get("limits"), "decision.limits")
 
@@ -67,7 +67,7 @@ def _problem(manifest: BundleManifest) -> str | None:
     problems = {
         f"it names {len(manifest.labels)} classes, fewer than 2": len(manifest.labels) < 2,
         "a class has no name": not all(name.strip() for name in manifest.labels.names),
-        f"the class names {manifest.labels.controls()!r} hold control characters": bool(manifest.labels.controls()),
+        f"the class names {manifest.labels.controls()!r} contain control characters": bool(manifest.labels.controls()),
         f"its images are {image.width} by {image.height} px": not (
             1 <= image.width <= _LARGEST and 1 <= image.height <= _LARGEST
         ),
@@ -78,7 +78,7 @@ def _problem(manifest: BundleManifest) -> str | None:
         f"its temperature is {manifest.temperature}, not from {low} to {high:g}": not low
         <= manifest.temperature
         <= high,
-        "its list of files holds something else than names and SHA-256": not all(
+        "its list of files contains something other than names and SHA-256": not all(
             _NAME.fullmatch(name) and _DIGEST.fullmatch(digest) for name, digest in manifest.files.items()
         ),
         f"it does not list {', '.join(_REQUIRED)}": not set(_REQUIRED) <= manifest.files.keys(),
@@ -90,14 +90,13 @@ def _rule_problem(manifest: BundleManifest) -> str | None:
     decision = manifest.decision
     rule, mirror = decision.get("rule"), decision.get("mirror", False)
     problems = {
-        f"its rule is {rule!r}, which this version does not know": rule not in _RULES[manifest.task],
+        f"its rule is {rule!r}, which this version does not support": rule not in _RULES[manifest.task],
         f"mirror is {mirror!r}, neither true nor false": not isinstance(mirror, bool),
         "it does not give each label a threshold from 0 to 1": (
             manifest.task == Task.MULTILABEL and not _are_thresholds(decision.get("thresholds"), len(manifest.labels))
         ),
-        "its rule for answers holds what cannot be": not _is_rule(decision),
-        "it does not say from where on an image is anomalous": manifest.task == Task.ANOMALY
-        and not _has_limits(manifest),
+        "its decision rule is not valid": not _is_rule(decision),
+        "it has no threshold for anomalies": manifest.task == Task.ANOMALY and not _has_limits(manifest),
         f"its rule is {RULE!r}, but it lists no {PROTOTYPES}": rule == RULE and PROTOTYPES not in manifest.files,
         "its enrolled classes are not the last of its labels": rule == RULE and not _enrolled_fit(manifest),
     }

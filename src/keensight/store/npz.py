@@ -1,7 +1,7 @@
 """The arrays beside a bundle's model: self-test, class means, subspace and fingerprints, as ``.npz`` without pickle.
 
-One table a file says which arrays it holds, of which dtype and shape; one reader checks sizes before anything is
-unpacked, then members, dtypes, shapes and finite numbers. What only one file can get wrong is checked beside its table.
+One table per file defines its arrays with dtype and shape; one reader checks sizes before anything is
+unpacked, then members, dtypes, shapes and finite numbers. Checks that are specific to one file are next to its table.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from keensight.core.verification import labels_of
 from keensight.errors import StoreError
 from keensight.store.safety import UNREADABLE, check_archive
 
-_HINT = "the bundle is damaged: get it again from where it was made"
+_HINT = "the bundle is damaged: get it again from its source"
 _ORTHONORMAL = 1e-3
 
 Arrays = dict[str, NDArray[Any]]
 Shape = tuple[str | int, ...]
-"""Sizes of the axes; a letter stands for one size, the same in all arrays of a file."""
+"""Sizes of the axes; a letter is one size, the same in all arrays of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a file holds: a name for messages, and dtype and shape of each array."""
+    """The contents of a file: a name for messages, and dtype and shape of each array."""
 
     subject: str
     arrays: Mapping[str, tuple[Any, Shape]]
@@ -108,21 +108,21 @@ def _read(path: Path, table: Table, classes: int | None = None) -> Arrays:
     sizes = {} if classes is None else {"classes": classes}
     for name, array in arrays.items():
         if problem := _problem(array, *table.arrays[name], sizes):
-            raise StoreError(f"{path.name}: {name} {problem}, which a {table.subject} cannot have", _HINT)
+            raise StoreError(f"{path.name}: {name} {problem}, which a {table.subject} does not allow", _HINT)
     return arrays
 
 
 def _problem(array: NDArray[Any], dtype: Any, shape: Shape, sizes: dict[str, int]) -> str | None:
-    """What is wrong with one array; sizes met for the first time are added to ``sizes``."""
+    """Describe an invalid array; new sizes are added to ``sizes``."""
     if array.dtype.kind != "U" if dtype is np.str_ else array.dtype != dtype:
-        return f"has the dtype {array.dtype}"
+        return f"has dtype {array.dtype}"
     if array.ndim == len(shape):
         for size, found in zip(shape, array.shape, strict=True):
             if isinstance(size, str):
                 sizes.setdefault(size, found)
     wanted = tuple(size if isinstance(size, int) else sizes.get(size, size) for size in shape)
     if array.shape != wanted:
-        return f"has the shape {array.shape} instead of ({', '.join(map(str, wanted))})"
+        return f"has shape {array.shape} instead of ({', '.join(map(str, wanted))})"
     if array.ndim == 2 and not array.shape[1]:
         return f"has the shape {array.shape}: rows without numbers"
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -137,7 +137,7 @@ def _refuse(path: Path, problem: str | None) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SelfTest:
-    """Images and predictions that any form of a model must reproduce."""
+    """Images and predictions that every format of a model must reproduce."""
 
     names: tuple[str, ...]
     images: tuple[bytes, ...]
@@ -150,7 +150,7 @@ class SelfTest:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class names in the contract, in order; empty where there is none."""
+        """Class names in the contract, in order; empty if there is none."""
         return labels_of(self.contract)
 
     def __len__(self) -> int:
@@ -181,15 +181,15 @@ def read_self_test(path: Path, classes: int) -> SelfTest:
 
     Args:
         path: The ``.npz``.
-        classes: How many columns its probabilities must have.
+        classes: Required number of probability columns.
 
     Raises:
-        StoreError: the file is damaged, hostile, or a self-test for another number of classes.
+        StoreError: the file is damaged, malicious, or has another number of classes.
     """
     arrays = _read(path, _SELF_TEST)
     lengths, images, probabilities = arrays["lengths"], arrays["images"], arrays["probabilities"]
     if not len(lengths) or (lengths < 0).any() or len(images) != int(lengths.sum()):
-        raise StoreError(f"{path.name} does not contain one image for each name", _HINT)
+        raise StoreError(f"{path.name} does not contain one image per name", _HINT)
     if probabilities.shape[1] != classes:
         raise StoreError(
             f"the self-test's predictions have the shape {probabilities.shape}, but the manifest names {classes} "
@@ -219,14 +219,14 @@ def read_prototypes(path: Path, classes: int) -> Prototypes:
 
     Args:
         path: The ``.npz``.
-        classes: How many means it must contain.
+        classes: Required number of means.
 
     Raises:
-        StoreError: the file is damaged, hostile, or of another number of classes.
+        StoreError: the file is damaged, malicious, or has another number of classes.
     """
     arrays = _read(path, _PROTOTYPES, classes)
     if int(arrays["counts"].min()) < 1:
-        _refuse(path, "a class mean is of no image")
+        _refuse(path, "a class mean has no images")
     threshold, kept, temperature = (float(arrays[name]) for name in ("threshold", "kept", "temperature"))
     if not (-1.001 <= threshold <= 1.001 and 0 <= kept <= 1 and temperature > 0):
         _refuse(path, f"threshold {threshold}, fraction kept {kept} or temperature {temperature} is out of range")
@@ -234,7 +234,7 @@ def read_prototypes(path: Path, classes: int) -> Prototypes:
 
 
 def write_subspace(path: Path, subspace: Subspace) -> None:
-    """Write where training embeddings are.
+    """Write the subspace of training embeddings.
 
     Raises:
         StoreError: the file cannot be written.
@@ -246,7 +246,7 @@ def read_subspace(path: Path) -> Subspace:
     """Read a subspace.
 
     Raises:
-        StoreError: the file is damaged or hostile.
+        StoreError: the file is damaged or malicious.
     """
     arrays = _read(path, _SUBSPACE)
     _refuse(path, _wrong_subspace(arrays))
@@ -259,19 +259,19 @@ def _wrong_subspace(arrays: Arrays) -> str | None:
     if axes.shape[0] > axes.shape[1]:
         return f"its axes have the shape {axes.shape}"
     if arrays["scale"].min() <= 0:
-        return "a feature's scale is not above 0"
+        return "a feature's scale is not positive"
     if not np.allclose(axes @ axes.T, np.eye(len(axes)), atol=_ORTHONORMAL):
         return "its axes are not orthonormal"
     if len(known) and not (known[0] >= 0 and known[-1] <= LARGEST and (np.diff(known) >= 0).all()):
-        return "its known scores do not rise from 0 to 2"
+        return "its scores are not ascending from 0 to 2"
     threshold, refused = float(arrays["threshold"]), float(arrays["refused"])
     if not (0 <= threshold <= LARGEST and 0 <= refused <= 1):
-        return f"threshold {threshold} or fraction refused {refused} is out of range"
+        return f"threshold {threshold} or rejected fraction {refused} is out of range"
     return None
 
 
 def write_learned(path: Path, learned: LearnedFrom) -> None:
-    """Write the fingerprints of what a model learned from; rows are sorted, so that nothing tells their order.
+    """Write the fingerprints of the training images; rows are sorted, to hide their order.
 
     Raises:
         StoreError: the file cannot be written.
@@ -284,7 +284,7 @@ def read_learned(path: Path) -> LearnedFrom:
     """Read what :func:`write_learned` wrote.
 
     Raises:
-        StoreError: the file is damaged or hostile.
+        StoreError: the file is damaged or malicious.
     """
     arrays = _read(path, _LEARNED)
     radius = int(arrays["radius"])

@@ -18,7 +18,7 @@ _INDEX = "index.json"
 def save_pictures(path: Path, pictures: Mapping[str, bytes]) -> None:
     """Write encoded images (PNG or JPEG) by the path of their sample.
 
-    Inside they are numbered, as a sample's path may be no valid file name; ``index.json`` lists the paths.
+    Inside they are numbered, because a sample's path may not be a valid file name; ``index.json`` lists the paths.
 
     Raises:
         StoreError: the file cannot be written.
@@ -32,17 +32,17 @@ def save_pictures(path: Path, pictures: Mapping[str, bytes]) -> None:
 
 
 class KeptPictures:
-    """Reads pictures that a run keeps; images that it does not keep raise ImageError."""
+    """Reader of a run's pictures; other images raise ImageError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._numbers: dict[str, int] | None = None
 
     def load(self, sample: Sample) -> bytes:
-        """The small copy of a sample's image, encoded.
+        """The thumbnail of a sample's image, encoded.
 
         Raises:
-            ImageError: the run does not keep it.
+            ImageError: the run does not have it.
             StoreError: the file is damaged.
         """
         try:
@@ -55,4 +55,4 @@ class KeptPictures:
             pass
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise StoreError(f"{self._path} cannot be read: {error}", "the file is damaged; train again") from error
-        raise ImageError("the run keeps no copy of this image")
+        raise ImageError("the run has no copy of this image")

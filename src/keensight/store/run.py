@@ -1,4 +1,4 @@
-"""A run on the disk: a folder that holds every record of one training, whole at any moment."""
+"""A run on disk: a folder with every record of one training, consistent at any time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from keensight.store.safety import inside
 
 SCHEMA = 4
 """Number of the layout of a run that this version writes; 2: audits with scores, probes and columns, multi-label and
-leak-cleaned figures, suspected labels, slices; 3: intervals of every figure, calibration, answers; 4: predictions and
-findings by row, as a table may list a path twice, and what counts as one image (clusters)."""
+leak-cleaned metrics, label suspects, slices; 3: intervals of every metric, calibration, decisions; 4: predictions and
+findings by row, because a table may list a path twice, and groups of duplicates (clusters)."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
 RECORD_FILE = "run.json"
 _LIMIT = 8 << 20
@@ -36,7 +36,7 @@ _LIMIT = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's folder and its record as last read or written; everything else is read when asked for.
+    """A run's folder and its record as last read or written; everything else is read on demand.
 
     Examples:
         >>> run = ks.open_run("runs/first")
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """The record's state, or ``dead`` where it is under way by its record and its process is gone."""
+        """The record's state, or ``dead`` if its process no longer exists although it did not finish."""
         process = self.record.process
         under_way = self.record.state in ("created", "training")
         return "dead" if under_way and process is not None and gone(process) else self.record.state
@@ -62,7 +62,7 @@ class Run:
         model: str | None = None,
         results: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Change ``run.json``; what is left out stays as it stands on the disk, whoever wrote it.
+        """Change ``run.json``; other fields keep their values on disk.
 
         Returns:
             A handle with the new record.
@@ -81,14 +81,13 @@ class Run:
         _append(self.path / "log.txt", f"{now()} {' '.join(line.splitlines())}")
 
     def append_epoch(self, epoch: Epoch) -> None:
-        """Append an epoch to ``history.jsonl``, at once readable by others."""
+        """Append an epoch to ``history.jsonl``, immediately readable by others."""
         plain = {name: _number(value) for name, value in to_plain(epoch).items() if value is not None}
         _append(self.path / "history.jsonl", json.dumps(plain, allow_nan=False))
 
     def save_history(self, history: History) -> None:
-        """Keep which epoch was best and why training stopped; its epochs stand in ``history.jsonl`` already.
-
-        Where nothing was trained that file is made, empty.
+        """Save the best epoch and why training stopped; the epochs are already in ``history.jsonl``. Without training,
+        that file is created empty.
         """
         with storing(self.path):
             (self.path / "history.jsonl").touch()
@@ -104,7 +103,7 @@ class Run:
 
     def save_audit(self, report: AuditReport) -> None:
         """Write ``audit.json``."""
-        # Not sorted by key as other files are: classes and sizes stand in an order that means something.
+        # Not sorted by key as other files are: the order of classes and sizes is meaningful.
         text = json.dumps(to_plain(report), ensure_ascii=False, allow_nan=False, indent=1)
         write_text(self.path / "audit.json", text + "\n")
 
@@ -114,11 +113,11 @@ class Run:
         run_tables.write_split(self.path / "split.csv", split, dataset)
 
     def save_evaluation(self, evaluation: Evaluation, report: str | None = None) -> None:
-        """Write ``evaluation/``: the figures, the confusion matrix, and one line an image.
+        """Write ``evaluation/``: the metrics, the confusion matrix, and one row per image.
 
         Args:
-            evaluation: The figures; with their predictions, where one line an image is wanted.
-            report: The figures as text for ``report.txt`` (:func:`keensight.assess.metrics.report_text`).
+            evaluation: The metrics; with predictions for one row per image.
+            report: The metrics as text for ``report.txt`` (:func:`keensight.assess.metrics.report_text`).
 
         Raises:
             StoreError: a file cannot be written.
@@ -132,7 +131,7 @@ class Run:
         write_json(folder / "evaluation.json", to_plain(evaluation))
 
     def save_label_suspects(self, found: LabelSuspects) -> None:
-        """Write ``labels.json``, and the suspects alone as ``suspects.csv``."""
+        """Write ``labels.json``, and the suspects as ``suspects.csv``."""
         write_json(self.path / "labels.json", to_plain(found))
         run_tables.write_suspects(self.path / "suspects.csv", found.suspects)
 
@@ -142,46 +141,46 @@ class Run:
 
     @property
     def slices(self) -> Slices | None:
-        """The accuracy on slices of the test part; None: this run has none."""
+        """The accuracy on slices of the test set; None: this run has none."""
         path = inside(self.path, "evaluation/slices.json")
         return read_record(path, Slices) if path.is_file() else None
 
     def save_corrections(self, corrections: Iterable[Correction]) -> None:
-        """Keep the corrections that the dataset was trained with, as ``applied_corrections.csv``."""
+        """Save the corrections applied to the dataset, as ``applied_corrections.csv``."""
         write_corrections(self.path / "applied_corrections.csv", corrections)
 
     @property
     def label_suspects(self) -> LabelSuspects | None:
-        """What the label check found; None: this run made none."""
+        """The result of the label check; None: this run has none."""
         path = inside(self.path, "labels.json")
         return read_record(path, LabelSuspects) if path.is_file() else None
 
     @property
     def applied_corrections(self) -> tuple[Correction, ...]:
-        """The corrections that the dataset was trained with."""
+        """The corrections applied to the dataset."""
         path = inside(self.path, "applied_corrections.csv")
         return read_corrections(path) if path.is_file() else ()
 
     @property
     def dataset(self) -> Dataset:
-        """Who was in the image set; its images themselves are not at hand."""
+        """The image set, without images."""
         return run_tables.read_dataset(self._existing("dataset.parquet"))
 
     @property
     def audit(self) -> AuditReport:
-        """What the audit found."""
+        """The audit's findings."""
         return read_record(self._existing("audit.json"), AuditReport)
 
     @property
     def split(self) -> Split:
-        """Which image went where, as indices into ``dataset.samples``."""
+        """The split, as indices into ``dataset.samples``."""
         return run_tables.read_split(
             self._existing("split.csv"), read_record(self._existing("split.json"), _Made).method
         )
 
     @property
     def history(self) -> History:
-        """Training as it went; of a run that broke off, the epochs that it finished."""
+        """The training history; of an interrupted run, the finished epochs."""
         epochs = _epochs(self._existing("history.jsonl"))
         summary = inside(self.path, "history.json")
         if summary.exists():
@@ -192,12 +191,12 @@ class Run:
 
     @property
     def evaluation(self) -> Evaluation:
-        """The figures taken on the test part."""
+        """The evaluation on the test set."""
         return read_record(self._existing("evaluation/evaluation.json"), Evaluation)
 
     @property
     def predictions(self) -> Predictions:
-        """The probabilities behind ``evaluation``."""
+        """The predictions behind ``evaluation``."""
         evaluation = self.evaluation
         found = run_tables.read_predictions(
             self._existing("evaluation/predictions.csv"), evaluation.labels, evaluation.task
@@ -211,7 +210,7 @@ class Run:
         return dataclasses.replace(found, thresholds=thresholds)
 
     def learned_digests(self) -> frozenset[str]:
-        """SHA-256 of every image that the run trained or chose its weights on."""
+        """SHA-256 of every training and validation image."""
         return run_tables.read_digests(self._existing("split.csv"), ("train", "val"))
 
     @property
@@ -226,12 +225,12 @@ class Run:
 
     @property
     def heatmaps_path(self) -> Path:
-        """Heatmaps of mistakes, as grey images (:mod:`keensight.store.pictures`)."""
+        """Heatmaps of mistakes, as gray images (:mod:`keensight.store.pictures`)."""
         return inside(self.path, "evaluation/heatmaps.zip")
 
     @property
     def pictures_path(self) -> Path:
-        """Small copies of the images that the report shows (:mod:`keensight.store.pictures`)."""
+        """Thumbnails of the images that the report shows (:mod:`keensight.store.pictures`)."""
         return inside(self.path, "evaluation/pictures.zip")
 
     @property
@@ -244,7 +243,7 @@ class Run:
         told = self.record.message
         if isinstance(test, Mapping) and {"accuracy", "accuracy_ci", "n"} <= test.keys():
             low, high = test["accuracy_ci"]
-            told = f"test accuracy {test['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}, n = {test['n']:,})"
+            told = f"test accuracy {test['accuracy']:.4f} (95% CI {low:.4f} to {high:.4f}, n = {test['n']:,})"
         headline = ", ".join(part for part in (self.record.model, f"on {self.record.source}", told) if part)
         return f"<Run {self.path} {self.state}: {headline}>"
 
@@ -259,7 +258,7 @@ class Run:
 
 
 def is_run(path: str | Path) -> bool:
-    """Whether a folder holds a run."""
+    """Whether a folder contains a run."""
     return (Path(path) / RECORD_FILE).is_file()
 
 
@@ -267,7 +266,7 @@ def open_run(path: str | Path) -> Run:
     """Open a run's folder.
 
     Raises:
-        StoreError: it is no run, is damaged, or was written by a newer Keensight.
+        StoreError: it is not a run, is damaged, or was written by a newer Keensight.
 
     Examples:
         >>> ks.open_run("runs/first").state
@@ -277,7 +276,7 @@ def open_run(path: str | Path) -> Run:
     if not path.exists():
         raise StoreError(f"there is no run {path}", "`keensight runs` lists the runs there are")
     if not is_run(path):
-        raise StoreError(f"{path} is no run: it holds no {RECORD_FILE}", "`keensight runs` lists the runs there are")
+        raise StoreError(f"{path} is not a run: it has no {RECORD_FILE}", "`keensight runs` lists the runs there are")
     file = inside(path, RECORD_FILE)
     record = read_versioned(file, RunRecord, newest=SCHEMA, limit=_LIMIT)
     checked(file, _Results, record.results, "results")
@@ -285,7 +284,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def list_runs(directory: str | Path) -> list[Run]:
-    """Every run in a folder, the newest first; those that cannot be opened are left out (:func:`scan_runs`).
+    """Every run in a folder, the newest first; those that cannot be opened are skipped (:func:`scan_runs`).
 
     Examples:
         >>> sorted(run.record.name for run in ks.list_runs("runs/"))
@@ -319,7 +318,7 @@ def _folders(directory: Path) -> list[Path]:
 
 
 def now() -> str:
-    """The time as runs write it down."""
+    """The current time in the format of runs."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -329,12 +328,12 @@ def _append(path: Path, line: str) -> None:
 
 
 def _number(value: Any) -> Any:
-    """JSON has no NaN: a figure that is none is written as null."""
+    """JSON has no NaN: undefined metrics are written as null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _epochs(path: Path) -> tuple[Epoch, ...]:
-    """Finished epochs; a last line that a kill cut short is none."""
+    """Finished epochs, without an incomplete last line."""
     *whole, _ = path.read_text(encoding="utf-8").split("\n")
     return tuple(_epoch(f"{path}, line {number}", line) for number, line in enumerate(whole, start=1))
 

@@ -46,11 +46,11 @@ _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedE
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged table throws into one clear StoreError (most of Arrow's errors are ValueErrors)."""
+    """Turn errors from a damaged table into one clear StoreError (most of Arrow's errors are ValueErrors)."""
     try:
         yield
     except FileNotFoundError as error:
-        raise StoreError(f"{path} is missing", "the run did not get that far; train again") from error
+        raise StoreError(f"{path} is missing", "the run stopped before writing it; train again") from error
     except _DAMAGE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StoreError(
@@ -59,7 +59,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def write_dataset(path: Path, dataset: Dataset) -> None:
-    """Write who is in a dataset as Parquet, one row a sample; name, kind, labels and skipped go in its metadata.
+    """Write a dataset as Parquet, one row per sample, with name, kind, labels and skipped entries as metadata.
 
     Raises:
         StoreError: the file cannot be written.
@@ -136,7 +136,7 @@ def _metadata(metadata: Mapping[str, Any]) -> str | None:
 
 
 def write_split(path: Path, split: Split, dataset: Dataset) -> None:
-    """Write a split as CSV: one line a sample, in the dataset's order; the part is empty where it takes none.
+    """Write a split as CSV: one row per sample, in the dataset's order, with an empty split for excluded samples.
 
     Raises:
         StoreError: the file cannot be written.
@@ -163,7 +163,7 @@ def read_split(path: Path, method: str) -> Split:
 
 
 def read_digests(path: Path, parts: Sequence[Part]) -> frozenset[str]:
-    """SHA-256 of every image that a split gives to ``parts``.
+    """SHA-256 of every image in the given splits.
 
     Raises:
         StoreError: the file is missing or damaged.
@@ -180,8 +180,9 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions with their true classes as CSV: path, true, predicted, confidence, correct, ``p_CLASS``...
 
-    Where the model tells images unlike its training images, two columns follow: ``ood_score`` and ``unlike``. Then
-    ``row``, the image's row in the dataset, and ``cluster``: images of one number (a group, duplicates) count as one.
+    With OOD detection, two columns follow: ``ood_score`` and ``unlike``. Then
+    ``row``, the image's row in the dataset, and ``cluster``: images with the same number (a group, duplicates) count as
+    one.
 
     Args:
         path: The file.
@@ -230,8 +231,8 @@ def read_predictions(path: Path, labels: LabelSet, task: Task = Task.MULTICLASS)
             header = next(csv.reader(stream), [])
         more = header[len(_FACTS) + len(columns) :]
         if header != [*_FACTS, *columns, *more] or more != [name for name in _FURTHER if name in more]:
-            raise ValueError("its columns are not those of the model's classes")
-        names = [f"{place} {name}" for place, name in enumerate(more)]  # a class may be called so
+            raise ValueError("its columns do not match the model's classes")
+        names = [f"{place} {name}" for place, name in enumerate(more)]  # a class may have this name
         frame = pd.read_csv(
             path,
             header=0,
@@ -262,7 +263,7 @@ def _truth(true: Sequence[str], labels: LabelSet, task: Task) -> NDArray[Any]:
 
 
 def rows_of(paths: Sequence[str], dataset: Dataset) -> NDArray[np.int64]:
-    """Rows of a dataset by path, for runs that kept none; a path that is listed more than once gives them in turn.
+    """Rows of a dataset by path, for runs that did not store them; a path listed more than once gives them in turn.
 
     Raises:
         StoreError: the dataset has no such path.
@@ -274,15 +275,14 @@ def rows_of(paths: Sequence[str], dataset: Dataset) -> NDArray[np.int64]:
         found = [listed[path].pop() if len(listed[path]) > 1 else listed[path][0] for path in paths]
     except KeyError as error:
         raise StoreError(
-            f"the dataset has no image {error.args[0]!r}", "save predictions with their own data"
+            f"the dataset has no image {error.args[0]!r}", "save predictions together with their dataset"
         ) from error
     return np.array(found, np.int64)
 
 
 def write_confusion(path: Path, evaluation: Evaluation) -> None:
-    """Write the confusion matrix as CSV: a line a true class, a column a predicted one.
-
-    Of a multi-label evaluation: a line a label, with its images rightly and wrongly without and with it.
+    """Write the confusion matrix as CSV: one row per true class, one column per predicted class. For a multi-label
+    evaluation: one row per label, with true negatives, false positives, false negatives and true positives.
 
     Raises:
         StoreError: the file cannot be written.
@@ -297,7 +297,7 @@ def write_confusion(path: Path, evaluation: Evaluation) -> None:
 
 
 def write_suspects(path: Path, suspects: Iterable[Suspect]) -> None:
-    """Write suspected label errors as CSV, one line an image, the most suspicious first.
+    """Write label suspects as CSV, one row per image, the most suspicious first.
 
     Raises:
         StoreError: the file cannot be written.
@@ -309,7 +309,7 @@ def write_suspects(path: Path, suspects: Iterable[Suspect]) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV table atomically, its text guarded against being taken for a formula.
+    """Write a CSV table atomically, with text guarded against being read as a formula.
 
     Raises:
         StoreError: the file cannot be written.
@@ -329,14 +329,14 @@ _FIGURES, _SCORES = "evaluation/anomaly.json", "evaluation/scores.csv"
 
 
 def save_anomalies(folder: Path, evaluation: AnomalyEvaluation) -> None:
-    """Write the figures and the scores of a run into its folder.
+    """Write the metrics and scores of a run into its folder.
 
     Raises:
-        StoreError: a file cannot be written, or the evaluation carries no scores.
+        StoreError: a file cannot be written, or the evaluation has no scores.
     """
     oddities = evaluation.oddities
     if oddities is None or oddities.truth is None or oddities.indices is None:
-        raise StoreError("this evaluation carries no scores", "evaluate again")
+        raise StoreError("this evaluation has no scores", "evaluate again")
     scored = zip(oddities.rows(), oddities.truth, oddities.indices.tolist(), strict=True)
     rows = ((row["path"], true, row["label"], f"{row['score']:.6f}", index) for row, true, index in scored)
     write_csv(folder / _SCORES, ("path", "true", "label", "score", "row"), rows)
@@ -344,7 +344,7 @@ def save_anomalies(folder: Path, evaluation: AnomalyEvaluation) -> None:
 
 
 def read_anomalies(folder: Path, dataset: Dataset) -> AnomalyEvaluation:
-    """The figures of a run with their scores and its dataset.
+    """Read the metrics of a run with their scores and its dataset.
 
     Raises:
         StoreError: a file is missing or damaged.

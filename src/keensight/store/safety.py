@@ -1,7 +1,7 @@
-"""Looking into zip files before anything is unpacked: a small file can unpack to gigabytes, or name other files.
+"""Check zip files before unpacking: a small file can unpack to gigabytes, or contain paths outside the archive.
 
-A ``.keras`` model and an ``.npz`` self-test are both zip files. Nothing here imports Keras: what the model's
-configuration names is checked as text, before Keras would build it.
+A ``.keras`` model and an ``.npz`` self-test are both zip files. Nothing here imports Keras: the model's configuration
+is checked as text, before Keras builds it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from keensight.errors import StoreError
 
 MAX_MEMBERS = 64
 MAX_RATIO = 20
-"""How many times its own size an archive may unpack to; weights hardly compress, so an honest one stays near 1."""
+"""Maximum compression ratio of an archive; weights hardly compress, so the ratio of a valid one is near 1."""
 _SMALL = 1 << 20
 _CONFIG_LIMIT = 8 << 20
 _MODEL_MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
-_HINT = "the file is damaged or hostile: get the bundle again from where it was made"
+_HINT = "the file is damaged or malicious: get the bundle again from its source"
 
 UNREADABLE = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RecursionError, NotImplementedError
 )  # fmt: skip
-"""What Python's zip and JSON readers throw at a damaged file."""
+"""Exceptions of Python's zip and JSON readers for a damaged file."""
 
 _PACKAGES = (
     "layers", "ops", "initializers", "regularizers", "constraints", "activations", "models", "dtype_policies"
@@ -38,7 +38,7 @@ _FOREIGN = frozenset({
     "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer",
     "StringLookup", "IntegerLookup", "TextVectorization", "__lambda__",
 })  # fmt: skip
-"""What in Keras itself runs code or reads files that the configuration names."""
+"""Parts of Keras that run code or read files given in the configuration."""
 _MODELS = ("Functional", "Model", "Sequential")
 
 
@@ -46,19 +46,19 @@ def check_archive(path: Path) -> list[zipfile.ZipInfo]:
     """The members of a zip file, after checks on their number, names, sizes and kinds.
 
     Raises:
-        StoreError: the file is no zip file or breaks a limit.
+        StoreError: the file is not a zip file or exceeds a limit.
     """
     try:
         size = path.stat().st_size
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except UNREADABLE as error:
-        raise StoreError(f"{path.name} is no readable zip file: {error}", _HINT) from error
+        raise StoreError(f"{path.name} is not a readable zip file: {error}", _HINT) from error
     if len(members) > MAX_MEMBERS:
-        raise StoreError(f"{path.name} holds {len(members):,} members, more than {MAX_MEMBERS}", _HINT)
+        raise StoreError(f"{path.name} has {len(members):,} members, more than {MAX_MEMBERS}", _HINT)
     names = [member.filename for member in members]
     if len(set(names)) != len(names):
-        raise StoreError(f"{path.name} holds a member twice", _HINT)
+        raise StoreError(f"{path.name} contains a member twice", _HINT)
     for member in members:
         if problem := _problem(member):
             raise StoreError(f"{path.name}: the member {member.filename!r} {problem}", _HINT)
@@ -74,33 +74,33 @@ def _problem(member: zipfile.ZipInfo) -> str | None:
     name = member.filename
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not name.isprintable():
-        return "leads out of the archive"
+        return "points outside the archive"
     if member.flag_bits & 0x1:
         return "is encrypted"
     if (member.external_attr >> 16) & 0o170000 == 0o120000:
         return "is a symbolic link"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is packed in an unusual way"
+        return "uses an unsupported compression method"
     return None
 
 
 def check_model(path: Path) -> None:
-    """Check a ``.keras`` file: archive, members, that it names only stock Keras, and the memory that it asks for.
+    """Check a ``.keras`` file: archive, members, built-in Keras layers only, and the memory it needs.
 
     Raises:
-        StoreError: something is missing, breaks a limit, or names code that is not stock Keras.
+        StoreError: something is missing, exceeds a limit, or refers to code that is not part of Keras.
     """
     members = {member.filename: member for member in check_archive(path)}
     missing = [name for name in _MODEL_MEMBERS if name not in members]
     if missing:
-        raise StoreError(f"{path.name} is no Keras 3 model: it lacks {', '.join(missing)}", _HINT)
+        raise StoreError(f"{path.name} is not a Keras 3 model: it lacks {', '.join(missing)}", _HINT)
     config = _config(path, members["config.json"])
     for one in objects(config):
         class_name, module = one["class_name"], one.get("module")
         if class_name in _FOREIGN or not _is_stock(class_name, module):
             raise StoreError(
-                f"{path.name} would run code that is not stock Keras: {class_name!r} of {module!r}",
-                "Keensight loads models of stock Keras layers only; build it of those",
+                f"{path.name} would run code that is not part of Keras: {class_name!r} of {module!r}",
+                "Keensight only loads models made of built-in Keras layers",
             )
     check_memory(config, members["model.weights.h5"].file_size)
 
@@ -119,7 +119,7 @@ def _is_stock(class_name: Any, module: Any) -> bool:
     if module is None:
         return isinstance(class_name, str) and class_name.startswith("__")  # tensors, slices: no classes to import
     if module == "builtins":
-        return bool(class_name == "function")  # an activation by name, which Keras looks up among its own
+        return bool(class_name == "function")  # an activation by name, which Keras looks up itself
     if module == "keras":
         return class_name in ("DTypePolicy", *_MODELS)
     if not isinstance(module, str) or not f"{module}.".startswith(_STOCK):
@@ -128,23 +128,23 @@ def _is_stock(class_name: Any, module: Any) -> bool:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """``folder / name``, which need not exist, once it is sure that no link leads out of the folder.
+    """``folder / name``, which need not exist, after checking that no link points outside the folder.
 
     Raises:
-        StoreError: a link leads out of it, or goes round in circles.
+        StoreError: a link points outside it, or is circular.
     """
     path = folder / name
     try:
         led = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError) as error:
-        raise StoreError(f"{path} cannot be read: {error}", "restore the folder from where it was made") from error
+        raise StoreError(f"{path} cannot be read: {error}", "restore the folder from its source") from error
     if not led:
-        raise StoreError(f"{path} is a link that leads out of {folder}", "put the file itself there")
+        raise StoreError(f"{path} is a link that points outside {folder}", "put the file itself in the folder")
     return path
 
 
 MAX_VALUES = 1 << 28
-"""Numbers that one layer's output may have for one image: a gigabyte in float32, five 4096 x 4096 RGB images."""
+"""Maximum number of values of a layer's output for one image: a gigabyte in float32, five 4096 x 4096 RGB images."""
 _FLOAT32 = ("float32", "mixed_float16", "mixed_bfloat16")
 _Config = Mapping[str, Any]
 _Shape = tuple[int, ...]
@@ -158,19 +158,19 @@ def check_memory(config: Any, weights: int) -> None:
         weights: Size of ``model.weights.h5``, unpacked, in bytes.
 
     Raises:
-        StoreError: its layers ask for more memory than their weights take, or for outputs of absurd size.
+        StoreError: its layers need more memory than their weights, or have outputs of absurd size.
     """
     asked = 0
     for layer in _layers(config):
         name, settings, shape = layer["class_name"], layer["config"], _input_shape(layer)
         if name in _WEIGHTED and shape is None and name not in _SHAPELESS:
-            raise StoreError(f"the model's {name} layer does not say what shape its input has", _HINT)
+            raise StoreError(f"the model's {name} layer does not define its input shape", _HINT)
         asked += _count(_WEIGHTED.get(name), settings, shape or ()) * _width(settings)
         if (values := _count(_GROWING.get(name), settings, shape or ())) > MAX_VALUES:
-            raise StoreError(f"the model's {name} layer asks for {values:,} numbers for one image", _HINT)
+            raise StoreError(f"the model's {name} layer needs {values:,} values for one image", _HINT)
     if asked > weights:
         raise StoreError(
-            f"the model asks for {asked:,} bytes of memory for its weights, but its file holds {weights:,}", _HINT
+            f"the model needs {asked:,} bytes of memory for its weights, but its file has {weights:,}", _HINT
         )
 
 
@@ -202,7 +202,7 @@ def _layers(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _input_shape(layer: _Config) -> _Shape | None:
-    """What Keras builds the layer for, batch included; an unknown size counts as 1."""
+    """The input shape that Keras builds the layer for, including the batch; an unknown size counts as 1."""
     build = layer.get("build_config")
     shape = build.get("input_shape") if isinstance(build, dict) else None
     if not isinstance(shape, list) or not all(size is None or _is_size(size) for size in shape):
@@ -215,7 +215,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _width(settings: _Config) -> int:
-    """Bytes of one variable's number, at least."""
+    """Minimum bytes per value of a variable."""
     policy = settings.get("dtype")
     inner = policy.get("config") if isinstance(policy, dict) else None
     name = inner.get("name") if isinstance(inner, dict) else policy
@@ -223,11 +223,11 @@ def _width(settings: _Config) -> int:
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
-    """One size or several, however nested, as a flat tuple of non-negative numbers."""
+    """One or several sizes, possibly nested, as a flat tuple of nonnegative numbers."""
     if isinstance(value, (list, tuple)):
         return tuple(size for item in value for size in _sizes(item))
     if not _is_size(value):
-        raise ValueError(f"{value!r} is no size")
+        raise ValueError(f"{value!r} is not a size")
     return (value,)
 
 

@@ -1,7 +1,7 @@
-"""The hallway: the only room that knows the order of the others. One function per verb.
+"""The workflow: the only layer that combines the others. One function per verb.
 
-``open -> prepare -> audit -> split -> build -> fit -> bundle -> evaluate -> report``: each is a step from
-record to record; :func:`train` walks them all and keeps every record in a run.
+``open -> prepare -> audit -> split -> build -> fit -> bundle -> evaluate -> report``: each is a step from record to
+record; :func:`train` runs them all and saves every record in a run.
 """
 
 from keensight.workflow.adopt import adopt

@@ -1,4 +1,4 @@
-"""A Keras model that was trained elsewhere gets what ours get: a checked bundle, honest figures, a report."""
+"""Adopt a Keras model that was trained elsewhere: a verified bundle, an evaluation, a report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _PROBED, _COMPARED = 200, 16
 _VAL_SHARE = 0.2
 _CHANCE, _BETTER = 2.0, 0.2
-"""A normalisation is called into question below twice chance, or where another is better by this much accuracy."""
+"""A normalization is doubted if the accuracy is below twice chance, or another one is better by this much."""
 
 
 @renamed(labels="class_names")
@@ -58,26 +58,27 @@ def adopt(
     progress: Progress | None = None,
     **options: Unpack[ColumnOptions],
 ) -> Run:
-    """Take in a Keras model that was trained elsewhere: bundle, exam, figures of the test part, report.
+    """Adopt a Keras model that was trained elsewhere: bundle, self-test, evaluation on the test set, report.
 
-    The model becomes part of a graph that takes uint8 pixels and normalises them itself; a copy of it is compared
-    with the original before anything else. What it learned from is not known here: give parts as they were when it
-    was trained, by the source or as ``split``. Without parts, all images are taken to be new to it: 20 % become the
-    validation part, the rest is measured.
+    The model becomes part of a graph that takes uint8 pixels and normalizes them itself; a copy of it is compared
+    with the original before anything else. Its training images are unknown: give the splits that it was trained with,
+    in the source or as ``split``. Without splits, all images are assumed to be new to it: 20% become the validation
+    set, the rest is measured.
 
     Args:
         model: Functional or sequential, built of stock layers, of one input (height, width[, 1 or 3]) in numbers, and
             one output: a softmax (a sigmoid, for one of two classes or for several labels an image), or logits.
         source: See :func:`open`.
         class_names: Names of the classes in the order of the outputs; None: those of the source, in its order.
-        normalisation: What the model was given when it was trained: ``none`` (pixels from 0 to 255, also where it
+        normalisation: The normalization of the model's training: ``none`` (pixels from 0 to 255, also where it
             scales them itself), ``0..1``, ``-1..1``, ``imagenet`` (from 0 to 1, less ImageNet's mean, by its
             deviation) or ``caffe`` (BGR less ImageNet's mean); see ``keras.applications``' ``preprocess_input``.
         fit: What happens to images of another aspect ratio: ``stretch``, ``crop`` or ``pad``.
-        split: The parts; None: those of the source.
-        settings: When to answer: settings of the section ``decision``, such as ``{"decision.target_precision": 0.95}``.
+        split: The split; None: that of the source.
+        settings: The decision rule: settings of the section ``decision``, such as ``{"decision.target_precision":
+            0.95}``.
         run: Folder of the run; None: a new one under ``runs/``.
-        command: What the user typed, for the record.
+        command: The command line, for the record.
         progress: Where to report.
         **options: How the source is read (see :func:`open`).
 
@@ -85,10 +86,10 @@ def adopt(
         The finished run.
 
     Raises:
-        UsageError: the model cannot be taken in: another number of outputs than classes, layers with code of their
-            own, randomness outside of training, an input of unknown size. Or a setting is none of ``decision``.
+        UsageError: the model cannot be taken in: another number of outputs than classes, custom layers, randomness at
+            inference, an input of unknown size. Or a setting is none of ``decision``.
         DataError: the images cannot be used, or have classes that ``class_names`` does not name.
-        GateError: the copy answers otherwise than the model itself.
+        GateError: the copy does not reproduce the model's predictions.
 
     Examples:
         >>> keras, _ = ks.framework()
@@ -139,7 +140,7 @@ def adopt(
 
 
 def _named(dataset: Dataset, class_names: Sequence[str] | None) -> Dataset:
-    """The dataset with its classes in the order of the model's outputs."""
+    """Reorder the dataset's classes by the model's outputs."""
     if class_names is None:
         return dataset
     names = LabelSet(tuple(str(name) for name in class_names))
@@ -147,7 +148,7 @@ def _named(dataset: Dataset, class_names: Sequence[str] | None) -> Dataset:
     if unknown:
         raise DataError(
             f"{dataset.name} has classes that class_names does not contain: {', '.join(unknown[:10])}",
-            f"class_names: {', '.join(names.names[:20])}; leave out images of other classes",
+            f"class_names: {', '.join(names.names[:20])}; remove images of other classes",
         )
     return dataclasses.replace(dataset, labels=names)
 
@@ -156,12 +157,12 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     others = [name for name in settings if not name.startswith("decision.")]
     if others:
         raise UsageError(
-            f"nothing is trained here, so the setting {others[0]} has no use", "give settings of the section decision"
+            f"nothing is trained, so the setting {others[0]} has no effect", "use settings of the section decision"
         )
 
 
 def _config(name: str, height: int, width: int, fit: str, settings: Mapping[str, Any]) -> RunConfig:
-    """Settings that say what was done: nothing was trained, so that nothing is searched for either."""
+    """Settings for an adopted model: nothing is trained, and label errors are not checked."""
     return configure(
         settings={
             "model.name": name, "model.weights": "none", "data.image_size": height if height == width else None,
@@ -172,20 +173,20 @@ def _config(name: str, height: int, width: int, fit: str, settings: Mapping[str,
 
 
 def _parts(dataset: Dataset, findings: AuditReport) -> Split:
-    """The source's parts; where it gives none to train, all images are new to the model."""
+    """The source's splits; without training images, all images are assumed to be new to the model."""
     if any(sample.split == "train" for sample in dataset.samples):
         return split_set(dataset, audit=findings)
     unusable = findings.unusable(dataset)
     rows = [i for i, sample in enumerate(dataset.samples) if sample.error is None and i not in unusable]
     given = {part: tuple(i for i in rows if dataset.samples[i].split == part) for part in ("val", "test")}
     if given["val"] and given["test"]:
-        return Split((), given["val"], given["test"], "Validation and test as given by the source.")
+        return Split((), given["val"], given["test"], "Validation and test set as predefined in the source.")
     bare = dataclasses.replace(dataset, samples=tuple(dataclasses.replace(s, split=None) for s in dataset.samples))
     dealt = split_set(bare, audit=findings, val_share=_VAL_SHARE, test_share=_VAL_SHARE)
     return Split(
         (), dealt.val, tuple(sorted((*dealt.test, *dealt.train))),
-        f"{_VAL_SHARE:.0%} of the images, by a hash of each image's content, to decide and calibrate by; the others to "
-        "measure. All are taken to be new to the model.",
+        f"{_VAL_SHARE:.0%} of the images, by a hash of each image's content, for calibration and decisions; the "
+        f"others for testing. The model is assumed not to have been trained on any of them.",
     )  # fmt: skip
 
 
@@ -193,7 +194,7 @@ def _as_given(split: Split, dataset: Dataset, findings: AuditReport) -> Split:
     unusable = findings.unusable(dataset)
     kept = {part: tuple(i for i in getattr(split, part) if i not in unusable) for part in ("train", "val", "test")}
     if not kept["val"] or not kept["test"]:
-        raise DataError("the split has no validation or no test images", "give both parts some images")
+        raise DataError("the split has no validation or no test images", "add images to both")
     return Split(**kept, method=split.method)
 
 
@@ -209,16 +210,16 @@ def _compare(
     run: Run, model: keras.Model, adopted: Adopted, classifier: Classifier, dataset: Dataset, split: Split,
     pixels: Pixels, normalisation: str, progress: Progress,
 ) -> None:  # fmt: skip
-    """Copy against original; then the normalisation that was named against the others."""
+    """Compare copy and original, then the given normalization with the others."""
     from keensight.nets import adopt as nets
 
     rows = split.part("val")
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _PROBED)).astype(np.int64)]
     images = pixels.take(rows)
     worst = nets.check_parity(model, adopted, classifier, images[:_COMPARED], normalisation)
-    lines = [f"the copy with normalisation in its graph answers as {model.name} itself, to {worst:.1g}"]
+    lines = [f"the copy with built-in normalization reproduces {model.name} (largest difference {worst:.1g})"]
     if adopted.dropped:
-        lines.append(f"left out, as only training needs them: {', '.join(adopted.dropped)}")
+        lines.append(f"removed, because only training needs them: {', '.join(adopted.dropped)}")
     if dataset.task == Task.MULTICLASS and "int" not in str(model.inputs[0].dtype):
         reached = nets.accuracies(model, adopted.end, images, dataset.targets()[rows])
         lines += _doubts(reached, normalisation, len(rows), len(dataset.labels))
@@ -226,14 +227,14 @@ def _compare(
 
 
 def _doubts(reached: dict[str, float], normalisation: str, n: int, classes: int) -> list[str]:
-    """A sentence where another normalisation suits the model far better, or where none suits it."""
+    """A warning if another normalization fits the model far better, or none does."""
     best = max(reached, key=lambda name: reached[name])
-    figures = f"on {n:,} validation images normalisation {normalisation!r} reaches an accuracy of "
+    figures = f"on {n:,} validation images normalization {normalisation!r} gives an accuracy of "
     figures += f"{reached[normalisation]:.3f}"
     if reached[best] > reached[normalisation] + _BETTER:
-        return [f"{figures}, {best!r} would reach {reached[best]:.3f}: was the model trained with that?"]
+        return [f"{figures}, {best!r} would give {reached[best]:.3f}: was the model trained with that?"]
     if reached[best] < _CHANCE / classes and classes > _CHANCE:
-        return [f"{figures}, hardly more than chance: are the labels in the order of the model's outputs?"]
+        return [f"{figures}, hardly better than chance: are the labels in the order of the model's outputs?"]
     return []
 
 
@@ -242,13 +243,13 @@ def _order(dataset: Dataset) -> list[str]:
     if dataset.kind not in ("folder", "split folders") or list(names) == sorted(names):
         return []
     return [
-        f"the outputs are taken to be {', '.join(names[:5])}, ... in this order; Keras' own loaders sort by "
-        f"letters ({', '.join(sorted(names)[:5])}, ...): give class_names=[...] if the model learned so"
+        f"the outputs are assumed to be {', '.join(names[:5])}, ... in this order; Keras' own loaders sort "
+        f"alphabetically ({', '.join(sorted(names)[:5])}, ...): give class_names=[...] if the model learned so"
     ]
 
 
 def _learned(dataset: Dataset, split: Split) -> list[str]:
-    """A sentence for each part that was cut out of the training images, which the model may have learned from."""
+    """A warning for each split taken from the training images, which the model may have been trained on."""
     samples = dataset.samples
     if all(sample.split != "train" for sample in samples):
         return []
@@ -257,13 +258,13 @@ def _learned(dataset: Dataset, split: Split) -> list[str]:
     lines = []
     if val:
         lines.append(
-            f"The validation part, {val:,} images, was cut out of the training images: if the model learned from "
-            "them, the temperature and whatever else is chosen on them trust it too much."
+            f"The validation set, {val:,} images, was taken from the training images: if the model was trained on "
+            f"them, the calibration and other choices are overconfident."
         )
     if test:
         lines.append(
-            f"The test part, {test:,} images, was cut out of the training images: if the model learned from them, the "
-            "figures are too good."
+            f"The test set, {test:,} images, was taken from the training images: if the model was trained on them, "
+            f"the results are too optimistic."
         )
     return lines
 
@@ -271,8 +272,8 @@ def _learned(dataset: Dataset, split: Split) -> list[str]:
 def _lacking(classifier: Classifier, split: Split) -> list[str]:
     if classifier.embeds and split.train:
         return []
-    why = "no training images are at hand" if classifier.embeds else "the network has no last dense layer"
-    return [f"{why}: no image is refused as unlike the training images, and no class can be enrolled"]
+    why = "no training images are available" if classifier.embeds else "the network has no last dense layer"
+    return [f"{why}: out-of-distribution images are not detected, and no class can be added"]
 
 
 def _say(progress: Progress, lines: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""From normal images to a bundle that tells what is odd: the walk of ``--task anomaly``."""
+"""Train an anomaly detector on normal images (``--task anomaly``)."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ if TYPE_CHECKING:
 
 _CHUNK = 64
 _FEWEST = 19
-"""Fewer unseen normal images cannot keep false alarms at 5 %."""
+"""Minimum number of unseen normal images for a false positive rate of 5%."""
 
 
 def normal_classes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
-    """The classes that are normal: those of ``data.normal``, or the one whose name says so.
+    """The normal classes: those of ``data.normal``, or the one with a usual name.
 
     Raises:
-        UsageError: none is named, or one that does not exist, or images have any number of labels, or the network
-            has no pretrained weights.
+        UsageError: there is none, one does not exist, it is a multi-label set, or the network has no pretrained
+            weights.
     """
     from keensight.nets.models.backbones import ARCHITECTURES
 
     name = config.model.name
     if name != "auto" and not ARCHITECTURES[name].pretrained:
-        raise UsageError(f"{name} has no pretrained weights, which anomalies need", "leave --model out")
+        raise UsageError(f"{name} has no pretrained weights, which anomaly detection needs", "remove --model")
     if dataset.task == Task.MULTILABEL:
-        raise UsageError("anomalies are told from one class of normal images", "give each image one class, not labels")
+        raise UsageError("anomaly detection needs one class per image", "give each image one class, not several labels")
     names = dataset.labels.names
     given = [name.strip() for name in (config.data.normal or "").split(",") if name.strip()]
     found = given or dataset.labels.normal()
     listed = f"the classes are {', '.join(names[:20])}"
     if not found:
-        raise UsageError("which class holds the normal images? No name says so", f"add --normal CLASS; {listed}")
+        raise UsageError("the class of normal images is not recognized by its name", f"add --normal CLASS; {listed}")
     unknown = [name for name in found if name not in names]
     if unknown:
         hint = did_you_mean(unknown[0], names)
@@ -76,7 +76,7 @@ def walk(
     progress: Progress,
     started: float,
 ) -> Run:
-    """Decode, audit, split, learn what is normal, bundle, evaluate, report.
+    """Decode, audit, split, fit normal images, bundle, evaluate, report.
 
     Args:
         run: The new run.
@@ -143,10 +143,10 @@ def _results(
 def learn(
     dataset: Dataset, split: Split, pixels: Pixels, normal: tuple[str, ...], config: RunConfig, progress: Progress
 ) -> Detector:
-    """A detector from the normal images: the Gaussian from train, the limits from val.
+    """Train a detector on normal images: the Gaussian on train, the thresholds on val.
 
     Raises:
-        DataError: train or val holds no normal image.
+        DataError: train or val has no normal images.
     """
     from keensight.core.anomaly import gaussian
     from keensight.data.cache import cache_directory
@@ -155,10 +155,10 @@ def learn(
 
     train, val = (_normal(dataset, _readable(split.part(part), pixels), normal) for part in ("train", "val"))
     if not len(train) or not len(val):
-        raise DataError("there are no normal images to learn from", "give some to the training and validation parts")
+        raise DataError("there are no normal images to train on", "add some to the training and validation sets")
     net = config.model
     lower = patches(build(dataset, pixels.spec, net.name, weights=net.weights))
-    with progress.task("learning from normal images", len(train)) as task:
+    with progress.task("fitting normal images", len(train)) as task:
         frozen = freeze(lower, cache_directory() / "networks")
         batches = frozen.stream(partial(pixels.take, chunk) for chunk in _chunks(train))
         mean, whiten = gaussian(_counted(batches, task))
@@ -166,10 +166,10 @@ def learn(
     bare = Detector(model, pixels.spec, Limits(1.0, 1.0, 1.0, 0))
     limits = anomaly.limits(maps_of(bare, val, pixels, progress))
     progress.say(
-        f"threshold from {limits.images} unseen normal images: false alarms expected for {limits.rate:.1%} of them"
+        f"threshold from {limits.images} unseen normal images: expected false positive rate {limits.rate:.1%} of them"
     )
     if len(val) < _FEWEST:
-        progress.say(f"only {len(val)} normal validation images: the threshold is uncertain")
+        progress.say(f"only {len(val)} normal validation images, so the threshold is uncertain")
     return Detector(model, pixels.spec, limits)
 
 
@@ -193,7 +193,7 @@ def _counted(batches: Iterator[NDArray[np.float32]], task: Phase) -> Iterator[ND
 
 
 def maps_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, progress: Progress) -> NDArray[np.float32]:
-    """Oddness of the patches of some samples, float32 (n, rows, columns)."""
+    """Patch scores of samples, float32 (n, rows, columns)."""
     found = []
     with progress.task("computing anomaly scores", len(rows)) as task:
         for chunk in _chunks(rows):
@@ -226,7 +226,7 @@ def measure(
     detector: Detector, dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels, normal: tuple[str, ...], part: str,
     progress: Progress, ties: Sequence[Sequence[int]] = (),
 ) -> AnomalyEvaluation:  # fmt: skip
-    """Score some samples and measure the scores against their classes.
+    """Score samples and evaluate the scores against their classes.
 
     Args:
         detector: The detector, as opened from its bundle.
@@ -234,9 +234,9 @@ def measure(
         rows: Indices into its samples.
         pixels: Its decoded images.
         normal: The classes that are normal.
-        part: What the samples are.
+        part: The split of the samples.
         progress: Where to report.
-        ties: Samples that show the same thing: every interval counts them as one.
+        ties: Duplicate samples: every interval counts them as one.
     """
     from keensight.assess.anomaly import evaluate
     from keensight.data.units import clusters
@@ -257,7 +257,7 @@ def measure(
 
 
 def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int64], pixels: Pixels) -> None:
-    """Keep the heatmaps that the report shows, so that it can be written again without the source."""
+    """Save the heatmaps for the report, so that it can be rewritten without the source."""
     from keensight.show.anomaly import overlay, picked
     from keensight.show.thumbnails import encode
     from keensight.store.pictures import save_pictures
@@ -273,7 +273,7 @@ def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int6
 
 
 def detector_of(bundle: Bundle) -> Detector:
-    """The anomaly detector in an open bundle."""
+    """Load the anomaly detector of an open bundle."""
     from keensight.nets.detector import Detector
     from keensight.store.bundle import limits_of
 
@@ -281,10 +281,10 @@ def detector_of(bundle: Bundle) -> Detector:
 
 
 def stored(run: Run) -> AnomalyEvaluation:
-    """The evaluation that a detector's run keeps, with its scores and the heatmaps of its report.
+    """The stored evaluation of a detector's run, with its scores and heatmaps.
 
     Raises:
-        StoreError: the run keeps none.
+        StoreError: the run has none.
     """
     from keensight.store.pictures import KeptPictures
     from keensight.store.run_tables import read_anomalies
@@ -294,7 +294,7 @@ def stored(run: Run) -> AnomalyEvaluation:
 
 
 def report(run: Run, evaluation: AnomalyEvaluation) -> Path:
-    """Write the report of a detector's run, with the heatmaps that it keeps."""
+    """Write the report of a detector's run, with its stored heatmaps."""
     from keensight.show.anomaly import write_anomaly_report
     from keensight.store.bundle import CARD
 

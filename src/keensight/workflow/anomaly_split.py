@@ -1,4 +1,4 @@
-"""Which images an anomaly detector learns from and which test it: normal ones are dealt out, all others are tests."""
+"""Split for anomaly detection: normal images are split, all others are test images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keensight.core.config import RunConfig
 from keensight.core.records import PARTS, Dataset, LabelSet, Split
 from keensight.errors import DataError
 
-_APART = "The split does not keep near-duplicates together, as too few separate images would be left."
+_APART = "The split does not keep near-duplicates together, because too few independent images would be left."
 
 
 def as_anomalies(dataset: Dataset, normal: tuple[str, ...]) -> Dataset:
@@ -25,9 +25,9 @@ def as_anomalies(dataset: Dataset, normal: tuple[str, ...]) -> Dataset:
 def divide(normal: tuple[str, ...], config: RunConfig, dataset: Dataset, findings: AuditReport) -> Split:
     """The split; of its training and validation set only normal images are used.
 
-    A predefined test set is kept as it is. Where none is given, the normal images are dealt out and all anomalous ones
-    test, but for those that are a copy of a normal training or validation image or share its group. Near-duplicates
-    among normal images stay together, unless that would leave a set with less than half of the normal images that it
+    A predefined test set is kept. Otherwise the normal images are split, and all anomalous ones are test images, except
+    duplicates and members of the group of a normal training or validation image. Near-duplicates among normal images
+    stay together, unless that would leave a set with less than half of the normal images that it
     has without: parts before one camera may all look alike.
 
     Args:
@@ -71,7 +71,7 @@ def _dealt(
     odd = [i for i, sample in enumerate(classes.samples) if sample.label == ANOMALOUS and i not in barred]
     if not tested:
         if not odd:
-            raise DataError(f"{dataset.name} has no anomalous image to test with", "add images of at least one fault")
+            raise DataError(f"{dataset.name} has no anomalous test images", "add images with at least one defect")
         classes = dataclasses.replace(classes, labels=LabelSet((NORMAL,)))
         barred |= set(odd)
     split = make_split(
@@ -82,7 +82,8 @@ def _dealt(
 
 
 def _with_anomalies(split: Split, dataset: Dataset, odd: Collection[int]) -> Split:
-    """All anomalous images in the test set, but for those of a predefined validation set or bound to normal ones."""
+    """Put all anomalous images into the test set, except those of a predefined validation set or tied to normal
+    ones."""
     from keensight.data.units import tokens
 
     held = tokens(dataset.samples)
@@ -94,15 +95,15 @@ def _with_anomalies(split: Split, dataset: Dataset, odd: Collection[int]) -> Spl
     bound = len(odd) - len(kept) - len(free)
     if bound:
         words += (
-            f" {bound:,} more are not used: they share a group with normal training or validation images, or are "
-            "copies of them."
+            f" {bound:,} more are not used: they share a group with normal training or validation images, or "
+            f"duplicate them."
         )
     val, test = (tuple(sorted((*part, *more))) for part, more in ((split.val, kept), (split.test, free)))
     return dataclasses.replace(split, val=val, test=test, method=words)
 
 
 def refuse_unsplittable(dataset: Dataset, normal: tuple[str, ...], config: RunConfig) -> None:
-    """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
+    """Refuse a set that cannot be split, by its headers, before anything is decoded or written.
 
     Raises:
         DataError: there are too few normal images, or no anomalous one to test with.
@@ -113,7 +114,7 @@ def refuse_unsplittable(dataset: Dataset, normal: tuple[str, ...], config: RunCo
 
 
 def seen_normals(findings: AuditReport, dataset: Dataset, split: Split, normal: tuple[str, ...]) -> int:
-    """How many normal test images show something that normal training or validation images show too."""
+    """Number of normal test images with a near-duplicate among normal training or validation images."""
     from keensight.data.audit.duplicates import ties
 
     known = {i for i, sample in enumerate(dataset.samples) if sample.label in normal}
@@ -122,21 +123,21 @@ def seen_normals(findings: AuditReport, dataset: Dataset, split: Split, normal: 
 
 
 def as_divided(findings: AuditReport, split: Split, seen: int, tested: int) -> AuditReport:
-    """The audit without a promise that the split does not keep.
+    """Correct the audit's messages where the split does not keep near-duplicates together.
 
     Args:
         findings: The audit.
         split: The split that was made.
         seen: See :func:`seen_normals`.
-        tested: How many normal test images there are.
+        tested: Number of normal test images.
     """
     from keensight.data.audit.duplicates import KEPT_TOGETHER
 
     if _APART not in split.method:
         return findings
     told = (
-        f"the split of this run does not keep them together, as too few separate images would be left: {seen:,} of "
-        f"{tested:,} normal test images show something that training or validation images show too"
+        f"this run's split does not keep them together, because too few independent images would be left: {seen:,} of "
+        f"{tested:,} normal test images have a near-duplicate among the training or validation images"
     )
     changed = tuple(
         dataclasses.replace(one, message=one.message.replace(KEPT_TOGETHER, told))

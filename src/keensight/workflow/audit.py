@@ -1,4 +1,4 @@
-"""The audit: what the images say, what their files say, and what could tell the class besides the subject."""
+"""The audit of an image set: images, files, and shortcuts to the class."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def audit(
     progress: Progress | None = None,
     **options: Unpack[SourceOptions],
 ) -> AuditReport:
-    """Look for what is wrong with an image set.
+    """Find problems of an image set.
 
-    Unreadable files, copies, conflicts, leaks, imbalance, images of poor quality, names that suggest groups, and
-    shortcuts to the label (see :mod:`keensight.assess.shortcuts`).
+    Unreadable files, duplicates, label conflicts, data leakage, class imbalance, poor image quality, file names that
+    suggest groups, and shortcuts to the label (see :mod:`keensight.assess.shortcuts`).
 
     Args:
         source: The image set, or what :func:`open` takes.
@@ -83,7 +83,7 @@ def _with_probes(report: AuditReport, dataset: Dataset, pixels: Pixels, progress
 
 
 def refuse_severe(report: AuditReport) -> None:
-    """Let nothing pass that has a severe finding.
+    """Refuse a set with a severe finding.
 
     Raises:
         GateError: there is one; the message is its sentence.
@@ -92,6 +92,6 @@ def refuse_severe(report: AuditReport) -> None:
     if severe:
         more = f" (and {len(severe) - 1} more)" if len(severe) > 1 else ""
         raise GateError(
-            f"{report.dataset} has a severe finding, {severe[0].kind}{more}: {severe[0].message.rstrip('.')}",
-            "mend it, or leave out strict; `keensight inspect` lists the images",
+            f"{report.dataset} has a severe problem, {severe[0].kind}{more}: {severe[0].message.rstrip('.')}",
+            "fix it, or remove strict; `keensight inspect` lists the images",
         )

@@ -41,11 +41,11 @@ def bundle(
     normalisation: str | None = None,
     pixels: Pixels | None = None,
 ) -> Bundle:
-    """Write a bundle: model, labels, preprocessing, rule for answers, and a self-test.
+    """Write a bundle: model, labels, preprocessing, decision rule, and a self-test.
 
-    The self-test is a few images with the predictions that the model gave, and the labels, preprocessing and decision
-    rule that it gave them with. Digests and fingerprints of the training and validation images go with it, so that an
-    evaluation of the bundle recognizes them (:mod:`keensight.core.fingerprints`).
+    The self-test is a few images with the model's predictions, labels, preprocessing and decision rule. Digests and
+    fingerprints of the training and validation images are included, so that an evaluation of the bundle recognizes them
+    (:mod:`keensight.core.fingerprints`).
 
     Args:
         model: The trained network with its labels and preprocessing.
@@ -101,7 +101,7 @@ def _decision(model: Classifier) -> dict[str, Any]:
 
 
 def origin(dataset: Dataset, split: Split) -> dict[str, Any]:
-    """The image set and its split, for a manifest."""
+    """Description of the image set and its split, for a manifest."""
     counts: dict[str, Any] = {part: len(split.part(part)) for part in PARTS}
     return {"name": dataset.name, "digest": dataset.digest, "split": split.method, **counts}
 
@@ -114,7 +114,7 @@ def _exam(model: Classifier, dataset: Dataset, split: Split) -> SelfTest:
 
 
 def self_test_images(dataset: Dataset, split: Split, spec: ImageSpec) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
-    """Names and bytes of a few encoded test images, and of the first one a grey and an EXIF-rotated copy."""
+    """Names and bytes of a few encoded test images, and a gray and an EXIF-rotated copy of the first."""
     names: list[str] = []
     images: list[bytes] = []
     for index in split.test:
@@ -126,7 +126,7 @@ def self_test_images(dataset: Dataset, split: Split, spec: ImageSpec) -> tuple[t
             break
     first = decoder.decode(dataset.load(split.test[0]), spec)
     grey: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-    names += ["grey copy", "EXIF-rotated copy"]
+    names += ["gray copy", "EXIF-rotated copy"]
     images += [decoder.encode_png(grey), decoder.encode_png(first, orientation=6)]
     return tuple(names), tuple(images)
 

@@ -1,4 +1,4 @@
-"""What the validation part decides once the network is trained: temperature, thresholds, when to answer at all."""
+"""Choices on the validation set after training: temperature, thresholds, decision rule."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 
 
 def check(config: DecisionConfig, task: Task) -> None:
-    """Refuse settings that contradict one another, before any work.
+    """Refuse contradictory settings before any work.
 
     Raises:
         UsageError: two targets are given, or one for a multi-label set.
     """
     asked = [name for name in ("target_precision", "target_coverage") if getattr(config, name) is not None]
     if len(asked) > 1:
-        raise UsageError("a precision and a coverage were both asked for", "one threshold keeps one promise: give one")
+        raise UsageError(
+            "a target precision and a target coverage were both given",
+            "one threshold can reach only one target: give one",
+        )
     if asked and task == Task.MULTILABEL:
         raise UsageError(
-            f"decision.{asked[0]} is for images of one class each, and these have any number of labels",
-            "leave it out: each label has a threshold of its own",
+            f"decision.{asked[0]} is for single-label sets, and this is a multi-label set",
+            "remove it: each label has its own threshold",
         )
 
 
@@ -49,23 +52,23 @@ def calibrate(
     target_coverage: float | None = None,
     progress: Progress | None = None,
 ) -> Classifier:
-    """The classifier with all that the validation part decides, as :func:`train` does it at its end.
+    """Calibrate a classifier on the validation set, as :func:`train` does.
 
-    A temperature; for one class an image a rule for answers and prediction sets, for several labels their thresholds;
-    and, where the network ends in a dense layer, what tells images unlike the training images.
+    This sets the temperature; for single-label sets a decision rule and prediction sets, for multi-label sets
+    thresholds; and, if the network ends in a dense layer, out-of-distribution detection.
 
     Args:
         classifier: A trained classifier.
         data: The image set, or what :func:`open` takes.
-        split: Its split; the test part is not looked at.
+        split: Its split; the test set is not used.
         pixels: Its decoded images.
-        target_precision: Share of the answers that shall be right; less sure images get none.
-        target_coverage: Share of the images that shall get an answer.
+        target_precision: Target fraction of predictions that are right; the model abstains on less confident ones.
+        target_coverage: Target fraction of images with a prediction.
         progress: Where to report.
 
     Raises:
         UsageError: both targets are given, or one for a multi-label set.
-        DataError: the validation part is empty.
+        DataError: the validation set is empty.
 
     Examples:
         >>> network = ks.build(data, pixels.spec, "cnn", width=8)
@@ -94,17 +97,17 @@ def decide(
     progress: Progress,
     groups: NDArray[np.int64] | None = None,
 ) -> Classifier:
-    """The classifier with a temperature and, by the kind of the set, thresholds of its labels or a rule for answers.
+    """Set the temperature and, depending on the task, label thresholds or the decision rule.
 
     Args:
         classifier: The trained classifier, its temperature 1.
         dataset: The image set.
-        split: Its split; only the validation part is looked at.
+        split: Its split; only the validation set is used.
         pixels: Its decoded images.
-        config: What is asked for.
-        features: A way to features that is quicker than the classifier's own.
+        config: The targets.
+        features: Faster access to features than through the classifier.
         progress: Where to report.
-        groups: Number of each validation image's group, in the order of the validation part; None: the groups that
+        groups: Number of each validation image's group, in the order of the validation set; None: the groups that
             the set gives.
     """
     from keensight.assess.calibration import at_temperature, fit_temperature
@@ -127,7 +130,7 @@ def _confidence_words(temperature: float, n: int) -> str:
     from keensight.assess.calibration import FEWEST
 
     if n < FEWEST or temperature == 1:
-        return f"confidence left as it is: {n:,} validation images do not show that a temperature helps"
+        return f"confidence not calibrated: no clear benefit on {n:,} validation images"
     return f"confidence calibrated on the validation set (temperature {temperature:.2f})"
 
 
@@ -164,14 +167,14 @@ def _with_rule(
 
 
 def _words(target: str, asked: float, reached: float, threshold: float, n: int) -> str:
-    rule = f"answers need a probability of {threshold:.3f}, chosen on {n:,} validation images"
+    rule = f"decision threshold {threshold:.3f}, chosen on {n:,} validation images"
     if target == "coverage":
-        return f"{rule}: {reached:.1%} of them reach it ({asked:.1%} were asked for)"
+        return f"{rule}: {reached:.1%} of them get a prediction (target {asked:.1%})"
     if reached >= asked:
-        return f"{rule}: with a confidence of 90 %, {asked:.1%} of the answers on new images are right"
+        return f"{rule}: with 90% confidence, at least {asked:.1%} of the predictions on new images are right"
     return (
-        f"{rule}: no threshold makes {asked:.1%} of the answers right beyond doubt; this one makes {reached:.1%}, with "
-        "a confidence of 90 %. More validation images, or a better model, would allow more"
+        f"{rule}: no threshold guarantees a precision of {asked:.1%}; this one guarantees {reached:.1%} with 90% "
+        f"confidence. More validation images or a better model would help"
     )
 
 
@@ -183,18 +186,17 @@ def mirrored_if_it_pays(
     progress: Progress,
     features: Features | None = None,
 ) -> Classifier:
-    """The classifier, or one that averages the logits of an image and of its mirror image, at twice the cost.
+    """Use test-time augmentation (averaging with the mirror image, at twice the cost) if it helps.
 
-    It is taken where the loss on the validation part is lower and the accuracy (of a multi-label set: the mean average
-    precision) no lower.
+    It helps if the validation loss is lower and the accuracy (multi-label: mean average precision) is not lower.
 
     Args:
         classifier: The trained classifier.
         dataset: The image set.
-        split: Its split; only the validation part is looked at.
+        split: Its split; only the validation set is used.
         pixels: Its decoded images.
         progress: Where to report.
-        features: A way to features that is quicker than the classifier's own.
+        features: Faster access to features than through the classifier.
     """
     from keensight.nets.training.losses import objective_of
 
@@ -210,9 +212,9 @@ def mirrored_if_it_pays(
         reached.append((accuracy if ranking is None else ranking, loss))
     (plain_right, plain_loss), (double_right, double_loss) = reached
     pays = double_loss < plain_loss and double_right >= plain_right
-    figure = "accuracy" if targets.ndim == 1 else "mAP"
+    metric = "accuracy" if targets.ndim == 1 else "mAP"
     progress.say(
-        f"mirror images: {'averaged' if pays else 'not averaged'} (val {figure} {double_right:.4f} against "
-        f"{plain_right:.4f}, loss {double_loss:.4f} against {plain_loss:.4f})"
+        f"test-time augmentation (mirror images): {'on' if pays else 'off'} (validation {metric} {double_right:.1%} "
+        f"with, {plain_right:.1%} without)"
     )
     return double if pays else classifier

@@ -1,4 +1,4 @@
-"""What makes a test result doubtful, in one sentence each, with what to do about it."""
+"""Reasons to doubt a test result, one sentence each, with advice."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ if TYPE_CHECKING:
     from keensight.nets.classifier import Classifier
 
 FEW_IMAGES = 100
-"""Below so many independent test images the 95% interval of an accuracy of 90% is over 12 points wide."""
+"""With fewer independent test images, the 95% confidence interval of 90% accuracy is over 12 percentage points wide."""
 MARGIN = 0.01
-"""Validation accuracy is a little too good anyway, as it chose the model: less than this is not worth a word."""
+"""Validation accuracy is slightly too optimistic anyway, because it chose the model: smaller differences are
+ignored."""
 LEVEL = 0.99
 _OWN_WORDS = frozenset({"group-leak", "ungrouped", "shortcut", "absent-class"})
-"""Findings whose message is the caveat; of others only what is severe."""
+"""Findings whose message is the caveat; others only if they are severe."""
 _TOLD = frozenset({"leak", "near-leak", "duplicate", "near-duplicate", "label-conflict"})
-"""Findings that have a caveat of their own, or none."""
+"""Findings with a separate caveat, or none."""
 
 
 def caveats_of(
     evaluation: Evaluated, findings: AuditReport, split: Split, validation: Interval | None = None
 ) -> tuple[Caveat, ...]:
-    """All that the audit and the validation set know against the accuracy of an evaluation.
+    """All reasons from audit and validation set to doubt an evaluation.
 
     Args:
-        evaluation: Of one split of a dataset, with its predictions.
+        evaluation: The evaluation of one split, with predictions.
         findings: The audit of that dataset.
         split: The split that the model was trained on.
         validation: Accuracy on the validation set, at the level :data:`LEVEL`; None: not measured.
@@ -55,7 +56,7 @@ def caveats_of(
 
 
 def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split: Split) -> tuple[Caveat, ...]:
-    """The same against the figures of an anomaly detector, whose scores and dataset are at hand."""
+    """The same for an anomaly detector, with scores and dataset."""
     oddities, dataset = evaluation.oddities, evaluation.dataset
     if oddities is None or oddities.indices is None or dataset is None:
         return ()
@@ -64,15 +65,18 @@ def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split:
         found.append(
             Caveat(
                 "leak",
-                f"{evaluation.seen:,} of {evaluation.normal:,} normal test images show something that normal training "
-                "or validation images show too, so false alarms may be more frequent on new ones.",
-                "Add normal images of other things, or give groups.",
+                f"{evaluation.seen:,} of {evaluation.normal:,} normal test images resemble normal training or "
+                f"validation images closely, so false alarms may be more frequent on new images.",
+                "Add normal images of other items, or set groups.",
             )
         )
     found += _likely_groups(dataset, oddities.indices, evaluation.part, findings, split)
     if evaluation.normal < FEW_IMAGES and evaluation.false_alarms is not None:
         low, high = evaluation.false_alarms.low, evaluation.false_alarms.high
-        told = f"The false alarms are of only {evaluation.normal:,} normal test images: they may be anything from "
+        told = (
+            f"The false-alarm rate is based on only {evaluation.normal:,} normal test images: on new images it "
+            f"may be anything from "
+        )
         found.append(Caveat("few-images", f"{told}{low:.1%} to {high:.1%} of new ones.", "Add normal test images."))
     return (*found, *_others(findings))
 
@@ -143,7 +147,7 @@ def _others_than(part: str) -> list[Part]:
 
 
 def _suspected(dataset: Dataset, finding: Finding) -> list[str | None] | None:
-    """The group of each sample that a finding suggests; None: it suggests none."""
+    """The group of each sample suggested by a finding; None: no suggestion."""
     from keensight.data.sources.groups import grouped
 
     option, _, value = finding.suggestion.partition(" ")
@@ -164,12 +168,12 @@ def _few(evaluation: Evaluated) -> Iterator[Caveat]:
         if units < evaluation.n:
             what += f" ({units:,} that are independent)"
         low, high = evaluation.accuracy.low, evaluation.accuracy.high
-        told = f"The accuracy is of only {what}: on new images it may be anything from {low:.1%} to {high:.1%}."
-        yield Caveat("few-images", told, "Add test images before you rely on it.")
+        told = f"The accuracy is based on only {what}: on new images it may be anything from {low:.1%} to {high:.1%}."
+        yield Caveat("few-images", told, "Add test images before relying on it.")
     absent = [row.label for row in evaluation.per_class if not row.support]
     if absent:
         listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-        told = f"There is no {evaluation.part} image of {listed}: the result says nothing about "
+        told = f"There is no {evaluation.part} image of {listed}, so there is no result for "
         yield Caveat("absent-in-test", told + ("it." if len(absent) == 1 else "them."), "Add such images.")
 
 
@@ -184,14 +188,14 @@ def _disagreement(evaluation: Evaluated, validation: Interval | None) -> Iterato
         return
     told = (
         f"The accuracy is {validation.value:.1%} on the validation set but {test.value:.1%} on the {evaluation.part} "
-        "set, more than chance allows: they are not alike, so what was chosen on the validation set (confidence "
-        "calibration, thresholds, when to stop) may not hold."
+        "set, more than chance explains. The sets differ, so choices made on the validation set (confidence "
+        "calibration, thresholds, early stopping) may not be valid."
     )
     causes = (
-        "Look for augmented copies or images of one subject in both training and validation set"
-        if gap.value > 0 else "Look for easier images in the test set"
+        "Check for augmented copies or images of one subject in both training and validation set"
+        if gap.value > 0 else "Check for easier images in the test set"
     )  # fmt: skip
-    yield Caveat("validation-differs", told, f"{causes}, or for another source, camera or date of the test images.")
+    yield Caveat("validation-differs", told, f"{causes}, or for a different source, camera or date of the test images.")
 
 
 def _conflicts(evaluation: Evaluated, findings: AuditReport) -> Iterator[Caveat]:
@@ -200,7 +204,7 @@ def _conflicts(evaluation: Evaluated, findings: AuditReport) -> Iterator[Caveat]
     touched = sum(len(measured.intersection(group)) for group in groups)
     if touched:
         told = f"{touched:,} {evaluation.part} images also appear under another label, so their result is arbitrary."
-        yield Caveat("label-conflict", told, "Decide which label is right and delete the other copies.")
+        yield Caveat("label-conflict", told, "Decide which label is right and delete the others.")
 
 
 def _others(findings: AuditReport) -> Iterator[Caveat]:

@@ -1,4 +1,4 @@
-"""Which network? By the images' size and number, and where these do not tell, by a short race on validation images."""
+"""Choose the network by image size and number of images, or else by a short comparison on validation images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PHOTOGRAPH, _TINY = 96, 40
 _MANY = 20_000
 _RACE_TRAIN, _RACE_VAL = 1500, 500
 _RACE_PIXELS = 3e7
-"""Pixels that the network from scratch may see in a race: one to two minutes on two processors."""
+"""Number of pixels for training from scratch in a comparison: one to two minutes on two CPUs."""
 _RACE_MOST = 20
 
 
@@ -31,15 +31,15 @@ def choose_model(dataset: Dataset, split: Split, config: RunConfig, progress: Pr
     """Resolve ``model.name``.
 
     Photographs (median shorter side of 96 px or more) are for the pretrained network. Tiny images (40 px at
-    most) in great number (20,000 or more) are for one that learns from scratch. In between, both learn from
-    up to 1,500 training images for a short time, and the one that classifies up to 500 validation images
-    better is taken; of equals, the pretrained one, and also where the time does not let the other see its images
-    3 times (``quick``: 10 times). Settings that no pretrained network can follow
-    (``model.weights=none``, a ``model.width``, an input below its smallest side) leave only the others.
+    most) in great number (20,000 or more) are for one trained from scratch. In between, both are trained briefly on up
+    to 1,500 images, and the one with better accuracy on up to 500 validation images is chosen; the pretrained one in a
+    tie, or if the time does not let the other see its images 3 times (``quick``: 10 times). Settings that no pretrained
+    network can follow (``model.weights=none``, a ``model.width``, an input below its smallest side) leave only the
+    others.
 
     Args:
         dataset: The image set.
-        split: Its split; the test part is not touched.
+        split: Its split; the test set is not touched.
         config: Settings as given.
         progress: Where to report.
     """
@@ -53,13 +53,15 @@ def choose_model(dataset: Dataset, split: Split, config: RunConfig, progress: Pr
     few, shares = _few(dataset, split)
     passes, least = _race_epochs(few, shares, config, scratch.name), EFFORTS[config.train.effort].race_epochs
     if passes < least:
-        what = f"a race of {least} epochs with {scratch.name} would take too long for --effort {config.train.effort}"
-        return Choice(DEFAULT_PRETRAINED, f"images of {side} px: {what}")
+        what = (
+            f"comparing it with {scratch.name} ({least} epochs) would take too long for --effort {config.train.effort}"
+        )
+        return Choice(DEFAULT_PRETRAINED, f"images of {side} px; {what}")
     return _race(few, shares, config, (DEFAULT_PRETRAINED, scratch.name), progress)
 
 
 def likely_model(dataset: Dataset, config: RunConfig) -> str:
-    """The network that :func:`choose_model` will most likely take, told before there is a split."""
+    """The most likely choice of :func:`choose_model`, before there is a split."""
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
 
     learned_from = 1 - config.data.val_share - config.data.test_share
@@ -68,18 +70,18 @@ def likely_model(dataset: Dataset, config: RunConfig) -> str:
 
 
 def _settled(dataset: Dataset, count: int, config: RunConfig) -> Choice | None:
-    """What settings, size and number of the images decide by themselves; None: a race has to."""
+    """The choice by settings, image size and number of images; None: a comparison is needed."""
     from keensight.data.input_size import median_side
     from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED, Choice
 
     if config.model.name != "auto":
-        return Choice(ARCHITECTURES[config.model.name].name, "as asked")
+        return Choice(ARCHITECTURES[config.model.name].name, "as set")
     side = round(median_side(dataset))
     too_small = (config.data.image_size or _PHOTOGRAPH) < ARCHITECTURES[DEFAULT_PRETRAINED].min_side
     if config.model.weights == "none" or config.model.width is not None or too_small:
         return _scratch(dataset, count, config)
     if side >= _PHOTOGRAPH:
-        return Choice(DEFAULT_PRETRAINED, f"images of {side} px show enough for a network pretrained on photographs")
+        return Choice(DEFAULT_PRETRAINED, f"pretrained; images are large enough: {side} px")
     return _scratch(dataset, count, config) if side <= _TINY and count >= _MANY else None
 
 
@@ -90,7 +92,7 @@ def _scratch(dataset: Dataset, count: int, config: RunConfig) -> Choice:
 
 
 def _race_epochs(few: Dataset, split: Split, config: RunConfig, scratch: str) -> int:
-    """How often a network from scratch may see the images of a race."""
+    """Number of epochs for training from scratch in a comparison."""
     spec = _race_spec(few, config, scratch)
     return int(_RACE_PIXELS / (max(1, len(split.train)) * spec.height * spec.width))
 
@@ -107,21 +109,21 @@ def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str],
     started = time.perf_counter()
     runtime.use_threads(config.train.threads, cache_directory() / "threads.json")
     reached = {name: _reached(name, few, split, config, progress) for name in names}
-    figures = " and ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
+    reached_by = ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
     seconds = time.perf_counter() - started
     measured = "accuracy" if few.task == Task.MULTICLASS else "mAP"
     return Choice(
         max(reached, key=lambda name: reached[name]),
-        f"val {measured} in a race on {len(split.train):,} training images ({seconds:.0f} s): {figures}",
+        f"validation {measured} after a short training on {len(split.train):,} images ({seconds:.0f} s): {reached_by}",
     )
 
 
 def _few(dataset: Dataset, split: Split) -> tuple[Dataset, Split]:
-    """An evenly spread share of the training and validation parts, as a dataset of its own."""
+    """An evenly spaced sample of the training and validation sets, as a separate dataset."""
     train, val = _spread(split.part("train"), _RACE_TRAIN), _spread(split.part("val"), _RACE_VAL)
     samples = tuple(dataset.samples[int(row)] for row in (*train, *val))
     numbers = range(len(samples))
-    shares = Split(tuple(numbers[: len(train)]), tuple(numbers[len(train) :]), (), "a share for a race")
+    shares = Split(tuple(numbers[: len(train)]), tuple(numbers[len(train) :]), (), "a sample for comparing models")
     return dataclasses.replace(dataset, samples=samples), shares
 
 

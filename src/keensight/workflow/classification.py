@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def classifier_of(bundle: Bundle) -> Classifier:
-    """The classifier in an open bundle."""
+    """Load the classifier of an open bundle."""
     from keensight.nets.classifier import Classifier
 
     manifest, several = bundle.manifest, bundle.manifest.task == Task.MULTILABEL
@@ -37,7 +37,7 @@ def classifier_of(bundle: Bundle) -> Classifier:
 
 
 def stored(run: Run) -> Evaluated:
-    """The stored evaluation, with its predictions and the pictures that the run keeps."""
+    """The stored evaluation, with its predictions and the run's thumbnails."""
     from keensight.store.pictures import KeptPictures
 
     dataset = dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
@@ -70,12 +70,12 @@ def report(run: Run, evaluation: Evaluated) -> Path:
 
 
 def keep_pictures(run: Run, evaluation: Evaluated, suspects: Iterable[str] = ()) -> None:
-    """Keep small copies of the images that report and review show, so that both can do without the source.
+    """Save thumbnails of the images for report and review, so that neither needs the source.
 
     Args:
         run: Where to keep them.
-        evaluation: Its mistakes are kept, and some samples of its dataset.
-        suspects: Paths of further images, in the order of their importance.
+        evaluation: Its mistakes are saved, and some samples of its dataset.
+        suspects: Paths of additional images, the most important first.
     """
     from keensight.show.misclassified import find_mistakes, spread, worth_showing
     from keensight.show.report import GALLERY

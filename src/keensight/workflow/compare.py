@@ -1,4 +1,4 @@
-"""Two models on the same images, none of which either has learned from."""
+"""Compare two models on the same images, which neither was trained on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _GROUPS = 10
 _FEW_GROUPS = (
-    f"images come in fewer than {_GROUPS} groups, too few to resample: p and intervals take images as independent, "
-    "and so are surer than they should be"
+    f"images come in fewer than {_GROUPS} groups, too few to resample: the p-value and intervals treat images as "
+    f"independent, so they are too confident"
 )
 
 
@@ -38,11 +38,11 @@ def compare(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Is the second model better than the first? A paired test on images that neither has learned from.
+    """Compare two models with a paired test on images that neither was trained on.
 
-    Without a source, on the test images that two runs have in common (by their digest). With one, on its images (of
-    the test part, where it gives parts). Images that one of the two was trained or validated on are left out, as in
-    :func:`evaluate`; notes say what could not be told.
+    Without a source, the test images that two runs have in common (by digest) are used. With one, its images (the test
+    set, if it has splits). Images that one of the two was trained or validated on are excluded, as in :func:`evaluate`;
+    notes list what could not be checked.
 
     Args:
         first: A run or a bundle.
@@ -83,8 +83,8 @@ def compare(
     left_out = len(set(places[0]) | set(places[1])) - len(kept) if source is None else len(unseen.rows)
     if not kept:
         raise DataError(
-            "there is no image that both models can be measured on and neither has learned from",
-            "train both on the same split (the same --seed), or give other labelled images as SOURCE",
+            "there are no images that both models can be evaluated on and neither was trained on",
+            "train both on the same split (the same --seed), or give other labeled images as SOURCE",
         )
     found = _compared(names, evaluations, places, kept)
     found = dataclasses.replace(
@@ -97,15 +97,17 @@ def compare(
 
 
 def _other_splits(runs: list[Run]) -> tuple[str, ...]:
-    """A note where two runs were split otherwise, so that few test images are new to both."""
+    """A note if two runs have different splits, so that few test images are new to both."""
     one, other = (split_digest(run.split, run.dataset) for run in runs)
     if one == other:
         return ()
-    return (f"the two runs have different splits (digests {one} and {other}): only test images of both are compared",)
+    return (
+        f"the two runs have different splits (digests {one} and {other}): only images in both test sets are compared",
+    )
 
 
 def _left_out(evaluations: list[Evaluated]) -> LeftOut:
-    """The images of a source that one of the models learned from; of two runs' own test images none are known."""
+    """The images of a source that one of the models was trained on; none without a source."""
     one, other = (evaluation.left_out or LeftOut() for evaluation in evaluations)
     return one.joined(other)
 
@@ -120,7 +122,7 @@ def _of_test_part(run: Run) -> Evaluated:
 
 def _classified(evaluation: object) -> Evaluated:
     if not isinstance(evaluation, Evaluated) or evaluation.multilabel is not None:
-        raise DataError("only models that name one class an image can be compared", "give two such runs or bundles")
+        raise DataError("only single-label classifiers can be compared", "give two such runs or bundles")
     return evaluation
 
 
@@ -129,12 +131,12 @@ def _check_labels(names: tuple[str, str], evaluations: list[Evaluated]) -> None:
     if one != other:
         differing = ", ".join(sorted(one ^ other)[:10])
         raise DataError(
-            f"{names[0]} and {names[1]} do not know the same classes: {differing}", "compare models of the same classes"
+            f"{names[0]} and {names[1]} have different classes: {differing}", "compare models of the same classes"
         )
 
 
 def _places(evaluation: Evaluated) -> dict[str, int]:
-    """Digest of each image to its row among the predictions; of copies one is taken."""
+    """Digest of each image to its row in the predictions; of duplicates one is used."""
     return {sample.digest: row for row, sample in enumerate(evaluation.samples)}
 
 
@@ -173,7 +175,7 @@ def _compared(
 
 
 def _write_page(found: Comparison, evaluations: list[Evaluated], out: Path) -> None:
-    """The page finds each picture in the data of the model that is wrong: a run keeps its own mistakes."""
+    """The page takes each picture from the run of the model that is wrong, which stores its mistakes."""
     from keensight.show.comparison import write_comparison
 
     write_comparison(out / "compare.html", found, evaluations[0].dataset, evaluations[1].dataset)

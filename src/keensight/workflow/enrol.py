@@ -1,4 +1,4 @@
-"""A new class for a finished model, from a few images and without training."""
+"""Add a class to a model from a few images, without training."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 RECOMMENDED = 5
-"""A mean of fewer images depends much on which they happen to be."""
+"""A mean of fewer images depends strongly on the choice of images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A class that was enrolled, and the bundle that knows it."""
+    """An added class, and the bundle with it."""
 
     bundle: Bundle
     label: str
     index: int
     """Its class number."""
     images: int
-    """How many images its mean is of, those of earlier enrolments included."""
+    """Number of images behind its mean, including earlier ones."""
     errors: Mapping[str, str]
-    """Path to reason, for images that could not be read and were left out."""
+    """Path to reason, for images that could not be read and were skipped."""
 
 
 @renamed(label="class_name")
@@ -63,10 +63,10 @@ def enrol(
 ) -> Enrolment:
     """Write a new bundle that also knows ``class_name``, from a few images; nothing is trained, the old bundle stays.
 
-    The network is the old one and so are the numbers of its classes; the new class comes last. An image goes to an
-    enrolled class if that class' mean is the nearest of all by cosine (nearest class mean, Mensink et al. 2013;
-    Snell et al. 2017), else the network decides among its own classes; an image that is nearer to no mean than the
-    bundle's threshold is unknown (decision ``abstain``). ``core.prototypes`` and docs/embeddings.md state the rule.
+    The network is the old one and so are the numbers of its classes; the new class comes last. An enrolled class is
+    predicted if its mean is the nearest of all by cosine (nearest class mean, Mensink et al. 2013; Snell et al. 2017),
+    else the network decides among its own classes; an image that is nearer to no mean than the bundle's threshold is
+    unknown (decision ``abstain``). ``core.prototypes`` and docs/embeddings.md state the rule.
 
     Args:
         model: A run or a bundle; it must have class means, as every one trained since schema 2 has.
@@ -94,18 +94,16 @@ def enrol(
     old = model if isinstance(model, Bundle) else open_bundle(model if isinstance(model, (str, Path)) else model.path)
     if old.manifest.task == Task.MULTILABEL:
         raise UsageError(
-            f"{old.path} is a multi-label model, and no label can be enrolled in one",
-            "train again with the new label, or enrol in a model of one class an image",
+            f"{old.path} is a multi-label model, to which no label can be added",
+            "train again with the new label, or use a single-label model",
         )
     if old.manifest.task == Task.ANOMALY:
         raise UsageError(
-            f"{old.path} is an anomaly detector: it knows no classes, so none can be enrolled", "train a classifier"
+            f"{old.path} is an anomaly detector without classes, so none can be added", "train a classifier"
         )
     known = old.prototypes()
     if known is None:
-        raise StoreError(
-            f"{old.path} has no class means, so no class can be enrolled in it", "train again with this version"
-        )
+        raise StoreError(f"{old.path} has no class means, so no class can be added", "train again with this version")
     classifier = classifier_of(old)
     exam = old.exam()
     self_test(old, classifier)
@@ -117,9 +115,7 @@ def enrol(
         progress.say(f"not used: {path}: {reason}")
     means = prototypes.enrolled(known, found.vectors[good], index)
     if means.counts[index] < RECOMMENDED:
-        progress.say(
-            f"{class_name!r} is known from {means.counts[index]} images; {RECOMMENDED} or more are recommended"
-        )
+        progress.say(f"{class_name!r} has {means.counts[index]} images; {RECOMMENDED} or more are recommended")
     manifest = _manifest(old.manifest, class_name, means, len(classifier.labels) - classifier.enrolled)
     rule = Decision.from_manifest(manifest.decision)
     wider = classifier.changed(labels=manifest.labels, prototypes=means, decision=rule)
@@ -138,7 +134,7 @@ def enrol(
 
 
 def _learned(old: Bundle, images: list[Source]) -> LearnedFrom | None:
-    """What the old bundle learned from, and the images of the new class."""
+    """The fingerprints of the old bundle, and those of the new class's images."""
     learned = old.learned()
     if learned is None:
         return None
@@ -149,23 +145,23 @@ def _learned(old: Bundle, images: list[Source]) -> LearnedFrom | None:
 
 
 def _place(label: str, classifier: Classifier) -> int:
-    """The number that the class gets or, enrolled earlier, has."""
+    """The new class's number, or its number if it was enrolled earlier."""
     names = classifier.labels.names
     if not label.strip() or label != label.strip():
-        raise UsageError(f"a class cannot be called {label!r}", "give it a name without blanks around it")
+        raise UsageError(f"a class cannot be called {label!r}", "give it a name without leading or trailing spaces")
     if label not in names:
         return len(names)
     index = names.index(label)
     if index < len(names) - classifier.enrolled:
         raise UsageError(
-            f"the network was trained on a class {label!r} already",
-            "choose another name; more images of that class need a training",
+            f"the network was already trained on a class {label!r}",
+            "choose another name; to use more images of that class, train again",
         )
     return index
 
 
 def _distinct(sources: list[Source]) -> list[Source]:
-    """Sources without the paths that were given twice."""
+    """Sources without repeated paths."""
     seen = {str(source): source for source in sources if isinstance(source, (str, Path))}
     return [*seen.values(), *(source for source in sources if not isinstance(source, (str, Path)))]
 
@@ -174,14 +170,16 @@ def _readable(found: Embeddings) -> Any:
     good = np.flatnonzero(np.isfinite(found.vectors).all(axis=1))
     if not len(good):
         reason = next(iter(found.errors.values()), "the network gives no finite embedding")
-        raise DataError(f"no image of the new class can be used: {reason}", "give at least one readable image")
+        raise DataError(
+            f"none of the images of the new class can be used: {reason}", "give at least one readable image"
+        )
     return good
 
 
 def _manifest(old: BundleManifest, label: str, means: Prototypes, trained: int) -> BundleManifest:
     names = old.labels.names if label in old.labels.names else (*old.labels.names, label)
     provenance = dict(old.provenance)
-    # The figures were taken before the class was there: they are no longer this bundle's.
+    # The metrics are from before the class was added, so they do not apply to this bundle.
     metrics = provenance.pop("metrics", None)
     before = {} if metrics is None else {"metrics_before_enrolment": metrics}
     counts = {name: int(count) for name, count in zip(names[trained:], means.counts[trained:], strict=True)}
@@ -201,7 +199,7 @@ def _manifest(old: BundleManifest, label: str, means: Prototypes, trained: int) 
 
 
 def _without_sets(old: BundleManifest) -> dict[str, Any]:
-    """The rule for answers, if there is one; sets hold their level among the classes that they were made for only."""
+    """The decision rule, if any; prediction sets are only valid for the original classes."""
     if "answers" not in old.decision:
         return {}
     rule = Decision.from_manifest(old.decision)
@@ -213,7 +211,7 @@ def _picture(source: Source, spec: ImageSpec) -> bytes:
 
 
 def _exam(old: SelfTest, label: str, picture: bytes, classifier: Classifier) -> SelfTest:
-    """The old self-test's images and one of the new class, with the predictions of the wider classifier."""
+    """The old self-test's images and one of the new class, with the predictions of the extended classifier."""
     name = f"enrolled: {label}"
     asked = {key: image for key, image in zip(old.names, old.images, strict=True) if key != name} | {name: picture}
     return type(old)(tuple(asked), tuple(asked.values()), classifier.predict(list(asked.values())).probabilities)

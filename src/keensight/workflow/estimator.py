@@ -1,6 +1,6 @@
 """An image classifier with scikit-learn's interface, for its cross-validation, grid search and pipelines.
 
-The only module that imports scikit-learn when it is imported, as the class derives from scikit-learn's own.
+The only module that imports scikit-learn when it is imported, because the class derives from scikit-learn's.
 """
 
 from __future__ import annotations
@@ -39,10 +39,9 @@ _LISTED = 5
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Trains an image classifier as :func:`keensight.train` does, on all images that it is given.
-
-    15 % of them choose, stop and calibrate (validation), the others are learned from; nothing is kept apart to test, as
-    that is for the caller, say ``cross_val_score``. Several labels an image and weights of images are not supported.
+    """An image classifier trained as by :func:`keensight.train`, on all given images. 15% of them are the validation
+    set, the others the training set; there is no test set, which is up to the caller (such as ``cross_val_score``).
+    Multi-label sets and sample weights are not supported.
 
     Images (``X``) are a uint8 array (n, height, width[, 1 or 3]), or a sequence of paths, encoded bytes or uint8
     arrays (height, width[, 3]) of any sizes, or what else :func:`keensight.predict` takes several of. A fitted
@@ -96,8 +95,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Images, see the class.
             y: The class of each, numbers or names, shape (n,).
-            groups: Which images belong together (one patient, one product), shape (n,): they are not parted between
-                training and validation; None: exact copies alone.
+            groups: Group of each image (one patient, one product), shape (n,): groups are kept in the same split; None:
+                only exact copies are.
 
         Raises:
             DataError: images cannot be read, or a class has fewer than three.
@@ -108,7 +107,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         assert_all_finite(targets, input_name="y")
         check_classification_targets(targets)
         self.classes_, numbers = np.unique(targets, return_inverse=True)
-        if len(self.classes_) < 2:  # scikit-learn's own tools expect its kind of error here
+        if len(self.classes_) < 2:  # scikit-learn's tools expect this exception
             raise ValueError(f"y holds {len(self.classes_)} class: a classifier needs two")
         dataset = _dataset(X, numbers, [str(name) for name in self.classes_], groups)
         config = configure(
@@ -119,7 +118,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        """Probabilities, float64 (n, k), in the order of ``classes_``; calibrated on the images that validated.
+        """Probabilities, float64 (n, k), in the order of ``classes_``; calibrated on the validation set.
 
         Raises:
             DataError: an image cannot be read.
@@ -165,7 +164,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _trained(dataset: Dataset, config: RunConfig, progress: Progress) -> Classifier:
-    """The steps of a walk from the images to a classifier, without a run and without a test part."""
+    """The steps from images to a classifier, without a run and without a test set."""
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
@@ -202,37 +201,37 @@ def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: A
         return dataset
     given = column_or_1d(groups)
     if len(given) != len(dataset):
-        raise DataError(f"there are {len(dataset)} images but {len(given)} groups", "give one group for each image")
+        raise DataError(f"there are {len(dataset)} images but {len(given)} groups", "give one group per image")
     samples = tuple(dataclasses.replace(s, group=str(group)) for s, group in zip(dataset.samples, given, strict=True))
     return dataclasses.replace(dataset, samples=samples)
 
 
 def _items(images: Any) -> list[str | Path | bytes | NDArray[np.uint8]]:
-    """Single images of what a user gives, one for each of its elements."""
+    """Split a user's input into single images, one per element."""
     from PIL import Image
 
     from keensight.core.sources import Unread, read_source
     from keensight.data.sources.listing import listed
 
     if isinstance(images, (str, bytes, Path)) or not hasattr(images, "__len__"):
-        raise DataError("X is no sequence of images", "give a list, or an array (n, height, width[, 3])")
+        raise DataError("X is not a sequence of images", "give a list, or an array (n, height, width[, 3])")
     if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU" and images.ndim < 3:
-        raise DataError(f"X has the shape {images.shape}", "give images (n, height, width) or (n, height, width, 3)")
+        raise DataError(f"X has shape {images.shape}", "give images (n, height, width) or (n, height, width, 3)")
     found = listed(images)
     if len(found) != len(images):
-        what = f"of the shape {images.shape}" if hasattr(images, "shape") else f"of {len(images)} elements"
-        raise DataError(f"X {what} holds {len(found)} images: one for each element is needed", "of one image, give [X]")
+        what = f"of shape {images.shape}" if hasattr(images, "shape") else f"of {len(images)} elements"
+        raise DataError(f"X {what} holds {len(found)} images, but one per element is needed", "of one image, give [X]")
     return [read_source(one) if isinstance(one, (Image.Image, Unread)) else one for one in found]
 
 
 def _refuse_unreadable(errors: Mapping[str, str]) -> None:
     if errors:
         listed = "; ".join(f"{path}: {reason}" for path, reason in list(errors.items())[:_LISTED])
-        raise DataError(f"{len(errors)} images cannot be read: {listed}", "leave them out")
+        raise DataError(f"{len(errors)} images cannot be read: {listed}", "remove them")
 
 
 def _packed(classifier: Classifier) -> dict[str, Any]:
-    """A classifier as plain values, with its network as the bytes of a ``.keras`` file."""
+    """Convert a classifier to plain values, with its network as the bytes of a ``.keras`` file."""
     with TemporaryDirectory(prefix="keensight-") as folder:
         path = Path(folder) / "model.keras"
         classifier.keras_model.save(path)

@@ -1,4 +1,4 @@
-"""How good is it: evaluation, the document of figures, the report."""
+"""Evaluation of a model, the JSON document of its results, and the report."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def evaluate(
     progress: Progress | None = None,
     **options: Unpack[SourceOptions],
 ) -> Evaluated:
-    """Measure a model.
+    """Evaluate a model.
 
-    Without a source: the figures that the run took of its own test part, which is opened once. With a
-    source: its images of ``part`` if it gives parts, else all of them, without those that the model was trained or
-    validated on. These are recognized by their file, by their pixels, or by a fingerprint that stands compression,
-    resizing and loss of color (``left_out`` says how many, and what could not be told). Where the source gives several
-    parts, the accuracy without copies and near copies of the others is given too (``cleaned``).
+    Without a source: the run's stored results on its test set. With a source: its images of split ``part`` if it
+    has splits, else all of them, without those that the model was trained or validated on. These are recognized by
+    their file, by their pixels, or by a fingerprint that is robust to compression, resizing and loss of color
+    (``left_out`` has their number, and what could not be checked). If the source has several splits, the accuracy
+    without duplicates and near-duplicates of the others is given too (``cleaned``).
 
     Args:
         model: A run, a bundle, or a loaded classifier.
@@ -78,7 +78,7 @@ def evaluate(
         return cast("Evaluated", _stored(model))
     if is_detector(model):
         raise UsageError(
-            "an anomaly detector is measured on its own test part only", "leave the source out, or train on it"
+            "an anomaly detector is evaluated on its own test set only", "remove the source, or train on it"
         )
     from keensight.data.sources.assemble import OneClass
 
@@ -96,7 +96,7 @@ def evaluate(
 def on_source(
     model: str | Path | Run | Classifier, dataset: Dataset, split: Split | None, part: Part, progress: Progress
 ) -> Evaluated:
-    """Measure a classifier on an open image set (see :func:`evaluate`)."""
+    """Evaluate a classifier on an open image set (see :func:`evaluate`)."""
     from keensight.data.audit.audit import audit
     from keensight.data.audit.duplicates import seen, ties
 
@@ -111,7 +111,7 @@ def on_source(
         rows = rows[~np.isin(rows, list(known.rows))]
     if not len(rows):
         why = "" if known is None or not known.rows else f": {known.sentences()[0]}"
-        raise DataError(f"{dataset.name}: no image is left to measure{why}", "give images it was not trained on")
+        raise DataError(f"{dataset.name}: there are no images to evaluate{why}", "give images it was not trained on")
     findings = audit(dataset, pixels, progress=progress)
     divided = split or _given(dataset)
     copies = seen(findings, dataset, divided, part)
@@ -122,12 +122,12 @@ def on_source(
 
 
 def _given(dataset: Dataset) -> Split:
-    """The parts that the source gives."""
+    """The predefined splits of the source."""
     given = any(sample.split for sample in dataset.samples)
     parts: dict[Part, list[int]] = {name: [] for name in PARTS}
     for i, sample in enumerate(dataset.samples if given else ()):
         parts[sample.split or "train"].append(i)
-    return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), "as given by the source")
+    return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), "as predefined in the source")
 
 
 def measure(
@@ -144,9 +144,9 @@ def measure(
 ) -> Evaluated:
     """Predict ``rows`` and score them against ``targets``: the classifier's class numbers or indicators, by sample.
 
-    With ``features``, the last layer alone answers, from features that come quicker. Without the rows that were
-    ``seen`` in another split, as duplicates or near-duplicates, the accuracy is given a second time. Images of one
-    group, duplicates and what else ``ties`` hold together count as one image to every interval.
+    With ``features``, only the last layer is computed, from precomputed features. Without the rows that were
+    ``seen`` in another split, as duplicates or near-duplicates, a second accuracy is computed. Images of one group,
+    duplicates and other ``ties`` count as one image in every interval.
     """
     from keensight.data.units import clusters
 
@@ -200,7 +200,7 @@ def _cleaned(
     copied: NDArray[np.bool_],
     groups: NDArray[np.int64] | None,
 ) -> Interval:
-    """The accuracy without the images that have a copy in another part."""
+    """The accuracy without images that have a duplicate in another split."""
     from keensight.assess import metrics, multilabel
 
     if classifier.thresholds is None:
@@ -209,7 +209,7 @@ def _cleaned(
 
 
 def report_text(evaluation: Evaluation) -> str:
-    """The figures as text, class by class or label by label."""
+    """The metrics as text, by class or label."""
     from keensight.assess import metrics, multilabel
 
     if evaluation.multilabel is None:
@@ -235,7 +235,7 @@ def answers_of(
     progress: Progress,
     features: Features | None = None,
 ) -> Answers:
-    """All that a classifier says of some samples, from their features where there is a way to these."""
+    """All outputs of a classifier for samples, from features if available."""
     from keensight.nets.training.batches import evaluation_batch
 
     if features is not None:
@@ -252,7 +252,7 @@ def answers_of(
 
 
 def document(run: Run) -> dict[str, Any]:
-    """What ``train --json`` and ``evaluate --json`` print for a finished run."""
+    """The output of ``train --json`` and ``evaluate --json`` for a finished run."""
     return {"run": str(run.path), "bundle": str(run.bundle_path), **run.record.results}
 
 
@@ -261,7 +261,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
 
     Args:
         run: A finished run.
-        evaluation: The evaluation with its images at hand; None: read from the run.
+        evaluation: The evaluation with its images available; None: read from the run.
 
     Returns:
         The path of ``report.html``.
@@ -276,10 +276,10 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
 
 
 def finished(run: str | Path | Run) -> Run:
-    """A run that came to its end.
+    """Open a finished run.
 
     Raises:
-        StoreError: it is no run, or did not.
+        StoreError: it is not a run, or is not finished.
     """
     from keensight.store.run import Run, open_run
 
@@ -287,7 +287,7 @@ def finished(run: str | Path | Run) -> Run:
     if handle.record.state != "finished":
         raise StoreError(
             f"the run {handle.path} is {handle.state}, not finished: {handle.record.message or 'no message'}",
-            "train again, or name another run; `keensight runs` lists them",
+            "train again, or choose another run; `keensight runs` lists them",
         )
     return handle
 
@@ -296,13 +296,13 @@ def _stored(model: str | Path | Run | Classifier) -> Evaluated | AnomalyEvaluati
     from keensight.nets.classifier import Classifier
 
     if isinstance(model, Classifier):
-        raise DataError("a model by itself has no stored evaluation", "give the images to measure it on")
+        raise DataError("a model on its own has no stored evaluation", "give images to evaluate it on")
     handle = finished(model)
     return of_run(handle).stored(handle)
 
 
 def _of_part(dataset: Dataset, part: Part) -> NDArray[np.int64]:
-    """Samples of the part that the source gives; all where it gives none."""
+    """Samples of a predefined split; all without splits."""
     rows = [i for i, sample in enumerate(dataset.samples) if sample.error is None]
     if any(sample.split for sample in dataset.samples):
         rows = [i for i in rows if dataset.samples[i].split == part]
@@ -313,28 +313,28 @@ def _targets(dataset: Dataset, classifier: Classifier) -> NDArray[Any]:
     unknown = sorted(set(dataset.labels.names) - set(classifier.labels.names))
     if unknown:
         raise DataError(
-            f"{dataset.name} has classes that the model does not know: {', '.join(unknown[:10])}",
-            f"the model knows {', '.join(classifier.labels.names[:20])}",
+            f"{dataset.name} has classes that the model does not have: {', '.join(unknown[:10])}",
+            f"the model's classes are {', '.join(classifier.labels.names[:20])}",
         )
-    if classifier.thresholds is not None:  # images of one class each are images of one label
+    if classifier.thresholds is not None:  # single-label images are images with one label
         return dataclasses.replace(dataset, labels=classifier.labels, task=Task.MULTILABEL).indicators()
     if dataset.task == Task.MULTILABEL:
         raise DataError(
-            f"{dataset.name} gives images any number of labels, but the model names one class each",
-            "measure it on a table with one class an image, or train a model on a multi-label table",
+            f"{dataset.name} is a multi-label set, but the model predicts one class per image",
+            "evaluate it on a single-label set, or train a multi-label model",
         )
     return classifier.labels.encode([sample.label for sample in dataset.samples])
 
 
 def slices_of(evaluation: Evaluation, pixels: Pixels | None = None) -> Slices | None:
-    """Score every slice of an evaluation's images that is large enough.
+    """Evaluate every slice of an evaluation's images that is large enough.
 
     Args:
         evaluation: With its predictions and its dataset.
-        pixels: The decoded images of that dataset; None: brightness and contrast are left out.
+        pixels: The decoded images of that dataset; None: without brightness and contrast.
 
     Returns:
-        The slices; None where the predictions are not at hand. With several labels an image, right means all of them.
+        The slices; None if the predictions are not available. With several labels per image, right means all of them.
 
     Examples:
         >>> found = ks.slices_of(ks.evaluate(run))

@@ -1,4 +1,4 @@
-"""Why a model says what it says: heatmaps over images, and pictures of them."""
+"""Explain predictions: heatmaps over images, and pictures of them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 32
 _HEAT_SIDE = 32
-"""Pixels of the longer side of a heatmap that a run keeps; it is smooth."""
+"""Longer side of a stored heatmap in pixels; heatmaps are smooth."""
 _SIDE = 640
-"""Pixels of the longer side of the picture under a heatmap, at most."""
+"""Maximum longer side of the picture under a heatmap, in pixels."""
 
 
 @renamed(label="class_name")
@@ -43,18 +43,18 @@ def explain(
     class_name: str | None = None,
     progress: Progress | None = None,
 ) -> list[Explanation]:
-    """Show what in each image speaks for a class.
+    """Compute which regions of each image contribute to a class.
 
-    Heatmaps by HiResCAM (Draelos and Carin 2020), a Grad-CAM whose parts add up to the class' logit.
+    Heatmaps by HiResCAM (Draelos and Carin 2020), a Grad-CAM whose values add up to the class's logit.
 
     Args:
         model: A run, a bundle, or a loaded classifier, flat or nested.
         images: As for :func:`keensight.predict`.
-        class_name: The class to explain; None: each image's most probable one.
+        class_name: The class to explain; None: each image's predicted class.
         progress: Where to report.
 
     Returns:
-        One entry an image, in the order given; a file that cannot be read has its reason in ``error``.
+        One entry per image, in the given order; a file that cannot be read has its reason in ``error``.
 
     Raises:
         DataError: nothing was given, or a folder or pattern holds no image.
@@ -75,7 +75,7 @@ def explanations(
     class_name: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Explanation]:
-    """What :func:`explain` gives, one by one, so that any number of images fits into memory."""
+    """Yield the results of :func:`explain` one by one, so that any number of images fits into memory."""
     from keensight.nets.gradcam import Explainer
 
     classifier = load(model)
@@ -134,7 +134,7 @@ def _explanation(
 
 
 def _read(image: Source, classifier: Classifier) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | str:
-    """The model's input and a picture for people, or why there is none."""
+    """The model's input and a picture for display, or an error."""
     from keensight.show.thumbnails import shrunk
 
     try:
@@ -147,9 +147,9 @@ def _read(image: Source, classifier: Classifier) -> tuple[NDArray[np.uint8], NDA
 def keep_heatmaps(
     run: Run, classifier: Classifier, evaluation: Evaluated, images: Pixels, n: int, progress: Progress
 ) -> None:
-    """Keep heatmaps of the mistakes that the report shows, of the ``n`` surest ones: what spoke for the wrong answer.
+    """Save heatmaps of the ``n`` most confident mistakes for the report, for the wrongly predicted class.
 
-    Each is a small grey image over the picture, so that the report can be written again without model and source.
+    Each is a small gray image over the picture, so that the report can be rewritten without model and source.
     """
     from keensight.nets.gradcam import Explainer
     from keensight.show.misclassified import find_mistakes, worth_showing
@@ -158,7 +158,7 @@ def keep_heatmaps(
 
     dataset = evaluation.dataset
     shown_ones = worth_showing(find_mistakes(evaluation), GALLERY)
-    # An answer of several labels has no one class to explain.
+    # A multi-label prediction has no single class to explain.
     found = [mistake for mistake in shown_ones if mistake.predicted in classifier.labels.names][:n]
     if not found:
         return
@@ -179,19 +179,21 @@ def _grey(heat: NDArray[np.float32], sample: Sample, fit: Fit) -> bytes:
     height, width = heat.shape
     if sample.info is not None:
         sides = (sample.info.height, sample.info.width)
-        height, width = sides if sample.info.orientation < 5 else sides[::-1]  # EXIF 5 to 8 lie on their side
+        height, width = (
+            sides if sample.info.orientation < 5 else sides[::-1]
+        )  # EXIF orientations 5 to 8 are rotated by 90 degrees
     shrink = _HEAT_SIDE / max(height, width)
     small = placed(heat, max(1, round(height * shrink)), max(1, round(width * shrink)), fit)
     return pixels.encode_png((255 * small).round().astype(np.uint8))
 
 
 def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[str, Any]]:
-    """Write each explanation as a PNG picture, as it comes.
+    """Write each explanation as a PNG picture.
 
     Args:
         found: From :func:`explain`.
-        folder: Where the pictures go; made if need be. A picture is named after its image, with a number where two
-            images have one name; an older picture of that name is replaced.
+        folder: The folder of the pictures; created if necessary. A picture has the name of its image, with a number if
+            two images have the same name; an older picture is replaced.
 
     Returns:
         One plain dictionary an image: path, label, probability, explained, explained_probability, error, picture
@@ -223,7 +225,7 @@ def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[
 def _free_name(path: str, taken: set[str]) -> str:
     stem = Path(path).stem
     name, number = f"{stem}.png", 1
-    while name.lower() in taken:  # some file systems tell no capitals
+    while name.lower() in taken:  # some file systems are case-insensitive
         number += 1
         name = f"{stem}-{number}.png"
     taken.add(name.lower())

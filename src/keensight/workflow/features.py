@@ -1,4 +1,4 @@
-"""Features of a run's images, each computed once: where they come from and where they are kept."""
+"""Features of a run's images, each computed once, and their caches."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 def images_of(dataset: Dataset, split: Split, pixels: Pixels) -> Images:
-    """What a transfer learns from."""
+    """The images for transfer learning."""
     from keensight.nets.training.transfer import Images
 
-    # The same file gives other pixels, and so other features, where it is fitted otherwise.
+    # The same file gives different pixels, and so different features, with another fit.
     names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in dataset.samples]
     return Images(pixels, dataset.truth(), names, split)
 
 
 class Features(Protocol):
-    """A way to features that is quicker than the classifier's own."""
+    """Faster access to features than through the classifier."""
 
     def __call__(self, model: Classifier, rows: NDArray[np.int64], *, mirror: bool = False) -> NDArray[np.float32]:
-        """Features (n, d) of some samples, by dataset index, or of their mirror images."""
+        """Features (n, d) of samples, by dataset index, or of their mirror images."""
         ...
 
 
@@ -51,7 +51,7 @@ def features_of(
         split: Its split.
         pixels: Its decoded images.
         progress: Where to report.
-        trained: The network was trained itself: what it gives will not be asked for again, and is forgotten.
+        trained: The network itself was trained: its features are not needed again, and not cached.
     """
     from keensight.nets.training.features import Remembered
     from keensight.nets.training.transfer import features

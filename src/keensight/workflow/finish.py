@@ -1,4 +1,4 @@
-"""From a trained classifier to a finished run: decide, bundle, measure, look closer, report."""
+"""From a trained classifier to a finished run: calibrate, bundle, evaluate, analyze, report."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 _MANY_PASSES = 1000
-"""From here on LiteRT's speed makes up for the conversion."""
+"""With at least this many images, LiteRT's speed outweighs the conversion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training leaves behind."""
+    """The results of training."""
 
     classifier: Classifier
     history: History
@@ -56,25 +56,25 @@ class Trained:
     config: RunConfig
     """Every ``auto`` decided."""
     normalisation: str | None = None
-    """In words, of a network that was adopted and not trained here; None: the architecture's own."""
+    """Description of an adopted network's normalization; None: that of the architecture."""
 
     @property
     def tuned(self) -> bool:
-        """Whether the network itself was trained, here or elsewhere, and not only its head."""
+        """Whether the network itself was trained, here or elsewhere, not only its head."""
         return self.adopted or self.history.tuned
 
     @property
     def adopted(self) -> bool:
-        """Whether the network was trained elsewhere: what it learned from is not known."""
+        """Whether the network was trained elsewhere, on unknown images."""
         return self.normalisation is not None
 
 
 def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Run:
-    """Decide by the validation part, bundle, take the self-test, measure on the test part, look closer, report.
+    """Calibrate on the validation set, bundle, run the self-test, evaluate on the test set, analyze, report.
 
     Args:
-        run: The run, with everything from before the training saved.
-        trained: What the training left behind.
+        run: The run, with everything before training saved.
+        trained: The results of training.
         progress: Where to report.
         started: When the command began, of ``time.perf_counter``.
 
@@ -91,7 +91,7 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
         trained = _decided(trained, features, progress)
         trained, means = _knowing(trained, features, progress)
         package = _bundled(run, trained, means)
-        trusted = classifier_of(package)  # from here on only what was read from disk is used
+        trusted = classifier_of(package)  # from here on only the bundle loaded from disk is used
         self_test(package, trusted)
         evaluation = _measured(trusted, trained, features, progress)
         validation = _on_validation(trusted, trained, features, progress)
@@ -112,14 +112,14 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
 
 @contextmanager
 def _quicker(trained: Trained, progress: Progress) -> Iterator[Features | None]:
-    """A way to features that is quicker than the classifier's own; None where it would not pay."""
+    """A way to features that is quicker than the classifier's own; None if it is not worthwhile."""
     dataset, split, pixels = trained.dataset, trained.split, trained.pixels
     with features_of(dataset, split, pixels, progress, trained=trained.tuned) as features:
         yield features if not trained.tuned or _passes(trained) > _MANY_PASSES else None
 
 
 def _passes(trained: Trained) -> int:
-    """How many images a pretrained network is still to be shown once it is trained; 0 for one from scratch."""
+    """Number of passes of a pretrained network after training; 0 for one trained from scratch."""
     return 3 * len(trained.split.val) + 2 * len(trained.split.test) if transfers(trained.config) else 0
 
 
@@ -139,10 +139,8 @@ def choose(
     progress: Progress,
     findings: AuditReport,
 ) -> Classifier:
-    """A trained classifier with all that the validation part decides.
-
-    That is averaging with mirror images, temperature, and when to answer; arguments are those of
-    :func:`keensight.workflow.calibrate.decide`. What ``findings`` tie together counts as one image.
+    """Choose test-time augmentation, temperature and decision rule on the validation set. The arguments are those of
+    :func:`keensight.workflow.calibrate.decide`. Duplicates in ``findings`` count as one image.
     """
     from keensight.data.audit.duplicates import ties
     from keensight.data.units import clusters
@@ -154,9 +152,9 @@ def choose(
 
 
 def _knowing(trained: Trained, features: Features | None, progress: Progress) -> tuple[Trained, Prototypes | None]:
-    """With where training images lie among its embeddings; and the class means, where images have one class each.
+    """Add the subspace of training embeddings, and compute class means of a single-label set.
 
-    A network from elsewhere may have no embedding, no training images at hand, or classes without any.
+    A network from elsewhere may have no embedding, no training images available, or classes without any.
     """
     classifier, dataset, split = trained.classifier, trained.dataset, trained.split
     if not classifier.embeds or not split.train:
@@ -189,7 +187,7 @@ def _adoption(trained: Trained) -> dict[str, bool]:
 
 
 def _measured(trusted: Classifier, trained: Trained, features: Features | None, progress: Progress) -> Evaluated:
-    """The figures of the test part."""
+    """Evaluate the test set."""
     from keensight.data.audit.duplicates import seen, ties
 
     dataset, split = trained.dataset, trained.split
@@ -223,7 +221,7 @@ def _keep_slices(run: Run, evaluation: Evaluated, pixels: Pixels) -> Slices | No
 
 
 def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, progress: Progress) -> LabelSuspects | None:
-    """The label check, where the settings want it; a set too small for it is not worth a failure."""
+    """The label check, if enabled; a set that is too small for it is not an error."""
     if not wanted(trained.config):
         return None
     dataset, split, pixels = trained.dataset, trained.split, trained.pixels

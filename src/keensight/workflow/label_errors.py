@@ -1,4 +1,4 @@
-"""Which labels are likely wrong? Asked of models that saw neither the image nor a network tuned on its label."""
+"""Find label errors with models trained neither on the image nor on features tuned with its label."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from keensight.data.cache import Pixels
 
 EPOCHS = 15
-"""A training from scratch of at least so many epochs takes several times as long as the check."""
+"""Training from scratch for at least this many epochs takes several times as long as the check."""
 _STEP, _SIDES = 32, (64, 160)
-"""Pixels, where the network of the run is not the one that judges. On Fashion-MNIST 96 px found no more than 64."""
+"""Image sizes in pixels, if the check uses another network than the run. On Fashion-MNIST 96 px found no more than
+64."""
 
 
 def wanted(config: RunConfig) -> bool:
-    """Whether a training with these resolved settings ends with a label check."""
+    """Whether training with these resolved settings ends with a label check."""
     if config.train.label_check != "auto":
         return config.train.label_check == "yes"
     return EFFORTS[config.train.effort].label_check and (transfers(config) or (config.train.epochs or 0) >= EPOCHS)
@@ -44,12 +45,12 @@ def check_labels(
     evaluation: Evaluation | None = None,
     progress: Progress | None = None,
 ) -> LabelSuspects:
-    """Suspected label errors (see ``assess.confident_learning``) among all images of a split.
+    """Find label errors among all images of a split (see ``assess.confident_learning``).
 
-    The probabilities come from logistic regressions, each fitted without a fifth of the images, on features that an
-    ImageNet network gives as it is: a network that was tuned on the labels in question has learned the wrong ones
-    too. It is the network that the run started from, so that a transfer has computed most of the features before;
-    beside a training from scratch it is ``efficientnet_lite0`` at twice the images' side (64 to 160 px).
+    The probabilities come from logistic regressions, each fitted without a fifth of the images, on features of an
+    ImageNet network: a network fine-tuned on the labels has memorized the wrong ones too. It is the run's initial
+    network, so that transfer learning has computed most of the features before; beside a training from scratch it is
+    ``efficientnet_lite0`` at twice the images' side (64 to 160 px).
 
     Images of a group and exact copies are never on both sides. Classes of fewer images or groups than folds are
     left out.
@@ -59,7 +60,7 @@ def check_labels(
         split: Its split.
         config: Resolved settings of the run; None: the defaults.
         pixels: Its decoded images, of the size that the network of the run takes; None: decoded here.
-        evaluation: Figures of the test part with their predictions, for the accuracy range.
+        evaluation: Figures of the test set with their predictions, for the accuracy range.
         progress: Where to report.
 
     Raises:
@@ -80,7 +81,7 @@ def check_labels(
     rows, groups = _large_classes(data, rows, groups, FOLDS)
     if not len(rows):
         raise DataError(
-            f"{data.name}: no class has {FOLDS} images, too few to check their labels", "give more images of each class"
+            f"{data.name}: no class has {FOLDS} images, too few for a label check", "add images to each class"
         )
     features, network = _features(data, split, rows, chosen, pixels, progress)
     targets = data.targets()[rows]
@@ -117,7 +118,7 @@ def _features(
     pixels: Pixels | None,
     progress: Progress,
 ) -> tuple[NDArray[np.float32], str]:
-    """Features (n, d), and the network they are of."""
+    """Features (n, d), and their network."""
     from keensight.data.input_size import median_side
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
     from keensight.nets.training.transfer import features
@@ -130,7 +131,7 @@ def _features(
         side = int(np.clip(_STEP * round(2 * median_side(dataset) / _STEP), *_SIDES))
         spec = image_spec(dataset, side, model=name)
     if pixels is None or pixels.spec != spec:
-        # Enlarged copies of small images would fill the disk to save little decoding.
+        # Caching enlarged small images would fill the disk to save little decoding.
         pixels = prepare(dataset, spec, cache="auto" if own else "never", progress=progress)
     found = features(build(dataset, spec, name), images_of(dataset, split, pixels), rows, caches(progress))
     return found, f"{name} ({spec.width}x{spec.height} px)"
@@ -172,7 +173,7 @@ def _classes(dataset: Dataset, targets: NDArray[np.int64], judged: Judgement) ->
 def _range(
     dataset: Dataset, rows: NDArray[np.int64], judged: Judgement, evaluation: Evaluation
 ) -> AccuracyRange | None:
-    """The range of the test accuracy; None where the evaluation carries no predictions."""
+    """The range of the test accuracy; None if the evaluation has no predictions."""
     from keensight.assess.confident_learning import accuracy_range
 
     if not isinstance(evaluation, Evaluated):

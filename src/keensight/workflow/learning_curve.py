@@ -1,4 +1,4 @@
-"""What would more images give: the learning curve of a quick head on frozen features."""
+"""The learning curve of a classifier head on frozen features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keensight.core.config import RunConfig
 
 SHARES = ((1 / 8, 4), (1 / 4, 3), (1 / 2, 3), (1.0, 1))
-"""Share of the training part, and how often it is drawn."""
+"""Fraction of the training set, and number of random subsets."""
 _FEWEST = 64
 
 
@@ -34,10 +34,10 @@ def learning_curve(
     progress: Progress | None = None,
     **options: Unpack[CurveOptions],
 ) -> LearningCurve:
-    """Train the quick way on an eighth, a quarter, half and all of the training part, and extend the curve.
+    """Train on an eighth, a quarter, half and all of the training set, and extrapolate the curve.
 
-    A logistic head on frozen features of a pretrained network, each feature computed once and remembered. It is
-    measured on the validation part, which also chose the head's penalty; the test part is not looked at.
+    A logistic head on frozen features of a pretrained network, each feature computed once. It is evaluated on the
+    validation set, which also chose the head's regularization; the test set is not used.
 
     Args:
         source: What ``train`` takes.
@@ -63,16 +63,14 @@ def learning_curve(
     chosen, progress = configure(config, settings, **options), shown(progress)
     name = DEFAULT_PRETRAINED if chosen.model.name == "auto" else chosen.model.name
     if not ARCHITECTURES[name].pretrained:
-        raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "leave --model out")
+        raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "remove --model")
     dataset, _ = open_source(source, chosen, progress)
     spec = image_spec(dataset, chosen.data.image_size, chosen.data.fit, model=name, effort="quick")
     prepared = prepare_data(dataset, spec, chosen, progress)
     pixels, split = prepared.pixels, prepared.split
     train, val = split.part("train"), split.part("val")
     if len(train) < _FEWEST:
-        raise DataError(
-            f"{len(train)} training images are too few for a learning curve", f"give {_FEWEST} or more of them"
-        )
+        raise DataError(f"{len(train)} training images are too few for a learning curve", f"use at least {_FEWEST}")
     model = build(dataset, spec, name)
     found = features(model, images_of(dataset, split, pixels), np.concatenate([train, val]), caches(progress))
     tied = ties(prepared.findings, dataset)
@@ -85,13 +83,14 @@ def _points(
     dataset: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], units: NDArray[np.int64],
     features: NDArray[np.float32], seed: int, progress: Progress,
 ) -> list[tuple[int, NDArray[np.bool_]]]:  # fmt: skip
-    """For each share the mean number of images, and which validation images were wrong in each draw (draws, val)."""
+    """For each fraction, the mean number of images, and the misclassified validation images with each subset (draws,
+    val)."""
     from keensight.nets.training.linear_head import fit_head
 
     targets, classes = dataset.targets(), len(dataset.labels)
     known, unseen = features[: len(train)], features[len(train) :]
     points = []
-    with progress.task("learning from fewer images", sum(draws for _, draws in SHARES), "trainings") as task:
+    with progress.task("training on fewer images", sum(draws for _, draws in SHARES), "trainings") as task:
         for share, draws in SHARES:
             chosen = [draw(targets[train], units, share, seed + number) for number in range(draws)]
             rows = []
@@ -104,13 +103,13 @@ def _points(
 
 
 def draw(targets: NDArray[np.int64], units: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
-    """Places of about a fraction of the images, the same of each class, in whole units (groups, duplicates).
+    """Positions of about a fraction of the images of each class, in whole units (groups, duplicates).
 
     Args:
         targets: Class numbers, shape (n,).
         units: Number of the unit of each image, shape (n,); a unit counts for the class of its first image.
         fraction: Above 0, at most 1.
-        seed: Another seed gives another draw.
+        seed: Random seed.
     """
     if fraction == 1:
         return np.arange(len(targets))

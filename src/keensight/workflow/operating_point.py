@@ -1,4 +1,4 @@
-"""One class against the rest: a threshold for a purpose, and what it gives on images that did not choose it."""
+"""Operating points: a threshold for one class against the rest, and its evaluation on other images."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ def operating_point(
     precision: float | None = None,
     confidence: float = 0.9,
 ) -> OperatingPoint:
-    """Flag the images of one class: choose a threshold for a stated purpose, or measure a threshold.
+    """Choose a threshold of one class for a target, or evaluate a threshold.
 
-    Choose on the validation part and measure on the test part::
+    Choose on the validation set and evaluate on the test set::
 
         val = ks.evaluate(run, data, split=run.split, part="val")
         chosen = ks.operating_point(val, "PNEUMONIA", sensitivity=0.95)
         ks.operating_point(ks.evaluate(run), "PNEUMONIA", threshold=chosen.threshold)
 
-    A chosen threshold holds its target on new images like these with ``confidence``, by exact bounds that take images
-    as independent (see :mod:`keensight.assess.operating_point`); without enough images it is the nearest to that, and
-    ``reached`` is False.
+    A chosen threshold reaches its target on new in-distribution images with ``confidence``, by exact bounds that take
+    images as independent (see :mod:`keensight.assess.operating_point`); without enough images it is the nearest to
+    that, and ``reached`` is False.
 
     Args:
         evaluation: With its predictions and dataset, as :func:`evaluate` gives it; of one class an image or several.
         class_name: The class to flag.
         threshold: Probability from which on an image is flagged, to be measured.
-        sensitivity: In its place, the share of the class that is to be flagged, above 0 and below 1.
-        specificity: The share of all others that is not to be flagged.
-        precision: The share of the flagged images that are to be of the class.
+        sensitivity: In its place, the fraction of the class that is to be flagged, above 0 and below 1.
+        specificity: The fraction of all others that is not to be flagged.
+        precision: The fraction of the flagged images that are to be of the class.
         confidence: Chance that a chosen threshold keeps its promise.
 
     Raises:
         UsageError: not exactly one of the four is given, one is no share, or there is no such class.
-        DataError: the predictions or images are not at hand, or none of the images can choose a threshold.
+        DataError: the predictions or images are not available, or none of the images can choose a threshold.
 
     Examples:
         >>> chosen = ks.operating_point(ks.evaluate(run, data, split=run.split, part="val"), "night", sensitivity=0.7)
@@ -62,7 +62,7 @@ def operating_point(
         confidence,
     )
     scores, positive, groups = _answers(evaluation, class_name)
-    cut, reached, words = value, True, "as given"
+    cut, reached, words = value, True, "as set"
     if target != "threshold":
         cut, reached = _choose(target, scores, positive, value, confidence)
         words = f"{target} of {value:g} or more, with a confidence of {confidence:g}"
@@ -74,13 +74,11 @@ def operating_point(
 def _wanted(given: dict[str, float | None], confidence: float) -> tuple[str, float]:
     found = [(name, value) for name, value in given.items() if value is not None]
     if len(found) != 1:
-        raise UsageError(
-            f"{len(found)} purposes are given for one threshold", f"give exactly one of {', '.join(given)}"
-        )
+        raise UsageError(f"{len(found)} targets are given for one threshold", f"give exactly one of {', '.join(given)}")
     name, value = found[0]
     for what, share in (("confidence", confidence), *([(name, value)] if name in _PROMISED else [])):
         if not 0 < share < 1:
-            raise UsageError(f"{what} cannot be {share}", "give a share above 0 and below 1, such as 0.95")
+            raise UsageError(f"{what} cannot be {share}", "give a fraction between 0 and 1, such as 0.95")
     return name, value
 
 
@@ -91,7 +89,7 @@ def _choose(
 
     if not positive.any() or positive.all():
         raise DataError(
-            "no threshold can be chosen: the images are all of the class, or none is", "give images of both kinds"
+            "no threshold can be chosen: all images, or none, have the class", "give images with and without it"
         )
     if target == "precision":
         return operating_point.for_precision(scores, positive, value, confidence)
@@ -103,12 +101,12 @@ def _choose(
 def _answers(
     evaluation: Evaluation, label: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64] | None]:
-    """Probability of ``label``, whether it is true, and the number of the group, image by image."""
+    """Probability of ``label``, whether it is true, and the group number of each image."""
     names = evaluation.labels.names
     if label not in names:
         raise UsageError(f"there is no class {label!r}", did_you_mean(label, list(names)))
     if not isinstance(evaluation, Evaluated):
-        raise DataError("the predictions of this evaluation are not at hand", "take it from ks.evaluate(...)")
+        raise DataError("the predictions of this evaluation are not available", "take it from ks.evaluate(...)")
     predictions = evaluation.predictions
     scores = predictions.probabilities[:, names.index(label)].astype(np.float64)
     positive = np.array([label in predictions.true(i) for i in range(len(predictions))])

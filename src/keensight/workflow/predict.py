@@ -1,4 +1,4 @@
-"""A finished model at work: load, predict and embed."""
+"""Use a model: load, predict and embed."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def predict(
         images: One or several of: image files, folders (searched through), patterns such as ``photos/*.jpg``,
             encoded bytes, open binary files, Pillow images, uint8 arrays (height, width[, 1, 3 or 4]) and batches of
             such (n, height, width[, 1, 3 or 4]), tensors of TensorFlow and PyTorch (also with channels first), arrays
-            and pandas Series of paths; or a pandas table with a column of paths. What is no path is called
-            ``image 0`` and so on in the answer.
+            and pandas Series of paths; or a pandas table with a column of paths. What is not a path is called
+            ``image 0`` and so on in the result.
         progress: Where to report.
 
     Returns:
@@ -87,7 +87,7 @@ def predict(
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
     """Embed images, folders or globs, for search, clustering and few-shot learning.
 
-    An embedding is what the network's last layer, ``logits``, takes in: like images have near embeddings.
+    An embedding is what the network's last layer, ``logits``, takes in: similar images have similar embeddings.
 
     Args:
         model: A run, a bundle, or a loaded classifier.
@@ -111,15 +111,15 @@ def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Pro
 
 
 def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
-    """Find the images of an album that are most like each query, by the cosine of their standardised embeddings.
+    """Find the most similar images of a collection for each query, by the cosine of their standardized embeddings.
 
     Args:
-        queries: Of what is looked for, as :func:`embed` gives them.
-        album: Of what is searched, by the same model; an image is not found for itself.
-        n: How many to find.
+        queries: Embeddings of the query images, from :func:`embed`.
+        album: Embeddings of the images to search, from the same model; an image never matches itself.
+        n: Number of matches per query.
 
     Returns:
-        Places in the album and cosines, the nearest first; ``ks.show.similar`` shows them.
+        Positions in the album and cosines, the nearest first; ``ks.show.similar`` shows them.
 
     Raises:
         DataError: the album has not ``n`` such images, or the models differ.
@@ -138,32 +138,32 @@ def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
 def predict_and_embed(
     model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
 ) -> tuple[Predictions, Embeddings]:
-    """What :func:`predict` and :func:`embed` give, of one pass through the network."""
+    """The results of :func:`predict` and :func:`embed` from one pass through the network."""
     progress = shown(progress)
     return load(model).predict_and_embed(find(images, progress), progress=progress)
 
 
 def find(images: Images, progress: Progress | None = None) -> list[Source]:
-    """Single images from what a user gives (see :func:`predict`); tells of files beside them that are none.
+    """Split a user's input into single images (see :func:`predict`), and report skipped files.
 
     Raises:
-        DataError: there are none, or what was given is nothing of the kind.
+        DataError: there are none, or the input has another type.
     """
     from keensight.data.sources.listing import find_inputs, in_words
 
     inputs = find_inputs(images)
     if progress is not None and inputs.companions:
-        progress.say(f"not looked at: {in_words(inputs.companions)}")
+        progress.say(f"skipped: {in_words(inputs.companions)}")
     return inputs.images
 
 
 def load(model: str | Path | Run | Classifier) -> Classifier:
     """Open a run or bundle, checked file by file, as a classifier ready to predict.
 
-    The first time on a machine it takes its self-test.
+    The first time on a machine, the self-test is run.
 
     Raises:
-        StoreError: it is no bundle, is damaged, or is of a newer version.
+        StoreError: it is not a bundle, is damaged, or is of a newer version.
         GateError: it fails its self-test.
 
     Examples:
@@ -178,7 +178,7 @@ def load(model: str | Path | Run | Classifier) -> Classifier:
     package = _opened(model)
     if package.manifest.task == Task.ANOMALY:
         raise UsageError(
-            f"{package.path} is an anomaly detector: it scores images and knows no classes",
+            f"{package.path} is an anomaly detector: it scores images and has no classes",
             "keensight predict, or ks.load_detector(...) in Python",
         )
     return tested(package, classifier_of(package))
@@ -187,10 +187,10 @@ def load(model: str | Path | Run | Classifier) -> Classifier:
 def load_detector(model: str | Path | Run) -> Detector:
     """Open a run or bundle, checked file by file, as an anomaly detector ready to predict.
 
-    The first time on a machine it takes its self-test.
+    The first time on a machine, the self-test is run.
 
     Raises:
-        StoreError: it is no bundle, is damaged, or is of a newer version.
+        StoreError: it is not a bundle, is damaged, or is of a newer version.
         GateError: it fails its self-test.
         UsageError: it is a classifier.
 
@@ -214,12 +214,12 @@ def _opened(model: str | Path | Run) -> Bundle:
 def predict_with_heatmaps(
     model: str | Path | Run | Detector, images: Images, directory: Path, *, progress: Progress | None = None
 ) -> AnomalyScores:
-    """Score images, and write each beside its heatmap of what is odd, as ``NUMBER-NAME.png``.
+    """Score images, and write each with its anomaly heatmap, as ``NUMBER-NAME.png``.
 
     Args:
-        model: An anomaly detector, its run or its bundle.
+        model: An anomaly detector, or its run or bundle.
         images: As for :func:`predict`.
-        directory: Where to; made where it does not exist.
+        directory: Output folder; created if necessary.
         progress: Where to report.
 
     Raises:
@@ -316,7 +316,7 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
 
 
 def check_predictions_place(path: Path) -> None:
-    """Refuse a file that predictions cannot be written to, before they are made.
+    """Refuse a file that predictions cannot be written to, before predicting.
 
     Raises:
         UsageError: its ending is none of ``.csv``, ``.json`` and ``.parquet``.
@@ -339,7 +339,9 @@ def _check_place(path: Path, what: str, endings: tuple[str, str, str]) -> None:
     ending = path.suffix.lower()
     if ending not in endings:
         one, other, last = endings
-        raise UsageError(f"cannot write {what} as {ending or 'a file without ending'}", f"use {one}, {other} or {last}")
+        raise UsageError(
+            f"cannot write {what} as {ending or 'a file without an extension'}", f"use {one}, {other} or {last}"
+        )
     check_writable(path)
 
 
@@ -359,7 +361,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {
         key: row[key] for key in ("path", "label", "probability", "score", "decision", "error") if key in row
     }
-    skipped = 0 if "labels" in row else 1  # the most probable class is the label; of several labels it need not be
+    skipped = 0 if "labels" in row else 1  # the most probable class is the label, except in multi-label sets
     for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
         flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability
     flat |= {key: row[key] for key in ("reason", "set", "ood_score") if key in row}

@@ -1,4 +1,4 @@
-"""What every training starts from: an image set, opened, decoded, audited, and split by what the audit found."""
+"""Prepare an image set: open, decode, audit, and split without the leaks that the audit found."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ Divide = Callable[[Dataset, AuditReport], Split]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An image set that is ready to learn from."""
+    """An image set that is ready for training."""
 
     dataset: Dataset
     pixels: Pixels
     """Its decoded images, by index into ``data.samples``."""
     findings: AuditReport
     split: Split
-    """It keeps together what the audit found to show the same thing, and leaves out what cannot be read."""
+    """The split keeps duplicates found by the audit together, and excludes unreadable images."""
 
 
 def open_source(source: Source, config: RunConfig, progress: Progress) -> tuple[Dataset, Sequence[Correction]]:
-    """Open an image set as the settings of ``data`` say, with its table of corrections applied.
+    """Open an image set with the settings of ``data``, and apply its corrections.
 
     Returns:
         The image set, and the corrections.
 
     Raises:
         DataError: the source or the corrections cannot be used.
-        UsageError: the images are labeled for another task than the settings say.
+        UsageError: the labels do not fit the task in the settings.
     """
     given = config.data
     dataset = open(
@@ -70,14 +70,14 @@ def prepare_data(
     probes: bool = False,
     divide: Divide | None = None,
 ) -> Prepared:
-    """Decode, audit and split an image set: the one way to what is learned from.
+    """Decode, audit and split an image set, for every kind of training.
 
     Args:
         dataset: The image set, as :func:`open_source` gives it.
         spec: The size that the images are decoded to; the split does not depend on it.
         config: Settings; of ``dataset`` the cache and the fractions, of ``train`` the seed.
         progress: Where to report.
-        probes: Whether the audit probes for shortcuts, which takes some seconds.
+        probes: Whether the audit checks for shortcuts, which takes some seconds.
         divide: Makes the split; None: :func:`split` by the settings.
 
     Raises:
@@ -94,7 +94,7 @@ def prepare_data(
 
 
 def refuse_unreadable(dataset: Dataset, pixels: Pixels) -> None:
-    """Refuse a set of which no image can be used, with the reason that most have.
+    """Refuse a set without usable images, with the most common reason.
 
     Raises:
         DataError: every image lacks pixels.
@@ -107,16 +107,16 @@ def refuse_unreadable(dataset: Dataset, pixels: Pixels) -> None:
     if reason == CHANGED:
         raise DataError(
             f"{count:,} of {len(dataset):,} images of {dataset.name} have changed since they were opened",
-            "open the source again, and leave it unchanged meanwhile",
+            "open the source again, and do not change it during the run",
         )
     raise DataError(
         f"no image of {dataset.name} can be used; {count:,} of {len(dataset):,}: {reason}",
-        "`keensight inspect` lists what is wrong with them",
+        "`keensight inspect` lists the problems",
     )
 
 
 def input_spec(dataset: Dataset, config: RunConfig, model: str) -> ImageSpec:
-    """The input of a network by name, as the settings say."""
+    """The input of a network, from the settings."""
     given = config.data
     return image_spec(dataset, given.image_size, given.fit, model=model, effort=config.train.effort)
 
@@ -130,10 +130,10 @@ def split_by(config: RunConfig, dataset: Dataset, findings: AuditReport) -> Spli
 
 
 def refuse_unsplittable(dataset: Dataset, config: RunConfig) -> None:
-    """Refuse a set that cannot be split, by what its headers tell, before anything is decoded or written.
+    """Refuse a set that cannot be split, by its headers, before anything is decoded or written.
 
     Raises:
-        DataError: a class has too few images or a name that no bundle takes, or there is none to train on.
+        DataError: a class has too few images or an invalid name, or there are no training images.
     """
     from keensight.data.splits import make_split
 
@@ -161,9 +161,9 @@ def split(
 
     Args:
         source: The image set, or what :func:`open` takes; predefined splits are kept.
-        audit: Its audit; unreadable images are left out, and near-duplicates stay together. None: the images are
-            decoded and looked through here; of a set without its images at hand, only files that are equal byte by
-            byte are known as duplicates.
+        audit: Its audit; unreadable images are excluded, and near-duplicates stay together. None: the images are
+            decoded and audited here; if they are not available, only files that are equal byte by byte are known as
+            duplicates.
         val_share: Fraction of the images used to choose and stop.
         test_share: Fraction of the images used to measure.
         seed: Another seed gives another split.

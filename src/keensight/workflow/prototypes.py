@@ -1,4 +1,4 @@
-"""What a trained classifier knows: class means, and where embeddings lie, from training and validation images."""
+"""Class means and subspace of embeddings, from training and validation images."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from keensight.nets.classifier import Classifier
 
 TRAIN_IMAGES, VAL_IMAGES = 600, 400
-"""About how many images are embedded at most: more would take time and hardly move a mean or a quantile."""
+"""Maximum number of embedded images: more would take time and hardly change a mean or quantile."""
 _FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingEmbeddings:
-    """Embeddings of some training and validation images: what a model knows."""
+    """Embeddings of some training and validation images."""
 
     vectors: NDArray[np.float32]
-    """Of training images, shape (n, d)."""
+    """Embeddings of training images, shape (n, d)."""
     targets: NDArray[Any]
     """Their class numbers (n,), or their indicators (n, labels)."""
     val_vectors: NDArray[np.float32]
     val_targets: NDArray[Any]
 
     def covers(self, classes: int) -> bool:
-        """Whether every class has a training image, so that it has a mean; for one class an image."""
+        """Whether every class has a training image, so that it has a mean; for single-label sets."""
         return len(np.unique(self.targets)) == classes
 
     def prototypes(self, classes: int) -> Prototypes:
-        """Class means, and from which cosine on an image counts as known (see ``core.prototypes``)."""
+        """Class means, and the threshold of unknown images (see ``core.prototypes``)."""
         return prototypes.measure(self.vectors, self.targets, self.val_vectors, self.val_targets, classes)
 
     def subspace(self) -> ood.Subspace:
-        """Where embeddings of known images lie, and from where on an image is odd (see ``core.ood``)."""
+        """The subspace of embeddings, and the OOD threshold (see ``core.ood``)."""
         return ood.fit(self.vectors, self.val_vectors)
 
 
@@ -60,14 +60,14 @@ def known_of(
     """Embeddings of training and validation images.
 
     About ``TRAIN_IMAGES`` and ``VAL_IMAGES`` at most; of each class ``TRAIN_IMAGES`` / classes training images (5 at
-    least), evenly spread over its own.
+    least), evenly spaced.
 
     Args:
         classifier: The trained network.
         dataset: The image set.
-        split: Its split; the test part is not looked at.
+        split: Its split; the test set is not used.
         pixels: Its decoded images.
-        features: Gives embeddings where they are at hand; None: the classifier makes them.
+        features: Gives embeddings where they are available; None: the classifier makes them.
         progress: Where to report.
 
     Raises:
@@ -93,7 +93,7 @@ def prototypes_of(
     features: Features | None = None,
     progress: Progress | None = None,
 ) -> Prototypes:
-    """Class means on embeddings from the training part, threshold from the validation part (see ``core.prototypes``).
+    """Class means on embeddings from the training set, threshold from the validation set (see ``core.prototypes``).
 
     Arguments and errors are those of :func:`known_of`.
     """
@@ -107,7 +107,7 @@ def _some_of_each(rows: NDArray[np.int64], targets: NDArray[np.int64], most: int
 
 
 def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most ``most`` rows, evenly spread."""
+    """At most ``most`` rows, evenly spaced."""
     if len(rows) <= most:
         return rows
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]

@@ -1,4 +1,4 @@
-"""A person looks at suspected labels and mistakes, one by one; each decision is on the disk at once."""
+"""Review label suspects and mistakes one by one; each decision is saved immediately."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _SIDE = 900
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One image whose label is to be judged."""
+    """One image whose label is to be reviewed."""
 
     index: int
-    """Place in ``Dataset.samples``."""
+    """Index into ``Dataset.samples``."""
     path: str
     digest: str
     part: str
@@ -45,26 +45,25 @@ class Question:
     given_probability: float
     """Probability of the given class, 0 to 1."""
     probability: float
-    """That of the suggested class."""
+    """Probability of the suggested class."""
     reason: str
-    """``suspect``, ``doubtful`` (for review only) or ``mistake``, the last of the test set."""
+    """``suspect``, ``doubtful`` (for review only) or ``mistake``, the last only in the test set."""
 
     @property
     def key(self) -> str:
-        """What tells the image from others: its digest, or its path where it has none."""
+        """Identifies the image: its digest, or its path if it has none."""
         return self.digest or self.path
 
 
 class ReviewSession:
-    """The questions of one review and the table that the answers go to.
+    """The questions of one review and the file of decisions.
 
     Args:
-        name: What is reviewed.
+        name: Name of the run.
         data: The images, with a reader.
         questions: The most suspicious first.
-        out: The table; decisions that it holds already stand.
-        applied: Corrections that the data were trained with: they are carried over, so that the table replaces the
-            earlier one.
+        out: The table; existing decisions are kept.
+        applied: Corrections already applied to the data: they are included, so that the file replaces the earlier one.
 
     Raises:
         DataError: the table cannot be read.
@@ -75,13 +74,13 @@ class ReviewSession:
     ) -> None:
         self.name, self.labels, self.out = name, dataset.labels.names, out
         self._data, self._questions, self._lock = dataset, questions, threading.Lock()
-        # The label in the source, which a table of corrections speaks of, where an earlier one changed it.
+        # The label in the source, which the corrections refer to, if an earlier correction changed it.
         self._source_label = {(c.digest or c.path, c.label): c.given for c in applied if c.action == "relabel"}
         known = read_corrections(out) if out.is_file() else applied
         self._decided = {(c.digest or c.path, c.given): c for c in known}
 
     def state(self) -> dict[str, Any]:
-        """All that the page shows, as plain values."""
+        """The page's contents as plain values."""
         return {
             "name": self.name,
             "out": self.out.name,
@@ -90,19 +89,19 @@ class ReviewSession:
         }
 
     def decide(self, number: int, action: str, label: str = "") -> dict[str, Any]:
-        """Take a decision and save the table.
+        """Record a decision and save the file.
 
         Args:
-            number: Which question.
+            number: Number of the question.
             action: ``keep`` (the label is right), ``relabel``, ``drop`` or ``undo``.
             label: The new class, for ``relabel``.
 
         Returns:
-            The question as it stands now.
+            The updated question.
 
         Raises:
             UsageError: there is no such question, action or class.
-            StoreError: the table cannot be written; the decision is not taken.
+            StoreError: the file cannot be written; the decision is not recorded.
         """
         if not 0 <= number < len(self._questions):
             raise UsageError(f"there is no question {number}", f"there are {len(self._questions)}")
@@ -118,7 +117,7 @@ class ReviewSession:
         return self._described(question)
 
     def picture(self, number: int) -> bytes | None:
-        """The image of a question as PNG or JPEG, upright and of moderate size; None: it is not at hand."""
+        """The image of a question as PNG or JPEG, upright and of moderate size; None: not available."""
         from keensight.show.thumbnails import encode, thumbnail
 
         if not 0 <= number < len(self._questions):
@@ -127,7 +126,7 @@ class ReviewSession:
         return None if image is None else encode(image)
 
     def counts(self) -> dict[str, int]:
-        """How many questions there are, and how many were answered in which way."""
+        """Number of questions, and of each kind of decision."""
         found = Counter(c.action for q in self._questions if (c := self._decided.get(self._place(q))))
         return {
             "questions": len(self._questions),
@@ -147,7 +146,7 @@ class ReviewSession:
             raise UsageError(f"there is no action {action!r}", "available: keep, relabel, drop, undo")
         wanted = question.given if action == "keep" else label
         if wanted not in self.labels:
-            raise UsageError(f"{label!r} is none of the classes", "choose one of the list")
+            raise UsageError(f"{label!r} is not one of the classes", "choose one from the list")
         return Correction(question.path, question.digest, given, "keep" if wanted == given else "relabel", wanted)
 
     def _described(self, question: Question) -> dict[str, Any]:
@@ -173,19 +172,18 @@ def review(
     browser: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Open a page on this machine to judge suspects and test mistakes, and wait until it is closed.
+    """Open a local page to review label suspects and mistakes, and wait until it is closed.
 
     Args:
         run: A finished run.
-        source: Its image set, for large pictures and where the run made no label check; None: the small copies that
-            the run keeps.
-        out: The table of decisions, gone on with where it exists; None: ``corrections.csv`` in the run.
-        port: Of the page; 0: any free one.
+        source: Its image set, for large images and if the run has no label check; None: the run's thumbnails.
+        out: The CSV file of decisions; resumed if it exists; None: ``corrections.csv`` in the run.
+        port: Port of the page; 0: any free one.
         browser: Open it in the browser.
         progress: Where to report.
 
     Returns:
-        The table's path, and how many questions were answered in which way.
+        The file's path, and the number of each kind of decision.
 
     Raises:
         DataError: there is nothing to review, or the source is not that of the run.
@@ -200,7 +198,7 @@ def review(
     progress = shown(progress)
     session = open_session(run, source, out=out, progress=progress)
     with ReviewServer(session, port) as server:
-        progress.say(f"review at {server.url}")
+        progress.say(f"open {server.url} to review")
         progress.say(f"decisions go to {session.out}; close with the page's button or Ctrl-C")
         server.run(open_browser=browser)
     return {"corrections": str(session.out), **session.counts()}
@@ -214,23 +212,26 @@ def open_session(
     dataset = _with_images(handle, source, progress)
     if dataset.task == Task.MULTILABEL:
         raise DataError(
-            f"{handle.path} is of a multi-label set, and a review gives an image one class",
-            "look at the mistakes in its report, and correct the table by hand",
+            f"{handle.path} is a multi-label run, but a review assigns one class per image",
+            "check the mistakes in its report, and correct the table by hand",
         )
     suspects = handle.label_suspects
     if suspects is None and source is not None:
         suspects = _checked(handle, dataset, progress)
     elif suspects is None:
-        progress.say("this run made no label check; give its image set to have one: keensight review RUN SOURCE")
+        progress.say("this run has no label check; to run one, give its image set: keensight review RUN SOURCE")
     questions = _questions(handle, dataset, suspects)
     if not questions:
-        raise DataError(f"{handle.path}: no label is suspect and no test image was mistaken", "there is nothing to do")
+        raise DataError(
+            f"nothing to review in {handle.path}: no suspicious labels and no misclassified test images",
+            "no action is needed",
+        )
     table = handle.path / "corrections.csv" if out is None else Path(out)
     return ReviewSession(handle.record.name, dataset, questions, table, handle.applied_corrections)
 
 
 def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset:
-    """The run's own dataset, its images read from the source, or from the run's small copies."""
+    """The run's dataset, with images from the source, or the run's thumbnails."""
     from keensight.store.pictures import KeptPictures
 
     dataset = run.dataset
@@ -241,32 +242,32 @@ def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset
     digests = {sample.path: sample.digest for sample in now.samples}
     known = [sample for sample in dataset.samples if digests.get(sample.path) == sample.digest]
     if not known:
-        raise DataError(f"{now.name} holds no image of the run {run.path}", "give the image set that it was trained on")
+        raise DataError(f"{now.name} has no images of the run {run.path}", "give the image set that it was trained on")
     if len(known) < len(dataset):
-        progress.say(f"{len(dataset) - len(known):,} images of the run are not there any more or have changed")
+        progress.say(f"{len(dataset) - len(known):,} images of the run are missing or have changed")
     return dataclasses.replace(dataset, reader=_Same(now.reader, frozenset(sample.path for sample in known)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Same:
-    """Reads only images that are as they were when the run was made."""
+    """Reads only images that have not changed since the run."""
 
     reader: Reader | None
     paths: frozenset[str]
 
     def load(self, sample: Sample) -> bytes | NDArray[np.uint8]:
-        """The image as it lies in the source.
+        """The image from the source.
 
         Raises:
-            ImageError: it is not there any more, or is another one.
+            ImageError: it is missing or has changed.
         """
         if self.reader is None or sample.path not in self.paths:
-            raise ImageError("the image is not there any more or has changed")
+            raise ImageError("the image is missing or has changed")
         return self.reader.load(sample)
 
 
 def _checked(run: Run, dataset: Dataset, progress: Progress) -> LabelSuspects:
-    """A label check that the training left out, kept in the run."""
+    """A label check that training skipped, saved in the run."""
     evaluation = Evaluated.of(run.evaluation, run.predictions, dataset)
     here = dataset.reader.paths if isinstance(dataset.reader, _Same) else frozenset()
     split = run.split
@@ -310,7 +311,7 @@ def _questions(run: Run, dataset: Dataset, suspects: LabelSuspects | None) -> li
 def _ask(
     found: dict[int, Question], labels: Iterable[Suspect], places: dict[tuple[str, str, str], int], reason: str
 ) -> None:
-    """Add a question on each label that is at hand and not asked about yet."""
+    """Add a question for each available image without one."""
     for s in labels:
         index = places.get((s.path, s.digest, s.given))
         if index is not None:

@@ -1,4 +1,4 @@
-"""The self-test of a bundle: what was loaded must give again the predictions that the trained model gave."""
+"""The self-test of a bundle: the loaded model must reproduce the trained model's predictions."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Classifier | Detector")
 EXAM_TOLERANCE = 1e-4
-"""Largest difference of a probability at which a loaded bundle still counts as the model that was trained."""
+"""Maximum difference of a probability between the loaded and the trained model."""
 SCORE_TOLERANCE = 1e-3
-"""The same of a detector's score, as a fraction of it."""
+"""The same for a detector's score, as a fraction of it."""
 _ANSWERING = ("keensight", "keras", "tensorflow", "numpy", "pillow")
 """Packages that can change a prediction."""
 _HINT = "the versions of Keras or Pillow may differ from those in its manifest, or the bundle was changed"
@@ -40,11 +40,11 @@ def run_self_test(model: Classifier | Detector, exam: SelfTest) -> float:
         The largest difference of a probability; of an anomaly score, as a fraction of it.
 
     Raises:
-        GateError: it is above ``EXAM_TOLERANCE`` (of scores ``SCORE_TOLERANCE``), or an image cannot be read here.
+        GateError: it is above ``EXAM_TOLERANCE`` (of scores ``SCORE_TOLERANCE``), or an image cannot be read.
     """
     from keensight.nets.runtime import full_float32
 
-    with full_float32():  # a bundle of a CPU must pass on a GPU
+    with full_float32():  # a bundle made on a CPU must pass on a GPU
         predicted = model.predict(list(exam.images))
     if isinstance(predicted, AnomalyScores):
         scored, expected = predicted, exam.probabilities[:, 0]
@@ -58,15 +58,15 @@ def run_self_test(model: Classifier | Detector, exam: SelfTest) -> float:
 
 def _check_read(errors: Mapping[str, str]) -> None:
     for name, reason in errors.items():
-        raise GateError(f"self-test failed: its {name} cannot be read here: {reason}", _HINT)
+        raise GateError(f"self-test failed: its {name} cannot be read: {reason}", _HINT)
 
 
 def _by_name(found: Predictions, exam: SelfTest) -> NDArray[np.float32]:
-    """Probabilities with their columns in the order of the self-test's class names, where it has them."""
+    """Probabilities with columns in the order of the self-test's class names, if it has them."""
     if not exam.labels or exam.labels == found.labels.names:
         return found.probabilities
     if set(exam.labels) != set(found.labels.names):
-        raise GateError("self-test failed: it was taken with other classes than the model predicts", _HINT)
+        raise GateError("self-test failed: it was made with other classes than the model predicts", _HINT)
     return found.probabilities[:, [found.labels.names.index(name) for name in exam.labels]]
 
 
@@ -79,15 +79,15 @@ def _passed(worst: float, allowed: float, words: str) -> float:
 
 
 def self_test(bundle: Bundle, model: Classifier | Detector) -> float:
-    """Let a loaded bundle take its self-test, and remember that it passed here (see :func:`run_self_test`)."""
+    """Run the self-test of a loaded bundle, and remember that it passed (see :func:`run_self_test`)."""
     worst = run_self_test(model, bundle.exam())
-    with suppress(StoreError):  # a full or read-only disk: it is taken again the next time
+    with suppress(StoreError):  # a full or read-only disk: it is run again next time
         write_json(_note(bundle), {"worst": worst})
     return worst
 
 
 def tested(bundle: Bundle, model: M) -> M:
-    """The model, once its bundle has passed its self-test on this machine with these versions, now or earlier.
+    """Return the model after its bundle has passed the self-test on this machine with these versions, now or earlier.
 
     Raises:
         GateError: it fails.
@@ -105,7 +105,7 @@ def _remembered(note: Path) -> bool:
 
 
 def _note(bundle: Bundle) -> Path:
-    """Where it is kept that this bundle passed, under all that the outcome depends on; its card is no part of that."""
+    """The marker that this bundle passed, by everything that the result depends on, without the model card."""
     from keensight.data.cache import cache_directory
     from keensight.store.bundle import CARD
 

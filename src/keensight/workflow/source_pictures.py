@@ -19,8 +19,8 @@ def samples(source: Source, n: int = 25, seed: int = 0, **options: Unpack[Source
     """A grid of images with their class names, drawn evenly over the classes.
 
     Args:
-        source: An image set with its images at hand, or what :func:`keensight.open` takes; unreadable images are left
-            out.
+        source: An image set with its images available, or what :func:`keensight.open` takes; unreadable images are
+            skipped.
         n: Maximum number of images.
         seed: Random seed of the selection.
         **options: How the source is read (see :func:`keensight.open`).
@@ -41,7 +41,7 @@ def class_balance(source: Source | AuditReport, split: Split | None = None, **op
 
     Args:
         source: An image set, what :func:`keensight.open` takes, or an audit.
-        split: Sets to tell apart; needs the image set, as an audit holds counts only.
+        split: Show training, validation and test set separately; needs the image set, as an audit has only counts.
         **options: How the source is read (see :func:`keensight.open`).
 
     Raises:
@@ -70,7 +70,7 @@ def browse(source: Source | Evaluation, **options: Unpack[SourceOptions]) -> Any
         An ipywidgets box; without ipywidgets, something that shows the first page.
 
     Raises:
-        UsageError: the images are not at hand.
+        UsageError: the images are not available.
 
     Examples:
         >>> box = ks.show.browse("photos/")

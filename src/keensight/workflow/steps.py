@@ -1,4 +1,4 @@
-"""The single steps, each from record to record."""
+"""The single steps of the workflow, each from record to record."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def open(
     class_names: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open a labelled image set; no image is decoded.
+    """Open a labeled image set; no image is decoded.
 
     Args:
         source: A folder per class; train/val/test folders of such; a CSV or Parquet table; a folder of IDX
             files; an ``.npz``; the name of a sample set; a pandas table of paths and labels; a pair of
             arrays, images and labels (see :func:`from_arrays`); a dataset that is already open; or a finite
             ``tf.data.Dataset`` of (image, label), or a mapping of train, val and test to such
-            (:mod:`keensight.data.sources.tfdata`), which is then held in memory.
+            (:mod:`keensight.data.sources.tfdata`), which is then kept in memory.
         label: Table column with the class.
         path: Table column with the image path.
         group: Table column whose equal values never straddle a split.
@@ -87,7 +87,7 @@ def open(
     from keensight.data.sources.readers import from_arrays, from_frame, open_source
 
     if group and group_regex:
-        raise UsageError("groups are given twice, by a column and by a pattern", "leave out group or group_regex")
+        raise UsageError("groups are set twice, by a column and by a pattern", "use only one of group and group_regex")
     names = labels.split(",") if isinstance(labels, str) else labels or ()
     columns = [name.strip() for name in names if name.strip()]
     if isinstance(source, Dataset):
@@ -130,14 +130,14 @@ def image_spec(
     effort: str = "standard",
     **options: Unpack[SourceOptions],
 ) -> ImageSpec:
-    """The model's input: a square of ``image_size``, or the frame that suits the images and the model.
+    """Choose the model's input: a square of ``image_size``, or a frame that fits the images and the model.
 
     Args:
         source: The image set, or what :func:`open` takes.
         image_size: Side in pixels, or None to choose (see :func:`keensight.data.input_size.choose_spec`).
         fit: What to do with another aspect ratio (``auto``, ``stretch``, ``crop``, ``pad``).
-        model: Name of the architecture; None: one that learns from scratch.
-        effort: ``quick``, ``standard`` or ``best``: how often a pretrained model will look at each image.
+        model: Name of the architecture; None: one trained from scratch.
+        effort: ``quick``, ``standard`` or ``best``: how often a pretrained model will use each image.
         **options: How the source is read (see :func:`open`).
 
     Raises:
@@ -206,8 +206,8 @@ def build(
         spec: The model's input.
         model: Name of the architecture (``keensight models``).
         width: Channels of the first stage.
-        dropout: Share of features dropped before the last layer.
-        weights: ``imagenet`` (where the architecture has such), ``none``, a ``.keras`` or ``.pth`` file, or
+        dropout: Fraction of features dropped before the last layer.
+        weights: ``imagenet`` (if the architecture has them), ``none``, a ``.keras`` or ``.pth`` file, or
             ``run:FOLDER``.
 
     Examples:
@@ -230,9 +230,9 @@ def batches(
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> tf.data.Dataset:
-    """The training part as tf.data: shuffled, augmented, a pure function of the seed.
+    """Return the training set as tf.data: shuffled, augmented, a pure function of the seed.
 
-    This is what :func:`fit` trains on; take it to look at augmented images, or to train by hand.
+    This is what :func:`fit` trains on; use it to look at augmented images, or for a custom training loop.
 
     Args:
         data: The image set, or what :func:`open` takes.
@@ -276,8 +276,8 @@ def fit(
     """Train a Keras model in place and leave it with its best weights.
 
     Args:
-        model: Any functional or sequential Keras model from uint8 images to logits, such as :func:`build` makes. What
-            its last layer, ``logits`` or a dense one without activation, takes in are the embeddings.
+        model: Any functional or sequential Keras model from uint8 images to logits, such as :func:`build` makes. The
+            input of its last layer, ``logits`` or a dense one without activation, is the embedding.
         data: The image set, or what :func:`open` takes.
         split: Its split; only train and val are used.
         pixels: Its decoded images.
@@ -289,7 +289,7 @@ def fit(
             the last finished epoch. Not called are ``on_test_*`` and ``on_predict_*``; what would set the learning
             rate or resume a training is refused. As ``model`` need not be compiled, callbacks that monitor an accuracy
             want ``mode="max"``.
-        on_epoch: Called with each epoch's figures, such as :func:`keensight.show.live_curves` draws.
+        on_epoch: Called with each epoch's metrics, such as :func:`keensight.show.live_curves` draws.
         progress: Where to report.
         **options: Settings of the sections ``train`` and ``augment`` by their names, such as ``epochs=5``.
 
@@ -320,8 +320,8 @@ def fit(
     check_trainable(model, data.labels.names, pixels.take(split.part("train")[:_LOOKED_AT]))
     if embedding(model) is None:
         shown(progress).say(
-            f"{model.name} does not end in a dense layer on a vector: it will give no embeddings, recognize no image "
-            "that is unlike the training images, and learn no class by ks.enrol"
+            f"{model.name} does not end in a dense layer on a vector: it has no embeddings, so out-of-distribution "
+            f"detection and ks.enrol are not available"
         )
     if chosen.model.name == "auto":
         chosen = chosen.with_values({"model.name": model.name if model.name in ARCHITECTURES else "cnn"})
@@ -337,22 +337,22 @@ def fit(
     except TrainingInterrupted as stop:
         done, best = len(stop.history.epochs), stop.history.best_epoch
         raise InterruptedRun(
-            f"stopped by you after epoch {done}; the model has the weights of epoch {best}, the best so far",
-            "go on with the model as it is, or fit it further",
+            f"stopped by the user after epoch {done}; the model has the weights of epoch {best}, the best so far",
+            "use the model as it is, or call ks.fit again",
         ) from None
 
 
 _LOOKED_AT = 8
 _ELSEWHERE = {
-    "data": "it is of ks.open, ks.image_spec and ks.split",
-    "decision": "it is of ks.calibrate",
-    "model.width": "it is of ks.build",
-    "model.dropout": "it is of ks.build",
-    "train.threads": "it is of ks.train",
-    "train.label_check": "it is of ks.train; ks.check_labels looks for wrong labels",
-    "train.tensorboard": "it is of ks.train",
+    "data": "it belongs to ks.open, ks.image_spec and ks.split",
+    "decision": "it belongs to ks.calibrate",
+    "model.width": "it belongs to ks.build",
+    "model.dropout": "it belongs to ks.build",
+    "train.threads": "it belongs to ks.train",
+    "train.label_check": "it belongs to ks.train; ks.check_labels finds label errors",
+    "train.tensorboard": "it belongs to ks.train",
 }
-"""Settings, or whole sections, that :func:`fit` makes no use of, and where they belong."""
+"""Settings, or whole sections, that :func:`fit` does not use, and where they belong."""
 
 
 def _check_options(given: Mapping[str, Any]) -> None:
@@ -379,7 +379,7 @@ def run_fit(
     hooks: Hooks | None = None,
     progress: Progress,
 ) -> History:
-    """Train from scratch or transfer, as the architecture has it; no ``auto`` is left in ``config``."""
+    """Train from scratch or by transfer learning, depending on the architecture; no ``auto`` is left in ``config``."""
     from keensight.nets.training.fit import fit as train_from_scratch
     from keensight.nets.training.transfer import transfer
 
@@ -393,7 +393,7 @@ def run_fit(
 
 
 def transfers(config: RunConfig) -> bool:
-    """Whether a training with these settings starts from pretrained weights."""
+    """Whether training with these settings starts from pretrained weights."""
     from keensight.nets.models.backbones import ARCHITECTURES
 
     known = config.model.name in ARCHITECTURES and ARCHITECTURES[config.model.name].pretrained
@@ -409,7 +409,7 @@ def configure(config: RunConfig | None = None, settings: Mapping[str, Any] | Non
     """Settings from defaults, changes and options, the last one winning; an option that is None changes nothing.
 
     Raises:
-        UsageError: a name does not exist or a value does not fit.
+        UsageError: a name does not exist or a value is not allowed.
     """
     dotted = {setting.option: setting.dotted for setting in known_settings()}
     for name in options:
@@ -443,21 +443,21 @@ def augmentation(config: RunConfig, dataset: Dataset, split: Split, pixels: Pixe
         architecture = ARCHITECTURES["cnn" if config.model.name == "auto" else config.model.name]
         given = dataclasses.replace(given, erase=architecture.erase)
     if head_only(config):
-        given = dataclasses.replace(given, enabled=False)  # each image is looked at once, as it is
+        given = dataclasses.replace(given, enabled=False)  # each image is used once, unaugmented
     asked = given.enabled and given.flip == "auto"
     evidence = mirror_evidence(pixels, split.part("train"), dataset.combinations()) if asked else None
     return resolve(given, dataset.labels, grey_share(pixels, split), evidence)
 
 
 def grey_share(pixels: Pixels, split: Split) -> float:
-    """Share of images without colour among at most 64 training images, 0 to 1."""
+    """Fraction of images without color among at most 64 training images, 0 to 1."""
     rows = split.part("train")
     images = pixels.take(rows[:: max(1, len(rows) // 64)][:64]).astype(np.int16)
     spread = (images.max(axis=-1) - images.min(axis=-1)).mean(axis=(1, 2))
     return float((spread < _GREY).mean())
 
 
-_GREY = 4  # levels between the channels: JPEG gives grey photographs one or two
+_GREY = 4  # levels between the channels: one or two in gray JPEG photographs
 
 
 def models() -> list[dict[str, Any]]:
@@ -478,7 +478,7 @@ def models() -> list[dict[str, Any]]:
 
 
 def shown(progress: Progress | None) -> Progress:
-    """The place to report to: the one given, or what suits this terminal, notebook or file."""
+    """Where to report: the given progress, or the default for this terminal, notebook or file."""
     if progress is not None:
         return progress
     from keensight.show.progress import best_progress
@@ -487,7 +487,7 @@ def shown(progress: Progress | None) -> Progress:
 
 
 def start_weights(setting: str) -> str | Path:
-    """Resolve ``model.weights``; files are looked through before Keras may load them.
+    """Resolve ``model.weights``; files are checked before Keras loads them.
 
     Args:
         setting: ``imagenet``, ``none``, ``run:FOLDER`` (a run or a bundle), or a ``.keras`` or ``.pth`` file.
@@ -518,17 +518,17 @@ def start_weights(setting: str) -> str | Path:
 @renamed(data="source")
 @with_options(SourceOptions)
 def changes_since(run: str | Path | Run, source: Source, **options: Unpack[SourceOptions]) -> DatasetChanges:
-    """What was added, removed, changed, moved, relabelled, regrouped or given to another part since a run was made.
+    """Compare an image set with its state when a run was made.
 
-    Corrections that the run was trained with are applied first, so that only the rest counts as a change.
+    Corrections that the run was trained with are applied first, so only other changes count.
 
     Args:
-        run: The run; its ``dataset.parquet`` is the lock.
+        run: The run; its ``dataset.parquet`` is the earlier state.
         source: The image set as it is now.
         **options: How the source is read (see :func:`open`).
 
     Raises:
-        StoreError: it is no run, or broke off before it knew its images.
+        StoreError: it is not a run, or stopped before reading its images.
 
     Examples:
         >>> changes = ks.changes_since(run, "photos/")
@@ -540,18 +540,18 @@ def changes_since(run: str | Path | Run, source: Source, **options: Unpack[Sourc
 
     data = open(source, **options)
     handle = run if isinstance(run, Run) else open_run(Path(run))
-    with suppress(DataError):  # they no longer fit: then that is the change
+    with suppress(DataError):  # they no longer apply: that is a change, too
         data, _ = apply_corrections(data, handle.applied_corrections)
     return compare(handle.dataset, data)
 
 
 def corrected(dataset: Dataset, table: str | Path | None, progress: Progress) -> tuple[Dataset, Sequence[Correction]]:
-    """The dataset with a table of corrections applied, and what the table says.
+    """Apply corrections to a dataset; return the new dataset and the corrections.
 
     Args:
-        dataset: The image set; its files are not touched.
+        dataset: The image set; its files are not changed.
         table: A file that ``keensight review`` writes; None: nothing is changed.
-        progress: Told how many labels were changed.
+        progress: Where to report the number of changed labels.
 
     Raises:
         DataError: the table cannot be read or does not belong to these images (see ``data.corrections``).

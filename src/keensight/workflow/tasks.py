@@ -51,7 +51,7 @@ def opened(bundle: Bundle) -> Classifier | Detector:
 
 
 def is_detector(model: Any) -> bool:
-    """Whether a run, a bundle or its path is an anomaly detector's."""
+    """Whether a run, a bundle or a path is that of an anomaly detector."""
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector
     from keensight.store.bundle import open_bundle

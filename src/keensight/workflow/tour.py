@@ -63,7 +63,7 @@ def write_tour(
     _check(place)
     tour = tour_of(wanted, place.parent, options, progress)
     text = json.dumps(notebook(tour), ensure_ascii=False, indent=1) + "\n"
-    _check(place)  # reading many images takes a while
+    _check(place)  # reading many images takes time
     write_text(place, text)
     return place
 

@@ -1,4 +1,4 @@
-"""The whole walk, from a source to a finished run."""
+"""The complete pipeline, from a source to a finished run."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ def train(
     progress: Progress | None = None,
     **options: Unpack[TrainOptions],
 ) -> Run:
-    """The whole walk: open, decode, audit, split, train, bundle, evaluate, report.
+    """Train a classifier: open, decode, audit, split, train, bundle, evaluate, report.
 
     Args:
         source: See :func:`open`.
         run: Folder of the run; None: a new one under ``runs/``.
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"train.epochs": 5}``.
-        command: What the user typed, for the record.
+        command: The command line, for the record.
         progress: Where to report.
         **options: Every setting by its name, such as ``epochs=5``; they win over ``settings``.
 
     Returns:
-        The finished run; ``run.record.results`` holds the figures.
+        The finished run; ``run.record.results`` has the metrics.
 
     Raises:
         DataError: the images cannot be used; nothing has been written then.
@@ -95,9 +95,7 @@ def train(
         ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
     progress = shown(progress)
-    if (
-        not isinstance(source, (str, Path)) or Path(source).exists()
-    ):  # else open refuses at once, with nothing to wait for
+    if not isinstance(source, (str, Path)) or Path(source).exists():  # else open fails immediately
         runtime.start_in_background()
     dataset, decisions = open_source(source, chosen, progress)
     check_decision(chosen.decision, dataset.task)
@@ -129,7 +127,7 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
-    likely = likely_model(dataset, config)  # mostly the one that is taken, so that images are decoded once
+    likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
     probes = EFFORTS[config.train.effort].shortcuts
     prepared = prepare_data(dataset, input_spec(dataset, config, likely), config, progress, probes=probes)
     findings, split = prepared.findings, prepared.split
@@ -141,10 +139,10 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     choice = choose_model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
     pixels = prepared.pixels
-    if choice.name != likely:  # a race took another one, whose input has another size
+    if choice.name != likely:  # a comparison chose another one, with another input size
         spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
         pixels = prepare(dataset, spec, cache=cache, progress=progress)
-    # As late as this, so that the framework's import is not waited for.
+    # This late, to avoid waiting for the framework's import.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")
     config, reasons, details = resolve(config, dataset, split, pixels)
     progress.say(f"model: {choice.name} ({choice.reason})")
@@ -172,7 +170,7 @@ def train_network(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
 ) -> tuple[Classifier, History]:
-    """Build and train the network that the settings name; no ``auto`` is left in them.
+    """Build and train the network in the settings; no ``auto`` is left in them.
 
     Stopped by the user after an epoch, the network has its best weights, and the history says ``interrupted``.
     """
@@ -274,21 +272,21 @@ def resolve(
 
 
 def _from_scratch(model: ModelConfig) -> ModelConfig:
-    """An architecture without ImageNet weights starts from fresh ones, whatever the default says."""
+    """An architecture without ImageNet weights starts from random ones."""
     return dataclasses.replace(model, weights="none") if model.weights == "imagenet" else model
 
 
 @contextmanager
 def recorded(run: Run) -> Iterator[None]:
-    """Whatever ends the walk, the run says so."""
+    """Record in the run how it ended."""
     try:
         yield
     except KeyboardInterrupt:
         run.update(state="interrupted", message="stopped by the user")
-        again = "train again to start over; the decoded images stay"
+        again = "train again to start over; decoded images stay cached"
         if run.bundle_path.is_dir():
-            again = f"the best model so far, not measured yet, is in {run.bundle_path}; or {again}"
-        raise InterruptedRun(f"stopped; the run {run.path} keeps what was finished", again) from None
+            again = f"the best model so far, not yet evaluated, is in {run.bundle_path}; or {again}"
+        raise InterruptedRun(f"stopped; completed steps are saved in the run {run.path}", again) from None
     except KeensightError as error:
         run.update(state="failed", message=error.message)
         raise
@@ -311,8 +309,7 @@ def train_seeds(
 ) -> tuple[list[Run], tuple[Spread, ...]]:
     """Train ``count`` times, with the seeds ``train.seed``, ``train.seed`` + 1 and so on.
 
-    Each seed has a training of its own, and a split of its own unless the source gives the parts; the spread is then
-    that of both.
+    Each seed has its own training and, without predefined splits, its own split; the standard deviation covers both.
 
     Args:
         source: What ``train`` takes.
@@ -320,15 +317,15 @@ def train_seeds(
         run: Folder that gets ``seed-0``, ``seed-1`` and so on; None: each a new one under ``runs/``.
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"train.epochs": 5}``.
-        command: What the user typed, for the record.
+        command: The command line, for the record.
         progress: Where to report.
         **options: As for :func:`train`; ``seed`` is the first one.
 
     Returns:
-        The runs, and mean and standard deviation of their test figures.
+        The runs, and mean and standard deviation of their test metrics.
 
     Raises:
-        UsageError: fewer than two seeds, or the task is to find anomalies.
+        UsageError: fewer than two seeds, or the task is anomaly detection.
 
     Examples:
         >>> runs, spread = ks.train_seeds("photos/", 2, model="cnn", effort="quick", epochs=1)
@@ -337,7 +334,7 @@ def train_seeds(
     """
     chosen = configure(config, settings, **options)
     if count < 2 or chosen.data.task == Task.ANOMALY:
-        raise UsageError("a spread needs two or more seeds of a classifier", "add --seeds 5, say")
+        raise UsageError("--seeds needs at least 2, and works for classification only", "use --seeds 5, for example")
     runs = []
     for seed in range(chosen.train.seed, chosen.train.seed + count):
         folder = None if run is None else Path(run) / f"seed-{seed}"
@@ -346,7 +343,7 @@ def train_seeds(
 
 
 def spread_of(runs: list[Run]) -> tuple[Spread, ...]:
-    """Mean and standard deviation of the test figures of finished runs."""
+    """Mean and standard deviation of the test metrics of finished runs."""
     found = []
     for name in ("accuracy", "macro_f1", "loss"):
         values = np.array([run.record.results["test"][name] for run in runs], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What a model learned from: recorded with its bundle, and recognized among images that it is measured on."""
+"""Recognize a model's training images among those that it is evaluated on."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 _SAMPLE = 2048
-"""Images from which medians and radius are taken."""
+"""Number of images for medians and radius."""
 
 
 def learned_of(dataset: Dataset, split: Split, pixels: Pixels, progress: Progress | None = None) -> LearnedFrom:
-    """Marks of the training and validation images, by which copies of them are recognized later.
+    """Compute digests and fingerprints of the training and validation images, to recognize copies of them later.
 
     Args:
         dataset: The image set.
         split: Its split.
-        pixels: Its images as the model sees them; each is read once, some twice.
+        pixels: Its images at the model's input size; each is read once, some twice.
         progress: Where to report.
     """
     from keensight.data.pixels import scan
@@ -52,7 +52,7 @@ _NONE = np.empty((0, marks.PRINT), np.uint8)
 
 
 def _scale(dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels) -> tuple[marks.Floats, int]:
-    """What frequencies are compared with, and how near a copy is, from an even sample of the images."""
+    """Median frequencies and the distance of copies, from an even sample of the images."""
     from keensight.data.pixels import scan
 
     if not len(rows) or not _large_enough(pixels.spec):
@@ -73,7 +73,7 @@ def _large_enough(spec: ImageSpec) -> bool:
 
 
 def extended(learned: LearnedFrom, digests: list[str], images: NDArray[np.uint8]) -> LearnedFrom:
-    """The same with further images, of which files' SHA-256 and uint8 pixels (n, height, width, 3) are given."""
+    """Add images, given their files' SHA-256 and uint8 pixels (n, height, width, 3)."""
     found = replace(
         learned,
         files=np.concatenate([learned.files, marks.file_digests(digests)]),
@@ -87,7 +87,7 @@ def extended(learned: LearnedFrom, digests: list[str], images: NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a model, its bundle and its run tell of the images that it learned from."""
+    """The record of a model's training images in its bundle and run."""
 
     name: str
     files: frozenset[bytes]
@@ -99,11 +99,15 @@ class _Known:
     """Whether the network was trained elsewhere."""
 
     def notes(self, measured: int) -> tuple[str, ...]:
-        """What cannot be told, in sentences, when so many images are measured."""
-        may = f"the {measured:,} images measured may include training images"
+        """What cannot be checked for this number of images, in sentences."""
+        may = f"the {measured:,} evaluated images may include training images"
         if not self.recorded:
             return (f"{self.name} does not record what it was trained on: {may}",)
-        notes = [f"{self.name} was trained elsewhere, which is not recorded: {may}"] if self.adopted else []
+        notes = (
+            [f"{self.name} was trained elsewhere, so its training images are not recorded: {may}"]
+            if self.adopted
+            else []
+        )
         if self.marks is None:
             notes.append(
                 f"{self.name} records the files that it was trained on, not their pixels: re-encoded copies of "
@@ -120,13 +124,13 @@ class _Known:
 def left_out(
     model: str | Path | Run | Classifier, dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels, progress: Progress
 ) -> LeftOut:
-    """Which of some images a model learned from: the same file, the same pixels, or a copy that looks alike.
+    """Find images that a model was trained on: the same file, the same pixels, or a similar copy.
 
     Args:
-        model: A run, a bundle, or a loaded classifier, which records nothing.
-        dataset: The image set to be measured on.
+        model: A run, a bundle, or a loaded classifier, which has no record.
+        dataset: The image set to evaluate.
         rows: Indices into its samples, none of them without pixels.
-        pixels: Its images, decoded as the model sees them.
+        pixels: Its images, decoded at the model's input size.
         progress: Where to report.
     """
     known = _known(model)
@@ -153,7 +157,7 @@ def _recognized(
         pixels,
         rows[asked],
         _measures(learned.medians, learned.radius),
-        purpose="looking for training images",
+        purpose="checking for training images",
         progress=progress,
     )
     held = {row.tobytes() for row in learned.pixels}
@@ -165,7 +169,7 @@ def _recognized(
 
 
 def _measures(medians: marks.Floats, radius: int) -> list[Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]:
-    """Digests of pixels, and fingerprints where these tell anything."""
+    """Digests of pixels, and fingerprints where usable."""
     if radius == marks.OFF:
         return [marks.pixel_digests]
     return [marks.pixel_digests, lambda images: marks.fingerprints(marks.frequencies(images), medians)]
@@ -197,7 +201,7 @@ def _short(digest: str) -> bytes:
 
 
 def _groups(run: Run) -> frozenset[str]:
-    """Names of the groups that a run learned from."""
+    """Names of the groups that a run was trained on."""
     dataset, split = run.dataset, run.split
     names = {dataset.samples[index].group for index in (*split.train, *split.val)}
     return frozenset(name for name in names if name is not None)

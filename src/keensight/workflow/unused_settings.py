@@ -1,4 +1,4 @@
-"""Which settings had no effect on a run: its ``config.toml`` claims what was used and nothing else."""
+"""Settings without effect on a run: its ``config.toml`` contains only what was used."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _STEPS = (
     "train.epochs", "train.batch_size", "train.optimizer", "train.learning_rate", "train.schedule",
     "train.weight_decay", "train.label_smoothing", "train.ema", "train.patience", "train.precision", "model.dropout",
 )  # fmt: skip
-"""What only a training by steps has; a logistic head on frozen features is fitted without."""
+"""Settings of stepwise training; a logistic-regression head on frozen features does not use them."""
 _TRANSFER = ("train.frozen", "train.views")
 
 
 def without_effect(config: RunConfig, dataset: Dataset, kind: Kind = "classifier") -> tuple[str, ...]:
-    """Names of the settings that this run did not use, such as ``train.epochs``, in the order of the tree.
+    """Names of the settings that this run did not use, such as ``train.epochs``, in order.
 
     Args:
         config: The settings, resolved.
         dataset: The image set.
-        kind: What the run makes; ``adopted``: a network that was trained elsewhere.
+        kind: The kind of run; ``adopted``: a network that was trained elsewhere.
     """
     unused = {*_split(dataset), *(_of_classifier(config, dataset) if kind == "classifier" else _untrained(kind))}
     return tuple(one.dotted for one in settings() if one.dotted in unused)
@@ -54,7 +54,7 @@ def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
 
 
 def _untrained(kind: Kind) -> Iterator[str]:
-    """Of a run that fits no classifier: the seed alone still decides the split."""
+    """For a run without training: the seed still determines the split."""
     sections = ("train", "augment", "decision") if kind == "detector" else ("train", "augment")
     yield from (one.dotted for one in settings() if one.section in sections and one.dotted != "train.seed")
     yield from ("model.width", "model.dropout")

@@ -1,4 +1,4 @@
-"""Is a bundle whole, and does it predict here as when it was trained?"""
+"""Verify that a bundle is undamaged and predicts as when it was trained."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _LOADING = "loading"
 
 
 def verify(model: str | Path | Run) -> Verification:
-    """Check a bundle's files, digests, labels, preprocessing and decision rule, then let it take its self-test.
+    """Check a bundle's files, digests, labels, preprocessing and decision rule, then run its self-test.
 
-    Digests find damage and mix-ups. They do not tell who made a bundle: someone who changes everything consistently is
-    not found out.
+    Digests detect damage and mix-ups. They do not authenticate a bundle: consistent changes by an attacker are not
+    detected.
 
     Args:
         model: A run or a bundle.
 
     Returns:
-        Every check with its outcome; the first that fails is the last that is made.
+        Every check with its outcome; the first failed check is the last.
 
     Raises:
         StoreError: there is no run or bundle.

@@ -58,7 +58,7 @@ def test_the_joint_estimates_how_many_belong_where():
 
 
 def lookalikes(classes, each=30, spread=1.0, seed=0):
-    """Clouds in eight dimensions whose centres lie close together."""
+    """Clouds in eight dimensions whose centers lie close together."""
     draw = np.random.default_rng(seed)
     truth = np.repeat(np.arange(classes), each)
     centres = draw.normal(0, 1, (classes, 8))
@@ -143,9 +143,9 @@ def test_every_fold_holds_every_class_and_the_seed_decides():
 
 def test_too_few_images_are_refused():
     rows, truth = blobs(8)
-    with pytest.raises(DataError, match="too few to check"):
+    with pytest.raises(DataError, match="too few for a label check"):
         out_of_fold(rows[:4], truth[:4], np.arange(4), CLASSES)
-    with pytest.raises(DataError, match="too few to check"):
+    with pytest.raises(DataError, match="too few for a label check"):
         out_of_fold(rows, np.zeros(8, int), np.arange(8), CLASSES)
 
 

@@ -64,7 +64,7 @@ def test_intervals_hold_the_truth_nineteen_times_in_twenty() -> None:
             hits.setdefault(name, []).append(one.low <= value <= one.high)
     assert {"loss", "brier", "ece", "macro_f1", "auroc", "class f1", "class recall"} <= hits.keys()
     for name, held in hits.items():
-        assert np.mean(held) >= 0.91, name  # of 200 at 95 % fewer than 0.91 are seen once in 100
+        assert np.mean(held) >= 0.91, name  # of 200 at 95% fewer than 0.91 are seen once in 100
 
 
 def test_images_of_one_group_make_intervals_wider() -> None:

@@ -125,9 +125,9 @@ def test_bins_are_closed_on_the_right() -> None:
     [
         (np.zeros((0, 3)), np.zeros(0, int), "no image"),
         (np.full((2, 2), 0.5), np.array([0, 1]), "shape"),
-        (np.full((2, 3), 1 / 3), np.array([0, 3]), "whole numbers from 0 to 2"),
-        (np.full((2, 3), 1 / 3), np.array([0, -1]), "whole numbers"),
-        (np.full((2, 3), 1 / 3), np.array([0.0, 1.0]), "whole numbers"),
+        (np.full((2, 3), 1 / 3), np.array([0, 3]), "integers from 0 to 2"),
+        (np.full((2, 3), 1 / 3), np.array([0, -1]), "integers"),
+        (np.full((2, 3), 1 / 3), np.array([0.0, 1.0]), "integers"),
         (np.array([[np.nan] * 3, [0.2, 0.3, 0.5]]), np.array([0, 1]), "1 of 2 rows are NaN"),
         (np.array([[4.0, -1.0, -2.0], [0.2, 0.3, 0.5]]), np.array([0, 1]), "not probabilities"),
         (np.array([[0.9, 0.9, 0.9]]), np.array([0]), "not probabilities"),

@@ -124,7 +124,7 @@ def test_an_evaluation_is_written_and_read():
         (np.zeros((4, 2)), np.zeros((4, 3)), "do not fit"),
         (np.full((4, 3), 1.5), np.zeros((4, 3)), "not probabilities"),
         (np.full((4, 3), np.nan), np.zeros((4, 3)), "NaN"),
-        (np.zeros((4, 3)), np.full((4, 3), 2), "else than 0 and 1"),
+        (np.zeros((4, 3)), np.full((4, 3), 2), "other than 0 and 1"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(probabilities, truth, message):

@@ -16,15 +16,15 @@ WELL = {
 
 def test_a_good_machine_has_no_problems():
     assert problems(WELL) == []
-    assert described(WELL | {"problems": []}).endswith("all is well")
+    assert described(WELL | {"problems": []}).endswith("no problems found")
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"disk_free": GIB}, "only 1.0 GiB are free on the disk of somewhere"),
-        ({"memory": GIB}, "1.0 GiB of memory is little for TensorFlow"),
-        ({"sample_sets": {"digits": "cannot be loaded: gone"}}, "the sample set digits cannot be loaded: gone"),
+        ({"disk_free": GIB}, "only 1.0 GiB free on the disk of somewhere"),
+        ({"memory": GIB}, "1.0 GiB of memory is low for TensorFlow"),
+        ({"sample_sets": {"digits": "cannot be loaded: gone"}}, "the sample dataset digits cannot be loaded: gone"),
     ],
 )
 def test_each_problem_is_one_sentence(change, words):

@@ -81,7 +81,7 @@ def test_debug_shows_the_traceback(capsys):
         (["train", "x", "--effort", "hard"], "train.effort cannot be 'hard'", "one of quick, standard, best"),
         (["train", "x", "--set", "epochs"], "--set 'epochs' has no '='", "--set train.epochs=5"),
         (["train", "x", "--config", "none.toml"], "the config file none.toml cannot be read", "TOML"),
-        (["samples", "mnist"], "there is no folder to write to", "keensight samples mnist"),
+        (["samples", "mnist"], "the output folder is missing", "keensight samples mnist"),
         (["predict", "m", "x.png", "--top", "0"], "invalid value for '--top'", "see `keensight predict --help`"),
     ],
 )

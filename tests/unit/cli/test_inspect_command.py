@@ -32,7 +32,7 @@ def test_strict_ends_with_3_after_the_answer(answer, photos):
 
 def test_groups_by_a_pattern(answer, document, photos):
     assert document("inspect", "photos", "--group-regex", r"/(\d)\.png")["n"] == 10
-    assert "no regular expression" in answer("inspect", "photos", "--group-regex", "(", code=2).err
+    assert "not a valid regular expression" in answer("inspect", "photos", "--group-regex", "(", code=2).err
     assert "matches no path" in answer("inspect", "photos", "--group-regex", "fox", code=1).err
 
 

@@ -1,4 +1,4 @@
-"""An image set compared with an earlier state of it."""
+"""An image set compared with its earlier state."""
 
 import dataclasses
 

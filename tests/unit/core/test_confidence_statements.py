@@ -56,11 +56,11 @@ def test_an_interval_that_reaches_far_tells_nothing() -> None:
     assert FACE_VALUE in face_value(_with_ece(0.0, CLOSE))
     told = face_value(_with_ece(0.0, CLOSE + 0.01))
     assert FACE_VALUE not in told
-    assert "cannot be told from 5,000 images: it may be off by up to 6.0 percentage points" in told
+    assert "is unclear from 5,000 images: it may be off by up to 6.0 percentage points" in told
 
 
 def test_few_images_tell_nothing() -> None:
-    assert "cannot be told from 60 images" in face_value(_measured(60, 1.0))
+    assert "is unclear from 60 images" in face_value(_measured(60, 1.0))
 
 
 @pytest.mark.parametrize(("sharpness", "kind"), [(3.0, "overconfident"), (0.4, "underconfident")])

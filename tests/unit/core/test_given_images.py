@@ -93,9 +93,9 @@ def test_columns_and_arrays_of_paths_are_paths(given: Any) -> None:
 @pytest.mark.parametrize("nothing", [None, float("nan"), pd.NA, pd.NaT])
 def test_an_empty_cell_of_a_column_is_one_unread_image(nothing: Any) -> None:
     found = singles(pd.Series(["a.png", nothing], dtype=object))
-    assert found == ["a.png", Unread("there is no path")]
+    assert found == ["a.png", Unread("the path is missing")]
     assert name_of(found[1], 1) == "image 1"
-    with pytest.raises(ImageError, match="there is no path"):
+    with pytest.raises(ImageError, match="the path is missing"):
         read_source(found[1])
 
 
@@ -145,16 +145,16 @@ def test_a_torn_file_behind_a_pillow_image_is_one_reason() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "nothing": (lambda: None, "None is no image"),
-    "a number": (lambda: 7, "int 7 is no image"),
-    "a dictionary": (lambda: {"image": "a.png"}, "a dict is no image"),
-    "a table": (lambda: pd.DataFrame({"path": ["a.png"]}), "a DataFrame is no list"),
-    "a dataset": (lambda: Dataset("d", "folder", LabelSet(("a",)), ()), "a Dataset is no image"),
-    "floats": (lambda: RGB / 255, r"uint8 from 0 to 255, not an array of float64 of the shape \(20, 24, 3\)"),
-    "whole numbers": (lambda: RGB.astype(int), "not an array of int64"),
+    "nothing": (lambda: None, "None is neither an image"),
+    "a number": (lambda: 7, "int 7 is neither an image"),
+    "a dictionary": (lambda: {"image": "a.png"}, "a dict is neither an image"),
+    "a table": (lambda: pd.DataFrame({"path": ["a.png"]}), "a DataFrame is not a list"),
+    "a dataset": (lambda: Dataset("d", "folder", LabelSet(("a",)), ()), "a Dataset is neither an image"),
+    "floats": (lambda: RGB / 255, r"uint8 from 0 to 255, not an array of float64 of shape \(20, 24, 3\)"),
+    "integers": (lambda: RGB.astype(int), "not an array of int64"),
     "truth values": (lambda: RGB > 3, "not an array of bool"),
     "a list of pixels": (lambda: RGB.tolist(), "image 0: image 0: image 0: int"),
-    "none in a list": (lambda: ["a.png", None], "image 1: None is no image"),
+    "none in a list": (lambda: ["a.png", None], "image 1: None is neither an image"),
     "floats in a list": (lambda: [RGB, RGB / 255], "image 1: pixels must be uint8"),
     "two channels": (lambda: np.zeros((20, 24, 2), np.uint8), "neither an image nor a batch"),
     "many channels": (lambda: np.zeros((64, 64, 13), np.uint8), "neither an image nor a batch"),

@@ -25,7 +25,7 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def photo(height: int = 60, width: int = 80, seed: int = 0) -> np.ndarray:
-    """A smooth colour picture that JPEG hardly changes."""
+    """A smooth color picture that JPEG hardly changes."""
     y, x = np.mgrid[0:height, 0:width]
     waves = [np.sin((x * (k + 1) + y * (3 - k) + seed) / 17) for k in range(3)]
     return np.stack([(w + 1) * 127 for w in waves], axis=2).astype(np.uint8)
@@ -76,7 +76,7 @@ def test_one_pixel_image_fills_the_frame() -> None:
     assert np.array_equal(decode(data, ImageSpec(5, 7)), np.full((5, 7, 3), (10, 200, 30), np.uint8))
 
 
-# Colour
+# Color
 
 
 def test_16_bit_grey_is_divided_by_257_and_not_saturated() -> None:
@@ -217,7 +217,7 @@ def test_alpha_lies_on_white_also_when_resized(mode: str) -> None:
     black.paste((0, 0, 0, 0), (4, 0, 8, 8))
     data = encoded(black.convert(mode), "PNG")
     assert decode(data, ImageSpec(8, 8))[0, :, 0].tolist() == [0] * 4 + [255] * 4
-    # The invisible half must not bleed its black into the edge: grey only in between.
+    # The invisible half must not bleed its black into the edge: gray only in between.
     assert np.all(np.diff(decode(data, ImageSpec(4, 4))[2, :, 0].astype(int)) >= 0)
     assert decode(data, ImageSpec(1, 2))[0, :, 0].tolist() == pytest.approx([32, 223], abs=40)
 
@@ -347,7 +347,7 @@ def test_exif_goes_before_a_text() -> None:
 
 
 def test_pillow_writes_nothing_to_the_terminal() -> None:
-    # In a process of its own: pytest sets up handlers for every log.
+    # In its own process: pytest sets up handlers for every log.
     code = """
 import io
 from PIL import Image

@@ -51,7 +51,7 @@ def test_unreadable_images_are_neither_found_nor_asked():
 
 
 def test_what_cannot_be_searched_is_refused():
-    with pytest.raises(DataError, match="not 3 images"):
+    with pytest.raises(DataError, match="fewer than 3 images"):
         search(embeddings(np.eye(2), "q"), embeddings(np.eye(2)), 3)
     with pytest.raises(DataError, match="cannot be compared"):
         search(embeddings(np.eye(2), "q"), embeddings(np.eye(3)), 1)
@@ -60,7 +60,7 @@ def test_what_cannot_be_searched_is_refused():
 def test_an_album_has_one_image_fewer_for_its_own():
     album = embeddings(np.random.default_rng(0).normal(size=(5, 3)))
     assert search(album, album, 4).rows.shape == (5, 4)
-    with pytest.raises(DataError, match="not 5 images"):
+    with pytest.raises(DataError, match="fewer than 5 images"):
         search(album, album, 5)
 
 

@@ -10,9 +10,9 @@ def test_nothing_left_out_needs_no_words():
 
 def test_sentences_say_how_many_and_how_they_were_recognized():
     found = LeftOut((1, 2), (), (5,), same_group=4, notes=("b does not record it",)).sentences()
-    assert found[0].startswith("3 training images not measured")
+    assert found[0].startswith("3 training images not evaluated")
     assert found[0].endswith("2 the same file, 1 a compressed, resized or gray copy")
-    assert "4 images measured here share a group" in found[1]
+    assert "4 images evaluated here share a group" in found[1]
     assert found[2] == "b does not record it"
 
 

@@ -65,7 +65,7 @@ def test_a_foreign_sample_is_refused() -> None:
         (COLOUR.transpose(0, 3, 1, 2), "transpose"),
         (np.zeros((4, 3, 2, 4), np.uint8), "alpha"),
         (np.zeros((4, 784), np.uint8), "reshape"),
-        (np.zeros((4, 0, 3), np.uint8), "stack"),
+        (np.zeros((4, 0, 3), np.uint8), "array of images"),
         (np.array(["a", "b", "c", "d"]), "plain array"),
     ],
 )
@@ -84,8 +84,8 @@ def test_images_of_a_wrong_kind_say_how_to_mend_them(images: Any, hint: str) -> 
         ([0.5, 1, 0, 1], None, "float64"),
         ([0, 1, 2, 1], ["a", "b"], "run from 0 to 2"),
         ([-1, 1, 0, 1], ["a", "b"], "run from -1 to 1"),
-        (["a", "b", "c", "a"], ["a", "b"], "not among the names given: c"),
-        ([1, 1, 1, 1], None, "one class only"),
+        (["a", "b", "c", "a"], ["a", "b"], "not in names: c"),
+        ([1, 1, 1, 1], None, "only one class"),
     ],
 )
 def test_labels_that_do_not_fit(labels: Any, names: list[str] | None, message: str) -> None:

@@ -141,8 +141,8 @@ def test_small_empty_and_absent_classes(root: Path) -> None:
     assert "train/emu, gnu" in found["empty-class"].message
     absent = [finding for finding in audit(open_source(root)).findings if finding.kind == "absent-class"]
     assert [(finding.severity, finding.count) for finding in absent] == [("severe", 1), ("warning", 2)]
-    assert "train part has no image of gnu" in absent[0].message
-    assert "test part has no image of fox, gnu" in absent[1].message
+    assert "train set has no image of gnu" in absent[0].message
+    assert "test set has no image of fox, gnu" in absent[1].message
 
 
 def test_odd_files_are_told(root: Path) -> None:
@@ -159,7 +159,7 @@ def test_odd_files_are_told(root: Path) -> None:
     assert found["unusual-mode"].images == (("dog/print.jpg",),)
     assert "0.20" not in found["mixed-sizes"].message and "5.00" in found["mixed-sizes"].message
     assert found["skipped"].images == (("dog/notes.txt",),)
-    assert found.pop("low-information").images == (("dog/moves.gif",), ("dog/print.jpg",)), "one colour throughout"
+    assert found.pop("low-information").images == (("dog/moves.gif",), ("dog/print.jpg",)), "one color throughout"
     assert {finding.severity for finding in found.values()} == {"info"}
 
 

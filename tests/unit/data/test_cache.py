@@ -243,7 +243,7 @@ def test_a_sample_without_digest_or_error_is_refused() -> None:
 
 def test_a_dataset_without_images_at_hand_says_so() -> None:
     dataset, _ = shelf(pngs(1))
-    with pytest.raises(DataError, match="no images at hand"):
+    with pytest.raises(DataError, match="images are not available"):
         prepare(replace(dataset, reader=None), SPEC)
     assert not written(cache_directory())
 
@@ -377,7 +377,7 @@ def test_auto_streams_where_the_disk_has_no_room(monkeypatch: pytest.MonkeyPatch
 def test_always_is_an_error_where_the_disk_has_no_room(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> None:
     dataset, _ = shelf(pngs(5))
     monkeypatch.setattr(shutil, "disk_usage", space(1000))
-    with pytest.raises(StoreError, match="too full") as caught:
+    with pytest.raises(StoreError, match="not enough space") as caught:
         prepare(dataset, SPEC, mode="always")
     assert "KEENSIGHT_CACHE" in (caught.value.hint or "")
     assert not cache_folder.exists()

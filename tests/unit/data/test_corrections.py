@@ -34,7 +34,7 @@ def test_what_was_decided_is_changed_and_counted():
         "cat/1.png": "cat", "cat/2.png": "dog", "dog/copy of 1.png": "dog", "dog/broken.png": "dog",
     }  # fmt: skip
     assert (applied.relabelled, applied.dropped, applied.kept, applied.already) == (1, 1, 1, 0)
-    assert applied.sentence() == "corrections: 1 relabelled, 1 dropped, 1 kept as they are"
+    assert applied.sentence() == "corrections: 1 relabeled, 1 dropped, 1 kept as they are"
     assert [skipped.path for skipped in data.skipped] == ["dog/3.png"]
     assert data.digest != dataset().digest
     assert data.labels == dataset().labels
@@ -67,9 +67,9 @@ def test_a_second_application_changes_nothing():
 @pytest.mark.parametrize(
     ("decisions", "message"),
     [
-        ([Correction("cat/2.png", "bb", "cat", "relabel", "dgo")], "'dgo', which is no class of pets"),
-        ([Correction("gone.png", "ee", "cat", "drop", "")], "1 image of the corrections are not in pets: gone.png"),
-        ([Correction("cat/2.png", "ee", "cat", "drop", "")], "have changed since they were looked at: cat/2.png"),
+        ([Correction("cat/2.png", "bb", "cat", "relabel", "dgo")], "'dgo', which is not a class of pets"),
+        ([Correction("gone.png", "ee", "cat", "drop", "")], "1 image missing from pets: gone.png"),
+        ([Correction("cat/2.png", "ee", "cat", "drop", "")], "that changed since the review: cat/2.png"),
         ([Correction("cat/2.png", "bb", "dog", "keep", "dog")], "cat/2.png is 'cat' now and was 'dog'"),
         (
             [Correction("cat/2.png", "bb", "cat", "drop", ""), Correction("b", "bb", "cat", "keep", "cat")],
@@ -94,10 +94,10 @@ def test_the_table_comes_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "there is no table"),
+        (None, "there is no corrections file"),
         ("path,label\n", "has no column 'digest'"),
         ("path,digest,given,action,label\na,b,cat,rename,dog\n", "line 2: the action is 'rename'"),
-        ("path,digest,given,action,label\na,b,cat,relabel,\n", "line 2: a gets no label"),
+        ("path,digest,given,action,label\na,b,cat,relabel,\n", "line 2: a has no label"),
         ("path,digest,given,action,label\n\x00\xff", "no column|cannot be read|the action is"),
     ],
 )

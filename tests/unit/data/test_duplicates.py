@@ -31,7 +31,7 @@ def _photo(path: Path, seed: int, quality: int = 90, size: tuple[int, int] = (96
 
 @pytest.fixture
 def given(tmp_path: Path) -> Path:
-    """Given parts: a near copy and a file of the same pixels in train and test, another near copy under two labels."""
+    """Predefined splits: a near-duplicate and a file of the same pixels in both sets, another under two labels."""
     root = tmp_path / "source"
     for part, start, n in (("train", 0, 25), ("val", 200, 5), ("test", 300, 20)):
         for label in ("cat", "dog"):
@@ -78,7 +78,7 @@ def test_a_split_made_here_keeps_near_copies_together(tmp_path: Path) -> None:
     part_of = {data.samples[i].path.split(".")[0]: part for part in PARTS for i in split.part(part)}
     assert len(part_of) == 160
     assert all(part_of[path] == part_of[f"{path}-copy"] for path in part_of if not path.endswith("-copy"))
-    assert "near copies stay together" in split.method
+    assert "near-duplicates stay together" in split.method
     torn = make_split(data)
     assert seen(report, data, torn) and not seen(report, data, split)
 
@@ -150,9 +150,9 @@ def test_pictures_of_one_kind_are_not_tied_as_copies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("splits", "words", "severity"),
     [
-        (("train", "test"), "1 picture is in both the training and the test set, so the test score is too", "severe"),
-        (("val", "test"), "1 picture is in both the validation and the test set, so the test score is too", "severe"),
-        (("train", "val"), "1 picture is in both the training and the validation set, so validation scores", "warning"),
+        (("train", "test"), "1 image is in both the training and the test set, so the test score is too", "severe"),
+        (("val", "test"), "1 image is in both the validation and the test set, so the test score is too", "severe"),
+        (("train", "val"), "1 image is in both the training and the validation set, so validation scores", "warning"),
         (("train", "val", "test"), "in the training, the validation and the test set, so the test score", "severe"),
     ],
 )
@@ -186,14 +186,14 @@ def test_leaks_of_both_consequences_are_two_findings(tmp_path: Path) -> None:
             _photo(tmp_path / part / "cat" / f"copy-{i}.png", 5000 + i)
     _, report, _ = _audited(tmp_path)
     severe, mild = (finding for finding in report.findings if finding.kind == "leak")
-    assert severe.message.startswith("2 pictures are in the test set and also in the training or validation set, so")
+    assert severe.message.startswith("2 images are in the test set and also in the training or validation set, so")
     assert "delete the copies from the training and validation sets" in severe.message
-    assert mild.message.startswith("1 picture is in both the training and the validation set")
+    assert mild.message.startswith("1 image is in both the training and the validation set")
     assert {Path(path).name for group in mild.images for path in group} == {"copy-2.png"}
 
 
 def _recolored(path: Path, source: Path, turn: int = 0, gains: tuple[float, float, float] = (1, 1, 1)) -> None:
-    """A copy whose hues are turned by a third of the circle, which keeps its grey values, or with a color cast."""
+    """A copy whose hues are turned by a third of the circle, which keeps its gray values, or with a color cast."""
     picture = np.roll(np.asarray(Image.open(source).convert("RGB"), float), turn, axis=2) * np.array(gains)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=80)

@@ -103,7 +103,7 @@ def test_a_cache_that_cannot_be_written_does_not_matter(tmp_path: Path, monkeypa
 
 def test_bad_files_carry_their_reason_and_are_looked_at_again(tmp_path: Path, opened: list[str]) -> None:
     (tmp_path / "empty.png").touch()
-    (tmp_path / "text.jpg").write_text("this is no image")
+    (tmp_path / "text.jpg").write_text("this is not an image")
     (tmp_path / "folder.png").mkdir()
     names = ("empty.png", "text.jpg", "folder.png", "gone.png", "a\0b.png")
     empty, text, folder, gone, null = _examine(tmp_path, *names)

@@ -69,13 +69,13 @@ def test_split_folders_are_kept(root: Path) -> None:
         "Test/dog/4.png": "test", "train/cat/1.png": "train", "train/dog/2.png": "train", "valid/cat/3.png": "val",
     }  # fmt: skip
     assert _reasons(data)["valid/dog"] == EMPTY_CLASS
-    assert "neither train" in _reasons(data)["predict/5.png"]
+    assert "none of train" in _reasons(data)["predict/5.png"]
 
 
 def test_unlabelled_test_images_are_passed_over(root: Path) -> None:
     data = open_source(_plant(root, "train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "test/4.png"))
     assert len(data) == 3
-    assert "outside of the class folders" in _reasons(data)["test/4.png"]
+    assert "outside the class folders" in _reasons(data)["test/4.png"]
 
 
 def test_vehicles_may_include_a_train(root: Path) -> None:
@@ -126,7 +126,7 @@ def test_group_label_and_split_come_from_metadata(root: Path) -> None:
     assert [sample.split for sample in grouped.samples] == ["train", "test", "val", None]
     staged = open_source(root, label="stage")
     assert staged.labels.names == ("old", "young")
-    assert _reasons(staged) == {"dog/4.png": "metadata.csv gives it no stage"}
+    assert _reasons(staged) == {"dog/4.png": "metadata.csv has no stage"}
 
 
 def test_metadata_beside_the_classes_of_an_unpacked_archive(root: Path) -> None:
@@ -144,9 +144,9 @@ def test_a_metadata_file_without_paths_is_reported(root: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (None, "no metadata.csv in which to look up the column 'owner'"),
+        (None, "no metadata.csv to look up the column 'owner'"),
         ("path,age\ncat/1.png,3\n", "no column 'owner'"),
-        ("path,owner\nother/1.png,3\n", "no line of metadata.csv names an image"),
+        ("path,owner\nother/1.png,3\n", "no line of metadata.csv matches an image"),
     ],
 )
 def test_a_group_that_cannot_be_looked_up_is_an_error(root: Path, table: str | None, message: str) -> None:

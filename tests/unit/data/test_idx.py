@@ -97,7 +97,7 @@ def test_damaged_gzip(tmp_path: Path) -> None:
 
 def test_labels_that_are_missing_or_no_labels(tmp_path: Path) -> None:
     folder = _write(tmp_path / "set", train=IMAGES)
-    with pytest.raises(DataError, match="no labels beside it"):
+    with pytest.raises(DataError, match="no matching labels file"):
         open_source(folder)
     (folder / "train-labels-idx1-ubyte").write_bytes(_idx(IMAGES))
     with pytest.raises(DataError, match="not an IDX file of labels"):

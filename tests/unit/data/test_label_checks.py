@@ -28,7 +28,7 @@ def test_an_audit_counts_labels():
 def test_near_empty_labels_are_severe_where_they_cannot_be_in_each_part():
     found = findings(rows())["near-empty-label"]
     assert found.severity == "severe"
-    assert "1 label stands on fewer than 20 images" in found.message
+    assert "1 label is on fewer than 20 images" in found.message
     assert "rare (2)" in found.message
 
 

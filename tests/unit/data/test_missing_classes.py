@@ -102,7 +102,7 @@ def test_an_empty_folder_is_severe_and_one_of_scripts_a_warning(root: Path) -> N
 
 def test_a_link_to_another_class_is_a_lost_class(root: Path) -> None:
     (root / "fox").symlink_to(root / "dog")
-    assert "fox (a link to a folder that was read already)" in findings(root)["lost-class"].message
+    assert "fox (a link to a folder that was already read)" in findings(root)["lost-class"].message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")

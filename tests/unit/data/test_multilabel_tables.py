@@ -69,7 +69,7 @@ def test_names_with_underscores_stay_whole(images):
         ({"wet": [1, 0, 1, 2], "cold": [0, 1, 1, 0]}, {"labels": "wet,cold"}, "holds '2'"),
         ({"wet": [1, 0, 1, 0], "cold": [0, 1, 1, 0]}, {"labels": "wet,hot"}, "no column 'hot'"),
         ({"wet": [1, 0, 1, 0], "cold": [0, 1, 1, 0]}, {"labels": "wet"}, "not enough"),
-        ({"wet": [1, 0, 1, 0], "cold": [0, 0, 0, 0]}, {}, "1 labels only"),
+        ({"wet": [1, 0, 1, 0], "cold": [0, 0, 0, 0]}, {}, "fewer than two labels"),
         ({"a|b": [1, 0, 1, 0], "cold": [0, 1, 0, 0]}, {}, "rename|holds a '\\|'"),
         ({"wet": [1, 0, 1, 0], "label": ["x", "y", "x", "y"]}, {"labels": "wet,label", "label": "label"}, "both"),
     ],
@@ -98,7 +98,7 @@ def test_metadata_beside_folders_does_not_pass_lists_off_as_classes(tmp_path):
 
 def test_multilabel_sets_have_no_class_numbers(images):
     data = open_table(images, {"wet": [1, 0, 1, 0], "cold": [0, 1, 1, 0]})
-    with pytest.raises(DataError, match="no single class"):
+    with pytest.raises(DataError, match="do not have one class each"):
         data.targets()
 
 

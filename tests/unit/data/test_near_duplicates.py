@@ -1,4 +1,4 @@
-"""Copies by decoded pixels: planted ones are found, other pictures are not."""
+"""Copies by decoded pixels: planted ones are found, other images are not."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -96,7 +96,7 @@ def test_the_same_pixels_in_another_file_are_an_exact_copy(root: Path) -> None:
     with Image.open(root / "cat/01.jpg") as image:
         (root / "cat/saved-again.png").write_bytes(encode_png(np.asarray(image)))
     (root / "dog/another-name.jpg").write_bytes((root / "dog/02.jpg").read_bytes())
-    for side in (160, 40):  # at 40 px the JPEG is decoded at half its size, so that the pixels at hand differ a little
+    for side in (160, 40):  # at 40 px the JPEG is decoded at half its size, so that its pixels differ a little
         copies, paths = _copies(root, side)
         assert {(paths[pair.first], paths[pair.second], pair.kind, pair.score) for pair in copies.pairs} == {
             ("cat/01.jpg", "cat/saved-again.png", "exact", 1.0),

@@ -31,14 +31,14 @@ def test_a_folder_is_searched_through_in_natural_order(folder):
 
 def test_what_lies_beside_images_is_counted_and_litter_is_not(folder):
     assert find_images(folder).companions == {".txt": 1, ".json": 1}
-    assert in_words({".txt": 1, ".json": 2}) == "3 files are no images (2 .json, 1 .txt)"
-    assert in_words({".txt": 1}) == "1 file is no image (.txt)"
+    assert in_words({".txt": 1, ".json": 2}) == "3 files are not images (2 .json, 1 .txt)"
+    assert in_words({".txt": 1}) == "1 file is not an image (.txt)"
     assert find_inputs([folder, folder / "sub"]).companions == {".txt": 1, ".json": 2}
 
 
 def test_a_file_of_no_image_format_says_so_itself(folder):
     (heic,) = [path for path in find_images(folder).images if path.suffix == ".HEIC"]
-    with pytest.raises(ImageError, match="it is a HEIC image, which is not supported yet: convert it to JPEG"):
+    with pytest.raises(ImageError, match="it is a HEIC image, which is not supported yet; convert it to JPEG"):
         read_source(heic)
 
 
@@ -85,8 +85,8 @@ def test_names_that_are_no_utf8_are_read_and_shown_escaped(folder):
     assert name_of(odd, 0) == f"{folder}/sub/caf\\udce9.png"
 
 
-@pytest.mark.parametrize(("name", "message"), [("empty", "contains no image$"), ("*.gif", "contains no image$"),
-    ("texts", r"contains no image: 1 file is no image \(.txt\)")])  # fmt: skip
+@pytest.mark.parametrize(("name", "message"), [("empty", "contains no images$"), ("*.gif", "contains no images$"),
+    ("texts", r"contains no images: 1 file is not an image \(.txt\)")])  # fmt: skip
 def test_nothing_found_is_one_clear_error(folder, name, message):
     (folder / "empty").mkdir()
     (folder / "texts").mkdir()
@@ -98,7 +98,7 @@ def test_nothing_found_is_one_clear_error(folder, name, message):
 def test_a_table_is_its_column_of_paths():
     frame = pd.DataFrame({"n": [1, 2], "File_Name": ["a.png", None]})
     first, second = find_inputs(frame).images
-    assert str(first) == "a.png" and second == Unread("there is no path")
+    assert str(first) == "a.png" and second == Unread("the path is missing")
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_set_that_is_smooth_or_dark_throughout_raises_no_alarm() -> None:
     assert "blurred" not in found(labelled(smooth))
     dark = found(labelled(scenes() // 9))["dark"]
     assert (dark.severity, dark.count) == ("info", 60)
-    assert "how the set was taken" in dark.message
+    assert "normal for this set" in dark.message
 
 
 def test_digits_and_plain_crops_are_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""The readers, the audit and the split on real image sets, where they are at hand."""
+"""The readers, the audit and the split on real image sets, where they are available."""
 
 from collections import Counter
 from collections.abc import Callable

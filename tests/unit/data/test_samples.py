@@ -17,7 +17,7 @@ def test_each_set_is_what_its_entry_says(entry: samples.SampleSet) -> None:
     data = samples.load(entry.name)
     assert (data.name, data.kind, len(data), data.labels.names) == (entry.name, "sample set", entry.n, entry.classes)
     assert data.samples[0].info is not None
-    assert entry.size == f"{data.samples[0].info.width}x{data.samples[0].info.height} grey"
+    assert entry.size == f"{data.samples[0].info.width}x{data.samples[0].info.height} gray"
     pixels = np.stack([np.asarray(data.load(i)) for i in range(0, len(data), 50)])
     assert pixels.dtype == np.uint8
     assert pixels.min() == 0 and pixels.max() == 255

@@ -43,7 +43,7 @@ def test_a_class_whose_training_images_are_all_tied_to_the_given_test_set_is_ref
     tied = [_sample("c", f"c{i}", part) for i in range(5) for part in ("train", "test")]  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"c \(1\)") as caught:
         make_split(_dataset([*others, *tied]))
-    assert "separate" in str(caught.value)
+    assert "independent" in str(caught.value)
     # One image that may move is enough: the tied ones train.
     data = _dataset([*others, *tied, _sample("c", "free", "train")])
     split = make_split(data)

@@ -65,7 +65,7 @@ def test_small_classes_get_exact_shares(n: int, expected: tuple[int, int, int]) 
     data = _plain(big=500, small=n)
     split = make_split(data)
     assert tuple(_count(data, split, part)["small"] for part in PARTS) == expected
-    assert f"fewer than {SMALL_CLASS} separate images or groups (1)" in split.method
+    assert f"fewer than {SMALL_CLASS} independent images or groups (1)" in split.method
 
 
 def test_groups_of_unequal_size_fill_the_shares_by_images() -> None:
@@ -124,7 +124,7 @@ def test_given_parts_are_kept_leaks_included() -> None:
     data = _dataset([_sample("ab"[i % 2], "same" if i in (0, 3) else f"d{i}", split=p) for i, p in enumerate(given)])
     split = make_split(data)
     assert (split.train, split.val, split.test) == ((0, 1), (2,), (3, 4))
-    assert split.method == "Train, val and test as given by the source."
+    assert split.method == "Train, val and test as predefined in the source."
 
 
 def test_val_is_made_of_train_where_only_test_is_given() -> None:
@@ -133,7 +133,7 @@ def test_val_is_made_of_train_where_only_test_is_given() -> None:
     split = make_split(data, val_share=0.3)
     assert split.test == tuple(range(2000, 2100))
     assert abs(len(split.val) / 2000 - VAL_FROM_TRAIN) < 0.03
-    assert "Test as given by the source. 10% val of the training images" in split.method
+    assert "Test as predefined in the source. 10% val of the training images" in split.method
 
 
 def test_test_is_made_of_train_where_only_val_is_given() -> None:
@@ -142,7 +142,7 @@ def test_test_is_made_of_train_where_only_val_is_given() -> None:
     split = make_split(data, test_share=0.2)
     assert split.val == tuple(range(1000, 1100))
     assert abs(len(split.test) / 1000 - 0.2) < 0.05
-    assert "Val as given by the source. 20% test of the training images" in split.method
+    assert "Val as predefined in the source. 20% test of the training images" in split.method
 
 
 def test_images_without_a_part_train_where_others_have_one() -> None:
@@ -150,7 +150,7 @@ def test_images_without_a_part_train_where_others_have_one() -> None:
     split = make_split(data)
     assert split.test == tuple(range(100))
     assert len(split.train) + len(split.val) == 300 and len(split.val) > 10
-    assert "300 images without a given part" in split.method
+    assert "300 images without a predefined split" in split.method
 
 
 def test_a_train_part_alone_is_split_like_any_set() -> None:

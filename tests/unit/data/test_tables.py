@@ -103,8 +103,8 @@ def test_a_path_in_another_unicode_form_is_found(photos: Path) -> None:
         ("path,label", {"group": "patient"}, "no column 'patient'"),
         ("path,label", {"path": "photo"}, "no column 'photo'"),
         ("path,label", {"label": "path"}, "cannot be both"),
-        ("path,label,class", {}, "2 columns that could hold the label: label, class"),
-        ("path,image,label", {}, "2 columns that could hold the path"),
+        ("path,label,class", {}, "2 columns that could be the label: label, class"),
+        ("path,image,label", {}, "2 columns that could be the path"),
     ],
 )
 def test_columns_that_are_missing_or_ambiguous(
@@ -129,7 +129,7 @@ def test_an_unknown_split_is_named(photos: Path) -> None:
 def test_no_file_exists(photos: Path) -> None:
     with pytest.raises(DataError, match="not one of the 2 files") as caught:
         _csv(photos, "path,label\nimage/0.png,a\nimage/1.png,b\n")
-    assert "start from the table's folder" in (caught.value.hint or "")
+    assert "relative to the table's folder" in (caught.value.hint or "")
     with pytest.raises(DataError) as caught:
         _csv(photos, "path,label\nimg/0,a\nimg/1,b\n")
     assert "extension" in (caught.value.hint or "")

@@ -41,7 +41,7 @@ def ends(keras):
         "logits": [dense(keras)],
         "no bias": [dense(keras, use_bias=False, activation="softmax")],
         "two dense layers": [dense(keras, 5, activation="relu"), dense(keras, activation="softmax")],
-        "dense, normalised, softmax": [dense(keras), layers.BatchNormalization(), layers.Softmax()],
+        "dense, normalized, softmax": [dense(keras), layers.BatchNormalization(), layers.Softmax()],
     }
 
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_taken_in_is_refused_in_a_sentence(keras):
     for message, model in cases.items():
         with pytest.raises(UsageError, match=message):
             nets.adopt(model, 3, "none")
-    with pytest.raises(UsageError, match="no normalisation '0-1'"):
+    with pytest.raises(UsageError, match="no normalization '0-1'"):
         nets.adopt(sequential(keras, *last()), 3, "0-1")
 
 

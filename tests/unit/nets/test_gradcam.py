@@ -13,7 +13,7 @@ RED, BLUE = (slice(4, 10), slice(6, 14)), (slice(20, 28), slice(30, 38))
 
 
 def network(nested=(), head="mean"):
-    """Colour detectors as a convolution, then a mean or a flattening, then the logits."""
+    """Color detectors as a convolution, then a mean or a flattening, then the logits."""
     from keensight.nets.runtime import framework
 
     keras, _ = framework()

@@ -7,7 +7,7 @@ from keensight.nets.training.precision import choose_precision
 
 def test_what_is_asked_for_is_taken_and_short_trainings_are_not_worth_measuring():
     assert choose_precision("bfloat16", 1.0).name == "bfloat16"
-    assert choose_precision("float32", 1e12).reason == "as asked"
+    assert choose_precision("float32", 1e12).reason == "as set"
     assert choose_precision("auto", 1e6).name == "float32"
 
 

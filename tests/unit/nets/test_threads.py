@@ -7,7 +7,7 @@ from keensight.nets.runtime import choose_threads
 
 
 def test_what_is_asked_for_is_taken():
-    assert choose_threads(3) == (3, "as asked")
+    assert choose_threads(3) == (3, "as set")
 
 
 @pytest.mark.slow

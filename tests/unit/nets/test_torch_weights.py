@@ -129,7 +129,7 @@ class Calls:
 def test_a_pickle_that_asks_for_more_is_refused_before_anything_runs(evil, write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for data in (pickled(evil), legacy(evil)):
-        with pytest.raises(StoreError, match=r"is refused: the file asks for \w+"):
+        with pytest.raises(StoreError, match=r"is refused: the file requests \w+"):
             read_state(write(data))
     assert not (tmp_path / "owned").exists()
 

@@ -40,7 +40,7 @@ class Subclassed(keras.Model):  # type: ignore[misc, name-defined]
         return images
 
 
-SOFTMAX, SIGMOID = "ends in a softmax, but what is trained here are logits", "ends in a sigmoid"
+SOFTMAX, SIGMOID = "ends in a softmax, but training needs logits", "ends in a sigmoid"
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a softmax": (lambda: net(layers.Dense(3, activation="softmax")), SOFTMAX),
     "a softmax by itself": (lambda: net(layers.Dense(3), layers.Softmax()), SOFTMAX),
@@ -51,13 +51,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a sigmoid in a nested model": (lambda: nested(net(layers.Dense(3, activation="sigmoid"))), SIGMOID),
     "too many outputs": (lambda: net(layers.Dense(5)), r"5 outputs, but there are 3 classes \(cat, dog, owl\)"),
     "too few outputs": (lambda: net(layers.Dense(1)), "1 outputs, but there are 3 classes"),
-    "maps": (lambda: keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1)]), r"the shape \(8, 8, 3\), but"),
+    "maps": (lambda: keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1)]), r"shape \(8, 8, 3\), but"),
     "another size": (lambda: net(layers.Dense(3), shape=(9, 9, 3)), r"shape \(9, 9, 3\), but these have \(8, 8, 3\)"),
     "grey": (lambda: net(layers.Dense(3), shape=(8, 8, 1)), r"shape \(8, 8, 1\)"),
     "two outputs": (two_outputs, "1 inputs and 2 outputs"),
-    "a subclass": (Subclassed, "subclassed, or was never built"),
-    "never built": (lambda: keras.Sequential([layers.Flatten(), layers.Dense(3)]), "subclassed, or was never built"),
-    "no model": (lambda: "cnn", "no keras.Model but a str"),
+    "a subclass": (Subclassed, "subclassed or was never built"),
+    "never built": (lambda: keras.Sequential([layers.Flatten(), layers.Dense(3)]), "subclassed or was never built"),
+    "no model": (lambda: "cnn", "expected a keras.Model, not a str"),
 }  # fmt: skip
 
 

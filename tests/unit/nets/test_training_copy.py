@@ -27,7 +27,7 @@ def learn(net):
 
 
 def lively(net):
-    """Normalisation with statistics, scales and offsets that are not 0 and 1."""
+    """Normalization with statistics, scales and offsets that are not 0 and 1."""
     keras, _ = framework()
     rng = np.random.default_rng(1)
     for layer in net.layers:
@@ -119,7 +119,7 @@ def test_bfloat16_is_close_and_its_weights_stay_float32():
 
 
 def listed(*more):
-    """A model as students write it, with a normalisation that is frozen."""
+    """A model as students write it, with a normalization that is frozen."""
     keras, _ = framework()
     layers = keras.layers
     return keras.Sequential(

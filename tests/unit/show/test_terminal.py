@@ -115,13 +115,13 @@ def test_suspects_and_what_they_mean_for_the_accuracy_are_one_line(world):
     suspect = Suspect("a.png", "aa", "test", "cat", "dog", 0.01, 0.9)
     found = LabelSuspects(60, "by hand", 0.9, 0.02, (suspect,), (), AccuracyRange(15, 1, 0.8, 0.733, 0.8, 0.733))
     told = " ".join(terminal.result(world.evaluation, console=console(), labels=found).split())
-    assert "1 of 60 labels are suspect; 1 of them in the test part: if they are wrong, its accuracy is 0.733" in told
+    assert "1 of 60 labels are suspicious; 1 of them in the test set: if they are wrong, its accuracy is 0.733" in told
     sure = replace(found, precision=0.827)
     told = " ".join(terminal.result(world.evaluation, labels=sure, console=console()).split())
-    assert "1 of 60 labels are suspect (estimated: 83% of them wrong); 1 of them" in told
+    assert "1 of 60 labels are suspicious (estimated: 83% of them wrong); 1 of them" in told
     alike = replace(found, suspects=(), doubtful=(suspect,), detectable=0.2, accuracy_range=None)
     told = " ".join(terminal.result(world.evaluation, labels=alike, console=console()).split())
-    assert "none of 60 labels is suspect: the 0 classes are too alike" in told
+    assert "none of 60 labels is suspicious: the 0 classes are too similar" in told
     assert "the 1 least probable are listed for review only" in told
     assert "suspect" not in terminal.result(world.evaluation, console=console())
 

@@ -51,7 +51,7 @@ def test_a_run_opens_as_its_bundle(tmp_path: Path) -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     make_bundle(tmp_path / "b")
     before = (tmp_path / "b" / "manifest.json").read_bytes()
-    with pytest.raises(StoreError, match="exists already"):
+    with pytest.raises(StoreError, match="already exists"):
         make_bundle(tmp_path / "b", name="other")
     assert (tmp_path / "b" / "manifest.json").read_bytes() == before
     (tmp_path / "empty").mkdir()

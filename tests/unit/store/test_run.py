@@ -51,7 +51,7 @@ def test_names_of_their_own_even_within_one_second(tmp_path: Path, monkeypatch: 
 
 
 def test_an_existing_run_or_folder_is_never_overwritten(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds a run already") as caught:
+    with pytest.raises(StoreError, match="contains a run already") as caught:
         make_run(run.path)
     assert caught.value.exit_code == 1
     assert "--run" in (caught.value.hint or "")
@@ -199,7 +199,7 @@ def test_what_is_not_there_yet_is_said_with_the_state(run: Run) -> None:
     ("text", "says"),
     [
         ("", "not valid JSON"),
-        ("[]", "no JSON object"),
+        ("[]", "not a JSON object"),
         ("{}", "no schema number"),
         ('{"schema": true}', "no schema number"),
         ('{"schema": 1, "name": "x"}', "'state' is missing"),
@@ -249,7 +249,7 @@ def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     assert not is_run(tmp_path)
-    with pytest.raises(StoreError, match="is no run"):
+    with pytest.raises(StoreError, match="is not a run"):
         open_run(tmp_path)
     with pytest.raises(StoreError, match="there is no run"):
         open_run(tmp_path / "nowhere")
@@ -259,7 +259,7 @@ def test_a_run_shows_its_headline(run: Run) -> None:
     assert "created: cnn, on insects" in repr(run)
     test = {"accuracy": 0.9512, "accuracy_ci": [0.94, 0.96], "n": 1500}
     finished = run.update(state="finished", results={"test": test})
-    assert "test accuracy 0.9512 (95 % interval 0.9400 to 0.9600, n = 1,500)" in repr(finished)
+    assert "test accuracy 0.9512 (95% CI 0.9400 to 0.9600, n = 1,500)" in repr(finished)
     assert "the disk is full" in repr(run.update(state="failed", message="the disk is full", results={}))
 
 

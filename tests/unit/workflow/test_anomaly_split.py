@@ -28,7 +28,7 @@ def _data(good: int = 100, bad: int = 60, **changes: dict[int, str]) -> Dataset:
 
 
 def _findings(data: Dataset, ties: Sequence[Sequence[int]] = ()) -> AuditReport:
-    message = f"pictures are there more than once: {KEPT_TOGETHER}; look at them."
+    message = f"images are there more than once: {KEPT_TOGETHER}; look at them."
     near = [Finding.on(data, ties, "near-duplicate", "warning", message)] if ties else []
     return AuditReport("parts", len(data), {}, {}, {}, {}, {}, (1, 1, 1), (1, 1, 1), 0.0, tuple(near), ())
 
@@ -52,7 +52,7 @@ def test_one_anomalous_image_is_enough_and_none_are_refused() -> None:
     data = _data(bad=1)
     assert _labels(data, divide(GOOD, RunConfig(), data, _findings(data)).test).count("hole") == 1
     data = _data(bad=0)
-    with pytest.raises(DataError, match="no anomalous image"):
+    with pytest.raises(DataError, match="no anomalous test image"):
         divide(GOOD, RunConfig(), data, _findings(data))
 
 
@@ -91,7 +91,9 @@ def test_where_all_look_alike_the_audit_takes_its_promise_back_with_the_figure(s
     assert seen == sum(i < size for i in split.test) > 0
     (told,) = as_divided(findings, split, seen, tested).findings
     assert KEPT_TOGETHER not in told.message
-    assert f"{seen} of {tested} normal test images show something that training or validation" in told.message
+    assert (
+        f"{seen} of {tested} normal test images have a near-duplicate among the training or validation" in told.message
+    )
 
 
 def test_a_tie_of_a_normal_and_an_anomalous_image_binds_nothing() -> None:

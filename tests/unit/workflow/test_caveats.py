@@ -20,7 +20,7 @@ SPLIT = Split(tuple(range(200)), tuple(range(200, 400)), tuple(range(400, 600)),
 
 
 def data(torn=True):
-    """600 images, of each person one in each split; or of each person two neighbours, all in one split."""
+    """600 images, of each person one in each split; or of each person two neighbors, all in one split."""
     names = [f"{LABELS.names[i % 2]}/person{i % 200 if torn else i // 2}_{i}.png" for i in range(600)]
     samples = tuple(
         Sample(name, name.split("/")[0], f"{i:064x}", metadata={"patient": f"p{i % 200}"})
@@ -51,7 +51,7 @@ def kinds(*args, **options):
 
 
 def test_a_clean_result_has_no_caveat():
-    images = Finding("unusual-mode", "info", "2 images are neither plain grey nor RGB.", 2)
+    images = Finding("unusual-mode", "info", "2 images are neither plain gray nor RGB.", 2)
     assert caveats_of(evaluated(), audit(images), SPLIT) == ()
 
 
@@ -110,10 +110,10 @@ def test_a_disagreement_by_fewer_independent_images_is_chance():
 
 def test_an_image_under_two_labels_counts_only_where_it_was_measured():
     images = data()
-    both = Finding.on(images, [(0, 1), (399, 400)], "label-conflict", "severe", "2 pictures stand twice.")
+    both = Finding.on(images, [(0, 1), (399, 400)], "label-conflict", "severe", "2 images appear twice.")
     (caveat,) = caveats_of(evaluated(images), audit(both), SPLIT)
     assert (caveat.kind, caveat.message.split()[0]) == ("label-conflict", "1")
-    elsewhere = Finding.on(images, [(0, 1)], "label-conflict", "severe", "1 picture stands twice.")
+    elsewhere = Finding.on(images, [(0, 1)], "label-conflict", "severe", "1 image appears twice.")
     assert kinds(evaluated(images), audit(elsewhere), SPLIT) == []
 
 
@@ -148,7 +148,7 @@ def test_a_detector_has_caveats_too():
     assert anomaly_caveats(anomalies(), audit(), SPLIT) == ()
     hint = Finding("suggested-groups", "warning", "x", 200, suggestion="--group patient")
     leak, groups = anomaly_caveats(anomalies(seen=120), audit(hint), SPLIT)
-    assert leak.message.startswith("120 of 150 normal test images show something that normal training")
+    assert leak.message.startswith("120 of 150 normal test images resemble normal training")
     assert (groups.kind, "--group patient" in groups.advice) == ("likely-groups", True)
     (few,) = anomaly_caveats(anomalies(normal=60), audit(), SPLIT)
-    assert "only 60 normal test images: they may be anything from 2.0% to 12.0%" in few.message
+    assert "only 60 normal test images: on new images it may be anything from 2.0% to 12.0%" in few.message

@@ -51,5 +51,5 @@ def test_images_are_files_folders_patterns_bytes_and_arrays(tmp_path):
     assert len(find(image)) == len(find([image])) == len(find(encode_png(image))) == 1
     assert [one.shape for one in find(np.stack([image] * 3))] == [image.shape] * 3
     for nothing in ([], np.zeros((0, 4, 5, 3), np.uint8)):
-        with pytest.raises(DataError, match="no image was given"):
+        with pytest.raises(DataError, match="no images were given"):
             find(nothing)

@@ -129,7 +129,7 @@ def test_a_name_that_is_taken_or_empty_is_refused(bundle, tmp_path, label):
 
 def test_a_folder_that_is_taken_is_refused(bundle, tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StoreError, match="exists already"):
+    with pytest.raises(StoreError, match="already exists"):
         ks.enrol(bundle, "red", draw("red", 1, 1), tmp_path)
 
 

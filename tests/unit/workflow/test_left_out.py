@@ -86,7 +86,7 @@ def test_a_bundle_without_a_record_says_so(data, tmp_path):
     found = found_in(path, data)
     assert found.rows == frozenset()
     assert found.notes == (
-        f"{path} does not record what it was trained on: the 40 images measured may include training images",
+        f"{path} does not record what it was trained on: the 40 evaluated images may include training images",
     )
 
 
@@ -95,7 +95,7 @@ def test_a_network_from_elsewhere_leaves_out_what_is_known_and_says_what_is_not(
     found = found_in(path, data)
     assert len(found.same_file) == 25
     assert "trained elsewhere" in found.notes[0]
-    assert "15 images" in found.notes[0]
+    assert "15 evaluated images" in found.notes[0]
 
 
 def test_images_too_small_for_fingerprints_are_told_by_digests_alone(data, tmp_path):

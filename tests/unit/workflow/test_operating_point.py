@@ -64,7 +64,7 @@ def test_not_exactly_one_sensible_purpose_is_refused(purpose):
 def test_an_unknown_class_and_missing_predictions_are_refused():
     with pytest.raises(UsageError, match="no class 'sick'"):
         ks.operating_point(evaluation(), "sick", threshold=0.5)
-    with pytest.raises(DataError, match="not at hand"):
+    with pytest.raises(DataError, match="not available"):
         ks.operating_point(evaluation().figures, "ill", threshold=0.5)
 
 

@@ -35,7 +35,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def run(photos, tmp_path):
-    """A finished run with one suspect of the training part, and with mistakes in the test part."""
+    """A finished run with one suspect of the training set, and with mistakes in the test set."""
     data = ks.open(photos)
     parts = Split(tuple(range(3, 18)), (), (0, 1, 2), "by hand")
     run = make.make_run(tmp_path / "run")

@@ -29,7 +29,7 @@ def test_a_keras_file_is_looked_through_first(tmp_path):
         archive.writestr("config.json", '{"class_name": "Lambda", "module": "keras.layers"}')
         archive.writestr("metadata.json", "{}")
         archive.writestr("model.weights.h5", b"")
-    with pytest.raises(StoreError, match="not stock Keras"):
+    with pytest.raises(StoreError, match="not part of Keras"):
         start_weights(str(path))
 
 

@@ -93,7 +93,7 @@ def test_a_mapping_of_image_and_label_is_an_element_and_weights_are_left_aside()
     [
         (Stream([], cardinality=-1), "never ends"),
         (Stream([]), "is empty"),
-        (Stream([images()]), "no pairs"),
+        (Stream([images()]), "not pairs"),
         (batches(images() / 127.5 - 1, LABELS), "run from -"),
         (batches(images() * 300.0, LABELS), "but 0 to 255"),
         (batches(np.full((12, 4, 4, 3), np.nan), LABELS), "run from nan"),
@@ -116,7 +116,7 @@ def test_a_set_beyond_the_limit_is_refused(monkeypatch):
 def test_what_is_no_stream_is_refused():
     with pytest.raises(ks.UsageError, match="from a list"):
         ks.open([1, 2])
-    with pytest.raises(ks.UsageError, match="no part 'dev'"):
+    with pytest.raises(ks.UsageError, match="no split 'dev'"):
         ks.open({"dev": batches(images(), LABELS)})
 
 

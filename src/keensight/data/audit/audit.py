@@ -28,9 +28,9 @@ _CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, inten
 _SEVERITIES = ("severe", "warning", "info")
 _GREY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
 _GREY_TOLERANCE = 8
-"""Largest difference between the channels of a pixel that still counts as grey: JPEG rounds each on its own."""
+"""Largest difference between the channels of a pixel that still counts as gray: JPEG rounds each on its own."""
 _ODD_COLOUR = 0.05
-"""Up to this share of a set, images with or without colour are odd ones."""
+"""Up to this fraction of a set, images with or without color count as exceptions."""
 
 
 def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress | None = None) -> AuditReport:
@@ -38,7 +38,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
 
     Args:
         dataset: The image set.
-        pixels: Its decoded images: files that only fail in their body are found by these, near copies, and
+        pixels: Its decoded images: files that only fail in their body are found by these, near-duplicates, and
             what is wrong with an image's looks. Looked at are their survey pixels, so that the findings do not depend
             on a model's input size. Default: the headers alone are judged.
         progress: Where to report.
@@ -86,7 +86,7 @@ def _range(values: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _grey_share(dataset: Dataset, bad: Mapping[int, str], colours: Mapping[int, float]) -> float:
-    """Share of readable images without colour: by their mode, or because no pixel shows any."""
+    """Fraction of readable images without color: by their mode, or because no pixel shows any."""
     usable = [i for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
     return sum(_is_grey(dataset.samples[i], colours.get(i)) for i in usable) / max(1, len(usable))
 
@@ -97,20 +97,20 @@ def _is_grey(sample: Sample, colour: float | None) -> bool:
 
 
 def _odd_colour(dataset: Dataset, colours: Mapping[int, float]) -> list[Finding]:
-    """The few grey images of a coloured set, or the few coloured ones of a grey set."""
+    """The few gray images of a colored set, or the few colored ones of a gray set."""
     grey = [i for i, colour in colours.items() if _is_grey(dataset.samples[i], colour)]
     few, many = ("without", "with") if 2 * len(grey) < len(colours) else ("with", "without")
     odd = grey if few == "without" else sorted(colours.keys() - set(grey))
     if not 0 < len(odd) <= _ODD_COLOUR * len(colours):
         return []
-    subject = f"1 image is {few} colour" if len(odd) == 1 else f"{len(odd)} images are {few} colour"
-    message = f"{subject} in a set {many} it: look whether they come from another source, which a network would notice."
+    subject = f"1 image is {few} color" if len(odd) == 1 else f"{len(odd)} images are {few} color"
+    message = f"{subject} in a set {many} it: check whether they come from another source."
     return [Finding.on(dataset, each(odd), "odd-colour", "info", message)]
 
 
 _COMMON = 8
 _UNIQUE = 0.9
-"""Share of the values that must be distinct in a column of identifiers."""
+"""Fraction of the values that must be distinct in a column of identifiers."""
 _NUMERIC = 12
 """From this many distinct numbers on a column is described by quantiles and not by its values."""
 

@@ -23,11 +23,11 @@ _VERSION = 2
 """Raised where :func:`near_copies` comes to find other pairs."""
 _PURPOSE = "checking image quality"
 _LOOKS_VERSION = 2
-"""Raised where ``quality.looks`` comes to give other figures."""
+"""Raised where ``quality.looks`` computes different values."""
 
 
 def _remembers(pixels: Pixels) -> bool:
-    """Not for images that are decoded anew each time, as nothing of them is to lie on the disk."""
+    """Not for images that are decoded again each time, as nothing of them is to lie on the disk."""
     return not isinstance(pixels, StreamedPixels)
 
 

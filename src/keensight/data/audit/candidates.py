@@ -1,9 +1,9 @@
-"""Which pictures might be copies of one another, mirrored and cropped ones included: candidates by nearest neighbours.
+"""Which pictures might be copies of one another, mirrored and cropped ones included: candidates by nearest neighbors.
 
 Each picture is described by a 12 x 12 thumbnail of unit contrast, turned to the directions in which the set varies
 and scaled to the same spread in each (principal components, whitened). So what all pictures of a set share, such
 as the shape of a chest, counts for nothing. It is looked up as it is and mirrored, whole and through nine windows of
-93 % of each side, among the pictures of the four nearest of about sqrt(n) cells: time grows with n ** 1.5.
+93% of each side, among the pictures of the four nearest of about sqrt(n) cells: time grows with n ** 1.5.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SAMPLE = 20_000
 _CONTRAST = 2.0
 """Levels of standard deviation below which a picture is blank."""
 _BAR = 0.05
-"""A picture is a bar where its steps in one direction have less than this share of the other's energy."""
+"""A picture is a bar where its steps in one direction have less than this fraction of the other's energy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def candidates(thumbs: NDArray[np.uint8], progress: Progress) -> Candidates:
     """Pairs of pictures that might be copies; blank pictures have none.
 
     Args:
-        thumbs: Shape (n, side, side), in an order that tells nothing of what they show, such as by digest: the first
-            ones stand for all.
+        thumbs: Shape (n, side, side), in an order that is unrelated to their content, such as by digest: the first ones
+            represent all.
         progress: Where to report.
     """
     rows = np.flatnonzero(_telling(thumbs))
@@ -119,7 +119,7 @@ class _Space:
         return result
 
     def look_up(self, some: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(3, m): picture, its neighbour and through which view; at most four neighbours a picture."""
+        """(3, m): picture, its neighbor and through which view; at most four neighbors a picture."""
         asked = np.concatenate([self._describe(some, view, mirror) for view in _VIEWS for mirror in (False, True)])
         owner = np.tile(some, 2 * len(_VIEWS))
         view = np.repeat(np.arange(2 * len(_VIEWS)), len(some))

@@ -1,7 +1,7 @@
-"""The checks of an audit: each looks for one kind of fault and returns its findings.
+"""The checks of an audit: each looks for one kind of problem and returns its findings.
 
-A check is a function of the dataset and of its decoded pixels (None where nothing was decoded). A new one is
-written here or in a module beside, and added to :data:`CHECKS`. Copies have :mod:`.copies`.
+A check is a function of the dataset and its decoded pixels (None if nothing was decoded). To add one, write it here or
+in another module of this package, and add it to :data:`CHECKS`. Duplicates are in :mod:`.duplicates`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from keensight.data.sources.tables import NO_LABEL
 Check = Callable[[Dataset, Pixels | None], list[Finding]]
 
 SMALL_CLASS = 20
-"""Below this many images, one test image more or less moves a class's recall by 30 points and more."""
+"""With fewer images, a single test image changes a class's recall by 30 percentage points or more."""
 
 _FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
@@ -64,7 +64,7 @@ def _counts(dataset: Dataset, pixels: Pixels | None) -> Counter[str]:
 
 
 def noun(dataset: Dataset) -> str:
-    """What the names of a set are called: ``class`` or ``label``."""
+    """``class`` or ``label``, depending on the task."""
     return dataset.task.noun
 
 
@@ -74,19 +74,19 @@ def images_in_words(n: int, one: str, many: str) -> str:
 
 
 def each(rows: Iterable[int]) -> list[tuple[int]]:
-    """Every image for itself, as :meth:`~keensight.core.audit.Finding.on` takes them."""
+    """Every image as its own group, for :meth:`~keensight.core.audit.Finding.on`."""
     return [(i,) for i in rows]
 
 
 def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Files that are missing, empty, damaged or no images."""
+    """Files that are missing, empty, damaged or not images."""
     bad = quarantine(dataset, pixels)
     if not bad:
         return []
-    subject = images_in_words(len(bad), "cannot be read and takes", "cannot be read and take")
+    subject = images_in_words(len(bad), "cannot be read and is", "cannot be read and are")
     changed = sum(reason == CHANGED for reason in bad.values())
     severity: Severity = "severe" if changed or len(bad) > 0.05 * len(dataset) else "warning"
-    message = f"{subject} no part in training or testing: replace or delete them (the reasons are listed)."
+    message = f"{subject} excluded from training and testing: replace or delete them (the reasons are listed)."
     if changed:
         told = images_in_words(changed, "has", "have")
         message += f" {told} changed since the set was opened: open the source again."
@@ -110,7 +110,7 @@ def group_leak(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def imbalance(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Classes of very different size."""
+    """Class imbalance: classes of very different size."""
     counts = _counts(dataset, pixels)
     if len(counts) < 2:
         return []
@@ -119,20 +119,20 @@ def imbalance(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
         return []
     message = (
         f"The largest {noun(dataset)} ({largest}, {most}) has {most / fewest:.1f} times as many images as the smallest "
-        f"({smallest}, {fewest}): look at the scores per {noun(dataset)}, and try class weights."
+        f"({smallest}, {fewest}): check the results per {noun(dataset)}, and try class weights."
     )
     return [Finding("imbalance", "warning" if most >= 10 * fewest else "info", message, len(counts))]
 
 
 def small_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Classes too small to be measured (of labels: :func:`~keensight.data.audit.label_checks.near_empty_label`)."""
+    """Classes too small to be evaluated (labels: :func:`~keensight.data.audit.label_checks.near_empty_label`)."""
     if dataset.task == Task.MULTILABEL:
         return []
     counts = _counts(dataset, pixels)
     small = {name: counts[name] for name in dataset.labels.names if 0 < counts[name] < SMALL_CLASS}
     if not small:
         return []
-    message = f"{_classes(small)} fewer than {SMALL_CLASS} images, too few to measure: add images or merge classes."
+    message = f"{_classes(small)} fewer than {SMALL_CLASS} images, too few to evaluate: add images or merge classes."
     return [Finding("small-class", "warning", message, len(small))]
 
 
@@ -150,13 +150,13 @@ def empty_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     if not empty:
         return []
     subject = "1 class holds" if len(empty) == 1 else f"{len(empty)} classes hold"
-    message = f"{subject} no readable image ({', '.join(empty[:10])}): add images, or remove what stands for it."
+    message = f"{subject} no readable image ({', '.join(empty[:10])}): add images, or remove the class."
     gone = unread or any(clean_label(path.split("/")[-1]) not in counts and _is_bare(path, dataset) for path in folders)
     return [Finding("empty-class", "severe" if gone else "warning", message, len(empty))]
 
 
 def _is_bare(folder: str, dataset: Dataset) -> bool:
-    """Whether a folder holds nothing that would explain why it holds no image, such as scripts or notes."""
+    """Whether a folder contains nothing that explains why it has no images, such as scripts or notes."""
     within = [item for item in dataset.skipped if item.path.startswith(f"{folder}/")]
     return all(is_unread_image(item) or not item.reason.startswith(UNKNOWN_TYPE) for item in within)
 
@@ -167,7 +167,7 @@ def lost_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Classes that a given part does not hold."""
+    """Classes that are missing from a predefined split."""
     held: dict[str, set[str]] = defaultdict(set)
     for sample in readable(dataset, pixels):
         if sample.split is not None:
@@ -176,9 +176,9 @@ def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     for part in PARTS:
         absent = [name for name in dataset.labels.names if held[part] and name not in held[part]]
         if absent:
-            fate = "cannot be learned" if part == "train" else "is not measured there"
+            fate = "cannot be learned" if part == "train" else "is not evaluated there"
             message = (
-                f"The given {part} part has no image of {', '.join(absent[:10])}, so that {noun(dataset)} {fate}: "
+                f"The predefined {part} set has no image of {', '.join(absent[:10])}, so that {noun(dataset)} {fate}: "
                 "add images or re-split."
             )
             findings.append(Finding("absent-class", "severe" if part == "train" else "warning", message, len(absent)))
@@ -186,34 +186,39 @@ def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def similar_classes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Class names that differ by case, blanks or signs only, as stray folders do."""
+    """Class names that differ only by case, spaces or punctuation."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in dataset.labels.names:
         alike["".join(filter(str.isalnum, name.casefold())) or name].append(name)
     pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []
-    message = f"Classes have nearly the same name ({'; '.join(pairs[:5])}): if they are one, merge their folders."
+    message = (
+        f"Some classes have nearly the same name ({'; '.join(pairs[:5])}): if they are the same class, merge "
+        f"their folders."
+    )
     return [Finding("similar-classes", "warning", message, len(pairs))]
 
 
 def ungrouped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Images without a group in a set where others have one."""
+    """Images without a group although others have one."""
     alone = [i for i, sample in enumerate(dataset.samples) if sample.group is None]
     if not alone or len(alone) == len(dataset):
         return []
     subject = images_in_words(len(alone), "has", "have")
-    message = f"{subject} no group while others have one, and could straddle the split unseen: fill the group column."
+    message = (
+        f"{subject} no group while others have one, so one subject could be in several splits: fill the group column."
+    )
     return [Finding.on(dataset, each(alone), "ungrouped", "warning", message)]
 
 
 def wrong_extension(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """File names that say another format than the header."""
+    """File extensions that do not match the format in the header."""
     wrong = [i for i in readable_rows(dataset, pixels) if _is_misnamed(dataset.samples[i])]
     if not wrong:
         return []
-    subject = images_in_words(len(wrong), "has another format than its", "have another format than their")
-    message = f"{subject} name says; they were read by their content, but rename them for other programs."
+    subject = images_in_words(len(wrong), "has a different format than its", "have a different format than their")
+    message = f"{subject} name suggests; they were read by their content, but rename them for other programs."
     return [Finding.on(dataset, each(wrong), "wrong-extension", "info", message)]
 
 
@@ -223,7 +228,7 @@ def _is_misnamed(sample: Sample) -> bool:
 
 
 def infos(dataset: Dataset, pixels: Pixels | None) -> list[tuple[int, ImageInfo]]:
-    """Readable samples by index, with what their headers say."""
+    """Readable samples by index, with their headers."""
     found = ((i, dataset.samples[i].info) for i in readable_rows(dataset, pixels))
     return [(i, info) for i, info in found if info is not None]
 
@@ -239,7 +244,7 @@ def animated(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def unusual_mode(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Colour modes that have to be converted (more than 8 bits: :func:`~keensight.data.intensity.intensity`)."""
+    """Color modes that have to be converted (more than 8 bits: :func:`~keensight.data.intensity.intensity`)."""
     unusual = [
         (i, info.mode)
         for i, info in infos(dataset, pixels)
@@ -250,37 +255,37 @@ def unusual_mode(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     modes = Counter(mode for _, mode in unusual)
     listed = ", ".join(f"{mode} {n}" for mode, n in modes.most_common(5))
     subject = images_in_words(len(unusual), "is", "are")
-    message = f"{subject} neither plain grey nor RGB ({listed}) and will be converted: look whether that is right."
+    message = f"{subject} neither plain gray nor RGB ({listed}) and will be converted: check that this is right."
     return [Finding.on(dataset, each(i for i, _ in unusual), "unusual-mode", "info", message)]
 
 
 def mixed_sizes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Images of very different aspect, which a stretch to a square distorts."""
+    """Images of very different aspect ratio, which stretching to a square distorts."""
     sizes = [info for _, info in infos(dataset, pixels)]
     aspects = [info.width / info.height for info in sizes if info.height]
     if not aspects or max(aspects) < 2 * min(aspects):
         return []
     message = (
-        f"Width over height runs from {min(aspects):.2f} to {max(aspects):.2f}: a network from scratch sees them "
-        "stretched to one frame; if shapes matter, set data.fit to crop or pad."
+        f"Width over height runs from {min(aspects):.2f} to {max(aspects):.2f}: for a network trained from scratch "
+        f"they are stretched to one shape; if shapes matter, set data.fit to crop or pad."
     )
     return [Finding("mixed-sizes", "info", message, len({(info.width, info.height) for info in sizes}))]
 
 
 def unlabelled(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Lines of a table without a label."""
+    """Table rows without a label."""
     paths = [item.path for item in dataset.skipped if item.reason == NO_LABEL]
     if not paths:
         return []
     message = (
-        f"{images_in_words(len(paths), 'has', 'have')} no label in the table and are left out: fill the label column."
+        f"{images_in_words(len(paths), 'has', 'have')} no label in the table and are skipped: fill the label column."
     )
     severity: Severity = "severe" if len(paths) > len(dataset) else "warning"
     return [Finding("unlabelled", severity, message, len(paths), tuple((path,) for path in paths))]
 
 
 def skipped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Whatever else in the source is no image of the set."""
+    """Everything else in the source that is not an image of the set."""
     others = [
         item for item in dataset.skipped if item.reason not in (EMPTY_CLASS, NO_LABEL) and not is_unread_image(item)
     ]
@@ -289,7 +294,7 @@ def skipped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     reasons = Counter(item.reason for item in others).most_common(3)
     listed = "; ".join(f"{n}: {reason}" for reason, n in reasons)
     subject = "1 entry was" if len(others) == 1 else f"{len(others)} entries were"
-    message = f"{subject} passed over ({listed}): move images that belong to the set into a class."
+    message = f"{subject} skipped ({listed}): move images that belong to the set into a class."
     images = sum(is_image_name(item.path) for item in others)
     severity: Severity = "severe" if images > len(dataset) else "info"
     return [Finding("skipped", severity, message, len(others), tuple((item.path,) for item in others))]
@@ -300,11 +305,11 @@ CHECKS: tuple[Check, ...] = (
     similar_classes, unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes,
     unsupported_format, foreign_names, skipped,
 )  # fmt: skip
-"""All checks, in the order in which findings of equal severity are shown."""
+"""All checks, in display order for findings of equal severity."""
 
 
 _SIZE, _ASPECT = 3.0, 2.0
-"""Factors from the median that no image is blamed for, however alike the others are."""
+"""Deviations from the median by less than this factor are never reported."""
 _FENCE = 3.0
 """Interquartile ranges beyond the quartiles: Tukey's "far out" (Exploratory Data Analysis, 1977)."""
 
@@ -314,18 +319,18 @@ def odd_size(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     rows, widths, heights = _sizes(dataset, pixels)
     return _outliers(
         dataset, rows, np.sqrt(widths * heights), _SIZE, "odd-size",
-        "far larger or smaller than the others: look whether they are thumbnails, scans or of another source.",
-        "side of a square of the same area, as a factor of the median one",
+        "far larger or smaller than the others: check whether they are thumbnails, scans or from another source.",
+        "side of a square of the same area, relative to the median",
     )  # fmt: skip
 
 
 def odd_aspect(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Images much longer than the others for their breadth, upright or not; cleanvision judges aspect so too."""
+    """Images far more elongated than the others, in either orientation, as in cleanvision."""
     rows, widths, heights = _sizes(dataset, pixels)
     return _outliers(
         dataset, rows, np.maximum(widths, heights) / np.minimum(widths, heights), _ASPECT, "odd-aspect",
-        "far more elongated than the others, or less: look whether they are strips, panoramas or wrongly cut.",
-        "longer over shorter side, as a factor of the median one",
+        "far more elongated than the others, or less: check whether they are strips, panoramas or wrongly cropped.",
+        "longer over shorter side, relative to the median",
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""What copies mean for an image set: findings, what a split must keep together, and which test images were seen."""
+"""Consequences of duplicates: findings, which images a split must keep together, and which test images were seen in
+training."""
 
 from __future__ import annotations
 
@@ -13,36 +14,37 @@ from keensight.data.audit.recolored import recolored_pairs
 from keensight.data.pixels import Pixels
 
 _TIES = ("duplicate", "near-duplicate")
-"""Findings whose images show the same picture."""
+"""Findings about duplicate images."""
 _FEW = 10
-"""Up to so many pictures may be copies of one another, even if they are most of their class."""
+"""Up to this many images may be duplicates of one another, even if they are most of their class."""
 
 _CHANGES = "(resized, compressed, recolored, cropped or mirrored)"
 _CONFLICT = (
-    "under more than one label, changed a little and in much the same colors: check whether both are the same thing, "
-    "and which label is right."
+    "under more than one label, slightly changed and in similar colors: check whether both show the same thing, and "
+    "which label is right."
 )
 _RECOLORED = (
-    "under more than one label in clearly different colors: no conflict if the color is what the labels tell apart; "
-    "if not, decide which label is right."
+    "under more than one label in clearly different colors: no conflict if the labels differ by color; if not, "
+    "decide which label is right."
 )
-KEPT_TOGETHER = "a split made here keeps them together"
+KEPT_TOGETHER = "Keensight's split keeps them together"
 _DUPLICATE = (
-    f"there more than once, changed a little {_CHANGES}: {KEPT_TOGETHER}; look at them, and delete what adds nothing."
+    f"in the set more than once, slightly changed {_CHANGES}: {KEPT_TOGETHER}; check them, and delete those that add "
+    f"nothing."
 )
 
 Groups = Sequence[Sequence[int]]
 Scored = tuple[float, tuple[int, ...]]
-"""Images that hang together by near copies, as indices, and the score of their weakest tie."""
+"""Images connected by near-duplicate pairs, as indices, and the score of the weakest pair."""
 
 
 def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None) -> list[Finding]:
-    """Copies, copies under two labels and copies in two parts: exact ones, then near ones.
+    """Find duplicates, label conflicts and leaks between splits: first exact duplicates, then near-duplicates.
 
     Args:
         dataset: The image set.
-        pixels: Its decoded images, which tell the unreadable ones.
-        copies: Its copies by decoded pixels; None: files are compared by their digests, and no near copy is found.
+        pixels: Its decoded images, to exclude unreadable ones.
+        copies: Its duplicates by decoded pixels; None: files are compared by digest, and near-duplicates are not found.
     """
     if copies is None:
         return _exact(dataset, _by_digest(dataset, pixels))
@@ -52,12 +54,12 @@ def copy_findings(dataset: Dataset, pixels: Pixels | None, copies: Copies | None
 
 
 def ties(report: AuditReport, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
-    """Images that show the same picture, as indices, by what an audit found."""
+    """Groups of duplicate images, as indices, from an audit's findings."""
     return tuple(tie for finding in report.findings if finding.kind in _TIES for tie in finding.groups(dataset))
 
 
 def seen(report: AuditReport, dataset: Dataset, split: Split, part: Part = "test") -> frozenset[int]:
-    """Images of one part of which an exact or near copy stands in another, as indices."""
+    """Images of one split with an exact or near-duplicate in another split, as indices."""
     inside = frozenset(split.part(part).tolist())
     others = frozenset(int(i) for name in PARTS if name != part for i in split.part(name))
     return frozenset(i for tie in ties(report, dataset) if others.intersection(tie) for i in tie if i in inside)
@@ -76,28 +78,28 @@ def _exact(dataset: Dataset, groups: Groups) -> list[Finding]:
     findings = []
     mixed = [group for group in groups if _is_mixed(_samples(dataset, group))]
     if mixed:
-        subject = "1 picture stands" if len(mixed) == 1 else f"{len(mixed)} pictures stand"
-        message = f"{subject} under more than one label: decide which is right and delete the other copies."
+        subject = "1 image appears" if len(mixed) == 1 else f"{len(mixed)} images appear"
+        message = f"{subject} under more than one label: decide which is right, and delete the others."
         findings.append(Finding.on(dataset, mixed, "label-conflict", "severe", message))
     for leak in leaks([_samples(dataset, group) for group in groups]):
         torn = [groups[i] for i in leak.places]
-        subject = "1 picture is" if len(torn) == 1 else f"{len(torn)} pictures are"
-        message = f"{subject} {leak.words}: delete the copies from {leak.surplus}."
+        subject = "1 image is" if len(torn) == 1 else f"{len(torn)} images are"
+        message = f"{subject} {leak.words}: delete the duplicates from {leak.surplus}."
         findings.append(Finding.on(dataset, torn, "leak", leak.severity, message))
     if groups:
         surplus = sum(len(group) - 1 for group in groups)
         subject = (
-            "1 image is an exact copy of another" if surplus == 1 else f"{surplus} images are exact copies of others"
+            "1 image is an exact duplicate of another"
+            if surplus == 1
+            else f"{surplus} images are exact duplicates of others"
         )
-        message = (
-            f"{subject}: a split made here keeps them together, but delete them unless they are meant to count twice."
-        )
+        message = f"{subject}: Keensight's split keeps them together, but delete them unless they should count twice."
         findings.append(Finding.on(dataset, groups, "duplicate", "warning", message, surplus))
     return findings
 
 
 def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> list[Finding]:
-    """Findings on groups that hang together by near copies; a group's score is that of its weakest tie."""
+    """Findings about groups connected by near-duplicate pairs; a group's score is that of its weakest pair."""
     weakest: dict[int, float] = {}
     for pair in copies.pairs:
         if pair.kind != "exact":
@@ -122,27 +124,27 @@ def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]
     ]
     for kind, severity, some, words in found:
         if some:
-            subject = "1 picture is" if len(some) == 1 else f"{len(some)} pictures are"
+            subject = "1 image is" if len(some) == 1 else f"{len(some)} images are"
             findings.append(_graded(dataset, kind, severity, f"{subject} {words}", len(some), some, copies.threshold))
     return findings
 
 
 def _near_leaks(dataset: Dataset, scored: Sequence[Scored]) -> Iterator[tuple[str, Severity, list[Scored], str]]:
     for leak in leaks([_samples(dataset, group) for _, group in scored]):
-        apart = ", and read the score without them" if leak.severity == "severe" else ""
-        words = f"{leak.words}, changed a little {_CHANGES}: delete the copies from {leak.surplus}{apart}."
+        apart = ", and use the score without them" if leak.severity == "severe" else ""
+        words = f"{leak.words}, slightly changed {_CHANGES}: delete the duplicates from {leak.surplus}{apart}."
         yield "near-leak", leak.severity, [scored[i] for i in leak.places], words
 
 
 def _conflicting(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> frozenset[int]:
-    """Images that have a copy of another label in much the same colors."""
+    """Images with a duplicate under another label in similar colors."""
     pairs = [(pair.first, pair.second) for pair in copies.pairs]
     mixed = (pair for pair in pairs if _is_mixed(_samples(dataset, pair)))
     return frozenset(i for pair in mixed if pair not in recolored for i in pair)
 
 
 def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
-    """Whether so many pictures of a class hang together that they are of one kind and not of one picture."""
+    """Whether so many images of a class are connected that they are similar images rather than duplicates."""
     held = Counter(name for sample in group for name in sample.classes)
     return len(group) > _FEW and any(2 * n > counts[name] for name, n in held.items())
 
@@ -150,8 +152,8 @@ def _is_alike(group: Sequence[Sample], counts: Mapping[str, int]) -> bool:
 def _alike(dataset: Dataset, groups: Sequence[Scored], threshold: float) -> Finding:
     n = sum(len(group) for _, group in groups)
     message = (
-        f"{n} pictures look so much alike that near copies cannot be told among them: no split keeps these together; "
-        "if some show the same thing, name the groups."
+        f"{n} images look so similar that near-duplicates cannot be identified among them, so no split keeps these "
+        f"together; if some show the same thing, set the groups."
     )
     return _graded(dataset, "alike", "info", message, n, groups, threshold)
 

@@ -1,4 +1,4 @@
-"""The checks of multi-label sets: labels that are almost never or almost always there, labels that go together."""
+"""Checks of multi-label sets: very rare and very common labels, and labels that occur together."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keensight.data.audit.checks import SMALL_CLASS, Check, each, images_in_word
 from keensight.data.cache import Pixels
 
 _FEWEST = 3
-"""With fewer images than parts a label cannot be in each part."""
+"""A label with fewer images than splits cannot be in every split."""
 _PAIRS = 5
 _LISTED = 10
 
 
 def near_empty_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Labels that too few images have, or lack, to be learned and measured."""
+    """Labels that too few images have, or lack, for training and evaluation."""
     if dataset.task != Task.MULTILABEL:
         return []
     samples = readable(dataset, pixels)
@@ -28,15 +28,15 @@ def near_empty_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     lacking = {name: len(samples) - n for name, n in held.items() if len(samples) - n < SMALL_CLASS}
     findings = []
     for few, verb, cure in (
-        (rare, "stand on", "add such images, or leave the label out"),
-        (lacking, "are missing from", "add images without it, or leave the label out"),
+        (rare, "are on", "add such images, or remove the label"),
+        (lacking, "are missing from", "add images without it, or remove the label"),
     ):
         if few:
             listed = ", ".join(f"{name} ({n})" for name, n in list(few.items())[:_LISTED])
             subject = "1 label" if len(few) == 1 else f"{len(few)} labels"
-            verb = {"stand on": "stands on", "are missing from": "is missing from"}[verb] if len(few) == 1 else verb
+            verb = {"are on": "is on", "are missing from": "is missing from"}[verb] if len(few) == 1 else verb
             message = (
-                f"{subject} {verb} fewer than {SMALL_CLASS} images, too few to learn and measure "
+                f"{subject} {verb} fewer than {SMALL_CLASS} images, too few to train and evaluate "
                 f"({listed}{', ...' if len(few) > _LISTED else ''}): {cure}."
             )
             severity: Severity = "severe" if min(few.values()) < _FEWEST else "warning"
@@ -45,7 +45,7 @@ def near_empty_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 
 
 def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """How many labels images have, and which labels go together more often than chance."""
+    """Number of labels per image, and which labels occur together more often than by chance."""
     if dataset.task != Task.MULTILABEL:
         return []
     table = dataset.indicators().astype(np.int64)
@@ -58,11 +58,13 @@ def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding
         if together[i, j]
     ]
     shown = sorted(pairs, key=lambda pair: (-pair[1], pair[2:]))[:_PAIRS]
-    listed = "; ".join(f"{a} with {b} {n:,} ({lift:.1f} times as often as by chance)" for lift, n, a, b in shown)
+    listed = "; ".join(
+        f"{a} with {b} {n:,} ({lift:.1f} times as often as expected by chance)" for lift, n, a, b in shown
+    )
     never = len(names) * (len(names) - 1) // 2 - len(pairs)
     message = (
         f"Images have {per_image.min()} to {per_image.max()} labels, {per_image.mean():.2f} on average. "
-        f"Most often together: {listed or 'none'}. {never:,} pairs of labels never meet."
+        f"Most often together: {listed or 'none'}. {never:,} pairs of labels never occur together."
     )
     return [Finding("label-co-occurrence", "info", message, len(pairs))]
 
@@ -73,7 +75,9 @@ def without_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     if dataset.task != Task.MULTILABEL or not bare:
         return []
     subject = images_in_words(len(bare), "has", "have")
-    message = f"{subject} no label and count as showing none of them: check that they were not just left unlabelled."
+    message = (
+        f"{subject} no label and count as negatives for all of them: check that they were not simply left unlabeled."
+    )
     severity: Severity = "warning" if len(bare) > 0.2 * len(dataset) else "info"
     return [Finding.on(dataset, each(bare), "without-label", severity, message)]
 

@@ -1,4 +1,4 @@
-"""Pictures and groups that are in more than one predefined split: in which, and which scores that makes untrue."""
+"""Data leakage: images and groups in more than one predefined split, and which scores that affects."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _SETS: dict[Part, str] = {"train": "training", "val": "validation", "test": "tes
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Groups of images that reach across predefined splits, all with the same consequence."""
+    """Groups of images that are in several predefined splits, with the same consequence."""
 
     places: tuple[int, ...]
-    """Which of the groups, in their order."""
+    """The groups concerned, in their order."""
     words: str
     """``in both the training and the test set, so the test score is too optimistic``."""
     surplus: str
-    """The set or sets whose copies to delete: ``the training set``."""
+    """The set or sets to delete duplicates from: ``the training set``."""
     severity: Severity
-    """``severe`` where the test set is one of the splits, else ``warning``."""
+    """``severe`` if the test set is concerned, else ``warning``."""
 
 
 def leaks(groups: Sequence[Sequence[Sample]]) -> Iterator[Leak]:
-    """Groups that reach into the test set, then those that lie between training and validation set only.
+    """Find groups that are also in the test set, then those in training and validation set only.
 
     Args:
-        groups: Images that belong together (copies of one picture, or one patient).
+        groups: Images that belong together (duplicates, or one patient).
     """
     held = [frozenset(sample.split for sample in group if sample.split is not None) for group in groups]
     for tested in (True, False):
@@ -38,7 +38,7 @@ def leaks(groups: Sequence[Sequence[Sample]]) -> Iterator[Leak]:
             kinds = {held[i] for i in places}
             *others, kept = [_SETS[part] for part in PARTS if any(part in kind for kind in kinds)]
             surplus = f"the {' and '.join(others)} set{'s' if len(others) > 1 else ''}"
-            verdict = "the test score is" if tested else "validation scores, and what is chosen by them, are"
+            verdict = "the test score is" if tested else "validation scores, and choices based on them, are"
             words = f"{_where(kinds, others, kept)}, so {verdict} too optimistic"
             yield Leak(places, words, surplus, "severe" if tested else "warning")
 

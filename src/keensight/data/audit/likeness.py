@@ -1,4 +1,4 @@
-"""Whether images of proposed groups look more alike than other images of the same class."""
+"""Whether images of a proposed group are more similar than other images of the same class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Groups = Mapping[str, Sequence[int]]
 Floats = NDArray[np.float32]
 
 _IMAGES = 2000
-"""Images looked at, at most; more change the result little and take longer."""
+"""Maximum number of images used; more change the result little and take longer."""
 _MEMBERS = 6
 _SIDE, _DIRECTIONS = 16, 32
 _CLEAR = 3.0
@@ -25,22 +25,22 @@ _CLEAR = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How much more alike two images of a group are than two of different groups."""
+    """How much more similar two images of a group are than two of different groups."""
 
     probability: float
-    """That a group's image is more like another of its group than like one of the same class outside it; 0.5: chance.
-    The mean over groups."""
+    """Probability that an image is more similar to one of its group than to one of its class outside the group,
+    averaged over groups; 0.5: chance."""
     excess: float
-    """``probability`` less 0.5, in standard errors over groups."""
+    """``probability`` minus 0.5, in standard errors over groups."""
 
     @property
     def clear(self) -> bool:
-        """Whether it is more than chance would give."""
+        """Whether it is significant."""
         return self.excess >= _CLEAR
 
 
 def likeness(dataset: Dataset, pixels: Pixels, groupings: Sequence[Groups]) -> list[Likeness | None]:
-    """The likeness within the groups of each grouping, in their order; None where nothing can be compared.
+    """The similarity within the groups of each grouping, in order; None if nothing can be compared.
 
     Thumbnails of 16 x 16 pixels are compared by the cosine in the 32 directions in which they vary most, each scaled
     to the root of its spread. The same images are drawn in every call.
@@ -61,7 +61,7 @@ def likeness(dataset: Dataset, pixels: Pixels, groupings: Sequence[Groups]) -> l
 
 
 def _drawn(n: int, groupings: Sequence[Groups], errors: Mapping[int, str]) -> NDArray[np.int64]:
-    """The images to look at: all of a small set, else some of each grouping's groups."""
+    """The images to compare: all of a small set, else some of each grouping's groups."""
     if n <= _IMAGES:
         return np.array([i for i in range(n) if i not in errors], dtype=np.int64)
     rng = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def _drawn(n: int, groupings: Sequence[Groups], errors: Mapping[int, str]) -> ND
 
 
 def _thumbnails(images: NDArray[np.uint8]) -> Floats:
-    """Means over the cells of a grid, as rows (n, cells x 3)."""
+    """Means over the cells of a grid, shape (n, cells x 3)."""
     n, height, width, _ = images.shape
     narrow = np.matmul(_averaging(height), images.reshape(n, height, width * 3).astype(np.float32))
     means: Floats = np.matmul(_averaging(width), narrow.reshape(-1, width, 3)).reshape(n, -1)
@@ -102,7 +102,7 @@ def _directions(thumbnails: Floats) -> Floats:
 
 
 def _placed(groups: Groups, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The number of each row's group, shape (rows,); a negative one of its own for an image in no group."""
+    """The number of each row's group, shape (rows,); a unique negative number for an image without a group."""
     place = {int(row): k for k, row in enumerate(rows)}
     numbers = -1 - np.arange(len(rows))
     for number, group in enumerate(groups.values()):
@@ -127,7 +127,7 @@ def _compare(alike: Floats, labels: NDArray[np.int64], group: NDArray[np.int64])
 
 
 def _pairs(group: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Each image with the next one of its group in a drawn order, some images a group."""
+    """Pair each image with the next one of its group in random order, for some images per group."""
     order = np.random.default_rng(0).permutation(len(group))
     order = order[np.argsort(group[order], kind="stable")]
     order = order[group[order] >= 0]

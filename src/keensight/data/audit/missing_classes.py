@@ -1,4 +1,4 @@
-"""Checks of what was lost on the way from the source to the set: classes, most of a class, images that are not read."""
+"""Checks for content lost in reading the source: classes, most of a class, unsupported images."""
 
 from __future__ import annotations
 
@@ -53,29 +53,29 @@ _OTHER_IMAGES = frozenset(
         ".mrxs",
     ]
 )
-"""Extensions of images that are not read; a file without extension inside of a class may be one, too."""
+"""Extensions of unsupported image formats; a file without an extension in a class folder may be one too."""
 _LISTED = 10
 _DETAIL = re.compile(r" ?[(:].*", re.DOTALL)
 
 
 def is_unread_image(item: Skipped) -> bool:
-    """Whether what was passed over is an image of a type that is not read."""
+    """Whether a skipped file is an image in an unsupported format."""
     return item.reason.startswith(UNKNOWN_TYPE) and suffix_of(item.path) in _OTHER_IMAGES
 
 
 def unsupported_format(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Images of types that are not read."""
+    """Images in unsupported formats."""
     paths = [item.path for item in dataset.skipped if is_unread_image(item)]
     if not paths:
         return []
     kinds = ", ".join(f"{suffix} {n}" for suffix, n in Counter(map(suffix_of, paths)).most_common(5))
     subject = "1 file is an image" if len(paths) == 1 else f"{len(paths)} files are images"
-    message = f"{subject} of a type that is not read ({kinds}), and missing from the set: convert to JPEG or PNG."
+    message = f"{subject} in an unsupported format ({kinds})and were not read: convert to JPEG or PNG."
     return [Finding("unsupported-format", "warning", message, len(paths), tuple((path,) for path in paths))]
 
 
 def foreign_names(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """Names that are not UTF-8, and are read as Latin-1."""
+    """Names that are not UTF-8 and were read as Latin-1."""
     stored = dataset.reader.stored if isinstance(dataset.reader, FileReader) else {}
     rows = [i for i, sample in enumerate(dataset.samples) if sample.path in stored]
     if not rows:
@@ -88,12 +88,12 @@ def foreign_names(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     }
     named = f", with the class {', '.join(sorted(classes)[:_LISTED])}" if classes else ""
     subject = "1 image has a name that is" if len(rows) == 1 else f"{len(rows)} images have names that are"
-    message = f"{subject} not UTF-8, and read as Latin-1{named}: look whether that is right, and rename them."
+    message = f"{subject} not UTF-8 and was read as Latin-1{named}: check that this is right, and rename the files."
     return [Finding.on(dataset, [(i,) for i in rows], "foreign-names", "warning", message)]
 
 
 def _labels(path: str) -> list[str]:
-    """The folders that a file lies in, as class names."""
+    """The folders that contain a file, as class names."""
     return [clean_label(name) for name in path.split("/")[:-1]]
 
 
@@ -102,7 +102,7 @@ def lost_classes(dataset: Dataset, bad: Mapping[int, str]) -> list[Finding]:
 
     Args:
         dataset: The image set.
-        bad: Index and reason of each image that cannot be used.
+        bad: Index and error of each unusable image.
     """
     gone: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for i, reason in bad.items():
@@ -118,7 +118,7 @@ def lost_classes(dataset: Dataset, bad: Mapping[int, str]) -> list[Finding]:
     more = f"; and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
     task = dataset.task
     subject = f"1 {task.noun} loses" if len(lost) == 1 else f"{len(lost)} {task.nouns} lose"
-    message = f"{subject} all or most of the images: {told}{more}. Mend the source, or remove what is meant to be gone."
+    message = f"{subject} all or most of the images: {told}{more}. Repair the source, or remove the class."
     images = tuple((path,) for items in lost.values() for path, _ in items)
     return [Finding("lost-class", "severe", message, len(lost), images)]
 
@@ -133,7 +133,7 @@ def _in_words(name: str, items: list[tuple[str, str]], kept: int) -> str:
 
 
 def _attributed(dataset: Dataset) -> Iterator[tuple[str, Skipped]]:
-    """What was passed over although it is a class or may be an image of one, with the name of that class."""
+    """Skipped entries that are a class or may be an image of one, with the class name."""
     parents = _class_parents(dataset)
     names = set(dataset.labels.names)
     empty = {item.path for item in dataset.skipped if item.reason == EMPTY_CLASS}
@@ -150,7 +150,7 @@ def _attributed(dataset: Dataset) -> Iterator[tuple[str, Skipped]]:
 
 
 def _class_parents(dataset: Dataset) -> set[str]:
-    """The folders that class folders lie in."""
+    """The folders that contain class folders."""
     parents: set[str] = set()
     for sample in dataset.samples:
         folders = sample.path.split("/")[:-1]

@@ -1,7 +1,7 @@
-"""Copies and near copies of images, by their decoded pixels.
+"""Exact and near-duplicates of images, by their decoded pixels.
 
-Each step leaves fewer pairs to the next: nearest neighbours of thumbnails (:mod:`.neighbours`), registration of the
-thumbnails of each pair, registration of the pictures themselves (:mod:`.registration`).
+Each step passes fewer pairs to the next: nearest neighbors of thumbnails (:mod:`.candidates`), registration of the
+thumbnails of each pair, registration of the images themselves (:mod:`.registration`).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Kind = Literal["exact", "near", "mirror"]
 T = TypeVar("T", bound=Hashable)
 R = TypeVar("R")
 
-MEASURE = "correlation of the details of both pictures at 64 px, once one is laid onto the other; 1 for equal pixels"
+MEASURE = "correlation of the details of both images at 64 px after registration; 1 for equal pixels"
 NEAR = 0.9
-"""Least score of one picture: of 500 planted copies 499 had more, other pairs of their sets 0.85 at most."""
+"""Minimum score of duplicates: 499 of 500 planted copies had more, other pairs of these sets at most 0.85."""
 TINY = 32
-"""Up to this shorter side in pixels hardly any detail tells two pictures of a kind apart."""
+"""Images with a shorter side of at most this (px) have too little detail to distinguish similar ones."""
 NEAR_TINY = 0.98
 CHANCE = 0.05
-"""Share of the pairs found that may be due to chance, as :func:`_threshold` estimates it."""
+"""Fraction of the pairs found that may be due to chance, as :func:`_threshold` estimates it."""
 
 _THUMB, _PICTURE = 32, 64
 _LIKELY = 0.87
@@ -47,7 +47,7 @@ _CHUNK = 128
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two samples that show the same picture."""
+    """Two samples that are duplicates."""
 
     first: int
     """Index into ``Dataset.samples``, the smaller one."""
@@ -64,15 +64,15 @@ class Copies:
 
     pairs: tuple[Pair, ...]
     threshold: float
-    """Score from which on two pictures of this set count as one."""
+    """Pairs of this set with at least this score count as duplicates."""
 
 
 def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
-    """Pairs of images that are copies: the same pixels, or the same picture resized, compressed, cropped or mirrored.
+    """Find pairs of duplicates: the same pixels, or the same image resized, compressed, cropped or mirrored.
 
-    Of many copies of one picture each is in a pair, but not every two of them: :func:`clusters` joins them. Exact
-    copies are those whose files decode to the same pixels; the others are found by the decoded pixels at hand. Pictures
-    without contrast, or with lines in one direction only, are compared for equality alone.
+    Each of several duplicates is in a pair, but not every two of them: :func:`clusters` joins them. Exact
+    copies are those whose files decode to the same pixels; the others are found by the decoded pixels. Images without
+    contrast, or with lines in one direction only, are only compared for equality.
 
     Args:
         dataset: The image set.
@@ -86,7 +86,7 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
     digests = [sample.digest or f"path {sample.path}" for sample in dataset.samples]
     files = _alike(rows.tolist(), digests.__getitem__)
     pairs = [Pair(one[0], other, 1.0, "exact") for one in files for other in one[1:]]
-    # By digest, so that neither names nor order of the files have a say, and an image more or less hardly any.
+    # By digest, so that names and order of the files have no influence, and adding an image hardly any.
     rows = np.array(sorted((one[0] for one in files), key=digests.__getitem__), dtype=np.int64)
     (thumbs,) = scan(pixels, rows, [_thumbnails], purpose="preparing the search for duplicates", progress=progress)
     kept, same = _same_pixels(dataset, pixels, rows, thumbs)
@@ -102,12 +102,12 @@ def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = No
 
 
 def _threshold(scores: Floats, least: float) -> float:
-    """The score that leaves at most one pair, or 5 % of those found, to chance.
+    """Choose the score at which at most one pair, or 5% of the pairs, is expected by chance.
 
-    Different pictures of one kind reach high scores too, the more so the simpler and the more alike a set's pictures
-    are. How many is told by the pairs between 0.8 and 0.9, where planted copies are rare, on the assumption that
-    pairs by chance within a distance of 1 - score grow with its square; measured exponents were 1.3 on circuit boards,
-    1.9 on faces, 2.7 on traffic signs and 3.4 on digits.
+    Different but similar images also have high scores, especially in sets of simple, similar images. Their number is
+    estimated from the pairs between 0.8 and 0.9, where planted copies are rare, assuming that the number of chance
+    pairs within a distance of 1 - score grows with its square; measured exponents were 1.3 on circuit boards, 1.9 on
+    faces, 2.7 on traffic signs and 3.4 on digits.
     """
     band = int(((scores >= 0.8) & (scores < 0.9)).sum()) / (0.2**2 - 0.1**2)
     for candidate in np.arange(least, 0.9995, 0.0005):
@@ -117,7 +117,7 @@ def _threshold(scores: Floats, least: float) -> float:
 
 
 def clusters(pairs: Iterable[Pair]) -> tuple[tuple[int, ...], ...]:
-    """Samples that hang together by pairs, two and more each, in the order of their first member."""
+    """Connected groups of two or more samples, in the order of their first member."""
     found = list(pairs)
     members = sorted({i for pair in found for i in (pair.first, pair.second)})
     place = {i: number for number, i in enumerate(members)}
@@ -133,7 +133,7 @@ def _alike(items: Iterable[int], key: Callable[[int], T]) -> list[list[int]]:
 
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Means of the channels, resampled, (n, side, side)."""
+    """Channel means, resampled, (n, side, side)."""
     n, height, width, _ = images.shape
     side = min(_THUMB, height, width)
     zero = np.zeros(1, np.float32)
@@ -151,7 +151,7 @@ def _pictures(pixels: Pixels, indices: NDArray[np.int64], side: int) -> Floats:
 def _same_pixels(
     dataset: Dataset, pixels: Pixels, rows: NDArray[np.int64], thumbs: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], list[Pair]]:
-    """Places in ``rows`` of one image for each content, and the pairs of the others with these."""
+    """Positions in ``rows`` of one image per content, and the pairs of the others with these."""
     kept: list[int] = []
     pairs: list[Pair] = []
     for place in _alike(range(len(rows)), lambda k: hashlib.sha256(thumbs[k].data).digest()):
@@ -182,7 +182,7 @@ def _decode_alike(dataset: Dataset, spec: ImageSpec, first: int, second: int) ->
         return False
     try:
         left, right = (decode(dataset.load(i), replace(spec, height=one[0], width=one[1])) for i in (first, second))
-    except ImageError:  # gone since it was decoded
+    except ImageError:  # removed since it was decoded
         return False
     return np.array_equal(left, right)
 
@@ -194,7 +194,7 @@ def _upright(info: ImageInfo | None) -> tuple[int, int] | None:
 
 
 def _registered(thumbs: NDArray[np.uint8], found: Candidates) -> Candidates:
-    """The pairs whose thumbnails agree once one is laid onto the other."""
+    """The pairs whose thumbnails agree after registration."""
     if not len(found.first):
         return found
 
@@ -208,7 +208,7 @@ def _registered(thumbs: NDArray[np.uint8], found: Candidates) -> Candidates:
 
 
 def _in_chunks(work: Callable[[slice], R], n: int) -> Iterator[R]:
-    """Results of work on some pairs at a time, in order; NumPy leaves the processors to several threads."""
+    """Results for a few pairs at a time, in order, computed in several threads."""
     chunks = [slice(begin, min(begin + _CHUNK, n)) for begin in range(0, n, _CHUNK)]
     with closing(ordered(work, chunks, processors())) as results:
         yield from results
@@ -217,7 +217,7 @@ def _in_chunks(work: Callable[[slice], R], n: int) -> Iterator[R]:
 def _compare(
     first: Floats, second: Floats, windows: Floats, mirrored: NDArray[np.bool_], steps: int
 ) -> tuple[Floats, Floats]:
-    """Windows that show in ``first`` what ``second`` is, and how well they do."""
+    """Windows of ``first`` that match ``second``, and their scores."""
     side = second.shape[1]
     turned = np.where(mirrored[:, None, None], first[:, :, ::-1], first)
     windows = fit_windows(turned, second, windows, steps)
@@ -227,13 +227,13 @@ def _compare(
 
 
 _BLUR = 2.0
-"""Standard deviation in pixels of the blur that is taken off before pictures are compared."""
+"""Standard deviation in pixels of the blur that is subtracted before images are compared."""
 
 
 def _scored(
     pixels: Pixels, rows: NDArray[np.int64], found: Candidates, progress: Progress
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], Floats]:
-    """Pairs of dataset indices, whether one is mirrored, and the score: the better one of both directions."""
+    """Pairs of dataset indices, whether one is mirrored, and the score: the better one of the two directions."""
     side = min(_PICTURE, *pixels.shape[:2])
     one, other = rows[found.first], rows[found.second]
 

@@ -1,11 +1,11 @@
-"""Images that are hard to learn from by their looks: dark, washed out, empty, blurred, cut short.
+"""Image quality: dark, washed out, empty, blurred and truncated images.
 
 The scores are taken from decoded pixels, at 128 px at most (survey pixels). As in cleanvision
-(https://github.com/cleanlab/cleanvision), each image has a score for each fault and a threshold makes it a yes
-or no; brightness is judged by an extreme quantile and information by an entropy, as there. What differs: the
-entropy is taken around each image's own median, so that noise on a plain surface counts as nothing; blur is
-judged by comparing two scales of the same image, so that neither contrast nor subject matters; and thresholds
-of what only the set can tell (information, blur) follow the set's median.
+(https://github.com/cleanlab/cleanvision), each image has a score for each problem, compared with a threshold;
+brightness is measured by an extreme quantile and information by an entropy. The differences: the entropy is computed
+around each image's own median, so that noise on a uniform surface does not count; blur is measured by comparing two
+scales of the same image, so that contrast and subject do not matter; and the thresholds for information and blur depend
+on the set's median.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ from keensight.core.audit import Finding, Histogram, Severity
 from keensight.core.records import Dataset
 
 DARK, BRIGHT = 32.0, 224.0
-"""Grey levels, of 255: an image is dark if its brightest 1 % lies below, bright if its darkest 1 % lies above."""
+"""Gray levels, of 255: an image is dark if its brightest 1% is below the first, bright if its darkest 1% is above the
+second."""
 ENTROPY, ENTROPY_SHARE = 0.5, 1 / 8
-"""An image has low information below this many bits, and below this share of the set's median."""
+"""An image has low information below this many bits, and below this fraction of the set's median."""
 SHARPNESS, SHARPNESS_SHARE = 0.38, 0.7
-"""An image is blurred below this ratio, and below this share of the set's median."""
+"""An image is blurred below this ratio, and below this fraction of the set's median."""
 GREY_ROWS = 0.04
-"""Share of the height that is plain mid-grey at the lower end, from which on an image counts as cut short."""
+"""An image is truncated if at least this fraction of its height, from the bottom, is uniform mid-gray."""
 COMMON = 0.1
-"""A fault that more than this share of the images has is how the set was taken."""
+"""A problem of more than this fraction of the images is normal for the set."""
 
 _BINS = 24
 _AT_ONCE = 2**18
-"""Pixels whose intermediate results fit into a processor's cache; with fewer the threads wait for each other."""
+"""Number of pixels whose intermediate results fit into the CPU cache; with fewer, threads wait for each other."""
 _LEVELS = np.arange(256)
 _LUMA = np.array((77, 150, 29), np.uint16)  # of ITU-R BT.601, in 256ths
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of fault: how it is scored, and how it is told."""
+    """One kind of problem: its score and its messages."""
 
     kind: str
     column: int
     threshold: Callable[[NDArray[np.float32]], float]
-    """From the scores of the whole set."""
+    """The threshold, from the scores of the whole set."""
     below: bool
-    """Whether low scores are bad, else high ones."""
+    """Whether low scores are bad; otherwise high ones."""
     one: str
     many: str
     advice: str
@@ -56,16 +57,16 @@ class Fault:
 def looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Measure images (n, height, width, 3) for :func:`scan`: (n, 6) of float32.
 
-    Columns: the level (0 to 255) below which 99 % of the pixels lie; the level above which 99 % lie; entropy of
-    the grey levels in bits, in bins of 8 levels around the median; sharpness; share of the height that is plain
-    mid-grey at the lower end; largest difference between the channels of a pixel (0: no colour).
+    Columns: the level (0 to 255) below which 99% of the pixels lie; the level above which 99% lie; entropy of
+    the gray levels in bits, in bins of 8 levels around the median; sharpness; fraction of the height that is plain
+    mid-gray at the lower end; largest difference between the channels of a pixel (0: no color).
     """
     few = max(1, _AT_ONCE // (images.shape[1] * images.shape[2]))
     return np.concatenate([_looks(images[begin : begin + few]) for begin in range(0, len(images), few)])
 
 
 def _looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    red, green, blue = np.moveaxis(images, 3, 0).copy()  # each channel in one piece: arithmetic on every third is slow
+    red, green, blue = np.moveaxis(images, 3, 0).copy()  # contiguous channels: computing on every third value is slow
     levels = ((red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]) >> 8).astype(np.uint8)
     counts = _counts(levels)
     high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
@@ -98,7 +99,9 @@ def _quantile(counts: NDArray[np.int64], share: float) -> NDArray[np.int64]:
 
 
 def _entropy(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    bins = (_LEVELS[None, :] - _quantile(counts, 0.5)[:, None] + 260) // 8  # 0 to 64; the median amid its bin
+    bins = (
+        _LEVELS[None, :] - _quantile(counts, 0.5)[:, None] + 260
+    ) // 8  # 0 to 64; the median in the middle of its bin
     places = bins + 65 * np.arange(len(counts))[:, None]
     binned = np.bincount(places.ravel(), counts.ravel(), minlength=65 * len(counts)).reshape(-1, 65)
     shares = binned / binned.sum(axis=1, keepdims=True)
@@ -113,13 +116,13 @@ def _sharpness(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     octaves does not: it is 1/4 for a picture without any fine detail, near 0.6 for photographs (whose octaves
     have equal power, Field 1987), and 2 for noise.
     """
-    grey = levels.astype(np.int16)  # holds every sum below, exactly and in half the room of float32
+    grey = levels.astype(np.int16)  # represents every sum below exactly, in half the memory of float32
     if min(grey.shape[1:]) < 8:
         return np.ones(len(grey), np.float32)
     even = grey[:, : grey.shape[1] // 2 * 2, : grey.shape[2] // 2 * 2]
     fours = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
     fine, coarse = _detail(grey), _detail(fours) / np.float32(4)
-    # Rounding to whole levels alone is detail of half a level: what has no more than that has no say.
+    # Rounding to integer levels alone causes detail of half a level, so no more than that is ignored.
     return np.where(coarse < 1, np.float32(1), fine / np.maximum(coarse, 1))
 
 
@@ -132,7 +135,7 @@ def _detail(grey: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def _grey_end(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Decoders paint the missing end of a JPEG in level 128, and a tolerant program saves that as an image."""
+    """Decoders fill the missing end of a JPEG with level 128, and some programs save that as an image."""
     plain = (high.max(axis=2) <= 130) & (low.min(axis=2) >= 126)
     rows = np.logical_and.accumulate(plain[:, ::-1], axis=1).sum(axis=1)
     return np.where(rows == plain.shape[1], 0.0, rows / plain.shape[1])
@@ -145,31 +148,31 @@ def _at_most(limit: float, share: float) -> Callable[[NDArray[np.float32]], floa
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "partly-readable", 4, lambda scores: GREY_ROWS, False, "ends", "end",
-        "in a plain mid-grey area, as a decoder paints where a file was cut short: get them again",
-        "plain mid-grey rows at the lower end, as a share of the height",
+        "in a uniform mid-gray area, as decoders fill in for truncated files: get them again",
+        "uniform mid-gray rows at the bottom, as a fraction of the height",
     ),
     Fault(
         "dark", 0, lambda scores: DARK, True, "is", "are",
-        "nearly black: take them again, brighten them, or leave them out",
-        "grey level (0 to 255) that 99 % of the pixels do not exceed",
+        "nearly black: retake, brighten or remove them",
+        "gray level (0 to 255) of the 99th percentile of the pixels",
     ),
     Fault(
         "bright", 1, lambda scores: BRIGHT, False, "is", "are",
-        "nearly white all over: take them again, or leave them out",
-        "grey level (0 to 255) that 99 % of the pixels reach",
+        "nearly white: retake or remove them",
+        "gray level (0 to 255) of the 1st percentile of the pixels",
     ),
     Fault(
         "low-information", 2, _at_most(ENTROPY, ENTROPY_SHARE), True, "shows", "show",
-        "almost nothing but one plain surface: look whether the subject is in them",
-        "entropy of the grey levels around their median, in bits",
+        "nearly uniform: check that the subject is visible",
+        "entropy of the gray levels around their median, in bits",
     ),
     Fault(
         "blurred", 3, _at_most(SHARPNESS, SHARPNESS_SHARE), True, "is", "are",
-        "blurred: look whether the subject can still be told",
+        "blurred: check that the subject is still recognizable",
         "detail at full size over detail at half size (0.25: none, 0.6: usual in photographs)",
     ),
 )  # fmt: skip
-"""The faults; an image is reported under the first that it has, as what follows says no more of it."""
+"""The problems; an image is reported only under the first one."""
 
 
 def quality(dataset: Dataset, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Finding]:
@@ -187,7 +190,7 @@ def quality(dataset: Dataset, rows: NDArray[np.int64], scores: NDArray[np.float3
         threshold = fault.threshold(column)
         bad = free & ((column < threshold) if fault.below else (column > threshold))
         if fault.kind in ("dark", "bright"):
-            bad &= scores[:, 0] > scores[:, 1]  # one level throughout is no matter of light
+            bad &= scores[:, 0] > scores[:, 1]  # a uniform image is not a lighting problem
         free &= ~bad
         if bad.any():
             findings.append(_finding(dataset, rows, column, fault, threshold, np.flatnonzero(bad)))
@@ -204,7 +207,7 @@ def _finding(
     severity: Severity = "info" if share > COMMON else "warning"
     advice = fault.advice
     if share > COMMON:
-        advice = f"{advice.partition(':')[0]}; that is {share:.0%} of them, so it may be how the set was taken"
+        advice = f"{advice.partition(':')[0]}; that is {share:.0%} of them, so this may be normal for this set"
     return Finding.on(
         dataset, [(int(rows[i]),) for i in worst], fault.kind, severity, f"{subject} {advice}.",
         scores=tuple(round(float(scores[i]), 4) for i in worst),

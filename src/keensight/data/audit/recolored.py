@@ -1,4 +1,4 @@
-"""Whether two copies of one picture differ in color: near-duplicates are found by their grey values alone."""
+"""Whether two near-duplicates differ in color, because they are found by gray values only."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ Floats = NDArray[np.floating[Any]]
 
 _BLOCKS = 8
 _CAST = 0.2
-"""Largest color cast, as a fraction of the brightness, that counts as white balance and is taken off."""
+"""Largest color cast, as a fraction of the brightness, that counts as white balance and is removed."""
 _LEVELS, _RELATIVE = 16.0, 0.6
 """Least difference of the chroma in levels of 255, and as a fraction of the stronger of both chromas.
 
 Chosen on clothing_small and gtsrb43 (150 images each): none of 3,000 copies made by compression, crops, saturation
-(0.6 to 1.5), hue (up to 18 degrees), brightness and white balance (up to 15 %) passes both, and 0.79 to 0.90 of colored
-objects turned by 120 degrees and more do. plantvillage15, which had no say: none of 1,500, and 0.86 to 0.91.
+(0.6 to 1.5), hue (up to 18 degrees), brightness and white balance (up to 15%) passes both, and 0.79 to 0.90 of colored
+objects turned by 120 degrees and more do. On plantvillage15, which was not used for choosing: none of 1,500, and 0.86
+to 0.91.
 """
 
 
@@ -43,10 +44,10 @@ def _differ(pixels: Pixels, pair: Pair) -> bool:
 
 
 def differ_in_color(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
-    """Whether two pictures of one thing, uint8 (h, w, 3), show it in clearly different colors.
+    """Whether two images of the same thing, uint8 (h, w, 3), have clearly different colors.
 
     Chroma (opponent channels R - G and (R + G) / 2 - B) is compared block by block, colored blocks counting most,
-    once a color cast that white balance may explain has been taken off. Grey and colored differ as red and blue do.
+    after removing a color cast that white balance may explain. Gray and colored differ as red and blue do.
     """
     (one, light_one), (other, light_other) = _chroma(first), _chroma(second)
     light = (light_one + light_other) / 2

@@ -1,7 +1,7 @@
-"""How alike two small pictures are once one is laid onto the other: fitted windows and correlation.
+"""Registration of two small images: fitted windows and correlation.
 
-The fit is the least-squares registration of Lucas and Kanade (1981) with a window instead of a shift, and with gain
-and offset of brightness among the unknowns. All functions work on many pairs at once.
+The fit is the least-squares registration of Lucas and Kanade (1981) with a window instead of a shift, and with
+brightness gain and offset as additional unknowns. All functions work on many pairs at once.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 WHOLE = np.array([0.0, 1.0, 0.0, 1.0], np.float32)
-"""A window (left, right, top, bottom) in shares of the picture's width and height: all of it."""
+"""The full image as a window (left, right, top, bottom), in fractions of width and height."""
 
 _DAMPING = 1e-3
 _REACH = 0.06
-"""Largest move of an edge in one step, as a share of the side."""
+"""Maximum movement of an edge in one step, as a fraction of the side."""
 
 
 def resampling(size: int, out: int, low: Floats, high: Floats) -> Floats:
-    """Matrices (n, out, size) that resample a line of pixels between two places, antialiased by a triangle.
+    """Matrices (n, out, size) that resample a line of pixels between two positions, with a triangle filter.
 
     Args:
-        size: Pixels of the line.
-        out: Pixels wanted.
-        low: Where each window begins, as a share of the line, shape (n,).
-        high: Where it ends; beyond the line its last pixel is repeated.
+        size: Length of the line in pixels.
+        out: Number of output pixels.
+        low: Start of each window, as a fraction of the line, shape (n,).
+        high: End of each window; beyond the line its last pixel is repeated.
     """
     width = (high - low)[:, None]
     centres = (low[:, None] + width * (np.arange(out, dtype=np.float32) + 0.5) / out) * size - 0.5
@@ -38,7 +38,7 @@ def resampling(size: int, out: int, low: Floats, high: Floats) -> Floats:
 
 
 def windows_of(pictures: Floats, windows: Floats, side: int) -> Floats:
-    """What each window shows of its picture, (n, side, side); pictures (n, h, w), windows (n, 4)."""
+    """The contents of each window, (n, side, side), from pictures (n, h, w) and windows (n, 4)."""
     across = resampling(pictures.shape[2], side, windows[:, 0], windows[:, 1])
     down = resampling(pictures.shape[1], side, windows[:, 2], windows[:, 3])
     seen: Floats = np.matmul(np.matmul(down, pictures), across.transpose(0, 2, 1))
@@ -46,13 +46,13 @@ def windows_of(pictures: Floats, windows: Floats, side: int) -> Floats:
 
 
 def fit_windows(pictures: Floats, targets: Floats, windows: Floats, steps: int) -> Floats:
-    """Move the edges of each window so that its picture shows what the target shows; returns them, (n, 4).
+    """Move the edges of each window to match the target; return the windows, (n, 4).
 
     Args:
         pictures: Shape (n, h, w).
         targets: Shape (n, side, side).
-        windows: Where to begin, shape (n, 4).
-        steps: How often to improve them.
+        windows: Initial windows, shape (n, 4).
+        steps: Number of iterations.
     """
     side = targets.shape[1]
     place = (np.arange(side, dtype=np.float32) + 0.5) / side
@@ -83,7 +83,7 @@ def fit_windows(pictures: Floats, targets: Floats, windows: Floats, steps: int) 
 
 
 def details(pictures: Floats, sigma: float) -> Floats:
-    """Pictures (n, side, side) less their blur: what tells two pictures of one kind apart."""
+    """Images (n, side, side) minus their blur: the detail that distinguishes similar images."""
     side = pictures.shape[1]
     place = np.arange(side, dtype=np.float32)
     blur = np.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))

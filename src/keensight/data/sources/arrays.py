@@ -32,7 +32,7 @@ _SCHEMES: tuple[dict[Part | None, tuple[str, str]], ...] = (
     {None: ("x", "y")},
     {None: ("X", "y")},
 )  # fmt: skip
-"""Names of arrays in ``.npz`` files: as Keras' data sets and MedMNIST write them, and without parts."""
+"""Names of arrays in ``.npz`` files: as Keras' datasets and MedMNIST write them, and without splits."""
 
 _CLASS_NAMES = ("class_names", "label_names", "names", "classes")
 
@@ -73,8 +73,8 @@ def from_arrays(
         images: uint8, 0 to 255, shape (n, H, W), (n, H, W, 1) or (n, H, W, 3) in RGB order.
         labels: Integers or class names, shape (n,) or (n, 1).
         class_names: Names of the classes; integer labels count through them. Left out: the labels themselves.
-        name: What to call the dataset.
-        splits: The part of each image, None where none is given.
+        name: Name of the dataset.
+        splits: The predefined split of each image, None without one.
         kind: How it was given, for the record.
 
     Raises:
@@ -88,7 +88,7 @@ def from_arrays(
     pixels = _checked_images(images, name)
     classes, texts = _class_names(_checked_labels(labels, len(pixels), name), class_names, name)
     if splits is not None and len(splits) != len(pixels):
-        raise DataError(f"{name} has {len(pixels)} images but {len(splits)} splits", "give one for each image")
+        raise DataError(f"{name} has {len(pixels)} images but {len(splits)} splits", "give one per image")
     samples = _samples(pixels, texts, splits)
     rows = {sample.path: row for row, sample in enumerate(samples)}
     return assemble(name, kind, samples, ArrayReader(pixels, rows), classes=classes)
@@ -97,16 +97,16 @@ def from_arrays(
 def from_parts(
     parts: Mapping[Part | None, Pair], *, name: str, kind: str, names: Sequence[str] | None = None
 ) -> Dataset:
-    """A dataset from one pair of images and labels a part (see :func:`from_arrays`).
+    """A dataset from one pair of images and labels per split (see :func:`from_arrays`).
 
     Raises:
-        DataError: as :func:`from_arrays`, or the parts' images differ in shape.
+        DataError: as :func:`from_arrays`, or the shapes of the splits differ.
     """
     checked = {part: _checked_images(images, name) for part, (images, _) in parts.items()}
     shapes = {images.shape[1:] for images in checked.values()}
     if len(shapes) > 1:
         raise DataError(
-            f"the parts of {name} hold images of different shapes: {sorted(shapes)}", "bring them to one shape"
+            f"the splits of {name} have images of different shapes: {sorted(shapes)}", "convert them to one shape"
         )
     labels = [_checked_labels(parts[part][1], len(images), f"{name} ({part})") for part, images in checked.items()]
     splits = [part for part, images in checked.items() for _ in range(len(images))]
@@ -137,9 +137,9 @@ def _checked_images(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 def _cast_hint(array: NDArray[Any]) -> str:
     if array.dtype.kind == "f" and array.size and float(np.nanmax(array)) <= 1.0:
-        return "they look scaled to 0..1: pass (images * 255).round().astype('uint8')"
+        return "they look scaled to 0-1: pass (images * 255).round().astype('uint8')"
     if array.dtype.kind in "iufb":
-        return "bring them to 0..255 and pass images.astype('uint8')"
+        return "scale them to 0-255 and pass images.astype('uint8')"
     return "pass the pixels as a plain array of numbers"
 
 
@@ -147,10 +147,10 @@ def _shape_hint(array: NDArray[Any]) -> str:
     if array.ndim == 4 and array.shape[3] == 4:
         return "drop the alpha channel: pass images[..., :3]"
     if array.ndim == 4 and array.shape[1] in (1, 3):
-        return "the channels come first: pass images.transpose(0, 2, 3, 1)"
+        return "channels come first: pass images.transpose(0, 2, 3, 1)"
     if array.ndim == 2:
-        return "each image is one line: pass images.reshape(-1, height, width)"
-    return "expected a stack of images of one size"
+        return "each image is one row: pass images.reshape(-1, height, width)"
+    return "expected an array of images of one size"
 
 
 def _checked_labels(labels: ArrayLike, n: int, name: str) -> NDArray[Any]:
@@ -158,10 +158,10 @@ def _checked_labels(labels: ArrayLike, n: int, name: str) -> NDArray[Any]:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        hint = "one-hot labels? pass labels.argmax(axis=1)" if array.ndim == 2 else "give one label an image"
+        hint = "one-hot labels? pass labels.argmax(axis=1)" if array.ndim == 2 else "give one label per image"
         raise DataError(f"the labels of {name} have shape {array.shape}, but (n,) is needed", hint)
     if len(array) != n:
-        raise DataError(f"{name} has {n} images but {len(array)} labels", "give one label for each image")
+        raise DataError(f"{name} has {n} images but {len(array)} labels", "give one label per image")
     if array.dtype.kind == "f" and np.all(np.mod(array, 1) == 0):
         array = array.astype(np.int64)
     if array.dtype.kind not in "iubUO":
@@ -172,7 +172,7 @@ def _checked_labels(labels: ArrayLike, n: int, name: str) -> NDArray[Any]:
 def _class_names(
     labels: NDArray[Any], names: Sequence[str] | None, name: str
 ) -> tuple[tuple[str, ...] | None, list[str]]:
-    """The classes in order (None: those that occur) and each image's class name."""
+    """Return the classes in order (None: those that occur) and each image's class name."""
     if names is None:
         texts = {value: clean_label(str(value)) for value in set(labels.tolist())}
         return None, [texts[value] for value in labels.tolist()]
@@ -180,13 +180,13 @@ def _class_names(
     if labels.dtype.kind in "UO":
         unknown = sorted(set(map(str, labels.tolist())) - set(classes), key=natural_key)
         if unknown:
-            raise DataError(f"{name} has labels that are not among the names given: {', '.join(unknown[:5])}",
+            raise DataError(f"{name} has labels that are not in names: {', '.join(unknown[:5])}",
                             f"names: {', '.join(classes[:20])}")  # fmt: skip
         return classes, [str(value) for value in labels.tolist()]
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
         raise DataError(
             f"the labels of {name} run from {labels.min()} to {labels.max()}, but {len(classes)} class names are given",
-            "labels count from 0; give one name for each",
+            "labels start at 0; give one name for each",
         )
     return classes, [classes[value] for value in labels.tolist()]
 
@@ -225,10 +225,10 @@ def open_npz(path: Path) -> Dataset:
     except (ValueError, OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error) or "Object arrays" in str(error):
             raise DataError(
-                f"{path.name} holds pickled Python objects, which can run code when opened and are refused",
+                f"{path.name} holds pickled Python objects, which can run code when opened, and is refused",
                 "save images as a uint8 array and labels as integers or text with numpy.savez",
             ) from error
-        raise DataError(f"{path.name} cannot be read as .npz: {error}", "the file is damaged: save it again") from error
+        raise DataError(f"{path.name} cannot be read as .npz: {error}", "the file is damaged; save it again") from error
     return from_parts(parts, name=path.stem, kind="arrays", names=names)
 
 
@@ -240,8 +240,8 @@ def _npz_pairs(archive: Any, name: str) -> dict[Part | None, Pair]:
             ordered = (None, *PARTS)
             return {part: parts[part] for part in ordered if part in parts}
     raise DataError(
-        f"{name} holds no images and labels under a known name; it holds: {', '.join(sorted(held)) or 'nothing'}",
-        "name the arrays x_train, y_train, x_test, y_test, or images and labels",
+        f"{name} has no images and labels under a known name; it contains: {', '.join(sorted(held)) or 'nothing'}",
+        "call the arrays x_train, y_train, x_test, y_test, or images and labels",
     )
 
 
@@ -276,13 +276,13 @@ def from_items(
         items: The images.
         labels: The class of each.
         classes: The class names in order.
-        name: What to call the dataset.
+        name: Name of the dataset.
 
     Raises:
-        DataError: there is not one label for each image, or none can be read.
+        DataError: the number of labels differs from that of images, or no image can be read.
     """
     if len(items) != len(labels):
-        raise DataError(f"{name} has {len(items)} images but {len(labels)} labels", "give one label for each image")
+        raise DataError(f"{name} has {len(items)} images but {len(labels)} labels", "give one label per image")
     width = max(5, len(str(len(items) - 1)))
     samples = [
         _sample(item, label, f"{i:0{width}d}") for i, (item, label) in enumerate(zip(items, labels, strict=True))

@@ -1,4 +1,4 @@
-"""The last step of every reader: from samples to a dataset that can be learned from."""
+"""The last step of every reader: from samples to a dataset."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from keensight.errors import DataError
 
 
 class OneClass(DataError):
-    """All images are of one class: too few to learn from, enough to measure a model on."""
+    """All images have the same class: not enough for training, but enough for evaluation."""
 
     def __init__(self, dataset: Dataset) -> None:
         (only,) = {name for sample in dataset.samples for name in sample.classes}
         super().__init__(
-            f"{dataset.name} holds one class only ({only}): a classifier needs two",
+            f"{dataset.name} has only one class ({only}); a classifier needs two",
             "add images of another class, or open the folder whose sub-folders are the classes",
         )
         self.dataset = dataset
@@ -32,24 +32,24 @@ def assemble(
     classes: Sequence[str] | None = None,
     task: Task = Task.MULTICLASS,
 ) -> Dataset:
-    """Check what every image set must fulfil, and build the record.
+    """Validate an image set, and build the record.
 
     Args:
-        name: What the dataset is called, for example its folder's name.
+        name: Name of the dataset, for example its folder's name.
         kind: See :class:`~keensight.core.records.Dataset`.
-        samples: In the order they shall keep.
+        samples: The samples, in order.
         reader: Loads them.
-        skipped: What in the source is no image of the set.
+        skipped: What in the source is not an image of the set.
         classes: The class names in order; default: those that occur, in natural order.
-        task: One class an image, or any number of labels.
+        task: One class per image, or any number of labels.
 
     Raises:
-        OneClass: all images are of one class.
+        OneClass: all images have the same class.
         DataError: there is no image, or none can be read.
     """
     found = sorted({name for sample in samples for name in sample.classes}, key=natural_key)
     if not samples:
-        raise DataError(f"{name} contains no labeled image", _reasons(skipped))
+        raise DataError(f"{name} contains no labeled images", _reasons(skipped))
     if all(sample.error is not None for sample in samples):
         raise DataError(
             f"none of the {len(samples)} images of {name} can be read; {samples[0].path}: {samples[0].error}",
@@ -57,8 +57,8 @@ def assemble(
         )
     if len(found) < 2 and task == Task.MULTILABEL:
         raise DataError(
-            f"{name} holds images of {len(found)} labels only: a multi-label set needs two that occur",
-            "check the label columns: each must hold a 1 somewhere",
+            f"{name} has fewer than two labels with images, too few for a multi-label set",
+            "check the label columns: each must contain a 1",
         )
     labels = LabelSet(tuple(classes) if classes is not None else tuple(found))
     dataset = Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task)

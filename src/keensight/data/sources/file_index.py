@@ -1,4 +1,4 @@
-"""Digests and headers of image files, remembered so that a second look reads no file body."""
+"""Cached digests and headers of image files, so that opening a set again reads no file contents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from keensight.data.sources.listing import Found
 from keensight.errors import ImageError, StoreError
 
 VERSION = 2
-"""Raised when what an entry holds changes; an index of another version is built anew."""
+"""Raised when what an entry holds changes; an index of another version is built again."""
 
 RACY_NS = 2_000_000_000
 """A file changed less than this long ago could change again within its time stamp's resolution (FAT: 2 s)."""
@@ -30,7 +30,7 @@ RACY_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What reading a file once told; fields as in :class:`~keensight.core.records.Sample`."""
+    """What is known of a file; fields as in :class:`~keensight.core.records.Sample`."""
 
     digest: str
     info: ImageInfo | None
@@ -49,7 +49,7 @@ class FileReader:
         """The file's bytes.
 
         Raises:
-            ImageError: it is gone, empty, too large or cannot be read.
+            ImageError: it is missing, empty, too large or cannot be read.
         """
         return read_bounded(self.root / self.stored.get(sample.path, sample.path), MAX_BYTES)
 
@@ -72,8 +72,8 @@ def _stat(root: Path, path: str) -> Found:
 def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress | None = None) -> list[Facts]:
     """Digest and header of each file, in the order given.
 
-    A file whose size and time of change stand in the index of ``source`` is not opened. Where the work
-    is interrupted, what was read so far is kept for the next time.
+    A file whose size and modification time match the index of ``source`` is not opened. After an interrupt, what was
+    read so far is kept.
 
     Args:
         source: What the user opened; there is one index file for each.
@@ -100,7 +100,7 @@ def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress
 
 
 def _examine_fresh(root: Path, fresh: Sequence[Found], facts: dict[str, Facts], progress: Progress) -> None:
-    # More threads than processors: hashing runs in parallel, and some threads always wait for the disk.
+    # More threads than CPUs: hashing runs in parallel, and some threads always wait for the disk.
     examining = ordered(
         lambda found: _examine_file(root / (found.stored or found.path)), fresh, processors() + 2, ahead=64
     )
@@ -128,7 +128,7 @@ def _index_path(source: Path) -> Path:
 
 
 def _read_index(source: Path) -> dict[str, tuple[int, int, Facts]]:
-    # The index only saves time: whatever is wrong with it, the files are read again.
+    # The index only saves time: if anything is wrong with it, the files are read again.
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, StoreError):
         document = json.loads(_index_path(source).read_bytes())
         if document["version"] == VERSION:
@@ -144,9 +144,9 @@ def _write_index(source: Path, files: Sequence[Found], facts: Mapping[str, Facts
     entries: dict[str, list[Any]] = {}
     for found in files:
         fact = facts.get(found.path)
-        # Bad files are not remembered: they are few, and a newer Pillow may read them.
+        # Bad files are not cached: they are few, and a newer Pillow may read them.
         if fact is not None and fact.info is not None and abs(now - found.mtime_ns) >= RACY_NS:
             entries[found.path] = [found.size, found.mtime_ns, fact.digest, astuple(fact.info)]
     document = json.dumps({"version": VERSION, "entries": entries}, separators=(",", ":"))
-    with suppress(StoreError, OSError):  # a cache that cannot be written is no reason not to work
+    with suppress(StoreError, OSError):  # a cache that cannot be written is not an error
         write_bytes(_index_path(source), document.encode("utf-8"))

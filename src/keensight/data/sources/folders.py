@@ -21,7 +21,7 @@ EMPTY_CLASS = "a folder without images"
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a file belongs by its path."""
+    """The class and split of a file by its path."""
 
     found: Found
     label: str
@@ -32,7 +32,7 @@ class _Place:
 class _Layout:
     kind: str
     top: str
-    """The folder (relative, "" for the source itself) whose sub-folders are the classes or the parts."""
+    """The folder (relative, "" for the source itself) whose sub-folders are the classes or the splits."""
     places: tuple[_Place, ...]
     skipped: tuple[Skipped, ...]
 
@@ -47,9 +47,9 @@ def open_folder(
 ) -> Dataset:
     """Read a folder with one sub-folder per class, or with train, val and test folders of such.
 
-    Images in deeper folders belong to the class above them. Where the source holds a single folder with
-    the classes in it, as unpacked archives do, that one is taken. A ``metadata.csv`` beside the classes
-    gives its columns to the images that it names: ``group`` and ``label`` are columns of it.
+    Images in deeper folders belong to the class above them. If the source contains a single folder with the classes in
+    it, as unpacked archives do, that folder is used. A ``metadata.csv`` next to the classes adds its columns to the
+    images that it lists: ``group`` and ``label`` are columns of it.
 
     Raises:
         DataError: there are no images, no class folders or fewer than two classes, or a column named
@@ -105,10 +105,10 @@ def _tops(parts: Sequence[Sequence[str]]) -> set[str]:
 
 
 def _are_split_folders(parts: Sequence[Sequence[str]]) -> bool:
-    """Whether the folders are parts: at least two of train, val, test, with class folders in them.
+    """Whether the folders are splits: at least two of train, val, test, with class folders in them.
 
     Other folders beside train (``predict``, say) are no classes then; a class that happens to be
-    called "train", beside classes of other names, holds its images itself.
+    called "train", beside classes of other names, contains images directly.
     """
     tops = _tops(parts)
     named = {part for top in tops if (part := part_of(top))}
@@ -129,9 +129,9 @@ def _place(
     for found, names in zip(files, parts, strict=True):
         part = None if split is None else split.get(names[0])
         if split is not None and len(names) > 1 and part is None:
-            skipped.append(Skipped(found.path, f"in the folder {names[0]}, which is neither train, val nor test"))
+            skipped.append(Skipped(found.path, f"in the folder {names[0]}, which is none of train, val and test"))
         elif len(names) <= level + 1:
-            skipped.append(Skipped(found.path, "an image outside of the class folders"))
+            skipped.append(Skipped(found.path, "an image outside the class folders"))
         else:
             places.append(_Place(found, clean_label(names[level]) or names[level], part))
     return _Layout(kind, top, tuple(places), tuple(skipped))
@@ -148,13 +148,13 @@ def _empty_folders(listing: Listing, depth: int) -> tuple[Skipped, ...]:
 
 def _what_else(listing: Listing) -> str:
     if not listing.skipped:
-        return "put the images of each class in a sub-folder of its own"
+        return "put the images of each class in its own sub-folder"
     shown = "; ".join(f"{item.path or '.'}: {item.reason}" for item in listing.skipped[:3])
-    return f"{len(listing.skipped)} other entries were passed over ({shown})"
+    return f"{len(listing.skipped)} other entries were skipped ({shown})"
 
 
 def _flat_hint(root: Path) -> str:
     tables = sorted(path.name for path in root.glob("*") if path.suffix.lower() in (".csv", ".tsv", ".parquet"))
     if tables:
         return f"open the table beside them instead: {root / tables[0]}"
-    return "put the images of each class in a sub-folder of its own, or name them in a CSV table with path and label"
+    return "put the images of each class in its own sub-folder, or list them in a CSV table with path and label"

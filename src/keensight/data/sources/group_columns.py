@@ -1,4 +1,4 @@
-"""Columns of metadata that look like a group ID: by their name, and by values that several images share."""
+"""Columns of metadata that look like a group ID: by their name, and by values that several images have."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class GroupColumn:
 
     @property
     def tied(self) -> int:
-        """Images that share their value with another one."""
+        """Images whose value another image also has."""
         return sum(map(len, self.groups.values()))
 
     @property

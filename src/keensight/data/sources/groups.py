@@ -31,13 +31,13 @@ def grouped(dataset: Dataset, pattern: str) -> Dataset:
 
     Raises:
         UsageError: it is no regular expression.
-        DataError: it matches no file, or finds a group of its own for each, or one for all.
+        DataError: it matches no file, or finds its own group for each, or one for all.
     """
     try:
         searched = re.compile(pattern)
     except re.error as error:
         raise UsageError(
-            f"the group pattern {pattern!r} is no regular expression: {error}",
+            f"the group pattern {pattern!r} is not a valid regular expression: {error}",
             r"write it like --group-regex '(patient\d+)_'",
         ) from error
     names = [group_name(searched, sample.path) for sample in dataset.samples]
@@ -47,8 +47,8 @@ def grouped(dataset: Dataset, pattern: str) -> Dataset:
         raise DataError(f"the group pattern {pattern!r} matches no path of {dataset.name}", f"{example}; try another")
     if len(found) == len(names):
         raise DataError(
-            f"the group pattern {pattern!r} gives each image of {dataset.name} a group of its own",
-            f"{example}, group {names[0]}; leave out what differs within a group",
+            f"the group pattern {pattern!r} gives each image of {dataset.name} its own group",
+            f"{example}, group {names[0]}; exclude what differs within a group",
         )
     if len(found) == 1 and None not in names:
         raise DataError(
@@ -60,7 +60,7 @@ def grouped(dataset: Dataset, pattern: str) -> Dataset:
 
 
 def suggested_groups(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
-    """A column that looks like a group ID, and file names that do, where no group is in use.
+    """Suggest a column or file names that look like a group ID, if no group is set.
 
     Of several patterns the one is suggested that ties most images, among those whose images look alike within groups
     or whose names leave no doubt: a coarser grouping is the safer one, as it keeps the finer one's groups whole. The

@@ -37,10 +37,10 @@ def holds_idx(folder: Path) -> bool:
 def open_idx(folder: Path) -> Dataset:
     """Read a folder of IDX pairs: ``train-images-idx3-ubyte[.gz]``, ``train-labels-idx1-ubyte[.gz]``, ``t10k-...``.
 
-    A ``labels.txt`` or ``classes.txt`` beside them holds the class names, one a line in the order of the labels.
+    A ``labels.txt`` or ``classes.txt`` next to them contains the class names, one per line in the order of the labels.
 
     Raises:
-        DataError: a file is damaged or not IDX, labels are missing, or the names leave open which part is which.
+        DataError: a file is damaged or not IDX, labels are missing, or the splits cannot be identified by the names.
     """
     pairs: dict[Part | None, Pair] = {}
     stems = _stems(folder)
@@ -50,7 +50,7 @@ def open_idx(folder: Path) -> Dataset:
             listed = ", ".join(sorted(path.name for path in stems.values()))
             raise DataError(
                 f"{folder.name} holds several sets of IDX files: {listed}",
-                "keep one set a folder: train-images-idx3-ubyte and t10k-images-idx3-ubyte, each with its labels",
+                "keep one set per folder: train-images-idx3-ubyte and t10k-images-idx3-ubyte, each with its labels",
             )
         pairs[part] = (_read(images), _read(_labels_of(images)))
     ordered = {part: pairs[part] for part in (None, *PARTS) if part in pairs}
@@ -58,7 +58,7 @@ def open_idx(folder: Path) -> Dataset:
 
 
 def _stems(folder: Path) -> dict[str, Path]:
-    """What stands before ``images`` in a name, and its file; a plain file goes before its .gz."""
+    """The prefix before ``images`` in a name, and its file; a plain file takes precedence over its .gz."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), reverse=True):
         if match := _IMAGES.fullmatch(path.name):
@@ -79,7 +79,9 @@ def _labels_of(images: Path) -> Path:
     for candidate in (images.with_name(wanted), images.with_name(f"{wanted}.gz")):
         if candidate.is_file():
             return candidate
-    raise DataError(f"{images.name} has no labels beside it", f"expected {wanted} or {wanted}.gz in the same folder")
+    raise DataError(
+        f"{images.name} has no matching labels file", f"expected {wanted} or {wanted}.gz in the same folder"
+    )
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
@@ -110,7 +112,7 @@ def _parse(stream: IO[bytes], name: str) -> NDArray[np.uint8]:
         raise DataError(
             f"{name} is {'longer' if len(data) == count else 'shorter'} than its header says "
             f"({'x'.join(map(str, shape))})",
-            "the file is cut off or damaged: download it again",
+            "the file is truncated or damaged: download it again",
         )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
@@ -130,4 +132,4 @@ def _names(folder: Path) -> list[str] | None:
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} cannot be read: {error}", "expected one class name a line, in UTF-8") from error
+        raise DataError(f"{path.name} cannot be read: {error}", "expected one class name per line, in UTF-8") from error

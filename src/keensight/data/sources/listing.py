@@ -1,4 +1,4 @@
-"""Walk a folder once: its image files, and whatever is none, with the reason."""
+"""List a folder: its image files, and everything else with a reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keensight.errors import DataError
 
 UNKNOWN_TYPE = "not an image type that can be read"
 UNREADABLE_FOLDER = "the folder cannot be read"
-SEEN_BEFORE = "a link to a folder that was read already"
+SEEN_BEFORE = "a link to a folder that was already read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def list_images(root: Path) -> Listing:
 
 
 def _distinct(files: list[Found]) -> Iterator[Found]:
-    """The files, each with a path of its own: a name that is not UTF-8 may read as one that is."""
+    """The files, each with its own path: a name that is not UTF-8 may read as one that is."""
     taken = {found.path for found in files if not found.stored}
     for found in files:
         name, number = PurePosixPath(found.path), 2
@@ -154,14 +154,14 @@ COMPANIONS = frozenset(
         ".py", ".toml", ".tsv", ".txt", ".xml", ".xmp", ".yaml", ".yml",
     }
 )  # fmt: skip
-"""Endings of files that lie beside images and that nobody takes for one."""
+"""Extensions of files that are often next to images and clearly not images."""
 
 _HINT = "give image files, folders or patterns such as photos/*.jpg"
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Images that were found, and how many files beside them are of no interest, by their ending."""
+    """The images found, and the number of ignored files by extension."""
 
     images: list[Source]
     companions: Mapping[str, int] = field(default_factory=dict)
@@ -170,12 +170,11 @@ class Inputs:
 def find_inputs(given: Images) -> Inputs:
     """Single images from what a user gives: as :func:`~keensight.core.sources.singles`, and of tables and folders.
 
-    A pandas table is read by its column of paths. Of a folder or pattern every file counts, also one that is no
-    image or that cannot be read: its row will say so. Hidden files, those of operating systems and ``COMPANIONS`` do
-    not.
+    A pandas table is read by its column of paths. Every file of a folder or pattern counts, even if it is not an image
+    or cannot be read: its row has an error. Hidden files, those of operating systems and ``COMPANIONS`` do not.
 
     Raises:
-        DataError: there is no image, or something else was given; a table has no column of paths, or several.
+        DataError: there are no images, or something else was given; a table has no column of paths, or several.
     """
     found: list[Source] = []
     companions: Counter[str] = Counter()
@@ -187,7 +186,7 @@ def find_inputs(given: Images) -> Inputs:
         else:
             found.append(image)
     if not found:
-        raise DataError("no image was given", _HINT)
+        raise DataError("no images were given", _HINT)
     return Inputs(found, companions)
 
 
@@ -204,7 +203,7 @@ def find_images(path: str | Path) -> Inputs:
     """What ``path`` stands for, in natural order.
 
     A folder is searched through; a pattern (``*``, ``?``, ``[...]``, ``**``) is expanded. A file is taken
-    as it is, whatever its name, and so is one that does not exist: its row will say so.
+    as it is, whatever its name, and so is one that does not exist: its row has an error.
 
     Raises:
         DataError: a folder or a pattern holds no image.
@@ -217,15 +216,15 @@ def find_images(path: str | Path) -> Inputs:
         return Inputs([Path(path)])
     if not found.images:
         beside = f": {in_words(found.companions)}" if found.companions else ""
-        raise DataError(f"{path} contains no image{beside}", _HINT)
+        raise DataError(f"{path} contains no images{beside}", _HINT)
     return found
 
 
 def in_words(companions: Mapping[str, int]) -> str:
-    """``3 files are no images (2 .txt, 1 .csv)``."""
+    """``3 files are not images (2 .txt, 1 .csv)``."""
     n = sum(companions.values())
     listed = ", ".join(f"{count:,} {ending}" for ending, count in sorted(companions.items()))
-    return f"{n:,} files are no images ({listed})" if n > 1 else f"1 file is no image ({next(iter(companions))})"
+    return f"{n:,} files are not images ({listed})" if n > 1 else f"1 file is not an image ({next(iter(companions))})"
 
 
 def _in_folder(folder: Path) -> list[Source]:
@@ -265,9 +264,9 @@ def _of_table(frame: Any) -> list[Source]:
 
     matches = [place for place, column in enumerate(columns) if column.strip().lower() in PATH_NAMES]
     if len(matches) != 1:
-        several = f"{len(matches)} columns that could hold the paths" if matches else "no column of paths"
+        several = f"{len(matches)} columns that could be the paths" if matches else "no column of paths"
         raise DataError(
             f"the table has {several}; its columns are: {', '.join(columns)}",
-            "give the column itself, such as frame['path'], or call it path",
+            "give the column itself, such as frame['path'], or name it path",
         )
     return singles(frame.iloc[:, matches[0]])

@@ -1,4 +1,4 @@
-"""``metadata.csv`` beside class folders: groups, other labels and further columns for the images in them."""
+"""``metadata.csv`` next to class folders: groups, other labels and further columns for the images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "metadata.csv"
 
 
 def find_metadata(root: Path, top: str) -> Path | None:
-    """The table beside the class folders (which lie in ``top`` below ``root``) or at the source's root."""
+    """The table next to the class folders (in ``top`` below ``root``) or at the source's root."""
     return next((path for path in (root / top / NAME, root / NAME) if path.is_file()), None)
 
 
@@ -28,25 +28,25 @@ def attach(
     path: str | None = None,
     group: str | None = None,
 ) -> tuple[list[Sample], list[Skipped]]:
-    """Give each sample the table's columns where the table names it.
+    """Add the table's columns to the samples listed in it.
 
     Args:
         samples: Their paths start from ``source``.
         table: ``metadata.csv``, whose paths start from its own folder; None where there is none.
         source: The folder that the user opened.
-        label: Take the class from this column; images that it says nothing about are skipped then.
+        label: Take the class from this column; images that are not in it are skipped then.
         path: The column with the paths; default: found by name.
-        group: The column whose equal values never straddle a split.
+        group: The column with group IDs; images with the same ID are kept in the same split.
 
     Raises:
-        DataError: a column was named but there is no table, no such column, or no line fits an image.
+        DataError: a column was given but the table or column does not exist, or no row matches an image.
     """
     wanted = label or group or path
     if table is None:
         if wanted:
             raise DataError(
-                f"{source} has no {NAME} in which to look up the column {wanted!r}",
-                f"put a {NAME} with the columns path and {wanted} beside the class folders, or open a table instead",
+                f"{source} has no {NAME} to look up the column {wanted!r}",
+                f"put a {NAME} with the columns path and {wanted} next to the class folders, or open a table instead",
             )
         return list(samples), []
     try:
@@ -60,7 +60,7 @@ def attach(
     matches = [known.get(_key(sample.path)) for sample in samples]
     if wanted and not any(matches):
         raise DataError(
-            f"no line of {NAME} names an image of {source}, so {wanted!r} cannot be looked up",
+            f"no line of {NAME} matches an image of {source}, so {wanted!r} cannot be looked up",
             f"paths in it start from its own folder, such as {samples[0].path}",
         )
     return _merge(samples, matches, columns)
@@ -72,7 +72,7 @@ def _read(table: Path, *, label: str | None, path: str | None, group: str | None
     rows = read_rows(frame, columns, NAME)[0]
     if any(row.labels is not None for row in rows):
         raise DataError(
-            f"the column {label!r} of {NAME} holds lists of labels, but its folders give one class each",
+            f"the column {label!r} of {NAME} contains lists of labels, but each folder is one class",
             f"open the table itself for a multi-label set: {table}",
         )
     return columns, rows
@@ -89,7 +89,7 @@ def _merge(
     skipped: list[Skipped] = []
     for sample, row in zip(samples, matches, strict=True):
         if columns.label is not None and (row is None or row.label is None):
-            skipped.append(Skipped(sample.path, f"{NAME} gives it no {columns.label}"))
+            skipped.append(Skipped(sample.path, f"{NAME} has no {columns.label}"))
         elif row is None:
             merged.append(sample)
         else:

@@ -29,7 +29,7 @@ NaturalKey = tuple[tuple[_PieceKey, ...], ...]
 
 
 def junk_reason(name: str) -> str | None:
-    """Why a file or folder of this name is no part of an image set, or None."""
+    """Why a file or folder with this name does not belong to an image set, or None."""
     if name.lower() in _JUNK:
         return "put there by the operating system"
     return "hidden" if name.startswith(".") else None
@@ -46,7 +46,7 @@ def is_image_name(path: str) -> bool:
 
 
 def part_of(name: str) -> Part | None:
-    """The part that a folder or a table's value names (``valid`` is ``val``), or None."""
+    """The split that a folder's name or a table's value means (``valid`` is ``val``), or None."""
     return _PARTS.get(name.strip().lower())
 
 
@@ -72,12 +72,12 @@ def _component_key(component: str) -> tuple[_PieceKey, ...]:
             key.append((0, len(digits), digits))
         else:
             key.append((1, 0, piece))
-    key.append((2, 0, component))  # 1 and 01 are told apart
+    key.append((2, 0, component))  # so that 1 and 01 differ
     return tuple(key)
 
 
 def clean_label(text: str) -> str:
-    """A class name in the composed Unicode form (NFC), without outer blanks.
+    """A class name in the composed Unicode form (NFC), without leading and trailing spaces.
 
     macOS decomposes accents in file names: without this, one class copied from two machines were two.
     """

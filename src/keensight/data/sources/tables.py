@@ -1,4 +1,4 @@
-"""Tables (CSV, TSV, Parquet, pandas): which column holds what, and their lines as plain values."""
+"""Tables (CSV, TSV, Parquet, pandas): the meaning of their columns, and their rows as plain values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LABEL_NAMES = (
 )  # fmt: skip
 
 _MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL")
-"""Cells that hold nothing. Unlike pandas' own list this leaves out "None": it is a common class name (no defect)."""
+"""Empty cells. pandas' list also has "None", which is a common class name (no defect)."""
 
 
 NO_LABEL = "no label"
@@ -54,14 +54,14 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column plays which part; the others are metadata."""
+    """The columns of path, label, split and group; the others are metadata."""
 
     path: str
     label: str | None
     group: str | None
     split: str | None
     indicators: tuple[str, ...] = ()
-    """Columns of 0 and 1, one a label; ``label`` is None then."""
+    """Columns of 0 and 1, one per label; ``label`` is None then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def find_columns(
     labels: Sequence[str] = (),
     need_label: bool = True,
 ) -> Columns:
-    """Decide which column holds what: as named by the user, else by the field's common names.
+    """Find the columns: as set by the user, else by common names.
 
     Where a label is needed and no column has the name of one, two and more columns that hold only 0 and 1 (or true
     and false, or nothing) are taken for one label each.
@@ -133,7 +133,7 @@ def find_columns(
         split=next((column for column in names if column.strip().lower() == "split"), None),
     )
     if label and labels:
-        raise DataError(f"both a label column and label columns are named for {name}", "give label= or labels=")
+        raise DataError(f"both label= and labels= are given for {name}", "give label= or labels=")
     if labels:
         columns = tuple(dict.fromkeys(_find(names, wanted, (), "label", name) for wanted in labels))
         return _with_indicators(found, columns, name)
@@ -156,7 +156,7 @@ def _with_indicators(found: Columns, columns: tuple[str, ...], name: str) -> Col
     if len(columns) < 2 or odd:
         raise DataError(
             f"{name}: {f'the label {odd[0]!r} holds a {SEPARATOR!r}' if odd else 'one label column is not enough'}",
-            "rename the column" if odd else "name two or more, or give a column of classes with label=",
+            "rename the column" if odd else "give two or more, or a column of classes with label=",
         )
     return replace(found, indicators=columns)
 
@@ -175,10 +175,10 @@ def _find(columns: Sequence[str], wanted: str | None, common: Sequence[str], rol
         return wanted
     matches = [column for column in columns if column.strip().lower() in common]
     if not matches:
-        raise DataError(f"{table} has no {role} column that can be told by its name", f"name it with {role}=; {listed}")
+        raise DataError(f"{table} has no {role} column with a usual name", f"set it with {role}=; {listed}")
     if len(matches) > 1:
         raise DataError(
-            f"{table} has {len(matches)} columns that could hold the {role}: {', '.join(matches)}",
+            f"{table} has {len(matches)} columns that could be the {role}: {', '.join(matches)}",
             f"choose one with {role}=; {listed}",
         )
     return matches[0]
@@ -301,19 +301,19 @@ def from_frame(
     """A dataset from a pandas table of paths and labels.
 
     Args:
-        frame: One line an image: a path, a label, and as you like a ``split``, a group and further columns,
+        frame: One row per image: a path, a label, and optionally a ``split``, a group and further columns,
             which become metadata.
-        root: The folder that relative paths start from. Where a path leads out of it, samples are named
-            from the folder that all of them share.
+        root: The folder that relative paths start from. If a path is outside it, samples are named relative to their
+            common folder.
         label: The column with the class; default: found by name. Where some of its cells are lists such as
             ``cat|dog``, the set is multi-label, and an empty cell means none of the labels.
         path: The column with the path; default: found by name.
-        group: The column whose equal values never straddle a split.
-        labels: Columns of 0 and 1 (true and false, an empty cell is 0), one a label of a multi-label set; default:
-            all such columns, where there are two or more and no column has the name of a label.
-        name: What to call the dataset.
-        source: The table's file, under whose name digests are remembered; default: ``root``.
-        progress: Told while files are read.
+        group: The column with group IDs; images with the same ID are kept in the same split.
+        labels: Columns of 0 and 1 (true and false, an empty cell is 0), one per label of a multi-label set; default:
+            all such columns, if there are two or more and no label column.
+        name: Name of the dataset.
+        source: The table's file, under whose name digests are cached; default: ``root``.
+        progress: Where to report while files are read.
 
     Raises:
         DataError: a column is missing or ambiguous, no file exists, or fewer than two classes are left.
@@ -346,7 +346,7 @@ def _named(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     frame = frame.rename(columns=str)
     twice = sorted(set(frame.columns[frame.columns.duplicated()]))
     if twice:
-        raise DataError(f"{name} has more than one column {twice[0]!r}", "give each column a name of its own")
+        raise DataError(f"{name} has more than one column {twice[0]!r}", "give each column its own name")
     return frame
 
 
@@ -372,7 +372,7 @@ def _locate(root: Path, paths: Sequence[str]) -> tuple[Path, list[str]]:
         try:
             base = os.path.commonpath([base if p == base else os.path.dirname(p) for p in full])  # noqa: PTH120
         except ValueError as error:  # several drives of Windows
-            raise DataError("the images lie on different drives", "bring them together below one folder") from error
+            raise DataError("the images are on different drives", "move them into one folder") from error
     skip = len(os.path.join(base, ""))  # noqa: PTH118
     return Path(base), [path[skip:].replace(os.sep, "/") for path in full]
 
@@ -388,10 +388,10 @@ def _spelling(base: str, path: str) -> str:
 def _refuse_all_missing(files: Sequence[Found], base: Path, name: str) -> None:
     if not files or not all(found.error == MISSING for found in files):
         return
-    hint = "paths start from the table's folder; move the table or correct the paths"
+    hint = "paths are relative to the table's folder; move the table or correct the paths"
     if not any(is_image_name(found.path) for found in files):
         hint = "the paths have no image extension such as .jpg: add it"
-    raise DataError(f"not one of the {len(files)} files that {name} names exists, such as {base / files[0].path}", hint)
+    raise DataError(f"not one of the {len(files)} files listed in {name} exists, such as {base / files[0].path}", hint)
 
 
 def _sample(row: Row, found: Found, facts: Facts) -> Sample:

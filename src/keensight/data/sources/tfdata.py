@@ -1,4 +1,4 @@
-"""Image sets that TensorFlow streams: a finite ``tf.data.Dataset`` of images and labels, as arrays."""
+"""Image sets from TensorFlow: a finite ``tf.data.Dataset`` of images and labels, as arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keensight.core.records import Dataset, Part
 from keensight.errors import DataError, UsageError
 
 LIMIT = 4 << 30
-"""Bytes of uint8 pixels that are held in memory at most; beyond, image files in a folder are the better source."""
+"""Maximum bytes of uint8 pixels in memory; for more, use image files in a folder."""
 _INFINITE = -1
 _PARTS: dict[str | None, Part | None] = {
     None: None, "train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"
@@ -40,16 +40,16 @@ def from_streams(source: Streams, labels: Sequence[str], progress: Progress) -> 
     """A dataset from streams of (image, label), single or in batches, held in memory as uint8.
 
     Args:
-        source: Each element is a pair of image and label, or a mapping with ``image`` and ``label``; further members,
-            such as weights, are left aside. Images: whole numbers from 0 to 255, or floats from 0 to 255 or 0 to 1, all
-            of one size. Labels: class numbers, one-hot rows, or names. A mapping gives ``train``, ``val`` and ``test``.
+        source: Each element is a pair of image and label, or a mapping with ``image`` and ``label``; other members,
+            such as weights, are ignored. Images: whole numbers from 0 to 255, or floats from 0 to 255 or 0 to 1, all of
+            one size. Labels: class numbers, one-hot rows, or names. A mapping gives ``train``, ``val`` and ``test``.
         labels: Class names in the order of the numbers; empty: the stream's own ``class_names``, else the labels
             themselves.
         progress: Where to say how much memory it takes, and what was done to the pixels.
 
     Raises:
         DataError: a stream never ends, is empty, too large, or its images or labels are of another kind.
-        UsageError: it is no stream, or the mapping names a part that there is none of.
+        UsageError: it is not a ``tf.data.Dataset``, or the mapping has a split with another name.
     """
     from keensight.data.sources.arrays import from_parts
 
@@ -68,11 +68,11 @@ def _by_part(source: Streams) -> dict[Part | None, Stream]:
     if foreign or not given:
         raise UsageError(
             f"images cannot be read from a {type(foreign[0] if foreign else source).__name__}",
-            "give a path, a Dataset, or a tf.data.Dataset; for arrays take ks.from_arrays",
+            "give a path, a Dataset, or a tf.data.Dataset; for arrays use ks.from_arrays",
         )
     unknown = [name for name in given if name not in _PARTS]
     if unknown:
-        raise UsageError(f"there is no part {unknown[0]!r}", "name the datasets train, val and test")
+        raise UsageError(f"there is no split {unknown[0]!r}", "call the datasets train, val and test")
     return {_PARTS[name]: stream for name, stream in given.items()}
 
 
@@ -101,15 +101,15 @@ class _Reader:
         return [str(number) for number in range(self._classes)] or None
 
     def pairs(self) -> dict[Part | None, tuple[NDArray[np.uint8], NDArray[Any]]]:
-        """Images and labels of each part, as arrays."""
+        """Images and labels of each split, as arrays."""
         return {part: (np.concatenate(self._images[part]), np.concatenate(self._labels[part])) for part in self._images}
 
     def read(self, stream: Stream, part: Part | None, progress: Progress) -> None:
-        """Take in all images and labels of a part."""
+        """Read all images and labels of a split."""
         name = part or "the dataset"
         total = int(stream.cardinality())
         if total == _INFINITE:
-            raise DataError(f"{name} never ends", "take some of it, as with .take(100), or leave .repeat() out")
+            raise DataError(f"{name} never ends", "limit it, such as with .take(100), or remove .repeat()")
         images = self._images[part] = []
         labels = self._labels[part] = []
         with progress.task("reading the dataset", max(total, 0), "elements") as task:
@@ -119,12 +119,12 @@ class _Reader:
                 labels.append(self._as_labels(given, name))
                 task.advance()
         if not images:
-            raise DataError(f"{name} is empty", "check what it is made from")
+            raise DataError(f"{name} is empty", "check its source")
         shapes = sorted({batch.shape[1:] for batch in images})
         if len(shapes) > 1:
             raise DataError(
                 f"{name} holds images of different sizes, such as {shapes[0]} and {shapes[1]}",
-                "bring them to one size with .map(...), or open the folder of image files",
+                "resize them with .map(...), or open the folder of image files",
             )
 
     def _as_pixels(self, batch: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -134,18 +134,18 @@ class _Reader:
         if self.size > self._limit:
             raise DataError(
                 f"{name} holds more than {self._limit / 2**30:.3g} GiB of pixels, too much for memory",
-                "write the images to a folder per class, or take fewer or smaller ones",
+                "write the images to a folder per class, or use fewer or smaller images",
             )
         low, high = (float(batch.min()), float(batch.max())) if batch.size else (0.0, 0.0)
         if not 0 <= low <= high <= 255:  # false for NaN too
             raise DataError(
                 f"the pixels of {name} run from {low:.4g} to {high:.4g}, but 0 to 255 or 0 to 1 is needed",
-                "give the images as they were before they were normalised",
+                "give the images before normalization",
             )
         if batch.dtype.kind in "iu":
             return batch.astype(np.uint8)
         if batch.dtype.kind != "f":
-            raise DataError(f"the images of {name} are {batch.dtype}", "give numbers from 0 to 255")
+            raise DataError(f"the images of {name} are {batch.dtype}", "give values from 0 to 255")
         if not self.floats:
             self.floats, self.scale = True, 255.0 if high <= 1 else 1.0
         elif high > 1 and self.scale > 1:  # all before were dark images of levels 0 and 1
@@ -165,7 +165,7 @@ class _Reader:
         if given.ndim != 2 or not (np.isin(given, (0, 1)).all() and (given.sum(axis=1) == 1).all()):
             raise DataError(
                 f"the labels of {name} are neither class numbers nor one-hot rows: shape {given.shape}",
-                "for several labels an image, open a table",
+                "for several labels per image, open a table",
             )
         self._classes = given.shape[1]
         return np.asarray(given.argmax(axis=1))
@@ -178,7 +178,7 @@ def _pair(element: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     else:
         found = list(element) if isinstance(element, tuple) else [element]
     if len(found) < 2:
-        raise DataError(f"the elements of {name} are no pairs of image and label", "map them to (image, label)")
+        raise DataError(f"the elements of {name} are not pairs of image and label", "map them to (image, label)")
     image, label = np.asarray(found[0]), np.asarray(found[1])
     batched = image.ndim == 4 or (
         image.ndim == 3 and image.shape[2] not in (1, 3) and label.ndim > 0 and len(label) == len(image)

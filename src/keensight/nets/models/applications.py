@@ -1,4 +1,4 @@
-"""The backbones of Keras Applications, flat in our graph; Keras downloads and keeps their ImageNet weights."""
+"""The backbones of Keras Applications, flat in our graph; Keras downloads and caches their ImageNet weights."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from keensight.nets.runtime import framework
 
 
 def backbone(x: Any, architecture: Architecture, *, imagenet: bool) -> Any:
-    """From normalised pixels to the last feature map, each layer part of the caller's graph.
+    """From normalized pixels to the last feature map, each layer part of the caller's graph.
 
     Args:
-        x: Float Keras tensor (n, height, width, 3), normalised in the architecture's mode.
+        x: Float Keras tensor (n, height, width, 3), normalized in the architecture's mode.
         architecture: A row of the table whose weights Keras keeps.
-        imagenet: Load the ImageNet weights, downloaded at first use; else fresh ones.
+        imagenet: Load the ImageNet weights, downloaded at first use; else random initial weights.
 
     Raises:
         StoreError: the weights cannot be downloaded.
@@ -31,7 +31,7 @@ def backbone(x: Any, architecture: Architecture, *, imagenet: bool) -> Any:
     keras, _ = framework()
     make = getattr(keras.applications, str(architecture.application))
     with _downloading(architecture.name), warnings.catch_warnings():
-        # MobileNet says that its 224 px weights serve for other sides, which is what everybody wants.
+        # MobileNet warns that its 224 px weights are used for other sizes, which is intended.
         warnings.filterwarnings("ignore", message=".*input_shape.*")
         if architecture.name == "convnext_tiny":
             mapped = convnext.backbone(x)
@@ -41,16 +41,16 @@ def backbone(x: Any, architecture: Architecture, *, imagenet: bool) -> Any:
         if architecture.name == "efficientnet_b0":
             return _efficientnet_b0(x, make, imagenet=imagenet)
         if imagenet and architecture.normalisation == "caffe":
-            # Its weight file is read by counting layers, and our fixed convolution is one more.
+            # Its weight file is matched by layer count, and our fixed convolution is an extra layer.
             return _copied(make(include_top=False, weights=None, input_tensor=x), make(include_top=False)).output
         return make(include_top=False, weights="imagenet" if imagenet else None, input_tensor=x).output
 
 
 def _efficientnet_b0(x: Any, make: Any, *, imagenet: bool) -> Any:
-    """EfficientNet-B0 on normalised pixels, the same graph with and without ImageNet weights, unlike Keras' own.
+    """EfficientNet-B0 on normalized pixels, the same graph with and without ImageNet weights, unlike Keras' own.
 
     Keras divides by 255, then by the root of a "variance" that holds deviations, and with ImageNet weights by that
-    root again (tensorflow issue 49930): the mode ``torch``. Here its first layers are left to do nothing.
+    root again (tensorflow issue 49930): the mode ``torch``. Here its first layers are disabled.
     """
     keras, _ = framework()
     x = keras.layers.Rescaling(255.0, name="undo_rescaling")(x)
@@ -68,7 +68,7 @@ def _check_statistics(donor: Any) -> None:
     mean, variance = (np.ravel(value) for value in layer.get_weights()[:2])
     if not (np.allclose(mean, MEAN, atol=1e-3) and np.allclose(variance, STD, atol=1e-3)):
         raise StoreError(
-            "Keras' weights of efficientnet_b0 have another normalisation than expected", "take efficientnet_v2_b0"
+            "Keras' weights of efficientnet_b0 have a different normalization than expected", "use efficientnet_v2_b0"
         )
 
 
@@ -82,7 +82,7 @@ def _copied(model: Any, donor: Any) -> Any:
 
 @contextmanager
 def _downloading(name: str) -> Iterator[None]:
-    """Progress goes to standard error, as standard output may carry JSON; a failure becomes one sentence."""
+    """Progress goes to standard error, because standard output may be JSON; a failure becomes one sentence."""
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -92,10 +92,10 @@ def _downloading(name: str) -> Iterator[None]:
             raise
         raise StoreError(
             f"the ImageNet weights of {name} cannot be downloaded: {_reason(error)}",
-            f"these need no download: {', '.join(without_download())}; or start fresh: --set model.weights=none",
+            f"these need no download: {', '.join(without_download())}; or train from scratch: --set model.weights=none",
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """What Keras says without the address, in one line."""
+    """Keras' message without the URL, in one line."""
     return " ".join(str(error).rpartition(" -- ")[2].split())[:200]

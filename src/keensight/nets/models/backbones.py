@@ -14,10 +14,10 @@ NORMALISATIONS: Mapping[str, str] = {
     "unit": "pixels / 255 in the first layer of the graph (range 0 to 1)",
     "lite": "(pixels - 127) / 128 in the first layer of the graph",
     "torch": "(pixels / 255 - ImageNet mean) / ImageNet deviation, by channel, in the first layer of the graph",
-    "caffe": "channels turned to BGR, minus the ImageNet mean, in a fixed convolution of the graph",
-    "in-model": "done by the network's own first layers in the graph, where it is done at all",
+    "caffe": "channels reordered to BGR, minus the ImageNet mean, in a fixed convolution of the graph",
+    "in-model": "done by the network's own first layers, if at all",
 }
-"""What the first layers do to uint8 pixels, by mode."""
+"""Descriptions of the normalization, by mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class WeightFile:
     """Path inside the package."""
     sha256: str
     extra: str | None = None
-    """The extra of Keensight that brings the package; None: it is always there."""
+    """The extra of Keensight that installs the package; None: it is always installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """One network that ``build`` can make.
 
-    ``learning_rate`` and ``passes`` suit fresh weights where the network has no others, else fine-tuning.
+    ``learning_rate`` and ``passes`` are for training from scratch if the network has no weights, else for fine-tuning.
     """
 
     name: str
@@ -46,27 +46,27 @@ class Architecture:
     """Channels of the first stage; None: fixed."""
     dropout: float
     min_side: int
-    """Smallest side of the input that it takes, in pixels."""
+    """Smallest allowed side of the input, in pixels."""
     learning_rate: float
     """Peak rate of its optimizer at a batch of 128 images."""
     passes: int
-    """Images (with repetition) that ``--effort standard`` shows it; sets the number of epochs."""
+    """Number of images (with repetition) in ``--effort standard``; determines the number of epochs."""
     erase: float = 0.25
-    """Largest side of the random erased box in training images, as a share of the side."""
+    """Largest side of the random erased box in training images, as a fraction of the side."""
     optimizer: str = "sgd"
     """``sgd`` or ``adamw``."""
     normalisation: str = "tf"
     """A mode of ``NORMALISATIONS``."""
     depthwise: bool = False
-    """Whether it is mostly of depthwise convolutions, which decides about the arithmetic."""
+    """Whether it consists mostly of depthwise convolutions, which matters for the precision."""
     side: int | None = None
-    """Side of the images that its weights were trained on, in pixels; None: it has none."""
+    """Side of the images that its weights were trained on, in pixels; None: it has no weights."""
     parameters: float | None = None
     """Millions of parameters without the logits layer; None: depends on width and input."""
     embedded: WeightFile | None = None
     """Weights that need no download."""
     application: str | None = None
-    """Function of ``keras.applications`` that makes it; Keras downloads its weights at first use."""
+    """Function of ``keras.applications`` that builds it; Keras downloads its weights at first use."""
 
     @property
     def source(self) -> str:
@@ -85,14 +85,14 @@ def without_download() -> list[str]:
 
 
 def normalisation_of(name: str) -> str:
-    """What a network of that name does to its pixels, in words."""
+    """Description of a network's normalization."""
     return NORMALISATIONS[ARCHITECTURES[name].normalisation if name in ARCHITECTURES else "tf"]
 
 
 for _architecture in (
     Architecture(
         "cnn",
-        "the classic: convolution, pooling, dense; small and quick, good to learn from",
+        "the classic: convolution, pooling, dense; small and fast, good for learning",
         pretrained=False,
         width=32,
         dropout=0.3,
@@ -132,7 +132,9 @@ for _number, _side, _millions, _dropout, _tag, _digest in (
 ):
     _pretrained(
         f"efficientnet_lite{_number}",
-        ("the one to begin with: small and accurate", "the same, a step deeper", "the same, deeper and wider")[_number],
+        ("the one to start with: small and accurate", "the same, one step deeper", "the same, deeper and wider")[
+            _number
+        ],
         side=_side,
         parameters=_millions,
         dropout=_dropout,
@@ -148,12 +150,12 @@ for _number, _side, _millions, _dropout, _tag, _digest in (
 
 for _name, _application, _mode, _side, _millions, _least, _description in (
     ("mobilenet_v2", "MobileNetV2", "tf", 224, 2.3, 32, "the classic small network (Sandler et al. 2018)"),
-    ("mobilenet_v3_small", "MobileNetV3Small", "in-model", 224, 0.9, 32, "the quickest (Howard et al. 2019)"),
-    ("mobilenet_v3_large", "MobileNetV3Large", "in-model", 224, 3.0, 32, "quick and accurate (Howard et al. 2019)"),
+    ("mobilenet_v3_small", "MobileNetV3Small", "in-model", 224, 0.9, 32, "the fastest (Howard et al. 2019)"),
+    ("mobilenet_v3_large", "MobileNetV3Large", "in-model", 224, 3.0, 32, "fast and accurate (Howard et al. 2019)"),
     ("efficientnet_b0", "EfficientNetB0", "torch", 224, 4.0, 32, "accurate for its size (Tan and Le 2019)"),
     ("efficientnet_v2_b0", "EfficientNetV2B0", "in-model", 224, 5.9, 32, "trains faster (Tan and Le 2021)"),
-    ("resnet50", "ResNet50", "caffe", 224, 23.6, 32, "the reference of the field (He et al. 2016)"),
-    ("resnet50_v2", "ResNet50V2", "tf", 224, 23.6, 32, "the same, normalised before each layer (He et al. 2016)"),
+    ("resnet50", "ResNet50", "caffe", 224, 23.6, 32, "the standard reference (He et al. 2016)"),
+    ("resnet50_v2", "ResNet50V2", "tf", 224, 23.6, 32, "the same, normalized before each layer (He et al. 2016)"),
     ("densenet121", "DenseNet121", "torch", 224, 7.0, 32, "common in medical imaging (Huang et al. 2017)"),
     ("convnext_tiny", "ConvNeXtTiny", "torch", 224, 27.8, 32, "a modern convolutional network (Liu et al. 2022)"),
     ("xception", "Xception", "tf", 299, 20.9, 71, "separable convolutions throughout (Chollet 2017)"),
@@ -172,31 +174,30 @@ for _name, _application, _mode, _side, _millions, _least, _description in (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model and why it was taken."""
+    """A choice and its reason."""
 
     name: str
     reason: str
 
 
 def from_scratch(n_train: int, side: int) -> Choice:
-    """The network that learns such images from scratch in reasonable time.
+    """Choose the network that can be trained from scratch in reasonable time.
 
     Args:
-        n_train: Images in the training part.
+        n_train: Images in the training set.
         side: Shorter side of the input, in pixels.
     """
     if n_train * side * side <= _LIGHT_WORK:
-        return Choice("resnet", f"{n_train:,} training images of {side} px are few enough for the residual network")
-    return Choice("cnn", f"{n_train:,} training images of {side} px would keep the residual network busy for long")
+        return Choice("resnet", f"{n_train:,} training images of {side} px are few enough for a residual network")
+    return Choice("cnn", f"{n_train:,} training images of {side} px would take long with a residual network")
 
 
 def tuning_side(name: str, effort: str) -> int | None:
-    """Largest input side of a pretrained network, in pixels: what one pass costs grows with its square.
-
-    ``quick`` looks at each image once, at the side of the pretraining; the others look often, at a smaller one.
+    """Largest input side of a pretrained network, in pixels: the cost grows with its square. ``quick`` uses each image
+    once, at the pretraining size; the others use it often, at a smaller size.
 
     Returns:
-        A multiple of 32 (or the side of the pretraining); None for a network without pretraining.
+        A multiple of 32 (or the pretraining size); None for a network without pretrained weights.
     """
     side = ARCHITECTURES[name].side
     fraction = EFFORTS[effort].side

@@ -1,4 +1,4 @@
-"""Networks from stock Keras layers: uint8 pixels in, logits out, nothing hidden."""
+"""Networks of built-in Keras layers: uint8 pixels in, logits out."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def build(
         spec: Its input: uint8 (height, width, 3).
         classes: Number of classes, 2 or more.
         width: Channels of the first stage; None: the architecture's own.
-        dropout: Share dropped before the last layer; None: the architecture's own.
-        weights: ``imagenet`` (fresh ones where the architecture has none), None or ``none`` for fresh ones, or
-            the path of a ``.keras`` or ``.pth`` file. The logits layer is always fresh.
+        dropout: Dropout rate before the last layer; None: the architecture's own.
+        weights: ``imagenet`` (random ones if the architecture has none), None or ``none`` for random ones, or
+            the path of a ``.keras`` or ``.pth`` file. The logits layer is always newly initialized.
 
     Returns:
         A functional model, flat, from uint8 (n, height, width, 3) to float32 logits (n, classes).
@@ -67,13 +67,13 @@ def _check(architecture: Architecture, spec: ImageSpec, width: int | None) -> No
             f"add --image-size {architecture.min_side} or more",
         )
     if width is not None and architecture.width is None:
-        raise UsageError(f"the width of {architecture.name} is fixed", "leave model.width out")
+        raise UsageError(f"the width of {architecture.name} is fixed", "remove model.width")
 
 
 def _pretrained(
     architecture: Architecture, spec: ImageSpec, classes: int, dropout: float, *, imagenet: bool
 ) -> keras.Model:
-    """Pixels, normalisation, backbone, means over its maps (``features``), dropout, ``logits``: one flat graph."""
+    """Pixels, normalization, backbone, means over its maps (``features``), dropout, ``logits``: one flat graph."""
     keras, _ = framework()
     layers = keras.layers
 
@@ -95,14 +95,14 @@ def _pretrained(
 def cnn(spec: ImageSpec, classes: int, *, width: int = 32, dropout: float = 0.3) -> keras.Model:
     """The classic: stages of two convolutions and a pooling, then two dense layers.
 
-    After Simonyan and Zisserman 2015 (VGG), with batch normalisation. Each stage halves the image and
+    After Simonyan and Zisserman 2015 (VGG), with batch normalization. Each stage halves the image and
     doubles the channels (8 times ``width`` at most).
 
     Args:
         spec: Input, uint8 (height, width, 3).
         classes: Number of classes.
         width: Channels of the first stage.
-        dropout: Share of features dropped before each dense layer.
+        dropout: Fraction of features dropped before each dense layer.
 
     Returns:
         A model from uint8 images to float32 logits (n, classes).
@@ -127,14 +127,14 @@ def cnn(spec: ImageSpec, classes: int, *, width: int = 32, dropout: float = 0.3)
 def resnet(spec: ImageSpec, classes: int, *, width: int = 32, dropout: float = 0.1) -> keras.Model:
     """A small residual network for small images.
 
-    Residual blocks after He et al. 2016; few, wide stages with max pooling between them, as in the nets
-    that won DAWNBench's CIFAR-10 training contest (ResNet-9), because they give most accuracy per second.
+    Residual blocks after He et al. 2016; few, wide stages with max pooling between them, as in the networks that won
+    DAWNBench's CIFAR-10 training contest (ResNet-9), because they give the most accuracy per second.
 
     Args:
         spec: Input, uint8 (height, width, 3).
         classes: Number of classes.
         width: Channels of the stem.
-        dropout: Share of features dropped before the last layer.
+        dropout: Fraction of features dropped before the last layer.
 
     Returns:
         A model from uint8 images to float32 logits (n, classes).
@@ -146,7 +146,7 @@ def resnet(spec: ImageSpec, classes: int, *, width: int = 32, dropout: float = 0
     x = layers.Rescaling(1 / 127.5, offset=-1, name="normalise")(inputs)
     x = layers.Conv2D(width, 3, strides=_stem_stride(spec), padding="same", activation="relu")(x)
     for stage in range(_stages(spec)):
-        # Pooling before normalising: a quarter of the values to normalise, and no less accurate.
+        # Pooling before normalizing: a quarter of the values to normalize, and no less accurate.
         x = _conv(x, width * min(2 ** (stage + 1), 8), pool=True)
         x = layers.Add()([x, _conv(_conv(x, x.shape[-1]), x.shape[-1])])
     x = layers.GlobalMaxPooling2D()(x)
@@ -156,7 +156,7 @@ def resnet(spec: ImageSpec, classes: int, *, width: int = 32, dropout: float = 0
 
 
 def _conv(x: Any, channels: int, *, strides: int = 1, pool: bool = False) -> Any:
-    """Convolution 3x3, halved by max pooling where asked, batch normalisation, ReLU."""
+    """Convolution 3x3, optional max pooling, batch normalization, ReLU."""
     layers = framework()[0].layers
     x = layers.Conv2D(channels, 3, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
     if pool:
@@ -166,7 +166,7 @@ def _conv(x: Any, channels: int, *, strides: int = 1, pool: bool = False) -> Any
 
 
 def _stem_stride(spec: ImageSpec) -> int:
-    # Large images: convolving at full resolution would take most of the time and tell little.
+    # Large images: convolving at full resolution would take most of the time for little benefit.
     return 2 if min(spec.height, spec.width) >= 96 else 1
 
 

@@ -1,4 +1,4 @@
-"""ConvNeXt-Tiny, flat and from stock layers: Keras' own nests models and brings layers of its own."""
+"""ConvNeXt-Tiny, flat and of built-in layers: Keras' version has nested models and custom layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEPTHS, _CHANNELS = (3, 3, 9, 3), (96, 192, 384, 768)
 
 
 def backbone(x: Any) -> Any:
-    """From normalised pixels (n, height, width, 3) to a map of 768 channels (Liu et al. 2022)."""
+    """From normalized pixels (n, height, width, 3) to a map of 768 channels (Liu et al. 2022)."""
     layers = framework()[0].layers
     for stage, (depth, channels) in enumerate(zip(_DEPTHS, _CHANNELS, strict=True)):
         if stage == 0:
@@ -32,7 +32,7 @@ def _block(x: Any, channels: int, name: str) -> Any:
     y = _norm(y, f"{name}_norm")
     y = layers.Dense(4 * channels, activation="gelu", name=f"{name}_expand")(y)
     y = layers.Dense(channels, name=f"{name}_project")(y)
-    # One learnt factor a channel: a depthwise 1x1 convolution is the stock layer that does it.
+    # One learned factor per channel, as a depthwise 1x1 convolution.
     small = framework()[0].initializers.Constant(1e-6)
     y = layers.DepthwiseConv2D(1, use_bias=False, depthwise_initializer=small, name=f"{name}_scale")(y)
     return layers.Add(name=f"{name}_add")([x, y])

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite, flat and from stock Keras layers, with names that match its published weights.
+"""EfficientNet-Lite, flat and of built-in Keras layers, with names that match the published weights.
 
 EfficientNet (Tan and Le 2019) without squeeze-and-excitation, with ReLU6, and with a stem and a head that do not
-grow: made to run on small machines, where it loses little and quantises well.
+grow: made for small devices, with little loss of accuracy and good quantization.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STAGES = (
 )
 _STEM, _HEAD = 32, 1280
 _LEVELS = 3
-"""Stages whose maps are features too, beside the head's."""
+"""Stages whose maps are used as features besides the head's."""
 _SCALES = {
     "efficientnet_lite0": (1.0, 1.0),
     "efficientnet_lite1": (1.0, 1.1),
@@ -68,17 +68,17 @@ def blocks(name: str) -> Iterator[Block]:
 
 
 def _rounded(channels: float) -> int:
-    """To a multiple of 8, and never more than a tenth lower."""
+    """Round to a multiple of 8, at most 10% lower."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near + 8 if near < 0.9 * channels else near
 
 
 def backbone(x: Any, name: str) -> list[Any]:
-    """From normalised pixels (n, height, width, 3) to maps, the last of 1,280 channels at a 32nd of the side.
+    """From normalized pixels (n, height, width, 3) to maps, the last of 1,280 channels at a 32nd of the side.
 
-    The others are what the last three stages end with: their means tell texture and material better than the
-    last map's, which knows ImageNet's classes. Padding is TensorFlow's ``SAME``, with which the weights were
-    trained; the PyTorch file is a port of them.
+    The others are the last maps of the last three stages: their means describe texture and material better than those
+    of the last map, which is specific to ImageNet's classes. Padding is TensorFlow's ``SAME``, with which the weights
+    were trained; the PyTorch file is a port of them.
     """
     x = _norm(_conv(x, _STEM, 3, stride=2, name="stem"), "stem")
     maps = []
@@ -122,21 +122,21 @@ def port(model: keras.Model, state: Mapping[str, NDArray[Any]]) -> int:
     """Give a Lite network the weights of a PyTorch state dict; the logits layer is left as it is.
 
     Args:
-        model: From ``build("efficientnet_lite0", ...)`` or its larger sisters.
+        model: From ``build("efficientnet_lite0", ...)`` or a larger variant.
         state: Parameter names of ``efficientnet_lite_pytorch`` to arrays.
 
     Returns:
         Number of layers that were filled.
 
     Raises:
-        StoreError: a parameter is missing or has another shape; the model is then unchanged.
+        StoreError: a parameter is missing or has a different shape; the model is then unchanged.
     """
     wanted = [layer for layer in model.layers if layer.weights and layer.name not in ("logits", "normalise")]
     values = [_values(layer.name, state) for layer in wanted]
     for layer, arrays in zip(wanted, values, strict=True):
         if [array.shape for array in arrays] != [tuple(weight.shape) for weight in layer.weights]:
-            raise StoreError(f"the weights of {layer.name} have another shape", _MISFIT)
-    # Blocks that the network lacks: the weights of a larger sister, whose first stages can have equal shapes.
+            raise StoreError(f"the weights of {layer.name} have a different shape", _MISFIT)
+    # Blocks that the network lacks: weights of a larger variant, whose first stages can have equal shapes.
     if f"_blocks.{sum(layer.name.endswith('_project') for layer in wanted)}._bn1.weight" in state:
         raise StoreError("the weights are of a deeper network", _MISFIT)
     for layer, arrays in zip(wanted, values, strict=True):
@@ -144,7 +144,7 @@ def port(model: keras.Model, state: Mapping[str, NDArray[Any]]) -> int:
     return len(wanted)
 
 
-_MISFIT = "give weights of the same architecture, or none: --set model.weights=none"
+_MISFIT = "use weights of the same architecture, or none: --set model.weights=none"
 _PARTS = {
     "expand": "_expand_conv",
     "expand_norm": "_bn0",
@@ -166,6 +166,6 @@ def _values(layer: str, state: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]
     except KeyError as error:
         raise StoreError(f"the weights lack {error.args[0]}", _MISFIT) from error
     if kernel.ndim != 4:
-        raise StoreError(f"the weights of {layer} have another shape", _MISFIT)
+        raise StoreError(f"the weights of {layer} have a different shape", _MISFIT)
     # (out, in, height, width) to (height, width, in, out); depthwise (channels, 1, ...) to (..., channels, 1).
     return [kernel.transpose(2, 3, 0, 1) if layer.endswith("depthwise") else kernel.transpose(2, 3, 1, 0)]

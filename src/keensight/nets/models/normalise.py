@@ -1,4 +1,4 @@
-"""What the first layer does to raw pixels, by mode, in stock Keras layers that are part of the graph."""
+"""Normalization of raw pixels in the first layer, by mode, in built-in Keras layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BGR_MEAN = (103.939, 116.779, 123.68)
 
 
 def normalise(x: Any, mode: str) -> Any:
-    """Add the normalisation layer, named ``normalise``.
+    """Add the normalization layer, named ``normalise``.
 
     Args:
         x: uint8 Keras tensor (n, height, width, 3), RGB.
@@ -39,7 +39,7 @@ def normalise(x: Any, mode: str) -> Any:
 
 
 def _bgr(x: Any) -> Any:
-    """RGB to BGR minus the mean: a fixed 1x1 convolution, as no stock layer turns channels round.
+    """RGB to BGR minus the mean: a fixed 1x1 convolution, because no built-in layer reverses channels.
 
     It computes in float32, because its bias does not survive rounding to bfloat16.
     """

@@ -1,8 +1,8 @@
-"""State dicts of PyTorch, read without PyTorch and without running what a pickle asks for.
+"""State dicts of PyTorch, read without PyTorch and without running pickled code.
 
-A ``.pth`` file is a pickle. Here it may name only what a state dict is made of, each replaced by an inert
-stand-in; whatever else it names is refused before it is looked up. Two layouts are known: the legacy one (five
-pickles in a row, then each storage as its length and its bytes) and the zip of PyTorch 1.6 and later.
+A ``.pth`` file is a pickle. Here it may only refer to what a state dict needs, each replaced by an inert substitute;
+anything else is refused before it is looked up. Two layouts are supported: the legacy one (five pickles in a row, then
+each storage as its length and its bytes) and the zip of PyTorch 1.6 and later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from keensight.errors import StoreError
 LIMIT = 2 << 30
 """Largest file in bytes."""
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_HINT = "the file is damaged, hostile or of another kind: get it again from where it was made"
+_HINT = "the file is damaged, malicious or of another kind: get it again from its source"
 _TYPES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -43,7 +43,7 @@ _DAMAGE = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
     OverflowError, MemoryError, RecursionError, struct.error, zipfile.BadZipFile, NotImplementedError, OSError,
 )  # fmt: skip
-"""What Python's pickle and zip readers throw at a damaged file."""
+"""Exceptions of Python's pickle and zip readers for a damaged file."""
 
 Find = Callable[[str, str, int], memoryview | bytes]
 """Bytes of the storage with this key, dtype and number of elements."""
@@ -63,7 +63,7 @@ class _Tensor(NamedTuple):
 
 
 class _Rebuild:
-    """Stands for ``torch._utils._rebuild_tensor_v2``: takes its arguments down. It has no state to tamper with."""
+    """Replaces ``torch._utils._rebuild_tensor_v2`` and records its arguments. It has no state to tamper with."""
 
     __slots__ = ()
 
@@ -72,7 +72,7 @@ class _Rebuild:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows only dictionaries, tensors and storages."""
+    """Allows only dictionaries, tensors and storages."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -81,13 +81,13 @@ class _Unpickler(pickle.Unpickler):
             return _Rebuild()
         if module == "torch" and name in _TYPES:
             return _TYPES[name]
-        raise StoreError(f"the file asks for {module}.{name}, which no state dict needs", _HINT)
+        raise StoreError(f"the file requests {module}.{name}, which a state dict does not need", _HINT)
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _, count = pid[:5]
         view = pid[5] if len(pid) > 5 else None
         if kind != "storage" or view is not None or dtype not in _TYPES.values() or type(count) is not int:
-            raise ValueError("an unknown kind of storage")
+            raise ValueError("an unknown storage type")
         return _Storage(dtype, str(key), count)
 
 
@@ -102,21 +102,21 @@ def read_state(path: Path, digest: str | None = None) -> dict[str, NDArray[Any]]
         Parameter names to read-only arrays, in PyTorch's own layout of dimensions.
 
     Raises:
-        StoreError: the file is missing, too large, damaged, has another digest, or asks for anything but
-            dictionaries and tensors.
+        StoreError: the file is missing, too large, damaged, has another digest, or contains anything but dictionaries
+            and tensors.
     """
     data = _content(path)
     if digest is not None and sha256(data) != digest:
         raise StoreError(
             f"checksum mismatch in {path.name}: the file is damaged or was changed",
-            "install the package with the file again",
+            "reinstall the package with the file",
         )
     try:
         return _zipped(data) if data[:4] == b"PK\x03\x04" else _legacy(data)
     except StoreError as error:
         raise StoreError(f"{path.name} is refused: {error.message}", error.hint) from error
     except _DAMAGE as error:
-        raise StoreError(f"{path.name} is no readable PyTorch state dict: {error}", _HINT) from error
+        raise StoreError(f"{path.name} is not a readable PyTorch state dict: {error}", _HINT) from error
 
 
 def _content(path: Path) -> bytes:
@@ -134,7 +134,7 @@ def _legacy(data: bytes) -> dict[str, NDArray[Any]]:
     stream = io.BytesIO(data)
     magic, protocol, system, state, keys = (_Unpickler(stream).load() for _ in range(5))
     if magic != _MAGIC or protocol != _PROTOCOL or not system["little_endian"]:
-        raise ValueError("not the legacy format, or of a big-endian machine")
+        raise ValueError("not the legacy format, or from a big-endian machine")
     starts: dict[str, tuple[int, int]] = {}
     dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in _tensors(state).values()}
     position = stream.tell()
@@ -142,7 +142,7 @@ def _legacy(data: bytes) -> dict[str, NDArray[Any]]:
         (count,) = struct.unpack_from("<q", data, position)
         end = position + 8 + count * np.dtype(dtypes.get(key, "<f4")).itemsize
         if count < 0 or end > len(data):
-            raise ValueError(f"storage {key} reaches beyond the end of the file")
+            raise ValueError(f"storage {key} extends past the end of the file")
         starts[key] = position + 8, count
         position = end
 
@@ -171,10 +171,10 @@ def _tensors(state: Any) -> dict[str, _Tensor]:
     """A state dict's tensors; a checkpoint that wraps one under ``state_dict`` is unwrapped."""
     inner = state.get("state_dict", state) if isinstance(state, Mapping) else state
     if not isinstance(inner, Mapping):
-        raise StoreError("it holds no state dict", _HINT)
+        raise StoreError("it contains no state dict", _HINT)
     for name, value in inner.items():
         if not (isinstance(name, str) and isinstance(value, _Tensor) and isinstance(value.storage, _Storage)):
-            raise StoreError(f"{str(name)[:80]!r} is no tensor", "save model.state_dict() alone")
+            raise StoreError(f"{str(name)[:80]!r} is not a tensor", "save model.state_dict() alone")
     return {str(name): value for name, value in inner.items()}
 
 
@@ -185,11 +185,11 @@ def _arrays(state: Any, find: Find) -> dict[str, NDArray[Any]]:
 def _array(tensor: _Tensor, find: Find) -> NDArray[Any]:
     (dtype, key, count), offset, size, stride = tensor
     if not all(type(number) is int and 0 <= number < sys.maxsize for number in (offset, *size, *stride)):
-        raise ValueError("a tensor's shape is no list of numbers")
+        raise ValueError("a tensor's shape is not a list of numbers")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     # More elements than the storage has (a stride of 0) would unpack a small file to any size.
     if 0 in size or last >= count or math.prod(size) > count:
-        raise ValueError("a tensor reaches beyond its storage")
+        raise ValueError("a tensor extends past its storage")
     flat = np.frombuffer(find(key, dtype, count), dtype=dtype, count=count)[offset:]
     steps = tuple(step * flat.itemsize for step in stride)
     return np.lib.stride_tricks.as_strided(flat, size, steps, writeable=False)

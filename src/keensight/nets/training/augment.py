@@ -1,7 +1,6 @@
-"""Random changes of training images, applied to whole batches inside tf.data.
+"""Data augmentation, applied to whole batches in tf.data.
 
-Every draw comes from one row of numbers in [0, 1) that belongs to (seed, epoch, sample), so a batch
-looks the same whenever and wherever it is made.
+All random values come from one row of numbers in [0, 1) per (seed, epoch, sample), so batches are reproducible.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from keensight.core.records import LabelSet
 from keensight.nets.runtime import framework
 
 DRAWS = 14
-"""Numbers in a sample's row."""
+"""Random numbers per sample."""
 _SIDES = re.compile(r"(^|[^a-z])(left|right|clockwise|anticlockwise|counterclockwise)([^a-z]|$)", re.IGNORECASE)
 _SHADES = {"none": 0.0, "light": 0.1, "strong": 0.3}
 
@@ -29,16 +28,16 @@ class Augmentation:
 
 
 class MirrorEvidence(Protocol):
-    """Whether mirrored training images are taken for other classes (``data.flip_evidence``)."""
+    """Whether mirrored training images look like other classes (``data.flip_evidence``)."""
 
     @property
     def harmful(self) -> bool:
-        """They are, beyond chance."""
+        """They significantly do."""
         ...
 
     @property
     def natural(self) -> bool:
-        """They look like real images of their own class."""
+        """They look like real images of the same class."""
         ...
 
 
@@ -47,24 +46,24 @@ def resolve(
 ) -> Augmentation:
     """Resolve ``auto`` by what is safe for these classes.
 
-    Mirroring can turn one digit, letter or sign into another. Images are mirrored unless a class is named
-    after a side or the evidence speaks against it; where classes are named by numbers or single letters,
-    only if the evidence speaks for it. Colour changes are used where there is colour.
+    Mirroring can turn one digit, letter or sign into another. Images are mirrored unless a class name contains left or
+    right or the evidence is against it; if classes are numbers or single letters, only if the evidence is for it. Color
+    augmentation is used for color images.
 
     Args:
-        config: Settings as given.
+        config: The settings.
         labels: The classes.
-        grey_share: Share of images without colour, 0 to 1.
-        mirror: The evidence; None: by the names alone.
+        grey_share: Fraction of images without color, 0 to 1.
+        mirror: The evidence; None: use only the names.
     """
     if not config.enabled:
         off = replace(config, flip="none", shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
-        return Augmentation(off, ("augmentation is off",))
+        return Augmentation(off, ("data augmentation: off",))
     reasons = []
     if config.flip == "auto":
         safe, reason = _mirror_rule(labels, mirror)
         config = replace(config, flip="horizontal" if safe else "none")
-        reasons.append(reason + ("" if safe else " (--set augment.flip=horizontal to mirror all the same)"))
+        reasons.append(reason + ("" if safe else " (override with --set augment.flip=horizontal)"))
     if config.color == "auto":
         config = replace(config, color="none" if grey_share > 0.5 else "light")
         reasons.append("no color augmentation (grayscale images)" if grey_share > 0.5 else "light color augmentation")
@@ -74,19 +73,19 @@ def resolve(
 def _mirror_rule(labels: LabelSet, mirror: MirrorEvidence | None) -> tuple[bool, str]:
     sided = next((name for name in labels.names if _SIDES.search(name.replace("_", " ").replace("-", " "))), None)
     if sided is not None:
-        return False, f"images are not mirrored: class {sided!r} speaks of a side"
+        return False, f"no random flips: class {sided!r} depends on left and right"
     if mirror is not None and mirror.harmful:
-        return False, "images are not mirrored: mirrored ones look like other classes"
+        return False, "no random flips: mirrored images look like other classes"
     coded = next((name for name in labels.names if sum(map(str.isalpha, name)) < 2), None)
     if coded is None:
-        return True, "images are mirrored: no class looks like another one mirrored"
+        return True, "random flips: no class looks like another one when mirrored"
     if mirror is not None and mirror.natural:
-        return True, "images are mirrored: mirrored ones look like real ones of their class"
-    return False, f"images are not mirrored: class {coded!r} may be a digit, a letter or a sign"
+        return True, "random flips: mirrored images look like others of their class"
+    return False, f"no random flips: class {coded!r} may be a digit, a letter or a sign"
 
 
 def apply(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int]) -> Any:
-    """Change a batch.
+    """Augment a batch.
 
     Args:
         images: uint8 tensor (n, height, width, 3).
@@ -119,7 +118,7 @@ def _move(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int])
 
 
 def _matrices(draws: Any, config: AugmentConfig, height: int, width: int) -> Any:
-    """Output to input coordinates about the centre: turn and scale, mirror, shift by whole pixels."""
+    """Output to input coordinates around the center: rotate and scale, mirror, shift by whole pixels."""
     _, tf = framework()
     signed = draws * 2.0 - 1.0
     scale = 1.0 / (1.0 + config.zoom * signed[:, 2])
@@ -142,7 +141,7 @@ def _shade(images: Any, draws: Any, config: AugmentConfig) -> Any:
     factor = 1.0 + strength * (draws[:, 10:13, None, None] * 2.0 - 1.0)
     brightness, contrast, saturation = (factor[:, i] for i in range(3))
     x = tf.cast(images, tf.float32)
-    # All three are linear in a pixel's channels: one product with a matrix an image, and one offset.
+    # All three are linear in a pixel's channels: one matrix product per image, and one offset.
     grey = tf.fill((3, 3), 1.0 / 3.0)
     matrix = brightness * contrast * (saturation * tf.eye(3) + (1.0 - saturation) * grey)
     offset = (1.0 - contrast) * brightness * tf.reduce_mean(x, axis=(1, 2, 3))[:, None, None]
@@ -151,7 +150,7 @@ def _shade(images: Any, draws: Any, config: AugmentConfig) -> Any:
 
 
 def _erase(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int]) -> Any:
-    """Random erasing (Zhong et al. 2020): one box of one random grey an image."""
+    """Random erasing (Zhong et al. 2020): one box of one random gray level per image."""
     largest = config.erase
     if not largest:
         return images

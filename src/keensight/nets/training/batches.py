@@ -1,4 +1,4 @@
-"""Arrays to tf.data. The training feed is a pure function of (seed, epoch, step)."""
+"""Arrays to tf.data. Training batches are a pure function of (seed, epoch, step)."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Which images each training step sees, in which order and how changed.
+    """The images of each training step, their order and their augmentation.
 
-    ``rows`` are dataset indices of the training part, ``targets`` their class numbers (n,) or indicators
-    (n, classes), ``weights`` one weight a class. An epoch drops the images left over from its last whole batch; as
-    the order differs from epoch to epoch, all are seen.
+    ``rows`` are dataset indices of the training set, ``targets`` their class numbers (n,) or indicators
+    (n, classes), ``weights`` one weight per class. An epoch drops the images of an incomplete last batch; as the order
+    changes every epoch, all images are used.
     """
 
     rows: NDArray[np.int64]
@@ -53,7 +53,7 @@ class TrainingPlan:
         return max(1, len(self.rows) // self.batch_size)
 
     def epoch(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Order of the images and one row of draws for each of them, for an epoch counted from 0."""
+        """Order of the images and one row of random numbers for each, for an epoch counted from 0."""
         order = np.random.default_rng([self.seed, number, 0]).permutation(len(self.rows))
         draws = np.random.default_rng([self.seed, number, 1]).random((len(self.rows), augment.DRAWS), np.float32)
         return order, draws
@@ -62,7 +62,7 @@ class TrainingPlan:
 def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
     """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights)."""
     _, tf = framework()
-    current: list[Any] = [-1, None]  # the epoch in work; steps arrive in order
+    current: list[Any] = [-1, None]  # the current epoch; steps arrive in order
 
     def batch(step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         number, position = divmod(int(step), plan.steps)
@@ -90,11 +90,11 @@ def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: 
 
 
 def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> tf.data.Dataset:
-    """Like :func:`training`, from activations computed before: each time an image is seen, one of its views.
+    """Like :func:`training`, from precomputed activations: one of an image's views each time.
 
     Args:
         plan: The steps; ``plan.rows`` is not used.
-        views: float16 (views, n, ...), image i of the training part at [:, i].
+        views: float16 (views, n, ...), image i of the training set at [:, i].
         epochs: How many epochs the dataset lasts.
     """
     current: list[Any] = [-1, None]
@@ -115,7 +115,7 @@ def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> 
 
 
 def stored(values: NDArray[np.float16], targets: NDArray[Any], classes: int) -> tf.data.Dataset:
-    """Like :func:`plain`, from activations (n, ...) computed before."""
+    """Like :func:`plain`, from precomputed activations (n, ...)."""
     size = 128
 
     def batch(start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -128,7 +128,7 @@ def stored(values: NDArray[np.float16], targets: NDArray[Any], classes: int) -> 
 def _numbered(
     numbers: range, make: Callable[[int], tuple[NDArray[np.float32], ...]], shapes: list[Any], prefetch: int
 ) -> tf.data.Dataset:
-    """One element a number, made by Python, of known cardinality and shapes."""
+    """One element per number, created in Python, with known cardinality and shapes."""
     _, tf = framework()
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
@@ -140,11 +140,11 @@ def _numbered(
 
 
 def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.Dataset:
-    """What ``load`` makes of each number, in order, some steps ahead."""
+    """Yield ``load`` of each number, in order, some steps ahead."""
     _, tf = framework()
     source = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
     options = tf.data.Options()
-    # Nothing is left to tune, and a training would wait for the tuner to wake: up to half a minute after its last step.
+    # There is nothing to autotune, and training would wait for the tuner: up to half a minute after its last step.
     options.autotune.enabled = False
     return source.map(load, num_parallel_calls=1).prefetch(prefetch).with_options(options)
 

@@ -24,13 +24,13 @@ keras, _ = framework()
 
 
 class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
-    """Follows one ``fit``.
+    """The callback of one ``fit``.
 
     Args:
-        numbers: The schedule in force.
-        on_epoch: Called with each epoch's figures.
-        phase: What the epochs are recorded as.
-        ranking: Gives the mean average precision of the validation part, or None.
+        numbers: The schedule.
+        on_epoch: Called with each epoch's metrics.
+        phase: Name of the phase in the history.
+        ranking: Gives the mean average precision of the validation set, or None.
         hooks: The user's callbacks.
     """
 
@@ -65,7 +65,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         self._hooks.batch_begin(batch)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Report a step; refuse a loss that is no number."""
+        """Report a step; refuse a loss that is not a number."""
         loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
         if not math.isfinite(loss):
             step = len(self._epochs) * self._numbers.steps + batch + 1
@@ -81,7 +81,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         self._hooks.batch_end(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Record the epoch, keep its weights if they are the best, stop if none got better for long."""
+        """Record the epoch, keep its weights if they are the best, and stop early."""
         done = self._record(epoch, logs)
         self._epochs.append(done)
         if self._best is None or _merit(done) > _merit(self._best):
@@ -96,7 +96,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
 
     @contextmanager
     def outlasting(self) -> Iterator[None]:
-        """Let an interrupt after the first epoch do no more than end the training."""
+        """After the first epoch, an interrupt only ends the training."""
         try:
             yield
         except KeyboardInterrupt:
@@ -109,7 +109,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         self.model.set_weights(self._best_weights)
 
     def history(self) -> History:
-        """Training as it went."""
+        """The training history."""
         return History(tuple(self._epochs), self._best.epoch if self._best else 0, self._stopped)
 
     def _record(self, epoch: int, logs: Any) -> Epoch:
@@ -128,5 +128,5 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
 
 
 def _merit(epoch: Epoch) -> float:
-    """What the best epoch has most of: a low loss; of several labels mAP, as their loss rises long before it falls."""
+    """The criterion of the best epoch: low loss, or mAP with several labels, whose loss rises long before mAP falls."""
     return -epoch.val_loss if epoch.val_map is None else epoch.val_map

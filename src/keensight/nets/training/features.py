@@ -18,26 +18,26 @@ _SAVE_EVERY = 2048
 
 
 class Known(Protocol):
-    """Rows by image digest that were computed before (``data.feature_cache``)."""
+    """Cached rows by image digest (``data.feature_cache``)."""
 
     def find(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Those that are known."""
+        """The cached rows."""
         ...
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
-        """Keep some."""
+        """Save rows."""
         ...
 
 
 class Remembered(dict[str, NDArray[np.float32]]):
-    """Rows that are known for as long as this object lives."""
+    """Rows cached in memory."""
 
     def find(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Those that are known."""
+        """The cached rows."""
         return {digest: self[digest] for digest in digests if digest in self}
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
-        """Keep some."""
+        """Save rows."""
         self.update(zip(digests, rows, strict=True))
 
 
@@ -50,14 +50,14 @@ def extract(
     *,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Features of some images; each distinct image is computed once, and not at all if it is known.
+    """Compute features of images; each distinct image is computed once, or not at all if it is cached.
 
     Args:
-        make: Gives the network from uint8 images to features (n, d); called only if there is something to compute.
+        make: Returns the network from uint8 images to features (n, d); called only if needed.
         pixels: Decoded images by dataset index.
         rows: Dataset indices, shape (n,).
         digests: Digest of each of them, in the same order.
-        known: Rows computed before; what is computed here is added. None: compute all.
+        known: Cached rows, to which new ones are added. None: compute all.
         progress: Where to report.
 
     Returns:
@@ -79,7 +79,7 @@ def extract(
 
 
 def run(net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], task: Phase, dtype: type = np.float32) -> NDArray[Any]:
-    """Outputs of a frozen network for some images, (n, *shape), computed on all processors."""
+    """Outputs of a frozen network for some images, (n, *shape), computed on all CPUs."""
     out: NDArray[Any] = np.empty((len(rows), *net.shape), dtype)
     size = max(1, _CHUNK_PIXELS // (pixels.shape[0] * pixels.shape[1]))
     chunks = [rows[begin : begin + size] for begin in range(0, len(rows), size)]

@@ -1,4 +1,4 @@
-"""Training: a plan of steps, Keras' own ``fit``, and the best weights at the end."""
+"""Training with Keras' ``fit``, ending with the best weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class TrainingInterrupted(KeyboardInterrupt):
     """The user stopped a training after its first epoch; the model has the best weights so far.
 
-    Being an interrupt, it ends whatever does not expect it.
+    As a KeyboardInterrupt, it ends code that does not catch it.
     """
 
     def __init__(self, history: History) -> None:
@@ -44,7 +44,7 @@ _TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 10
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Training in numbers, resolved from settings and the size of the data."""
+    """The training schedule, resolved from settings and dataset size."""
 
     epochs: int
     batch_size: int
@@ -58,13 +58,13 @@ class Schedule:
 def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
     """Resolve epochs, batch size, peak rate and patience.
 
-    From scratch, small sets get smaller batches (32 steps an epoch where they can) and more epochs (60 at
-    most for ``standard``); large ones at least 12. Fine-tuning takes batches of 32 and 4 to 10 epochs.
+    From scratch, small sets get smaller batches (32 steps per epoch if possible) and more epochs (at most 60 for
+    ``standard``); large ones at least 12. Fine-tuning uses batches of 32 and 4 to 10 epochs.
 
     Args:
-        config: Settings as given.
+        config: The settings.
         model: Name of the architecture.
-        n_train: Images in the training part.
+        n_train: Images in the training set.
     """
     architecture = ARCHITECTURES[model]
     effort = EFFORTS[config.effort].epochs
@@ -87,13 +87,13 @@ def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
         steps=steps,
         learning_rate=config.learning_rate or peak * batch / 128,
         patience=config.patience or max(5, epochs // 3),
-        # A mean over a fifth of an epoch at most: a longer one still holds the first, random weights.
+        # An average over at most a fifth of an epoch: a longer one would still contain the initial random weights.
         ema=min(config.ema, 1 - 5 / max(steps, 10)) if config.ema else 0.0,
     )
 
 
 _PEAK = {"sgd": 0.05, "adamw": 0.002}
-"""Peak rates at a batch of 128 images, of the optimizer that an architecture does not use by itself."""
+"""Peak rates at a batch size of 128, for the optimizer that is not an architecture's default."""
 
 
 def optimizer_of(config: TrainConfig, model: str) -> str:
@@ -104,12 +104,12 @@ def optimizer_of(config: TrainConfig, model: str) -> str:
 def plan(
     config: TrainConfig, model: str, rows: NDArray[np.int64], targets: NDArray[Any], classes: int
 ) -> batches.TrainingPlan:
-    """Which images each step of a training sees.
+    """Plan the images of each training step.
 
     Args:
-        config: Settings as given.
+        config: The settings.
         model: Name of the architecture.
-        rows: Dataset indices of the training part, shape (n,).
+        rows: Dataset indices of the training set, shape (n,).
         targets: Class number (or indicators) of every sample of the dataset.
         classes: Number of classes.
     """
@@ -123,9 +123,9 @@ def plan(
 
 
 def class_weights(targets: NDArray[Any], classes: int, balanced: bool) -> NDArray[np.float32]:
-    """One weight a class: 1, or inverse to its frequency with a mean of 1 over the images.
+    """One weight per class: 1, or inverse to its frequency, with mean 1 over the images.
 
-    Labels of a multi-label set are weighed in the loss (``losses.Sigmoid``) and have 1 here.
+    Labels of a multi-label set are weighted in the loss (``losses.Sigmoid``) and have 1 here.
     """
     if not balanced or targets.ndim == 2:
         return np.ones(classes, dtype=np.float32)
@@ -152,13 +152,13 @@ def fit(
         model: From ``build``: uint8 images to logits (n, classes).
         pixels: Decoded images by dataset index.
         targets: Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes).
-        split: Which samples train and which validate; the test part is not touched.
+        split: Which samples train and which validate; the test set is not touched.
         config: Settings with no ``auto`` left in ``model.name`` and ``augment``.
-        on_epoch: Called with each epoch's figures.
+        on_epoch: Called with each epoch's metrics.
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
         hooks: The user's callbacks.
-        phase: What the epochs are recorded as.
+        phase: Name of the phase in the history.
 
     Returns:
         The history; ``best_epoch`` is the one with the lowest validation loss (of several labels: the highest mAP).
@@ -202,7 +202,7 @@ def drive(
     hooks: Hooks | None = None,
     phase: str = "train",
 ) -> History:
-    """Keras' own ``fit`` on batches that are made already; the model ends with its best weights.
+    """Run Keras' ``fit`` on prepared batches; the model ends with its best weights.
 
     Args:
         model: Inputs to logits.
@@ -211,36 +211,36 @@ def drive(
         config: Settings with no ``auto`` left in ``train.precision``.
         numbers: The schedule.
         objective: Softmax or sigmoid.
-        val_targets: Class numbers or indicators of the validation part.
-        on_epoch: Called with each epoch's figures.
+        val_targets: Class numbers or indicators of the validation set.
+        on_epoch: Called with each epoch's metrics.
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
         hooks: The user's callbacks.
-        phase: What the epochs are recorded as.
+        phase: Name of the phase in the history.
 
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.
         TrainingInterrupted: the user interrupted, after at least one epoch.
     """
     keras, _ = framework()
-    # Both subclass Keras' classes, so only once Keras is there.
+    # Both subclass Keras classes, so they are imported late.
     from keensight.nets.training.callbacks import Watcher
     from keensight.nets.training.training_copy import carry, training_form
 
     trained = training_form(model, config.train.precision)
     if trained is model and isinstance(objective, Sigmoid):
-        # A second model of the same layers is compiled, so that the saved one does not name a loss of ours.
+        # A second model of the same layers is compiled, so that the saved one does not refer to our loss.
         trained = keras.Model(model.inputs, model.outputs, name=model.name)
     _compile(trained, config, numbers, objective)
 
     def ranking() -> float | None:
-        """Mean average precision of the validation part: one more pass over it, for multi-label sets only."""
+        """Mean average precision of the validation set: one more pass over it, for multi-label sets only."""
         if val_targets.ndim == 1:
             return None
         return objective.ranking(trained.predict(validation, verbose=0), val_targets)
 
     def follow(epoch: Epoch) -> None:
-        """The network keeps up with its copy, for whoever looks at it between epochs."""
+        """Copy the weights back after each epoch, so that callbacks see the current network."""
         carry(trained, model)
         if on_epoch is not None:
             on_epoch(epoch)
@@ -248,7 +248,7 @@ def drive(
     watcher = Watcher(numbers, follow, phase, ranking, hooks)
     callbacks = [watcher]
     if numbers.ema:
-        # Before the watcher, so that it sees, judges and keeps the averaged weights.
+        # Before our callback, so that it evaluates and keeps the averaged weights.
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
@@ -260,7 +260,7 @@ def drive(
             steps_per_epoch=numbers.steps,
             validation_data=validation,
             callbacks=callbacks,
-            shuffle=False,  # the feed has its own order
+            shuffle=False,  # the batches have their own order
             verbose=0,
         )
     watcher.restore_best()
@@ -295,13 +295,13 @@ def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, objective
         optimizer = keras.optimizers.AdamW(**options)
     if train.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    # With every variable made here, tf.function traces the step once; made inside of it, twice.
+    # With all variables created here, tf.function traces the step once; otherwise twice.
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, objective.loss(train.label_smoothing), metrics=[objective.accuracy()])
 
 
 def _learning_rate(kind: str, numbers: Schedule) -> Any:
-    """Stock schedules: a warm-up from a tenth of the peak, then a cosine to zero (Smith 2018; Loshchilov 2017)."""
+    """Keras schedules: a warm-up from a tenth of the peak, then a cosine to zero (Smith 2018; Loshchilov 2017)."""
     keras, _ = framework()
     if kind == "constant":
         return numbers.learning_rate

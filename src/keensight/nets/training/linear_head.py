@@ -1,6 +1,5 @@
-"""The quick head: logistic regression on frozen features, folded into the network's last layer.
-
-Multinomial where an image has one class; one regression a label, with one penalty for all, where it has any number.
+"""The classifier head: logistic regression on frozen features, folded into the network's last layer. Multinomial for
+one class per image; one regression per label, with the same regularization, for multi-label sets.
 """
 
 from __future__ import annotations
@@ -21,31 +20,31 @@ if TYPE_CHECKING:
     import keras
 
 _FIRST, _LEAST, _MOST = 1e-2, 1e-5, 1e3
-"""Inverse strengths of the penalty: where the search begins and between which bounds it goes on."""
+"""Inverse regularization strengths: start and bounds of the search."""
 _TRIES = 8
-"""Penalties that are tried at most: five tenfold steps up, the first, and two about the best."""
+"""Maximum number of strengths tried: five tenfold steps up, the first, and two around the best."""
 _GROUP = 300.0
 _STEPS = 500
 _ROUGH, _FINE = 1e-6, 1e-7
-"""Relative gain of the loss at which a fit ends: enough to compare penalties, and to be done."""
+"""Relative tolerance of the loss at which a fit ends: for comparing strengths, and for the final fit."""
 _VARIANCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A dense layer from features to logits, and how well it does."""
+    """A dense layer from features to logits, and its metrics."""
 
     kernel: NDArray[np.float32]
     """Shape (features, classes)."""
     bias: NDArray[np.float32]
     strength: float
-    """Inverse strength of the L2 penalty (scikit-learn's ``C``) that was chosen."""
+    """The chosen inverse L2 regularization strength (scikit-learn's ``C``)."""
     loss: float
     accuracy: float
     val_loss: float
     val_accuracy: float
     val_map: float | None = None
-    """Mean average precision of the validation part; multi-label sets only."""
+    """Mean average precision of the validation set; multi-label sets only."""
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits, shape (n, classes)."""
@@ -64,18 +63,17 @@ def fit_head(
     weights: NDArray[np.float32] | None = None,
     progress: Progress | None = None,
 ) -> Head:
-    """Train the head to convergence (L-BFGS), its penalty chosen by the loss on the validation part.
+    """Train the head to convergence (L-BFGS), with the regularization chosen by the validation loss.
 
-    Features are standardised, so that one penalty suits all, and each level of the network gets the same
-    weight in it, however many features it has; kernel and bias undo both. The search goes by factors of ten
-    from 0.01 until the validation loss rises, upwards and then, if that did not help, downwards; at last it looks
-    on both sides of the best. It works on the principal axes of the features; the penalty that it finds is then
-    fitted on all of them.
+    Features are standardized, so that one regularization fits all, and each level of the network has the same weight in
+    it, whatever its number of features; kernel and bias undo both. The search goes by factors of ten from 0.01 until
+    the validation loss rises, upwards and then, if that did not help, downwards; finally it tries both sides of the
+    best. It uses the principal axes of the features; the final fit uses all features.
 
     Args:
-        features: Of the training part, float32 (n, d).
+        features: Features of the training set, float32 (n, d).
         targets: Class numbers, shape (n,), or labels as 0 and 1, (n, classes).
-        val_features: Of the validation part, float32 (m, d).
+        val_features: Of the validation set, float32 (m, d).
         val_targets: Class numbers, shape (m,), or labels as 0 and 1, (m, classes).
         classes: Number of classes.
         levels: How many features each level of the network gives, in order; default: one level.
@@ -115,7 +113,7 @@ def fit_head(
 
 
 def _search(attempt: Callable[[float, float | None], None], found: Mapping[float, Head]) -> None:
-    """Try penalties, each from the solution of the one before, until the best is between two others."""
+    """Try strengths, each starting from the previous solution, until the best is between two others."""
     attempt(_FIRST, None)
     for factor in (10.0, 0.1):
         strength = _FIRST
@@ -128,9 +126,9 @@ def _search(attempt: Callable[[float, float | None], None], found: Mapping[float
 
 
 def principal_axes(rows: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Directions (d, r) that hold 95 % of the variance of centred rows (n, d); None where n < d.
+    """Directions (d, r) that hold 95% of the variance of centered rows (n, d); None where n < d.
 
-    With them, what a penalty is worth is known in half the time; for few rows finding them takes longer than that.
+    They halve the time of comparing strengths; for few rows, computing them takes longer than that.
     """
     from scipy.linalg import eigh
 
@@ -143,7 +141,7 @@ def principal_axes(rows: NDArray[np.float32]) -> NDArray[np.float32] | None:
 
 
 def _unrotated(point: NDArray[np.float64], axes: NDArray[np.float32] | None, classes: int) -> NDArray[np.float64]:
-    """Kernel and bias on principal axes as those on all features."""
+    """Convert kernel and bias on principal axes to those on all features."""
     if axes is None:
         return point
     return np.concatenate([(axes @ point[:-classes].reshape(-1, classes)).ravel(), point[-classes:]])
@@ -156,7 +154,8 @@ def _best(found: Mapping[float, Head]) -> Head:
 def _solver(
     features: NDArray[np.float32], targets: NDArray[Any], classes: int, weights: NDArray[np.float32] | None
 ) -> Callable[[float, NDArray[np.float64] | None, float], NDArray[np.float64]]:
-    """From a strength, a start and a tolerance to the minimum: kernel, row by row, then bias, (d + 1) * classes."""
+    """A function from strength, start and tolerance to the minimum: kernel, row by row, then bias, (d + 1) *
+    classes."""
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
@@ -167,7 +166,7 @@ def _solver(
     counted = np.ones((count, 1)) if weights is None else weights.reshape(count, -1)
     share = tf.constant(counted / counted.sum(axis=0), tf.float32)
 
-    # TensorFlow's products are several times as fast as NumPy's where the latter has a generic library.
+    # TensorFlow's matrix products are several times faster than those of a NumPy with a generic library.
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def loss(point: Any, penalty: Any) -> Any:
         kernel, bias = tf.reshape(point[:-classes], (width, classes)), point[-classes:]
@@ -188,7 +187,7 @@ def _solver(
 
         first = np.zeros((width + 1) * classes) if start is None else start
         limits = {"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-5}
-        # The minimiser's own steps are on short vectors: threads for those only take turns from TensorFlow's.
+        # The optimizer's own steps use short vectors: more threads would only compete with TensorFlow's.
         with threadpool_limits(1, user_api="blas"):
             found: NDArray[np.float64] = minimize(both, first, jac=True, method="L-BFGS-B", options=limits).x
         return found
@@ -197,11 +196,11 @@ def _solver(
 
 
 def score(logits: NDArray[np.float32], targets: NDArray[Any]) -> tuple[float, float]:
-    """Mean loss in nats and accuracy of some logits (n, classes)."""
+    """Mean loss in nats and accuracy of logits (n, classes)."""
     objective = objective_of(targets)
     return objective.score(objective.probabilities(logits.astype(np.float64)), targets)
 
 
 def fold(model: keras.Model, head: Head) -> None:
-    """Make ``head`` the network's last layer, ``logits``."""
+    """Write ``head`` into the network's last layer, ``logits``."""
     model.get_layer("logits").set_weights([head.kernel, head.bias])

@@ -1,7 +1,6 @@
-"""The two ways to learn and to answer: one class an image (softmax), or any number of labels (sigmoid).
-
-Which one it is, the targets say: class numbers (n,), or indicators (n, classes) of 0 and 1. All that differs between
-the two stands here; networks, feeds and phases of training are the same.
+"""The two objectives: single-label (softmax) and multi-label (sigmoid). The targets determine which one: class numbers
+(n,), or indicators (n, classes) of 0 and 1. All differences between the two are here; networks, batches and training
+phases are the same.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _FLOOR = 1e-7
 
 
 class Objective(Protocol):
-    """What a way of learning must know."""
+    """Interface of an objective."""
 
     def loss(self, smoothing: float) -> Any:
         """A Keras loss from logits (n, classes)."""
@@ -32,11 +31,11 @@ class Objective(Protocol):
         ...
 
     def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
-        """TensorFlow: the loss term by term, (n, 1) or (n, classes), and the probabilities (n, classes)."""
+        """TensorFlow: the loss terms, (n, 1) or (n, classes), and the probabilities (n, classes)."""
         ...
 
     def weigh(self, targets: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How much each term of the loss counts, (n, 1) or (n, classes), from one weight a class."""
+        """Weights of the loss terms, (n, 1) or (n, classes), from one weight per class."""
         ...
 
     def probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
@@ -48,20 +47,20 @@ class Objective(Protocol):
         ...
 
     def ranking(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | None:
-        """Mean average precision of scores (n, classes); None where the accuracy says enough."""
+        """Mean average precision of scores (n, classes); None for single-label models."""
         ...
 
 
 @dataclass(frozen=True)
 class Softmax:
-    """One class an image: softmax and cross-entropy."""
+    """Single-label: softmax and cross-entropy."""
 
     def loss(self, smoothing: float) -> Any:
         """Cross-entropy."""
         return framework()[0].losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
 
     def accuracy(self) -> Any:
-        """Share of images whose most probable class is right."""
+        """Fraction of images whose most probable class is right."""
         return framework()[0].metrics.CategoricalAccuracy(name="accuracy")
 
     def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
@@ -78,18 +77,18 @@ class Softmax:
         return softmax(logits)
 
     def score(self, probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:
-        """Cross-entropy, and the share of images whose most probable class is right."""
+        """Cross-entropy, and the fraction of images whose most probable class is right."""
         loss = -np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)).mean()
         return float(loss), float((probabilities.argmax(axis=1) == targets).mean())
 
     def ranking(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | None:
-        """None: the accuracy says enough."""
+        """None: accuracy is used instead."""
         return None
 
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """Any number of labels an image: a sigmoid and a binary cross-entropy a label.
+    """Multi-label: a sigmoid and a binary cross-entropy per label.
 
     Labels are not smoothed: with most labels absent from most images, smoothing would lift every probability that
     should be near 0, and thresholds are chosen on probabilities.
@@ -112,7 +111,7 @@ class Sigmoid:
         return weighted
 
     def accuracy(self) -> Any:
-        """Share of (image, label) pairs that are right at a probability of 0.5, which is a logit of 0."""
+        """Fraction of (image, label) pairs that are right at a probability of 0.5, which is a logit of 0."""
         keras, tf = framework()
 
         def right(truth: Any, logits: Any) -> Any:
@@ -137,13 +136,13 @@ class Sigmoid:
         return found
 
     def score(self, probabilities: NDArray[Any], targets: NDArray[Any]) -> tuple[float, float]:
-        """Binary cross-entropy over images and labels, and the share of pairs that are right at 0.5."""
+        """Binary cross-entropy over images and labels, and the fraction of pairs that are right at 0.5."""
         right = np.where(targets == 1, probabilities, 1.0 - probabilities)
         loss = -np.log(np.maximum(right, _FLOOR)).mean()
         return float(loss), float(((probabilities >= 0.5) == (targets == 1)).mean())
 
     def ranking(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | None:
-        """Mean over the labels that occur of the average precision; 0 where none occurs."""
+        """Mean average precision over the labels that occur; 0 if none occurs."""
         from sklearn.metrics import average_precision_score
 
         present = targets.any(axis=0)
@@ -156,12 +155,12 @@ OBJECTIVES: Mapping[Task, type[Softmax] | type[Sigmoid]] = {Task.MULTICLASS: Sof
 
 
 def objective_of(targets: NDArray[Any], balanced: bool = False) -> Objective:
-    """The way to learn such targets: class numbers (n,) or indicators (n, classes).
+    """Choose the objective for targets: class numbers (n,) or indicators (n, classes).
 
     Args:
-        targets: Of the training part.
-        balanced: Weigh presence and absence of each label by the inverse of their frequency, to a mean of 1 over the
-            images. (Weights of classes reach the loss as weights of the images.)
+        targets: Targets of the training set.
+        balanced: Weight presence and absence of each label by inverse frequency, with mean 1 over the images. (Class
+            weights are passed to the loss as sample weights.)
     """
     if targets.ndim == 1:
         return Softmax()
@@ -171,12 +170,12 @@ def objective_of(targets: NDArray[Any], balanced: bool = False) -> Objective:
 
 
 def rows(targets: NDArray[Any], classes: int) -> NDArray[np.float32]:
-    """Targets as the loss takes them, float32 (n, classes): one-hot, or the indicators themselves."""
+    """Targets for the loss, float32 (n, classes): one-hot, or the indicators themselves."""
     if targets.ndim == 2:
         return targets.astype(np.float32)
     return np.asarray(np.eye(classes, dtype=np.float32)[targets])
 
 
 def image_weights(targets: NDArray[Any], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One weight an image, (n,): its class'; 1 where images have no single class."""
+    """One weight per image, (n,): that of its class; 1 for multi-label sets."""
     return np.ones(len(targets), np.float32) if targets.ndim == 2 else np.asarray(weights[targets])

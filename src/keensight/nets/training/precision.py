@@ -1,7 +1,5 @@
-"""float32 or bfloat16? Measured on the machine at hand, where the training is long enough to pay for it.
-
-The network itself stays float32; what is trained in bfloat16 is a copy of it, so that the shipped graph computes in
-float32 and every later form of it gives the same figures.
+"""Choose float32 or bfloat16, measured on this machine if training is long enough. The network itself stays float32; a
+copy is trained in bfloat16, so that the saved model computes in float32 and gives the same results in every format.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from keensight.nets.models.backbones import Choice
 from keensight.nets.runtime import framework
 
 _LONG = 3e8
-"""Pixels seen in training (epochs x images x area) from which on a second of measuring pays."""
+"""Number of pixels in training (epochs x images x area) from which a second of measuring is worthwhile."""
 _GAIN = 1.15
 """bfloat16 must be this much faster: its rounding is coarser."""
 _FULL = ((3, 3, 64, 64), (3, 3, 64, 64))
@@ -30,33 +28,33 @@ _BLOCK = ((1, 1, 80, 480), (3, 3, 480, 1), (1, 1, 480, 80))
 def choose_precision(asked: str, pixels_seen: float, memory: Path | None = None, *, depthwise: bool = False) -> Choice:
     """Resolve ``auto``.
 
-    Short trainings use float32. For long ones a forward and backward step of the convolutions that the network is
-    made of is timed in both, and bfloat16 (with float32 weights and logits) is taken where it is faster. Networks
-    of depthwise convolutions gain little or nothing by it, as these stay float32.
+    Short trainings use float32. For long ones a forward and backward step of typical convolutions is timed in both, and
+    bfloat16 (with float32 weights and logits) is used if it is faster. Networks of depthwise convolutions gain little
+    or nothing, because these stay float32.
 
     Args:
         asked: ``auto``, ``float32`` or ``bfloat16``.
         pixels_seen: Epochs times images times pixels of an image.
-        memory: File that remembers what was measured on this machine; None: measure each time.
+        memory: File that caches measurements on this machine; None: measure each time.
         depthwise: Whether the network is mostly of depthwise convolutions.
 
     Returns:
         ``float32`` or ``bfloat16``, with the reason.
     """
     if asked != "auto":
-        return Choice(asked, "as asked")
+        return Choice(asked, "as set")
     if pixels_seen < _LONG:
         return Choice("float32", "the training is short")
     plain, brain = _measured(memory, depthwise)
     name = "bfloat16" if plain > _GAIN * brain else "float32"
     what = "a depthwise block" if depthwise else "two convolutions"
-    return Choice(name, f"a step of {what} takes {brain:.3f} s in bfloat16, {plain:.3f} s in float32 here")
+    return Choice(name, f"a step of {what} takes {brain:.3f} s in bfloat16, {plain:.3f} s in float32 on this machine")
 
 
 def _measured(memory: Path | None, depthwise: bool) -> tuple[float, float]:
-    """Seconds of a step in float32 and in bfloat16, measured here or remembered."""
+    """Seconds of a step in float32 and in bfloat16, measured or cached."""
     _, tf = framework()
-    machine = f"{platform.node()}, {os.cpu_count()} processors, TensorFlow {tf.__version__}"
+    machine = f"{platform.node()}, {os.cpu_count()} CPUs, TensorFlow {tf.__version__}"
     machine += ", depthwise" if depthwise else ""
     known: dict[str, Any] = {}
     if memory is not None and memory.exists():
@@ -65,7 +63,7 @@ def _measured(memory: Path | None, depthwise: bool) -> tuple[float, float]:
             return float(known[machine]["float32"]), float(known[machine]["bfloat16"])
     plain, brain = _step_seconds(tf.float32, depthwise), _step_seconds(tf.bfloat16, depthwise)
     if memory is not None:
-        with suppress(StoreError):  # a cache that cannot be written costs a second, no more
+        with suppress(StoreError):  # without the cache, it is measured again
             write_json(memory, known | {machine: {"float32": plain, "bfloat16": brain}})
     return plain, brain
 

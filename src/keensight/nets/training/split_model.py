@@ -1,4 +1,4 @@
-"""Where a network can be cut in two, and what each half costs."""
+"""Where a network can be cut in two, and the cost of each half."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A layer whose output is all that the layers above it need."""
+    """A layer whose output is the only input of the layers above it."""
 
     layer: str
     below: float
-    """Share of the network's multiplications that this layer and those below it make, 0 to 1."""
+    """Fraction of the network's multiplications that this layer and those below it make, 0 to 1."""
     values: int
-    """Numbers that an image's activation holds here."""
+    """Number of values of an image's activation."""
 
 
 def cuts(model: keras.Model) -> tuple[Cut, ...]:
-    """Every place where one tensor joins a functional model's lower part to its upper part, in order.
+    """All cuts: layers at which a single tensor connects the lower and upper part of a functional model, in order.
 
     Args:
         model: A functional Keras model with one input and one output.
@@ -42,7 +42,7 @@ def cuts(model: keras.Model) -> tuple[Cut, ...]:
     found, open_until, done = [], -1, 0
     for number, layer in enumerate(layers[:-1]):
         done += costs[number]
-        # Earlier tensors must all have had their last reader by now: this layer at the latest.
+        # Earlier tensors must not be used after this layer.
         if open_until <= number:
             found.append(Cut(layer.name, done / total, prod(layer.output.shape[1:])))
         open_until = max(open_until, last_use[number])
@@ -50,17 +50,17 @@ def cuts(model: keras.Model) -> tuple[Cut, ...]:
 
 
 def multiplications(layer: Any) -> int:
-    """Multiply-adds of a layer for one image: convolutions and dense layers; others count as nothing."""
+    """Multiply-adds of a layer for one image: convolutions and dense layers; others are ignored."""
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0
-    # A kernel is applied once at each place of the output; a depthwise one has no sum over channels.
+    # A kernel is applied once at each position of the output; a depthwise one has no sum over channels.
     places = prod(layer.output.shape[1:-1])
     return int(prod(kernel.shape)) * int(places)
 
 
 def halves(model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
-    """The parts of a functional model below and above a cut; both share their layers with it.
+    """The halves of a functional model below and above a cut; both share their layers with it.
 
     Args:
         model: A functional Keras model.

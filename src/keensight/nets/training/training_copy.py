@@ -1,6 +1,6 @@
-"""The network as it is trained: the same function with the same weights, of operations that take less time.
+"""A faster copy of a network for training: the same function with the same weights.
 
-The network itself stays of stock layers, in float32. What is trained is a copy of it, and gives its weights back.
+The network itself keeps its built-in layers, in float32. The copy is trained, and its weights are copied back.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ layers = keras.layers
 
 
 class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc, name-defined]
-    """Batch normalisation by TensorFlow's one operation; Keras' own makes about ten, in float32 always."""
+    """Batch normalization as a single TensorFlow operation; Keras uses about ten, always in float32."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalised values (n, height, width, channels); in training the moving statistics follow."""
+        """Normalized values (n, height, width, channels); in training, the moving statistics are updated."""
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.convert_to_tensor(self.gamma),
@@ -35,7 +35,7 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc, 
             is_training=bool(training),
         )
         if training:
-            # The operation tells the unbiased variance, Keras' layer keeps the biased one.
+            # The operation returns the unbiased variance; Keras' layer keeps the biased one.
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
             for old, new in ((self.moving_mean, mean), (self.moving_variance, variance * (count - 1.0) / count)):
                 old.assign(old * self.momentum + new * (1.0 - self.momentum))
@@ -43,12 +43,12 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc, 
 
 
 class _Folded:
-    """A convolution with the frozen batch normalisation after it: scales its kernel, which is small, not its map.
+    """A convolution with the frozen batch normalization after it: scales its kernel, which is small, not its map.
 
     Args:
-        scale: What the normalisation multiplies each channel by, float32 (channels,).
-        offset: What it then adds.
-        options: The convolution's own.
+        scale: Factor of the normalization for each channel, float32 (channels,).
+        offset: Offset of the normalization.
+        options: Options of the convolution.
     """
 
     def __init__(self, *, scale: NDArray[np.float32], offset: NDArray[np.float32], **options: Any) -> None:
@@ -56,7 +56,7 @@ class _Folded:
         self._scale, self._offset = scale, offset
 
     def call(self: Any, inputs: Any) -> Any:
-        """Normalised map; the kernel is rounded once, after it is scaled."""
+        """Normalized map; the kernel is rounded once, after it is scaled."""
         kernel = self.kernel * self._scale.reshape(self.kernel.shape[-1 - self._multiplies :])
         offset = self._offset if self.bias is None else self.bias * self._scale + self._offset
         convolve = keras.ops.depthwise_conv if self._multiplies else keras.ops.conv
@@ -66,13 +66,13 @@ class _Folded:
 
 
 class FoldedConv2D(_Folded, layers.Conv2D):  # type: ignore[misc, name-defined]
-    """``Conv2D`` with the normalisation after it."""
+    """``Conv2D`` with the normalization after it."""
 
     _multiplies = False
 
 
 class FoldedDepthwiseConv2D(_Folded, layers.DepthwiseConv2D):  # type: ignore[misc, name-defined]
-    """``DepthwiseConv2D`` with the normalisation after it; its kernel's last two axes make the channels."""
+    """``DepthwiseConv2D`` with the normalization after it; its kernel's last two axes make the channels."""
 
     _multiplies = True
 
@@ -81,16 +81,16 @@ _FOLDED: dict[Any, Any] = {layers.Conv2D: FoldedConv2D, layers.DepthwiseConv2D: 
 
 
 def training_form(model: keras_types.Model, precision: str) -> keras_types.Model:
-    """A copy of the network for training, or itself where it cannot be copied without knowing its layers.
+    """Return a copy of the network for training, or the network itself if it has custom layers.
 
-    Batch normalisation that learns becomes one operation; frozen one goes into the convolution before it, whose
+    Batch normalization that learns becomes one operation; frozen one goes into the convolution before it, whose
     kernel has the same gradient as before. In ``bfloat16`` weights and logits stay float32, and so do depthwise
-    convolutions, as TensorFlow's gradient of their kernels is several times slower in bfloat16, and layers that
-    ask for a type of their own.
+    convolutions, as TensorFlow's gradient of their kernels is several times slower in bfloat16, and layers with an
+    explicit dtype.
 
     Args:
-        model: A Keras model; its layers' ``trainable`` is kept. With layers, a ``call`` or a ``train_step`` of the
-            user's own, or with models in it, it is copied for ``bfloat16`` only.
+        model: A Keras model; its layers' ``trainable`` is kept. With custom layers, a custom ``call`` or
+            ``train_step``, or nested models, it is copied only for ``bfloat16``.
         precision: ``float32`` or ``bfloat16``.
     """
     if precision == "float32" and not _plain(model):
@@ -118,10 +118,7 @@ def training_form(model: keras_types.Model, precision: str) -> keras_types.Model
 
 
 def carry(giver: keras_types.Model, taker: keras_types.Model) -> None:
-    """Give a network's weights to its form for training, or those of the form to the network.
-
-    By the names of the layers: the form lacks a folded normalisation.
-    """
+    """Copy weights between a network and its training copy, by layer name: the copy lacks a folded normalization."""
     given = {layer.name: layer for layer in giver.layers}
     for layer in taker.layers:
         if layer.weights and layer.name in given:
@@ -129,14 +126,14 @@ def carry(giver: keras_types.Model, taker: keras_types.Model) -> None:
 
 
 def _plain(model: Any) -> bool:
-    """Whether it is made of Keras' own layers, as a list or a graph of them."""
+    """Whether it is a sequential or functional model of built-in Keras layers."""
     known = isinstance(model, keras.Sequential) or hasattr(model, "operations")
     stock = all(type(part).__module__.startswith("keras.") for part in (model, *model.layers))
     return known and stock and not any(isinstance(layer, (keras.Model, layers.Lambda)) for layer in model.layers)
 
 
 def _fusable(layer: Any) -> bool:
-    """Batch normalisation of maps that learns, in its usual form."""
+    """Trainable batch normalization of feature maps, in its usual form."""
     return (
         type(layer) is layers.BatchNormalization
         and layer.trainable
@@ -148,7 +145,7 @@ def _fusable(layer: Any) -> bool:
 
 
 def _foldable(norm: Any, model: Any) -> Any:
-    """The convolution that a frozen normalisation can go into; None where there is none."""
+    """The convolution that a frozen normalization can be folded into; None if there is none."""
     if norm.trainable or not _usual(norm):
         return None
     inside = set(map(id, model.layers))
@@ -160,12 +157,12 @@ def _foldable(norm: Any, model: Any) -> Any:
 
 
 def _usual(norm: Any) -> bool:
-    """Whether it normalises the last axis of maps (n, height, width, channels)."""
+    """Whether it normalizes the last axis of maps (n, height, width, channels)."""
     return len(norm.output.shape) == 4 and norm.axis in (-1, 3)
 
 
 def _terms(norm: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What a frozen normalisation multiplies by and adds, float32 (channels,)."""
+    """Factor and offset of a frozen normalization, float32 (channels,)."""
     mean, variance = (np.asarray(value, np.float64) for value in (norm.moving_mean, norm.moving_variance))
     scale = 1.0 / np.sqrt(variance + norm.epsilon)
     if norm.scale:

@@ -1,8 +1,8 @@
-"""From a pretrained network to a classifier, in up to three phases; a phase that does not pay is taken back.
+"""Transfer learning in up to three phases; a phase without improvement is discarded.
 
-``head``: a logistic head on frozen features. ``top``: the upper part of the network, on activations of the lower
-part that are computed once. ``whole``: every layer, on augmented images. Batch normalisation keeps the statistics
-of its pretraining throughout: a few thousand images give no better ones.
+``head``: a logistic head on frozen features. ``top``: fine-tuning of the upper layers, on activations of the lower
+layers that are computed once. ``whole``: fine-tuning of every layer, on augmented images. Batch normalization always
+keeps its pretrained statistics: a few thousand images give no better ones.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ if TYPE_CHECKING:
     from keensight.nets.training.hooks import Hooks
 
 _WHOLE_RATE = 0.3
-"""Peak rate of the last phase, as a share of that of the phase before."""
+"""Peak rate of the last phase, as a fraction of that of the phase before."""
 _WHOLE_EPOCHS, _WHOLE_LEAST = 0.6, 3
-"""Epochs of the last phase, as a share of those of the phase before, and at least (where that has as many)."""
+"""Epochs of the last phase, as a fraction of those of the phase before, and at least (where that has as many)."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """What a transfer learns from."""
+    """The images for transfer learning."""
 
     pixels: batches.Pixels
     targets: NDArray[Any]
     """Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes)."""
     digests: Sequence[str]
-    """What the pixels of every sample are known by."""
+    """Digest of the pixels of every sample."""
     split: Split
 
     def part(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Dataset indices and targets of a part."""
+        """Dataset indices and targets of a split."""
         rows = self.split.part(name)  # type: ignore[arg-type]
         return rows, self.targets[rows]
 
     def mirrored(self) -> Images:
-        """The same images with left and right exchanged."""
+        """The mirrored images."""
         names = [sha256(f"{digest} mirrored".encode()) for digest in self.digests]
         return dataclasses.replace(self, pixels=_Mirrored(self.pixels), digests=names)
 
@@ -81,10 +81,10 @@ class _Mirrored:
 
 @dataclass(frozen=True)
 class Caches:
-    """Where a transfer keeps what it need not compute twice, and where it reports."""
+    """Caches of transfer learning, and where it reports."""
 
     known: Callable[[str, int], Known]
-    """Network digest and length of a row to the features that are known."""
+    """Network digest and length of a row to the cached features."""
     networks: Path | None
     """Folder of converted networks."""
     on_epoch: Callable[[Epoch], None]
@@ -94,16 +94,16 @@ class Caches:
 
 
 def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
-    """Train a pretrained network in place, as far as ``train.effort`` says.
+    """Train a pretrained network in place, in the phases of ``train.effort``.
 
     Args:
         model: From ``build``: uint8 images to logits (n, classes), with ``features`` below ``logits``.
-        images: Images and split; the test part is not touched.
+        images: Images and split; the test set is not touched.
         config: Settings with no ``auto`` left.
         shop: Caches and progress.
 
     Returns:
-        The epochs of all phases; ``best_epoch`` is the one whose weights the model has.
+        The epochs of all phases; the model has the weights of ``best_epoch``.
 
     Raises:
         TrainingError: the loss became NaN or infinite.
@@ -129,7 +129,7 @@ def features_of(model: keras.Model) -> keras.Model:
 
 
 def train_head(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
-    """The quick phase: a logistic head on features, each computed once, folded into the last layer."""
+    """Phase ``head``: a logistic-regression head on features, each computed once, folded into the last layer."""
     started = time.perf_counter()
     head = _fit_head(model, images, config, shop)
     fold(model, head)
@@ -164,7 +164,7 @@ def _fit_head(model: keras.Model, images: Images, config: RunConfig, shop: Cache
 
 
 def features(model: keras.Model, images: Images, rows: NDArray[np.int64], shop: Caches) -> NDArray[np.float32]:
-    """Features of some samples, float32 (n, d), known or computed now."""
+    """Features of samples, float32 (n, d), cached or computed now."""
     lower = features_of(model)
     digests = [images.digests[int(row)] for row in rows]
     known = shop.known(digest(lower), int(lower.output_shape[-1]))
@@ -172,14 +172,14 @@ def features(model: keras.Model, images: Images, rows: NDArray[np.int64], shop: 
 
 
 def _levels(model: keras.Model) -> list[int]:
-    """How many features come from each map of the network."""
+    """Number of features from each map of the network."""
     layer = model.get_layer("features")
     inputs = layer.input if isinstance(layer.input, list) else [layer.output]
     return [int(tensor.shape[-1]) for tensor in inputs]
 
 
 def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
-    """The upper part of the network, trained on activations of the frozen lower part, each computed once."""
+    """Phase ``top``: fine-tune the upper layers on activations of the frozen lower layers, each computed once."""
     rows = images.split.part("train")
     val_rows, val_targets = images.part("val")
     cut = freezing_point(model, config.train.frozen)
@@ -209,14 +209,14 @@ def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Cache
 
 
 def freezing_point(model: keras.Model, share: float) -> Cut:
-    """The last place to cut the network at or below which at most ``share`` of its arithmetic is done."""
+    """The last cut below which at most the fraction ``share`` of the network's computation is done."""
     places = cuts(model)
     fitting = [place for place in places if place.below <= share]
     return fitting[-1] if fitting else places[0]
 
 
 def train_whole(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
-    """Every layer, on augmented images, at a lower rate."""
+    """Phase ``whole``: fine-tune every layer, on augmented images, at a lower learning rate."""
     numbers = schedule(config.train, config.model.name, len(images.split.train))
     epochs = max(min(_WHOLE_LEAST, numbers.epochs), round(numbers.epochs * _WHOLE_EPOCHS))
     train = dataclasses.replace(config.train, learning_rate=numbers.learning_rate * _WHOLE_RATE, epochs=epochs)
@@ -236,7 +236,7 @@ def train_whole(model: keras.Model, images: Images, config: RunConfig, shop: Cac
 
 @contextmanager
 def keeping_statistics(model: keras.Model) -> Iterator[None]:
-    """Batch normalisation as it was pretrained: neither its statistics nor its scales change meanwhile."""
+    """Batch normalization as it was pretrained: neither its statistics nor its scales change."""
     keras, _ = framework()
     frozen = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     for layer in frozen:
@@ -249,7 +249,7 @@ def keeping_statistics(model: keras.Model) -> Iterator[None]:
 
 
 def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches], History], shop: Caches) -> History:
-    """One more phase; where the validation part is not answered better, the model gets its old weights back."""
+    """Run one more phase; without an improvement on the validation set, restore the old weights."""
     weights, offset = model.get_weights(), len(before.epochs)
 
     def counted(epoch: Epoch) -> Epoch:
@@ -263,7 +263,7 @@ def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches
         model.set_weights(weights)
         raise TrainingInterrupted(dataclasses.replace(before, stopped="interrupted")) from None
     reached, best = after.epochs[after.best_epoch - 1], before.epochs[before.best_epoch - 1]
-    # Losses do not compare across phases: label smoothing belongs to the later ones only.
+    # Losses are not comparable across phases: only the later ones use label smoothing.
     better = (reached.reached, -reached.val_loss) > (best.reached, -best.val_loss)
     if not better:
         model.set_weights(weights)
