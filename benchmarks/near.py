@@ -27,7 +27,7 @@ from PIL import Image, ImageEnhance
 from record import save
 
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Sample
-from keensight.data.audit.near_duplicates import Copies, near_copies
+from keensight.data.audit.near_duplicates import Copies, find_near_duplicates
 from keensight.data.cache import prepare, survey_spec
 from keensight.data.sources.readers import open_source
 
@@ -96,7 +96,7 @@ def found_in(folder: Path) -> tuple[dict[frozenset[str], str], Copies, float]:
     data = open_source(folder)
     pixels = prepare(data, survey_spec(data))
     started = time.process_time()
-    copies = near_copies(data, pixels)
+    copies = find_near_duplicates(data, pixels)
     seconds = time.process_time() - started
     paths = [sample.path for sample in data.samples]
     return {frozenset((paths[p.first], paths[p.second])): p.kind for p in copies.pairs}, copies, seconds
@@ -160,7 +160,7 @@ def grow(n: int) -> None:
     samples = tuple(Sample(f"{i}.png", "all", str(i)) for i in range(n))
     pixels = Drawn(n)
     started = time.process_time()
-    copies = near_copies(Dataset("drawn", "arrays", LabelSet(("all",)), samples), pixels)
+    copies = find_near_duplicates(Dataset("drawn", "arrays", LabelSet(("all",)), samples), pixels)
     seconds = time.process_time() - started
     right = sum(pair.second == pair.first + 1 and pair.second % 10 == 9 for pair in copies.pairs)
     print(json.dumps({

@@ -20,7 +20,7 @@ GUESSES = [
     ("Where are CSV tables read?", "data/sources/tables.py", "from_frame"),
     ("Where is a tf.data.Dataset read?", "data/sources/tfdata.py", "from_streams"),
     ("Where are the audit's checks?", "data/audit/checks.py", "imbalance"),
-    ("Where are near-duplicates found?", "data/audit/near_duplicates.py", "near_copies"),
+    ("Where are near-duplicates found?", "data/audit/near_duplicates.py", "find_near_duplicates"),
     ("Where is data leakage between splits found?", "data/audit/leakage.py", "leaks"),
     ("Where are train, validation and test set made?", "data/splits.py", "make_split"),
     ("Where is the cache of decoded images?", "data/cache.py", "prepare"),

@@ -22,12 +22,12 @@ from keensight.core.interval import Interval
 from keensight.core.records import Dataset
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
-ODDEST = 0.05
+TOP_FRACTION = 0.05
 """Fraction of an image's patches that are averaged for its score."""
 FALSE_ALARMS = 0.05
 """Maximum fraction of normal images above the threshold."""
 _RIDGE, _TINY = 1e-3, 1e-6
-_COLOURED = 0.99
+_UNCOLORED = 0.99
 """Fraction of normal patches that a heatmap does not color."""
 
 
@@ -119,7 +119,7 @@ class AnomalyEvaluation:
     """Number of normal images with a duplicate or near-duplicate among the normal training or validation images."""
     caveats: tuple[Caveat, ...] = ()
     """Reasons to doubt the result."""
-    oddities: AnomalyScores | None = field(default=None, compare=False, repr=False)
+    anomaly_scores: AnomalyScores | None = field(default=None, compare=False, repr=False)
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """With the original classes; not saved."""
 
@@ -164,8 +164,8 @@ def gaussian(batches: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32
 def image_scores(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of the most anomalous patches of each map (n, rows, columns), shape (n,)."""
     flat = maps.reshape(len(maps), -1)
-    oddest = max(1, round(ODDEST * flat.shape[1]))
-    scores: NDArray[np.float32] = np.partition(flat, -oddest, axis=1)[:, -oddest:].mean(axis=1)
+    top = max(1, round(TOP_FRACTION * flat.shape[1]))
+    scores: NDArray[np.float32] = np.partition(flat, -top, axis=1)[:, -top:].mean(axis=1)
     return scores
 
 
@@ -181,7 +181,7 @@ def limits(maps: NDArray[np.float32], rate: float = FALSE_ALARMS) -> Limits:
     place = min(int(np.ceil((count + 1) * (1 - rate))), count)
     return Limits(
         threshold=float(scores[place - 1]),
-        patch=float(np.quantile(maps, _COLOURED)),
+        patch=float(np.quantile(maps, _UNCOLORED)),
         rate=(count + 1 - place) / (count + 1),
         images=count,
     )

@@ -86,9 +86,9 @@ def frequencies(images: Bytes) -> Floats:
     Args:
         images: uint8 (n, height, width, 3), of 16 pixels at least in each direction.
     """
-    grey = images.astype(np.float32) @ _LUMA
-    height, width = grey.shape[1:]
-    found = (_cosines(height) @ grey @ _cosines(width).T).reshape(len(grey), -1)[:, 1:]
+    gray = images.astype(np.float32) @ _LUMA
+    height, width = gray.shape[1:]
+    found = (_cosines(height) @ gray @ _cosines(width).T).reshape(len(gray), -1)[:, 1:]
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     flat = lengths < _FLAT * np.sqrt(height * width)
     return np.asarray(np.where(flat, np.nan, found / np.where(flat, 1, lengths)), dtype=np.float32)

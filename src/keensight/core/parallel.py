@@ -19,10 +19,10 @@ R = TypeVar("R")
 def processors() -> int:
     """Number of CPUs that this process may use, by affinity and by the container's limit."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(allowed, _container_share()))
+    return max(1, min(allowed, _container_cpus()))
 
 
-def _container_share() -> int:
+def _container_cpus() -> int:
     """CPUs that the control group allows, rounded up; a very large number if it sets no limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()

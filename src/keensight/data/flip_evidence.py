@@ -78,10 +78,10 @@ def _pairs(pixels: Pixels, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Centered unit vectors, shape (n, at most 14 * 14), by averaging blocks."""
-    grey = block_means(images, _SIDE)
-    grey = grey.reshape(len(grey), -1)
-    grey -= grey.mean(axis=1, keepdims=True)
-    unit: NDArray[np.float32] = grey / (np.linalg.norm(grey, axis=1, keepdims=True) + 1e-6)
+    gray = block_means(images, _SIDE)
+    gray = gray.reshape(len(gray), -1)
+    gray -= gray.mean(axis=1, keepdims=True)
+    unit: NDArray[np.float32] = gray / (np.linalg.norm(gray, axis=1, keepdims=True) + 1e-6)
     return unit
 
 

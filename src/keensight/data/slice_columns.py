@@ -53,8 +53,8 @@ def lightness(samples: list[Sample], rows: NDArray[np.int64], pixels: Pixels) ->
 def _sums(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Mean gray level and mean squared gray level."""
     step = max(1, min(images.shape[1:3]) // _GRID)
-    grey = images[:, ::step, ::step].astype(np.float32) @ _LUMA
-    return np.stack([grey.mean(axis=(1, 2)), (grey**2).mean(axis=(1, 2))], axis=1).astype(np.float64)
+    gray = images[:, ::step, ::step].astype(np.float32) @ _LUMA
+    return np.stack([gray.mean(axis=(1, 2)), (gray**2).mean(axis=(1, 2))], axis=1).astype(np.float64)
 
 
 def _content(sample: Sample, pixels: Pixels) -> float:

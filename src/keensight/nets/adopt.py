@@ -210,9 +210,9 @@ def _entry(image: Any, shape: tuple[Any, ...], mode: str) -> Any:
     x = normalise(image, mode)
     if len(shape) == 4 and shape[3] == 3:
         return x
-    grey = layers.Conv2D(1, 1, use_bias=False, trainable=False, dtype="float32", name="grey")
-    x = grey(x)
-    grey.set_weights([np.array(_LUMA, np.float32).reshape(1, 1, 3, 1)])
+    gray = layers.Conv2D(1, 1, use_bias=False, trainable=False, dtype="float32", name="grey")
+    x = gray(x)
+    gray.set_weights([np.array(_LUMA, np.float32).reshape(1, 1, 3, 1)])
     return x if len(shape) == 4 else layers.Reshape(shape[1:], name="plane")(x)
 
 

@@ -248,9 +248,9 @@ class Classifier:
         )
         if self.subspace is None:
             return found
-        return dataclasses.replace(found, **self.oddness(columns["ood_scores"], columns["unknown"] == 0))
+        return dataclasses.replace(found, **self.ood_fields(columns["ood_scores"], columns["unknown"] == 0))
 
-    def oddness(self, scores: NDArray[np.float32], known: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+    def ood_fields(self, scores: NDArray[np.float32], known: NDArray[np.bool_] | None = None) -> dict[str, Any]:
         """OOD scores (n,) and decisions, as fields of :class:`Predictions`. If classes were enrolled after training, an
         image close to a class mean is not OOD.
         """

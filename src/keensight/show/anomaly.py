@@ -53,11 +53,11 @@ def picked(evaluation: AnomalyEvaluation) -> dict[str, list[int]]:
     Raises:
         UsageError: the evaluation has no scores or no dataset.
     """
-    oddities, dataset = evaluation.oddities, evaluation.dataset
-    if oddities is None or dataset is None:
+    anomaly_scores, dataset = evaluation.anomaly_scores, evaluation.dataset
+    if anomaly_scores is None or dataset is None:
         raise UsageError("this evaluation has no scores with their images", "evaluate again with ks.evaluate(run)")
-    kinds = _kinds(oddities)
-    scores = oddities.scores
+    kinds = _kinds(anomaly_scores)
+    scores = anomaly_scores.scores
     odd = {kind.kind for kind in evaluation.kinds}
     order = np.argsort(-scores, kind="stable")
     found = [int(i) for i in order if kinds[i] in odd and scores[i] >= 1]
@@ -69,8 +69,8 @@ def picked(evaluation: AnomalyEvaluation) -> dict[str, list[int]]:
     }
 
 
-def _kinds(oddities: AnomalyScores) -> list[str]:
-    return list(oddities.truth or ())
+def _kinds(anomaly_scores: AnomalyScores) -> list[str]:
+    return list(anomaly_scores.truth or ())
 
 
 def write_anomaly_report(
@@ -114,16 +114,16 @@ def _counts(evaluation: AnomalyEvaluation) -> dict[str, int]:
 
 
 def _pictures(evaluation: AnomalyEvaluation, places: Sequence[int]) -> list[dict[str, Any]]:
-    oddities, dataset = evaluation.oddities, evaluation.dataset
-    assert oddities is not None
+    anomaly_scores, dataset = evaluation.anomaly_scores, evaluation.dataset
+    assert anomaly_scores is not None
     assert dataset is not None
-    assert oddities.indices is not None
+    assert anomaly_scores.indices is not None
     shown = []
     for place in places:
-        number = int(oddities.indices[place])
+        number = int(anomaly_scores.indices[place])
         sample = dataset.samples[number]
         tile = picture(dataset, number, sample.label, sample.path, side=2 * 144 + _GAP)
-        shown.append({"tile": tile, "score": float(oddities.scores[place])})
+        shown.append({"tile": tile, "score": float(anomaly_scores.scores[place])})
     return shown
 
 
@@ -138,9 +138,9 @@ def scores_figure(evaluation: AnomalyEvaluation) -> Any:
     from keensight.show import chart
 
     picked(evaluation)
-    assert evaluation.oddities is not None
-    odd = np.isin(_kinds(evaluation.oddities), [kind.kind for kind in evaluation.kinds])
-    scores = np.maximum(evaluation.oddities.scores, 1e-3)
+    assert evaluation.anomaly_scores is not None
+    odd = np.isin(_kinds(evaluation.anomaly_scores), [kind.kind for kind in evaluation.kinds])
+    scores = np.maximum(evaluation.anomaly_scores.scores, 1e-3)
     edges = np.geomspace(min(float(scores.min()), 0.5), max(float(scores.max()), 2.0), 33)
     alt = f"Scores of {plural(int((~odd).sum()), 'normal image')} and {plural(int(odd.sum()), 'anomalous image')}."
     figure = chart.Chart(3.8, 2.7, alt)

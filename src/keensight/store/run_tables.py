@@ -334,10 +334,10 @@ def save_anomalies(folder: Path, evaluation: AnomalyEvaluation) -> None:
     Raises:
         StoreError: a file cannot be written, or the evaluation has no scores.
     """
-    oddities = evaluation.oddities
-    if oddities is None or oddities.truth is None or oddities.indices is None:
+    anomaly_scores = evaluation.anomaly_scores
+    if anomaly_scores is None or anomaly_scores.truth is None or anomaly_scores.indices is None:
         raise StoreError("this evaluation has no scores", "evaluate again")
-    scored = zip(oddities.rows(), oddities.truth, oddities.indices.tolist(), strict=True)
+    scored = zip(anomaly_scores.rows(), anomaly_scores.truth, anomaly_scores.indices.tolist(), strict=True)
     rows = ((row["path"], true, row["label"], f"{row['score']:.6f}", index) for row, true, index in scored)
     write_csv(folder / _SCORES, ("path", "true", "label", "score", "row"), rows)
     write_json(folder / _FIGURES, to_plain(evaluation))
@@ -357,7 +357,9 @@ def read_anomalies(folder: Path, dataset: Dataset) -> AnomalyEvaluation:
         paths = tuple(unguarded(row["path"]) for row in rows)
         kept = bool(rows) and "row" in rows[0]  # from schema 4 on
         indices = np.array([int(row["row"]) for row in rows], np.int64) if kept else rows_of(paths, dataset)
-        oddities = AnomalyScores(paths, scores, indices=indices, truth=tuple(unguarded(row["true"]) for row in rows))
+        anomaly_scores = AnomalyScores(
+            paths, scores, indices=indices, truth=tuple(unguarded(row["true"]) for row in rows)
+        )
     except (OSError, KeyError, ValueError) as error:
         raise StoreError(f"{folder / _SCORES} cannot be read: {error}", "evaluate again") from error
-    return dataclasses.replace(evaluation, oddities=oddities, dataset=dataset)
+    return dataclasses.replace(evaluation, anomaly_scores=anomaly_scores, dataset=dataset)

@@ -249,11 +249,11 @@ def measure(
         scores, [sample.label for sample in samples], normal, detector.limits, part=part,
         groups=clusters(dataset.samples, rows, ties), seconds=time.perf_counter() - started,
     )  # fmt: skip
-    oddities = AnomalyScores(
+    anomaly_scores = AnomalyScores(
         tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch,
         indices=rows, truth=tuple(sample.label for sample in samples),
     )  # fmt: skip
-    return dataclasses.replace(evaluation, oddities=oddities, dataset=dataset)
+    return dataclasses.replace(evaluation, anomaly_scores=anomaly_scores, dataset=dataset)
 
 
 def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int64], pixels: Pixels) -> None:
@@ -262,13 +262,13 @@ def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int6
     from keensight.show.thumbnails import encode
     from keensight.store.pictures import save_pictures
 
-    oddities = evaluation.oddities
-    assert oddities is not None
-    assert oddities.maps is not None
+    anomaly_scores = evaluation.anomaly_scores
+    assert anomaly_scores is not None
+    assert anomaly_scores.maps is not None
     kept = {}
     for place in (place for places in picked(evaluation).values() for place in places):
         image = pixels.take(rows[place : place + 1])[0]
-        kept[oddities.paths[place]] = encode(overlay(image, oddities.maps[place]))
+        kept[anomaly_scores.paths[place]] = encode(overlay(image, anomaly_scores.maps[place]))
     save_pictures(run.pictures_path, kept)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keensight.store.bundle import Bundle, SelfTest
 
 
-_EXAM_IMAGES, _EXAM_BYTES = 6, 300_000
+_SELF_TEST_IMAGES, _SELF_TEST_BYTES = 6, 300_000
 
 
 def bundle(
@@ -83,7 +83,7 @@ def bundle(
         provenance={"versions": versions(), "data": origin(data, split), **(provenance or {})},
         files={},
     )
-    exam = _exam(model, data, split)
+    exam = _make_self_test(model, data, split)
     seen = pixels if pixels is not None and pixels.spec == model.spec else prepare(data, model.spec)
     return write_bundle(
         Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes,
@@ -106,7 +106,7 @@ def origin(dataset: Dataset, split: Split) -> dict[str, Any]:
     return {"name": dataset.name, "digest": dataset.digest, "split": split.method, **counts}
 
 
-def _exam(model: Classifier, dataset: Dataset, split: Split) -> SelfTest:
+def _make_self_test(model: Classifier, dataset: Dataset, split: Split) -> SelfTest:
     from keensight.store.bundle import SelfTest
 
     names, images = self_test_images(dataset, split, model.spec)
@@ -119,15 +119,15 @@ def self_test_images(dataset: Dataset, split: Split, spec: ImageSpec) -> tuple[t
     images: list[bytes] = []
     for index in split.test:
         encoded = _encoded(dataset, index)
-        if encoded is not None and len(encoded) <= _EXAM_BYTES:
+        if encoded is not None and len(encoded) <= _SELF_TEST_BYTES:
             names.append(without_place(dataset.samples[index].path))
             images.append(encoded)
-        if len(images) == _EXAM_IMAGES:
+        if len(images) == _SELF_TEST_IMAGES:
             break
     first = decoder.decode(dataset.load(split.test[0]), spec)
-    grey: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    gray: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
     names += ["gray copy", "EXIF-rotated copy"]
-    images += [decoder.encode_png(grey), decoder.encode_png(first, orientation=6)]
+    images += [decoder.encode_png(gray), decoder.encode_png(first, orientation=6)]
     return tuple(names), tuple(images)
 
 

@@ -57,8 +57,8 @@ def caveats_of(
 
 def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split: Split) -> tuple[Caveat, ...]:
     """The same for an anomaly detector, with scores and dataset."""
-    oddities, dataset = evaluation.oddities, evaluation.dataset
-    if oddities is None or oddities.indices is None or dataset is None:
+    anomaly_scores, dataset = evaluation.anomaly_scores, evaluation.dataset
+    if anomaly_scores is None or anomaly_scores.indices is None or dataset is None:
         return ()
     found = []
     if evaluation.seen:
@@ -70,7 +70,7 @@ def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split:
                 "Add normal images of other items, or set groups.",
             )
         )
-    found += _likely_groups(dataset, oddities.indices, evaluation.part, findings, split)
+    found += _likely_groups(dataset, anomaly_scores.indices, evaluation.part, findings, split)
     if evaluation.normal < FEW_IMAGES and evaluation.false_alarms is not None:
         low, high = evaluation.false_alarms.low, evaluation.false_alarms.high
         told = (

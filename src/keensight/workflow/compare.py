@@ -67,7 +67,7 @@ def compare(
     models = (first, second)
     if source is None:
         runs = [finished(model) for model in models]
-        evaluations = [_of_test_part(run) for run in runs]
+        evaluations = [_on_test_set(run) for run in runs]
         seen = runs[0].learned_digests() | runs[1].learned_digests()
         notes = _other_splits(runs)
     else:
@@ -116,7 +116,7 @@ def _name(model: str | Path | Run) -> str:
     return (Path(model) if isinstance(model, (str, Path)) else model.path).resolve().name
 
 
-def _of_test_part(run: Run) -> Evaluated:
+def _on_test_set(run: Run) -> Evaluated:
     return _classified(evaluate(run))
 
 

@@ -124,7 +124,7 @@ def enrol(
         Path(out),
         manifest=manifest,
         save_model=lambda path: shutil.copyfile(old.model_path, path),
-        exam=_exam(exam, class_name, _picture(first, classifier.spec), wider),
+        exam=_make_self_test(exam, class_name, _picture(first, classifier.spec), wider),
         prototypes=means,
         subspace=old.subspace(),
         learned=_learned(old, [sources[int(row)] for row in good]),
@@ -210,7 +210,7 @@ def _picture(source: Source, spec: ImageSpec) -> bytes:
     return decoder.encode_png(decoder.decode(read_source(source), spec))
 
 
-def _exam(old: SelfTest, label: str, picture: bytes, classifier: Classifier) -> SelfTest:
+def _make_self_test(old: SelfTest, label: str, picture: bytes, classifier: Classifier) -> SelfTest:
     """The old self-test's images and one of the new class, with the predictions of the extended classifier."""
     name = f"enrolled: {label}"
     asked = {key: image for key, image in zip(old.names, old.images, strict=True) if key != name} | {name: picture}

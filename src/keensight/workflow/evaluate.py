@@ -153,7 +153,7 @@ def measure(
     started = time.perf_counter()
     answers = answers_of(classifier, rows, pixels, progress, features)
     groups = clusters(dataset.samples, rows, ties)
-    unlike = classifier.oddness(answers.ood_scores, ~answers.unknown)
+    unlike = classifier.ood_fields(answers.ood_scores, ~answers.unknown)
     seconds = time.perf_counter() - started
     evaluation = _scored(classifier, answers.probabilities, targets[rows], part, seconds, groups, unlike.get("odd"))
     copied = np.isin(rows, list(seen))

@@ -166,13 +166,13 @@ def keep_heatmaps(
     targets = classifier.labels.encode([mistake.predicted for mistake in found])
     heats = Explainer(classifier).heatmaps(inputs, targets, progress=progress)
     kept = {
-        mistake.path: _grey(heat, dataset.samples[mistake.index], classifier.spec.fit)
+        mistake.path: _gray_png(heat, dataset.samples[mistake.index], classifier.spec.fit)
         for mistake, heat in zip(found, heats, strict=True)
     }
     save_pictures(run.heatmaps_path, kept)
 
 
-def _grey(heat: NDArray[np.float32], sample: Sample, fit: Fit) -> bytes:
+def _gray_png(heat: NDArray[np.float32], sample: Sample, fit: Fit) -> bytes:
     """A heatmap over a sample's whole image, as a small PNG file."""
     from keensight.show.heatmap import placed
 

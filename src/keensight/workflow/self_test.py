@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keensight.store.bundle import Bundle, SelfTest
 
 M = TypeVar("M", bound="Classifier | Detector")
-EXAM_TOLERANCE = 1e-4
+PROBABILITY_TOLERANCE = 1e-4
 """Maximum difference of a probability between the loaded and the trained model."""
 SCORE_TOLERANCE = 1e-3
 """The same for a detector's score, as a fraction of it."""
@@ -40,7 +40,7 @@ def run_self_test(model: Classifier | Detector, exam: SelfTest) -> float:
         The largest difference of a probability; of an anomaly score, as a fraction of it.
 
     Raises:
-        GateError: it is above ``EXAM_TOLERANCE`` (of scores ``SCORE_TOLERANCE``), or an image cannot be read.
+        GateError: it is above ``PROBABILITY_TOLERANCE`` (of scores ``SCORE_TOLERANCE``), or an image cannot be read.
     """
     from keensight.nets.runtime import full_float32
 
@@ -53,7 +53,7 @@ def run_self_test(model: Classifier | Detector, exam: SelfTest) -> float:
         return _passed(worst, SCORE_TOLERANCE, f"{worst:.2g} of a score")
     _check_read(predicted.errors)
     worst = float(np.abs(_by_name(predicted, exam) - exam.probabilities).max())
-    return _passed(worst, EXAM_TOLERANCE, f"{worst:.2g}")
+    return _passed(worst, PROBABILITY_TOLERANCE, f"{worst:.2g}")
 
 
 def _check_read(errors: Mapping[str, str]) -> None:

@@ -454,10 +454,10 @@ def grey_share(pixels: Pixels, split: Split) -> float:
     rows = split.part("train")
     images = pixels.take(rows[:: max(1, len(rows) // 64)][:64]).astype(np.int16)
     spread = (images.max(axis=-1) - images.min(axis=-1)).mean(axis=(1, 2))
-    return float((spread < _GREY).mean())
+    return float((spread < _GRAY).mean())
 
 
-_GREY = 4  # levels between the channels: one or two in gray JPEG photographs
+_GRAY = 4  # levels between the channels: one or two in gray JPEG photographs
 
 
 def models() -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ def test_a_digest_tells_splits_apart_and_not_the_order_of_the_files() -> None:
 
 def test_a_set_is_compared_once(given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, first, _ = _audited(given)
-    monkeypatch.setattr(cached, "near_copies", None)
+    monkeypatch.setattr(cached, "find_near_duplicates", None)
     assert _audited(given)[1] == first
     _photo(given / "train/dog/new.png", 77)
     with pytest.raises(TypeError):

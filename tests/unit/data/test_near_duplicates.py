@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 
 from keensight.core.pixels import encode_png
 from keensight.core.records import ImageSpec
-from keensight.data.audit.near_duplicates import NEAR, Copies, Pair, clusters, near_copies
+from keensight.data.audit.near_duplicates import NEAR, Copies, Pair, clusters, find_near_duplicates
 from keensight.data.cache import prepare
 from keensight.data.sources.readers import from_arrays, open_source
 
@@ -34,7 +34,7 @@ def _jpeg(image: Image.Image, path: Path, quality: int = 85) -> None:
 
 def _copies(root: Path, side: int = 96) -> tuple[Copies, list[str]]:
     data = open_source(root)
-    return near_copies(data, prepare(data, ImageSpec(side, side))), [sample.path for sample in data.samples]
+    return find_near_duplicates(data, prepare(data, ImageSpec(side, side))), [sample.path for sample in data.samples]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_neither_names_nor_order_of_the_files_matter(root: Path) -> None:
     turned = replace(data, samples=data.samples[::-1])
     found = [
         {(frozenset((one.samples[pair.first].path, one.samples[pair.second].path)), pair.score) for pair in pairs}
-        for one in (data, turned) for pairs in [near_copies(one, prepare(one, ImageSpec(96, 96))).pairs]
+        for one in (data, turned) for pairs in [find_near_duplicates(one, prepare(one, ImageSpec(96, 96))).pairs]
     ]  # fmt: skip
     assert len(found[0]) == 10
     assert found[0] == found[1]
@@ -110,7 +110,7 @@ def test_pictures_that_are_alike_by_nature_are_no_copies(kind: str, side: int) -
     rng = np.random.default_rng(1)
     images = np.stack([_simple(kind, side, rng) for _ in range(200)])
     data = from_arrays(images, ["a", "b"] * 100)
-    found = near_copies(data, prepare(data, ImageSpec(side, side)))
+    found = find_near_duplicates(data, prepare(data, ImageSpec(side, side)))
     distinct = {pair for pair in found.pairs if pair.kind != "exact"}
     assert len(distinct) <= 1  # the threshold leaves one pair to chance
 
@@ -140,6 +140,6 @@ def test_clusters_join_what_hangs_together() -> None:
 
 def test_a_real_leak_is_found_whole(real_data) -> None:  # type: ignore[no-untyped-def]
     data = open_source(real_data("chest_xray_leaky_fixture"))
-    copies = near_copies(data, prepare(data, ImageSpec(128, 128)))
+    copies = find_near_duplicates(data, prepare(data, ImageSpec(128, 128)))
     parts = [{data.samples[pair.first].split, data.samples[pair.second].split} for pair in copies.pairs]
     assert parts == [{"train", "test"}] * 160

@@ -140,7 +140,16 @@ def anomalies(normal=150, seen=0):
     )
     rate = Interval(0.05, 0.02, 0.12)
     return AnomalyEvaluation(
-        "test", normal, 50, None, None, rate, Limits(1.0, 1.0, 0.05, 40), seen=seen, oddities=scored, dataset=images
+        "test",
+        normal,
+        50,
+        None,
+        None,
+        rate,
+        Limits(1.0, 1.0, 0.05, 40),
+        seen=seen,
+        anomaly_scores=scored,
+        dataset=images,
     )
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from keensight.core.audit import AuditReport, Column, Finding
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Sample, Skipped
-from keensight.data.audit.cached import remembered_copies, remembered_looks
+from keensight.data.audit.cached import cached_duplicates, remembered_looks
 from keensight.data.audit.checks import CHECKS, each, odd_aspect, odd_size, quarantine
 from keensight.data.audit.duplicates import copy_findings
 from keensight.data.audit.label_checks import LABEL_CHECKS
-from keensight.data.audit.quality import COLOUR, DARK, LIGHT, quality
+from keensight.data.audit.quality import COLOR, DARK, LIGHT, quality
 from keensight.data.cache import Pixels
 from keensight.data.intensity import intensity
 from keensight.data.sources.groups import suggested_groups
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, intensity)
 _SEVERITIES = ("severe", "warning", "info")
-_GREY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
-_GREY_TOLERANCE = 8
+_GRAY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
+_GRAY_TOLERANCE = 8
 """Largest difference between the channels of a pixel that still counts as gray: JPEG rounds each on its own."""
-_ODD_COLOUR = 0.05
+_FEW = 0.05
 """Up to this fraction of a set, images with or without color count as exceptions."""
 
 
@@ -48,16 +48,16 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
     infos = [sample.info for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
     counted = Counter(name for sample in dataset.samples for name in sample.classes)
     parts = Counter(sample.split for sample in dataset.samples if sample.split is not None)
-    copies = None if pixels is None else remembered_copies(dataset, pixels, progress)
+    copies = None if pixels is None else cached_duplicates(dataset, pixels, progress)
     findings = copy_findings(dataset, pixels, copies)
     findings += [finding for check in _CHECKS for finding in check(dataset, pixels)]
-    colours: dict[int, float] = {}
+    colors: dict[int, float] = {}
     rows = np.array([i for i in range(len(dataset)) if i not in bad], dtype=np.int64)
     if pixels is not None and len(rows):
         scores = remembered_looks(dataset, pixels, rows, progress)
-        colours = dict(zip(rows.tolist(), scores[:, COLOUR].tolist(), strict=True))
-        lit = {i: colour for (i, colour), light in zip(colours.items(), scores[:, LIGHT], strict=True) if light >= DARK}
-        findings += [*quality(dataset, rows, scores), *_odd_colour(dataset, lit)]
+        colors = dict(zip(rows.tolist(), scores[:, COLOR].tolist(), strict=True))
+        lit = {i: color for (i, color), light in zip(colors.items(), scores[:, LIGHT], strict=True) if light >= DARK}
+        findings += [*quality(dataset, rows, scores), *_color_exceptions(dataset, lit)]
     findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
     return AuditReport(
         dataset=dataset.name,
@@ -69,7 +69,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
         sizes=_most_common((f"{info.width}x{info.height}" for info in infos), 20),
         width_range=_range([info.width for info in infos]),
         height_range=_range([info.height for info in infos]),
-        grey_share=_grey_share(dataset, bad, colours),
+        grey_share=_gray_fraction(dataset, bad, colors),
         findings=tuple(findings),
         quarantined=tuple(Skipped(dataset.samples[i].path, reason) for i, reason in sorted(bad.items())),
         skipped=dataset.skipped,
@@ -85,23 +85,23 @@ def _range(values: Sequence[int]) -> tuple[int, int, int]:
     return (min(values), int(np.median(values)), max(values)) if values else (0, 0, 0)
 
 
-def _grey_share(dataset: Dataset, bad: Mapping[int, str], colours: Mapping[int, float]) -> float:
+def _gray_fraction(dataset: Dataset, bad: Mapping[int, str], colors: Mapping[int, float]) -> float:
     """Fraction of readable images without color: by their mode, or because no pixel shows any."""
     usable = [i for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
-    return sum(_is_grey(dataset.samples[i], colours.get(i)) for i in usable) / max(1, len(usable))
+    return sum(_is_gray(dataset.samples[i], colors.get(i)) for i in usable) / max(1, len(usable))
 
 
-def _is_grey(sample: Sample, colour: float | None) -> bool:
+def _is_gray(sample: Sample, color: float | None) -> bool:
     mode = sample.info.mode if sample.info is not None else ""
-    return mode in _GREY_MODES or mode.startswith("I;16") or (colour is not None and colour <= _GREY_TOLERANCE)
+    return mode in _GRAY_MODES or mode.startswith("I;16") or (color is not None and color <= _GRAY_TOLERANCE)
 
 
-def _odd_colour(dataset: Dataset, colours: Mapping[int, float]) -> list[Finding]:
+def _color_exceptions(dataset: Dataset, colors: Mapping[int, float]) -> list[Finding]:
     """The few gray images of a colored set, or the few colored ones of a gray set."""
-    grey = [i for i, colour in colours.items() if _is_grey(dataset.samples[i], colour)]
-    few, many = ("without", "with") if 2 * len(grey) < len(colours) else ("with", "without")
-    odd = grey if few == "without" else sorted(colours.keys() - set(grey))
-    if not 0 < len(odd) <= _ODD_COLOUR * len(colours):
+    gray = [i for i, color in colors.items() if _is_gray(dataset.samples[i], color)]
+    few, many = ("without", "with") if 2 * len(gray) < len(colors) else ("with", "without")
+    odd = gray if few == "without" else sorted(colors.keys() - set(gray))
+    if not 0 < len(odd) <= _FEW * len(colors):
         return []
     subject = f"1 image is {few} color" if len(odd) == 1 else f"{len(odd)} images are {few} color"
     message = f"{subject} in a set {many} it: check whether they come from another source."

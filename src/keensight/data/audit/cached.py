@@ -11,7 +11,7 @@ from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import read_json, sha256, write_json
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
-from keensight.data.audit.near_duplicates import Copies, near_copies
+from keensight.data.audit.near_duplicates import Copies, find_near_duplicates
 from keensight.data.audit.quality import MEASURES, looks
 from keensight.data.cache import StreamedPixels
 from keensight.data.feature_cache import FeatureCache
@@ -20,7 +20,7 @@ from keensight.data.shards import cache_directory
 from keensight.errors import StoreError
 
 _VERSION = 2
-"""Raised where :func:`near_copies` comes to find other pairs."""
+"""Raised where :func:`find_near_duplicates` comes to find other pairs."""
 _PURPOSE = "checking image quality"
 _LOOKS_VERSION = 2
 """Raised where ``quality.looks`` computes different values."""
@@ -52,15 +52,15 @@ def remembered_looks(
     return np.stack([found[digest] for digest in digests])
 
 
-def remembered_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
-    """:func:`near_copies`, computed once for each set, order and decoded size."""
+def cached_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
+    """:func:`find_near_duplicates`, computed once for each set, order and decoded size."""
     if not _remembers(pixels):
-        return near_copies(dataset, pixels, progress)
+        return find_near_duplicates(dataset, pixels, progress)
     path = cache_directory() / "copies" / f"{_key(dataset, pixels)}.json"
     with suppress(StoreError):
         if path.exists():
             return from_plain(Copies, read_json(path))
-    found = near_copies(dataset, pixels, progress)
+    found = find_near_duplicates(dataset, pixels, progress)
     with suppress(StoreError):  # a full disk: computed again the next time
         write_json(path, to_plain(found))
     return found

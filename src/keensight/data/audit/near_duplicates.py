@@ -60,14 +60,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """What :func:`near_copies` found."""
+    """What :func:`find_near_duplicates` found."""
 
     pairs: tuple[Pair, ...]
     threshold: float
     """Pairs of this set with at least this score count as duplicates."""
 
 
-def near_copies(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
+def find_near_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
     """Find pairs of duplicates: the same pixels, or the same image resized, compressed, cropped or mirrored.
 
     Each of several duplicates is in a pair, but not every two of them: :func:`clusters` joins them. Exact
@@ -144,8 +144,8 @@ def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _pictures(pixels: Pixels, indices: NDArray[np.int64], side: int) -> Floats:
-    grey = pixels.take(indices).astype(np.float32) @ np.full(3, 1 / 3, np.float32)
-    return windows_of(grey, WHOLE[None], side)
+    gray = pixels.take(indices).astype(np.float32) @ np.full(3, 1 / 3, np.float32)
+    return windows_of(gray, WHOLE[None], side)
 
 
 def _same_pixels(

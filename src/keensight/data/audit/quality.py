@@ -75,13 +75,13 @@ def _looks(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         _quantile(counts, 0.01),
         _entropy(counts),
         _sharpness(levels),
-        _grey_end(high, low),
+        _gray_end(high, low),
         (high - low).max(axis=(1, 2)),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-LIGHT, COLOUR, MEASURES = 0, 5, 6
+LIGHT, COLOR, MEASURES = 0, 5, 6
 """Columns of :func:`looks`: the level of the brightest pixels, the difference between channels; how many there are."""
 
 
@@ -116,25 +116,25 @@ def _sharpness(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     octaves does not: it is 1/4 for a picture without any fine detail, near 0.6 for photographs (whose octaves
     have equal power, Field 1987), and 2 for noise.
     """
-    grey = levels.astype(np.int16)  # represents every sum below exactly, in half the memory of float32
-    if min(grey.shape[1:]) < 8:
-        return np.ones(len(grey), np.float32)
-    even = grey[:, : grey.shape[1] // 2 * 2, : grey.shape[2] // 2 * 2]
+    gray = levels.astype(np.int16)  # represents every sum below exactly, in half the memory of float32
+    if min(gray.shape[1:]) < 8:
+        return np.ones(len(gray), np.float32)
+    even = gray[:, : gray.shape[1] // 2 * 2, : gray.shape[2] // 2 * 2]
     fours = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
-    fine, coarse = _detail(grey), _detail(fours) / np.float32(4)
+    fine, coarse = _detail(gray), _detail(fours) / np.float32(4)
     # Rounding to integer levels alone causes detail of half a level, so no more than that is ignored.
     return np.where(coarse < 1, np.float32(1), fine / np.maximum(coarse, 1))
 
 
-def _detail(grey: NDArray[np.int16]) -> NDArray[np.float32]:
-    inner = grey[:, 1:-1, 1:-1]
-    around = grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] + grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1]
-    edges = (around - 4 * inner).astype(np.float32).reshape(len(grey), -1)
+def _detail(gray: NDArray[np.int16]) -> NDArray[np.float32]:
+    inner = gray[:, 1:-1, 1:-1]
+    around = gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:] + gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1]
+    edges = (around - 4 * inner).astype(np.float32).reshape(len(gray), -1)
     power: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", edges, edges) / edges.shape[1])
     return power
 
 
-def _grey_end(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _gray_end(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Decoders fill the missing end of a JPEG with level 128, and some programs save that as an image."""
     plain = (high.max(axis=2) <= 130) & (low.min(axis=2) >= 126)
     rows = np.logical_and.accumulate(plain[:, ::-1], axis=1).sum(axis=1)

@@ -142,8 +142,8 @@ def _shade(images: Any, draws: Any, config: AugmentConfig) -> Any:
     brightness, contrast, saturation = (factor[:, i] for i in range(3))
     x = tf.cast(images, tf.float32)
     # All three are linear in a pixel's channels: one matrix product per image, and one offset.
-    grey = tf.fill((3, 3), 1.0 / 3.0)
-    matrix = brightness * contrast * (saturation * tf.eye(3) + (1.0 - saturation) * grey)
+    gray = tf.fill((3, 3), 1.0 / 3.0)
+    matrix = brightness * contrast * (saturation * tf.eye(3) + (1.0 - saturation) * gray)
     offset = (1.0 - contrast) * brightness * tf.reduce_mean(x, axis=(1, 2, 3))[:, None, None]
     pixels = tf.reshape(x, (tf.shape(x)[0], -1, 3)) @ matrix + offset
     return tf.reshape(tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8), tf.shape(images))

@@ -93,14 +93,14 @@ class Caches:
     """The user's callbacks."""
 
 
-def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+def transfer(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> History:
     """Train a pretrained network in place, in the phases of ``train.effort``.
 
     Args:
         model: From ``build``: uint8 images to logits (n, classes), with ``features`` below ``logits``.
         images: Images and split; the test set is not touched.
         config: Settings with no ``auto`` left.
-        shop: Caches and progress.
+        caches: Caches and progress.
 
     Returns:
         The epochs of all phases; the model has the weights of ``best_epoch``.
@@ -109,17 +109,17 @@ def transfer(model: keras.Model, images: Images, config: RunConfig, shop: Caches
         TrainingError: the loss became NaN or infinite.
         TrainingInterrupted: the user interrupted, after the head; the model has the best weights so far.
     """
-    history = train_head(model, images, config, shop)
+    history = train_head(model, images, config, caches)
     tune = {"top": train_top, "whole": train_whole}
     for phase in EFFORTS[config.train.effort].phases[1:]:
-        if not _stopped(shop):
-            history = _kept_if_better(model, history, partial(tune[phase], model, images, config), shop)
+        if not _stopped(caches):
+            history = _kept_if_better(model, history, partial(tune[phase], model, images, config), caches)
     return history
 
 
-def _stopped(shop: Caches) -> bool:
+def _stopped(caches: Caches) -> bool:
     """Whether a callback of the user's has ended the training."""
-    return shop.hooks is not None and shop.hooks.stops
+    return caches.hooks is not None and caches.hooks.stops
 
 
 def features_of(model: keras.Model) -> keras.Model:
@@ -128,25 +128,25 @@ def features_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("features").output, name="features")
 
 
-def train_head(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+def train_head(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> History:
     """Phase ``head``: a logistic-regression head on features, each computed once, folded into the last layer."""
     started = time.perf_counter()
-    head = _fit_head(model, images, config, shop)
+    head = _fit_head(model, images, config, caches)
     fold(model, head)
     seconds = time.perf_counter() - started
     epoch = Epoch(1, "head", 1, seconds, 0.0, head.loss, head.accuracy, head.val_loss, head.val_accuracy, head.val_map)
     metric = "accuracy" if head.val_map is None else "mAP"
-    shop.progress.say(f"classifier head fitted: validation {metric} {epoch.reached:.1%}")
-    shop.progress.detail(f"classifier head: regularization C = {head.strength:.3g}")
-    shop.on_epoch(epoch)
-    if shop.hooks is not None:
-        shop.hooks.epoch_end(epoch)
+    caches.progress.say(f"classifier head fitted: validation {metric} {epoch.reached:.1%}")
+    caches.progress.detail(f"classifier head: regularization C = {head.strength:.3g}")
+    caches.on_epoch(epoch)
+    if caches.hooks is not None:
+        caches.hooks.epoch_end(epoch)
     return History((epoch,), 1)
 
 
-def _fit_head(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> Head:
+def _fit_head(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> Head:
     (rows, targets), (val_rows, val_targets) = images.part("train"), images.part("val")
-    found = features(model, images, np.concatenate([rows, val_rows]), shop)
+    found = features(model, images, np.concatenate([rows, val_rows]), caches)
     classes = int(model.output_shape[-1])
     balanced = config.train.class_weights
     weights = objective_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced))
@@ -159,16 +159,18 @@ def _fit_head(model: keras.Model, images: Images, config: RunConfig, shop: Cache
         classes,
         levels=_levels(model),
         weights=weights,
-        progress=shop.progress,
+        progress=caches.progress,
     )
 
 
-def features(model: keras.Model, images: Images, rows: NDArray[np.int64], shop: Caches) -> NDArray[np.float32]:
+def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches: Caches) -> NDArray[np.float32]:
     """Features of samples, float32 (n, d), cached or computed now."""
     lower = features_of(model)
     digests = [images.digests[int(row)] for row in rows]
-    known = shop.known(digest(lower), int(lower.output_shape[-1]))
-    return extract(lambda: freeze(lower, shop.networks), images.pixels, rows, digests, known, progress=shop.progress)
+    known = caches.known(digest(lower), int(lower.output_shape[-1]))
+    return extract(
+        lambda: freeze(lower, caches.networks), images.pixels, rows, digests, known, progress=caches.progress
+    )
 
 
 def _levels(model: keras.Model) -> list[int]:
@@ -178,16 +180,16 @@ def _levels(model: keras.Model) -> list[int]:
     return [int(tensor.shape[-1]) for tensor in inputs]
 
 
-def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+def train_top(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> History:
     """Phase ``top``: fine-tune the upper layers on activations of the frozen lower layers, each computed once."""
     rows = images.split.part("train")
     val_rows, val_targets = images.part("val")
     cut = freezing_point(model, config.train.frozen)
     lower, upper = halves(model, cut.layer)
-    net = freeze(lower, shop.networks)
+    net = freeze(lower, caches.networks)
     count = how_many(config.train.views, len(rows), cut.values)
-    views = compute_views(net, images.pixels, rows, config, count, shop.progress)
-    with shop.progress.task("computing activations", len(val_rows)) as task:
+    views = compute_views(net, images.pixels, rows, config, count, caches.progress)
+    with caches.progress.task("computing activations", len(val_rows)) as task:
         val = run(net, images.pixels, val_rows, task, np.float16)
     classes = int(model.output_shape[-1])
     numbers = schedule(config.train, config.model.name, len(rows))
@@ -201,9 +203,9 @@ def train_top(model: keras.Model, images: Images, config: RunConfig, shop: Cache
             numbers,
             objective=objective_of(steps.targets, config.train.class_weights),
             val_targets=val_targets,
-            on_epoch=shop.on_epoch,
-            progress=shop.progress,
-            hooks=shop.hooks,
+            on_epoch=caches.on_epoch,
+            progress=caches.progress,
+            hooks=caches.hooks,
             phase="top",
         )
 
@@ -215,7 +217,7 @@ def freezing_point(model: keras.Model, share: float) -> Cut:
     return fitting[-1] if fitting else places[0]
 
 
-def train_whole(model: keras.Model, images: Images, config: RunConfig, shop: Caches) -> History:
+def train_whole(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> History:
     """Phase ``whole``: fine-tune every layer, on augmented images, at a lower learning rate."""
     numbers = schedule(config.train, config.model.name, len(images.split.train))
     epochs = max(min(_WHOLE_LEAST, numbers.epochs), round(numbers.epochs * _WHOLE_EPOCHS))
@@ -227,9 +229,9 @@ def train_whole(model: keras.Model, images: Images, config: RunConfig, shop: Cac
             images.targets,
             images.split,
             dataclasses.replace(config, train=train),
-            on_epoch=shop.on_epoch,
-            progress=shop.progress,
-            hooks=shop.hooks,
+            on_epoch=caches.on_epoch,
+            progress=caches.progress,
+            hooks=caches.hooks,
             phase="whole",
         )
 
@@ -248,7 +250,7 @@ def keeping_statistics(model: keras.Model) -> Iterator[None]:
             layer.trainable = True
 
 
-def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches], History], shop: Caches) -> History:
+def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches], History], caches: Caches) -> History:
     """Run one more phase; without an improvement on the validation set, restore the old weights."""
     weights, offset = model.get_weights(), len(before.epochs)
 
@@ -256,7 +258,7 @@ def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches
         return dataclasses.replace(epoch, epoch=epoch.epoch + offset)
 
     try:
-        after = phase(dataclasses.replace(shop, on_epoch=lambda epoch: shop.on_epoch(counted(epoch))))
+        after = phase(dataclasses.replace(caches, on_epoch=lambda epoch: caches.on_epoch(counted(epoch))))
     except TrainingInterrupted as stop:
         after = stop.history
     except KeyboardInterrupt:  # before the phase's first epoch was finished
@@ -267,7 +269,7 @@ def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches
     better = (reached.reached, -reached.val_loss) > (best.reached, -best.val_loss)
     if not better:
         model.set_weights(weights)
-        shop.progress.say(
+        caches.progress.say(
             f"{reached.phase}: discarded, no better on the validation set "
             f"({reached.reached:.1%}, against {best.reached:.1%} before)"
         )
