@@ -69,7 +69,7 @@ def test_what_a_model_learned_from_is_left_out(run, photos, capsys, model, name,
     counts = json.loads((run / "run.json").read_text())["results"]["data"]
     assert found["test"]["n"] == counts["test"]
     assert found["left_out"][kind] == counts["train"] + counts["val"] == sum(found["left_out"].values())
-    assert f"{found['left_out'][kind]} training images not measured" in said
+    assert f"{found['left_out'][kind]} training images not evaluated" in said
     assert found["notes"] == []
 
 
@@ -95,7 +95,7 @@ def test_where_nothing_is_left_the_error_says_why(run, photos, capsys, tmp_path)
     assert main(["evaluate", str(run / "bundle"), str(only)]) != 0
     said = capsys.readouterr().err
     assert "there are no images to evaluate" in said
-    assert "80 training images not measured: 80 the same pixels" in said
+    assert "80 training images not evaluated: 80 the same pixels" in said
 
 
 def test_a_comparison_of_two_bundles_leaves_out_what_either_learned_from(run, photos, capsys, tmp_path):
@@ -111,4 +111,4 @@ def test_a_comparison_of_two_bundles_leaves_out_what_either_learned_from(run, ph
     assert found["n"] == neither
     assert found["left_out"] == 120 - neither
     assert found["left_out_by"] == {"same_file": 120 - neither, "same_pixels": 0, "look_alike": 0}
-    assert any("training images not measured" in note for note in found["notes"])
+    assert any("training images not evaluated" in note for note in found["notes"])

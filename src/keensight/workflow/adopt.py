@@ -88,7 +88,7 @@ def adopt(
     Raises:
         UsageError: the model cannot be taken in: another number of outputs than classes, custom layers, randomness at
             inference, an input of unknown size. Or a setting is none of ``decision``.
-        DataError: the images cannot be used, or have classes that ``class_names`` does not name.
+        DataError: the images cannot be used, or have classes that are not in ``class_names``.
         GateError: the copy does not reproduce the model's predictions.
 
     Examples:

@@ -73,7 +73,7 @@ def test_a_colour_of_the_class_is_found_where_it_is(place: tuple[slice, ...], na
     colours = np.random.default_rng(2).integers(0, 256, (CLASSES, 3))
     images[place] = colours[TARGETS][:, None, None, :]
     (finding,) = run(images)[1]
-    assert finding.message.split("carried by the ")[1].startswith(name + ":")
+    assert finding.message.split("mostly from the ")[1].startswith(name + ":")
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_the_trait_that_carries_it_is_named() -> None:
     quality = (70.0 + 5 * TARGETS)[:, None]
     probes, findings = run(pictures(), image_size=noise, JPEG_quality=quality, file_name=quality)
     assert [finding.severity for finding in findings] == ["warning", "info"]
-    assert "carried by the JPEG quality:" in findings[0].message
+    assert "mostly from the JPEG quality:" in findings[0].message
     assert probes["metadata"].verdict == "alarm"
 
 

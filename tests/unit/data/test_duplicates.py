@@ -172,7 +172,7 @@ def test_a_leak_says_between_which_splits_and_which_score_suffers(
     assert words in leak.message
     assert leak.severity == severity
     assert ("the test score is too optimistic" in leak.message) is ("test" in splits)
-    assert f"delete the copies from the {'training' if 'train' in splits else 'validation'}" in leak.message
+    assert f"delete the duplicates from the {'training' if 'train' in splits else 'validation'}" in leak.message
     assert not any("given part" in finding.message for finding in found.values())
 
 
@@ -187,7 +187,7 @@ def test_leaks_of_both_consequences_are_two_findings(tmp_path: Path) -> None:
     _, report, _ = _audited(tmp_path)
     severe, mild = (finding for finding in report.findings if finding.kind == "leak")
     assert severe.message.startswith("2 images are in the test set and also in the training or validation set, so")
-    assert "delete the copies from the training and validation sets" in severe.message
+    assert "delete the duplicates from the training and validation sets" in severe.message
     assert mild.message.startswith("1 image is in both the training and the validation set")
     assert {Path(path).name for group in mild.images for path in group} == {"copy-2.png"}
 
@@ -223,6 +223,6 @@ def test_a_copy_with_another_color_cast_under_another_label_is_a_conflict(tmp_pa
     _recolored(tmp_path / "blue" / "same.jpg", tmp_path / "red" / "4.png", turn=1)
     _, _, found = _audited(tmp_path)
     conflict = found["near-label-conflict"]
-    assert "in much the same colors" in conflict.message
+    assert "in similar colors" in conflict.message
     assert [set(group) for group in conflict.images] == [{"red/3.png", "blue/mistaken.jpg"}]
     assert [set(group) for group in found["recolored"].images] == [{"red/4.png", "blue/same.jpg"}]

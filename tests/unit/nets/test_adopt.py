@@ -147,13 +147,13 @@ def test_what_cannot_be_taken_in_is_refused_in_a_sentence(keras):
         "is subclassed": Subclassed(),
         "never built": keras.Sequential([layers.Flatten(), dense(keras)]),
         r"Lambda\) holds code": sequential(keras, layers.Lambda(lambda x: x), *last()),
-        r"Own\) holds code": sequential(keras, Own(), *last()),
+        r"Own\) contains custom code": sequential(keras, Own(), *last()),
         "2 outputs": keras.Model(image, [layers.Flatten()(image), layers.Flatten()(image)]),
         r"\(None, None, 3\)": sequential(keras, layers.GlobalMaxPooling2D(), dense(keras), shape=(None, None, 3)),
         r"\(10, 8, 4\)": sequential(keras, *last(), shape=(10, 8, 4)),
         r"is \(80,\)": sequential(keras, dense(keras), shape=(80,)),
         "has 4 outputs, but there are 3": sequential(keras, layers.Flatten(), dense(keras, 4)),
-        "changes the images' size": sequential(keras, layers.RandomCrop(6, 6), *last()),
+        "changes the image size": sequential(keras, layers.RandomCrop(6, 6), *last()),
     }
     for message, model in cases.items():
         with pytest.raises(UsageError, match=message):
@@ -169,7 +169,7 @@ def test_probabilities_made_otherwise_are_no_logits(keras):
     )  # fmt: skip
     logits = keras.Model(shares.inputs[0], keras.ops.square(shares.outputs[0]))
     found, classifier = adopted(logits)
-    with pytest.raises(UsageError, match="no softmax that could be taken off"):
+    with pytest.raises(UsageError, match="not a softmax that could be removed"):
         nets.check_parity(logits, found, classifier, IMAGES, "0..1")
 
 
