@@ -1,4 +1,4 @@
-"""Write the notebooks with their outputs: the tour on an embedded sample set, the recipes on drawn stand-ins.
+"""Write the notebooks with their outputs: the tour on a built-in sample dataset, the recipes on drawn stand-ins.
 
 python notebooks/build.py [NAME ...]
 
@@ -71,12 +71,12 @@ def recipe(path: Path) -> dict[str, Any]:
 
 
 def tour() -> dict[str, Any]:
-    """The guided tour of the embedded sample set, without outputs."""
+    """The guided tour of the built-in sample dataset, without outputs."""
     return tour_notebook(tour_of(SAMPLE, HERE, {}))
 
 
 def place(name: str) -> Path:
-    """Where a notebook lies."""
+    """The path of a notebook."""
     return TOUR if name == TOUR.stem else HERE / "recipes" / f"{name}.ipynb"
 
 

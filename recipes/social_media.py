@@ -57,27 +57,29 @@ if stand_in:
     images, rng, rows = Path("stand-in/social_media"), np.random.default_rng(0), []
     (images / "images").mkdir(parents=True, exist_ok=True)
     grounds, fade = {"desert": (215, 175, 110), "sea": (40, 90, 150), "meadow": (110, 150, 70)}, np.linspace(0, 1, 64)
-    for i in range(500):
+    for i in range(800):
         sunset, mountains, trees = rng.random(3) < (0.25, 0.35, 0.4)
         ground, horizon = rng.choice(list(grounds)), int(rng.integers(30, 46))
-        top, low, dim = ((70, 50, 110), (250, 140, 60), 0.5) if sunset else ((90, 150, 220), (200, 220, 240), 1)
+        warm = rng.uniform(0.25, 1) if sunset else rng.uniform(0, 0.55)  # some evenings are hard to tell from days
+        dim, day, dusk = 1 - warm / 2, [(90, 150, 220), (200, 220, 240)], [(70, 50, 110), (250, 140, 60)]
+        top, low = (1 - warm) * np.array(day) + warm * np.array(dusk)
         sky = np.outer(1 - fade, top) + np.outer(fade, low) + rng.normal(0, 12, 3)
         photo = Image.fromarray(np.repeat(sky[:, None].clip(0, 255).astype(np.uint8), 96, axis=1))
         draw = ImageDraw.Draw(photo)
-        if sunset and rng.random() < 0.8:
+        if sunset and rng.random() < 0.4:
             x = rng.uniform(10, 80)
             draw.ellipse((x, horizon - 9, x + 12, horizon + 3), (255, 230, 140))
         for _ in range(3 * mountains):
-            x, h, rock = rng.uniform(0, 96), rng.uniform(10, 24), dim * rng.integers(80, 130, 3)
+            x, h, rock = rng.uniform(0, 96), rng.uniform(3, 20), dim * rng.integers(80, 130, 3)
             draw.polygon([(x - 1.4 * h, horizon), (x, horizon - h), (x + 1.4 * h, horizon)], tuple(rock.astype(int)))
         draw.rectangle((0, horizon, 96, 64), tuple(int(dim * value) for value in grounds[ground]))
-        for _ in range(int(rng.integers(2, 7)) * trees):
-            x, y, h = rng.uniform(0, 96), rng.uniform(horizon, 62), rng.uniform(8, 18)
+        for _ in range(int(rng.integers(1, 5)) * trees):
+            x, y, h = rng.uniform(0, 96), rng.uniform(horizon, 62), rng.uniform(4, 14)
             draw.polygon([(x - h / 3, y), (x, y - h), (x + h / 3, y)], (int(dim * 30), int(dim * 90), int(dim * 40)))
         shown = (ground == "desert", mountains, ground == "sea", sunset, trees)
         if any(shown):
             rows.append((f"{i:03}.jpg", *map(int, shown)))
-            pixels = np.asarray(photo.resize((192, 128))) + rng.normal(0, 9, (128, 192, 3))
+            pixels = np.asarray(photo.resize((192, 128))) + rng.normal(0, 16, (128, 192, 3))
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(images / "images" / rows[-1][0])
     pd.DataFrame(rows, columns=["Filenames", *tags]).to_csv(images / "miml_labels_1.csv", index=False)
     print("Stand-in images: drawn scenes. The numbers below say nothing about photos.")

@@ -27,7 +27,7 @@
 # table.to_csv(images / "metadata.csv", index=False)
 # ```
 #
-# The results at the end are of a sample of 3,552 images: these four frames of 888 signs.
+# The results at the end are of a sample of 3,552 images: four such frames of each of 888 signs.
 
 # %%
 import os

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -103,6 +104,13 @@ def test_a_recipe_says_how_its_folder_is_made_and_what_its_outputs_are_of(name):
     streams = "".join("".join(output.get("text", "")) for output in build.outputs(committed(name)))
     assert streams.count("Stand-in images: ") == 1
     assert streams.count("Measured on drawings, ") == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_within_the_repository_lead_to_a_file(name):
+    text = "\n".join("".join(cell["source"]) for cell in committed(name)["cells"] if cell["cell_type"] == "markdown")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert [link for link in links if not (build.place(name).parent / link).is_file()] == []
 
 
 @pytest.mark.parametrize(

@@ -435,6 +435,7 @@ def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
     def answer(images: Any) -> Any:
         # Compiling takes longer than a few images do.
         few = len(images) <= _FEW and not compiled.experimental_get_tracing_count()
-        return forward(tf.constant(images)) if few else compiled(images)
+        # A call of `compiled` itself would count: TensorFlow warns of retracing after a few models in one process.
+        return forward(tf.constant(images)) if few else compiled.get_concrete_function()(tf.constant(images))
 
     return answer

@@ -129,11 +129,12 @@ def confusion(evaluation: Any, normalize: bool = False) -> Figure:
         )
     k = len(record.labels)
     side = float(np.clip(2.6 + 0.42 * k, 4.2, 8.5 if k <= _ANNOTATED else 14.0))
-    figure = Chart(side, side, confusion_words(record))
-    ax = figure.subplots()
-    draw_confusion(ax, record, annotate=k <= _ANNOTATED, normalize=normalize)
     unit = "% of each true class" if normalize else "images"
-    title(ax, f"Confusion matrix, {set_name(record.part)}: {unit} (n = {record.n:,})")
+    heading = f"Confusion matrix, {set_name(record.part)}: {unit} (n = {record.n:,})"
+    figure = Chart(max(side, 0.1 * len(heading)), side, confusion_words(record))
+    draw_confusion(figure.subplots(), record, annotate=k <= _ANNOTATED, normalize=normalize)
+    # Above the whole figure: with long class names, the matrix is narrower than its title.
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=11, fontweight="bold", color=chart.INK)
     return figure
 
 
@@ -329,6 +330,8 @@ def _grid(tiles: list[Tile], heading: str) -> Chart:
     columns = min(len(tiles), min((8, 7, 6), key=lambda c: -len(tiles) % c))
     rows, lines = math.ceil(len(tiles) / columns), len(tiles[0][1])
     across = _WIDTH / max(columns, 4)
+    longest = max(len(text) for _, texts in tiles for text, _ in texts)
+    size = min(8.0, 100 * across / max(longest, 1))  # text wider than its column would shrink all images
     figure = Chart(across * columns, rows * (across + 0.16 * lines) + 0.45, heading + ".")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
@@ -338,7 +341,7 @@ def _grid(tiles: list[Tile], heading: str) -> Chart:
         ax.imshow(image, interpolation="nearest" if max(image.shape[:2]) <= 64 else "antialiased")
         for number, (text, color) in enumerate(texts):
             ax.annotate(text, (0.5, 0), xycoords="axes fraction", xytext=(0, -3 - 10.5 * number),
-                        textcoords="offset points", ha="center", va="top", **words(8, color))  # fmt: skip
+                        textcoords="offset points", ha="center", va="top", **words(size, color))  # fmt: skip
     figure.suptitle(heading, x=0.005, ha="left", fontsize=11, fontweight="bold", color=chart.INK, parse_math=False)
     return figure
 

@@ -149,3 +149,20 @@ def test_labels_and_class_means_must_fit_the_network(classifier):
         means = Prototypes(np.zeros(shape[1], np.float32), np.ones(shape, np.float32), np.ones(shape[0]), 0.5, 1, 0.1)
         with pytest.raises(StoreError, match="belong to another network"):
             Classifier(model, four, SPEC, prototypes=means)
+
+
+def test_many_models_in_one_process_warn_of_nothing(caplog):
+    from keensight.nets.classifier import both
+    from keensight.nets.runtime import framework
+
+    keras, tf = framework()
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        for _ in range(7):
+            layers = [keras.Input((4, 4, 3), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+            forward = both(keras.Sequential([*layers, keras.layers.Dense(2)]))
+            assert forward(np.zeros((100, 4, 4, 3), np.uint8))[0].shape == (100, 2)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
