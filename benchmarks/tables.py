@@ -19,6 +19,17 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 MARKS = ("<!-- figures: written by benchmarks/tables.py -->", "<!-- end of figures -->")
 
+RENAMED = {
+    "too sure": "overconfident",
+    "accuracy of answers": "accuracy of predictions",
+    "| answered": "| coverage",
+    "are told by them and not by their subject": "may be recognized by them instead of their subject",
+    "odd-colour (": "`odd-colour` (",
+    "%, centre ": "%, center ",
+    "80 % of the images": "80% of the images",
+}
+"""Words of earlier versions in recorded results, and today's."""
+
 Section = Callable[[list[dict[str, Any]]], list[str]]
 
 
@@ -83,7 +94,10 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         f"Machines: {'; '.join(machines)}.\n",
         f"Versions: {', '.join(versions)}.\n",
     ]
-    return "\n".join(lines) + "\n" + (HERE / "notes.md").read_text(encoding="utf-8")
+    text = "\n".join(lines)
+    for recorded, today in RENAMED.items():
+        text = text.replace(recorded, today)
+    return text + "\n" + (HERE / "notes.md").read_text(encoding="utf-8")
 
 
 def told(figure: list[float]) -> str:

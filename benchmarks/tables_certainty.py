@@ -144,7 +144,7 @@ def temperature_section(document: dict[str, Any]) -> list[str]:
         f"{draws} draws of 34 to 300 validation images from ten datasets. The *change* is that of the test loss against no "
         "temperature; below 0 is better. *Lowest loss*: the temperature with the lowest validation loss. *In use*: with "
         "the prior and the evidence that [Calibration](calibration.md#temperature-scaling) describes. *Logistic head*: "
-        "trained anew for each draw. *cnn*: one network trained with label smoothing, with new validation and test images "
+        "trained again for each draw. *cnn*: one network trained with label smoothing, with new validation and test images "
         "for each draw. Parentheses: paired 95% confidence intervals (by group where there are groups) for one draw of "
         "about 70 validation images; mean and worst are over all draws. The method was chosen on the models marked with "
         f"an asterisk; the others had no influence. Target: {document['bar']}. `{document['command']}`\n",

@@ -10,7 +10,7 @@ METHODS = {
     "precision_in_top_5_percent": "the label check",
     "top_5_percent_plain_regression_confidence": "plain regression, confidence",
     "top_5_percent_plain_regression_margin": "plain regression, margin",
-    "top_5_percent_10_neighbours": "10 neighbours",
+    "top_5_percent_10_neighbours": "10 neighbors",
 }
 
 
