@@ -29,6 +29,7 @@ FUNCTIONS = {
     ks.evaluate: options.SourceOptions,
     ks.image_spec: options.SourceOptions,
     ks.changes_since: options.SourceOptions,
+    ks.compare: options.SourceOptions,
     ks.adopt: options.ColumnOptions,
     ks.show.samples: options.SourceOptions,
     ks.show.class_balance: options.SourceOptions,
@@ -131,6 +132,13 @@ def test_arrays_are_a_source_as_they_are():
     data = ks.open(grey(), class_names=["a", "b"])
     assert data.class_names == ("a", "b") and data == ks.from_arrays(*grey(), class_names=["a", "b"])
     assert ks.open(data) is data
+
+
+def test_what_is_no_source_is_refused_with_what_is():
+    for wrong in ([1, 2], grey()[0], (1, 2, 3)):
+        with pytest.raises(ks.UsageError, match="images cannot be read from a") as refused:
+            ks.open(wrong)
+        assert "pair of arrays" in refused.value.hint
 
 
 def test_a_table_in_memory_is_a_source(tmp_path, monkeypatch):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from keensight.core.comparison import Change, Comparison
 from keensight.core.evaluation import Evaluated
+from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import split_digest
 from keensight.core.training_overlap import LeftOut
@@ -27,16 +28,15 @@ _FEW_GROUPS = (
 )
 
 
+@with_options(SourceOptions)
 def compare(
     first: str | Path | Run,
     second: str | Path | Run,
     source: Source | None = None,
     *,
-    label: str | None = None,
-    labels: str | None = None,
-    path: str | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     progress: Progress | None = None,
+    **options: Unpack[SourceOptions],
 ) -> Comparison:
     """Compare two models with a paired test on images that neither was trained on.
 
@@ -48,11 +48,9 @@ def compare(
         first: A run or a bundle.
         second: Another one with the same classes.
         source: An image set, or None.
-        label: Table column with the class.
-        labels: Table columns of 0 and 1; such a set is refused, as its images have no single class.
-        path: Table column with the image path.
         out: Folder for ``compare.html`` with the images that changed; None: none is written.
         progress: Where to report.
+        **options: How ``source`` is read (see :func:`open`); a multi-label set is refused.
 
     Raises:
         DataError: the classes differ, or no image is left that neither has learned from.
@@ -71,7 +69,7 @@ def compare(
         seen = runs[0].learned_digests() | runs[1].learned_digests()
         notes = _other_splits(runs)
     else:
-        dataset = open(source, label=label, labels=labels, path=path, progress=progress)
+        dataset = open(source, progress=progress, **options)
         evaluations = [_classified(on_source(model, dataset, None, "test", progress)) for model in models]
         seen, notes = frozenset(), ()
     names = (_name(first), _name(second))
@@ -92,7 +90,7 @@ def compare(
         notes=(*found.notes, *notes, *unseen.sentences()),
     )  # fmt: skip
     if out is not None:
-        _write_page(found, evaluations, out)
+        _write_page(found, evaluations, Path(out))
     return found
 
 

@@ -187,7 +187,7 @@ def _gray_png(heat: NDArray[np.float32], sample: Sample, fit: Fit) -> bytes:
     return pixels.encode_png((255 * small).round().astype(np.uint8))
 
 
-def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[str, Any]]:
+def write_explanations(found: Iterable[Explanation], folder: str | Path) -> list[dict[str, Any]]:
     """Write each explanation as a PNG picture.
 
     Args:
@@ -203,14 +203,14 @@ def write_explanations(found: Iterable[Explanation], folder: Path) -> list[dict[
         StoreError: the folder cannot be written.
 
     Examples:
-        >>> from pathlib import Path
-        >>> rows = ks.write_explanations(ks.explain(run, "photos/day/000.bmp"), Path("heatmaps"))
-        >>> len(rows), len(list(Path("heatmaps").iterdir()))
-        (1, 1)
+        >>> rows = ks.write_explanations(ks.explain(run, "photos/day/000.bmp"), "heatmaps")
+        >>> rows[0]["explained"]
+        'day'
     """
     from keensight.show.figures import save
     from keensight.show.heatmap import explanation
 
+    folder = Path(folder)
     check_writable(folder, folder=True)
     rows: list[dict[str, Any]] = []
     taken: set[str] = set()

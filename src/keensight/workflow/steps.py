@@ -95,7 +95,7 @@ def open(
     elif isinstance(source, (str, os.PathLike)):
         place = os.fspath(source)
         dataset = open_source(place, label=label, path=path, group=group, labels=columns, progress=shown(progress))
-    elif isinstance(source, tuple):
+    elif isinstance(source, tuple) and len(source) == 2:
         dataset = from_arrays(*source, class_names=class_names)
     elif isinstance(source, getattr(sys.modules.get("pandas"), "DataFrame", ())):
         dataset = from_frame(

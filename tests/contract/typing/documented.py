@@ -1,7 +1,5 @@
 """What the documentation shows, as a user writes it: type checkers accept every line."""
 
-from pathlib import Path
-
 import keensight as ks
 from keensight import errors
 
@@ -18,7 +16,7 @@ ks.show.samples("photos/", n=9)
 model = ks.load(run)
 predictions = model.predict("new.jpg")
 first: str = predictions.rows()[0]["label"]
-ks.write_predictions(ks.predict(run.path, ["a.jpg", "b.jpg"]), Path("predictions.csv"))
+ks.write_predictions(ks.predict(run.path, ["a.jpg", "b.jpg"]), "predictions.csv")
 
 findings = ks.audit("photos/", label="kind")
 split = ks.split(data, audit=findings, val_share=0.2)

@@ -68,7 +68,7 @@ def _by_part(source: Streams) -> dict[Part | None, Stream]:
     if foreign or not given:
         raise UsageError(
             f"images cannot be read from a {type(foreign[0] if foreign else source).__name__}",
-            "give a path, a Dataset, or a tf.data.Dataset; for arrays use ks.from_arrays",
+            "give a path, a pandas table, a pair of arrays (images, labels), a Dataset or a tf.data.Dataset",
         )
     unknown = [name for name in given if name not in _PARTS]
     if unknown:
