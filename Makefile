@@ -5,20 +5,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test engines fast check docs notebooks bench peers clean
+.PHONY: demo test engines fast coverage check docs notebooks bench peers clean
 
-demo: $(VENV)/.installed            ## set up, then train, measure and report on an embedded sample set
+demo: $(VENV)/.installed            ## set up, then train, test and report on a built-in sample dataset
 	$(BIN)/keensight demo
 
 test: $(VENV)/.dev                  ## set up with the development tools, then run every test
 	$(BIN)/python -m pytest
 
-engines: $(VENV)/.dev               ## the tests of frozen networks once more, on OpenVINO, which stays apart
+engines: $(VENV)/.dev               ## the tests of frozen networks once more, on OpenVINO, installed separately
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/openvino openvino
 	PYTHONPATH=$(VENV)/openvino $(BIN)/python -m pytest tests/unit/nets/test_litert.py tests/unit/nets/test_transfer.py
 
 fast: $(VENV)/.dev                  ## the tests that train nothing
 	$(BIN)/python -m pytest -m "not slow"
+
+coverage: $(VENV)/.dev              ## the same, and how much of the package they run
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
 
 check: $(VENV)/.dev                 ## lint, types, import layers
 	$(BIN)/ruff check .
@@ -33,18 +36,18 @@ docs: $(VENV)/.docs                 ## write the generated pages, then build the
 notebooks: $(VENV)/.dev             ## run the tour and the recipes, and write them with their outputs
 	$(BIN)/python notebooks/build.py
 
-bench: $(VENV)/.installed           ## measure the start-up of the command line
+bench: $(VENV)/.installed           ## time the start of the command line
 	$(BIN)/python benchmarks/startup.py
 
-peers: $(PEERS)/.installed          ## make the environment of what Keensight is compared with, some GB
+peers: $(PEERS)/.installed          ## set up the tools that Keensight is compared with, several GB
 
-clean:                              ## remove the environment and what the tools leave
+clean:                              ## remove the environment and the caches of the tools
 	rm -rf $(VENV) .peers site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # --without-pip, then pip from outside: works where ensurepip is missing (Debian), and brings a pip that knows --group.
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Keensight needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	@echo "Setting up $(VENV), once. TensorFlow is large: allow some minutes."
+	@echo "Setting up $(VENV), once. TensorFlow is large: this takes some minutes."
 	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --upgrade pip
 

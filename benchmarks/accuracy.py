@@ -1,4 +1,4 @@
-"""Train on an image set as a user would (one process, defaults) and note test accuracy, time and memory.
+"""Train on a dataset as a user would (one process, defaults) and record test accuracy, time and memory.
 
 python benchmarks/accuracy.py SOURCE --name fashion-mnist-cnn --options="--model cnn"
 """

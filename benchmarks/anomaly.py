@@ -1,4 +1,4 @@
-"""Anomalies learned from normal images alone: area under the ROC curve, with plain baselines beside it.
+"""Anomaly detection from normal images only: area under the ROC curve, compared with simple baselines.
 
 python benchmarks/anomaly.py SOURCE [--group COLUMN] [--normal CLASS] [-n 5]
 

@@ -1,8 +1,8 @@
-"""What the audit says of real image sets, and of shortcuts planted into one of them.
+"""Findings of the audit on real datasets, and on shortcuts planted into one of them.
 
     python benchmarks/audit.py DATA [FOLDER ...]
 
-DATA holds image sets as folders, `clothing_small` among them, into whose training pictures a coloured corner a class
+DATA holds datasets as folders, `clothing_small` among them, into whose training pictures a colored corner a class
 or a JPEG quality a class is planted (the first 150 of each class, at 200 px); the clean copy has the same pictures.
 Further folders are audited as they are. Seconds are of the processor, with decoded pixels at hand.
 """
@@ -32,7 +32,7 @@ A_CLASS, SIDE, CORNER = 150, 200, 14
 
 
 def plant(source: Path, out: Path) -> None:
-    """Three copies of some pictures: clean, with a coloured corner a class, with a JPEG quality a class."""
+    """Three copies of some pictures: clean, with a colored corner a class, with a JPEG quality a class."""
     for number, folder in enumerate(sorted(path for path in source.iterdir() if path.is_dir())):
         for kind in ("clean", "corner", "quality"):
             (out / kind / folder.name).mkdir(parents=True)
@@ -75,7 +75,7 @@ def main() -> None:
             n, figures[name] = audited(source, group)
             total += n
             print(name, figures[name], file=sys.stderr, flush=True)
-    save("audit", total, figures, "a planted shortcut is called out by name, a clean set raises no alarm")
+    save("audit", total, figures, "each planted shortcut is found, and none in the clean dataset")
 
 
 if __name__ == "__main__":

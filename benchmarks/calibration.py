@@ -1,9 +1,9 @@
-"""Are a trained model's probabilities what they say? Loss, Brier and calibration error, before and after temperature.
+"""Is a trained model calibrated? Loss, Brier score and calibration error, before and after temperature scaling.
 
 python benchmarks/calibration.py SOURCE --name clothing_small-quick --options="--effort quick"
 python benchmarks/calibration.py SOURCE --name clothing_small-quick --run RUN
 
-Trains as a user would, or takes a finished run; figures are of its test part, which chose nothing, with intervals of
+Trains as a user would, or takes a finished run; figures are of its test set, which chose nothing, with intervals of
 95 %. "Before" is what the network says at temperature 1. What the rule for answers and the prediction sets do on the
 same images stands beside it.
 """
@@ -29,7 +29,7 @@ from keensight.core.interval import Interval
 from keensight.core.records import group_numbers
 
 FIGURES = ("loss", "brier", "ece")
-BAR = "calibration error after at most 0.03, or its interval reaches 0"
+BAR = "ECE after calibration at most 0.03, or its interval contains 0"
 
 
 def told(found: Interval | None) -> list[float] | None:

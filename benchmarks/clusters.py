@@ -1,4 +1,4 @@
-"""How often intervals hold the truth where images come in clusters of uneven size, such as bursts of near-duplicates.
+"""Coverage of intervals if images come in clusters of uneven size, such as bursts of near-duplicates.
 
 python benchmarks/clusters.py [--repeats 500]
 
@@ -34,7 +34,7 @@ from keensight.core.prototypes import softmax
 from keensight.core.records import LabelSet
 
 CLUSTERS, LARGEST, POWER, ALIKE = (20, 56, 100, 300), 30, 1.8, 0.8
-BAR = "0.93 to 0.98 of the intervals hold the truth, from 56 clusters on"
+BAR = "93% to 98% of the intervals contain the true value, from 56 clusters on"
 RULE = Decision(threshold=0.7, set_level=0.9, set_threshold=0.2)
 LABELS = LabelSet(tuple("abcde"))
 _RESAMPLES = 500

@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, prediction sets the true class, and a precision that was promised comes true.
+"""How often intervals contain the true value, prediction sets the true class, and a minimum precision holds.
 
 python benchmarks/coverage.py [--repeats 1000]
 python benchmarks/coverage.py FOLDER [--group COLUMN] [--repeats 20]
@@ -8,7 +8,7 @@ drawn from their softmax, and the classifier says that softmax (calibrated) or o
 so many images are drawn, one by one or in groups of four: of a group all have one class, and three in five on average
 are the same picture. They are measured, and choose a rule for answers and sets, which the population then judges.
 
-The second form splits a real image set again and again: half to learn a logistic head on frozen features (as
+The second form splits a real dataset again and again: half to learn a logistic head on frozen features (as
 `--effort quick` does), a tenth to choose penalty, temperature and rule, a tenth to be measured, the rest for the truth.
 The rest has noise of its own: an interval counts as right where the interval of the difference, from both parts'
 intervals (Zou and Donner 2008), holds 0.
@@ -40,7 +40,7 @@ POPULATION, SIZES, EACH, ALIKE = 200_000, (100, 400, 1600), 4, 0.6
 SET_LEVEL, PRECISION = 0.9, 0.9
 WHOLE = ("accuracy", "loss", "brier", "ece", "macro_f1", "weighted_f1", "auroc")
 OF_CLASS = ("precision", "recall", "f1", "auroc")
-BAR = "intervals 0.93 to 0.97; sets 0.88 to 0.92 on average; promised precision kept in 0.90 or more"
+BAR = "coverage of intervals 0.93 to 0.97, of sets 0.88 to 0.92 on average; minimum precision kept in 0.90 or more"
 Array = NDArray[Any]
 
 

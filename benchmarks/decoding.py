@@ -1,4 +1,4 @@
-"""Images a second: `prepare` with an empty cache against bare Pillow (draft, convert, resize) on the same files.
+"""Images per second: `prepare` with an empty cache against plain Pillow (draft, convert, resize) on the same files.
 
 python benchmarks/decoding.py FOLDER
 """

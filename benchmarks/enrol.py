@@ -1,4 +1,4 @@
-"""Enrolment measured on faces: are new people recognised, known ones kept, strangers refused?
+"""Adding classes without training, on faces: are new people recognized, known ones kept, strangers refused?
 
 python benchmarks/enrol.py FOLDER [--shots 1 3 5]
 
@@ -107,7 +107,7 @@ def main() -> None:
             key: [round(float(f([one[key] for one in found])), 3) for f in (np.mean, np.min, np.max)]
             for key in found[0]
         }
-        save(f"enrol-{shots}-shots", arguments.n, spread | options, "none: measured as it is")
+        save(f"enrol-{shots}-shots", arguments.n, spread | options, "none")
 
 
 if __name__ == "__main__":

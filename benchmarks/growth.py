@@ -1,7 +1,7 @@
-"""How time and disk grow with the number of images: `keensight train --effort quick` on 1,000, 4,000 and 16,000.
+"""How time and disk space grow with the number of images: `keensight train --effort quick` on 1,000, 4,000 and 16,000.
 
 Each image joins the left half of one photo to the right half of another of its class, no two photos twice: at every
-size the images are as different from one another, and near copies as rare.
+size the images are as different from one another, and near-duplicates as rare.
 
 python benchmarks/growth.py FOLDER
 """

@@ -1,4 +1,4 @@
-"""Ctrl-C at random times in the first 20 s of ``keensight train``: exit code, what is said, seconds until the end.
+"""Ctrl-C at random times in the first 20 s of ``keensight train``: exit code, messages, seconds until the end.
 
 python benchmarks/interrupts.py SOURCE [--times 20] [--seed 0]
 """

@@ -1,9 +1,9 @@
-"""Are planted label errors found? Recall and precision of the label check, beside plain ways with scikit-learn.
+"""Are planted label errors found? Recall and precision of the label check, compared with plain scikit-learn methods.
 
 python benchmarks/label_errors.py SOURCE [--side 64] [--images 10000] [--group COLUMN] [--draws 3]
 
-In each draw 5 % of the labels are changed, each to another class at random, and all images are ranked by how
-suspicious their label is. Then 5 % are changed to classes that look alike: each with the square of the mean probability
+In each draw 5% of the labels are changed, each to another class at random, and all images are ranked by how
+suspicious their label is. Then 5% are changed to classes that look alike: each with the square of the mean probability
 that images of the true class have of it. The set's own errors count against each method. Figures are means over the
 draws; the number of suspects among the labels as they are is given too.
 """
@@ -97,7 +97,7 @@ def margin(probabilities: NDArray[np.float64], targets: Numbers) -> NDArray[np.f
 
 
 def in_top(scores: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
-    """Precision among the most suspicious 5 %, which is also the recall, as just so many are wrong."""
+    """Precision among the most suspicious 5%, which is also the recall, as just so many are wrong."""
     top = np.argsort(scores, kind="stable")[: round(SHARE * len(scores))]
     return float(wrong[top].mean())
 

@@ -1,4 +1,4 @@
-"""A multi-label set beside scikit-learn: one logistic regression a label on the very features of `--effort quick`.
+"""A multi-label dataset compared with scikit-learn: one logistic regression per label on the same features.
 
 python benchmarks/multilabel.py FOLDER
 
@@ -42,7 +42,7 @@ def figures(evaluation: ks.Evaluation, seconds: float) -> dict[str, Any]:
 
 
 def baseline(run: Any, data: ks.Dataset, strength: float) -> ks.Evaluation:
-    """Fitted on the run's training part, with every threshold at 0.5; measured on its test part."""
+    """Fitted on the run's training set, with every threshold at 0.5; measured on its test set."""
     classifier = ks.load(run)
     pixels = ks.prepare(data, classifier.spec, progress=Silent())
     with features_of(data, run.split, pixels, Silent(), trained=False) as features:

@@ -1,7 +1,7 @@
-"""Planted copies: how many of them the audit finds, and how many of the pairs that it finds were planted.
+"""Planted duplicates: how many of them the audit finds, and how many of the pairs that it finds were planted.
 
-Into a copy of an image set go 50 exact copies (half of them saved again as PNG), 50 resized and recompressed ones,
-50 mirrored, 50 cropped by 5 to 10 % of each side and 50 of slightly changed colour, each of another image.
+Into a copy of a dataset go 50 exact copies (half of them saved again as PNG), 50 resized and recompressed ones,
+50 mirrored, 50 cropped by 5 to 10% of each side and 50 of slightly changed color, each of another image.
 Pairs that the set holds before are its own and count neither way.
 
 python benchmarks/near.py planted FOLDER
@@ -129,7 +129,7 @@ def planted(folder: Path, seed: int) -> None:
 
 
 class Drawn:
-    """Synthetic pictures of 64 px, drawn when they are asked for: every tenth is a copy, its colours changed."""
+    """Synthetic pictures of 64 px, drawn when they are asked for: every tenth is a copy, its colors changed."""
 
     spec = ImageSpec(64, 64)
     shape = spec.shape

@@ -1,4 +1,4 @@
-"""A newcomer's path: from `pip install` in an empty environment to the first prediction for a new image.
+"""First use: from `pip install` in an empty environment to the first prediction for a new image.
 
 python benchmarks/newcomer.py FOLDER IMAGE [--note TEXT]
 """

@@ -1,13 +1,13 @@
-"""Pictures of something else: how well the score on embeddings tells them from the images that a network is for.
+"""Out-of-distribution detection: how well the score separates other images from those that a network is trained for.
 
 python benchmarks/ood.py FOLDER --others FOLDER... [--effort quick|standard] [--run RUN] [--most 300]
 python benchmarks/ood.py FACES --known 30 [--effort quick]
 
-The first form trains on FOLDER and scores its test part against images of other sets, at most so many of each, evenly
+The first form trains on FOLDER and scores its test set against images of other sets, at most so many of each, evenly
 spread; with --run it takes a run that was trained on FOLDER. The second trains on the first people of FACES (one folder
 a person) and scores the photos of all others. Beside the score stand the cosine to the nearest class mean, which
 enrolment goes by, and the largest probability (Hendrycks and Gimpel 2017). Subspace and class means are of at most 600
-training and 400 validation images. Areas have DeLong's interval, shares Wilson's, both of 95 % and both as if images
+training and 400 validation images. Areas have DeLong's interval, shares Wilson's, both of 95% and both as if images
 were independent, which photos of one person or patient are not.
 """
 
@@ -32,7 +32,7 @@ from keensight.core.interval import Interval
 from keensight.workflow import predict_and_embed
 
 TRAIN, VAL = 600, 400
-BAR = "area >= 0.90 against each other set"
+BAR = "AUROC >= 0.90 against each other dataset"
 
 
 def told(found: Interval) -> list[float]:
@@ -121,7 +121,7 @@ def main() -> None:
         else:
             run = ks.train(source, run=Path(folder) / "run", effort=arguments.effort)
         figures, n = measure(run, source, others)
-    save(f"ood-{name}-{arguments.effort}", n, figures, "none: measured as it is" if arguments.known else BAR)
+    save(f"ood-{name}-{arguments.effort}", n, figures, "none" if arguments.known else BAR)
 
 
 if __name__ == "__main__":

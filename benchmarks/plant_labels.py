@@ -1,4 +1,4 @@
-"""Make a multi-label table of PlantVillage: the crop and the disease of each leaf, as labels of their own.
+"""Make a multi-label table of PlantVillage: the crop and the disease of each leaf are separate labels.
 
 python benchmarks/plant_labels.py FOLDER TABLE.csv
 

@@ -1,4 +1,4 @@
-"""Prove the port of the EfficientNet-Lite weights: top-1 and top-5 with the original 1,000-class classifier.
+"""Check the port of the EfficientNet-Lite weights: top-1 and top-5 accuracy with the original 1,000-class classifier.
 
 The images are one a class, their sorted file names in the order of the ImageNet classes (for example
 github.com/EliSchwartz/imagenet-sample-images). Three ways to the network's square are measured: the decoder's

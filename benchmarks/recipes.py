@@ -1,10 +1,10 @@
-"""The recipes' own figures, beside plain scripts on the same split.
+"""The recipes' results, compared with plain scripts on the same split.
 
 python benchmarks/recipes.py TRADE [FOLDER ...]
 
 Runs `recipes/TRADE.py` as it is (folders as its arguments; left out: in KEENSIGHT_DATA), then the baseline: logistic
-regression of scikit-learn on pixels of 32 x 32, its penalty chosen on the validation part; for traffic signs a plain
-Keras CNN too; for faces eigenfaces with the nearest neighbour; for circuit boards the distance to the mean image.
+regression of scikit-learn on pixels of 32 x 32, its penalty chosen on the validation set; for traffic signs a plain
+Keras CNN too; for faces eigenfaces with the nearest neighbor; for circuit boards the distance to the mean image.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def parts(space: dict[str, Any], *, grey: bool = False) -> tuple[Any, ...]:
 
 
 def logistic(train: Any, val: Any) -> Any:
-    """The regression whose penalty is best on the validation part."""
+    """The regression whose penalty is best on the validation set."""
     best: tuple[float, Any] = (-1.0, None)
     for strength in STRENGTHS:
         core = LogisticRegression(C=strength, max_iter=500)
@@ -105,7 +105,7 @@ def agriculture(space: dict[str, Any]) -> dict[str, Figures]:
 
 
 def healthcare(space: dict[str, Any]) -> dict[str, Figures]:
-    """At a threshold that was chosen on the validation part in the same way."""
+    """At a threshold that was chosen on the validation set in the same way."""
     from keensight.assess.operating_point import for_sensitivity
 
     train, val, test = parts(space, grey=True)
@@ -137,7 +137,7 @@ def security(space: dict[str, Any]) -> dict[str, Figures]:
 
 
 def eigenfaces(space: dict[str, Any]) -> Figures:
-    """Turk and Pentland 1991: 50 components of the known people; unknown beyond 95 % of the validation distances."""
+    """Turk and Pentland 1991: 50 components of the known people; unknown beyond 95% of the validation distances."""
     table, number, split = space["table"], space["number"], space["run"].split
     whole = ks.from_frame(table, space["faces"])
     place = {sample.path: i for i, sample in enumerate(whole.samples)}

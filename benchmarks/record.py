@@ -1,4 +1,4 @@
-"""What every benchmark shares: one JSON file a benchmark in ``benchmarks/results``."""
+"""What all benchmarks share: one JSON file per benchmark in ``benchmarks/results``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are heatmaps faithful? Deletion curves against blanking in random order, on test images of a finished run.
+"""Are heatmaps faithful? Deletion curves against random order, on test images of a finished run.
 
 python benchmarks/saliency.py RUN SOURCE [--methods hirescam gradcam layercam] [-n 100]
 
@@ -21,7 +21,7 @@ from keensight.assess.intervals import wilson
 from keensight.core import pixels
 from keensight.nets.gradcam import Explainer
 
-BAR = "faster than random blocks and pixels on 80 % of the images"
+BAR = "faster than random blocks and pixels on 80% of the images"
 
 
 def figures(found: Deletion) -> dict[str, object]:

@@ -1,8 +1,8 @@
-"""How many images change splits when others come and go, near-duplicates and all.
+"""How many images change splits when others are added or removed, near-duplicates included.
 
     python benchmarks/split_stability.py DATA
 
-DATA holds image sets as folders. Of each a random 5% of the images is taken away, several times, and both sets are
+DATA holds datasets as folders. Of each a random 5% of the images is taken away, several times, and both sets are
 audited and split with the same seed; splits that a source gives are ignored. Counted are the images in both that are
 in another split. To add the images back moves the same ones the other way.
 """
@@ -67,7 +67,7 @@ def main() -> None:
         named = f"{name}, groups: {group}" if group else name
         figures[named] = measure(opened(arguments.data / name, group), arguments.draws)
         print(named, figures[named], file=sys.stderr, flush=True)
-    bar = "0 with classes of 30 and more, barring near-duplicates"
+    bar = "0 for classes of 30 and more, except near-duplicates"
     save("split-stability", sum(one["n"] for one in figures.values()), figures, bar)
 
 

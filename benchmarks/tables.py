@@ -38,9 +38,10 @@ def load() -> dict[str, dict[str, Any]]:
     return {document["name"]: document for document in documents}
 
 
-def each(write: Callable[[dict[str, Any]], list[str]]) -> Section:
-    """A section for each document in place of one for all."""
-    return lambda documents: [line for document in documents for line in write(document)]
+def each(write: Callable[[dict[str, Any]], list[str]], heading: str = "") -> Section:
+    """A part for each document, under a common heading if one is given."""
+    head = [f"\n## {heading}"] if heading else []
+    return lambda documents: head + [line for document in documents for line in write(document)]
 
 
 SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
@@ -56,16 +57,16 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("coverage-",), certainty.splits_section),
     (("calibration-",), certainty.calibration_section),
     (("temperature",), each(certainty.temperature_section)),
-    (("ood-",), each(data.ood_section)),
+    (("ood-",), each(data.ood_section, "Out-of-distribution detection")),
     (("enrol-",), data.enrol_section),
     (("anomaly-",), each(data.anomaly_section)),
     (("multilabel-",), each(data.multilabel_section)),
     (("label-errors-",), data.label_errors_section),
     (("audit",), each(data.audit_section)),
     (("near-growth",), each(data.near_section)),
-    (("near-",), each(data.planted_section)),
+    (("near-",), each(data.planted_section, "Planted duplicates")),
     (("split-stability",), each(data.stability_section)),
-    (("saliency-",), each(data.saliency_section)),
+    (("saliency-",), each(data.saliency_section, "Faithfulness of heatmaps")),
     (("interrupts",), each(training.interrupts_section)),
     (("recipe-",), lambda documents: []),  # docs/recipes.md has them
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tables_training import commands
+
 COVERED = (
     "accuracy", "loss", "brier", "ece", "macro_f1", "weighted_f1", "auroc",
     "class precision", "class recall", "class f1", "class auroc",
@@ -96,15 +98,16 @@ def calibration_section(documents: list[dict[str, Any]]) -> list[str]:
         "\n## Calibration: before and after temperature scaling\n",
         "On the test set. Parentheses: 95% confidence intervals. The interval of the calibration error (ECE) contains 0 if "
         f"sampling alone would often give as much. Target: {documents[0]['bar']}.\n",
-        "| run | n | temperature | accuracy | loss | Brier | ECE | command |",
-        "|---" * 8 + "|",
+        "| run | n | temperature | accuracy | loss | Brier | ECE |",
+        "|---" * 7 + "|",
     ]
     for document in documents:
         figures, name = document["figures"], document["name"].removeprefix("calibration-")
-        for when, shown, told in (("before", 1, ""), ("after", figures["temperature"], f"`{document['command']}`")):
-            cells = [f"{name}, {when}", document["n"], f"{shown:.2f}", range_text(figures["accuracy"])]
+        for when, temperature in (("before", 1), ("after", figures["temperature"])):
+            cells = [f"{name}, {when}", document["n"], f"{temperature:.2f}", range_text(figures["accuracy"])]
             cells += [range_text(figures[when][key]) for key in ("loss", "brier", "ece")]
-            lines.append(f"| {' | '.join(map(str, cells))} | {told} |")
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    lines += commands(documents)
     lines += [
         "\nAbstention and prediction sets of the same runs on the same images:\n",
         "| run | minimum | predicted | accuracy of these | OOD | prediction sets with the true class | classes per set |",

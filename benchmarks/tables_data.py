@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tables_training import duration
+from tables_training import commands, duration
 
 METHODS = {
     "precision_in_top_5_percent": "the label check",
@@ -22,15 +22,15 @@ def label_errors_section(documents: list[dict[str, Any]]) -> list[str]:
         "5% of the images (precision and recall are equal there), mean over some draws. All methods use the same "
         "features; the plain ones are scikit-learn's logistic regression with its defaults, cross-validated, and the "
         f"labels of the ten nearest images. Target for the label check: {documents[0]['bar'].split()[-1]} or more.\n",
-        f"| {' | '.join(['dataset', 'n', *METHODS.values(), 'command'])} |",
-        "|---" * (3 + len(METHODS)) + "|",
+        f"| {' | '.join(['dataset', 'n', *METHODS.values()])} |",
+        "|---" * (2 + len(METHODS)) + "|",
     ]
     for document in documents:
         figures = document["figures"]
         shares = [figures[name] for name in METHODS]
         cells = [document["name"].removeprefix("label-errors-"), document["n"], *(f"{share:.3f}" for share in shares)]
-        lines.append(f"| {' | '.join(map(str, cells))} | `{document['command']}` |")
-    return lines + suspects_table(documents)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines + suspects_table(documents) + commands(documents)
 
 
 SUSPECTS = ("precision_of_suspects", "estimated_precision", "recall_of_suspects")
@@ -75,7 +75,7 @@ def planted_section(document: dict[str, Any]) -> list[str]:
     kinds = [key.removeprefix("recall_") for key in figures if key.startswith("recall_")]
     kinds.sort(key=["exact", "resized", "mirrored", "cropped", "recoloured"].index)
     return [
-        f"\n## Planted duplicates in {document['name'].removeprefix('near-')}\n",
+        f"\n### {document['name'].removeprefix('near-')}\n",
         f"{document['n']} of each kind; target: {document['bar']} (recall / precision). {figures['pairs_of_its_own']} "
         f"pairs that the dataset already contains are not counted. Threshold {figures['threshold']}; "
         f"{figures['cpu_seconds']} CPU seconds without decoding. `{document['command']}`\n",
@@ -143,7 +143,7 @@ def anomaly_section(document: dict[str, Any]) -> list[str]:
 
 def saliency_section(document: dict[str, Any]) -> list[str]:
     lines = [
-        f"\n## Heatmaps, {document['name'].removeprefix('saliency-')}\n",
+        f"\n### {document['name'].removeprefix('saliency-')}\n",
         f"Deletion curves of {document['n']} test images: the fraction on which the probability falls faster than in "
         f"random order, and the mean areas under the curves. Target: {document['bar']}. `{document['command']}`\n",
         "| method | beats random blocks (95% CI) | beats random pixels | area | of blocks | of pixels |",
@@ -184,7 +184,7 @@ def ood_section(document: dict[str, Any]) -> list[str]:
         return "{:.3f} ({:.3f} to {:.3f})".format(*(figures[key] if name is None else figures[key][name]))
 
     lines = [
-        f"\n## {document['name'].removeprefix('ood-')}: out-of-distribution detection\n",
+        f"\n### Model {document['name'].removeprefix('ood-')}\n",
         f"{document['n']} test images against images of something else. Accuracy on the test images: "
         f"{text('test_accuracy')}; fraction of them refused: {text('own_refused')}, where at most "
         f"{figures['own_refused_expected_at_most']} is expected. Parentheses: 95% confidence intervals for independent "

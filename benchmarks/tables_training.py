@@ -18,24 +18,29 @@ def interval(value: float, limits: list[float]) -> str:
     return f"{value:.3f} ({limits[0]:.3f} to {limits[1]:.3f})"
 
 
+def commands(documents: list[Document]) -> list[str]:
+    """The commands of a section, in a block of their own."""
+    return ["\n```", *(document["command"] for document in documents), "```"]
+
+
 def accuracy_section(documents: list[Document]) -> list[str]:
     """One row a training: options, accuracy, time, memory."""
     lines = [
         "\n## Accuracy and training time\n",
         "The whole command `keensight train` with the given options on two CPU cores, from an empty cache; peak memory is "
         "that of the process. Parentheses: 95% confidence intervals.\n",
-        "| dataset | options | test accuracy | test images | training images | time | peak memory | command |",
-        "|---" * 8 + "|",
+        "| dataset | options | test accuracy | test images | training images | time | peak memory |",
+        "|---" * 7 + "|",
     ]
     for document in documents:
         one = document["figures"]
         cells = [
             "Fashion-MNIST" if document["name"].startswith("fashion") else "clothing_small, 10 classes of clothes",
             f"`{one['options']}`", interval(one["test_accuracy"], one["interval_95"]), f"{one['n_test']:,}",
-            f"{one['n_train']:,}", f"{one['minutes']} min", f"{one['peak_rss_mb']:,} MB", f"`{document['command']}`",
+            f"{one['n_train']:,}", f"{one['minutes']} min", f"{one['peak_rss_mb']:,} MB",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    return lines + commands(documents)
 
 
 def start_section(documents: list[Document]) -> list[str]:
@@ -104,7 +109,6 @@ def _peers(document: Document) -> list[str]:
     heads = ["tool", "validation", "test (95% CI)", "n", "time", *(f"to {target}" for target in targets)]
     lines = [
         f"\n### {document['name'].removeprefix('peers-')}\n",
-        f"`{document['command']}`\n",
         f"| {' | '.join(heads)} |",
         "|---" * len(heads) + "|",
     ]
@@ -114,7 +118,7 @@ def _peers(document: Document) -> list[str]:
             duration(one["seconds"]), *(duration(one["seconds_to"][target]) for target in targets),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    return lines + commands([document])
 
 
 def extraction_section(document: Document) -> list[str]:

@@ -1,4 +1,4 @@
-"""Does a temperature help on images that did not choose it? Against none, and against the one of least loss.
+"""Does a temperature help on images that did not choose it? Compared with none, and with that of the lowest loss.
 
 python benchmarks/temperature.py SOURCE --keep FILE.npz [--group COLUMN]      # logistic heads on frozen features
 python benchmarks/temperature.py SOURCE --keep FILE.npz --run RUN             # a trained network, as it is

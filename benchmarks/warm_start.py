@@ -1,4 +1,4 @@
-"""Seconds from the command to the first training step, the images being in the cache from an earlier run.
+"""Seconds from the command to the first training step, with the images in the cache from an earlier run.
 
 python benchmarks/warm_start.py SOURCE
 """

@@ -26,10 +26,18 @@ NOTE = "<!-- Written by docs/generate.py; change the source and run `make docs`.
 
 
 def commands_page() -> str:
-    """Every command with its options, then the exit codes."""
+    """The options that every command has, every command with its own, then the exit codes."""
     context = click.Context(root, info_name="keensight")
-    sections = [section for command in _walk(root, context) for section in _command(*command)]
-    return "\n".join(["# Commands\n", NOTE, *sections, *_exit_codes()])
+    commands = list(_subcommands(root, context))
+    rows = [list(_options(*command)) for command in commands]
+    common = [row for row in rows[0] if all(row in others for others in rows)]
+    sections = [
+        line
+        for (command, within), options in zip(commands, rows, strict=True)
+        for line in _command(command, within, [row for row in options if row not in common])
+    ]
+    intro = ["# Commands\n", NOTE, "Every command has these options:\n", *_table(common)]
+    return "\n".join([*intro, *sections, *_exit_codes()])
 
 
 def settings_page() -> str:
@@ -57,7 +65,12 @@ def settings_page() -> str:
 
 
 BACKBONES = """
-Choose a backbone (network architecture) with `--model NAME`. `--set model.weights=...` sets the initial weights:
+Choose a backbone (network architecture) with `--model NAME`; [Transfer learning](transfer.md) says which one is the
+default.
+
+## Initial weights
+
+`--set model.weights=...` sets where training starts:
 
 | value | initial weights |
 |---|---|
@@ -79,7 +92,8 @@ def backbones_page() -> str:
     lines = [
         "# Backbones and pretrained weights\n",
         NOTE + BACKBONES,
-        "| name | weights | input side | million parameters | smallest side | normalization | description |",
+        "## Architectures\n",
+        "| name | weights | side | params (M) | min side | scaling | description |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
@@ -88,10 +102,10 @@ def backbones_page() -> str:
         for item in ARCHITECTURES.values()
     ]
     lines += [
-        "\nInput side: side in pixels of the images that the weights were trained on. Parameters are counted without "
-        "the last layer.\n"
+        "\nSide: that of the images that the weights were trained on, in pixels. Params: millions of parameters "
+        "without the last layer. Min side: the smallest input.\n\n## Scaling of pixels\n"
     ]
-    lines += ["| normalization | formula, always part of the saved graph |", "|---|---|"]
+    lines += ["| scaling | formula, always part of the saved graph |", "|---|---|"]
     lines += [f"| {mode} | {text} |" for mode, text in NORMALISATIONS.items()]
     return "\n".join(lines) + "\n"
 
@@ -184,27 +198,33 @@ def _definition(module: ModuleType, prefix: str, name: str) -> str:
     return f"::: {found.__module__}.{found.__qualname__}\n    options:\n      heading: {prefix}.{name}\n"
 
 
-def _walk(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+def _subcommands(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
     if command is not root:
         yield command, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             child = command.get_command(context, name)
             assert child is not None
-            yield from _walk(child, click.Context(child, info_name=name, parent=context))
+            yield from _subcommands(child, click.Context(child, info_name=name, parent=context))
 
 
-def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+def _command(command: click.Command, context: click.Context, options: list[str]) -> Iterator[str]:
     arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
-    yield f"## {context.command_path.removeprefix('keensight ')}\n"
+    yield f"## {context.command_path}\n"
     yield "```\n" + " ".join([context.command_path, *arguments, "[OPTIONS]"]) + "\n```\n"
     yield f"{inspect.getdoc(command.callback)}\n"
-    yield "| option | what |\n|---|---|"
+    yield from _table(options)
+
+
+def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     for option in command.params:
         record = option.get_help_record(context) if isinstance(option, click.Option) else None
         if record:
             yield "| `{}` | {} |".format(*(text.replace("|", "\\|") for text in record))
-    yield ""
+
+
+def _table(rows: list[str]) -> list[str]:
+    return ["| option | meaning |\n|---|---|", *rows, ""] if rows else []
 
 
 def _exit_codes() -> Iterator[str]:
@@ -214,15 +234,17 @@ def _exit_codes() -> Iterator[str]:
     yield "| exit code | error | when |\n|---|---|---|\n| 0 | | done |"
     for name, cls in inspect.getmembers(errors, inspect.isclass):
         if issubclass(cls, errors.KeensightError):
-            yield f"| {cls.exit_code} | `{name}` | {' '.join((inspect.getdoc(cls) or '').split())} |"
+            summary = (inspect.getdoc(cls) or "").split("\n\n")[0]
+            yield f"| {cls.exit_code} | `{name}` | {' '.join(summary.split())} |"
     yield ""
 
 
 def _row(setting: Setting) -> str:
     value = str(setting.default).lower() if setting.kind is bool else setting.default
     default = "not set" if setting.default is None else f"`{value}`"
-    meaning = setting.help[0].upper() + setting.help[1:]
-    return f"| `{setting.dotted}` | {default} | {meaning}.<br>*Value: {setting.expected}.* |"
+    meaning = setting.help[0].upper() + setting.help[1:] + "."
+    values = "" if setting.expected == "text" else f"<br>*Value: {setting.expected}.*"
+    return f"| `{setting.dotted}` | {default} | {meaning}{values} |"
 
 
 if __name__ == "__main__":

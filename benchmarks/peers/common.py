@@ -70,7 +70,7 @@ class Log:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """For the test part, which a user looks at once, at the end."""
+        """For the test set, which a user looks at once, at the end."""
         began = time.perf_counter()
         yield
         self.away += time.perf_counter() - began

@@ -119,7 +119,7 @@ def litert(folder: Path, batch: int, mode: str) -> Extract:
 
 
 def torch(folder: Path, batch: int, mode: str) -> Extract:
-    """``eager``; ``frozen``: traced, batch normalisation folded into the convolutions; ``compiled``: by Inductor."""
+    """``eager``; ``frozen``: traced, batch normalization folded into the convolutions; ``compiled``: by Inductor."""
     import common
     import torch
     import torch._inductor.config

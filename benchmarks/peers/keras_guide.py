@@ -1,7 +1,7 @@
 """Peer: transfer learning as the Keras guides teach it.
 
 Images come from `image_dataset_from_directory`; flips and small rotations are layers in the model; a new head is
-trained on the frozen network with Adam, then the network is unfrozen (its batch normalisation stays in inference
+trained on the frozen network with Adam, then the network is unfrozen (its batch normalization stays in inference
 mode) and all is trained at a rate of 1e-5.
 
     python benchmarks/peers/keras_guide.py split.csv --out keras.jsonl

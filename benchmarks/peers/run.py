@@ -1,8 +1,8 @@
-"""Keensight and its peers on one image set: the same images in each part, the same weights file, the same cores.
+"""Keensight and its peers on one dataset: the same images in each part, the same weights file, the same cores.
 
 Run with Keensight's Python; the peers run with theirs (`make peers` makes it). One after the other, each a process
 of its own, Keensight with an empty cache. Seconds are wall time from the start of the process; a peer's look at the
-test part is taken off. A peer's figures are those of the epoch with the best validation accuracy.
+test set is taken off. A peer's figures are those of the epoch with the best validation accuracy.
 
     python benchmarks/peers/run.py SOURCE --name clothing_small
 """
@@ -40,14 +40,14 @@ VERSIONS = "import importlib.metadata as m, json; print(json.dumps({p: m.version
 
 
 def interval(share: float, n: int) -> list[float]:
-    """Wilson's interval of a share at 95 %."""
+    """Wilson's interval of a share at 95%."""
     z = 1.959964
     middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return [round((middle + sign * half) / (1 + z * z / n), 4) for sign in (-1, 1)]
 
 
 def peer(python: str, script: list[str], table: Path, options: list[str], out: Path) -> dict[str, Any]:
-    """A peer's run: its epochs, and the figures of the one that its validation part picks."""
+    """A peer's run: its epochs, and the figures of the one that its validation set picks."""
     started = time.perf_counter()
     command = [python, str(HERE / script[0]), str(table), "--out", str(out), *script[1:], *options]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

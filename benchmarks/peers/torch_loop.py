@@ -40,7 +40,7 @@ class Images(Dataset):
 
 
 def random_box(width: int, height: int) -> tuple[float, float, float, float]:
-    """Between 35 and 100 % of the area, sides changed by up to 4/3 (Szegedy et al. 2015, milder for fine-tuning)."""
+    """Between 35 and 100% of the area, sides changed by up to 4/3 (Szegedy et al. 2015, milder for fine-tuning)."""
     area, shape = 0.35 + 0.65 * torch.rand(()).item(), math.exp(torch.empty(()).uniform_(-0.28, 0.28).item())
     w, h = width * min(1, math.sqrt(area * shape)), height * min(1, math.sqrt(area / shape))
     left, top = (width - w) * torch.rand(()).item(), (height - h) * torch.rand(()).item()
@@ -63,7 +63,7 @@ def accuracy(net: nn.Module, loader: DataLoader, bf16: bool) -> tuple[float, int
 
 
 def groups(net: nn.Module, weight_decay: float) -> list[dict]:
-    """Kernels decay, biases and batch normalisation do not."""
+    """Kernels decay, biases and batch normalization do not."""
     kernels = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim == 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -1,4 +1,4 @@
-"""The plan's own rules: who may import whom, and who may decode an image."""
+"""The rules of the layers: which may import which, and which may decode an image."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ def run(*command, cwd=ROOT):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, encoding="utf-8", check=False)
 
 
-def test_rooms_know_only_what_lies_below_them():
+def test_a_layer_imports_only_the_layers_below_it():
     done = run(str(BIN / "lint-imports"), "--no-cache")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
