@@ -124,7 +124,8 @@ TOPICS = {
     ),
     "train": (
         "Train",
-        "`ks.train` does everything; the other functions are its single steps.",
+        "`ks.train` does everything; the other functions are its single steps. Options are "
+        "[settings](../settings.md), where their meanings and defaults are listed.",
         ["train", "train_seeds", "build", "fit", "batches", "History", "ImageClassifier", "adopt", "learning_curve",
          "RunConfig", "framework"],
     ),

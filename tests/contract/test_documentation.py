@@ -151,6 +151,8 @@ def test_the_site_builds_without_a_warning_and_its_search_index_has_every_subjec
     titles = " ".join(document["title"] for document in documents).lower()
     assert not [subject for subject in SUBJECTS if subject.lower() not in titles]
     assert keensight.__version__ in (tmp_path / "index.html").read_text(encoding="utf-8")
+    options = (tmp_path / "reference" / "train" / "index.html").read_text(encoding="utf-8")
+    assert "Number of epochs" in options and "<code>...</code>" not in options
 
 
 def test_the_architecture_lists_every_module_in_its_package():
