@@ -83,8 +83,6 @@ ALLOWED = {
 
 NOT_YET = frozenset(
     {
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
         "docs/benchmarks.md",
     }
 )
