@@ -20,6 +20,7 @@ from keensight.assess.anomaly import auroc
 from keensight.core.config import RunConfig
 from keensight.core.progress import Silent
 from keensight.workflow import anomaly, steps
+from keensight.workflow.prepare import Prepared
 
 NEAREST = 5
 
@@ -52,9 +53,10 @@ def draw(data, pixels, vectors, normal, seed):
     train = np.array([row for row in parts.part("train") if two.samples[int(row)].label == "normal"])
     config = RunConfig().with_values({"model.name": "efficientnet_lite0"})
     started = time.perf_counter()
-    detector = anomaly.learn(data, parts, pixels, normal, config, Silent())
+    prepared = Prepared(data, pixels, ks.audit(data, pixels, probes=False), parts)
+    detector = anomaly.learn(prepared, normal, config, Silent())
     learned = time.perf_counter()
-    found = anomaly.measure(detector, data, rows, pixels, normal, "test", Silent())
+    found = anomaly.measure(detector, prepared, normal, Silent())
     tested = time.perf_counter()
     return {
         "detector": found.auroc.value,

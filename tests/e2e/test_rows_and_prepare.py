@@ -108,14 +108,15 @@ def test_the_learning_curve_does_in_every_draw(twins, monkeypatch):
     """Neither between training and validation set, nor between what is drawn and what is left."""
     seen = []
 
-    def noted(data, train, val, units, *rest):
-        seen.append((data, train, val, units))
-        return points(data, train, val, units, *rest)
+    def noted(data, split, units, *rest):
+        seen.append((data, split, units))
+        return points(data, split, units, *rest)
 
     points = learning_curve._points
     monkeypatch.setattr(learning_curve, "_points", noted)
     curve = ks.learning_curve(twins)
-    ((data, train, val, units),) = seen
+    ((data, split, units),) = seen
+    train, val = split.part("train"), split.part("val")
     assert len(curve.points) == 4
     assert torn(data, {"train": train, "val": val}) == 0
     drawn = learning_curve.draw(data.targets()[train], units, 0.5, 0)

@@ -22,7 +22,7 @@ from keensight.errors import DataError, UsageError
 from keensight.workflow.bundle import versions
 from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.finish import Trained, finish
-from keensight.workflow.prepare import prepare_data
+from keensight.workflow.prepare import Prepared, prepare_data
 from keensight.workflow.prepare import split as split_set
 from keensight.workflow.steps import Source, configure, open, shown
 from keensight.workflow.train import recorded
@@ -132,7 +132,7 @@ def adopt(
         handle.save_split(dealt, dataset)
         classifier = _classifier(adopted, dataset, pixels)
         _say(progress, _lacking(classifier, dealt))
-        _compare(handle, model, adopted, classifier, dataset, dealt, pixels, normalisation, progress)
+        _compare(model, adopted, classifier, prepared, normalisation, progress)
         words = nets.in_words(normalisation)
         history = History((), 0, "trained elsewhere")
         trained = Trained(classifier, history, dataset, dealt, pixels, findings, config, words)
@@ -207,15 +207,19 @@ def _classifier(adopted: Adopted, dataset: Dataset, pixels: Pixels) -> Classifie
 
 
 def _compare(
-    run: Run, model: keras.Model, adopted: Adopted, classifier: Classifier, dataset: Dataset, split: Split,
-    pixels: Pixels, normalisation: str, progress: Progress,
-) -> None:  # fmt: skip
+    model: keras.Model,
+    adopted: Adopted,
+    classifier: Classifier,
+    prepared: Prepared,
+    normalisation: str,
+    progress: Progress,
+) -> None:
     """Compare copy and original, then the given normalization with the others."""
     from keensight.nets import adopt as nets
 
-    rows = split.part("val")
+    dataset, rows = prepared.dataset, prepared.split.part("val")
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _PROBED)).astype(np.int64)]
-    images = pixels.take(rows)
+    images = prepared.pixels.take(rows)
     worst = nets.check_parity(model, adopted, classifier, images[:_COMPARED], normalisation)
     lines = [f"the copy with built-in normalization reproduces {model.name} (largest difference {worst:.1g})"]
     if adopted.dropped:

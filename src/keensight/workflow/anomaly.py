@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from keensight.core import anomaly
 from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, AnomalyScores, Limits
-from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
 from keensight.core.progress import Phase, Progress
 from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
@@ -25,7 +24,7 @@ from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 from keensight.workflow.audit import refuse_severe
 from keensight.workflow.bundle import origin, self_test_images, versions
 from keensight.workflow.caveats import anomaly_caveats
-from keensight.workflow.prepare import prepare_data
+from keensight.workflow.prepare import Prepared, prepare_data
 from keensight.workflow.self_test import self_test
 from keensight.workflow.steps import build, image_spec
 from keensight.workflow.unused_settings import without_effect
@@ -86,7 +85,6 @@ def walk(
         progress: Where to report.
         started: When the command began, of ``time.perf_counter``.
     """
-    from keensight.data.audit.duplicates import ties
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
     from keensight.store.bundle import add_evaluation
     from keensight.store.run_tables import save_anomalies
@@ -98,6 +96,7 @@ def walk(
     pixels, split = prepared.pixels, prepared.split
     seen = seen_normals(prepared.findings, dataset, split, normal)
     findings = as_divided(prepared.findings, split, seen, len(_normal(dataset, split.part("test"), normal)))
+    prepared = dataclasses.replace(prepared, findings=findings)
     run.save_dataset(dataset)
     run.save_audit(findings)
     if config.data.strict:
@@ -107,42 +106,39 @@ def walk(
     config = config.with_values(size)
     run.save_config(config.to_toml(without_effect(config, dataset, "detector")))
     run = run.update(state="training", model=name)
-    detector = learn(dataset, split, pixels, normal, config, progress)
+    detector = learn(prepared, normal, config, progress)
     package = write(detector, dataset, split, run, normal, name)
     trusted = detector_of(package)
     self_test(package, trusted)
-    rows = _readable(split.part("test"), pixels)
-    evaluation = measure(trusted, dataset, rows, pixels, normal, "test", progress, ties(findings, dataset))
+    evaluation = measure(trusted, prepared, normal, progress)
     evaluation = dataclasses.replace(evaluation, seen=seen)
     evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, split))
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
-    keep_pictures(run, evaluation, rows, pixels)
-    run = run.update(state="finished", results=_results(dataset, split, findings, normal, name, evaluation, started))
+    keep_pictures(run, evaluation, pixels)
+    run = run.update(state="finished", results=_results(prepared, normal, name, evaluation, started))
     report(run, stored(run))
     return run
 
 
 def _results(
-    dataset: Dataset, split: Split, findings: AuditReport, normal: tuple[str, ...], name: str,
-    evaluation: AnomalyEvaluation, started: float,
-) -> dict[str, Any]:  # fmt: skip
+    prepared: Prepared, normal: tuple[str, ...], name: str, evaluation: AnomalyEvaluation, started: float
+) -> dict[str, Any]:
+    dataset, split = prepared.dataset, prepared.split
     return {
         "task": Task.ANOMALY,
         "labels": [NORMAL, ANOMALOUS],
         "normal": list(normal),
         "model": name,
         "seconds": round(time.perf_counter() - started, 2),
-        "data": {part: len(split.part(part)) for part in PARTS} | {"quarantined": len(findings.quarantined)},
+        "data": {part: len(split.part(part)) for part in PARTS} | {"quarantined": len(prepared.findings.quarantined)},
         "dataset_digest": dataset.digest,
         "split_digest": split_digest(split, dataset),
         "test": evaluation.headline(),
     }
 
 
-def learn(
-    dataset: Dataset, split: Split, pixels: Pixels, normal: tuple[str, ...], config: RunConfig, progress: Progress
-) -> Detector:
+def learn(prepared: Prepared, normal: tuple[str, ...], config: RunConfig, progress: Progress) -> Detector:
     """Train a detector on normal images: the Gaussian on train, the thresholds on val.
 
     Raises:
@@ -153,6 +149,7 @@ def learn(
     from keensight.nets.detector import Detector, patches, with_gaussian
     from keensight.nets.litert import freeze
 
+    dataset, split, pixels = prepared.dataset, prepared.split, prepared.pixels
     train, val = (_normal(dataset, _readable(split.part(part), pixels), normal) for part in ("train", "val"))
     if not len(train) or not len(val):
         raise DataError("there are no normal images to train on", "add some to the training and validation sets")
@@ -222,32 +219,28 @@ def write(detector: Detector, dataset: Dataset, split: Split, run: Run, normal: 
     return write_bundle(run.bundle_path, manifest=manifest, save_model=detector.keras_model.save, exam=exam)
 
 
-def measure(
-    detector: Detector, dataset: Dataset, rows: NDArray[np.int64], pixels: Pixels, normal: tuple[str, ...], part: str,
-    progress: Progress, ties: Sequence[Sequence[int]] = (),
-) -> AnomalyEvaluation:  # fmt: skip
-    """Score samples and evaluate the scores against their classes.
+def measure(detector: Detector, prepared: Prepared, normal: tuple[str, ...], progress: Progress) -> AnomalyEvaluation:
+    """Score the test images and evaluate the scores against their classes; intervals count duplicates as one.
 
     Args:
         detector: The detector, as opened from its bundle.
-        dataset: The image set with its own classes.
-        rows: Indices into its samples.
-        pixels: Its decoded images.
+        prepared: The image set with its own classes.
         normal: The classes that are normal.
-        part: The split of the samples.
         progress: Where to report.
-        ties: Duplicate samples: every interval counts them as one.
     """
     from keensight.assess.anomaly import evaluate
+    from keensight.data.audit.duplicates import ties
     from keensight.data.units import clusters
 
+    dataset, pixels = prepared.dataset, prepared.pixels
+    rows = _readable(prepared.split.part("test"), pixels)
     started = time.perf_counter()
     maps = maps_of(detector, rows, pixels, progress)
     scores = detector.score(maps)
     samples = [dataset.samples[int(row)] for row in rows]
     evaluation = evaluate(
-        scores, [sample.label for sample in samples], normal, detector.limits, part=part,
-        groups=clusters(dataset.samples, rows, ties), seconds=time.perf_counter() - started,
+        scores, [sample.label for sample in samples], normal, detector.limits,
+        groups=clusters(dataset.samples, rows, ties(prepared.findings, dataset)), seconds=time.perf_counter() - started,
     )  # fmt: skip
     anomaly_scores = AnomalyScores(
         tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch,
@@ -256,7 +249,7 @@ def measure(
     return dataclasses.replace(evaluation, anomaly_scores=anomaly_scores, dataset=dataset)
 
 
-def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int64], pixels: Pixels) -> None:
+def keep_pictures(run: Run, evaluation: AnomalyEvaluation, pixels: Pixels) -> None:
     """Save the heatmaps for the report, so that it can be rewritten without the source."""
     from keensight.show.anomaly import overlay, picked
     from keensight.show.thumbnails import encode
@@ -265,9 +258,10 @@ def keep_pictures(run: Run, evaluation: AnomalyEvaluation, rows: NDArray[np.int6
     anomaly_scores = evaluation.anomaly_scores
     assert anomaly_scores is not None
     assert anomaly_scores.maps is not None
+    assert anomaly_scores.indices is not None
     kept = {}
     for place in (place for places in picked(evaluation).values() for place in places):
-        image = pixels.take(rows[place : place + 1])[0]
+        image = pixels.take(anomaly_scores.indices[place : place + 1])[0]
         kept[anomaly_scores.paths[place]] = encode(overlay(image, anomaly_scores.maps[place]))
     save_pictures(run.pictures_path, kept)
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from keensight.core.config import DecisionConfig
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Split, group_numbers
+from keensight.core.records import Split
 from keensight.core.task import Task
 from keensight.errors import UsageError
-from keensight.workflow.evaluate import probabilities_of
+from keensight.workflow.evaluate import EvaluationSet, probabilities_of
 from keensight.workflow.features import Features
 from keensight.workflow.prototypes import known_of
 from keensight.workflow.steps import Source, open, shown
@@ -81,7 +81,8 @@ def calibrate(
     progress = shown(progress)
     data = open(data, progress=progress)
     check(config, data.task)
-    found = decide(classifier.changed(temperature=1.0), data, split, pixels, config, None, progress)
+    images = EvaluationSet(data, split.part("val"), pixels, data.truth(), "val")
+    found = decide(classifier.changed(temperature=1.0), images, config, progress)
     if not found.embeds or not split.train:
         return found
     return found.changed(subspace=known_of(found, data, split, pixels, progress=progress).subspace())
@@ -89,39 +90,29 @@ def calibrate(
 
 def decide(
     classifier: Classifier,
-    dataset: Dataset,
-    split: Split,
-    pixels: Pixels,
+    images: EvaluationSet,
     config: DecisionConfig,
-    features: Features | None,
     progress: Progress,
-    groups: NDArray[np.int64] | None = None,
+    features: Features | None = None,
 ) -> Classifier:
     """Set the temperature and, depending on the task, label thresholds or the decision rule.
 
     Args:
         classifier: The trained classifier, its temperature 1.
-        dataset: The image set.
-        split: Its split; only the validation set is used.
-        pixels: Its decoded images.
+        images: The validation set.
         config: The targets.
-        features: Faster access to features than through the classifier.
         progress: Where to report.
-        groups: Number of each validation image's group, in the order of the validation set; None: the groups that
-            the set gives.
+        features: Faster access to features than through the classifier.
     """
     from keensight.assess.calibration import at_temperature, fit_temperature
 
-    rows = split.part("val")
-    targets = dataset.truth()[rows]
-    raw = probabilities_of(classifier, rows, pixels, progress, features)
-    if groups is None:
-        groups = group_numbers([dataset.samples[int(row)].group for row in rows])
+    targets, groups = images.targets, images.clusters()
+    raw = probabilities_of(classifier, images.rows, images.pixels, progress, features)
     temperature = fit_temperature(raw, targets, groups)
-    progress.say(_confidence_words(temperature, len(rows)))
+    progress.say(_confidence_words(temperature, len(targets)))
     probabilities = at_temperature(raw, temperature)
     calibrated = classifier.changed(temperature=temperature)
-    if dataset.task == Task.MULTILABEL:
+    if images.dataset.task == Task.MULTILABEL:
         return _with_thresholds(calibrated, probabilities, targets, progress)
     return _with_rule(calibrated, probabilities, targets, config, progress)
 
@@ -179,12 +170,7 @@ def _words(target: str, asked: float, reached: float, threshold: float, n: int) 
 
 
 def mirrored_if_it_pays(
-    classifier: Classifier,
-    dataset: Dataset,
-    split: Split,
-    pixels: Pixels,
-    progress: Progress,
-    features: Features | None = None,
+    classifier: Classifier, images: EvaluationSet, progress: Progress, features: Features | None = None
 ) -> Classifier:
     """Use test-time augmentation (averaging with the mirror image, at twice the cost) if it helps.
 
@@ -192,21 +178,18 @@ def mirrored_if_it_pays(
 
     Args:
         classifier: The trained classifier.
-        dataset: The image set.
-        split: Its split; only the validation set is used.
-        pixels: Its decoded images.
+        images: The validation set.
         progress: Where to report.
         features: Faster access to features than through the classifier.
     """
     from keensight.nets.training.losses import objective_of
 
     double = classifier.changed(mirror=True)
-    rows = split.part("val")
-    targets = dataset.truth()[rows]
+    targets = images.targets
     objective = objective_of(targets)
     reached = []
     for candidate in (classifier, double):
-        probabilities = probabilities_of(candidate, rows, pixels, progress, features)
+        probabilities = probabilities_of(candidate, images.rows, images.pixels, progress, features)
         loss, accuracy = objective.score(probabilities, targets)
         ranking = objective.ranking(probabilities, targets)
         reached.append((accuracy if ranking is None else ranking, loss))

@@ -18,8 +18,8 @@ from keensight.core.records import Dataset, Part, Split
 from keensight.workflow.features import Features
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
     from keensight.nets.classifier import Classifier
+    from keensight.workflow.evaluate import EvaluationSet
 
 FEW_IMAGES = 100
 """With fewer independent test images, the 95% confidence interval of 90% accuracy is over 12 percentage points wide."""
@@ -82,23 +82,15 @@ def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split:
 
 
 def validation_accuracy(
-    classifier: Classifier,
-    dataset: Dataset,
-    split: Split,
-    ties: Sequence[Sequence[int]],
-    pixels: Pixels,
-    features: Features | None,
-    progress: Progress,
+    classifier: Classifier, images: EvaluationSet, progress: Progress, features: Features | None = None
 ) -> Interval:
     """Accuracy on the validation set (of several labels, of images whose labels are all right), at :data:`LEVEL`."""
     from keensight.assess.intervals import share
-    from keensight.data.units import clusters
     from keensight.workflow.evaluate import probabilities_of
 
-    rows = split.part("val")
-    probabilities = probabilities_of(classifier, rows, pixels, progress, features)
-    right = _right(probabilities, dataset.truth()[rows], classifier.thresholds)
-    return share(right, clusters(dataset.samples, rows, ties), LEVEL)
+    probabilities = probabilities_of(classifier, images.rows, images.pixels, progress, features)
+    right = _right(probabilities, images.targets, classifier.thresholds)
+    return share(right, images.clusters(), LEVEL)
 
 
 def _right(

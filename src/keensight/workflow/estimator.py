@@ -26,6 +26,7 @@ from keensight.core.records import Dataset, ImageSpec, LabelSet, Split
 from keensight.errors import DataError
 from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.choose_model import choose_model, likely_model
+from keensight.workflow.evaluate import EvaluationSet
 from keensight.workflow.features import features_of
 from keensight.workflow.finish import choose
 from keensight.workflow.prepare import input_spec, prepare_data
@@ -165,6 +166,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def _trained(dataset: Dataset, config: RunConfig, progress: Progress) -> Classifier:
     """The steps from images to a classifier, without a run and without a test set."""
+    from keensight.data.audit.duplicates import ties
     from keensight.data.cache import cache_directory
     from keensight.nets.runtime import use_threads
 
@@ -187,7 +189,9 @@ def _trained(dataset: Dataset, config: RunConfig, progress: Progress) -> Classif
         raise KeyboardInterrupt
     with features_of(dataset, split, pixels, progress, trained=history.tuned) as features:
         known = None if history.tuned else features
-        return choose(classifier, dataset, split, pixels, config, known, progress, prepared.findings)
+        rows, tied = split.part("val"), ties(prepared.findings, dataset)
+        images = EvaluationSet(dataset, rows, pixels, dataset.truth(), "val", tied)
+        return choose(classifier, images, config, progress, known)
 
 
 def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: ArrayLike | None) -> Dataset:

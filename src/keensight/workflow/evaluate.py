@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -115,9 +116,8 @@ def on_source(
     findings = audit(dataset, pixels, progress=progress)
     divided = split or _given(dataset)
     copies = seen(findings, dataset, divided, part)
-    found = measure(
-        classifier, dataset, rows, targets, pixels, part, progress, seen=copies, ties=ties(findings, dataset)
-    )
+    images = EvaluationSet(dataset, rows, pixels, targets, part, ties(findings, dataset), copies)
+    found = measure(classifier, images, progress)
     return dataclasses.replace(found, caveats=caveats_of(found, findings, divided), left_out=known)
 
 
@@ -130,63 +130,80 @@ def _given(dataset: Dataset) -> Split:
     return Split(tuple(parts["train"]), tuple(parts["val"]), tuple(parts["test"]), "as predefined in the source")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationSet:
+    """The images that a classifier is evaluated or calibrated on."""
+
+    dataset: Dataset
+    rows: NDArray[np.int64]
+    """Their indices into ``dataset.samples``, shape (n,)."""
+    pixels: Pixels
+    truth: NDArray[Any]
+    """The classifier's class numbers, or indicators, of every sample of the dataset."""
+    split: str
+    """The name of the split, such as ``test``."""
+    ties: Sequence[Sequence[int]] = ()
+    """Samples that show the same thing: every interval counts them as one image."""
+    seen: Collection[int] = ()
+    """Samples with a duplicate or near-duplicate in another split."""
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """Class numbers, shape (n,), or indicators, (n, labels)."""
+        return np.asarray(self.truth[self.rows])
+
+    def clusters(self) -> NDArray[np.int64] | None:
+        """What counts as one image (groups, duplicates, ``ties``), shape (n,); None: each stands for itself."""
+        from keensight.data.units import clusters
+
+        return clusters(self.dataset.samples, self.rows, self.ties)
+
+
 def measure(
-    classifier: Classifier,
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    targets: NDArray[Any],
-    pixels: Pixels,
-    part: str,
-    progress: Progress,
-    features: Features | None = None,
-    seen: Collection[int] = (),
-    ties: Sequence[Sequence[int]] = (),
+    classifier: Classifier, images: EvaluationSet, progress: Progress, features: Features | None = None
 ) -> Evaluated:
-    """Predict ``rows`` and score them against ``targets``: the classifier's class numbers or indicators, by sample.
+    """Predict images and score the predictions.
 
-    With ``features``, only the last layer is computed, from precomputed features. Without the rows that were
-    ``seen`` in another split, as duplicates or near-duplicates, a second accuracy is computed. Images of one group,
-    duplicates and other ``ties`` count as one image in every interval.
+    With ``features``, only the last layer is computed, from precomputed features. Without the images that were
+    ``seen`` in another split, a second accuracy is computed.
     """
-    from keensight.data.units import clusters
-
     started = time.perf_counter()
-    answers = answers_of(classifier, rows, pixels, progress, features)
-    groups = clusters(dataset.samples, rows, ties)
+    answers = answers_of(classifier, images.rows, images.pixels, progress, features)
+    groups = images.clusters()
     unlike = classifier.ood_fields(answers.ood_scores, ~answers.unknown)
     seconds = time.perf_counter() - started
-    evaluation = _scored(classifier, answers.probabilities, targets[rows], part, seconds, groups, unlike.get("odd"))
-    copied = np.isin(rows, list(seen))
+    evaluation = _scored(classifier, answers.probabilities, images, groups, unlike.get("odd"), seconds)
+    copied = np.isin(images.rows, list(images.seen))
     if copied.any():
-        cleaned = None if copied.all() else _cleaned(classifier, answers.probabilities, targets[rows], copied, groups)
+        cleaned = None if copied.all() else _cleaned(classifier, answers.probabilities, images.targets, copied, groups)
         evaluation = dataclasses.replace(evaluation, cleaned=cleaned, seen=int(copied.sum()))
-    paths = tuple(dataset.samples[int(row)].path for row in rows)
+    paths = tuple(images.dataset.samples[int(row)].path for row in images.rows)
     predictions = Predictions(
         paths, classifier.labels, answers.probabilities, thresholds=classifier.thresholds, decision=classifier.decision,
-        indices=rows, truth=targets[rows], clusters=groups, **unlike,
+        indices=images.rows, truth=images.targets, clusters=groups, **unlike,
     )  # fmt: skip
-    return Evaluated.of(evaluation, predictions, dataset)
+    return Evaluated.of(evaluation, predictions, images.dataset)
 
 
 def _scored(
     classifier: Classifier,
     probabilities: NDArray[np.float32],
-    targets: NDArray[Any],
-    part: str,
-    seconds: float,
+    images: EvaluationSet,
     groups: NDArray[np.int64] | None,
     odd: NDArray[np.bool_] | None,
+    seconds: float,
 ) -> Evaluation:
     from keensight.assess import abstention, metrics, multilabel
 
-    labels, thresholds = classifier.labels, classifier.thresholds
+    labels, thresholds, targets = classifier.labels, classifier.thresholds, images.targets
     if thresholds is not None:
         return multilabel.evaluate(
-            probabilities, targets, labels, thresholds, part=part, seconds=seconds, groups=groups
+            probabilities, targets, labels, thresholds, part=images.split, seconds=seconds, groups=groups
         )
     found = metrics.evaluate(
-        probabilities, targets, labels, part=part, seconds=seconds, groups=groups, temperature=classifier.temperature
-    )
+        probabilities, targets, labels, part=images.split, seconds=seconds, groups=groups,
+        temperature=classifier.temperature,
+    )  # fmt: skip
     rule = classifier.decision
     if rule is None:
         return found

@@ -99,9 +99,8 @@ def _explained(
     if good:
         inputs = np.stack([item[0] for item in good])
         probabilities = classifier.predict_array(inputs)
-        best = probabilities.argmax(axis=1)
-        targets = best if label is None else classifier.labels.encode([label] * len(good))
-        heats = iter(zip(probabilities, best, targets, explainer.heatmaps(inputs, targets), strict=True))
+        targets = probabilities.argmax(axis=1) if label is None else classifier.labels.encode([label] * len(good))
+        heats = iter(zip(probabilities, targets, explainer.heatmaps(inputs, targets), strict=True))
     for name, item in zip(names, read, strict=True):
         if isinstance(item, str):
             yield Explanation(name, error=item)
@@ -114,13 +113,12 @@ def _explanation(
     picture: NDArray[np.uint8],
     classifier: Classifier,
     probabilities: NDArray[np.float32],
-    best: int,
     target: int,
     heat: NDArray[np.float32],
 ) -> Explanation:
     from keensight.show.heatmap import placed
 
-    labels = classifier.labels.names
+    labels, best = classifier.labels.names, int(probabilities.argmax())
     height, width = picture.shape[:2]
     return Explanation(
         path=name,

@@ -14,18 +14,17 @@ from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.effort import EFFORTS
 from keensight.core.evaluation import Evaluated, Slices
-from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.progress import Progress
 from keensight.core.prototypes import Prototypes
-from keensight.core.records import PARTS, Dataset, History, Split, split_digest
+from keensight.core.records import PARTS, Dataset, History, Part, Split, split_digest
 from keensight.core.task import Task
 from keensight.errors import DataError
 from keensight.workflow.bundle import bundle
 from keensight.workflow.calibrate import decide, mirrored_if_it_pays
 from keensight.workflow.caveats import caveats_of, validation_accuracy
 from keensight.workflow.classification import classifier_of, keep_pictures
-from keensight.workflow.evaluate import measure, report, report_text, slices_of
+from keensight.workflow.evaluate import EvaluationSet, measure, report, report_text, slices_of
 from keensight.workflow.explain import keep_heatmaps
 from keensight.workflow.features import Features, features_of
 from keensight.workflow.label_errors import check_labels, wanted
@@ -93,8 +92,8 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
         package = _bundled(run, trained, means)
         trusted = classifier_of(package)  # from here on only the bundle loaded from disk is used
         self_test(package, trusted)
-        evaluation = _measured(trusted, trained, features, progress)
-        validation = _on_validation(trusted, trained, features, progress)
+        evaluation = measure(trusted, _images(trained, "test"), progress, features)
+        validation = validation_accuracy(trusted, _images(trained, "val"), progress, features)
     evaluation = dataclasses.replace(
         evaluation, caveats=caveats_of(evaluation, trained.findings, trained.split, validation)
     )
@@ -123,32 +122,34 @@ def _passes(trained: Trained) -> int:
     return 3 * len(trained.split.val) + 2 * len(trained.split.test) if transfers(trained.config) else 0
 
 
+def _images(trained: Trained, part: Part) -> EvaluationSet:
+    """The validation or test images of a training."""
+    from keensight.data.audit.duplicates import seen, ties
+
+    dataset, split, findings = trained.dataset, trained.split, trained.findings
+    copies = seen(findings, dataset, split, part)
+    rows = split.part(part)
+    return EvaluationSet(dataset, rows, trained.pixels, dataset.truth(), part, ties(findings, dataset), copies)
+
+
 def _decided(trained: Trained, features: Features | None, progress: Progress) -> Trained:
-    dataset, split, pixels, config = trained.dataset, trained.split, trained.pixels, trained.config
-    classifier = choose(trained.classifier, dataset, split, pixels, config, features, progress, trained.findings)
+    classifier = choose(trained.classifier, _images(trained, "val"), trained.config, progress, features)
     return dataclasses.replace(trained, classifier=classifier)
 
 
 def choose(
     classifier: Classifier,
-    dataset: Dataset,
-    split: Split,
-    pixels: Pixels,
+    images: EvaluationSet,
     config: RunConfig,
-    features: Features | None,
     progress: Progress,
-    findings: AuditReport,
+    features: Features | None = None,
 ) -> Classifier:
     """Choose test-time augmentation, temperature and decision rule on the validation set. The arguments are those of
-    :func:`keensight.workflow.calibrate.decide`. Duplicates in ``findings`` count as one image.
+    :func:`keensight.workflow.calibrate.decide`.
     """
-    from keensight.data.audit.duplicates import ties
-    from keensight.data.units import clusters
-
-    together = clusters(dataset.samples, split.part("val"), ties(findings, dataset))
     if EFFORTS[config.train.effort].mirror and config.augment.flip in ("horizontal", "both"):
-        classifier = mirrored_if_it_pays(classifier, dataset, split, pixels, progress, features)
-    return decide(classifier, dataset, split, pixels, config.decision, features, progress, together)
+        classifier = mirrored_if_it_pays(classifier, images, progress, features)
+    return decide(classifier, images, config.decision, progress, features)
 
 
 def _knowing(trained: Trained, features: Features | None, progress: Progress) -> tuple[Trained, Prototypes | None]:
@@ -184,26 +185,6 @@ def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bun
 
 def _adoption(trained: Trained) -> dict[str, bool]:
     return {"adopted": True} if trained.adopted else {}
-
-
-def _measured(trusted: Classifier, trained: Trained, features: Features | None, progress: Progress) -> Evaluated:
-    """Evaluate the test set."""
-    from keensight.data.audit.duplicates import seen, ties
-
-    dataset, split = trained.dataset, trained.split
-    return measure(
-        trusted, dataset, split.part("test"), dataset.truth(), trained.pixels, "test", progress, features,
-        seen(trained.findings, dataset, split), ties(trained.findings, dataset),
-    )  # fmt: skip
-
-
-def _on_validation(trusted: Classifier, trained: Trained, features: Features | None, progress: Progress) -> Interval:
-    from keensight.data.audit.duplicates import ties
-
-    dataset = trained.dataset
-    return validation_accuracy(
-        trusted, dataset, trained.split, ties(trained.findings, dataset), trained.pixels, features, progress
-    )  # fmt: skip
 
 
 def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluated) -> None:

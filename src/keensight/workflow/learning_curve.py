@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keensight.core.comparison import CurvePoint, LearningCurve
 from keensight.core.options import CurveOptions, with_options
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset
+from keensight.core.records import Dataset, Split
 from keensight.errors import DataError, UsageError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.prepare import open_source, prepare_data
@@ -75,18 +75,22 @@ def learning_curve(
     found = features(model, images_of(dataset, split, pixels), np.concatenate([train, val]), caches(progress))
     tied = ties(prepared.findings, dataset)
     units = unit_numbers(dataset.samples, train, tied)
-    wrong = _points(dataset, train, val, units, found, chosen.train.seed, progress)
+    wrong = _points(dataset, split, units, found, chosen.train.seed, progress)
     return _curve(dataset, name, clusters(dataset.samples, val, tied), wrong)
 
 
 def _points(
-    dataset: Dataset, train: NDArray[np.int64], val: NDArray[np.int64], units: NDArray[np.int64],
-    features: NDArray[np.float32], seed: int, progress: Progress,
-) -> list[tuple[int, NDArray[np.bool_]]]:  # fmt: skip
-    """For each fraction, the mean number of images, and the misclassified validation images with each subset (draws,
-    val)."""
+    dataset: Dataset,
+    split: Split,
+    units: NDArray[np.int64],
+    features: NDArray[np.float32],
+    seed: int,
+    progress: Progress,
+) -> list[tuple[int, NDArray[np.bool_]]]:
+    """For each fraction, the mean number of images, and the misclassified validation images (draws, val)."""
     from keensight.nets.training.linear_head import fit_head
 
+    train, val = split.part("train"), split.part("val")
     targets, classes = dataset.targets(), len(dataset.labels)
     known, unseen = features[: len(train)], features[len(train) :]
     points = []

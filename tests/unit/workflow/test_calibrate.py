@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from keensight.core.progress import Silent
-from keensight.core.records import ImageSpec, LabelSet, Split
+from keensight.core.records import ImageSpec, LabelSet
+from keensight.workflow.evaluate import EvaluationSet
 
 pytestmark = pytest.mark.slow
 
@@ -15,14 +16,8 @@ class Pixels:
         return self.images[rows]
 
 
-class Data:
-    """Enough of a dataset for this: its truth."""
-
-    def __init__(self, targets):
-        self._targets = targets
-
-    def truth(self):
-        return self._targets
+def validation(targets, images):
+    return EvaluationSet(None, np.arange(len(targets)), Pixels(images), targets, "val")
 
 
 def _lopsided():
@@ -49,9 +44,8 @@ def test_the_mean_of_both_looks_is_taken_where_it_helps():
     images = np.zeros((40, 2, 2, 3), np.uint8)
     images[:, :, 0] = rng.integers(0, 255, (40, 1, 1))  # the left half tells nothing by itself
     images[:, :, 1] = (targets[:, None, None] * 255 + 0 - images[:, :, 0].astype(int)).clip(0, 255)
-    split = Split((), tuple(range(40)), (), "by hand")
     plain = _lopsided()
-    double = mirrored_if_it_pays(plain, Data(targets), split, Pixels(images), Silent())
+    double = mirrored_if_it_pays(plain, validation(targets, images), Silent())
     assert double.mirror
     np.testing.assert_allclose(double.predict_array(images), double.predict_array(images[:, :, ::-1].copy()), atol=1e-6)
     assert (double.predict_array(images).argmax(1) == targets).mean() >= (
@@ -66,5 +60,4 @@ def test_the_plain_classifier_stays_where_mirroring_harms():
     images = np.zeros((40, 2, 2, 3), np.uint8)
     images[targets == 1, :, 0] = 255  # the left half alone tells
     plain = _lopsided()
-    split = Split((), tuple(range(40)), (), "by hand")
-    assert mirrored_if_it_pays(plain, Data(targets), split, Pixels(images), Silent()) is plain
+    assert mirrored_if_it_pays(plain, validation(targets, images), Silent()) is plain
