@@ -209,7 +209,7 @@ def measured(data: Dataset, rows: Array, features: Array, repeats: int) -> dict[
     unit = np.arange(len(rows)) if groups is None else groups
     tally, sets, sizes, errors, kept = Tally(), [], [], [], []
     for train, val, test, rest in resplits(unit, repeats):
-        head = fit_head(features[train], targets[train], features[val], targets[val], len(data.labels))
+        head = fit_head((features[train], targets[train]), (features[val], targets[val]), len(data.labels))
         raw = softmax(head.logits(features).astype(np.float64))
         temperature = fit_temperature(raw[val], targets[val])
         p = at_temperature(raw, temperature)

@@ -52,7 +52,7 @@ def draw(faces: Faces, shots: list[int], seed: int) -> list[dict[str, float]]:
     known = people[:KNOWN]
     train, val, test = faces.of(known, photos[:6]), faces.of(known, photos[6:8]), faces.of(known, photos[8:])
     prototypes = class_means.measure(*train, *val, KNOWN)
-    head = fit_head(*train, *val, KNOWN)
+    head = fit_head(train, val, KNOWN)
     return [figures(faces, prototypes, head, test, people[KNOWN:], photos, some) for some in shots]
 
 

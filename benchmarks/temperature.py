@@ -56,7 +56,7 @@ def head_draws(source: Path, group: str | None) -> Iterator[tuple[str, Array, Ar
             if len(val) < 30 or len(test) < 100:
                 continue
             head = fit_head(
-                features[train], targets[train], features[val], targets[val], len(data.labels), levels=levels
+                (features[train], targets[train]), (features[val], targets[val]), len(data.labels), levels=levels
             )
             yield f"{total}_{seed}", val, test, targets, groups, head.logits(features)
 

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,6 @@ def evaluation(data: Dataset, parts: Split, seed: int = 0) -> Evaluated:
     rows = parts.part("test")
     probabilities = rng.dirichlet(np.ones(len(data.labels)), len(rows)).astype(np.float32)
     paths = tuple(data.samples[row].path for row in rows)
-    scored = evaluate(probabilities, data.targets()[rows], data.labels, seconds=0.5)
+    scored = replace(evaluate(probabilities, data.targets()[rows], data.labels), seconds=0.5)
     predictions = Predictions(paths, data.labels, probabilities, indices=rows, truth=data.targets()[rows])
     return Evaluated.of(scored, predictions, data)

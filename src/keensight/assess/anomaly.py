@@ -20,9 +20,7 @@ def evaluate(
     normal: Sequence[str],
     limits: Limits,
     *,
-    part: str = "test",
     groups: NDArray[np.int64] | None = None,
-    seconds: float = 0.0,
 ) -> AnomalyEvaluation:
     """Evaluate scores against the true classes.
 
@@ -31,9 +29,7 @@ def evaluate(
         kinds: Original class of each image.
         normal: The classes that are normal.
         limits: The thresholds.
-        part: The split of the images.
         groups: Number of each image's group; None: all images are independent.
-        seconds: Wall time of predicting.
 
     Raises:
         DataError: there are no images.
@@ -49,7 +45,7 @@ def evaluate(
     told = [KindScore(str(kind), int((given == kind).sum()), recall)
             for kind in np.unique(given[odd]) if (recall := among(given == kind))]  # fmt: skip
     return AnomalyEvaluation(
-        part=part,
+        part="test",
         normal=int((~odd).sum()),
         anomalous=int(odd.sum()),
         auroc=auroc(scores, odd, groups) if 0 < odd.sum() < len(odd) else None,
@@ -57,7 +53,6 @@ def evaluate(
         false_alarms=among(~odd),
         limits=limits,
         kinds=tuple(sorted(told, key=lambda kind: kind.recall.value)),
-        seconds=seconds,
     )
 
 

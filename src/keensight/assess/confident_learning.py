@@ -59,7 +59,6 @@ def out_of_fold(
     groups: NDArray[np.int64],
     classes: int,
     *,
-    folds: int = FOLDS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
@@ -73,7 +72,6 @@ def out_of_fold(
         targets: Class numbers, shape (n,).
         groups: Shape (n,); images with the same number are in one fold.
         classes: Number of classes.
-        folds: Number of models.
         seed: Random seed of the folds.
         progress: Where to report.
 
@@ -85,12 +83,12 @@ def out_of_fold(
     """
     from sklearn.linear_model import LogisticRegression
 
-    fold = _deal(targets, groups, folds, seed)
-    parts = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(folds)]
+    fold = _deal(targets, groups, seed)
+    parts = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(FOLDS)]
     if any(len(held) == 0 or len(np.unique(targets[train])) < 2 for train, held in parts):
         raise DataError(
             f"{len(targets):,} images are too few for a label check",
-            f"give at least two classes and {folds} images or groups of each",
+            f"give at least two classes and {FOLDS} images or groups of each",
         )
     inputs = _components(features, seed)
     found = np.zeros((len(targets), classes))
@@ -103,12 +101,12 @@ def out_of_fold(
     return found
 
 
-def _deal(targets: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+def _deal(targets: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """The fold of each image, shape (n,): groups in random order, sorted by the class of their first image, in turn."""
     _, first, number = np.unique(groups, return_index=True, return_inverse=True)
     order = np.lexsort((np.random.default_rng(seed).random(len(first)), targets[first]))
     turn = np.empty(len(first), np.int64)
-    turn[order] = np.arange(len(first)) % folds
+    turn[order] = np.arange(len(first)) % FOLDS
     dealt: NDArray[np.int64] = turn[number]
     return dealt
 

@@ -33,7 +33,6 @@ def evaluate(
     labels: LabelSet,
     *,
     part: str = "test",
-    seconds: float = 0.0,
     groups: NDArray[np.int64] | None = None,
     temperature: float = 1.0,
 ) -> Evaluation:
@@ -51,7 +50,6 @@ def evaluate(
         targets: Integer (n,), classes in the order of ``labels``.
         labels: The classes.
         part: What the images are: ``train``, ``val`` or ``test``.
-        seconds: Wall time that predicting took, for the record.
         groups: Number of each image's group (patient, track); None: each image stands for itself.
         temperature: What the logits behind the probabilities were divided by, to tell what it changed.
 
@@ -92,7 +90,6 @@ def evaluate(
         per_class=tuple(rows),
         confusion=tuple(tuple(int(count) for count in row) for row in counts),
         baseline_accuracy=float(support.max() / len(targets)),
-        seconds=seconds,
         brier=float(brier.mean()),
         auroc=None if mean_area is None else mean_area.value,
         intervals=found

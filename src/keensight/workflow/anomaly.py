@@ -238,15 +238,14 @@ def measure(detector: Detector, prepared: Prepared, normal: tuple[str, ...], pro
     maps = maps_of(detector, rows, pixels, progress)
     scores = detector.score(maps)
     samples = [dataset.samples[int(row)] for row in rows]
-    evaluation = evaluate(
-        scores, [sample.label for sample in samples], normal, detector.limits,
-        groups=clusters(dataset.samples, rows, ties(prepared.findings, dataset)), seconds=time.perf_counter() - started,
-    )  # fmt: skip
+    groups = clusters(dataset.samples, rows, ties(prepared.findings, dataset))
+    evaluation = evaluate(scores, [sample.label for sample in samples], normal, detector.limits, groups=groups)
+    seconds = time.perf_counter() - started
     anomaly_scores = AnomalyScores(
         tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch,
         indices=rows, truth=tuple(sample.label for sample in samples),
     )  # fmt: skip
-    return dataclasses.replace(evaluation, anomaly_scores=anomaly_scores, dataset=dataset)
+    return dataclasses.replace(evaluation, anomaly_scores=anomaly_scores, dataset=dataset, seconds=seconds)
 
 
 def keep_pictures(run: Run, evaluation: AnomalyEvaluation, pixels: Pixels) -> None:

@@ -172,7 +172,8 @@ def measure(
     groups = images.clusters()
     unlike = classifier.ood_fields(answers.ood_scores, ~answers.unknown)
     seconds = time.perf_counter() - started
-    evaluation = _scored(classifier, answers.probabilities, images, groups, unlike.get("odd"), seconds)
+    evaluation = _scored(classifier, answers.probabilities, images, groups, unlike.get("odd"))
+    evaluation = dataclasses.replace(evaluation, seconds=seconds)
     copied = np.isin(images.rows, list(images.seen))
     if copied.any():
         cleaned = None if copied.all() else _cleaned(classifier, answers.probabilities, images.targets, copied, groups)
@@ -191,17 +192,14 @@ def _scored(
     images: EvaluationSet,
     groups: NDArray[np.int64] | None,
     odd: NDArray[np.bool_] | None,
-    seconds: float,
 ) -> Evaluation:
     from keensight.assess import abstention, metrics, multilabel
 
     labels, thresholds, targets = classifier.labels, classifier.thresholds, images.targets
     if thresholds is not None:
-        return multilabel.evaluate(
-            probabilities, targets, labels, thresholds, part=images.split, seconds=seconds, groups=groups
-        )
+        return multilabel.evaluate(probabilities, targets, labels, thresholds, part=images.split, groups=groups)
     found = metrics.evaluate(
-        probabilities, targets, labels, part=images.split, seconds=seconds, groups=groups,
+        probabilities, targets, labels, part=images.split, groups=groups,
         temperature=classifier.temperature,
     )  # fmt: skip
     rule = classifier.decision

@@ -99,7 +99,7 @@ def _points(
             chosen = [draw(targets[train], units, share, seed + number) for number in range(draws)]
             rows = []
             for some in chosen:
-                head = fit_head(known[some], targets[train[some]], unseen, targets[val], classes)
+                head = fit_head((known[some], targets[train[some]]), (unseen, targets[val]), classes)
                 rows.append(head.logits(unseen).argmax(axis=1) != targets[val])
                 task.advance(1)
             points.append((round(float(np.mean([len(some) for some in chosen]))), np.stack(rows)))

@@ -20,7 +20,7 @@ def test_the_head_agrees_with_scikit_learn(classes):
 
     features, targets = _clusters(300, classes)
     val_features, val_targets = _clusters(200, classes, seed=1)
-    head = fit_head(features, targets, val_features, val_targets, classes)
+    head = fit_head((features, targets), (val_features, val_targets), classes)
     mean, scale = features.mean(0), features.std(0) * np.sqrt(20 / 300)
     # Two classes: our two columns share a penalty that scikit-learn's single column bears alone.
     strength = head.strength * (2 if classes == 2 else 1)
@@ -37,7 +37,7 @@ def test_the_penalty_is_the_one_with_the_lowest_validation_loss():
 
     features, targets = _clusters(60, 3, spread=4)
     val_features, val_targets = _clusters(300, 3, seed=1, spread=4)
-    head = fit_head(features, targets, val_features, val_targets, 3)
+    head = fit_head((features, targets), (val_features, val_targets), 3)
     assert head.strength < 1  # noisy classes ask for a strong penalty
     assert head.loss < head.val_loss
 
@@ -52,7 +52,7 @@ def test_each_level_has_the_same_say_however_many_features_it_has():
     features = np.concatenate([telling, noise], axis=1)
 
     def reached(levels):
-        return fit_head(features[:40], targets[:40], features[40:], targets[40:], 2, levels=levels).val_loss
+        return fit_head((features[:40], targets[:40]), (features[40:], targets[40:]), 2, levels=levels).val_loss
 
     assert reached([4, 400]) < reached([404])
 
@@ -61,6 +61,8 @@ def test_weights_move_the_boundary():
     from keensight.nets.training.linear_head import fit_head
 
     features, targets = _clusters(300, 2, spread=4)
-    plain = fit_head(features, targets, features, targets, 2)
-    tilted = fit_head(features, targets, features, targets, 2, weights=np.where(targets == 1, 20, 1).astype(np.float32))
+    plain = fit_head((features, targets), (features, targets), 2)
+    tilted = fit_head(
+        (features, targets), (features, targets), 2, weights=np.where(targets == 1, 20, 1).astype(np.float32)
+    )
     assert (tilted.logits(features).argmax(1) == 1).sum() > (plain.logits(features).argmax(1) == 1).sum()

@@ -70,7 +70,7 @@ def test_the_head_is_one_logistic_regression_a_label():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(400, 6)).astype(np.float32)
     truth = (features[:, :3] + rng.normal(size=(400, 3)) > (0.0, 1.0, 2.0)).astype(np.uint8)
-    head = fit_head(features[:300], truth[:300], features[300:], truth[300:], 3)
+    head = fit_head((features[:300], truth[:300]), (features[300:], truth[300:]), 3)
     mean, spread = features[:300].mean(axis=0), features[:300].std(axis=0) * np.sqrt(6 / 300)
     for j in range(3):
         one = LogisticRegression(C=head.strength, tol=1e-8, max_iter=5000)

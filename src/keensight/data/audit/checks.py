@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -308,8 +309,27 @@ CHECKS: tuple[Check, ...] = (
 """All checks, in display order for findings of equal severity."""
 
 
-_SIZE, _ASPECT = 3.0, 2.0
-"""Deviations from the median by less than this factor are never reported."""
+@dataclass(frozen=True, slots=True)
+class _Outlying:
+    """A kind of outlier, and what its finding says."""
+
+    kind: str
+    factor: float
+    """Deviations from the median by less than this factor are never reported."""
+    advice: str
+    measure: str
+
+
+_SIZE = _Outlying(
+    "odd-size", 3.0,
+    "far larger or smaller than the others: check whether they are thumbnails, scans or from another source.",
+    "side of a square of the same area, relative to the median",
+)  # fmt: skip
+_ASPECT = _Outlying(
+    "odd-aspect", 2.0,
+    "far more elongated than the others, or less: check whether they are strips, panoramas or wrongly cropped.",
+    "longer over shorter side, relative to the median",
+)  # fmt: skip
 _FENCE = 3.0
 """Interquartile ranges beyond the quartiles: Tukey's "far out" (Exploratory Data Analysis, 1977)."""
 
@@ -317,21 +337,13 @@ _FENCE = 3.0
 def odd_size(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images much larger or smaller than the others."""
     rows, widths, heights = _sizes(dataset, pixels)
-    return _outliers(
-        dataset, rows, np.sqrt(widths * heights), _SIZE, "odd-size",
-        "far larger or smaller than the others: check whether they are thumbnails, scans or from another source.",
-        "side of a square of the same area, relative to the median",
-    )  # fmt: skip
+    return _outliers(dataset, rows, np.sqrt(widths * heights), _SIZE)
 
 
 def odd_aspect(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Images far more elongated than the others, in either orientation, as in cleanvision."""
     rows, widths, heights = _sizes(dataset, pixels)
-    return _outliers(
-        dataset, rows, np.maximum(widths, heights) / np.minimum(widths, heights), _ASPECT, "odd-aspect",
-        "far more elongated than the others, or less: check whether they are strips, panoramas or wrongly cropped.",
-        "longer over shorter side, relative to the median",
-    )  # fmt: skip
+    return _outliers(dataset, rows, np.maximum(widths, heights) / np.minimum(widths, heights), _ASPECT)
 
 
 def _sizes(dataset: Dataset, pixels: Pixels | None) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
@@ -341,15 +353,13 @@ def _sizes(dataset: Dataset, pixels: Pixels | None) -> tuple[list[int], NDArray[
     return [i for i, _ in found], sides[:, 0], sides[:, 1]
 
 
-def _outliers(
-    dataset: Dataset, rows: list[int], values: NDArray[np.float64], factor: float, kind: str, advice: str, measure: str
-) -> list[Finding]:
+def _outliers(dataset: Dataset, rows: list[int], values: NDArray[np.float64], outlying: _Outlying) -> list[Finding]:
     if not rows:
         return []
     logs = np.log(values / np.median(values))
     low, high = np.quantile(logs, (0.25, 0.75))
-    least = min(-np.log(factor), low - _FENCE * (high - low))
-    most = max(np.log(factor), high + _FENCE * (high - low))
+    least = min(-np.log(outlying.factor), low - _FENCE * (high - low))
+    most = max(np.log(outlying.factor), high + _FENCE * (high - low))
     bad = np.flatnonzero((logs < least) | (logs > most))
     if not len(bad):
         return []
@@ -358,8 +368,8 @@ def _outliers(
     far = np.exp(most if logs[worst[0]] > 0 else least)
     return [
         Finding.on(
-            dataset, each(rows[i] for i in worst), kind, "info", f"{subject} {advice}",
+            dataset, each(rows[i] for i in worst), outlying.kind, "info", f"{subject} {outlying.advice}",
             scores=tuple(round(float(np.exp(logs[i])), 3) for i in worst), threshold=round(float(far), 3),
-            measure=measure, histogram=histogram(np.exp(logs)),
+            measure=outlying.measure, histogram=histogram(np.exp(logs)),
         )
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from keensight.core.audit import AuditReport, Finding, Severity
 from keensight.core.records import PARTS, Dataset, Part, Sample, Split
@@ -125,7 +126,9 @@ def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]
     for kind, severity, some, words in found:
         if some:
             subject = "1 image is" if len(some) == 1 else f"{len(some)} images are"
-            findings.append(_graded(dataset, kind, severity, f"{subject} {words}", len(some), some, copies.threshold))
+            groups = [group for _, group in some]
+            graded = _graded(some, copies.threshold)
+            findings.append(Finding.on(dataset, groups, kind, severity, f"{subject} {words}", len(some), **graded))
     return findings
 
 
@@ -155,17 +158,12 @@ def _alike(dataset: Dataset, groups: Sequence[Scored], threshold: float) -> Find
         f"{n} images look so similar that near-duplicates cannot be identified among them, so no split keeps these "
         f"together; if some show the same thing, set the groups."
     )
-    return _graded(dataset, "alike", "info", message, n, groups, threshold)
+    return Finding.on(dataset, [rows for _, rows in groups], "alike", "info", message, n, **_graded(groups, threshold))
 
 
-def _graded(
-    dataset: Dataset, kind: str, severity: Severity, message: str, count: int,
-    groups: Sequence[Scored], threshold: float,
-) -> Finding:  # fmt: skip
-    return Finding.on(
-        dataset, [group for _, group in groups], kind, severity, message, count,
-        scores=tuple(round(score, 4) for score, _ in groups), threshold=threshold, measure=MEASURE,
-    )  # fmt: skip
+def _graded(groups: Sequence[Scored], threshold: float) -> dict[str, Any]:
+    """The similarity of each group, as fields of a finding."""
+    return {"scores": tuple(round(score, 4) for score, _ in groups), "threshold": threshold, "measure": MEASURE}
 
 
 def _is_mixed(group: Sequence[Sample]) -> bool:

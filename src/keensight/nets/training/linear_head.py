@@ -52,11 +52,13 @@ class Head:
         return found
 
 
+Labeled = tuple[NDArray[np.float32], NDArray[Any]]
+"""Features (n, d) and what they are of."""
+
+
 def fit_head(
-    features: NDArray[np.float32],
-    targets: NDArray[Any],
-    val_features: NDArray[np.float32],
-    val_targets: NDArray[Any],
+    train: Labeled,
+    validation: Labeled,
     classes: int,
     *,
     levels: Sequence[int] = (),
@@ -71,15 +73,14 @@ def fit_head(
     best. It uses the principal axes of the features; the final fit uses all features.
 
     Args:
-        features: Features of the training set, float32 (n, d).
-        targets: Class numbers, shape (n,), or labels as 0 and 1, (n, classes).
-        val_features: Of the validation set, float32 (m, d).
-        val_targets: Class numbers, shape (m,), or labels as 0 and 1, (m, classes).
+        train: Features, float32 (n, d), and class numbers, shape (n,), or labels as 0 and 1, (n, classes).
+        validation: The same of the validation set.
         classes: Number of classes.
         levels: How many features each level of the network gives, in order; default: one level.
         weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
         progress: Where to report.
     """
+    (features, targets), (val_features, val_targets) = train, validation
     mean = features.mean(axis=0)
     sizes = np.array(levels or [features.shape[1]])
     scale = 1.0 / ((features.std(axis=0) + 1e-6) * np.repeat(np.sqrt(sizes / _GROUP), sizes)).astype(np.float32)

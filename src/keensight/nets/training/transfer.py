@@ -152,10 +152,8 @@ def _fit_head(model: keras.Model, images: Images, config: RunConfig, caches: Cac
     weights = objective_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced))
     part = len(rows)
     return fit_head(
-        found[:part],
-        targets,
-        found[part:],
-        val_targets,
+        (found[:part], targets),
+        (found[part:], val_targets),
         classes,
         levels=_levels(model),
         weights=weights,
