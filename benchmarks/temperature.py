@@ -76,7 +76,7 @@ def parts(targets: Array, unit: Array, fraction: float, rng: np.random.Generator
 def run_draws(source: Path, group: str | None, run: Path) -> Iterator[tuple[str, Array, Array, Array, Any, Array]]:
     """The same of a finished run's validation and test images."""
     import keensight as ks
-    from keensight.workflow.evaluate import probabilities_of
+    from keensight.workflow.measure import probabilities_of
     from keensight.workflow.steps import shown
 
     data, classifier, split = (

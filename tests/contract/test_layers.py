@@ -1,5 +1,6 @@
 """The rules of the layers: which may import which, and which may decode an image."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,32 @@ def test_a_layer_imports_only_the_layers_below_it():
     done = run(str(BIN / "lint-imports"), "--no-cache")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
+
+
+def imported(path, known):
+    """Modules of the package that one imports, also inside of functions; those for type checkers only aside."""
+    waiting = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            full = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in known else node.module for name in full)
+        waiting += ast.iter_child_nodes(node)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    source = ROOT / "src"
+    paths = {".".join(p.relative_to(source).with_suffix("").parts): p for p in source.rglob("*.py")}
+    modules = {name: p for name, p in paths.items() if not name.endswith("__init__")}
+    left = {name: {other for other in imported(path, modules) if other in modules} for name, path in modules.items()}
+    assert any(left.values())
+    while free := {name for name, others in left.items() if not others & left.keys()}:
+        left = {name: others for name, others in left.items() if name not in free}
+    assert not left, f"in or behind a circle: {sorted(left)}"
 
 
 def test_only_one_file_opens_images():

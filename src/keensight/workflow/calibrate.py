@@ -13,8 +13,8 @@ from keensight.core.progress import Progress
 from keensight.core.records import Split
 from keensight.core.task import Task
 from keensight.errors import UsageError
-from keensight.workflow.evaluate import EvaluationSet, probabilities_of
 from keensight.workflow.features import Features
+from keensight.workflow.measure import EvaluationSet, probabilities_of
 from keensight.workflow.prototypes import known_of
 from keensight.workflow.steps import Source, open, shown
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,10 @@ from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.audit import AuditReport, Finding
 from keensight.core.evaluation import Caveat, Evaluated
 from keensight.core.interval import Interval
-from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Part, Split
-from keensight.workflow.features import Features
 
 if TYPE_CHECKING:
-    from keensight.nets.classifier import Classifier
-    from keensight.workflow.evaluate import EvaluationSet
+    pass
 
 FEW_IMAGES = 100
 """With fewer independent test images, the 95% confidence interval of 90% accuracy is over 12 percentage points wide."""
@@ -79,26 +76,6 @@ def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split:
         )
         found.append(Caveat("few-images", f"{told}{low:.1%} to {high:.1%} of new ones.", "Add normal test images."))
     return (*found, *_others(findings))
-
-
-def validation_accuracy(
-    classifier: Classifier, images: EvaluationSet, progress: Progress, features: Features | None = None
-) -> Interval:
-    """Accuracy on the validation set (of several labels, of images whose labels are all right), at :data:`LEVEL`."""
-    from keensight.assess.intervals import share
-    from keensight.workflow.evaluate import probabilities_of
-
-    probabilities = probabilities_of(classifier, images.rows, images.pixels, progress, features)
-    right = _right(probabilities, images.targets, classifier.thresholds)
-    return share(right, images.clusters(), LEVEL)
-
-
-def _right(
-    probabilities: NDArray[np.float32], truth: NDArray[Any], thresholds: Sequence[float] | None
-) -> NDArray[np.bool_]:
-    if thresholds is None:
-        return np.asarray(probabilities.argmax(axis=1) == truth)
-    return np.asarray(((probabilities >= np.array(thresholds)) == (truth == 1)).all(axis=1))
 
 
 def _leaks(evaluation: Evaluated) -> Iterator[Caveat]:

@@ -26,9 +26,9 @@ from keensight.core.records import Dataset, ImageSpec, LabelSet, Split
 from keensight.errors import DataError
 from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.choose_model import choose_model, likely_model
-from keensight.workflow.evaluate import EvaluationSet
 from keensight.workflow.features import features_of
 from keensight.workflow.finish import choose
+from keensight.workflow.measure import EvaluationSet
 from keensight.workflow.prepare import input_spec, prepare_data
 from keensight.workflow.steps import configure, prepare, shown
 from keensight.workflow.train import resolve, train_network

@@ -22,12 +22,13 @@ from keensight.core.task import Task
 from keensight.errors import DataError
 from keensight.workflow.bundle import bundle
 from keensight.workflow.calibrate import decide, mirrored_if_it_pays
-from keensight.workflow.caveats import caveats_of, validation_accuracy
+from keensight.workflow.caveats import caveats_of
 from keensight.workflow.classification import classifier_of, keep_pictures
-from keensight.workflow.evaluate import EvaluationSet, measure, report, report_text, slices_of
+from keensight.workflow.evaluate import report, report_text, slices_of
 from keensight.workflow.explain import keep_heatmaps
 from keensight.workflow.features import Features, features_of
 from keensight.workflow.label_errors import check_labels, wanted
+from keensight.workflow.measure import EvaluationSet, measure, validation_accuracy
 from keensight.workflow.prototypes import known_of
 from keensight.workflow.self_test import self_test
 from keensight.workflow.steps import transfers

@@ -3,7 +3,7 @@ import pytest
 
 from keensight.core.progress import Silent
 from keensight.core.records import ImageSpec, LabelSet
-from keensight.workflow.evaluate import EvaluationSet
+from keensight.workflow.measure import EvaluationSet
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from keensight.core.records import Skipped
 from keensight.core.sources import Images, Source, Unread, singles
-from keensight.data.sources.names import is_image_name, junk_reason, natural_key, readable_path, suffix_of
+from keensight.data.sources.names import PATH_NAMES, is_image_name, junk_reason, natural_key, readable_path, suffix_of
 from keensight.errors import DataError
 
 UNKNOWN_TYPE = "not an image type that can be read"
@@ -260,7 +260,6 @@ def _without_companions(found: Iterable[Source]) -> Inputs:
 
 def _of_table(frame: Any) -> list[Source]:
     columns = [str(column) for column in frame.columns]
-    from keensight.data.sources.tables import PATH_NAMES  # which lists files too
 
     matches = [place for place, column in enumerate(columns) if column.strip().lower() in PATH_NAMES]
     if len(matches) != 1:

@@ -19,7 +19,16 @@ from keensight.core.task import Task
 from keensight.data.sources.assemble import assemble
 from keensight.data.sources.file_index import Facts, FileReader, examine, stat_files
 from keensight.data.sources.listing import Found
-from keensight.data.sources.names import clean_label, is_encodable, is_image_name, natural_key, part_of, printable
+from keensight.data.sources.names import (
+    LABEL_NAMES,
+    PATH_NAMES,
+    clean_label,
+    is_encodable,
+    is_image_name,
+    natural_key,
+    part_of,
+    printable,
+)
 from keensight.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,14 +36,6 @@ if TYPE_CHECKING:
 
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
-
-PATH_NAMES = (
-    "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_file",
-    "image_name", "img", "img_path", "relative_path",
-)  # fmt: skip
-LABEL_NAMES = (
-    "label", "class", "target", "category", "class_id", "class_name", "classname", "label_name", "label_id", "species"
-)  # fmt: skip
 
 _MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL")
 """Empty cells. pandas' list also has "None", which is a common class name (no defect)."""
