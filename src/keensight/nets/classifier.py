@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core import ood, pixels
+from keensight.core import ood
 from keensight.core.parallel import ordered, processors
 from keensight.core.predictions import Decision, Embeddings, Predictions
 from keensight.core.progress import Progress, Silent
 from keensight.core.prototypes import Prototypes, cosines, joined, unknown
 from keensight.core.records import ImageSpec, LabelSet
-from keensight.core.sources import Images, Source, name_of, read_source, singles
+from keensight.core.sources import Images, name_of, singles
 from keensight.core.task import Task
-from keensight.errors import DataError, ImageError, StoreError
-from keensight.nets.keras_private import calls, producer
+from keensight.errors import DataError, StoreError
+from keensight.nets.embeddings import LAYER, both, embedding, head
+from keensight.nets.inputs import check_images, check_input, chunks, read_image
 from keensight.nets.models.weights import open_model
-from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch
 from keensight.nets.training.losses import OBJECTIVES
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     import keras
 
 
-T = TypeVar("T")
 _SETTINGS = ("labels", "temperature", "prototypes", "mirror", "thresholds", "decision", "subspace")
 
 
@@ -335,19 +333,6 @@ def _check_fit(
         )
 
 
-def check_input(model: keras.Model, spec: ImageSpec) -> None:
-    """Refuse a network whose input size differs from ``spec``.
-
-    Raises:
-        StoreError: it does.
-    """
-    takes = tuple(model.input_shape[1:])
-    if len(takes) != 3 or any(size not in (None, wanted) for size, wanted in zip(takes, spec.shape, strict=True)):
-        raise StoreError(
-            f"the network takes images of shape {takes}, not {spec.shape}", "use the size that it was trained with"
-        )
-
-
 def _check_subspace(model: keras.Model, subspace: ood.Subspace | None) -> None:
     inner = embedding(model)
     size = 0 if inner is None else int(inner.shape[-1])
@@ -356,86 +341,3 @@ def _check_subspace(model: keras.Model, subspace: ood.Subspace | None) -> None:
             f"the training embeddings have {len(subspace.mean)} numbers, not {size}, so they belong to another network",
             "get the bundle again from its source",
         )
-
-
-def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
-    """Refuse anything but uint8 (n, height, width, 3) of the model's size."""
-    if images.dtype != np.uint8:
-        raise DataError(
-            f"images must be uint8 from 0 to 255, not {images.dtype}",
-            "give the original pixels; the model scales them itself",
-        )
-    if images.ndim != 4 or images.shape[1:] != spec.shape:
-        raise DataError(
-            f"images must have shape (n, {', '.join(map(str, spec.shape))}), not {images.shape}",
-            "use predict(), which decodes and resizes",
-        )
-
-
-def read_image(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
-    """A decoded image, or an error message."""
-    try:
-        return pixels.decode(read_source(source), spec)
-    except ImageError as error:
-        return error.message
-
-
-def chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    """``items`` in lists of ``size``."""
-    while chunk := list(islice(items, size)):
-        yield chunk
-
-
-LAYER = "logits"
-_FEW = 16
-
-
-def embedding(model: keras.Model) -> Any | None:
-    """The input (n, d) of the last layer; None: the network does not end in a dense layer on a vector.
-
-    Dropout before the layer has no effect at inference, so the tensor before it is used.
-    """
-    layer = head(model)
-    return None if layer is None else layer.input
-
-
-def head(model: keras.Model) -> Any | None:
-    """The last layer: the one called ``logits``, else the dense layer without activation at the output."""
-    keras, _ = framework()
-    layer = next((layer for layer in reversed(model.layers) if layer.name == LAYER), None)
-    outputs = getattr(model, "outputs", None) or []
-    if layer is None and len(outputs) == 1:
-        last = producer(outputs[0])
-        plain = isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear
-        # A shared layer has several inputs.
-        layer = last if plain and calls(last) == 1 else None
-    return None if layer is None or len(layer.input.shape) != 2 else layer
-
-
-def both(model: keras.Model, mirror: bool = False) -> Callable[[Any], Any]:
-    """A function from uint8 images (n, height, width, 3) to logits (n, classes) and embeddings (n, d).
-
-    One pass gives both, compiled if that is worthwhile; ``d`` is 0 for a network without a last dense layer. With
-    ``mirror`` the logits are averaged over the image and its mirror image, and the embeddings are those of the image.
-    """
-    keras, tf = framework()
-    inner = embedding(model)
-    net = model if inner is None else keras.Model(model.inputs, [*model.outputs, inner])
-
-    def forward(images: Any) -> Any:
-        found = net(images, training=False)
-        logits, vectors = found if inner is not None else (found, tf.zeros((tf.shape(images)[0], 0)))
-        if mirror:
-            logits = (logits + model(tf.reverse(images, axis=[2]), training=False)) / 2.0
-        return logits, vectors
-
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
-    compiled = tf.function(forward, input_signature=signature, autograph=False)
-
-    def answer(images: Any) -> Any:
-        # Compiling takes longer than a few images do.
-        few = len(images) <= _FEW and not compiled.experimental_get_tracing_count()
-        # A call of `compiled` itself would count: TensorFlow warns of retracing after a few models in one process.
-        return forward(tf.constant(images)) if few else compiled.get_concrete_function()(tf.constant(images))
-
-    return answer

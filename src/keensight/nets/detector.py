@@ -15,7 +15,7 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Images, name_of, singles
-from keensight.nets.classifier import check_images, check_input, chunks, read_image
+from keensight.nets.inputs import check_images, check_input, chunks, read_image
 from keensight.nets.models.weights import open_model
 from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from keensight.core.progress import Progress, Silent
 from keensight.core.registry import did_you_mean
 from keensight.errors import UsageError
-from keensight.nets.classifier import embedding
+from keensight.nets.embeddings import embedding
 from keensight.nets.keras_private import rerun, source_tensors
 from keensight.nets.runtime import framework
 from keensight.nets.training.split_model import cuts

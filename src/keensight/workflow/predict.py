@@ -227,8 +227,8 @@ def predict_with_heatmaps(
         StoreError: a file cannot be written.
     """
     from keensight.core.pixels import encode_png
-    from keensight.nets.classifier import read_image
     from keensight.nets.detector import Detector
+    from keensight.nets.inputs import read_image
     from keensight.show.anomaly import overlay
 
     check_writable(directory, folder=True)

@@ -308,7 +308,7 @@ def fit(
         >>> history.epoch, len(history.history["val_loss"])
         ([0, 1], 2)
     """
-    from keensight.nets.classifier import embedding
+    from keensight.nets.embeddings import embedding
     from keensight.nets.models.backbones import ARCHITECTURES
     from keensight.nets.training.fit import TrainingInterrupted
     from keensight.nets.training.hooks import Hooks

@@ -10,7 +10,8 @@ import pytest
 
 from keensight.core.records import ImageSpec, LabelSet
 from keensight.errors import UsageError
-from keensight.nets.classifier import Classifier, embedding
+from keensight.nets.classifier import Classifier
+from keensight.nets.embeddings import embedding
 from keensight.nets.runtime import framework
 from keensight.nets.training.trainable import check_trainable
 
