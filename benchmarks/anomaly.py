@@ -20,6 +20,7 @@ from keensight.assess.anomaly import auroc
 from keensight.core.config import RunConfig
 from keensight.core.progress import Silent
 from keensight.workflow import anomaly, steps
+from keensight.workflow.features import caches, images_of
 from keensight.workflow.prepare import Prepared
 
 NEAREST = 5
@@ -30,7 +31,7 @@ def embeddings(data, pixels, parts):
 
     model = steps.build(data, pixels.spec, "efficientnet_lite0")
     rows = np.arange(len(data))
-    return features(model, steps.images_of(data, parts, pixels), rows, steps.caches(Silent()))
+    return features(model, images_of(data, parts, pixels), rows, caches(Silent()))
 
 
 def nearest(vectors, train, test):

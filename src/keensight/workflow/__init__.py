@@ -12,6 +12,7 @@ from keensight.workflow.compare import compare
 from keensight.workflow.enrol import enrol
 from keensight.workflow.evaluate import document, evaluate, report, slices_of
 from keensight.workflow.explain import explain, explanations, write_explanations
+from keensight.workflow.fit import batches, fit
 from keensight.workflow.label_errors import check_labels
 from keensight.workflow.learning_curve import learning_curve
 from keensight.workflow.operating_point import operating_point
@@ -32,7 +33,7 @@ from keensight.workflow.prepare import split
 from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.review import review
 from keensight.workflow.self_test import run_self_test
-from keensight.workflow.steps import batches, build, changes_since, configure, fit, image_spec, models, open, prepare
+from keensight.workflow.steps import build, changes_since, configure, image_spec, models, open, prepare
 from keensight.workflow.tour import SAMPLE, write_tour
 from keensight.workflow.train import train, train_seeds
 from keensight.workflow.verify import verify

@@ -14,7 +14,8 @@ from keensight.core.effort import EFFORTS
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
 from keensight.core.task import Task
-from keensight.workflow.steps import augmentation, build, image_spec, prepare, run_fit
+from keensight.workflow.fit import augmentation, run_fit
+from keensight.workflow.steps import build, image_spec, prepare
 
 if TYPE_CHECKING:
     from keensight.nets.models.backbones import Choice

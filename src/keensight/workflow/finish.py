@@ -27,11 +27,11 @@ from keensight.workflow.classification import classifier_of, keep_pictures
 from keensight.workflow.evaluate import report, report_text, slices_of
 from keensight.workflow.explain import keep_heatmaps
 from keensight.workflow.features import Features, features_of
+from keensight.workflow.fit import transfers
 from keensight.workflow.label_errors import check_labels, wanted
 from keensight.workflow.measure import EvaluationSet, measure, validation_accuracy
 from keensight.workflow.prototypes import known_of
 from keensight.workflow.self_test import self_test
-from keensight.workflow.steps import transfers
 
 if TYPE_CHECKING:
     from keensight.data.cache import Pixels

@@ -16,7 +16,8 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Split
 from keensight.errors import DataError
 from keensight.workflow.features import caches, images_of
-from keensight.workflow.steps import Source, build, image_spec, open, prepare, shown, transfers
+from keensight.workflow.fit import transfers
+from keensight.workflow.steps import Source, build, image_spec, open, prepare, shown
 
 if TYPE_CHECKING:
     from keensight.assess.confident_learning import Judgement

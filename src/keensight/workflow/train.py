@@ -26,20 +26,10 @@ from keensight.workflow.bundle import versions
 from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.choose_model import choose_model, likely_model
 from keensight.workflow.finish import Trained, finish
+from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
 from keensight.workflow.prepare import input_spec, open_source, prepare_data, refuse_unsplittable
-from keensight.workflow.steps import (
-    Source,
-    augmentation,
-    build,
-    configure,
-    head_only,
-    prepare,
-    run_fit,
-    shown,
-    start_weights,
-    transfers,
-)
+from keensight.workflow.steps import Source, build, configure, prepare, shown, start_weights
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Literal
 from keensight.core.config import RunConfig, settings
 from keensight.core.records import Dataset
 from keensight.core.task import Task
-from keensight.workflow.steps import head_only, transfers
+from keensight.workflow.fit import head_only, transfers
 
 Kind = Literal["classifier", "detector", "adopted"]
 
