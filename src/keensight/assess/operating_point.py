@@ -70,7 +70,7 @@ def for_precision(scores: Scores, positive: Bools, target: float, confidence: fl
     return threshold, bound >= target
 
 
-def measure(
+def measure(  # noqa: PLR0913 - each is a field of the record
     scores: Scores,
     positive: Bools,
     threshold: float,

@@ -73,7 +73,7 @@ class Classifier:
         (('day', 'night'), (None, 2))
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - public options, by keyword
         self,
         model: keras.Model,
         labels: LabelSet,

@@ -148,7 +148,7 @@ class Bundle:
         return f"<Bundle {self.path}: {manifest.model} on {manifest.name}, {len(manifest.labels)} classes>"
 
 
-def write_bundle(
+def write_bundle(  # noqa: PLR0913 - one a file of the bundle
     directory: Path,
     *,
     manifest: BundleManifest,

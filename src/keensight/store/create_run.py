@@ -18,7 +18,7 @@ from keensight.store.run import RECORD_FILE, SCHEMA, Run, is_run, now
 _CLAIM = ".claim"
 
 
-def create_run(
+def create_run(  # noqa: PLR0913 - each is a field of the run's record
     directory: Path | None,
     *,
     name: str,

@@ -44,7 +44,7 @@ _CHANCE, _BETTER = 2.0, 0.2
 
 @renamed(labels="class_names")
 @with_options(ColumnOptions)
-def adopt(
+def adopt(  # noqa: PLR0913 - public options, by keyword
     model: keras.Model,
     source: Source,
     *,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SELF_TEST_IMAGES, _SELF_TEST_BYTES = 6, 300_000
 
 
-def bundle(
+def bundle(  # noqa: PLR0913 - public options, by keyword
     model: Classifier,
     data: Source,
     split: Split,

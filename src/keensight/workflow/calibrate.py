@@ -42,7 +42,7 @@ def check(config: DecisionConfig, task: Task) -> None:
         )
 
 
-def calibrate(
+def calibrate(  # noqa: PLR0913 - public options, by keyword
     classifier: Classifier,
     data: Source,
     split: Split,

@@ -71,7 +71,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ((2,), array([0, 1]))
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - public options, by keyword
         self,
         model: str = "auto",
         effort: str = "quick",

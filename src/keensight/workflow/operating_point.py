@@ -14,7 +14,7 @@ _PROMISED = ("sensitivity", "specificity", "precision")
 
 
 @renamed(label="class_name")
-def operating_point(
+def operating_point(  # noqa: PLR0913 - public options, by keyword
     evaluation: Evaluation,
     class_name: str,
     *,

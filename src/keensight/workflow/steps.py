@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Source: TypeAlias = "str | Path | Dataset | Streams | pd.DataFrame | tuple[NDArray[np.uint8], ArrayLike]"
 
 
-def open(
+def open(  # noqa: PLR0913 - public options, by keyword
     source: Source,
     *,
     label: str | None = None,

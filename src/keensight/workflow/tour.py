@@ -23,7 +23,7 @@ _PIXELS, _LEAST, _MOST = 33e6, 12, 40
 """Pixels to train on in total, which takes a minute or two on two cores; and the range of epochs."""
 
 
-def write_tour(
+def write_tour(  # noqa: PLR0913 - public options, by keyword
     source: str | Path | None = None,
     out: str | Path | None = None,
     *,

@@ -150,7 +150,7 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     return finish(run, Trained(classifier, history, dataset, split, pixels, findings, config), progress, started)
 
 
-def train_network(
+def train_network(  # noqa: PLR0913 - whoever listens to a training comes by keyword
     dataset: Dataset,
     split: Split,
     pixels: Pixels,
@@ -286,7 +286,7 @@ def recorded(run: Run) -> Iterator[None]:
 
 
 @with_options(SeedsOptions)
-def train_seeds(
+def train_seeds(  # noqa: PLR0913 - public options, by keyword
     source: Source,
     count: int,
     *,

@@ -22,7 +22,7 @@ class OneClass(DataError):
         self.dataset = dataset
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - each is a field of the dataset
     name: str,
     kind: str,
     samples: Sequence[Sample],

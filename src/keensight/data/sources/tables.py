@@ -108,7 +108,7 @@ def _separator(path: Path) -> str:
     return max((",", ";", "\t"), key=header.count)
 
 
-def find_columns(
+def find_columns(  # noqa: PLR0913 - one a column that the user may name
     frame: pd.DataFrame,
     name: str,
     *,
@@ -287,7 +287,7 @@ def _parts(values: Iterable[Any], name: str) -> list[Part | None]:
     return [known[value] for value in values]
 
 
-def from_frame(
+def from_frame(  # noqa: PLR0913 - public options, by keyword
     frame: pd.DataFrame,
     root: str | Path,
     *,
