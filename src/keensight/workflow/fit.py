@@ -175,7 +175,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
             raise UsageError(f"ks.fit has no option {name!r}", did_you_mean(name, list(FitOptions.__annotations__)))
 
 
-def run_fit(  # noqa: PLR0913 - whoever listens to a training comes by keyword
+def run_fit(  # noqa: PLR0913 - callbacks by keyword
     model: keras.Model,
     dataset: Dataset,
     split: Split,

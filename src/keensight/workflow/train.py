@@ -150,7 +150,7 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     return finish(run, Trained(classifier, history, dataset, split, pixels, findings, config), progress, started)
 
 
-def train_network(  # noqa: PLR0913 - whoever listens to a training comes by keyword
+def train_network(  # noqa: PLR0913 - callbacks by keyword
     dataset: Dataset,
     split: Split,
     pixels: Pixels,

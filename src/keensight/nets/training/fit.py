@@ -133,7 +133,7 @@ def class_weights(targets: NDArray[Any], classes: int, balanced: bool) -> NDArra
     return (len(targets) / (classes * counts)).astype(np.float32)
 
 
-def fit(  # noqa: PLR0913 - whoever listens to a training comes by keyword
+def fit(  # noqa: PLR0913 - callbacks by keyword
     model: keras.Model,
     pixels: batches.Pixels,
     targets: NDArray[Any],
@@ -187,7 +187,7 @@ def fit(  # noqa: PLR0913 - whoever listens to a training comes by keyword
     )
 
 
-def drive(  # noqa: PLR0913 - data, schedule and whoever listens to one training
+def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     model: keras.Model,
     training: tf.data.Dataset,
     validation: tf.data.Dataset,
