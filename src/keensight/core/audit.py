@@ -11,6 +11,8 @@ from keensight.core.interval import Interval
 from keensight.core.records import Dataset, Skipped
 
 Severity = Literal["info", "warning", "severe"]
+SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
+"""The most severe first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,11 @@ class AuditReport:
 
     def __repr__(self) -> str:
         grades = [finding.severity for finding in self.findings]
-        told = ", ".join(f"{grades.count(grade)} {grade}" for grade in ("severe", "warning", "info") if grade in grades)
+        told = ", ".join(f"{grades.count(grade)} {grade}" for grade in SEVERITIES if grade in grades)
         unread = f", {len(self.quarantined):,} unreadable" if self.quarantined else ""
         return f"<AuditReport {self.dataset}: {self.n:,} images{unread}; findings: {told or 'none'}>"
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings, the most severe first; of equals, in the order given."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))

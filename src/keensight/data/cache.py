@@ -18,13 +18,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keensight.core.decoded import Pixels
 from keensight.core.files import sha256
 from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode, decode_each
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
 from keensight.data.input_size import survey_spec
-from keensight.data.pixels import ArrayPixels, Pixels, Surveyed, array_pixels, checked_indices
+from keensight.data.pixels import ArrayPixels, Surveyed, array_pixels, checked_indices
 from keensight.data.shards import (
     CacheUsage,
     MappedShards,
@@ -40,7 +41,7 @@ from keensight.data.shards import (
 )
 from keensight.errors import DataError, ImageError, StoreError
 
-__all__ = ["CacheUsage", "Pixels", "cache_directory", "clear", "prepare", "survey_spec", "usage"]
+__all__ = ["CacheUsage", "cache_directory", "clear", "prepare", "survey_spec", "usage"]
 
 CacheMode = Literal["auto", "always", "never"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from keensight.core.pixels import block_means
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
 
 _MOST, _SIDE = 4000, 14
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from keensight.core import pixels
 from keensight.core.audit import Finding
+from keensight.core.decoded import Pixels
 from keensight.core.intensity import Levels, Scale, in_words, is_deep, scale_of_set
 from keensight.core.parallel import ordered, processors
 from keensight.core.records import Dataset, ImageSpec
-from keensight.data.pixels import Pixels
 from keensight.errors import ImageError
 
 _LOOKED_AT = 100

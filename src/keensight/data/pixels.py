@@ -1,61 +1,21 @@
-"""The interface to decoded images, and images that are already in memory."""
+"""Images that are already in memory, and passes over the decoded images of a set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keensight.core.decoded import Pixels
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
 from keensight.errors import DataError, ImageError
 
 _ARRAY_BYTES = 500 * 2**20
-
-
-class Pixels(Protocol):
-    """Decoded images of a dataset; indices are those of ``Dataset.samples``."""
-
-    @property
-    def spec(self) -> ImageSpec:
-        """How they were decoded."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, 3) of one image."""
-        ...
-
-    @property
-    def errors(self) -> Mapping[int, str]:
-        """Index to error message, for samples without pixels."""
-        ...
-
-    @property
-    def decoded(self) -> int:
-        """Number of images that this call of :func:`prepare` decoded; 0 if all were cached."""
-        ...
-
-    @property
-    def survey(self) -> Pixels:
-        """The same images at the survey size of the set, independent of ``spec``."""
-        ...
-
-    def __len__(self) -> int:
-        """The number of samples, including those with errors."""
-        ...
-
-    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Images in the given order, uint8, shape (n, H, W, 3).
-
-        Raises:
-            DataError: an index is out of range, or its sample has no pixels.
-        """
-        ...
 
 
 class Surveyed:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.decoded import Pixels
 from keensight.core.records import Dataset, Sample
-from keensight.data.pixels import Pixels
 
 Column = list[str | float | int | bool | None]
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of ITU-R BT.601

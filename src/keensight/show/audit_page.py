@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keensight.core.audit import AuditReport, Column, Finding, Histogram, Probe
+from keensight.core.audit import SEVERITIES, AuditReport, Column, Finding, Histogram, Probe, by_severity
 from keensight.core.records import Dataset
-from keensight.show.page import GRADES, Picture, picture, sample_pictures, write_page
+from keensight.show.page import Picture, picture, sample_pictures, write_page
 from keensight.show.text import shorten
 
 _SHOWN = 12
@@ -58,12 +58,12 @@ def write_audit(path: Path, report: AuditReport, dataset: Dataset) -> Path:
         StoreError: the folder cannot be written or the disk is full.
     """
     places = {sample.path: i for i, sample in enumerate(dataset.samples)}
-    ordered = sorted(report.findings, key=lambda finding: GRADES.index(finding.severity))
+    ordered = by_severity(report.findings)
     largest = max(report.counts.values(), default=1) or 1
     context = {
         "audit": report,
         "found": [_shown(finding, dataset, places) for finding in ordered],
-        "grades": {grade: sum(f.severity == grade for f in ordered) for grade in GRADES},
+        "grades": {grade: sum(f.severity == grade for f in ordered) for grade in SEVERITIES},
         "balance": [(name, n, round(100 * n / largest, 2)) for name, n in report.counts.items()],
         "samples": sample_pictures(dataset),
         "probes": [_probe(probe) for probe in report.probes],

@@ -16,8 +16,6 @@ from keensight.show.misclassified import spread
 from keensight.show.text import duration, ends, percent, plural
 from keensight.show.thumbnails import data_uri, thumbnail
 
-GRADES = ("severe", "warning", "info")
-"""Severities, most severe first."""
 _GRID = 36
 _PIXELATED = 32
 """Up to this side in pixels an image is magnified without smoothing."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.audit import AuditReport
+from keensight.core.audit import AuditReport, by_severity
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.labels import ClassNoise, LabelSuspects
 from keensight.core.records import PARTS, BundleManifest, Dataset, History, Reader, RunRecord, Sample, Split
@@ -21,7 +21,7 @@ from keensight.core.statements import face_value, independence
 from keensight.errors import ImageError
 from keensight.show.heatmap import colored
 from keensight.show.misclassified import Mistake, confused_pairs, find_mistakes, row_shares, worth_showing
-from keensight.show.page import GRADES, Picture, picture, sample_pictures, svg, write_page
+from keensight.show.page import Picture, picture, sample_pictures, svg, write_page
 from keensight.show.text import plural
 from keensight.show.thumbnails import data_uri, shrunk
 
@@ -114,7 +114,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "balance": _balance(data),
         "samples": sample_pictures(dataset),
         "audit": data.audit,
-        "findings": sorted(data.audit.findings, key=lambda f: GRADES.index(f.severity)) if data.audit else [],
+        "findings": by_severity(data.audit.findings) if data.audit else [],
         "listed": _LISTED,
         "split": data.split,
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keensight.core.anomaly import AnomalyEvaluation
-from keensight.core.audit import AuditReport, Column, Finding, Probe
+from keensight.core.audit import AuditReport, Column, Finding, Probe, by_severity
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.evaluation import BinaryScores, Evaluation, MultilabelScores, Slices
 from keensight.core.labels import LabelSuspects
@@ -27,7 +27,6 @@ _LISTED = 8
 _SHOWN_CLASSES = 60
 _SHOWN_LABELS = 20
 _SEVERITY = {"info": "blue", "warning": "yellow", "severe": "bold red"}
-_ORDER = {"severe": 0, "warning": 1, "info": 2}
 _BAR = 24
 
 
@@ -234,7 +233,7 @@ def audit(report: AuditReport, console: Console | None = None) -> str:
     parts += [_bars(report.counts, target), Text(), _facts(report, target), Text()]
     if not report.findings:
         parts.append(Text("no problems found", style="green"))
-    for finding in sorted(report.findings, key=lambda f: _ORDER[f.severity]):
+    for finding in by_severity(report.findings):
         parts.append(_finding(finding, target))
     if report.probes:
         parts += [Text(), _probes(report.probes)]

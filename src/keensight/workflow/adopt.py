@@ -31,7 +31,7 @@ from keensight.workflow.unused_settings import without_effect
 if TYPE_CHECKING:
     import keras
 
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.adopt import Adopted
     from keensight.nets.classifier import Classifier
     from keensight.store.run import Run

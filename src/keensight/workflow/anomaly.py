@@ -30,7 +30,7 @@ from keensight.workflow.steps import build, image_spec
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.detector import Detector
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from keensight.core.audit import AuditReport
+from keensight.core.audit import AuditReport, by_severity
 from keensight.core.deprecation import renamed
 from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
@@ -16,9 +16,7 @@ from keensight.errors import GateError
 from keensight.workflow.steps import Source, open, prepare, shown
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
-
-_SEVERITIES = ("severe", "warning", "info")
+    from keensight.core.decoded import Pixels
 
 
 @renamed(data="source")
@@ -78,7 +76,7 @@ def _with_probes(report: AuditReport, dataset: Dataset, pixels: Pixels, progress
         return report
     (pictures,) = scan(pixels, rows, [thumbnails], purpose="preparing the check for shortcuts", progress=progress)
     probes, findings = probe(pictures, traits(dataset, rows), targets[rows], units[chosen], progress=progress)
-    ordered = sorted((*report.findings, *findings), key=lambda finding: _SEVERITIES.index(finding.severity))
+    ordered = by_severity((*report.findings, *findings))
     return dataclasses.replace(report, probes=probes, findings=tuple(ordered))
 
 

@@ -22,7 +22,7 @@ from keensight.workflow.steps import Source, open, prepare
 from keensight.workflow.training_overlap import learned_of
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.store.bundle import Bundle, SelfTest
 
 

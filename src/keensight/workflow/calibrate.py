@@ -19,7 +19,7 @@ from keensight.workflow.prototypes import known_of
 from keensight.workflow.steps import Source, open, shown
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
 
 

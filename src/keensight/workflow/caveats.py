@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,6 @@ from keensight.core.audit import AuditReport, Finding
 from keensight.core.evaluation import Caveat, Evaluated
 from keensight.core.interval import Interval
 from keensight.core.records import Dataset, Part, Split
-
-if TYPE_CHECKING:
-    pass
 
 FEW_IMAGES = 100
 """With fewer independent test images, the 95% confidence interval of 90% accuracy is over 12 percentage points wide."""

@@ -24,7 +24,7 @@ from keensight.workflow.tasks import is_detector, of_run
 from keensight.workflow.training_overlap import left_out
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
     from keensight.store.run import Run
 

@@ -23,7 +23,7 @@ from keensight.workflow.predict import find, load
 from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
     from keensight.nets.gradcam import Explainer
     from keensight.store.run import Run

@@ -17,7 +17,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, Split
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
     from keensight.nets.training.hooks import Hooks
     from keensight.nets.training.transfer import Caches, Images

@@ -34,7 +34,7 @@ from keensight.workflow.prototypes import known_of
 from keensight.workflow.self_test import self_test
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run

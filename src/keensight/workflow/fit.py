@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.training.augment import Augmentation
     from keensight.nets.training.hooks import Hooks
 

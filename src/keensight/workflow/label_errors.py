@@ -21,7 +21,7 @@ from keensight.workflow.steps import Source, build, image_spec, open, prepare, s
 
 if TYPE_CHECKING:
     from keensight.assess.confident_learning import Judgement
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
 
 EPOCHS = 15
 """Training from scratch for at least this many epochs takes several times as long as the check."""

@@ -20,7 +20,7 @@ from keensight.workflow.caveats import LEVEL
 from keensight.workflow.features import Features
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Answers, Classifier
 
 

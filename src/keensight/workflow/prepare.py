@@ -21,7 +21,8 @@ from keensight.workflow.audit import audit as audit_images
 from keensight.workflow.steps import Source, corrected, image_spec, open, prepare, shown
 
 if TYPE_CHECKING:
-    from keensight.data.cache import CacheMode, Pixels
+    from keensight.core.decoded import Pixels
+    from keensight.data.cache import CacheMode
 
 Divide = Callable[[Dataset, AuditReport], Split]
 

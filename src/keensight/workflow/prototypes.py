@@ -16,7 +16,7 @@ from keensight.workflow.features import Features
 from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
 
 TRAIN_IMAGES, VAL_IMAGES = 600, 400

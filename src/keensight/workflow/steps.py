@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-    from keensight.data.cache import CacheMode, Pixels
+    from keensight.core.decoded import Pixels
+    from keensight.data.cache import CacheMode
     from keensight.store.run import Run
 
 

@@ -33,7 +33,8 @@ from keensight.workflow.steps import Source, build, configure, prepare, shown, s
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:
-    from keensight.data.cache import CacheMode, Pixels
+    from keensight.core.decoded import Pixels
+    from keensight.data.cache import CacheMode
     from keensight.nets.classifier import Classifier
     from keensight.store.run import Run
 

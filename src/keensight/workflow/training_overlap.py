@@ -17,7 +17,7 @@ from keensight.core.records import Dataset, ImageSpec, Split, group_numbers
 from keensight.core.training_overlap import LeftOut
 
 if TYPE_CHECKING:
-    from keensight.data.cache import Pixels
+    from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
     from keensight.store.run import Run
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keensight.core.audit import AuditReport, Column, Finding
+from keensight.core.audit import AuditReport, Column, Finding, by_severity
+from keensight.core.decoded import Pixels
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Sample, Skipped
 from keensight.data.audit.cached import cached_duplicates, remembered_looks
@@ -16,7 +17,6 @@ from keensight.data.audit.checks import CHECKS, each, odd_aspect, odd_size, quar
 from keensight.data.audit.duplicates import copy_findings
 from keensight.data.audit.label_checks import LABEL_CHECKS
 from keensight.data.audit.quality import COLOR, DARK, LIGHT, quality
-from keensight.data.cache import Pixels
 from keensight.data.intensity import intensity
 from keensight.data.sources.groups import suggested_groups
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 _CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, intensity)
-_SEVERITIES = ("severe", "warning", "info")
 _GRAY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
 _GRAY_TOLERANCE = 8
 """Largest difference between the channels of a pixel that still counts as gray: JPEG rounds each on its own."""
@@ -58,7 +57,6 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
         colors = dict(zip(rows.tolist(), scores[:, COLOR].tolist(), strict=True))
         lit = {i: color for (i, color), light in zip(colors.items(), scores[:, LIGHT], strict=True) if light >= DARK}
         findings += [*quality(dataset, rows, scores), *_color_exceptions(dataset, lit)]
-    findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
     return AuditReport(
         dataset=dataset.name,
         n=len(dataset),
@@ -70,7 +68,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
         width_range=_range([info.width for info in infos]),
         height_range=_range([info.height for info in infos]),
         grey_share=_gray_fraction(dataset, bad, colors),
-        findings=tuple(findings),
+        findings=tuple(by_severity(findings)),
         quarantined=tuple(Skipped(dataset.samples[i].path, reason) for i, reason in sorted(bad.items())),
         skipped=dataset.skipped,
         quarantined_rows=tuple(sorted(bad)),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.codec import from_plain, to_plain
+from keensight.core.decoded import Pixels
 from keensight.core.files import read_json, sha256, write_json
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
@@ -15,7 +16,7 @@ from keensight.data.audit.near_duplicates import Copies, find_near_duplicates
 from keensight.data.audit.quality import MEASURES, looks
 from keensight.data.cache import StreamedPixels
 from keensight.data.feature_cache import FeatureCache
-from keensight.data.pixels import Pixels, scan
+from keensight.data.pixels import scan
 from keensight.data.shards import cache_directory
 from keensight.errors import StoreError
 

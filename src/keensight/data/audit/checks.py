@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.audit import Finding, Severity
+from keensight.core.decoded import Pixels
 from keensight.core.intensity import is_deep
 from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
 from keensight.core.task import Task
 from keensight.data.audit.leakage import leaks
 from keensight.data.audit.missing_classes import foreign_names, is_unread_image, lost_classes, unsupported_format
 from keensight.data.audit.quality import histogram
-from keensight.data.cache import CHANGED, Pixels
+from keensight.data.cache import CHANGED
 from keensight.data.sources.folders import EMPTY_CLASS
 from keensight.data.sources.listing import UNKNOWN_TYPE
 from keensight.data.sources.names import clean_label, is_image_name, suffix_of

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from keensight.core.audit import AuditReport, Finding, Severity
+from keensight.core.decoded import Pixels
 from keensight.core.records import PARTS, Dataset, Part, Sample, Split
 from keensight.data.audit.leakage import leaks
 from keensight.data.audit.near_duplicates import MEASURE, Copies, clusters
 from keensight.data.audit.recolored import recolored_pairs
-from keensight.data.pixels import Pixels
 
 _TIES = ("duplicate", "near-duplicate")
 """Findings about duplicate images."""

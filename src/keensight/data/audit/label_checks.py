@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 
 from keensight.core.audit import Finding, Severity
+from keensight.core.decoded import Pixels
 from keensight.core.records import Dataset
 from keensight.core.task import Task
 from keensight.data.audit.checks import SMALL_CLASS, Check, each, images_in_words, readable, readable_rows
-from keensight.data.cache import Pixels
 
 _FEWEST = 3
 """A label with fewer images than splits cannot be in every split."""

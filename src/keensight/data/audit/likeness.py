@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.decoded import Pixels
 from keensight.core.records import Dataset
-from keensight.data.pixels import Pixels, scan
+from keensight.data.pixels import scan
 
 Groups = Mapping[str, Sequence[int]]
 """Name of a group to indices into ``Dataset.samples``."""

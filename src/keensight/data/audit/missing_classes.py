@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from keensight.core.audit import Finding
+from keensight.core.decoded import Pixels
 from keensight.core.records import Dataset, Skipped
-from keensight.data.cache import Pixels
 from keensight.data.sources.file_index import FileReader
 from keensight.data.sources.folders import EMPTY_CLASS
 from keensight.data.sources.listing import SEEN_BEFORE, UNKNOWN_TYPE, UNREADABLE_FOLDER

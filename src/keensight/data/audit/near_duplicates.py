@@ -16,13 +16,14 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.decoded import Pixels
 from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageInfo, ImageSpec
 from keensight.data.audit.candidates import Candidates, candidates
 from keensight.data.audit.registration import WHOLE, Floats, correlation, details, fit_windows, resampling, windows_of
-from keensight.data.pixels import Pixels, scan
+from keensight.data.pixels import scan
 from keensight.data.units import joined
 from keensight.errors import ImageError
 

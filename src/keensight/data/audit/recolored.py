@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.decoded import Pixels
 from keensight.core.pixels import block_means
 from keensight.core.records import Dataset
 from keensight.data.audit.near_duplicates import Copies, Pair
-from keensight.data.pixels import Pixels
 
 Floats = NDArray[np.floating[Any]]
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from keensight.core.audit import Finding
+from keensight.core.decoded import Pixels
 from keensight.core.records import Dataset
 from keensight.data.audit.likeness import Likeness, likeness
-from keensight.data.cache import Pixels
 from keensight.data.sources.group_columns import GroupColumn, group_columns
 from keensight.data.sources.name_patterns import Candidate, group_name, name_candidates
 from keensight.errors import DataError, UsageError

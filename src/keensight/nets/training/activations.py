@@ -7,14 +7,14 @@ import tempfile
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from keensight.core.config import AugmentConfig, RunConfig
+from keensight.core.decoded import IndexedImages
 from keensight.core.progress import Progress
 from keensight.nets.litert import FrozenNet
 from keensight.nets.runtime import framework
 from keensight.nets.training import augment
-from keensight.nets.training.batches import Pixels
 from keensight.nets.training.features import run
 
 _VIEWS = 4
@@ -31,18 +31,19 @@ class AugmentedPixels:
         view: Number of the view, from 0; the first one is the plain image.
     """
 
-    def __init__(self, pixels: Pixels, config: AugmentConfig, seed: int, view: int) -> None:
+    def __init__(self, pixels: IndexedImages, config: AugmentConfig, seed: int, view: int) -> None:
         self.shape = pixels.shape
         self._pixels, self._config, self._seed, self._view = pixels, config, seed, view
 
-    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
         """uint8 (n, height, width, 3) in the order of ``indices``."""
         images = self._pixels.take(indices)
         if self._view == 0:
             return images
         _, tf = framework()
+        rows = np.asarray(indices, np.int64)
         draws = np.stack(
-            [np.random.default_rng([self._seed, self._view, int(i)]).random(augment.DRAWS, np.float32) for i in indices]
+            [np.random.default_rng([self._seed, self._view, int(i)]).random(augment.DRAWS, np.float32) for i in rows]
         )
         changed: NDArray[np.uint8] = augment.apply(
             tf.constant(images), tf.constant(draws), self._config, self.shape[:2]
@@ -69,7 +70,7 @@ def _memory_budget() -> int:
 
 
 def compute_views(
-    net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], config: RunConfig, count: int, progress: Progress
+    net: FrozenNet, pixels: IndexedImages, rows: NDArray[np.int64], config: RunConfig, count: int, progress: Progress
 ) -> NDArray[np.float16]:
     """Compute activations of ``count`` views of some images, the first of them without augmentation.
 

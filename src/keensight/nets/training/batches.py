@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import AugmentConfig
+from keensight.core.decoded import IndexedImages
 from keensight.nets.runtime import framework
 from keensight.nets.training import augment
 from keensight.nets.training.losses import image_weights
@@ -17,19 +18,6 @@ from keensight.nets.training.losses import rows as target_rows
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-
-class Pixels(Protocol):
-    """Decoded images by dataset index."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Array shape of one image."""
-        ...
-
-    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """uint8 (n, height, width, 3) in the order of ``indices``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ class TrainingPlan:
         return order, draws
 
 
-def training(plan: TrainingPlan, pixels: Pixels, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
+def training(plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
     """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights)."""
     _, tf = framework()
     current: list[Any] = [-1, None]  # the current epoch; steps arrive in order
@@ -149,7 +137,7 @@ def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.
     return source.map(load, num_parallel_calls=1).prefetch(prefetch).with_options(options)
 
 
-def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: Pixels) -> tf.data.Dataset:
+def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: IndexedImages) -> tf.data.Dataset:
     """Batches in the given order, unchanged: (uint8 images, one-hot or 0/1 float32 targets)."""
     _, tf = framework()
     size = evaluation_batch(pixels.shape)
@@ -167,5 +155,5 @@ def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: 
 
 
 def evaluation_batch(shape: tuple[int, int, int]) -> int:
-    """Images in a forward batch: about 8 MB of pixels, 16 at least and 512 at most."""
+    """IndexedImages in a forward batch: about 8 MB of pixels, 16 at least and 512 at most."""
     return int(np.clip(8_000_000 // int(np.prod(shape)), 16, 512))

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.decoded import IndexedImages
 from keensight.core.progress import Phase, Progress, Silent
 from keensight.nets.litert import FrozenNet
-from keensight.nets.training.batches import Pixels
 
 _CHUNK_PIXELS = 16 * 224 * 224
 _SAVE_EVERY = 2048
@@ -43,7 +43,7 @@ class Remembered(dict[str, NDArray[np.float32]]):
 
 def extract(
     make: Callable[[], FrozenNet],
-    pixels: Pixels,
+    pixels: IndexedImages,
     rows: NDArray[np.int64],
     digests: Sequence[str],
     known: Known | None = None,
@@ -78,7 +78,9 @@ def extract(
     return np.stack([found[digest] for digest in digests])
 
 
-def run(net: FrozenNet, pixels: Pixels, rows: NDArray[np.int64], task: Phase, dtype: type = np.float32) -> NDArray[Any]:
+def run(
+    net: FrozenNet, pixels: IndexedImages, rows: NDArray[np.int64], task: Phase, dtype: type = np.float32
+) -> NDArray[Any]:
     """Outputs of a frozen network for some images, (n, *shape), computed on all CPUs."""
     out: NDArray[Any] = np.empty((len(rows), *net.shape), dtype)
     size = max(1, _CHUNK_PIXELS // (pixels.shape[0] * pixels.shape[1]))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.config import RunConfig, TrainConfig
+from keensight.core.decoded import IndexedImages
 from keensight.core.effort import EFFORTS
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Epoch, History, Split
@@ -135,7 +136,7 @@ def class_weights(targets: NDArray[Any], classes: int, balanced: bool) -> NDArra
 
 def fit(  # noqa: PLR0913 - callbacks by keyword
     model: keras.Model,
-    pixels: batches.Pixels,
+    pixels: IndexedImages,
     targets: NDArray[Any],
     split: Split,
     config: RunConfig,

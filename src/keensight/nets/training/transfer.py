@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from keensight.core.config import RunConfig
+from keensight.core.decoded import IndexedImages
 from keensight.core.effort import EFFORTS
 from keensight.core.files import sha256
 from keensight.core.progress import Progress
@@ -49,7 +50,7 @@ _WHOLE_EPOCHS, _WHOLE_LEAST = 0.6, 3
 class Images:
     """The images for transfer learning."""
 
-    pixels: batches.Pixels
+    pixels: IndexedImages
     targets: NDArray[Any]
     """Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes)."""
     digests: Sequence[str]
@@ -69,13 +70,13 @@ class Images:
 
 @dataclass(frozen=True)
 class _Mirrored:
-    images: batches.Pixels
+    images: IndexedImages
 
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.images.shape
 
-    def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
         return np.ascontiguousarray(self.images.take(indices)[:, :, ::-1])
 
 

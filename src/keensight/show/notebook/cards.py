@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from keensight.core.audit import AuditReport
+from keensight.core.audit import AuditReport, by_severity
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.interval import Interval
 from keensight.core.predictions import Predictions
@@ -103,8 +103,7 @@ def dataset(data: Dataset) -> Card:
 
 def audit(report: AuditReport) -> Card:
     """Findings of an audit, most severe first."""
-    grades = ("severe", "warning", "info")
-    found = sorted(report.findings, key=lambda finding: grades.index(finding.severity))
+    found = by_severity(report.findings)
     rows = tuple((finding.severity, clean(finding.message)) for finding in found[:_ROWS])
     unread = tuple((_short(item.path), _short(item.reason, 80)) for item in report.quarantined[:_ROWS])
     tables = [Table(("severity", "finding"), rows, _rest(len(found)))] if rows else []
