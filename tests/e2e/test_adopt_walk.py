@@ -137,7 +137,7 @@ def test_it_is_said_which_parts_were_cut_out_of_the_training_images(model, tmp_p
     run = ks.adopt(model, ks.open(streams, class_names=CLASSES), normalisation="0..1", run=tmp_path / "no val")
     n = run.record.results["data"]["val"]
     log = (run.path / "log.txt").read_text(encoding="utf-8")
-    told = f"The validation set, {n} images, was cut out of the training images"
+    told = f"The validation set, {n} images, was taken from the training images"
     assert told in log
     assert told in run.report_path.read_text(encoding="utf-8")
     assert "The test set" not in log

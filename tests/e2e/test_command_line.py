@@ -332,4 +332,4 @@ def test_evaluate_on_images_of_one_class_says_what_they_can_tell(trained, place,
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["test"]["n"] == 5
     refused = keensight("train", "one", cwd=place, cache=cache)
-    assert refused.returncode == 1 and "one class only" in refused.stderr
+    assert refused.returncode == 1 and "only one class" in refused.stderr

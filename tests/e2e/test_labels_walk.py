@@ -79,7 +79,7 @@ def test_a_training_takes_the_corrections_and_keeps_them(run, photos, tmp_path, 
 
 def test_corrections_of_another_set_are_refused_before_anything_is_written(photos, tmp_path):
     write_corrections(tmp_path / "c.csv", [Correction("x.png", "ee", "across", "drop", "")])
-    with pytest.raises(DataError, match="not in photos"):
+    with pytest.raises(DataError, match="missing from photos"):
         ks.train(photos, run=tmp_path / "run", settings=SETTINGS, corrections=tmp_path / "c.csv", progress=Silent())
     assert not (tmp_path / "run").exists()
 

@@ -135,7 +135,7 @@ def test_middle_sized_images_are_decided_by_a_race(tmp_path):
     data = ks.open(_folder(tmp_path / "small", side=48))
     choice = choose_model(data, ks.split(data), RunConfig(), Silent())
     assert choice.name in ("efficientnet_lite0", "resnet")
-    assert "race on" in choice.reason
+    assert "short training on" in choice.reason
     assert "efficientnet_lite0 " in choice.reason
 
 
@@ -150,7 +150,7 @@ def test_no_race_that_would_take_longer_than_the_effort(tmp_path, monkeypatch):
     choice = choose_model.choose_model(data, split, RunConfig().with_values({"train.effort": "quick"}), Silent())
     assert choice.name == "efficientnet_lite0"
     assert "comparing it with resnet (10 epochs) would take too long for --effort quick" in choice.reason
-    assert "race on" in choose_model.choose_model(data, split, RunConfig(), Silent()).reason
+    assert "short training on" in choose_model.choose_model(data, split, RunConfig(), Silent()).reason
 
 
 def test_no_race_where_the_answer_is_known(tmp_path):
@@ -164,4 +164,4 @@ def test_no_race_where_the_answer_is_known(tmp_path):
         chosen = choose_model(data, split, RunConfig().with_values(setting), Silent())
         assert chosen.name in ("cnn", "resnet"), setting
     asked = RunConfig().with_values({"model.name": "cnn"})
-    assert choose_model(data, split, asked, Silent()).reason == "as asked"
+    assert choose_model(data, split, asked, Silent()).reason == "as set"

@@ -109,10 +109,10 @@ def test_reversed_labels_are_refused_by_verify_and_by_use(bundle, capsys):
     edit(bundle, labels={"names": ["green", "blue"]})
     assert main(["verify", str(bundle.path)]) == 1
     told = capsys.readouterr().out
-    assert "FAILED  labels, preprocessing and decision rule: " in told and "taken with: labels" in told
+    assert "FAILED  labels, preprocessing and decision rule: " in told and "self-test: labels" in told
     assert told.endswith("is damaged or was changed\n")
     for use in (ks.load, lambda path: ks.predict(path, draw("blue", 1, 0))):
-        with pytest.raises(StoreError, match="taken with: labels"):
+        with pytest.raises(StoreError, match="self-test: labels"):
             use(bundle.path)
 
 
@@ -195,7 +195,7 @@ def test_without_a_cache_it_is_taken_each_time(bundle, cache_folder, monkeypatch
 def test_an_image_of_the_self_test_that_cannot_be_read_here_fails_it(bundle):
     exam = bundle.exam()
     broken = type(exam)(exam.names, (b"no image", *exam.images[1:]), exam.probabilities, exam.contract)
-    with pytest.raises(GateError, match="cannot be read here"):
+    with pytest.raises(GateError, match="cannot be read"):
         self_test.run_self_test(ks.load(bundle.path), broken)
 
 
