@@ -122,7 +122,7 @@ def test_the_stop_button_leaves_a_usable_run_and_a_plain_message(kernel, tmp_pat
         message = client.get_iopub_msg(timeout=120)
     told = message["content"]["traceback"]
     assert len(told) == 2
-    assert told[0].startswith("InterruptedRun: stopped; completed steps are saved in the run stopped keeps")
+    assert told[0].startswith("InterruptedRun: stopped; completed steps are saved in the run stopped")
     assert "best model so far" in told[1]
     stopped = ks.open_run(tmp_path / "stopped")
     assert stopped.record.state == "interrupted"

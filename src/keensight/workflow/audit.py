@@ -91,5 +91,5 @@ def refuse_severe(report: AuditReport) -> None:
         more = f" (and {len(severe) - 1} more)" if len(severe) > 1 else ""
         raise GateError(
             f"{report.dataset} has a severe problem, {severe[0].kind}{more}: {severe[0].message.rstrip('.')}",
-            "fix it, or remove strict; `keensight inspect` lists the images",
+            "fix it, or train without strict; `keensight inspect` lists the images",
         )

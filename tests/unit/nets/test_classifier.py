@@ -143,7 +143,7 @@ def test_labels_and_class_means_must_fit_the_network(classifier):
     model, d = classifier.keras_model, classifier.embedding_size
     four = LabelSet(("a", "b", "c", "d"))
     for labels in (LabelSet(("a", "b")), four):
-        with pytest.raises(StoreError, match="answers for 3 classes"):
+        with pytest.raises(StoreError, match="has 3 outputs"):
             Classifier(model, labels, SPEC)
     for shape in ((3, d), (4, d + 1)):
         means = Prototypes(np.zeros(shape[1], np.float32), np.ones(shape, np.float32), np.ones(shape[0]), 0.5, 1, 0.1)

@@ -134,7 +134,7 @@ def test_what_cannot_be_explained_is_refused_in_words():
 
     keras, _ = framework()
     plain = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
-    with pytest.raises(UsageError, match="no map"):
+    with pytest.raises(UsageError, match="no feature map"):
         last_maps(flat(plain))
 
     class Hidden(keras.Model):

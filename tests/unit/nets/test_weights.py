@@ -52,7 +52,7 @@ def test_weights_of_an_earlier_model_are_taken_but_for_its_logits(build, tmp_pat
 @pytest.mark.slow
 def test_a_model_of_which_no_layer_fits_is_refused(build, tmp_path):
     build("resnet", ImageSpec(28, 28), 3, width=4).save(tmp_path / "donor.keras")
-    with pytest.raises(UsageError, match=r"no layer of donor\.keras fits"):
+    with pytest.raises(UsageError, match=r"no layer of donor\.keras matches"):
         build("efficientnet_lite0", ImageSpec(64, 64), 3, weights=tmp_path / "donor.keras")
 
 

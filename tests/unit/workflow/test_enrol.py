@@ -116,7 +116,7 @@ def test_unreadable_images_are_left_out_and_named(bundle, tmp_path):
     done = ks.enrol(bundle, "red", [tmp_path, tmp_path / "good.png"], tmp_path / "out")
     assert done.images == 1
     assert set(done.errors) == {str(tmp_path / "bad.png")}
-    with pytest.raises(DataError, match="no image of the new class"):
+    with pytest.raises(DataError, match="none of the images of the new class"):
         ks.enrol(bundle, "red", tmp_path / "bad.png", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 

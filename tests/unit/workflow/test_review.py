@@ -217,7 +217,7 @@ def test_another_image_set_is_refused(run, tmp_path):
     for name in "ab":
         (tmp_path / "other" / name).mkdir(parents=True)
         Image.new("RGB", (9, 9), "red" if name == "a" else "blue").save(tmp_path / "other" / name / "0.png")
-    with pytest.raises(DataError, match="holds no image of the run"):
+    with pytest.raises(DataError, match="has no images of the run"):
         open_session(run.path, str(tmp_path / "other"), progress=Silent())
 
 
