@@ -25,7 +25,7 @@ def place(tmp_path_factory) -> Path:
     rng = np.random.default_rng(0)
     for number, label in enumerate(("dark", "bright")):
         (folder / "set" / label).mkdir(parents=True)
-        for i in range(40):
+        for i in range(15):
             image = rng.integers(0, 90, (48, 48, 3)) + 120 * number
             Image.fromarray(image.astype(np.uint8)).save(folder / "set" / label / f"{i}.png")
     return folder
