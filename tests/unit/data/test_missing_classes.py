@@ -50,7 +50,7 @@ def test_a_class_whose_name_is_not_utf_8_is_read_and_told(root: Path) -> None:
     assert all(sample.path.isprintable() and sample.path.encode("utf-8") for sample in data.samples)
     found = findings(root)["foreign-names"]
     assert (found.severity, found.count) == ("warning", 20)
-    assert "the class café" in found.message
+    assert "(class café)" in found.message
     fill(root / "café")
     data = open_source(root)  # the same name twice, in two encodings, is one class of distinct paths
     assert data.counts().tolist() == [40, 20, 20]

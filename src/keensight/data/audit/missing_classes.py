@@ -86,9 +86,9 @@ def foreign_names(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
         for sample in samples
         if sample.label in set(_labels(sample.path)) - set(_labels(stored[sample.path]))
     }
-    named = f", with the class {', '.join(sorted(classes)[:_LISTED])}" if classes else ""
-    subject = "1 image has a name that is" if len(rows) == 1 else f"{len(rows)} images have names that are"
-    message = f"{subject} not UTF-8 and was read as Latin-1{named}: check that this is right, and rename the files."
+    named = f" (class {', '.join(sorted(classes)[:_LISTED])})" if classes else ""
+    names = "name of 1 image is" if len(rows) == 1 else f"names of {len(rows)} images are"
+    message = f"The {names} not UTF-8, so Latin-1 was assumed{named}: check that this is right, and rename the files."
     return [Finding.on(dataset, [(i,) for i in rows], "foreign-names", "warning", message)]
 
 
