@@ -40,8 +40,9 @@ def save(name: str, n: int, figures: dict[str, Any], bar: str = "", *, versions:
         | (versions or {}),
     }
     print(json.dumps(document))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
 
 
 def _plain(argument: str) -> str:
