@@ -14,6 +14,7 @@ from typing import Any
 import tables_certainty as certainty
 import tables_data as data
 import tables_training as training
+import tables_wide as wide
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -34,7 +35,7 @@ Section = Callable[[list[dict[str, Any]]], list[str]]
 
 
 def load() -> dict[str, dict[str, Any]]:
-    documents = (json.loads(path.read_text()) for path in sorted((HERE / "results").glob("*.json")))
+    documents = (json.loads(path.read_text()) for path in sorted((HERE / "results").rglob("*.json")))
     return {document["name"]: document for document in documents}
 
 
@@ -49,6 +50,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("newcomer", "startup", "second-quick-run", "warm-start"), training.start_section),
     (("decoding-", "prepare-memory", "growth"), training.growth_section),
     (("peers-",), training.peers_section),
+    (("wide/",), wide.wide_section),
     (("extraction",), each(training.extraction_section)),
     (("scratch-peers",), each(training.scratch_section)),
     (("port-",), training.port_section),

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ from sources import Source, pick
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 from record import RESULTS, save
-from run import peer
+from run import VERSIONS, peer
+from tables_wide import EFFORTS, by_set, wide_section
 
 HERE = Path(__file__).resolve().parent
-EFFORTS = ("quick", "standard", "best")
 TASKS = {
     **dict.fromkeys(EFFORTS, ("classify", "anomaly")),
     "logistic": ("classify",),
@@ -45,29 +45,8 @@ TASKS = {
 """The contenders, and the tasks that they can do."""
 KEPT = ("n", "accuracy", "accuracy_ci", "macro_f1", "macro_f1_ci", "loss", "ece", "ece_ci", "auroc", "auroc_ci", "C")
 PYTORCH = ["torch_loop.py", "--epochs", "8"]
-RIVALS = (
-    (("quick", "standard", "best"), "logistic", "macro_f1"),
-    (("quick", "standard", "best"), "nearest", "auroc"),
-    (("standard", "best"), "pytorch", "accuracy"),
-)
-"""Who must not lose to whom, in what."""
 
 Document = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """A set on which Keensight is worse than a baseline."""
-
-    name: str
-    effort: str
-    baseline: str
-    metric: str
-    own: float
-    other: float
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.effort} {self.own:.3f}, {self.baseline} {self.other:.3f} ({self.metric})"
 
 
 def command(contender: str, source: Source, table: Path, scratch: Path) -> list[str]:
@@ -123,41 +102,30 @@ def _pytorch(table: Path, scratch: Path, python: str) -> Document:
     }
 
 
+def versions(contender: str, python: str) -> dict[str, str]:
+    """Of the packages that a contender needs beside Keensight's own."""
+    if contender != "pytorch":
+        return {"scikit-learn": version("scikit-learn")}
+    done = subprocess.run([python, "-c", VERSIONS], stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
 def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(one) for one in value]
     return round(value, 5) if isinstance(value, float) else value
 
 
-def recorded(sources: Iterable[Source], results: Path = RESULTS) -> dict[tuple[str, str], Document]:
-    """The results that are there, by set and contender."""
-    paths = {(one.name, who): results / "wide" / f"{one.name}-{who}.json" for one in sources for who in TASKS}
-    return {key: json.loads(path.read_text())["figures"] for key, path in paths.items() if path.exists()}
-
-
-def losses(found: dict[tuple[str, str], Document]) -> list[Loss]:
-    lost = []
-    for efforts, baseline, metric in RIVALS:
-        for (name, effort), own in found.items():
-            other = found.get((name, baseline))
-            if effort in efforts and other and own[metric] < other[metric]:
-                lost.append(Loss(name, effort, baseline, metric, own[metric], other[metric]))
-    return lost
-
-
-def lines(found: dict[tuple[str, str], Document]) -> list[str]:
-    """The results as a Markdown table, and the sets on which a baseline is better."""
-    rows = ["| set | contender | n | accuracy | macro F1 | ECE | AUROC | seconds |", "|---" * 8 + "|"]
-    for (name, contender), one in found.items():
-        metrics = [f"{one[key]:.3f}" if key in one else "–" for key in ("accuracy", "macro_f1", "ece", "auroc")]
-        rows.append(f"| {' | '.join([name, contender, str(one['n']), *metrics, str(one['seconds'])])} |")
-    return [*rows, "", *(f"worse than a baseline: {loss}" for loss in losses(found))]
+def recorded(sources: Iterable[Source], results: Path = RESULTS) -> list[Document]:
+    """The results of the sets that are there."""
+    paths = (results / "wide" / f"{source.name}-{contender}.json" for source in sources for contender in TASKS)
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
 def run(sources: list[Source], arguments: argparse.Namespace) -> None:
     """Measure what is not recorded yet."""
     for source in sources:
-        done = {contender for _, contender in recorded([source])}
+        done = {contender for _, contender in by_set(recorded([source]))}
         for contender in arguments.contenders:
             if contender in done or source.task not in TASKS[contender]:
                 continue
@@ -168,7 +136,8 @@ def run(sources: list[Source], arguments: argparse.Namespace) -> None:
                 print(f"{contender} failed on {source.name}:\n{error.stderr[-2000:]}", file=sys.stderr, flush=True)
                 continue
             set_of = {"kind": source.kind, "half": source.half, "commit": source.commit}
-            save(f"wide/{source.name}-{contender}", figures["n"], set_of | figures)
+            used = versions(contender, arguments.python)
+            save(f"wide/{source.name}-{contender}", figures["n"], set_of | figures, versions=used)
 
 
 def main() -> None:
@@ -179,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sources = pick(arguments.names, arguments.half, arguments.kind)
     run(sources, arguments)
-    print("\n".join(lines(recorded(sources))))
+    print("\n".join(wide_section(recorded(sources))))
 
 
 if __name__ == "__main__":

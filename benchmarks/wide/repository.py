@@ -63,7 +63,9 @@ class Repository:
     def __enter__(self) -> Repository:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._reader.stdin and self._reader.stdout
         self._reader.stdin.close()
         self._reader.stdout.close()
@@ -107,4 +109,6 @@ class Repository:
 
 def _git(folder: Path, *arguments: str, text: str | None = None) -> bytes:
     command = ["git", "--git-dir", str(folder), *arguments]
-    return subprocess.run(command, input=text and text.encode(), stdout=subprocess.PIPE, check=True).stdout
+    data = None if text is None else text.encode()
+    done: subprocess.CompletedProcess[bytes] = subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True)
+    return done.stdout

@@ -204,10 +204,10 @@ def _write(path: Path, data: bytes) -> None:
 
 def _mask(picture: Picture, repository: Repository, size: tuple[int, int], root: Path) -> str:
     """Write the mask as 0 and 255 in the image's size; returns its path in the set."""
-    mask = Image.open(io.BytesIO(repository.read(picture.mask)))
-    if mask.mode == "P":
-        mask.info.pop("transparency", None)
-    red, green, blue = mask.convert("RGB").split()
+    given = Image.open(io.BytesIO(repository.read(picture.mask)))
+    if given.mode == "P":
+        given.info.pop("transparency", None)
+    red, green, blue = given.convert("RGB").split()
     brightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     mask = brightest.point(lambda value: 255 * (value > DARK))
     name = Path(_plain(picture.path.rsplit("/", 1)[-1])).stem

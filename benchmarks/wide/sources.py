@@ -150,5 +150,5 @@ def _source(entry: dict[str, Any]) -> Source:
 
 
 def _rule(entry: dict[str, Any]) -> Rule:
-    patterns = {key: re.compile(entry[key]) for key in ("pattern", "archive") if key in entry}
+    patterns: dict[str, Any] = {key: re.compile(entry[key]) for key in ("pattern", "archive") if key in entry}
     return Rule(**entry | patterns)

@@ -1,3 +1,4 @@
+import argparse
 import csv
 import dataclasses
 import io
@@ -16,6 +17,7 @@ import baselines
 import draws
 import measure
 import sets
+import tables_wide
 from draws import Picture
 from repository import LIMIT, Repository, fetched, mirrored
 from sources import Division, LabelFile, Near, Rule, Source, _source, fill, load, pick
@@ -220,20 +222,53 @@ def test_a_class_without_a_right_prediction_lowers_macro_f1():
 
 def test_recorded_results_are_read_and_a_set_that_loses_is_named(tmp_path):
     sources = [one for one in load() if one.name in ("busi", "an_cookie")]
+    about = {"kind": "test", "half": "shown", "n": 5, "seconds": 3.0}
     figures = {
-        "busi-quick": {"n": 5, "accuracy": 0.8, "macro_f1": 0.5, "ece": 0.1, "seconds": 3.0},
-        "busi-logistic": {"n": 5, "accuracy": 0.7, "macro_f1": 0.6, "ece": 0.1, "seconds": 2.0},
-        "an_cookie-quick": {"n": 5, "auroc": 0.9, "seconds": 3.0},
-        "an_cookie-nearest": {"n": 5, "auroc": 0.8, "seconds": 3.0},
+        "busi-quick": {"accuracy": 0.8, "macro_f1": 0.5, "ece": 0.1},
+        "busi-logistic": {"accuracy": 0.7, "macro_f1": 0.6, "ece": 0.1},
+        "busi-pytorch": {"accuracy": 0.9},
+        "an_cookie-quick": {"auroc": 0.9},
+        "an_cookie-nearest": {"auroc": 0.8},
     }
     (tmp_path / "wide").mkdir()
     for name, one in figures.items():
-        (tmp_path / "wide" / f"{name}.json").write_text(json.dumps({"figures": one}))
+        document = {"name": f"wide/{name}", "command": "python a.py", "figures": about | one}
+        (tmp_path / "wide" / f"{name}.json").write_text(json.dumps(document))
     found = measure.recorded(sources, tmp_path)
-    assert len(found) == 4
-    text = measure.lines(found)
-    assert text[-1] == "worse than a baseline: busi: quick 0.500, logistic 0.600 (macro_f1)"
-    assert "| busi | quick | 5 | 0.800 | 0.500 | 0.100 | – | 3.0 |" in text and len(measure.losses(found)) == 1
+    assert len(found) == 5
+    text = tables_wide.wide_section(found)
+    assert "\nA baseline is better on: busi (macro F1: quick 0.500, logistic 0.600)." in text
+    assert "| busi: test (shown) | quick | 0.500 | 0.800 | 0.100 | 5 | 3 s |" in text
+    assert "| busi: test (shown) | pytorch | – | 0.900 | – | 5 | 3 s |" in text
+    assert "| an_cookie: test (shown) | nearest | 0.800 | 5 | 3 s |" in text
+    assert len([line for line in text if line.startswith("| an_cookie")]) == 2
+
+
+def test_a_set_is_measured_once_and_each_result_is_saved(tmp_path, monkeypatch):
+    calls, saved = [], {}
+    monkeypatch.setattr(measure, "recorded", lambda sources: [saved[key] for key in saved if sources[0].name in key])
+    monkeypatch.setattr(measure, "ensure", lambda source, out, mirror: tmp_path / source.name)
+
+    def measured(contender, source, table, python):
+        calls.append((source.name, contender))
+        if contender == "standard":
+            raise subprocess.CalledProcessError(1, "train", stderr="no memory")
+        return {"n": 7}
+
+    def save(name, n, figures, versions):
+        assert "scikit-learn" in versions
+        saved[name] = {"name": name, "n": n, "figures": figures}
+
+    monkeypatch.setattr(measure, "measured", measured)
+    monkeypatch.setattr(measure, "save", save)
+    sources = [one for one in load() if one.name in ("busi", "an_cookie")]
+    asked = argparse.Namespace(contenders=["quick", "standard", "logistic"], out=tmp_path, mirror=None, python="")
+    measure.run(sources, asked)
+    assert set(saved) == {"wide/busi-quick", "wide/busi-logistic", "wide/an_cookie-quick"}
+    assert saved["wide/busi-quick"]["figures"]["half"] == "shown"
+    calls.clear()
+    measure.run(sources, asked)
+    assert calls == [("busi", "standard"), ("an_cookie", "standard")]
 
 
 def test_a_training_is_told_of_groups_and_of_the_normal_class(tmp_path):
