@@ -224,7 +224,7 @@ def test_recorded_results_are_read_and_a_set_that_loses_is_named(tmp_path):
     sources = [one for one in load() if one.name in ("busi", "an_cookie")]
     about = {"kind": "test", "half": "shown", "n": 5, "seconds": 3.0}
     figures = {
-        "busi-quick": {"accuracy": 0.8, "macro_f1": 0.5, "ece": 0.1},
+        "busi-quick": {"accuracy": 0.8, "macro_f1": 0.5, "ece": 0.1, "auroc": 0.9},
         "busi-logistic": {"accuracy": 0.7, "macro_f1": 0.6, "ece": 0.1},
         "busi-pytorch": {"accuracy": 0.9},
         "an_cookie-quick": {"auroc": 0.9},
@@ -242,6 +242,7 @@ def test_recorded_results_are_read_and_a_set_that_loses_is_named(tmp_path):
     assert "| busi: test (shown) | pytorch | – | 0.900 | – | 5 | 3 s |" in text
     assert "| an_cookie: test (shown) | nearest | 0.800 | 5 | 3 s |" in text
     assert len([line for line in text if line.startswith("| an_cookie")]) == 2
+    assert len([line for line in text if line.startswith("| busi")]) == 3
 
 
 def test_a_set_is_measured_once_and_each_result_is_saved(tmp_path, monkeypatch):
