@@ -99,6 +99,7 @@ def read_or_refuse(read, file, path):
     return False
 
 
+@pytest.mark.slow  # takes seconds: every key of every record
 @pytest.mark.parametrize("name", READERS)
 def test_no_value_of_another_type_gets_past_a_runs_records(tmp_path, name):
     folder = Path(shutil.copytree(RUN, tmp_path / "run"))
