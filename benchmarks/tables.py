@@ -79,8 +79,8 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     """The page: a section for every result, then the machines and the notes."""
     lines = [
         "# Benchmarks\n",
-        "Every number here was printed by a script in `benchmarks/`; `python benchmarks/tables.py` writes this page from",
-        "`benchmarks/results`. Times depend on the machine, so run the commands on yours. A *target* was set before",
+        "Every number above the notes was printed by a script in `benchmarks/`; `python benchmarks/tables.py` writes this page",
+        "from `benchmarks/results`. Times depend on the machine, so run the commands on yours. A *target* was set before",
         "measuring. The image sets are linked in [Recipes](recipes.md); folders in the commands are named after them.",
     ]
     left = dict(results)

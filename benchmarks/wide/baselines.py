@@ -24,11 +24,11 @@ import keensight as ks
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from anomaly import nearest
+from draws import GOOD
 
 NETWORK = "efficientnet_lite0"
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 FOLDS = 5
-GOOD = "good"
 
 Column = NDArray[np.str_]
 

@@ -237,7 +237,9 @@ def test_recorded_results_are_read_and_a_set_that_loses_is_named(tmp_path):
     found = measure.recorded(sources, tmp_path)
     assert len(found) == 5
     text = tables_wide.wide_section(found)
-    assert "\nA baseline is better on: busi (macro F1: quick 0.500, logistic 0.600)." in text
+    assert any(line.endswith(" on: busi (macro F1: quick 0.500, logistic 0.600).") for line in text)
+    counted = "1 by `logistic`, 1 by `nearest`, 1 by `pytorch`, 2 by `quick`"
+    assert f"\nMeasured so far: of the 21 *chosen* sets, none yet; of the 22 *shown* sets, {counted}.\n" in text
     assert "| busi: test (shown) | quick | 0.500 | 0.800 | 0.100 | 5 | 3 s |" in text
     assert "| busi: test (shown) | pytorch | – | 0.900 | – | 5 | 3 s |" in text
     assert "| an_cookie: test (shown) | nearest | 0.800 | 5 | 3 s |" in text

@@ -6,6 +6,7 @@ import tomllib
 import numpy as np
 import pytest
 
+import keensight as ks
 from keensight.cli.main import main
 from keensight.core.pixels import encode_png
 
@@ -88,6 +89,19 @@ def test_the_configuration_claims_no_training(walked):
 def test_a_classifiers_verbs_refuse_a_detector(walked, capsys):
     assert main(["enrol", str(walked / "run"), "x", str(walked / "new.png"), "--out", str(walked / "b")]) == 2
     assert "anomaly detector" in capsys.readouterr().err
+
+
+def test_a_detector_without_its_run_has_no_stored_evaluation(walked):
+    with pytest.raises(ks.DataError, match="no stored evaluation") as told:
+        ks.evaluate(ks.load_detector(walked / "run"))
+    assert told.value.hint == "give the run that it comes from"
+
+
+def test_several_seeds_are_refused_with_the_reason(walked):
+    with pytest.raises(ks.UsageError, match="classification only"):
+        ks.train_seeds(walked / "set", 2, task="anomaly")
+    with pytest.raises(ks.UsageError, match="at least two seeds"):
+        ks.train_seeds(walked / "set", 1)
 
 
 def test_without_a_normal_class_the_error_names_the_classes(walked, capsys, tmp_path):

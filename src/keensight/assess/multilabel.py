@@ -34,8 +34,8 @@ def evaluate(
 
     Precision, recall, F1, average precision and AUROC are scikit-learn's. Macro means of F1 are over all labels,
     counting a label that never occurs as 0; the mean average precision is over the labels that occur. Intervals of mAP
-    and micro F1 are percentiles of a bootstrap over images or whole groups (Efron 1979), that of the subset accuracy is
-    Wilson's, with groups from the effective number of images.
+    and micro F1 are percentiles of a bootstrap over images or whole groups (Efron 1979), or Wilson's where every
+    resample gives 1 (or 0); that of the subset accuracy is Wilson's, with groups from the effective number of images.
 
     Args:
         probabilities: Float (n, labels), each between 0 and 1.

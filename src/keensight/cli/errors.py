@@ -13,10 +13,7 @@ import click
 from keensight.cli.invocation import Invocation, as_json
 from keensight.core.registry import did_you_mean
 from keensight.core.sanitize import visible
-from keensight.errors import KeensightError, UsageError
-
-INTERRUPTED = 130
-
+from keensight.errors import InterruptedRun, KeensightError, UsageError
 
 SCHEMA = 1
 """Number of the layout of the JSON documents that the command line prints."""
@@ -60,7 +57,7 @@ def explain(error: BaseException, asked: Invocation) -> int:
 
 def _failure(error: BaseException) -> Failure:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        return Failure(INTERRUPTED, "interrupted", None)
+        return Failure(InterruptedRun.exit_code, "interrupted", None)
     if isinstance(error, KeensightError):
         return Failure(error.exit_code, error.message, error.hint)
     if isinstance(error, click.ClickException):
@@ -72,7 +69,7 @@ def _failure(error: BaseException) -> Failure:
             "free some space, or redirect it",
         )
     if _broke_an_import(error):
-        return Failure(INTERRUPTED, "interrupted", None)
+        return Failure(InterruptedRun.exit_code, "interrupted", None)
     return Failure(
         KeensightError.exit_code,
         f"unexpected {type(error).__name__}: {error}",

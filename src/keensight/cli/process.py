@@ -13,8 +13,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from keensight.core.parallel import in_background
+from keensight.errors import InterruptedRun
 
-INTERRUPTED = 130
 _PATIENCE = 1.0
 """Seconds after which an unhandled interrupt is sent again."""
 _TRIES = 4
@@ -111,7 +111,7 @@ class Interrupts:
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.write("error: interrupted\n")
             sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        os._exit(InterruptedRun.exit_code)
 
 
 def _unless_interrupt(hook: Callable[[Any], None]) -> Callable[[Any], None]:

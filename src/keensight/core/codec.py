@@ -97,7 +97,7 @@ def _tuple(kinds: tuple[Any, ...], value: Any, key: str) -> tuple[Any, ...]:
 def _array(value: Any, key: str) -> Any:
     try:
         return np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _misfit(value, "a list of numbers", key) from error
 
 
@@ -122,7 +122,10 @@ def _scalar(kind: Any, value: Any, key: str) -> Any:
     taken = (int, float) if kind is float else kind
     if not isinstance(value, taken) or (isinstance(value, bool) and kind is not bool):
         raise _misfit(value, _EXPECTED.get(kind, kind.__name__), key)
-    return float(value) if kind is float else value
+    try:
+        return float(value) if kind is float else value
+    except OverflowError as error:
+        raise _misfit(value, "a number", key) from error
 
 
 _EXPECTED = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -152,7 +155,10 @@ def _described(value: Any) -> str:
         return "an object"
     if isinstance(value, str):
         return f"the text {value[:40]!r}"
-    return f"the number {value}" if isinstance(value, (int, float)) and not isinstance(value, bool) else _WORDS[value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"the number {value}" if abs(value) < _LONGEST else "a number of very many digits"
+    return _WORDS[value]
 
 
+_LONGEST = 10**40
 _WORDS = {None: "null", True: "true", False: "false"}

@@ -26,7 +26,9 @@ def renamed(**names: str) -> Callable[[Function], Function]:
                         f"{function.__name__}({old}=...) is now {function.__name__}({new}=...)",
                         DeprecationWarning, stacklevel=2,
                     )  # fmt: skip
-                    options.setdefault(new, options.pop(old))
+                    if new in options:
+                        raise TypeError(f"{function.__name__}() got both {old!r}, its former name, and {new!r}")
+                    options[new] = options.pop(old)
             return function(*args, **options)
 
         return call  # type: ignore[return-value]

@@ -53,7 +53,7 @@ class MultilabelScores:
     """Additional results of a multi-label model."""
 
     mean_average_precision: Interval
-    """Macro mean over the labels that occur, with a bootstrap interval over images."""
+    """Macro mean over the labels that occur, with a bootstrap interval over images (Wilson's if it is 1)."""
     micro_f1: Interval
     """F1 of all (image, label) pairs together (micro), with an interval from the same bootstrap."""
     hamming_loss: float

@@ -9,8 +9,8 @@ image's embedding:
    embeddings and never changes;
 2. a class's mean ``m`` is the mean of its images' directions, and ``s`` the cosine between ``u`` and ``m``;
 3. if the largest ``s`` among all classes belongs to an enrolled class, that class is predicted; else the network
-decides among the classes that it was trained on; 4. the image is unknown if the largest ``s`` is below ``threshold``,
-which 95% of the validation images reach.
+   decides among the classes that it was trained on;
+4. the image is unknown if the largest ``s`` is below ``threshold``, which 95% of the validation images reach.
 
 Probabilities are a softmax in which the network's most probable class has the logit ``a / temperature``, ``a`` being
 the largest ``s`` of a trained class, the other trained classes below it by their log odds against it, and an enrolled

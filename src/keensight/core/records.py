@@ -358,7 +358,8 @@ class History:
     best_epoch: int
     """The epoch whose weights the model has."""
     stopped: str = "completed"
-    """``completed``, ``early`` or ``interrupted``."""
+    """``completed``, ``early`` (no more improvement), ``callback`` (a Keras callback stopped it), ``interrupted`` or
+    ``trained elsewhere``."""
 
     def __repr__(self) -> str:
         best = next((epoch for epoch in self.epochs if epoch.epoch == self.best_epoch), None)

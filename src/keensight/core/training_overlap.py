@@ -55,7 +55,7 @@ class LeftOut:
             found.append(f"{_images(len(self.rows), 'training image')} not evaluated: {ways}")
         if self.same_group:
             found.append(
-                f"{_images(self.same_group)} evaluated here share a group (such as a patient) with training images:  "
+                f"{_images(self.same_group)} evaluated here share a group (such as a patient) with training images: "
                 "the result may be too optimistic"
             )
         return [*found, *self.notes]

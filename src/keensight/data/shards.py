@@ -264,4 +264,4 @@ def _map(path: Path) -> mmap.mmap:
         with path.open("rb") as stream:
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
-        raise StoreError(f"cached images cannot be read:  {error}", "run it again") from error
+        raise StoreError(f"cached images cannot be read: {error}", "run it again") from error

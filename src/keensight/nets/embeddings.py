@@ -18,7 +18,7 @@ _FEW = 16
 def embedding(model: keras.Model) -> Any | None:
     """The input (n, d) of the last layer; None: the network does not end in a dense layer on a vector.
 
-    Dropout before the layer has no effect at inference, so the tensor before it is used.
+    Dropout before the layer stays in place: at inference it has no effect.
     """
     layer = head(model)
     return None if layer is None else layer.input

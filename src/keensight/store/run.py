@@ -241,7 +241,7 @@ class Run:
     def __repr__(self) -> str:
         test = self.record.results.get("test")
         told = self.record.message
-        if isinstance(test, Mapping) and {"accuracy", "accuracy_ci", "n"} <= test.keys():
+        if isinstance(test, Mapping) and all(test.get(key) is not None for key in ("accuracy", "accuracy_ci", "n")):
             low, high = test["accuracy_ci"]
             told = f"test accuracy {test['accuracy']:.4f} (95% CI {low:.4f} to {high:.4f}, n = {test['n']:,})"
         headline = ", ".join(part for part in (self.record.model, f"on {self.record.source}", told) if part)

@@ -162,9 +162,7 @@ def learn(prepared: Prepared, normal: tuple[str, ...], config: RunConfig, progre
     model = with_gaussian(lower, mean, whiten)
     bare = Detector(model, pixels.spec, Limits(1.0, 1.0, 1.0, 0))
     limits = anomaly.limits(maps_of(bare, val, pixels, progress))
-    progress.say(
-        f"threshold from {limits.images} unseen normal images: expected false positive rate {limits.rate:.1%} of them"
-    )
+    progress.say(f"threshold from {limits.images} unseen normal images: expected false positive rate {limits.rate:.1%}")
     if len(val) < _FEWEST:
         progress.say(f"only {len(val)} normal validation images, so the threshold is uncertain")
     return Detector(model, pixels.spec, limits)

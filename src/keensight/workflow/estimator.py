@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,7 @@ from keensight.workflow.steps import configure, prepare, shown
 from keensight.workflow.train import resolve, train_network
 
 if TYPE_CHECKING:
+    from keensight.data.cache import CacheMode
     from keensight.nets.classifier import Classifier
 
 _LISTED = 5
@@ -181,7 +182,8 @@ def _trained(dataset: Dataset, config: RunConfig, progress: Progress) -> Classif
     config = config.with_values({"model.name": choice.name})
     pixels = prepared.pixels
     if choice.name != likely:
-        pixels = prepare(dataset, input_spec(dataset, config, choice.name), progress=progress)
+        spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
+        pixels = prepare(dataset, spec, cache=cache, progress=progress)
     use_threads(config.train.threads, cache_directory() / "threads.json")
     config, _, _ = resolve(config, dataset, split, pixels)
     classifier, history = train_network(dataset, split, pixels, config, progress)

@@ -26,6 +26,7 @@ from keensight.workflow.training_overlap import left_out
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
     from keensight.store.run import Run
 
 
@@ -140,7 +141,7 @@ def document(run: Run) -> dict[str, Any]:
 
 
 def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Path:
-    """Write the run's HTML report, from its records and the decoded images in the cache.
+    """Write the run's HTML report, from its records and the images kept in it.
 
     Args:
         run: A finished run.
@@ -175,11 +176,14 @@ def finished(run: str | Path | Run) -> Run:
     return handle
 
 
-def _stored(model: str | Path | Run | Classifier) -> Evaluated | AnomalyEvaluation:
+def _stored(model: str | Path | Run | Classifier | Detector) -> Evaluated | AnomalyEvaluation:
     from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
 
     if isinstance(model, Classifier):
         raise DataError("a model on its own has no stored evaluation", "give images to evaluate it on")
+    if isinstance(model, Detector):
+        raise DataError("a model on its own has no stored evaluation", "give the run that it comes from")
     handle = finished(model)
     return of_run(handle).stored(handle)
 

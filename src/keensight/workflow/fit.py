@@ -40,7 +40,8 @@ def batches(
 ) -> tf.data.Dataset:
     """Return the training set as tf.data: shuffled, augmented, a pure function of the seed.
 
-    This is what :func:`fit` trains on; use it to look at augmented images, or for a custom training loop.
+    This is what :func:`fit` trains a network from scratch on; use it to look at augmented images, or for a training
+    loop of your own.
 
     Args:
         data: The image set, or what :func:`open` takes.

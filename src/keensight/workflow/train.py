@@ -324,8 +324,10 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
         ([0, 1], ['accuracy', 'macro_f1', 'loss'])
     """
     chosen = configure(config, settings, **options)
-    if count < 2 or chosen.data.task == Task.ANOMALY:
-        raise UsageError("--seeds needs at least 2, and works for classification only", "use --seeds 5, for example")
+    if count < 2:
+        raise UsageError("a standard deviation needs at least two seeds", "train with two or more, for example 5")
+    if chosen.data.task == Task.ANOMALY:
+        raise UsageError("several seeds work for classification only", "train an anomaly detector once")
     runs = []
     for seed in range(chosen.train.seed, chosen.train.seed + count):
         folder = None if run is None else Path(run) / f"seed-{seed}"

@@ -69,3 +69,8 @@ def test_keys_of_a_newer_version_are_ignored_and_whole_numbers_are_floats() -> N
 def test_other_shapes_are_refused(plain: Any) -> None:
     with pytest.raises(StoreError, match=r"was expected|is missing"):
         from_plain(Interval, plain)
+
+
+def test_a_whole_number_that_no_float_can_hold_is_refused_in_short() -> None:
+    with pytest.raises(StoreError, match="'high' is a number of very many digits, but a number was expected"):
+        from_plain(Interval, {"value": 1, "low": 0, "high": 10**400, "n": 1})

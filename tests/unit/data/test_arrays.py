@@ -84,7 +84,7 @@ def test_images_of_a_wrong_kind_say_how_to_mend_them(images: Any, hint: str) -> 
         ([0.5, 1, 0, 1], None, "float64"),
         ([0, 1, 2, 1], ["a", "b"], "run from 0 to 2"),
         ([-1, 1, 0, 1], ["a", "b"], "run from -1 to 1"),
-        (["a", "b", "c", "a"], ["a", "b"], "not in names: c"),
+        (["a", "b", "c", "a"], ["a", "b"], "not in class_names: c"),
         ([1, 1, 1, 1], None, "only one class"),
     ],
 )

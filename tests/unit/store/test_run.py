@@ -260,6 +260,8 @@ def test_a_run_shows_its_headline(run: Run) -> None:
     test = {"accuracy": 0.9512, "accuracy_ci": [0.94, 0.96], "n": 1500}
     finished = run.update(state="finished", results={"test": test})
     assert "test accuracy 0.9512 (95% CI 0.9400 to 0.9600, n = 1,500)" in repr(finished)
+    without = {"test": {"accuracy": None, "accuracy_ci": None, "n": None}}
+    assert "test accuracy" not in repr(run.update(results=without))
     assert "the disk is full" in repr(run.update(state="failed", message="the disk is full", results={}))
 
 

@@ -74,7 +74,7 @@ def test_a_callback_ends_the_training(parts: Any) -> None:
     data, split, pixels = parts
     model = ks.build(data, pixels.spec, "cnn")
     history = ks.fit(model, data, split, pixels, epochs=5, callbacks=[recorder(stop_after=2)])
-    assert len(history.epochs) == 2 and history.stopped == "early"
+    assert len(history.epochs) == 2 and history.stopped == "callback"
 
 
 def test_a_transfer_counts_its_phases_as_one_training(parts: Any) -> None:
@@ -87,7 +87,7 @@ def test_a_transfer_counts_its_phases_as_one_training(parts: Any) -> None:
     ]  # fmt: skip
     assert [one.phase for one in history.epochs] == ["head", "top"]
     stopped = ks.fit(model, data, split, pixels, effort="standard", epochs=1, callbacks=[recorder(stop_after=1)])
-    assert [one.phase for one in stopped.epochs] == ["head"]
+    assert [one.phase for one in stopped.epochs] == ["head"] and stopped.stopped == "callback"
 
 
 def test_stock_callbacks_work(parts: Any, tmp_path: Any) -> None:

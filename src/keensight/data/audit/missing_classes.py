@@ -69,8 +69,8 @@ def unsupported_format(dataset: Dataset, pixels: Pixels | None) -> list[Finding]
     if not paths:
         return []
     kinds = ", ".join(f"{suffix} {n}" for suffix, n in Counter(map(suffix_of, paths)).most_common(5))
-    subject = "1 file is an image" if len(paths) == 1 else f"{len(paths)} files are images"
-    message = f"{subject} in an unsupported format ({kinds})and were not read: convert to JPEG or PNG."
+    subject, were = ("1 file is an image", "was") if len(paths) == 1 else (f"{len(paths)} files are images", "were")
+    message = f"{subject} in an unsupported format ({kinds}) and {were} not read: convert to JPEG or PNG."
     return [Finding("unsupported-format", "warning", message, len(paths), tuple((path,) for path in paths))]
 
 

@@ -180,8 +180,8 @@ def _class_names(
     if labels.dtype.kind in "UO":
         unknown = sorted(set(map(str, labels.tolist())) - set(classes), key=natural_key)
         if unknown:
-            raise DataError(f"{name} has labels that are not in names: {', '.join(unknown[:5])}",
-                            f"names: {', '.join(classes[:20])}")  # fmt: skip
+            raise DataError(f"{name} has labels that are not in class_names: {', '.join(unknown[:5])}",
+                            f"the class names are {', '.join(classes[:20])}")  # fmt: skip
         return classes, [str(value) for value in labels.tolist()]
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
         raise DataError(

@@ -92,7 +92,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             self._on_epoch(done)
         self._hooks.epoch_end(done)
         if self._hooks.stops:
-            self._stopped, self.model.stop_training = "early", True
+            self._stopped, self.model.stop_training = "callback", True
 
     @contextmanager
     def outlasting(self) -> Iterator[None]:

@@ -113,8 +113,9 @@ def transfer(model: keras.Model, images: Images, config: RunConfig, caches: Cach
     history = train_head(model, images, config, caches)
     tune = {"top": train_top, "whole": train_whole}
     for phase in EFFORTS[config.train.effort].phases[1:]:
-        if not _stopped(caches):
-            history = _kept_if_better(model, history, partial(tune[phase], model, images, config), caches)
+        if _stopped(caches):
+            return dataclasses.replace(history, stopped="callback")
+        history = _kept_if_better(model, history, partial(tune[phase], model, images, config), caches)
     return history
 
 

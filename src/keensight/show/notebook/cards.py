@@ -145,6 +145,7 @@ def history(past: History) -> Card:
         alt=figure.alt,
         note={
             "early": "Early stopping: no more improvement on the validation set.",
+            "callback": "Stopped by a callback.",
             "interrupted": "Interrupted.",
         }.get(past.stopped, ""),
     )
