@@ -167,6 +167,11 @@ class AugmentConfig:
         "auto", "random flips; auto: none if flipped images look like other classes (digits, signs, sides)",
         choices=("auto", "none", "horizontal", "both"),
     )  # fmt: skip
+    crop: float | None = setting(
+        None, "random resized crop: smallest area, as a fraction of the image; 1: no cropping; default: set by the "
+        "architecture",
+        low=0.05, high=1.0,
+    )  # fmt: skip
     shift: float = setting(0.08, "largest shift, as a fraction of the side", low=0.0, high=0.5)
     zoom: float = setting(0.0, "largest change of scale", low=0.0, high=0.9)
     rotate: float = setting(0.0, "largest rotation", low=0.0, high=180.0, unit="degrees")

@@ -52,6 +52,7 @@ class FitOptions(TypedDict, total=False):
     seed: int
     augment: bool
     flip: Literal["auto", "none", "horizontal", "both"]
+    crop: float | None
     shift: float
     zoom: float
     rotate: float

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
 
 _MOST, _SIDE = 4000, 14
+_ALIKE = 0.3
+"""Mirrored images are unlike the real ones if they are nearest to a smaller fraction of the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,14 @@ class MirrorEvidence:
     """Effect of mirrored copies on nearest-neighbor classification of the training images.
 
     ``harmed`` images have their nearest neighbor in their own class only without mirrored copies of the others,
-    ``helped`` images only with them; the nearest of all neighbors of ``kindred`` images is a mirrored copy from their
-    own class; ``n`` images were used.
+    ``helped`` images only with them; the nearest of all neighbors of ``nearer`` images is a mirrored copy, and of
+    ``kindred`` images one from their own class; ``n`` images were used.
     """
 
     n: int
     harmed: int
     helped: int
+    nearer: int
     kindred: int
 
     @property
@@ -39,8 +42,11 @@ class MirrorEvidence:
 
     @property
     def harmful(self) -> bool:
-        """Significantly more images are harmed than helped."""
-        return self.harmed - self.helped > self.spread
+        """Significantly more images are harmed than helped: by two standard deviations, or by one if mirrored images
+        are also unlike the real ones. (Half of all nearest neighbors would be mirrored copies if they were alike.)
+        """
+        needed = 1.0 if self.nearer < _ALIKE * self.n else 2.0
+        return self.harmed - self.helped > needed * self.spread
 
     @property
     def natural(self) -> bool:
@@ -66,8 +72,9 @@ def mirror_evidence(pixels: Pixels, rows: NDArray[np.int64], targets: NDArray[np
     turned, turned_class = _nearest(images, mirrored, classes)
     before = plain_class == classes
     after = np.where(turned > plain, turned_class, plain_class) == classes
-    kindred = (turned > plain) & (turned_class == classes)
-    return MirrorEvidence(len(rows), int((before & ~after).sum()), int((~before & after).sum()), int(kindred.sum()))
+    nearer = turned > plain
+    counts = (before & ~after, ~before & after, nearer, nearer & (turned_class == classes))
+    return MirrorEvidence(len(rows), *(int(count.sum()) for count in counts))
 
 
 def _pairs(pixels: Pixels, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:

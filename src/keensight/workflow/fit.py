@@ -221,9 +221,12 @@ def augmentation(config: RunConfig, dataset: Dataset, split: Split, pixels: Pixe
     from keensight.nets.training.augment import resolve
 
     given = config.augment
-    if given.erase is None:
-        architecture = ARCHITECTURES["cnn" if config.model.name == "auto" else config.model.name]
-        given = dataclasses.replace(given, erase=architecture.erase)
+    own = ARCHITECTURES["cnn" if config.model.name == "auto" else config.model.name]
+    given = dataclasses.replace(
+        given,
+        crop=own.crop if given.crop is None else given.crop,
+        erase=own.erase if given.erase is None else given.erase,
+    )
     if head_only(config):
         given = dataclasses.replace(given, enabled=False)  # each image is used once, unaugmented
     asked = given.enabled and given.flip == "auto"

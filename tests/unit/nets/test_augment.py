@@ -7,7 +7,7 @@ from keensight.core.config import AugmentConfig
 from keensight.core.records import LabelSet
 from keensight.data.flip_evidence import MirrorEvidence
 
-OFF = AugmentConfig(flip="none", shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
+OFF = AugmentConfig(flip="none", crop=1.0, shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
 
 
 def _images(n=6, height=20, width=16):
@@ -23,7 +23,9 @@ def _apply(images, config, draws=None):
     return np.asarray(augment.apply(images, draws, config, (height, width)))
 
 
-FOR, AGAINST, NEITHER = MirrorEvidence(500, 9, 8, 90), MirrorEvidence(500, 30, 1, 90), MirrorEvidence(500, 9, 8, 20)
+FOR, NEITHER = MirrorEvidence(500, 9, 8, 200, 90), MirrorEvidence(500, 9, 8, 200, 20)
+AGAINST, UNLIKE = MirrorEvidence(500, 30, 1, 200, 90), MirrorEvidence(500, 30, 20, 100, 90)
+CHANCE = MirrorEvidence(500, 30, 20, 200, 90)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,8 @@ FOR, AGAINST, NEITHER = MirrorEvidence(500, 9, 8, 90), MirrorEvidence(500, 30, 1
         (("cat", "dog"), None, True),
         (("T-shirt", "Ankle boot"), NEITHER, True),
         (("cat", "dog"), AGAINST, False),
+        (("cat", "dog"), UNLIKE, False),
+        (("apple", "juice"), CHANCE, True),
         (("0", "1", "2"), None, False),
         (("0", "1", "2"), NEITHER, False),
         (("0", "1", "2"), FOR, True),
@@ -103,3 +107,33 @@ def test_zoom_turn_and_colour_keep_shape_type_and_are_reproducible():
     assert first.dtype == np.uint8 and first.shape == _images().shape
     np.testing.assert_array_equal(first, second)
     assert (first != _images()).mean() > 0.5
+
+
+def _crop(down, right, area=0.25, aspect=0.5):
+    from keensight.nets.training import augment
+
+    rows, columns = np.mgrid[:40, :40]
+    image = np.stack([rows * 6, columns * 6, rows * 0], axis=-1).astype(np.uint8)[None]
+    draws = np.full((1, augment.DRAWS), 0.5, np.float32)
+    draws[0, 14:] = (area - 0.25) / 0.75, aspect, down, right
+    return _apply(image, replace(OFF, crop=0.25), draws)[0, :, :, :2].astype(float) / 6
+
+
+def test_a_crop_shows_its_part_of_the_image_at_full_size():
+    top_left, bottom_right = _crop(0.0, 0.0), _crop(1.0, 1.0)
+    # A quarter of the area is half of either side: 20 of 40 pixels, from the first pixel on or to the last one.
+    np.testing.assert_allclose(top_left[1:-1, 20, 0], (np.arange(40)[1:-1] + 0.5) / 2 - 0.5, atol=0.2)
+    np.testing.assert_allclose(bottom_right[20, 1:-1, 1], 19.5 + (np.arange(40)[1:-1]) / 2 + 0.25, atol=0.2)
+    np.testing.assert_allclose(_crop(0.3, 0.9, area=1.0), np.moveaxis(np.mgrid[:40, :40], 0, -1), atol=0.2)
+
+
+def test_a_crop_changes_the_aspect_ratio_a_little_and_never_leaves_the_image():
+    wide = _crop(0.5, 0.5, aspect=1.0)
+    height, width = (np.ptp(wide[:, 20, 0]), np.ptp(wide[20, :, 1]))
+    assert width / height == pytest.approx(4 / 3, rel=0.05)
+    draws = np.random.default_rng(3).random((200, 18), np.float32)
+    from keensight.nets.training.augment import _crops
+
+    high, wide, down, right = (np.asarray(value) for value in _crops(draws[:, 14:], 0.35))
+    assert (high * wide).min() >= 0.3 and max(high.max(), wide.max()) <= 1
+    assert (high / 2 + abs(down)).max() <= 0.5 + 1e-6 and (wide / 2 + abs(right)).max() <= 0.5 + 1e-6

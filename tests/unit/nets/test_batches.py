@@ -4,7 +4,7 @@ import pytest
 from keensight.core.config import AugmentConfig
 
 pytestmark = pytest.mark.slow
-OFF = AugmentConfig(flip="none", shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
+OFF = AugmentConfig(flip="none", crop=1.0, shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
 
 
 class Memory:
@@ -34,7 +34,7 @@ def _run(config, epochs=2, **options):
 
 
 def test_the_feed_is_a_pure_function_of_seed_epoch_and_step():
-    changing = AugmentConfig(flip="horizontal", shift=0.2, erase=0.3, color="light")
+    changing = AugmentConfig(flip="horizontal", crop=0.5, shift=0.2, erase=0.3, color="light")
     first, second = _run(changing), _run(changing)
     assert len(first) == 10
     for a, b in zip(first, second, strict=True):

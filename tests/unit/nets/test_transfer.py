@@ -176,20 +176,45 @@ def epochs(*reached):
     return tuple(Epoch(i + 1, "top", 1, 1.0, 0.1, 1.0, 0.5, 1.0, value) for i, value in enumerate(reached))
 
 
+def _examination(model):
+    """Ten images of class 0: the head gets eight of them right, the phase as many as it reached."""
+    from keensight.nets.training.transfer import Examination
+
+    def logits(right):
+        return np.where(np.arange(10)[:, None] < right, [[2.0, 0.0]], [[0.0, 2.0]])
+
+    return Examination(logits(8), np.zeros(10, int), lambda: logits({"better": 10, "worse": 5}[model.now]))
+
+
 @pytest.mark.parametrize(
-    ("after", "kept", "best"), [(epochs(0.9), "top", 2), (epochs(0.7), "head", 1), (None, "head", 1)]
+    ("after", "now", "best"), [(epochs(1.0), "better", 2), (epochs(0.5), "worse", 1), (None, "worse", 1)]
 )
-def test_an_interrupted_phase_leaves_the_better_weights(after, kept, best):
+def test_an_interrupted_phase_leaves_the_better_weights(after, now, best):
     from keensight.nets.training.fit import TrainingInterrupted
     from keensight.nets.training.transfer import Caches, _kept_if_better
 
     model, shop = Weights(), Caches(Nothing, None, lambda epoch: None, Silent())
 
     def phase(shop):
-        model.set_weights("top")
+        model.set_weights(now)
         raise TrainingInterrupted(History(after, 1, "interrupted")) if after else KeyboardInterrupt
 
     with pytest.raises(TrainingInterrupted) as caught:
-        _kept_if_better(model, History(epochs(0.8), 1), phase, shop)
-    assert model.now == kept
+        _kept_if_better(model, History(epochs(0.8), 1), phase, _examination(model), shop)
+    assert model.now == (now if best == 2 else "head")
     assert (caught.value.history.best_epoch, caught.value.history.stopped) == (best, "interrupted")
+
+
+def test_a_phase_is_not_begun_where_too_few_images_are_wrong(images, shop):
+    from keensight.nets.training import transfer as module
+
+    said = []
+    progress = Silent()
+    progress.say = said.append
+    many = dataclasses.replace(images.split, val=images.split.val * 10)
+    easy = dataclasses.replace(images, split=many)
+    caches = dataclasses.replace(shop[0], progress=progress)
+    history = module.transfer(_model(), easy, _config(), caches)
+    assert history.epochs[0].val_accuracy == 1
+    assert [epoch.phase for epoch in history.epochs] == ["head"]
+    assert any("skipped" in text for text in said)

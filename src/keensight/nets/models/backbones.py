@@ -53,6 +53,8 @@ class Architecture:
     """Number of images (with repetition) in ``--effort standard``; determines the number of epochs."""
     erase: float = 0.25
     """Largest side of the random erased box in training images, as a fraction of the side."""
+    crop: float = 1.0
+    """Smallest area of a random resized crop of a training image, as a fraction of the image; 1: no cropping."""
     optimizer: str = "sgd"
     """``sgd`` or ``adamw``."""
     normalisation: str = "tf"
@@ -120,7 +122,7 @@ def _pretrained(
 ) -> None:
     architecture = Architecture(
         name, description, pretrained=True, width=None, dropout=dropout, min_side=min_side,
-        optimizer="adamw", learning_rate=0.004, passes=16_000, side=side, parameters=parameters, **more,
+        crop=0.35, optimizer="adamw", learning_rate=0.004, passes=16_000, side=side, parameters=parameters, **more,
     )  # fmt: skip
     ARCHITECTURES[name] = architecture
 

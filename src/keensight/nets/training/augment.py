@@ -5,6 +5,7 @@ All random values come from one row of numbers in [0, 1) per (seed, epoch, sampl
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -13,8 +14,13 @@ from keensight.core.config import AugmentConfig
 from keensight.core.records import LabelSet
 from keensight.nets.runtime import framework
 
-DRAWS = 14
-"""Random numbers per sample."""
+DRAWS = 18
+"""Random numbers per sample; the last ones are those of the random resized crop."""
+_CROP = 14
+STREAMS = ((1, _CROP), (2, DRAWS - _CROP))
+"""Random streams of an epoch, and how many numbers each gives: later ones leave those of the earlier as they were."""
+_ASPECT = 4 / 3
+"""A crop's aspect ratio is that of the image, times or divided by at most this."""
 _SIDES = re.compile(r"(^|[^a-z])(left|right|clockwise|anticlockwise|counterclockwise)([^a-z]|$)", re.IGNORECASE)
 _SHADES = {"none": 0.0, "light": 0.1, "strong": 0.3}
 
@@ -57,7 +63,7 @@ def resolve(
         mirror: The evidence; None: use only the names.
     """
     if not config.enabled:
-        off = replace(config, flip="none", shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
+        off = replace(config, flip="none", crop=1.0, shift=0.0, zoom=0.0, rotate=0.0, erase=0.0, color="none")
         return Augmentation(off, ("data augmentation: off",))
     reasons = []
     if config.flip == "auto":
@@ -102,11 +108,12 @@ def apply(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int])
 
 
 def _move(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int]) -> Any:
-    if config.flip == "none" and not (config.shift or config.zoom or config.rotate):
+    crops = config.crop is not None and config.crop < 1.0
+    if config.flip == "none" and not (crops or config.shift or config.zoom or config.rotate):
         return images
     _, tf = framework()
     height, width = side
-    smooth = bool(config.zoom or config.rotate)
+    smooth = bool(crops or config.zoom or config.rotate)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=_matrices(draws, config, height, width),
@@ -118,7 +125,7 @@ def _move(images: Any, draws: Any, config: AugmentConfig, side: tuple[int, int])
 
 
 def _matrices(draws: Any, config: AugmentConfig, height: int, width: int) -> Any:
-    """Output to input coordinates around the center: rotate and scale, mirror, shift by whole pixels."""
+    """Output to input coordinates around the center: rotate and scale, mirror, crop, shift by whole pixels."""
     _, tf = framework()
     signed = draws * 2.0 - 1.0
     scale = 1.0 / (1.0 + config.zoom * signed[:, 2])
@@ -129,8 +136,23 @@ def _matrices(draws: Any, config: AugmentConfig, height: int, width: int) -> Any
     c, d = scale * tf.sin(angle) * mirror_x, scale * tf.cos(angle) * mirror_y
     cx, cy = (width - 1) / 2.0, (height - 1) / 2.0
     dx, dy = tf.round(signed[:, 0] * (config.shift * width)), tf.round(signed[:, 1] * (config.shift * height))
+    if config.crop is not None and config.crop < 1.0:
+        high, wide, down, right = _crops(draws[:, _CROP:], config.crop)
+        a, b, c, d = a * wide, b * wide, c * high, d * high
+        dx, dy = dx + right * width, dy + down * height
     zero = tf.zeros_like(a)
     return tf.stack([a, b, cx + dx - a * cx - b * cy, c, d, cy + dy - c * cx - d * cy, zero, zero], axis=1)
+
+
+def _crops(draws: Any, smallest: float) -> tuple[Any, Any, Any, Any]:
+    """Random resized crop (Szegedy et al. 2015): height and width as fractions of the image's, and how far the center
+    moves down and to the right.
+    """
+    _, tf = framework()
+    area = smallest + (1.0 - smallest) * draws[:, 0]
+    aspect = tf.exp(math.log(_ASPECT) * (draws[:, 1] * 2.0 - 1.0))
+    high, wide = tf.minimum(tf.sqrt(area / aspect), 1.0), tf.minimum(tf.sqrt(area * aspect), 1.0)
+    return high, wide, (1.0 - high) * (draws[:, 2] - 0.5), (1.0 - wide) * (draws[:, 3] - 0.5)
 
 
 def _shade(images: Any, draws: Any, config: AugmentConfig) -> Any:

@@ -43,8 +43,11 @@ class TrainingPlan:
     def epoch(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Order of the images and one row of random numbers for each, for an epoch counted from 0."""
         order = np.random.default_rng([self.seed, number, 0]).permutation(len(self.rows))
-        draws = np.random.default_rng([self.seed, number, 1]).random((len(self.rows), augment.DRAWS), np.float32)
-        return order, draws
+        draws = [
+            np.random.default_rng([self.seed, number, stream]).random((len(self.rows), count), np.float32)
+            for stream, count in augment.STREAMS
+        ]
+        return order, np.concatenate(draws, axis=1)
 
 
 def training(plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
@@ -78,7 +81,7 @@ def training(plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, e
 
 
 def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> tf.data.Dataset:
-    """Like :func:`training`, from precomputed activations: one of an image's views each time.
+    """Like :func:`training`, from precomputed activations: an image's views one after the other.
 
     Args:
         plan: The steps; ``plan.rows`` is not used.
@@ -86,14 +89,15 @@ def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> 
         epochs: How many epochs the dataset lasts.
     """
     current: list[Any] = [-1, None]
+    first = np.random.default_rng([plan.seed, 0, 3]).integers(len(views), size=len(plan.targets))
 
     def batch(step: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         number, position = divmod(int(step), plan.steps)
         if current[0] != number:
             current[:] = [number, plan.epoch(number)]
-        order, draws = current[1]
+        order, _ = current[1]
         chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
-        seen = views[(draws[chosen, 0] * len(views)).astype(np.int64), chosen]
+        seen = views[(first[chosen] + number) % len(views), chosen]
         targets = plan.targets[chosen]
         hot, weights = target_rows(targets, len(plan.weights)), image_weights(targets, plan.weights)
         return seen.astype(np.float32), hot, weights

@@ -32,6 +32,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         phase: Name of the phase in the history.
         ranking: Gives the mean average precision of the validation set, or None.
         hooks: The user's callbacks.
+        hopeless: Whether to leave, given the metric reached after each epoch so far.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         phase: str,
         ranking: Callable[[], float | None] = lambda: None,
         hooks: Hooks | None = None,
+        hopeless: Callable[[list[float]], bool] = lambda reached: False,
     ) -> None:
         super().__init__()
         self.task: Phase | None = None
@@ -49,6 +51,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         self._phase = phase
         self._ranking = ranking
         self._hooks = hooks or Hooks()
+        self._hopeless = hopeless
         self._epochs: list[Epoch] = []
         self._best: Epoch | None = None
         self._best_weights: list[NDArray[np.float32]] = []
@@ -87,6 +90,8 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         if self._best is None or _merit(done) > _merit(self._best):
             self._best, self._best_weights = done, self.model.get_weights()
         elif done.epoch - self._best.epoch >= self._numbers.patience:
+            self._stopped, self.model.stop_training = "early", True
+        if self._hopeless([epoch.reached for epoch in self._epochs]):
             self._stopped, self.model.stop_training = "early", True
         if self._on_epoch is not None:
             self._on_epoch(done)

@@ -146,6 +146,7 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
     progress: Progress | None = None,
     hooks: Hooks | None = None,
     phase: str = "train",
+    hopeless: Callable[[list[float]], bool] = lambda reached: False,
 ) -> History:
     """Train ``model`` in place; it ends with its best weights.
 
@@ -160,6 +161,7 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
         progress: Where to report.
         hooks: The user's callbacks.
         phase: Name of the phase in the history.
+        hopeless: Whether to leave, given the accuracy (or mAP) reached after each epoch so far.
 
     Returns:
         The history; ``best_epoch`` is the one with the lowest validation loss (of several labels: the highest mAP).
@@ -185,6 +187,7 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
         progress=progress,
         hooks=hooks,
         phase=phase,
+        hopeless=hopeless,
     )
 
 
@@ -202,6 +205,7 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     progress: Progress | None = None,
     hooks: Hooks | None = None,
     phase: str = "train",
+    hopeless: Callable[[list[float]], bool] = lambda reached: False,
 ) -> History:
     """Run Keras' ``fit`` on prepared batches; the model ends with its best weights.
 
@@ -218,6 +222,7 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
         progress: Where to report.
         hooks: The user's callbacks.
         phase: Name of the phase in the history.
+        hopeless: Whether to leave, given the accuracy (or mAP) reached after each epoch so far.
 
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.
@@ -246,7 +251,7 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
         if on_epoch is not None:
             on_epoch(epoch)
 
-    watcher = Watcher(numbers, follow, phase, ranking, hooks)
+    watcher = Watcher(numbers, follow, phase, ranking, hooks, hopeless)
     callbacks = [watcher]
     if numbers.ema:
         # Before our callback, so that it evaluates and keeps the averaged weights.

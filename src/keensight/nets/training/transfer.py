@@ -1,4 +1,4 @@
-"""Transfer learning in up to three phases; a phase without improvement is discarded.
+"""Transfer learning in up to three phases; a phase that does worse is discarded, or left early.
 
 ``head``: a logistic head on frozen features. ``top``: fine-tuning of the upper layers, on activations of the lower
 layers that are computed once. ``whole``: fine-tuning of every layer, on augmented images. Batch normalization always
@@ -34,6 +34,7 @@ from keensight.nets.training.fit import TrainingInterrupted, class_weights, driv
 from keensight.nets.training.linear_head import Head, fit_head, fold
 from keensight.nets.training.losses import objective_of
 from keensight.nets.training.split_model import Cut, cuts, halves
+from keensight.nets.training.verdict import falling, judge, solved
 
 if TYPE_CHECKING:
     import keras
@@ -92,6 +93,8 @@ class Caches:
     progress: Progress
     hooks: Hooks | None = None
     """The user's callbacks."""
+    hopeless: Callable[[list[float]], bool] = lambda reached: False
+    """Whether to leave a phase, given the accuracy (or mAP) reached after each epoch so far."""
 
 
 def transfer(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> History:
@@ -112,11 +115,36 @@ def transfer(model: keras.Model, images: Images, config: RunConfig, caches: Cach
     """
     history = train_head(model, images, config, caches)
     tune = {"top": train_top, "whole": train_whole}
+    if not EFFORTS[config.train.effort].tunes:
+        return history
+    val = Examination.by_head(model, images, caches)
     for phase in EFFORTS[config.train.effort].phases[1:]:
         if _stopped(caches):
             return dataclasses.replace(history, stopped="callback")
-        history = _kept_if_better(model, history, partial(tune[phase], model, images, config), caches)
+        if solved(history.epochs[history.best_epoch - 1].reached, len(images.split.val)):
+            caches.progress.say(f"{phase}: skipped, too few validation images are wrong to show an improvement")
+            break
+        history, val = _kept_if_better(model, history, partial(tune[phase], model, images, config), val, caches)
     return history
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A model's logits of the validation images, (n, classes), and what these images are."""
+
+    logits: NDArray[Any]
+    targets: NDArray[Any]
+    again: Callable[[], NDArray[Any]]
+    """Gives the logits of the model as it is now."""
+
+    @classmethod
+    def by_head(cls, model: keras.Model, images: Images, caches: Caches) -> Examination:
+        """After phase ``head``: from the features that are known."""
+        rows, targets = images.part("val")
+        kernel, bias = model.get_layer("logits").get_weights()
+        plain = batches.plain(rows, targets, len(bias), images.pixels)
+        found = features(model, images, rows, caches) @ kernel + bias
+        return cls(found, targets, lambda: model.predict(plain, verbose=0))
 
 
 def _stopped(caches: Caches) -> bool:
@@ -207,6 +235,7 @@ def train_top(model: keras.Model, images: Images, config: RunConfig, caches: Cac
             progress=caches.progress,
             hooks=caches.hooks,
             phase="top",
+            hopeless=caches.hopeless,
         )
 
 
@@ -233,6 +262,7 @@ def train_whole(model: keras.Model, images: Images, config: RunConfig, caches: C
             progress=caches.progress,
             hooks=caches.hooks,
             phase="whole",
+            hopeless=caches.hopeless,
         )
 
 
@@ -250,28 +280,45 @@ def keeping_statistics(model: keras.Model) -> Iterator[None]:
             layer.trainable = True
 
 
-def _kept_if_better(model: keras.Model, before: History, phase: Callable[[Caches], History], caches: Caches) -> History:
-    """Run one more phase; without an improvement on the validation set, restore the old weights."""
+def _kept_if_better(
+    model: keras.Model,
+    before: History,
+    phase: Callable[[Caches], History],
+    val: Examination,
+    caches: Caches,
+) -> tuple[History, Examination]:
+    """Run one more phase; if it did worse on the validation set, restore the old weights."""
     weights, offset = model.get_weights(), len(before.epochs)
+    best = before.epochs[before.best_epoch - 1]
 
     def counted(epoch: Epoch) -> Epoch:
         return dataclasses.replace(epoch, epoch=epoch.epoch + offset)
 
     try:
-        after = phase(dataclasses.replace(caches, on_epoch=lambda epoch: caches.on_epoch(counted(epoch))))
+        after = phase(
+            dataclasses.replace(
+                caches,
+                on_epoch=lambda epoch: caches.on_epoch(counted(epoch)),
+                hopeless=lambda reached: falling(reached, best.reached, len(val.targets)),
+            )
+        )
     except TrainingInterrupted as stop:
         after = stop.history
     except KeyboardInterrupt:  # before the phase's first epoch was finished
         model.set_weights(weights)
         raise TrainingInterrupted(dataclasses.replace(before, stopped="interrupted")) from None
-    reached, best = after.epochs[after.best_epoch - 1], before.epochs[before.best_epoch - 1]
-    # Losses are not comparable across phases: only the later ones use label smoothing.
-    better = (reached.reached, -reached.val_loss) > (best.reached, -best.val_loss)
-    if not better:
+    reached = after.epochs[after.best_epoch - 1]
+    tuned = dataclasses.replace(val, logits=val.again())
+    verdict = judge(val.logits, tuned.logits, val.targets)
+    if verdict.kept:
+        val = tuned
+    else:
         model.set_weights(weights)
-        caches.progress.say(
-            f"{reached.phase}: discarded, no better on the validation set "
-            f"({reached.reached:.1%}, against {best.reached:.1%} before)"
-        )
+    caches.progress.say(
+        f"{reached.phase}: {'kept' if verdict.kept else 'discarded'}, validation {reached.reached:.1%}, "
+        f"{best.reached:.1%} before"
+        + ("" if verdict.certain else f" (not certain: {len(val.targets):,} images are too few)")
+    )
     epochs = (*before.epochs, *map(counted, after.epochs))
-    return settled(History(epochs, after.best_epoch + offset if better else before.best_epoch, after.stopped))
+    best_epoch = after.best_epoch + offset if verdict.kept else before.best_epoch
+    return settled(History(epochs, best_epoch, after.stopped)), val
