@@ -20,7 +20,7 @@ from keensight.data.pixels import scan
 from keensight.data.shards import cache_directory
 from keensight.errors import StoreError
 
-_VERSION = 2
+_VERSION = 3
 """Raised where :func:`find_near_duplicates` comes to find other pairs."""
 _PURPOSE = "checking image quality"
 _LOOKS_VERSION = 2

@@ -8,6 +8,7 @@ as the shape of a chest, counts for nothing. It is looked up as it is and mirror
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from keensight.core.progress import Progress
 from keensight.data.audit.registration import WHOLE, Floats, windows_of
 
 _SIDE, _DIRECTIONS = 12, 32
+_PER_DIRECTION = 3
+"""Pictures for each direction, at least: in as many directions as there are pictures, no two are alike."""
 _INNER = 0.93
 _ALIKE = 0.75
 """Cosine from which on a pair is looked at closely; planted copies had 0.83 and more, 98 in 100 of them 0.85."""
@@ -24,7 +27,7 @@ _NEAREST = 4
 _PROBES = 4
 _BLOCK = 2048
 _SAMPLE = 20_000
-_CONTRAST = 2.0
+CONTRAST = 2.0
 """Levels of standard deviation below which a picture is blank."""
 _BAR = 0.05
 """A picture is a bar where its steps in one direction have less than this fraction of the other's energy."""
@@ -62,14 +65,46 @@ def candidates(thumbs: NDArray[np.uint8], progress: Progress) -> Candidates:
     if len(rows) < 2:
         nothing = np.zeros(0, np.int64)
         return Candidates(nothing, nothing, np.zeros((0, 4), np.float32), nothing.astype(bool))
-    space = _Space(thumbs, rows)
-    found = []
-    with progress.task("searching for duplicates", len(rows)) as task:
-        for begin in range(0, len(rows), _BLOCK):
-            found.append(space.look_up(np.arange(begin, min(begin + _BLOCK, len(rows)))))
-            task.advance(len(rows[begin : begin + _BLOCK]))
-    first, second, view = np.concatenate(found, axis=1)
+
+    def contrasts(some: NDArray[np.int64], view: int) -> Floats:
+        return _contrasts(thumbs[rows[some]].astype(np.float32), _VIEWS[view // 2], mirror=view % 2 == 1)
+
+    first, second, view = look_alikes(contrasts, len(rows), 2 * len(_VIEWS), progress)
     return Candidates(rows[first], rows[second], _VIEWS[view // 2], view % 2 == 1)
+
+
+Describe = Callable[[NDArray[np.int64], int], Floats]
+"""Numbers of pictures and of a view to raw descriptors of them, (n, d), of length 1 each."""
+
+
+def look_alikes(
+    describe: Describe, n: int, views: int, progress: Progress, purpose: str = "searching for duplicates"
+) -> NDArray[np.int64]:
+    """Pairs of pictures with similar descriptors, (3, m): picture, its neighbor and through which view.
+
+    Args:
+        describe: Describes pictures 0 to n - 1 through a view; view 0 is the picture as it is.
+        n: Number of pictures, at least 2.
+        views: Number of views through which each is looked up.
+        progress: Where to report.
+        purpose: Label of the progress line.
+    """
+    space = _Space(describe, n, views)
+    found = []
+    with progress.task(purpose, n) as task:
+        for begin in range(0, n, _BLOCK):
+            some = np.arange(begin, min(begin + _BLOCK, n))
+            found.append(space.look_up(some))
+            task.advance(len(some))
+    return np.concatenate(found, axis=1)
+
+
+def _contrasts(pictures: Floats, view: Floats, *, mirror: bool) -> Floats:
+    """A 12 x 12 thumbnail of what a view shows, of unit contrast, (n, 144)."""
+    seen = windows_of(pictures[:, :, ::-1] if mirror else pictures, view[None], _SIDE).reshape(len(pictures), -1)
+    seen -= seen.mean(axis=1, keepdims=True)
+    result: Floats = seen / (np.linalg.norm(seen, axis=1, keepdims=True) + 1e-6)
+    return result
 
 
 def _telling(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -79,50 +114,42 @@ def _telling(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
         some = thumbs[begin : begin + _BLOCK].astype(np.float32)
         across, down = ((np.diff(some, axis=axis) ** 2).sum(axis=(1, 2)) for axis in (2, 1))
         bars = np.minimum(across, down) < _BAR * np.maximum(across, down)
-        told[begin : begin + _BLOCK] = (some.std(axis=(1, 2)) >= _CONTRAST) & ~bars
+        told[begin : begin + _BLOCK] = (some.std(axis=(1, 2)) >= CONTRAST) & ~bars
     return told
 
 
 class _Space:
     """The whitened descriptors of all pictures, in cells."""
 
-    def __init__(self, thumbs: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
-        self._thumbs, self._rows = thumbs, rows
-        plain = self._contrasts(np.arange(min(len(rows), _SAMPLE)), WHOLE)
+    def __init__(self, describe: Describe, n: int, views: int) -> None:
+        self._raw, self._views = describe, views
+        plain = describe(np.arange(min(n, _SAMPLE)), 0)
         self._mean = plain.mean(axis=0)
         spread, directions = np.linalg.eigh(np.cov(plain - self._mean, rowvar=False))
-        first = slice(-1, -1 - min(_DIRECTIONS, len(spread) - 1), -1)
+        first = slice(-1, -1 - min(_DIRECTIONS, max(1, n // _PER_DIRECTION), len(spread) - 1), -1)
         floor = spread[first][-1]
         self._basis = (directions[:, first] / np.sqrt(spread[first] + floor + 1e-9)).astype(np.float32)
         self._described = np.concatenate(
-            [self._describe(np.arange(begin, min(begin + _BLOCK, len(rows))), WHOLE)
-             for begin in range(0, len(rows), _BLOCK)]
+            [self._describe(np.arange(begin, min(begin + _BLOCK, n)), 0) for begin in range(0, n, _BLOCK)]
         )  # fmt: skip
-        self._centres = self._described[: int(np.ceil(np.sqrt(len(rows))))]
+        self._centres = self._described[: int(np.ceil(np.sqrt(n)))]
         self._cell = (self._described @ self._centres.T).argmax(axis=1)
         order = np.argsort(self._cell, kind="stable")
         self._members = np.split(order, np.searchsorted(self._cell[order], np.arange(1, len(self._centres))))
-        self._place = np.empty(len(rows), np.int64)
+        self._place = np.empty(n, np.int64)
         for members in self._members:
             self._place[members] = np.arange(len(members))
 
-    def _contrasts(self, some: NDArray[np.int64], view: Floats, mirror: bool = False) -> Floats:
-        pictures = self._thumbs[self._rows[some]].astype(np.float32)
-        seen = windows_of(pictures[:, :, ::-1] if mirror else pictures, view[None], _SIDE).reshape(len(some), -1)
-        seen -= seen.mean(axis=1, keepdims=True)
-        result: Floats = seen / (np.linalg.norm(seen, axis=1, keepdims=True) + 1e-6)
-        return result
-
-    def _describe(self, some: NDArray[np.int64], view: Floats, mirror: bool = False) -> Floats:
-        turned = (self._contrasts(some, view, mirror) - self._mean) @ self._basis
+    def _describe(self, some: NDArray[np.int64], view: int) -> Floats:
+        turned = (self._raw(some, view) - self._mean) @ self._basis
         result: Floats = turned / (np.linalg.norm(turned, axis=1, keepdims=True) + 1e-9)
         return result
 
     def look_up(self, some: NDArray[np.int64]) -> NDArray[np.int64]:
         """(3, m): picture, its neighbor and through which view; at most four neighbors a picture."""
-        asked = np.concatenate([self._describe(some, view, mirror) for view in _VIEWS for mirror in (False, True)])
-        owner = np.tile(some, 2 * len(_VIEWS))
-        view = np.repeat(np.arange(2 * len(_VIEWS)), len(some))
+        asked = np.concatenate([self._describe(some, view) for view in range(self._views)])
+        owner = np.tile(some, self._views)
+        view = np.repeat(np.arange(self._views), len(some))
         probes = min(_PROBES, len(self._centres))
         cells = np.argpartition(asked @ self._centres.T, -probes, axis=1)[:, -probes:]
         asker = np.argsort(cells.ravel(), kind="stable")
@@ -130,7 +157,7 @@ class _Space:
         hits: list[tuple[NDArray[np.int64], ...]] = []
         for cell, members in enumerate(self._members):
             mine = asker[ends[cell] : ends[cell + 1]] // probes
-            if not len(mine):
+            if not len(mine) or not len(members):
                 continue
             alike = asked[mine] @ self._described[members].T
             own = np.flatnonzero(self._cell[owner[mine]] == cell)

@@ -19,7 +19,7 @@ _TIES = ("duplicate", "near-duplicate")
 _FEW = 10
 """Up to this many images may be duplicates of one another, even if they are most of their class."""
 
-_CHANGES = "(resized, compressed, recolored, cropped or mirrored)"
+_CHANGES = "(resized, compressed, recolored, cropped, mirrored or rotated)"
 _CONFLICT = (
     "under more than one label, slightly changed and in similar colors: check whether both show the same thing, and "
     "which label is right."

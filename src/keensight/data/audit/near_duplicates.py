@@ -1,7 +1,8 @@
 """Exact and near-duplicates of images, by their decoded pixels.
 
 Each step passes fewer pairs to the next: nearest neighbors of thumbnails (:mod:`.candidates`), registration of the
-thumbnails of each pair, registration of the images themselves (:mod:`.registration`).
+thumbnails of each pair, registration of the images themselves (:mod:`.registration`). Rotated copies are searched for
+separately (:mod:`.rotated`).
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageInfo, ImageSpec
 from keensight.data.audit.candidates import Candidates, candidates
 from keensight.data.audit.registration import WHOLE, Floats, correlation, details, fit_windows, resampling, windows_of
+from keensight.data.audit.rotated import find_rotated, upright_sizes
 from keensight.data.pixels import scan
 from keensight.data.units import joined
 from keensight.errors import ImageError
 
-Kind = Literal["exact", "near", "mirror"]
+Kind = Literal["exact", "near", "mirror", "rotated"]
 T = TypeVar("T", bound=Hashable)
 R = TypeVar("R")
 
@@ -56,7 +58,8 @@ class Pair:
     score: float
     """See :data:`MEASURE`."""
     kind: Kind
-    """``exact``: the same pixels; ``near``: the same picture; ``mirror``: the same picture, mirrored."""
+    """``exact``: the same pixels; ``near``: the same picture; ``mirror``: the same picture, mirrored;
+    ``rotated``: the same picture at another angle, mirrored or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Copies:
 
 
 def find_near_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
-    """Find pairs of duplicates: the same pixels, or the same image resized, compressed, cropped or mirrored.
+    """Find pairs of duplicates: the same pixels, or the same image resized, compressed, cropped, mirrored or rotated.
 
     Each of several duplicates is in a pair, but not every two of them: :func:`clusters` joins them. Exact
     copies are those whose files decode to the same pixels; the others are found by the decoded pixels. Images without
@@ -99,6 +102,7 @@ def find_near_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | 
         _pair(dataset, pixels.spec, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
         for k in np.flatnonzero(scores >= least)
     ]
+    pairs += _rotated(dataset, pixels, rows[kept], thumbs[kept], pairs, progress)
     return Copies(tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second))), least)
 
 
@@ -115,6 +119,27 @@ def _threshold(scores: Floats, least: float) -> float:
         if band * (1 - candidate) ** 2 <= max(1, CHANCE * int((scores >= candidate).sum())):
             return round(float(candidate), 4)
     return 0.9995
+
+
+def _rotated(
+    dataset: Dataset,
+    pixels: Pixels,
+    rows: NDArray[np.int64],
+    thumbs: NDArray[np.uint8],
+    known: Iterable[Pair],
+    progress: Progress,
+) -> Iterator[Pair]:
+    """Pairs of rotated copies that are not among the known ones."""
+    found = find_rotated(pixels, rows, upright_sizes(dataset, rows), thumbs, progress)
+    least = _threshold(found.scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
+    told = {(pair.first, pair.second) for pair in known}
+    best: dict[tuple[int, int], float] = {}
+    ends = np.sort(np.stack([rows[found.first], rows[found.second]], axis=1), axis=1)
+    for (first, second), score in zip(ends.tolist(), found.scores.tolist(), strict=True):
+        pair = first, second
+        if score >= least and pair not in told:
+            best[pair] = max(score, best.get(pair, 0.0))
+    return (Pair(first, second, score, "rotated") for (first, second), score in best.items())
 
 
 def clusters(pairs: Iterable[Pair]) -> tuple[tuple[int, ...], ...]:

@@ -84,12 +84,17 @@ def fit_windows(pictures: Floats, targets: Floats, windows: Floats, steps: int) 
 
 def details(pictures: Floats, sigma: float) -> Floats:
     """Images (n, side, side) minus their blur: the detail that distinguishes similar images."""
-    side = pictures.shape[1]
-    place = np.arange(side, dtype=np.float32)
+    fine: Floats = pictures - blurred(pictures, sigma)
+    return fine
+
+
+def blurred(pictures: Floats, sigma: float) -> Floats:
+    """Images (n, side, side) through a Gaussian filter of this standard deviation in pixels."""
+    place = np.arange(pictures.shape[1], dtype=np.float32)
     blur = np.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
     blur /= blur.sum(axis=1, keepdims=True)
-    fine: Floats = pictures - np.matmul(np.matmul(blur, pictures), blur.T)
-    return fine
+    coarse: Floats = np.matmul(np.matmul(blur, pictures), blur.T)
+    return coarse
 
 
 def correlation(first: Floats, second: Floats) -> Floats:
