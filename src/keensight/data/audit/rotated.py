@@ -38,6 +38,7 @@ _RINGS_ALIKE = 0.9
 """Correlation of the rings from which on a pair is registered; planted copies had more in 97 of 100 images."""
 _LIKELY = 0.6
 """Correlation of details at 32 px, below which a pair is not looked at in full size."""
+_WORTH_A_LOOK = 0.8
 _SIMPLE = 0.7
 """Images whose details agree this much in another way too are simple shapes such as disks, bars and lines: any two of
 them could be laid onto one another."""
@@ -137,11 +138,15 @@ def _scored(
     scores = np.zeros(len(first), np.float32)
     if len(likely):
         one, other = large(first[likely]), large(second[likely])
-        maps = fit_maps(one, other, maps[likely], steps=6)
+        maps = fit_maps(one, other, maps[likely], steps=4)
         # A rotated copy is blurred: seen from the original, which is blurred by the map, both agree better.
-        back = fit_maps(other, one, inverses(maps), steps=6)
+        back = fit_maps(other, one, inverses(maps), steps=2)
         found = np.maximum(agreement(one, other, maps, _BLUR), agreement(other, one, back, _BLUR))
-        scores[likely] = np.where(_is_simple(one, other, maps) | _is_simple(other, one, back), 0, found)
+        some = np.flatnonzero(found >= _WORTH_A_LOOK)
+        if len(some):
+            one, other, maps, back = one[some], other[some], maps[some], back[some]
+            found[some[_is_simple(one, other, maps) | _is_simple(other, one, back)]] = 0
+        scores[likely] = found
     return scores
 
 

@@ -30,9 +30,8 @@ _STRETCH = 1.5
 """Most that an affine map may stretch or shrink an image in any direction."""
 _SHIFT = 0.5
 """Most that it may move the middle, as a fraction of half a side."""
-_BAR = 0.12
-"""A picture is a bar where its steps across have less than this fraction of the energy of those along; single pen
-strokes reach 0.116."""
+_BAR = 0.05
+"""A picture is a bar where its steps in one direction have less than this fraction of the energy of those across."""
 _DOT = 0.06
 """A picture is a dot where its steps are in less than this fraction of its pixels (their participation ratio); spots
 of light reach 0.03."""
@@ -214,9 +213,10 @@ def _centered(pictures: Floats, inside: Marks) -> Floats:
 
 
 def distinctive(squares: Floats, contrast: float) -> Marks:
-    """Squares (n, side, side) whose circle is neither blank nor a single bar or dot, which could be laid onto others."""
+    """Squares (n, side, side) whose circle shows neither nothing nor a single bar or dot, which match any other."""
     inside = _circle(squares.shape[1])
-    down, across = (each * inside for each in np.gradient(squares, axis=(1, 2)))
+    steps = np.gradient(squares, axis=(1, 2))
+    down, across = steps[0] * inside, steps[1] * inside
     one, other, mixed = ((a * b).sum(axis=(1, 2)) for a, b in ((down, down), (across, across), (down, across)))
     energy = down**2 + across**2
     spread = np.sqrt((one - other) ** 2 + 4 * mixed**2)
