@@ -202,14 +202,15 @@ def resplits(groups: Array, repeats: int) -> Iterator[list[Array]]:
 
 
 def measured(data: Dataset, rows: Array, features: Array, repeats: int) -> dict[str, Any]:
-    from keensight.nets.training.linear_head import fit_head
+    from keensight.nets.training.linear_head import choose_strength, fit_head
 
     targets = data.targets()[rows]
     groups = group_numbers([data.samples[row].group for row in rows])
     unit = np.arange(len(rows)) if groups is None else groups
     tally, sets, sizes, errors, kept = Tally(), [], [], [], []
     for train, val, test, rest in resplits(unit, repeats):
-        head = fit_head((features[train], targets[train]), (features[val], targets[val]), len(data.labels))
+        known, own, classes = features[train], targets[train], len(data.labels)
+        head = fit_head(known, own, classes, choose_strength(known, own, classes, units=unit[train]).strength)
         raw = softmax(head.logits(features).astype(np.float64))
         temperature = fit_temperature(raw[val], targets[val])
         p = at_temperature(raw, temperature)

@@ -19,7 +19,7 @@ from record import save
 import keensight as ks
 from keensight.core import prototypes as class_means
 from keensight.core.prototypes import Prototypes
-from keensight.nets.training.linear_head import Head, fit_head
+from keensight.nets.training.linear_head import Head, choose_strength, fit_head
 
 KNOWN, NEW, PHOTOS = 30, 5, 10
 
@@ -52,7 +52,8 @@ def draw(faces: Faces, shots: list[int], seed: int) -> list[dict[str, float]]:
     known = people[:KNOWN]
     train, val, test = faces.of(known, photos[:6]), faces.of(known, photos[6:8]), faces.of(known, photos[8:])
     prototypes = class_means.measure(*train, *val, KNOWN)
-    head = fit_head(train, val, KNOWN)
+    strength = choose_strength(*train, KNOWN, units=np.arange(len(train[1]))).strength
+    head = fit_head(*train, KNOWN, strength)
     return [figures(faces, prototypes, head, test, people[KNOWN:], photos, some) for some in shots]
 
 

@@ -42,7 +42,7 @@ def head_draws(source: Path, group: str | None) -> Iterator[tuple[str, Array, Ar
     """Name, validation and test places, classes, groups and logits of each draw."""
     import keensight as ks
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
-    from keensight.nets.training.linear_head import fit_head
+    from keensight.nets.training.linear_head import choose_strength, fit_head
     from keensight.nets.training.transfer import _levels
 
     data, rows, features = features_of(source, group)
@@ -55,9 +55,9 @@ def head_draws(source: Path, group: str | None) -> Iterator[tuple[str, Array, Ar
             train, val, test = parts(targets, unit, total / len(rows), np.random.default_rng([seed, total]))
             if len(val) < 30 or len(test) < 100:
                 continue
-            head = fit_head(
-                (features[train], targets[train]), (features[val], targets[val]), len(data.labels), levels=levels
-            )
+            known, own, classes = features[train], targets[train], len(data.labels)
+            strength = choose_strength(known, own, classes, units=unit[train], levels=levels).strength
+            head = fit_head(known, own, classes, strength, levels=levels)
             yield f"{total}_{seed}", val, test, targets, groups, head.logits(features)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.folds import deal
 from keensight.core.labels import DETECTABLE, AccuracyRange
 from keensight.core.progress import Progress, Silent
 from keensight.errors import DataError
@@ -83,7 +84,7 @@ def out_of_fold(
     """
     from sklearn.linear_model import LogisticRegression
 
-    fold = _deal(targets, groups, seed)
+    fold = deal(targets, groups, FOLDS, seed)
     parts = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(FOLDS)]
     if any(len(held) == 0 or len(np.unique(targets[train])) < 2 for train, held in parts):
         raise DataError(
@@ -99,16 +100,6 @@ def out_of_fold(
             found[np.ix_(held, model.classes_)] = model.predict_proba(inputs[held])
             task.advance(len(held))
     return found
-
-
-def _deal(targets: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """The fold of each image, shape (n,): groups in random order, sorted by the class of their first image, in turn."""
-    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
-    order = np.lexsort((np.random.default_rng(seed).random(len(first)), targets[first]))
-    turn = np.empty(len(first), np.int64)
-    turn[order] = np.arange(len(first)) % FOLDS
-    dealt: NDArray[np.int64] = turn[number]
-    return dealt
 
 
 def _components(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
@@ -134,7 +125,7 @@ def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
     known: the sum of all probabilities up to t, over all images and classes. It is large for many or similar classes.
     Labels are suspects, the least probable first, up to the t where their number exceeds 1.5 times the expected one by
     most; there are none if chance (Poisson) would give as many in more than 1 of 100 sets, or if the classes are so
-    similar that less than 60% of random wrong labels could be distinguished from genest ones: there the probabilities
+    similar that less than 60% of random wrong labels could be distinguished from right ones: there the probabilities
     are true for the set as a whole only, and their excess is mostly errors of the models.
 
     Args:

@@ -134,6 +134,11 @@ class TrainConfig:
         low=1, high=100,
     )  # fmt: skip
     class_weights: bool = setting(False, "class imbalance: weight each class (or label) by its inverse frequency")
+    logit_adjustment: float | None = setting(
+        None, "class imbalance: multiple of each class's log frequency that is subtracted from its logit; 0: off; "
+        "default: chosen by cross-validated macro F1; of pretrained networks whose head alone is trained",
+        low=0.0, high=2.0,
+    )  # fmt: skip
     patience: int | None = setting(
         None, "early stopping: epochs without a better validation loss (multi-label: mAP); default: a "
         "third of the epochs, "

@@ -47,6 +47,7 @@ class FitOptions(TypedDict, total=False):
     frozen: float
     views: int | None
     class_weights: bool
+    logit_adjustment: float | None
     patience: int | None
     precision: Literal["auto", "float32", "bfloat16"]
     seed: int

@@ -34,9 +34,9 @@ def rule_in_words(rule: Decision, *, refuses: bool) -> str:
     asked = f"{rule.asked or 0:.0%}"
     if rule.target == "coverage":
         return (
-            f"{told} The threshold was chosen on {rule.n:,} validation images so that {asked} of them get a prediction."
+            f"{told} The threshold was chosen on {rule.n:,} held-out images so that {asked} of them get a prediction."
         )
-    told += f" The threshold was chosen on {rule.n:,} validation images so that {asked} of the predictions are right"
+    told += f" The threshold was chosen on {rule.n:,} held-out images so that {asked} of the predictions are right"
     if (rule.reached or 0) < (rule.asked or 0):
         return f"{told}; no threshold is certain to reach that, and with this one {rule.reached or 0:.0%} is certain."
     return f"{told}, with a confidence of 90%."

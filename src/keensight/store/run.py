@@ -17,7 +17,7 @@ from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.files import storing, write_json, write_text
 from keensight.core.labels import Correction, LabelSuspects, read_corrections, write_corrections
 from keensight.core.predictions import Predictions
-from keensight.core.records import Dataset, Epoch, History, RunRecord, Skipped, Split, split_digest
+from keensight.core.records import Dataset, Epoch, History, LabelSet, RunRecord, Skipped, Split, split_digest
 from keensight.core.task import Task
 from keensight.errors import StoreError
 from keensight.store import run_tables
@@ -208,6 +208,16 @@ class Run:
             return found if rule is None else dataclasses.replace(found, decision=rule.decision)
         thresholds = tuple(row.threshold for row in evaluation.multilabel.per_label)
         return dataclasses.replace(found, thresholds=thresholds)
+
+    def save_held_out(self, predictions: Predictions) -> None:
+        """Write ``held_out.csv``: cross-validated predictions, before calibration, of the images that a model was
+        fitted to."""
+        run_tables.write_predictions(self.path / "held_out.csv", predictions)
+
+    def held_out(self, labels: LabelSet, task: Task) -> Predictions | None:
+        """What :meth:`save_held_out` wrote; None: the model was not fitted to validation images."""
+        path = inside(self.path, "held_out.csv")
+        return run_tables.read_predictions(path, labels, task) if path.is_file() else None
 
     def learned_digests(self) -> frozenset[str]:
         """SHA-256 of every training and validation image."""

@@ -1,4 +1,4 @@
-"""Choices on the validation set after training: temperature, thresholds, decision rule."""
+"""Choices after training, on images that the model was not fitted to: temperature, thresholds, decision rule."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def decide(
 
     Args:
         classifier: The trained classifier, its temperature 1.
-        images: The validation set.
+        images: Images that it was not fitted to: the validation set, or those of a cross-validation.
         config: The targets.
         progress: Where to report.
         features: Faster access to features than through the classifier.
@@ -107,7 +107,9 @@ def decide(
     from keensight.assess.calibration import at_temperature, fit_temperature
 
     targets, groups = images.targets, images.clusters()
-    raw = probabilities_of(classifier, images.rows, images.pixels, progress, features)
+    raw = images.held_out
+    if raw is None:
+        raw = probabilities_of(classifier, images.rows, images.pixels, progress, features)
     temperature = fit_temperature(raw, targets, groups)
     progress.say(_confidence_words(temperature, len(targets)))
     probabilities = at_temperature(raw, temperature)
@@ -121,8 +123,8 @@ def _confidence_words(temperature: float, n: int) -> str:
     from keensight.assess.calibration import FEWEST
 
     if n < FEWEST or temperature == 1:
-        return f"confidence not calibrated: no clear benefit on {n:,} validation images"
-    return f"confidence calibrated on the validation set (temperature {temperature:.2f})"
+        return f"confidence not calibrated: no clear benefit on {n:,} held-out images"
+    return f"confidence calibrated on {n:,} held-out images (temperature {temperature:.2f})"
 
 
 def _with_thresholds(
@@ -132,7 +134,7 @@ def _with_thresholds(
 
     thresholds = choose_thresholds(probabilities, targets)
     progress.say(
-        f"thresholds chosen on {len(targets):,} validation images: {min(thresholds):.2f} to {max(thresholds):.2f}"
+        f"thresholds chosen on {len(targets):,} held-out images: {min(thresholds):.2f} to {max(thresholds):.2f}"
     )
     return classifier.changed(thresholds=thresholds)
 
@@ -158,7 +160,7 @@ def _with_rule(
 
 
 def _words(target: str, asked: float, reached: float, threshold: float, n: int) -> str:
-    rule = f"decision threshold {threshold:.3f}, chosen on {n:,} validation images"
+    rule = f"decision threshold {threshold:.3f}, chosen on {n:,} held-out images"
     if target == "coverage":
         return f"{rule}: {reached:.1%} of them get a prediction (target {asked:.1%})"
     if reached >= asked:

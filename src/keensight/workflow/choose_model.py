@@ -148,5 +148,5 @@ def _reached(name: str, dataset: Dataset, split: Split, config: RunConfig, progr
     model = build(dataset, spec, name, weights=config.model.weights)
     settings = dataclasses.replace(config, model=model_config, train=train)
     settings = dataclasses.replace(settings, augment=augmentation(settings, dataset, split, pixels).config)
-    history = run_fit(model, dataset, split, pixels, settings, progress=progress)
+    history = run_fit(model, dataset, split, pixels, settings, progress=progress).history
     return history.epochs[history.best_epoch - 1].reached

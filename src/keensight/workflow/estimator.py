@@ -27,7 +27,7 @@ from keensight.errors import DataError
 from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.choose_model import choose_model, likely_model
 from keensight.workflow.features import features_of
-from keensight.workflow.finish import choose
+from keensight.workflow.finish import choose, with_held_out
 from keensight.workflow.measure import EvaluationSet
 from keensight.workflow.prepare import input_spec, prepare_data
 from keensight.workflow.steps import configure, prepare, shown
@@ -186,13 +186,14 @@ def _trained(dataset: Dataset, config: RunConfig, progress: Progress) -> Classif
         pixels = prepare(dataset, spec, cache=cache, progress=progress)
     use_threads(config.train.threads, cache_directory() / "threads.json")
     config, _, _ = resolve(config, dataset, split, pixels)
-    classifier, history = train_network(dataset, split, pixels, config, progress)
-    if history.stopped == "interrupted":
+    classifier, done = train_network(dataset, split, pixels, config, progress)
+    if done.history.stopped == "interrupted":
         raise KeyboardInterrupt
-    with features_of(dataset, split, pixels, progress, trained=history.tuned) as features:
-        known = None if history.tuned else features
+    with features_of(dataset, split, pixels, progress, trained=done.history.tuned) as features:
+        known = None if done.history.tuned else features
         rows, tied = split.part("val"), ties(prepared.findings, dataset)
         images = EvaluationSet(dataset, rows, pixels, dataset.truth(), "val", tied)
+        images = images if done.held_out is None else with_held_out(images, done.held_out)
         return choose(classifier, images, config, progress, known)
 
 

@@ -51,7 +51,8 @@ def evaluate(
     Args:
         model: A run, a bundle, or a loaded classifier.
         source: Another image set, or None.
-        split: Take ``part`` from this split of ``source`` instead, every image of it.
+        split: Take ``part`` from this split of ``source`` instead, every image of it. Images that the run's model was
+            fitted to, but were also predicted in a cross-validation, get those predictions.
         part: ``train``, ``val`` or ``test``.
         progress: Where to report.
         **options: How ``source`` is read (see :func:`open`).
@@ -112,9 +113,29 @@ def on_source(
     findings = audit(dataset, pixels, progress=progress)
     divided = split or _given(dataset)
     copies = seen(findings, dataset, divided, part)
-    images = EvaluationSet(dataset, rows, pixels, targets, part, ties(findings, dataset), copies)
+    held_out = None if split is None else _held_out(model, classifier, dataset, rows)
+    images = EvaluationSet(dataset, rows, pixels, targets, part, ties(findings, dataset), copies, held_out)
     found = measure(classifier, images, progress)
     return dataclasses.replace(found, caveats=caveats_of(found, findings, divided), left_out=known)
+
+
+def _held_out(
+    model: str | Path | Run | Classifier, classifier: Classifier, dataset: Dataset, rows: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    """The run's cross-validated probabilities of these images, (n, classes); None: it has not those of all."""
+    from keensight.store.run import Run, is_run, open_run
+
+    if isinstance(model, (str, Path)) and is_run(Path(model)):
+        model = open_run(model)
+    if not isinstance(model, Run):
+        return None
+    task = Task.MULTICLASS if classifier.thresholds is None else Task.MULTILABEL
+    known = model.held_out(classifier.labels, task)
+    if known is None:
+        return None
+    place = {path: i for i, path in enumerate(known.paths)}
+    paths = [dataset.samples[int(row)].path for row in rows]
+    return known.probabilities[[place[path] for path in paths]] if place.keys() >= set(paths) else None
 
 
 def _given(dataset: Dataset) -> Split:

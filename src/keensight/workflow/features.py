@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 def images_of(dataset: Dataset, split: Split, pixels: Pixels) -> Images:
     """The images for transfer learning."""
+    from keensight.data.units import unit_numbers
     from keensight.nets.training.transfer import Images
 
     # The same file gives different pixels, and so different features, with another fit.
     names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in dataset.samples]
-    return Images(pixels, dataset.truth(), names, split)
+    units = unit_numbers(dataset.samples, np.arange(len(dataset)))
+    return Images(pixels, dataset.truth(), names, units, split)
 
 
 class Features(Protocol):

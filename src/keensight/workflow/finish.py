@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keensight.core.audit import AuditReport
 from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
 from keensight.core.effort import EFFORTS
 from keensight.core.evaluation import Evaluated, Slices
 from keensight.core.labels import LabelSuspects
+from keensight.core.predictions import Predictions
 from keensight.core.progress import Progress
 from keensight.core.prototypes import Prototypes
 from keensight.core.records import PARTS, Dataset, History, Part, Split, split_digest
@@ -36,6 +39,7 @@ from keensight.workflow.self_test import self_test
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
+    from keensight.nets.training.transfer import HeldOut
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run
 
@@ -57,6 +61,8 @@ class Trained:
     """Every ``auto`` decided."""
     normalisation: str | None = None
     """Description of an adopted network's normalization; None: that of the architecture."""
+    held_out: HeldOut | None = None
+    """What to calibrate on in place of the validation set, where the head was fitted to that too."""
 
     @property
     def tuned(self) -> bool:
@@ -89,12 +95,13 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
         raise KeyboardInterrupt
     with _quicker(trained, progress) as features:
         trained = _decided(trained, features, progress)
+        _keep_held_out(run, trained)
         trained, means = _knowing(trained, features, progress)
         package = _bundled(run, trained, means)
         trusted = classifier_of(package)  # from here on only the bundle loaded from disk is used
         self_test(package, trusted)
         evaluation = measure(trusted, _images(trained, "test"), progress, features)
-        validation = validation_accuracy(trusted, _images(trained, "val"), progress, features)
+        validation = validation_accuracy(trusted, _unseen(trained), progress, features)
     evaluation = dataclasses.replace(
         evaluation, caveats=caveats_of(evaluation, trained.findings, trained.split, validation)
     )
@@ -133,8 +140,22 @@ def _images(trained: Trained, part: Part) -> EvaluationSet:
     return EvaluationSet(dataset, rows, trained.pixels, dataset.truth(), part, ties(findings, dataset), copies)
 
 
+def _unseen(trained: Trained) -> EvaluationSet:
+    """The validation images, or where the head was fitted to them, all of its images, each predicted without it."""
+    images = _images(trained, "val")
+    return images if trained.held_out is None else with_held_out(images, trained.held_out)
+
+
+def with_held_out(images: EvaluationSet, held_out: HeldOut) -> EvaluationSet:
+    """The images of a cross-validation in place of ``images``."""
+    from keensight.nets.training.losses import objective_of
+
+    probabilities = objective_of(images.truth).probabilities(held_out.logits)
+    return dataclasses.replace(images, rows=held_out.rows, seen=(), held_out=probabilities)
+
+
 def _decided(trained: Trained, features: Features | None, progress: Progress) -> Trained:
-    classifier = choose(trained.classifier, _images(trained, "val"), trained.config, progress, features)
+    classifier = choose(trained.classifier, _unseen(trained), trained.config, progress, features)
     return dataclasses.replace(trained, classifier=classifier)
 
 
@@ -145,10 +166,13 @@ def choose(
     progress: Progress,
     features: Features | None = None,
 ) -> Classifier:
-    """Choose test-time augmentation, temperature and decision rule on the validation set. The arguments are those of
+    """Choose test-time augmentation, temperature and decision rule. The arguments are those of
     :func:`keensight.workflow.calibrate.decide`.
+
+    Averaging over mirror images needs validation images that the head was not fitted to.
     """
-    if EFFORTS[config.train.effort].mirror and config.augment.flip in ("horizontal", "both"):
+    flips = EFFORTS[config.train.effort].mirror and config.augment.flip in ("horizontal", "both")
+    if flips and images.held_out is None:
         classifier = mirrored_if_it_pays(classifier, images, progress, features)
     return decide(classifier, images, config.decision, progress, features)
 
@@ -193,6 +217,24 @@ def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluated) -> None:
 
     add_evaluation(package, evaluation)
     run.save_evaluation(evaluation, report_text(evaluation))
+
+
+def _keep_held_out(run: Run, trained: Trained) -> None:
+    if trained.held_out is None:
+        return
+    images = _unseen(trained)
+    assert images.held_out is not None
+    samples = images.dataset.samples
+    run.save_held_out(
+        Predictions(
+            tuple(samples[int(row)].path for row in images.rows),
+            trained.classifier.labels,
+            images.held_out.astype(np.float32),
+            thresholds=trained.classifier.thresholds,
+            indices=images.rows,
+            truth=images.targets,
+        )
+    )
 
 
 def _keep_slices(run: Run, evaluation: Evaluated, pixels: Pixels) -> Slices | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
     from keensight.nets.training.augment import Augmentation
     from keensight.nets.training.hooks import Hooks
+    from keensight.nets.training.transfer import Transferred
 
 
 def batches(
@@ -140,13 +141,13 @@ def fit(  # noqa: PLR0913 - public options, by keyword
     try:
         hooks = Hooks(callbacks, model)
         hooks.begin()
-        history = run_fit(model, data, split, pixels, chosen, on_epoch=on_epoch, hooks=hooks, progress=shown(progress))
+        done = run_fit(model, data, split, pixels, chosen, on_epoch=on_epoch, hooks=hooks, progress=shown(progress))
         hooks.end()
-        return history
+        return done.history
     except TrainingInterrupted as stop:
-        done, best = len(stop.history.epochs), stop.history.best_epoch
+        last, best = len(stop.history.epochs), stop.history.best_epoch
         raise InterruptedRun(
-            f"stopped by the user after epoch {done}; the model has the weights of epoch {best}, the best so far",
+            f"stopped by the user after epoch {last}; the model has the weights of epoch {best}, the best so far",
             "use the model as it is, or call ks.fit again",
         ) from None
 
@@ -186,19 +187,21 @@ def run_fit(  # noqa: PLR0913 - callbacks by keyword
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
     hooks: Hooks | None = None,
+    refit: bool = False,
     progress: Progress,
-) -> History:
+) -> Transferred:
     """Train from scratch or by transfer learning, depending on the architecture; no ``auto`` is left in ``config``."""
     from keensight.nets.training.fit import fit as train_from_scratch
-    from keensight.nets.training.transfer import transfer
+    from keensight.nets.training.transfer import Transferred, transfer
 
     if transfers(config):
         images = images_of(dataset, split, pixels)
-        return transfer(model, images, config, caches(progress, on_epoch, hooks))
-    return train_from_scratch(
+        return transfer(model, images, config, caches(progress, on_epoch, hooks), refit=refit)
+    history = train_from_scratch(
         model, pixels, dataset.truth(), split, config,
         on_epoch=on_epoch, tensorboard=tensorboard, hooks=hooks, progress=progress,
     )  # fmt: skip
+    return Transferred(history, None)
 
 
 def transfers(config: RunConfig) -> bool:

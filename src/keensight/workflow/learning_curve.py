@@ -37,7 +37,7 @@ def learning_curve(
     """Train on an eighth, a quarter, half and all of the training set, and extrapolate the curve.
 
     A logistic head on frozen features of a pretrained network, each feature computed once. It is evaluated on the
-    validation set, which also chose the head's regularization; the test set is not used.
+    validation set; the head's regularization is cross-validated on the training images; the test set is not used.
 
     Args:
         source: What ``train`` takes.
@@ -88,7 +88,7 @@ def _points(
     progress: Progress,
 ) -> list[tuple[int, NDArray[np.bool_]]]:
     """For each fraction, the mean number of images, and the misclassified validation images (draws, val)."""
-    from keensight.nets.training.linear_head import fit_head
+    from keensight.nets.training.linear_head import choose_strength, fit_head
 
     train, val = split.part("train"), split.part("val")
     targets, classes = dataset.targets(), len(dataset.labels)
@@ -99,7 +99,9 @@ def _points(
             chosen = [draw(targets[train], units, share, seed + number) for number in range(draws)]
             rows = []
             for some in chosen:
-                head = fit_head((known[some], targets[train[some]]), (unseen, targets[val]), classes)
+                own = targets[train[some]]
+                best = choose_strength(known[some], own, classes, units=units[some])
+                head = fit_head(known[some], own, classes, best.strength)
                 rows.append(head.logits(unseen).argmax(axis=1) != targets[val])
                 task.advance(1)
             points.append((round(float(np.mean([len(some) for some in chosen]))), np.stack(rows)))

@@ -40,6 +40,9 @@ class EvaluationSet:
     """Samples that show the same thing: every interval counts them as one image."""
     seen: Collection[int] = ()
     """Samples with a duplicate or near-duplicate in another split."""
+    held_out: NDArray[np.float32] | None = None
+    """Their probabilities at temperature 1, (n, classes), by models that were fitted without them, where the classifier
+    itself was fitted to them; None: it was not."""
 
     @property
     def targets(self) -> NDArray[Any]:
@@ -63,6 +66,8 @@ def measure(
     """
     started = time.perf_counter()
     answers = answers_of(classifier, images.rows, images.pixels, progress, features)
+    if images.held_out is not None:
+        answers = answers._replace(probabilities=_calibrated(classifier, images.held_out))
     groups = images.clusters()
     unlike = classifier.ood_fields(answers.ood_scores, ~answers.unknown)
     seconds = time.perf_counter() - started
@@ -120,12 +125,21 @@ def _cleaned(
 def validation_accuracy(
     classifier: Classifier, images: EvaluationSet, progress: Progress, features: Features | None = None
 ) -> Interval:
-    """Accuracy on the validation set (of several labels, of images whose labels are all right), at :data:`LEVEL`."""
+    """Accuracy on held-out images (of several labels, of images whose labels are all right), at :data:`LEVEL`."""
     from keensight.assess.intervals import share
 
-    probabilities = probabilities_of(classifier, images.rows, images.pixels, progress, features)
+    if images.held_out is None:
+        probabilities = probabilities_of(classifier, images.rows, images.pixels, progress, features)
+    else:
+        probabilities = _calibrated(classifier, images.held_out)
     right = _right(probabilities, images.targets, classifier.thresholds)
     return share(right, images.clusters(), LEVEL)
+
+
+def _calibrated(classifier: Classifier, held_out: NDArray[np.float32]) -> NDArray[np.float32]:
+    from keensight.assess.calibration import at_temperature
+
+    return at_temperature(held_out, classifier.temperature).astype(np.float32)
 
 
 def _right(

@@ -17,7 +17,7 @@ from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.effort import EFFORTS
 from keensight.core.options import SeedsOptions, TrainOptions, with_options
 from keensight.core.progress import Logged, Progress
-from keensight.core.records import Dataset, Epoch, History, Split
+from keensight.core.records import Dataset, Epoch, Split
 from keensight.core.task import Task
 from keensight.errors import InterruptedRun, KeensightError, UsageError
 from keensight.workflow import anomaly, anomaly_split
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
     from keensight.data.cache import CacheMode
     from keensight.nets.classifier import Classifier
+    from keensight.nets.training.transfer import Transferred
     from keensight.store.run import Run
 
 
@@ -145,10 +146,9 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     run = run.update(state="training", model=config.model.name)
     tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
     noted = partial(_note_epoch, run)
-    classifier, history = train_network(
-        dataset, split, pixels, config, progress, on_epoch=noted, tensorboard=tensorboard
-    )
-    return finish(run, Trained(classifier, history, dataset, split, pixels, findings, config), progress, started)
+    classifier, done = train_network(dataset, split, pixels, config, progress, on_epoch=noted, tensorboard=tensorboard)
+    trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
+    return finish(run, trained, progress, started)
 
 
 def train_network(  # noqa: PLR0913 - callbacks by keyword
@@ -160,8 +160,10 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
-) -> tuple[Classifier, History]:
+) -> tuple[Classifier, Transferred]:
     """Build and train the network in the settings; no ``auto`` is left in them.
+
+    Where only a head is fitted, it is fitted to the validation images too.
 
     Stopped by the user after an epoch, the network has its best weights, and the history says ``interrupted``.
     """
@@ -169,12 +171,13 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
     from keensight.nets import runtime
     from keensight.nets.classifier import Classifier
     from keensight.nets.training.fit import TrainingInterrupted
+    from keensight.nets.training.transfer import Transferred
 
     runtime.configure(seed=config.train.seed)
     net = config.model
     model = build(dataset, pixels.spec, net.name, width=net.width, dropout=net.dropout, weights=net.weights)
     try:
-        history = run_fit(
+        done = run_fit(
             model,
             dataset,
             split,
@@ -182,12 +185,13 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
             config,
             on_epoch=on_epoch,
             tensorboard=tensorboard,
+            refit=True,
             progress=progress,
         )
     except TrainingInterrupted as stop:
-        history = stop.history
+        done = Transferred(stop.history, None)
     thresholds = (DEFAULT,) * len(dataset.labels) if dataset.task == Task.MULTILABEL else None
-    return Classifier(model, dataset.labels, pixels.spec, thresholds=thresholds), history
+    return Classifier(model, dataset.labels, pixels.spec, thresholds=thresholds), done
 
 
 def _note_epoch(run: Run, epoch: Epoch) -> None:

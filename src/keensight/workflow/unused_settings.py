@@ -42,9 +42,9 @@ def _split(dataset: Dataset) -> Iterator[str]:
 
 def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
     if dataset.task == Task.MULTILABEL:
-        yield "decision.set_level"
+        yield from ("decision.set_level", "train.logit_adjustment")
     if not transfers(config):
-        yield from _TRANSFER
+        yield from (*_TRANSFER, "train.logit_adjustment")
     else:
         yield "train.tensorboard"
         if head_only(config):

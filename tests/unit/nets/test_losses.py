@@ -70,14 +70,14 @@ def test_the_head_is_one_logistic_regression_a_label():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(400, 6)).astype(np.float32)
     truth = (features[:, :3] + rng.normal(size=(400, 3)) > (0.0, 1.0, 2.0)).astype(np.uint8)
-    head = fit_head((features[:300], truth[:300]), (features[300:], truth[300:]), 3)
+    strength = 0.3
+    head = fit_head(features[:300], truth[:300], 3, strength)
     mean, spread = features[:300].mean(axis=0), features[:300].std(axis=0) * np.sqrt(6 / 300)
     for j in range(3):
-        one = LogisticRegression(C=head.strength, tol=1e-8, max_iter=5000)
+        one = LogisticRegression(C=strength, tol=1e-8, max_iter=5000)
         one.fit((features[:300] - mean) / spread, truth[:300, j])
         expected = one.decision_function((features[300:] - mean) / spread)
         np.testing.assert_allclose(head.logits(features[300:])[:, j], expected, rtol=0.01, atol=0.01)
-    assert head.val_map == pytest.approx(average_precision_score(truth[300:], head.logits(features[300:])))
 
 
 @pytest.mark.slow

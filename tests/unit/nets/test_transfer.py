@@ -41,7 +41,7 @@ def images():
     pictures = np.stack([np.broadcast_to(stripes if t else stripes[:, None], (SIDE, SIDE)) for t in targets])
     noisy = pictures[..., None] + rng.integers(-60, 60, (96, SIDE, SIDE, 3))
     split = Split(tuple(range(64)), tuple(range(64, 96)), (), "by hand")
-    return Images(Memory(noisy.astype(np.uint8)), targets, [str(i) for i in range(96)], split)
+    return Images(Memory(noisy.astype(np.uint8)), targets, [str(i) for i in range(96)], np.arange(96), split)
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +75,29 @@ def test_quick_folds_the_head_exactly(images, shop):
     from keensight.nets.training.transfer import features_of, transfer
 
     model = _model()
-    history = transfer(model, images, _config(**{"train.effort": "quick"}), shop[0])
+    history = transfer(model, images, _config(**{"train.effort": "quick"}), shop[0]).history
     assert [epoch.phase for epoch in history.epochs] == ["head"] == [epoch.phase for epoch in shop[1]]
     assert history.epochs[0].val_accuracy > 0.9
     kernel, bias = model.get_layer("logits").get_weights()
     logits = freeze(features_of(model))(images.pixels.images) @ kernel + bias
     np.testing.assert_allclose(_softmax(np.asarray(model(images.pixels.images))), _softmax(logits), atol=1e-5)
+
+
+def test_a_refitted_head_has_seen_every_image_and_gives_predictions_by_heads_that_had_not(images, shop):
+    from keensight.nets.training.linear_head import score
+    from keensight.nets.training.transfer import transfer
+
+    wrong = images.targets.copy()
+    wrong[70] = 1 - wrong[70]
+    spoiled = dataclasses.replace(images, targets=wrong)
+    done = transfer(_model(), spoiled, _config(**{"train.effort": "quick"}), shop[0], refit=True)
+    held_out = done.held_out
+    assert sorted(held_out.rows.tolist()) == list(range(96))
+    place = held_out.rows.tolist().index(70)
+    assert held_out.logits[place].argmax() != wrong[70]
+    epoch = done.history.epochs[0]
+    assert score(held_out.logits, wrong[held_out.rows]) == pytest.approx((epoch.val_loss, epoch.val_accuracy))
+    assert transfer(_model(), spoiled, _config(**{"train.effort": "quick"}), shop[0]).held_out is None
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -89,7 +106,7 @@ def test_standard_tunes_the_top_and_leaves_the_rest_as_it_was(images, shop, prec
 
     model = _model()
     before = {layer.name: layer.get_weights() for layer in model.layers}
-    history = transfer(model, images, _config(**{"train.precision": precision}), shop[0])
+    history = transfer(model, images, _config(**{"train.precision": precision}), shop[0]).history
     assert [epoch.phase for epoch in history.epochs] == ["head", "top", "top"]
     assert [epoch.epoch for epoch in shop[1]] == [1, 2, 3]
     best = history.epochs[history.best_epoch - 1]
@@ -108,7 +125,7 @@ def test_a_phase_that_does_not_pay_is_taken_back(images, shop):
 
     model = _model()
     spoiled = _config(**{"train.learning_rate": 5.0, "train.schedule": "constant", "train.ema": 0})
-    history = transfer(model, images, spoiled, shop[0])
+    history = transfer(model, images, spoiled, shop[0]).history
     assert history.best_epoch == 1
     logits = np.asarray(model(images.pixels.take(images.split.part("val"))))
     assert (logits.argmax(1) == images.targets[64:]).mean() == history.epochs[0].val_accuracy
@@ -117,7 +134,7 @@ def test_a_phase_that_does_not_pay_is_taken_back(images, shop):
 def test_best_goes_on_with_the_whole_network(images, shop):
     from keensight.nets.training.transfer import transfer
 
-    history = transfer(_model(), images, _config(**{"train.effort": "best", "train.epochs": 1}), shop[0])
+    history = transfer(_model(), images, _config(**{"train.effort": "best", "train.epochs": 1}), shop[0]).history
     assert [epoch.phase for epoch in history.epochs] == ["head", "top", "whole"]
 
 
@@ -156,7 +173,7 @@ def test_class_weights_reach_the_head(images, shop):
     few = tuple(i for i in images.split.train if images.targets[i] == 0 or i < 8)
     rare = dataclasses.replace(images, split=dataclasses.replace(images.split, train=few))
     config = _config(**{"train.effort": "quick", "train.class_weights": "true"})
-    assert transfer(_model(), rare, config, shop[0]).epochs[0].val_accuracy > 0.8
+    assert transfer(_model(), rare, config, shop[0]).history.epochs[0].val_accuracy > 0.8
 
 
 class Weights:

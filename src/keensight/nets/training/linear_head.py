@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.folds import deal
 from keensight.core.progress import Progress, Silent
 from keensight.nets.runtime import framework
 from keensight.nets.training.losses import objective_of
@@ -19,101 +20,147 @@ from keensight.nets.training.losses import rows as target_rows
 if TYPE_CHECKING:
     import keras
 
-_FIRST, _LEAST, _MOST = 1e-2, 1e-5, 1e3
+FOLDS = 5
+_FIRST, _LEAST, _MOST = 1e-2, 1e-6, 1e4
 """Inverse regularization strengths: start and bounds of the search."""
 _TRIES = 8
-"""Maximum number of strengths tried: five tenfold steps up, the first, and two around the best."""
+"""Expected number of strengths tried: some tenfold steps, and two around the best."""
 _GROUP = 300.0
+_FLOOR = 0.2
+"""A feature's deviation counts as at least this fraction of the median one of its level."""
 _STEPS = 500
 _ROUGH, _FINE = 1e-6, 1e-7
 """Relative tolerance of the loss at which a fit ends: for comparing strengths, and for the final fit."""
 _VARIANCE = 0.95
 
+Floats = NDArray[np.float32]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """A dense layer from features to logits, and its metrics."""
+    """A dense layer from features to logits."""
 
-    kernel: NDArray[np.float32]
+    kernel: Floats
     """Shape (features, classes)."""
-    bias: NDArray[np.float32]
-    strength: float
-    """The chosen inverse L2 regularization strength (scikit-learn's ``C``)."""
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    val_map: float | None = None
-    """Mean average precision of the validation set; multi-label sets only."""
+    bias: Floats
 
-    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def logits(self, features: Floats) -> Floats:
         """Logits, shape (n, classes)."""
-        found: NDArray[np.float32] = features @ self.kernel + self.bias
+        found: Floats = features @ self.kernel + self.bias
         return found
 
 
-Labeled = tuple[NDArray[np.float32], NDArray[Any]]
-"""Features (n, d) and what they are of."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """The regularization with the lowest cross-validated loss."""
+
+    strength: float
+    """Inverse L2 regularization strength (scikit-learn's ``C``), per image."""
+    logits: Floats
+    """Logits of every image by a head that was fitted without its fold, shape (n, classes)."""
+    loss: float
+    """Their mean loss, in nats."""
 
 
-def fit_head(
-    train: Labeled,
-    validation: Labeled,
+def choose_strength(  # noqa: PLR0913 - arrays by keyword
+    features: Floats,
+    targets: NDArray[Any],
     classes: int,
     *,
+    units: NDArray[np.int64],
     levels: Sequence[int] = (),
-    weights: NDArray[np.float32] | None = None,
+    weights: Floats | None = None,
     progress: Progress | None = None,
-) -> Head:
-    """Train the head to convergence (L-BFGS), with the regularization chosen by the validation loss.
+) -> Chosen:
+    """Choose the regularization by the loss of a 5-fold cross-validation.
 
-    Features are standardized, so that one regularization fits all, and each level of the network has the same weight in
-    it, whatever its number of features; kernel and bias undo both. The search goes by factors of ten from 0.01 until
-    the validation loss rises, upwards and then, if that did not help, downwards; finally it tries both sides of the
-    best. It uses the principal axes of the features; the final fit uses all features.
+    The search goes by factors of ten from 0.01 until the loss rises, upwards and then, if that did not help,
+    downwards; finally it tries both sides of the best. The folds' heads are fitted together, on the principal axes of
+    the features, and each from its solution at the strength before.
 
     Args:
-        train: Features, float32 (n, d), and class numbers, shape (n,), or labels as 0 and 1, (n, classes).
-        validation: The same of the validation set.
+        features: Float32 (n, d).
+        targets: Class numbers, shape (n,), or labels as 0 and 1, (n, classes).
         classes: Number of classes.
+        units: Shape (n,): images with the same number are in one fold.
         levels: How many features each level of the network gives, in order; default: one level.
         weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
         progress: Where to report.
-    """
-    (features, targets), (val_features, val_targets) = train, validation
-    mean = features.mean(axis=0)
-    sizes = np.array(levels or [features.shape[1]])
-    scale = 1.0 / ((features.std(axis=0) + 1e-6) * np.repeat(np.sqrt(sizes / _GROUP), sizes)).astype(np.float32)
-    standard = (features - mean) * scale
 
-    def head(strength: float, point: NDArray[np.float64]) -> Head:
-        kernel = point[:-classes].reshape(-1, classes).astype(np.float32) * scale[:, None]
-        bias = (point[-classes:] - mean @ kernel).astype(np.float32)
-        val_logits = val_features @ kernel + bias
-        scores = score(features @ kernel + bias, targets) + score(val_logits, val_targets)
-        return Head(kernel, bias, strength, *scores, objective_of(targets).ranking(val_logits, val_targets))
+    Returns:
+        The best strength and its out-of-fold logits.
+    """
+    strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
+    fold = deal(strata.astype(np.int64), units, FOLDS)
+    mean, scale = _standard(features, levels)
+    inputs = (features - mean) * scale
+    inputs = inputs @ principal_axes(inputs)
+    counted = np.ones((len(targets), 1), np.float32) if weights is None else weights.reshape(len(targets), -1)
+    held = fold[:, None] == np.arange(FOLDS)
+    solve = _solver(inputs, targets, classes, np.where(held[..., None], 0, counted[:, None, :]))
+    points: dict[float, NDArray[np.float64]] = {}
+    found: dict[float, Chosen] = {}
 
     with (progress or Silent()).task("fitting the classifier head", _TRIES, "settings") as task:
-        axes = principal_axes(standard)
-        solve = _solver(standard if axes is None else standard @ axes, targets, classes, weights)
-        found: dict[float, Head] = {}
-        points: dict[float, NDArray[np.float64]] = {}
 
         def attempt(strength: float, start: float | None) -> None:
             points[strength] = solve(strength, None if start is None else points[start], _ROUGH)
-            found[strength] = head(strength, _unrotated(points[strength], axes, classes))
-            task.advance(1, f"val {found[strength].val_accuracy:.3f}")
+            heads = _kernels(points[strength], FOLDS, classes)
+            logits = np.empty((len(targets), classes), np.float32)
+            for number, (kernel, bias) in enumerate(heads):
+                logits[fold == number] = inputs[fold == number] @ kernel + bias
+            found[strength] = Chosen(strength, logits, score(logits, targets)[0])
+            task.advance(1, f"loss {found[strength].loss:.3f}")
 
         _search(attempt, found)
-        best = _best(found).strength
-        if axes is not None:
-            solve = _solver(standard, targets, classes, weights)
-        final = head(best, solve(best, _unrotated(points[best], axes, classes), _FINE))
-        task.advance(_TRIES - len(found), f"val {final.val_accuracy:.3f}")
-    return final
+        task.advance(max(_TRIES - len(found), 0))
+    return _best(found)
 
 
-def _search(attempt: Callable[[float, float | None], None], found: Mapping[float, Head]) -> None:
+def fit_head(
+    features: Floats,
+    targets: NDArray[Any],
+    classes: int,
+    strength: float,
+    *,
+    levels: Sequence[int] = (),
+    weights: Floats | None = None,
+) -> Head:
+    """Fit the head to convergence (L-BFGS).
+
+    Features are standardized, so that one regularization fits all, and each level of the network has the same weight in
+    it, whatever its number of features; kernel and bias undo both.
+
+    Args:
+        features: Float32 (n, d).
+        targets: Class numbers, shape (n,), or labels as 0 and 1, (n, classes).
+        classes: Number of classes.
+        strength: Inverse regularization strength.
+        levels: How many features each level of the network gives, in order; default: one level.
+        weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
+    """
+    mean, scale = _standard(features, levels)
+    counted = np.ones((len(targets), 1), np.float32) if weights is None else weights.reshape(len(targets), -1)
+    point = _solver((features - mean) * scale, targets, classes, counted[:, None, :])(strength, None, _FINE)
+    [(kernel, bias)] = _kernels(point, 1, classes)
+    kernel = kernel * scale[:, None]
+    return Head(kernel, (bias - mean @ kernel).astype(np.float32))
+
+
+def _standard(features: Floats, levels: Sequence[int]) -> tuple[Floats, Floats]:
+    """Mean and factor, each (d,), that standardize features.
+
+    A feature that hardly varies would get a kernel thousands of times the others': noise in it, another camera or
+    8-bit weights would then decide.
+    """
+    sizes = np.array(levels or [features.shape[1]])
+    deviation = features.std(axis=0)
+    least = [_FLOOR * np.median(level) for level in np.split(deviation, np.cumsum(sizes)[:-1])]
+    deviation = np.maximum(deviation, np.repeat(least, sizes)) + 1e-6
+    return features.mean(axis=0), (1.0 / (deviation * np.repeat(np.sqrt(sizes / _GROUP), sizes))).astype(np.float32)
+
+
+def _search(attempt: Callable[[float, float | None], None], found: Mapping[float, Chosen]) -> None:
     """Try strengths, each starting from the previous solution, until the best is between two others."""
     attempt(_FIRST, None)
     for factor in (10.0, 0.1):
@@ -126,67 +173,75 @@ def _search(attempt: Callable[[float, float | None], None], found: Mapping[float
         attempt(strength, best)
 
 
-def principal_axes(rows: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Directions (d, r) that hold 95% of the variance of centered rows (n, d); None where n < d.
+def principal_axes(rows: Floats) -> Floats:
+    """Directions (d, r) that hold 95% of the variance of centered rows (n, d).
 
-    They halve the time of comparing strengths; for few rows, computing them takes longer than that.
+    They cut the time of comparing strengths to a fraction; the smaller one of the two Gram matrices gives them.
     """
     from scipy.linalg import eigh
 
-    if len(rows) < rows.shape[1]:
-        return None
-    variances, axes = eigh(rows.T @ rows, driver="evd", overwrite_a=True, check_finite=False)
+    wide = len(rows) < rows.shape[1]
+    gram = rows @ rows.T if wide else rows.T @ rows
+    variances, vectors = eigh(gram, driver="evd", overwrite_a=True, check_finite=False)
     shares = np.cumsum(variances[::-1]) / variances.sum()
-    kept: NDArray[np.float32] = axes[:, ::-1][:, : int(np.searchsorted(shares, _VARIANCE)) + 1]
-    return kept
+    count = int(np.searchsorted(shares, _VARIANCE)) + 1
+    kept = vectors[:, ::-1][:, :count]
+    axes: Floats = rows.T @ (kept / np.sqrt(variances[::-1][:count])) if wide else kept
+    return axes.astype(np.float32)
 
 
-def _unrotated(point: NDArray[np.float64], axes: NDArray[np.float32] | None, classes: int) -> NDArray[np.float64]:
-    """Convert kernel and bias on principal axes to those on all features."""
-    if axes is None:
-        return point
-    return np.concatenate([(axes @ point[:-classes].reshape(-1, classes)).ravel(), point[-classes:]])
+def _best(found: Mapping[float, Chosen]) -> Chosen:
+    return min(found.values(), key=lambda one: one.loss)
 
 
-def _best(found: Mapping[float, Head]) -> Head:
-    return min(found.values(), key=lambda head: head.val_loss)
+def _kernels(point: NDArray[np.float64], heads: int, classes: int) -> list[tuple[Floats, Floats]]:
+    """Kernel (d, classes) and bias (classes,) of each head of a solution."""
+    columns = heads * classes
+    kernels = point[:-columns].reshape(-1, heads, classes).astype(np.float32)
+    biases = point[-columns:].reshape(heads, classes).astype(np.float32)
+    return [(kernels[:, number], biases[number]) for number in range(heads)]
 
 
 def _solver(
-    features: NDArray[np.float32], targets: NDArray[Any], classes: int, weights: NDArray[np.float32] | None
+    features: NDArray[Any], targets: NDArray[Any], classes: int, weights: NDArray[Any]
 ) -> Callable[[float, NDArray[np.float64] | None, float], NDArray[np.float64]]:
-    """A function from strength, start and tolerance to the minimum: kernel, row by row, then bias, (d + 1) *
-    classes."""
+    """A function from strength, start and tolerance to the minima of independent heads: their kernels, row by row,
+    then biases, (d + 1) * heads * classes.
+
+    ``weights`` of shape (n, heads, 1 or classes) say how much each image counts for each head.
+    """
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
     _, tf = framework()
-    count, width = features.shape
+    (count, width), heads = features.shape, weights.shape[1]
+    columns = heads * classes
     objective = objective_of(targets)
-    x, truth = tf.constant(features), tf.constant(target_rows(targets, classes))
-    counted = np.ones((count, 1)) if weights is None else weights.reshape(count, -1)
-    share = tf.constant(counted / counted.sum(axis=0), tf.float32)
+    x = tf.constant(features)
+    truth = tf.constant(np.repeat(target_rows(targets, classes), heads, axis=0))
+    share = tf.constant(weights / weights.sum(axis=0), tf.float32)
+    images = (weights.max(axis=2) > 0).sum(axis=0)
 
     # TensorFlow's matrix products are several times faster than those of a NumPy with a generic library.
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def loss(point: Any, penalty: Any) -> Any:
-        kernel, bias = tf.reshape(point[:-classes], (width, classes)), point[-classes:]
-        logits = x @ kernel + bias
-        terms, probabilities = objective.terms(truth, logits)
-        wrong = (probabilities - truth) * share
-        value = tf.reduce_sum(share * terms)
+        kernel, bias = tf.reshape(point[:-columns], (width, columns)), point[-columns:]
+        terms, probabilities = objective.terms(truth, tf.reshape(x @ kernel + bias, (count * heads, classes)))
+        wrong = tf.reshape(probabilities - truth, (count, heads, classes)) * share
+        wrong = tf.reshape(wrong, (count, columns))
+        value = tf.reduce_sum(share * tf.reshape(terms, (count, heads, -1)))
         slope = tf.linalg.matmul(x, wrong, transpose_a=True) + penalty * kernel
         slopes = tf.concat([tf.reshape(slope, [-1]), tf.reduce_sum(wrong, axis=0)], axis=0)
-        return value + penalty / 2 * tf.reduce_sum(kernel**2), slopes
+        return value + tf.reduce_sum(penalty / 2 * kernel**2), slopes
 
     def solve(strength: float, start: NDArray[np.float64] | None, tolerance: float) -> NDArray[np.float64]:
-        penalty = tf.constant(1.0 / (strength * count), tf.float32)
+        penalty = tf.constant(np.repeat(1.0 / (strength * images), classes), tf.float32)
 
         def both(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             value, slopes = loss(tf.constant(point, tf.float32), penalty)
             return float(value), slopes.numpy().astype(np.float64)
 
-        first = np.zeros((width + 1) * classes) if start is None else start
+        first = np.zeros((width + 1) * columns) if start is None else start
         limits = {"maxiter": _STEPS, "ftol": tolerance, "gtol": 1e-5}
         # The optimizer's own steps use short vectors: more threads would only compete with TensorFlow's.
         with threadpool_limits(1, user_api="blas"):
@@ -196,7 +251,7 @@ def _solver(
     return solve
 
 
-def score(logits: NDArray[np.float32], targets: NDArray[Any]) -> tuple[float, float]:
+def score(logits: Floats, targets: NDArray[Any]) -> tuple[float, float]:
     """Mean loss in nats and accuracy of logits (n, classes)."""
     objective = objective_of(targets)
     return objective.score(objective.probabilities(logits.astype(np.float64)), targets)

@@ -1,8 +1,8 @@
 """Transfer learning in up to three phases; a phase that does worse is discarded, or left early.
 
-``head``: a logistic head on frozen features. ``top``: fine-tuning of the upper layers, on activations of the lower
-layers that are computed once. ``whole``: fine-tuning of every layer, on augmented images. Batch normalization always
-keeps its pretrained statistics: a few thousand images give no better ones.
+``head``: a logistic head on frozen features, regularized by cross-validation. ``top``: fine-tuning of the upper layers,
+on activations of the lower layers that are computed once. ``whole``: fine-tuning of every layer, on augmented images.
+Batch normalization always keeps its pretrained statistics: a few thousand images give no better ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from keensight.nets.training import batches
 from keensight.nets.training.activations import compute_views, how_many
 from keensight.nets.training.features import Known, extract, run
 from keensight.nets.training.fit import TrainingInterrupted, class_weights, drive, fit, plan, schedule, settled
-from keensight.nets.training.linear_head import Head, fit_head, fold
+from keensight.nets.training.linear_head import Chosen, Head, choose_strength, fit_head, fold, score
+from keensight.nets.training.logit_adjustment import choose_adjustment
 from keensight.nets.training.losses import objective_of
 from keensight.nets.training.split_model import Cut, cuts, halves
 from keensight.nets.training.verdict import falling, judge, solved
@@ -56,6 +57,8 @@ class Images:
     """Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes)."""
     digests: Sequence[str]
     """Digest of the pixels of every sample."""
+    units: NDArray[np.int64]
+    """Number of every sample's unit, shape (n,): its images are never on both sides of a cross-validation."""
     split: Split
 
     def part(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -97,7 +100,29 @@ class Caches:
     """Whether to leave a phase, given the accuracy (or mAP) reached after each epoch so far."""
 
 
-def transfer(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> History:
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Training and validation images, predicted by heads that were fitted without them (5-fold cross-validation)."""
+
+    rows: NDArray[np.int64]
+    """Dataset indices, shape (n,)."""
+    logits: NDArray[np.float32]
+    """Shape (n, classes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """The result of :func:`transfer`."""
+
+    history: History
+    """The epochs of all phases; the model has the weights of ``best_epoch``."""
+    held_out: HeldOut | None
+    """Where the head was fitted to the validation images too: what to calibrate on in their place."""
+
+
+def transfer(
+    model: keras.Model, images: Images, config: RunConfig, caches: Caches, *, refit: bool = False
+) -> Transferred:
     """Train a pretrained network in place, in the phases of ``train.effort``.
 
     Args:
@@ -105,18 +130,30 @@ def transfer(model: keras.Model, images: Images, config: RunConfig, caches: Cach
         images: Images and split; the test set is not touched.
         config: Settings with no ``auto`` left.
         caches: Caches and progress.
-
-    Returns:
-        The epochs of all phases; the model has the weights of ``best_epoch``.
+        refit: If no layer below the head is trained in the end, fit the head to the validation images too: its
+            regularization is cross-validated and leaves them nothing else to decide.
 
     Raises:
         TrainingError: the loss became NaN or infinite.
         TrainingInterrupted: the user interrupted, after the head; the model has the best weights so far.
     """
-    history = train_head(model, images, config, caches)
+    phases = EFFORTS[config.train.effort].phases[1:]
+    inputs = _head_inputs(model, images, config, caches)
+    chosen = inputs.chosen(caches.progress)
+    history = train_head(model, inputs, chosen, caches, everything=refit and not phases)
+    if phases:
+        history = _tuned(model, history, images, config, caches)
+    if history.tuned:
+        return Transferred(history, None)
+    if refit and phases:
+        fold(model, inputs.head(chosen.strength, everything=True))
+    offsets = _adjust(model, inputs, chosen, config, caches)
+    return Transferred(history, HeldOut(inputs.rows, chosen.logits - offsets) if refit else None)
+
+
+def _tuned(model: keras.Model, history: History, images: Images, config: RunConfig, caches: Caches) -> History:
+    """The phases after the head, as far as they pay."""
     tune = {"top": train_top, "whole": train_whole}
-    if not EFFORTS[config.train.effort].tunes:
-        return history
     val = Examination.by_head(model, images, caches)
     for phase in EFFORTS[config.train.effort].phases[1:]:
         if _stopped(caches):
@@ -158,37 +195,109 @@ def features_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("features").output, name="features")
 
 
-def train_head(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> History:
-    """Phase ``head``: a logistic-regression head on features, each computed once, folded into the last layer."""
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadInputs:
+    """What the head is fitted to: training, then validation images."""
+
+    rows: NDArray[np.int64]
+    """Dataset indices, shape (n,)."""
+    features: NDArray[np.float32]
+    targets: NDArray[Any]
+    units: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    train: int
+    """Number of training images."""
+    classes: int
+    levels: Sequence[int]
+    """Number of features from each map of the network."""
+
+    def chosen(self, progress: Progress) -> Chosen:
+        """The regularization, by cross-validation on all images."""
+        return choose_strength(
+            self.features,
+            self.targets,
+            self.classes,
+            units=self.units,
+            levels=self.levels,
+            weights=self.weights,
+            progress=progress,
+        )
+
+    def head(self, strength: float, *, everything: bool) -> Head:
+        """The head, fitted to the training images or to all."""
+        some = slice(None) if everything else slice(self.train)
+        return fit_head(
+            self.features[some],
+            self.targets[some],
+            self.classes,
+            strength,
+            levels=self.levels,
+            weights=self.weights[some],
+        )
+
+
+def _head_inputs(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> HeadInputs:
+    train, val = images.split.part("train"), images.split.part("val")
+    rows = np.concatenate([train, val])
+    targets, classes = images.targets[rows], int(model.output_shape[-1])
+    balanced = config.train.class_weights
+    return HeadInputs(
+        rows=rows,
+        features=features(model, images, rows, caches),
+        targets=targets,
+        units=images.units[rows],
+        weights=objective_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced)),
+        train=len(train),
+        classes=classes,
+        levels=_levels(model),
+    )
+
+
+def train_head(model: keras.Model, inputs: HeadInputs, chosen: Chosen, caches: Caches, *, everything: bool) -> History:
+    """Phase ``head``: a logistic-regression head on features, each computed once, folded into the last layer.
+
+    With ``everything`` its validation scores are those of the cross-validation, over all images.
+    """
     started = time.perf_counter()
-    head = _fit_head(model, images, config, caches)
+    head = inputs.head(chosen.strength, everything=everything)
     fold(model, head)
     seconds = time.perf_counter() - started
-    epoch = Epoch(1, "head", 1, seconds, 0.0, head.loss, head.accuracy, head.val_loss, head.val_accuracy, head.val_map)
-    metric = "accuracy" if head.val_map is None else "mAP"
-    caches.progress.say(f"classifier head fitted: validation {metric} {epoch.reached:.1%}")
-    caches.progress.detail(f"classifier head: regularization C = {head.strength:.3g}")
+    part = inputs.train
+    known, targets = (
+        (inputs.features, inputs.targets) if everything else (inputs.features[:part], inputs.targets[:part])
+    )
+    unseen = inputs.targets if everything else inputs.targets[part:]
+    logits = chosen.logits if everything else head.logits(inputs.features[part:])
+    ranking = objective_of(inputs.targets).ranking(logits, unseen)
+    epoch = Epoch(1, "head", 1, seconds, 0.0, *score(head.logits(known), targets), *score(logits, unseen), ranking)
+    metric = "accuracy" if ranking is None else "mAP"
+    how = "cross-validated" if everything else "validation"
+    caches.progress.say(f"classifier head fitted: {how} {metric} {epoch.reached:.1%}")
+    caches.progress.detail(f"classifier head: regularization C = {chosen.strength:.3g}")
     caches.on_epoch(epoch)
     if caches.hooks is not None:
         caches.hooks.epoch_end(epoch)
     return History((epoch,), 1)
 
 
-def _fit_head(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> Head:
-    (rows, targets), (val_rows, val_targets) = images.part("train"), images.part("val")
-    found = features(model, images, np.concatenate([rows, val_rows]), caches)
-    classes = int(model.output_shape[-1])
-    balanced = config.train.class_weights
-    weights = objective_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced))
-    part = len(rows)
-    return fit_head(
-        (found[:part], targets),
-        (found[part:], val_targets),
-        classes,
-        levels=_levels(model),
-        weights=weights,
-        progress=caches.progress,
-    )
+def _adjust(
+    model: keras.Model, inputs: HeadInputs, chosen: Chosen, config: RunConfig, caches: Caches
+) -> NDArray[np.float32]:
+    """Adjust the head's bias to the class frequencies if that helps; what was subtracted, (classes,)."""
+    train = config.train
+    if inputs.targets.ndim == 2 or (train.class_weights and train.logit_adjustment is None):
+        return np.zeros(inputs.classes, np.float32)
+    found = choose_adjustment(chosen.logits, inputs.targets, inputs.units, strength=train.logit_adjustment)
+    if found.strength:
+        layer = model.get_layer("logits")
+        kernel, bias = layer.get_weights()
+        layer.set_weights([kernel, bias - found.offsets])
+        (f1, better), (accuracy, changed) = found.macro_f1, found.accuracy
+        caches.progress.say(
+            f"rare classes: logit adjustment {found.strength:g}, by cross-validation: macro F1 {f1:.1%} without, "
+            f"{better:.1%} with; accuracy {accuracy:.1%} without, {changed:.1%} with"
+        )
+    return found.offsets
 
 
 def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches: Caches) -> NDArray[np.float32]:
