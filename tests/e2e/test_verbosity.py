@@ -67,7 +67,7 @@ def test_only_verbose_shows_technical_details_and_the_log_has_them_always(place)
     shown = [detail for detail in DETAILS if detail in verbose[2]]
     assert {"CPU threads: ", "frozen layers run on ", "classifier head: regularization C = "} <= set(shown)
     assert not any(detail in normal[2] for detail in DETAILS)
-    assert "classifier head fitted: validation accuracy" in normal[2]
+    assert "classifier head fitted: cross-validated accuracy" in normal[2]
     for run in ("quiet", "normal", "verbose"):
         log = (place / run / "log.txt").read_text(encoding="utf-8")
         assert all(detail in log for detail in shown)

@@ -16,7 +16,7 @@ def test_a_rule_never_contradicts_itself(rule: Decision, refuses: bool) -> None:
     assert ("out-of-distribution" in told) is refuses
     assert ("whatever an image shows" in told) is (not refuses and rule.target is None)
     assert (f"{rule.threshold:.1%}" in told) is (rule.target is not None)
-    assert (f"{rule.n:,} validation images" in told) is (rule.target is not None)
+    assert (f"{rule.n:,} held-out images" in told) is (rule.target is not None)
 
 
 def test_a_precision_that_is_not_certain_is_not_promised() -> None:

@@ -48,7 +48,7 @@ def test_a_model_that_never_abstains_says_so_and_no_other_does() -> None:
 def test_a_threshold_is_told_with_what_was_asked_and_what_is_certain() -> None:
     card = model_card(manifest(decision=_deciding(PRECISION)), _measured())
     assert "if its probability is 81.2% or more, and abstains otherwise." in card
-    assert "on 290 validation images so that 95% of the predictions are right, with a confidence of 90%." in card
+    assert "on 290 held-out images so that 95% of the predictions are right, with a confidence of 90%." in card
     assert "out-of-distribution" not in card
     short = model_card(manifest(decision=_deciding(dataclasses.replace(PRECISION, reached=0.91))), _measured())
     assert "no threshold is certain to reach that, and with this one 91% is certain" in short
