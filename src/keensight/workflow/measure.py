@@ -67,7 +67,7 @@ def measure(
     started = time.perf_counter()
     answers = answers_of(classifier, images.rows, images.pixels, progress, features)
     if images.held_out is not None:
-        answers = answers._replace(probabilities=_calibrated(classifier, images.held_out))
+        answers = type(answers)(_calibrated(classifier, images.held_out), *answers[1:])
     groups = images.clusters()
     unlike = classifier.ood_fields(answers.ood_scores, ~answers.unknown)
     seconds = time.perf_counter() - started
