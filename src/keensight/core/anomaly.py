@@ -1,16 +1,20 @@
 """Anomaly detection, learned from normal images only: the rule and its records.
 
-Patches of normal images, as a pretrained network's early maps describe them, are modeled by one Gaussian; a patch's
-anomaly score is its squared Mahalanobis distance (Rippel, Mertens and Merhof 2021, "Modeling the distribution of normal
-data in pre-trained deep features for anomaly detection"; PaDiM, Defard et al. 2021, has one Gaussian for each place,
-which needs images that lie alike). A normal patch is about 1. An image's score is the mean of its most anomalous
-patches, divided by a threshold that at most a given fraction of unseen normal images exceeds. An image with a score of
-1 or more is anomalous.
+Patches of normal images are described by three levels of a pretrained network's maps. Each level is whitened by the
+covariance of its normal patches, and keeps 2,000 of them, unlike each other, as a memory. A patch's anomaly score at a
+level is its squared distance to the nearest patch of the memory, per dimension (PatchCore, Roth et al. 2022, "Towards
+total recall in industrial anomaly detection"; whitened, it is a Mahalanobis distance, as in Rippel, Mertens and Merhof
+2021, "Modeling the distribution of normal data in pre-trained deep features for anomaly detection", but to one of many
+normal patches in place of their mean).
+
+An image's score is the geometric mean over the levels: of the fine ones the mean of the most anomalous patches, of the
+coarse one, which sees large parts of the image, the mean of all. It is divided by a threshold that at most a given
+fraction of unseen normal images exceeds. An image with a score of 1 or more is anomalous.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +26,14 @@ from keensight.core.interval import Interval
 from keensight.core.records import Dataset
 
 NORMAL, ANOMALOUS = "normal", "anomalous"
-TOP_FRACTION = 0.05
-"""Fraction of an image's patches that are averaged for its score."""
+PATCH_MEMORY, GAUSSIAN = "memory of patches", "Gaussian of patches"
+"""Rules of bundles: today's, and the one of bundles whose network gives a single level of scores."""
+FRACTIONS = (0.05, 0.05, 1.0)
+"""Fraction of an image's patches that are averaged for its score, by level, the finest first."""
+CANDIDATES, MEMORY = 8000, 2000
+"""Normal patches of a level that are drawn at random, and those of them that are kept."""
+_PROJECTED = 32
+"""Dimensions in which the latter are chosen."""
 FALSE_ALARMS = 0.05
 """Maximum fraction of normal images above the threshold."""
 _RIDGE, _TINY = 1e-3, 1e-6
@@ -36,7 +46,7 @@ class Limits:
     """Thresholds above which an image, and a patch, is anomalous."""
 
     threshold: float
-    """Mean score of an image's most anomalous patches above which the image is anomalous."""
+    """Score of an image, from :func:`image_scores`, above which it is anomalous."""
     patch: float
     """The 99th percentile of the patch scores of unseen normal images; a heatmap does not color lower scores."""
     rate: float
@@ -139,49 +149,111 @@ class AnomalyEvaluation:
         return found | {"caveats": [one.plain() for one in self.caveats]}
 
 
-def gaussian(batches: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Fit the Gaussian of patches, from batches (n, rows, columns, d) that need not fit in memory together.
+@dataclass(frozen=True, slots=True)
+class NormalPatches:
+    """What is known of the normal patches of one level of maps."""
 
-    A small ridge on the covariance keeps directions without variance from giving infinite scores.
+    mean: NDArray[np.float32]
+    """Shape (d,)."""
+    whiten: NDArray[np.float32]
+    """Shape (d, d): its product with a patch's difference from the mean has covariance 1 over normal patches."""
+    memory: NDArray[np.float32]
+    """Normal patches that are unlike each other, whitened, shape (m, d)."""
 
-    Returns:
-        The mean (d,), and the matrix (d, d) whose product with a patch's difference from the mean has the Mahalanobis
-        distance as its length.
+
+class PatchSampler:
+    """Learns the normal patches of a level in one pass over batches that need not fit in memory together.
+
+    Args:
+        patches: Number of patches that will be added.
+        seed: Of the draw of those that are kept.
     """
-    count, total, products = 0, np.zeros(()), np.zeros(())
-    for batch in batches:
-        patches = batch.reshape(-1, batch.shape[-1]).astype(np.float64)
-        count += len(patches)
-        total = total + patches.sum(axis=0)
-        products = products + patches.T @ patches
-    mean = total / count
-    covariance = products / count - np.outer(mean, mean)
-    covariance += _RIDGE * np.diag(covariance.diagonal()) + _TINY * np.eye(len(mean))
-    whiten = np.linalg.cholesky(np.linalg.inv(covariance))
-    return mean.astype(np.float32), whiten.astype(np.float32)
+
+    def __init__(self, patches: int, seed: int = 0) -> None:
+        draw = np.random.default_rng(seed)
+        self._places = np.sort(draw.choice(patches, min(CANDIDATES, patches), replace=False))
+        self._kept: list[NDArray[np.float32]] = []
+        self._count = 0
+        self._total = self._products = np.zeros(())
+
+    def add(self, batch: NDArray[np.float32]) -> None:
+        """Add the maps of some images, shape (n, rows, columns, d)."""
+        patches = batch.reshape(-1, batch.shape[-1])
+        wide = patches.astype(np.float64)
+        first, last = np.searchsorted(self._places, (self._count, self._count + len(patches)))
+        self._kept.append(patches[self._places[first:last] - self._count])
+        self._count += len(patches)
+        self._total = self._total + wide.sum(axis=0)
+        self._products = self._products + wide.T @ wide
+
+    def finish(self) -> NormalPatches:
+        """What was learned. A small ridge on the covariance keeps directions without variance from giving infinite
+        scores."""
+        mean = self._total / self._count
+        covariance = self._products / self._count - np.outer(mean, mean)
+        covariance += _RIDGE * np.diag(covariance.diagonal()) + _TINY * np.eye(len(mean))
+        whiten = np.linalg.cholesky(np.linalg.inv(covariance))
+        memory = coreset((np.concatenate(self._kept) - mean) @ whiten, MEMORY)
+        return NormalPatches(*(found.astype(np.float32) for found in (mean, whiten, memory)))
 
 
-def image_scores(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of the most anomalous patches of each map (n, rows, columns), shape (n,)."""
-    flat = maps.reshape(len(maps), -1)
-    top = max(1, round(TOP_FRACTION * flat.shape[1]))
-    scores: NDArray[np.float32] = np.partition(flat, -top, axis=1)[:, -top:].mean(axis=1)
-    return scores
+def coreset(patches: NDArray[np.float64], size: int, seed: int = 0) -> NDArray[np.float64]:
+    """Some of the patches (n, d), chosen so that none of the others is far from all of them, shape (m, d).
+
+    The next one is always the farthest from those chosen so far (Sener and Savarese 2018), as seen in a random
+    projection, as in PatchCore: rare normal patches are kept, frequent ones are thinned out.
+    """
+    if len(patches) <= size:
+        return patches
+    draw = np.random.default_rng(seed)
+    count, d = patches.shape
+    seen = patches.astype(np.float32)
+    if d > _PROJECTED:
+        seen = seen @ draw.normal(size=(d, _PROJECTED)).astype(np.float32)
+    squares = (seen**2).sum(axis=1)
+    distance = np.full(count, np.inf, np.float32)
+    chosen = [int(draw.integers(count))]
+    for _ in range(size - 1):
+        last = chosen[-1]
+        distance = np.minimum(distance, squares - 2 * (seen @ seen[last]) + squares[last])
+        chosen.append(int(distance.argmax()))
+    return patches[chosen]
 
 
-def limits(maps: NDArray[np.float32], rate: float = FALSE_ALARMS) -> Limits:
-    """Choose the thresholds from the maps (n, rows, columns) of unseen normal images.
+def heatmaps(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores of patches, the geometric mean over the levels (n, rows, columns, levels), shape (n, rows, columns)."""
+    found: NDArray[np.float32] = np.exp(np.log(np.maximum(levels, _TINY)).mean(axis=-1))
+    return found
+
+
+def image_scores(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores of images from those of their patches, shape (n,).
+
+    Args:
+        levels: Shape (n, rows, columns, levels), the finest level first; a bundle of the rule ``GAUSSIAN`` has a
+            single one.
+    """
+    flat = levels.reshape(len(levels), -1, levels.shape[-1])
+    means = []
+    for level, fraction in zip(np.moveaxis(flat, -1, 0), FRACTIONS, strict=False):
+        top = max(1, round(fraction * flat.shape[1]))
+        means.append(np.partition(level, -top, axis=1)[:, -top:].mean(axis=1))
+    return heatmaps(np.stack(means, axis=-1))
+
+
+def limits(levels: NDArray[np.float32], rate: float = FALSE_ALARMS) -> Limits:
+    """Choose the thresholds from the scores (n, rows, columns, levels) of the patches of unseen normal images.
 
     A new normal image exceeds the k-th lowest of n scores with probability (n + 1 - k) / (n + 1), as in conformal
     prediction (Vovk et al. 2005); k is the lowest for which that is at most ``rate``. With too few images for that, the
     highest score is the threshold, and the rate is higher.
     """
-    scores = np.sort(image_scores(maps))
+    scores = np.sort(image_scores(levels))
     count = len(scores)
     place = min(int(np.ceil((count + 1) * (1 - rate))), count)
     return Limits(
         threshold=float(scores[place - 1]),
-        patch=float(np.quantile(maps, _UNCOLORED)),
+        patch=float(np.quantile(heatmaps(levels), _UNCOLORED)),
         rate=(count + 1 - place) / (count + 1),
         images=count,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import AnomalyScores, Limits, image_scores
+from keensight.core.anomaly import AnomalyScores, Limits, NormalPatches, heatmaps, image_scores
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
@@ -29,7 +31,7 @@ class Detector:
     """An anomaly detector: a network with its preprocessing and thresholds.
 
     Args:
-        model: A Keras model from uint8 (n, height, width, 3) to patch scores (n, rows, columns, 1).
+        model: A Keras model from uint8 (n, height, width, 3) to patch scores (n, rows, columns, levels).
         spec: How an image becomes the model's input.
         limits: Thresholds above which an image is anomalous.
     """
@@ -52,8 +54,8 @@ class Detector:
         """
         return cls(open_model(path), spec, limits)
 
-    def predict_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's score of each patch, float32 (n, rows, columns).
+    def predict_levels(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's scores of each patch by level, float32 (n, rows, columns, levels).
 
         Args:
             images: uint8 (n, height, width, 3), RGB, 0 to 255.
@@ -62,15 +64,17 @@ class Detector:
             DataError: wrong dtype or shape.
         """
         check_images(images, self.spec)
-        size = evaluation_batch(self.spec.shape)
-        parts = [
-            np.asarray(self._forward(images[begin : begin + size]))[..., 0] for begin in range(0, len(images), size)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, *self.keras_model.output_shape[1:3]), np.float32)
+        size = min(evaluation_batch(self.spec.shape), _FORWARD)
+        parts = [np.asarray(self._forward(images[begin : begin + size])) for begin in range(0, len(images), size)]
+        return np.concatenate(parts) if parts else np.zeros((0, *self.keras_model.output_shape[1:]), np.float32)
 
-    def score(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of maps (n, rows, columns), shape (n,); 1 is the threshold."""
-        return image_scores(maps) / np.float32(self.limits.threshold)
+    def score(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of images from :meth:`predict_levels`, shape (n,); 1 is the threshold."""
+        return image_scores(levels) / np.float32(self.limits.threshold)
+
+    def maps(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Heatmaps from :meth:`predict_levels`, float32 (n, rows, columns), in units of ``limits.patch``."""
+        return heatmaps(levels) / np.float32(self.limits.patch)
 
     def predict(self, images: Images, *, progress: Progress | None = None) -> AnomalyScores:
         """Compute scores and maps of files, encoded bytes or decoded arrays; unreadable ones become errors.
@@ -84,7 +88,7 @@ class Detector:
         """
         sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
-        maps = np.full((len(names), *self.keras_model.output_shape[1:3]), np.nan, np.float32)
+        levels = np.full((len(names), *self.keras_model.output_shape[1:]), np.nan, np.float32)
         errors: dict[str, str] = {}
         position = 0
         decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
@@ -93,61 +97,124 @@ class Detector:
                 errors.update({names[position + i]: x for i, x in enumerate(chunk) if isinstance(x, str)})
                 good = [i for i, image in enumerate(chunk) if not isinstance(image, str)]
                 if good:
-                    maps[[position + i for i in good]] = self.predict_maps(np.stack([chunk[i] for i in good]))
+                    images_good = np.stack([chunk[i] for i in good])
+                    levels[[position + i for i in good]] = self.predict_levels(images_good)
                 position += len(chunk)
                 task.advance(len(chunk))
-        return AnomalyScores(names, self.score(maps), errors, (maps / self.limits.patch).astype(np.float32))
+        return AnomalyScores(names, self.score(levels), errors, self.maps(levels))
 
     def __repr__(self) -> str:
         return f"<Detector {self.keras_model.name}, {self.spec.key}>"
 
 
-STRIDES = (8, 16)
-"""Strides of the feature maps used: fine enough to localize, deep enough for shapes."""
+_FORWARD = 16
+"""Images per forward pass: their patches' distances to the whole memory are held, 100 MB at 224 px."""
+_FINE, _COARSE = (8, 16), 32
+"""Strides of the levels: the fine ones localize, the coarse one recognizes what large parts of the image show."""
+_WIDEST = 512
+"""Maximum number of channels of the coarse map: a covariance of more needs more normal images than there are."""
 
 
-def patches(model: keras.Model) -> keras.Model:
-    """The lower part of a network from ``build``, giving patch features (n, rows, columns, d).
+def levels(model: keras.Model) -> keras.Model:
+    """The lower part of a network from ``build``, with three maps as outputs: the levels.
 
-    Of each of ``STRIDES`` the narrowest map is taken (the last of these), because it is the input of the next stage.
-    The coarser one is enlarged to the finer.
+    Of each fine stride it is the narrowest map (the last of these), because it is the input of the next stage; of the
+    coarsest the widest of at most 512 channels. The first and the last are averaged over 3 by 3 patches, so that a
+    normal structure at a slightly different place stays normal.
 
     Args:
         model: A functional Keras model from uint8 (n, height, width, 3).
     """
     keras, _ = framework()
-    maps = [_map(model, stride) for stride in STRIDES]
-    height, width = maps[0].shape[1:3]
-    coarse = keras.layers.Resizing(height, width, interpolation="nearest", name="enlarge")(maps[1])
-    joined = keras.layers.Concatenate(name="patches")([maps[0], coarse])
-    return keras.Model(model.input, joined, name="patches")
+    below = keras.Model(model.input, next(_maps(model.layers[::-1])))
+    known = [*_maps(below.get_layer(cut.layer) for cut in cuts(below)), below.output]
+    first, second = (_narrowest(_at(known, model, stride)) for stride in _FINE)
+    coarse = _at(known, model, _COARSE)
+    fitting = [tensor for tensor in coarse if tensor.shape[-1] <= _WIDEST]
+    widest = max((tensor.shape[-1] for tensor in fitting), default=0)
+    third = [tensor for tensor in fitting if tensor.shape[-1] == widest][-1] if fitting else _narrowest(coarse)
+    first, third = (
+        keras.layers.AveragePooling2D(3, strides=1, padding="same", name=f"pool_{name}")(tensor)
+        for name, tensor in (("fine", first), ("coarse", third))
+    )
+    return keras.Model(model.input, [first, second, third], name=model.name)
 
 
-def _map(model: keras.Model, stride: int) -> Any:
+def _maps(layers: Iterable[Any]) -> Iterator[Any]:
+    tensors = (layer.output for layer in layers)
+    return (tensor for tensor in tensors if not isinstance(tensor, list) and len(tensor.shape) == 4)
+
+
+def _at(maps: Sequence[Any], model: keras.Model, stride: int) -> list[Any]:
     height = -(-int(model.input_shape[1]) // stride)
-    outputs = [model.get_layer(cut.layer).output for cut in cuts(model)]
-    fitting = [tensor for tensor in outputs if len(tensor.shape) == 4 and tensor.shape[1] == height]
-    fewest = min(tensor.shape[-1] for tensor in fitting)
-    return [tensor for tensor in fitting if tensor.shape[-1] == fewest][-1]
+    return [tensor for tensor in maps if tensor.shape[1] == height]
 
 
-def with_gaussian(network: keras.Model, mean: NDArray[np.float32], whiten: NDArray[np.float32]) -> keras.Model:
-    """Join the network from :func:`patches` and a Gaussian into one graph of built-in layers.
+def _narrowest(maps: Sequence[Any]) -> Any:
+    fewest = min(tensor.shape[-1] for tensor in maps)
+    return [tensor for tensor in maps if tensor.shape[-1] == fewest][-1]
+
+
+def inputs_of(network: keras.Model) -> keras.Model:
+    """In place of a network from :func:`levels`, one whose inputs are the maps themselves."""
+    keras, _ = framework()
+    maps = [keras.layers.Input(tensor.shape[1:]) for tensor in network.outputs]
+    return keras.Model(maps, maps, name=network.name)
+
+
+def joined(network: keras.Model) -> keras.Model:
+    """The network from :func:`levels` with all its values in one output (n, values), for ``freeze``."""
+    keras, _ = framework()
+    flat = [keras.layers.Flatten()(tensor) for tensor in network.outputs]
+    return keras.Model(network.input, keras.layers.Concatenate()(flat), name="levels")
+
+
+def parted(values: NDArray[np.float32], network: keras.Model) -> list[NDArray[np.float32]]:
+    """The levels (n, rows, columns, d) in outputs of :func:`joined`."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in network.outputs]
+    places = np.cumsum([prod(shape) for shape in shapes])[:-1]
+    return [part.reshape(-1, *shape) for part, shape in zip(np.split(values, places, axis=1), shapes, strict=True)]
+
+
+def with_memory(network: keras.Model, normal: Sequence[NormalPatches]) -> keras.Model:
+    """Join a network from :func:`levels` and its normal patches into one graph of built-in layers.
 
     Args:
-        network: From uint8 images to patches (n, rows, columns, d).
-        mean: Mean of normal patches, shape (d,).
-        whiten: From :func:`keensight.core.anomaly.gaussian`, shape (d, d).
+        network: From images, or anything else, to maps (n, rows, columns, d).
+        normal: The normal patches of each level.
 
     Returns:
-        A model from uint8 images to squared Mahalanobis distances over d, float32 (n, rows, columns, 1).
+        A model with the network's inputs to the squared distance, per dimension, of each patch to the nearest normal
+        one in the memory, float32 (n, rows, columns, levels), with the rows and columns of the finest level.
     """
-    keras, _ = framework()
-    layers, d = keras.layers, len(mean)
-    whitened = layers.Dense(d, name="whiten")
-    average = layers.Dense(1, use_bias=False, dtype="float32", name="oddness")
-    x = whitened(network.output)
-    outputs = average(layers.Multiply(name="square")([x, x]))
-    whitened.set_weights([whiten, -mean @ whiten])
-    average.set_weights([np.full((d, 1), 1 / d, np.float32)])
-    return keras.Model(network.input, outputs, name=f"{network.name}_oddness")
+    layers = framework()[0].layers
+    height, width = network.outputs[0].shape[1:3]
+    scores = []
+    for number, (tensor, patches) in enumerate(zip(network.outputs, normal, strict=True)):
+        near = _nearest(tensor, patches, f"level{number}")
+        if near.shape[1:3] != (height, width):
+            near = layers.Resizing(height, width, name=f"level{number}_enlarge")(near)
+        scores.append(near)
+    outputs = layers.Concatenate(name="anomaly_scores")(scores)
+    return framework()[0].Model(network.input, outputs, name=f"{network.name}_anomaly")
+
+
+def _nearest(tensor: Any, patches: NormalPatches, name: str) -> Any:
+    """|x - m|^2 = |x|^2 - (2 x m - |m|^2): what is subtracted is a dense layer over the memory, of which the maximum
+    counts."""
+    layers = framework()[0].layers
+    rows, columns, d = tensor.shape[1:]
+    memory = patches.memory
+    whiten = layers.Dense(d, dtype="float32", name=f"{name}_whiten")
+    remember = layers.Dense(len(memory), dtype="float32", name=f"{name}_memory")
+    length = layers.Dense(1, use_bias=False, dtype="float32", name=f"{name}_length")
+    x = whiten(tensor)
+    likeness = layers.Reshape((rows * columns, len(memory)), name=f"{name}_patches")(remember(x))
+    likeness = layers.GlobalMaxPooling1D(data_format="channels_first", name=f"{name}_nearest")(likeness)
+    likeness = layers.Reshape((rows, columns, 1), name=f"{name}_map")(likeness)
+    square = length(layers.Multiply(name=f"{name}_square")([x, x]))
+    distance = layers.ReLU(name=f"{name}_distance")(layers.Subtract(name=f"{name}_difference")([square, likeness]))
+    whiten.set_weights([patches.whiten, -patches.mean @ patches.whiten])
+    remember.set_weights([2 * memory.T / d, -(memory**2).sum(axis=1) / d])
+    length.set_weights([np.full((d, 1), 1 / d, np.float32)])
+    return distance

@@ -10,13 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores
+from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, AnomalyEvaluation, AnomalyScores
 from keensight.core.records import RunRecord, Split
 from keensight.core.sanitize import command_without_places, toml_without_places
 from keensight.errors import UsageError
 from keensight.show.page import picture, svg, write_page
 from keensight.show.text import plural
 
+_METHODS = {
+    PATCH_MEMORY: "Distance to the nearest normal patch, in whitened features of three levels of {model} (PatchCore, "
+    "Roth et al. 2022, with the covariance of Rippel et al. 2021); the score of an image is the geometric mean over "
+    "the levels of its most anomalous 5% of patches, at the coarsest level of all patches",
+    GAUSSIAN: "Multivariate Gaussian over patch features of two early layers of {model} (Rippel et al. 2021); the "
+    "score of an image is the mean of its 5% most anomalous patches",
+}
+"""By the rule in the run's results, which are silent about the older one."""
 _SHOWN = 12
 """Images per gallery; twice as many of the detected anomalies."""
 _FULL = 4.0
@@ -101,7 +109,7 @@ def write_anomaly_report(
         "config": toml_without_places(config.strip()), "evaluation": evaluation, "split": split,
         "galleries": {name: _pictures(evaluation, places) for name, places in galleries.items()},
         "counts": _counts(evaluation), "histogram": svg(scores_figure(evaluation), "scores"), "full": _FULL,
-        "card": card,
+        "card": card, "method": _METHODS[record.results.get("rule", GAUSSIAN)].format(model=record.model),
     }  # fmt: skip
     return write_page(path, "anomaly.html", context)
 

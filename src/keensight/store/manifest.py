@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keensight.core.anomaly import Limits
+from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, Limits
 from keensight.core.codec import from_plain
 from keensight.core.predictions import Decision
 from keensight.core.prototypes import RULE
@@ -34,7 +34,7 @@ _TEMPERATURES = (0.01, 100.0)
 _RULES = {
     Task.MULTICLASS: ("most probable class", RULE),
     Task.MULTILABEL: ("labels at or above their thresholds",),
-    Task.ANOMALY: ("Gaussian of patches",),
+    Task.ANOMALY: (PATCH_MEMORY, GAUSSIAN),
 }
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import anomaly
-from keensight.core.anomaly import ANOMALOUS, NORMAL, AnomalyEvaluation, AnomalyScores, Limits
+from keensight.core.anomaly import (
+    ANOMALOUS,
+    NORMAL,
+    PATCH_MEMORY,
+    AnomalyEvaluation,
+    AnomalyScores,
+    Limits,
+    NormalPatches,
+    PatchSampler,
+)
 from keensight.core.config import RunConfig
 from keensight.core.progress import Phase, Progress
 from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
@@ -30,6 +40,8 @@ from keensight.workflow.steps import build, image_spec
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:
+    import keras
+
     from keensight.core.decoded import Pixels
     from keensight.nets.detector import Detector
     from keensight.store.bundle import Bundle
@@ -38,6 +50,8 @@ if TYPE_CHECKING:
 _CHUNK = 64
 _FEWEST = 19
 """Minimum number of unseen normal images for a false positive rate of 5%."""
+_FOLDS, _CROSS_FITTED, _FORWARD = 10, 500, 16
+"""Of cross-fitting: folds, most images (their maps are held in memory), and images per forward pass."""
 
 
 def normal_classes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
@@ -127,6 +141,7 @@ def _results(
     dataset, split = prepared.dataset, prepared.split
     return {
         "task": Task.ANOMALY,
+        "rule": PATCH_MEMORY,
         "labels": [NORMAL, ANOMALOUS],
         "normal": list(normal),
         "model": name,
@@ -139,33 +154,84 @@ def _results(
 
 
 def learn(prepared: Prepared, normal: tuple[str, ...], config: RunConfig, progress: Progress) -> Detector:
-    """Train a detector on normal images: the Gaussian on train, the thresholds on val.
+    """Train a detector on normal images: the memory of patches on train, the thresholds on val.
+
+    With fewer than 19 images in val, both are learned from train and val: the thresholds by 10-fold cross-fitting, from
+    images that the memory of their fold has not seen (groups and duplicates share a fold).
 
     Raises:
         DataError: train or val has no normal images.
     """
-    from keensight.core.anomaly import gaussian
     from keensight.data.cache import cache_directory
-    from keensight.nets.detector import Detector, patches, with_gaussian
+    from keensight.nets.detector import Detector, joined, levels, with_memory
     from keensight.nets.litert import freeze
 
     dataset, split, pixels = prepared.dataset, prepared.split, prepared.pixels
     train, val = (_normal(dataset, _readable(split.part(part), pixels), normal) for part in ("train", "val"))
     if not len(train) or not len(val):
         raise DataError("there are no normal images to train on", "add some to the training and validation sets")
+    few = len(val) < _FEWEST
+    rows = np.sort(np.concatenate([train, val])) if few else train
     net = config.model
-    lower = patches(build(dataset, pixels.spec, net.name, weights=net.weights))
-    with progress.task("fitting normal images", len(train)) as task:
-        frozen = freeze(lower, cache_directory() / "networks")
-        batches = frozen.stream(partial(pixels.take, chunk) for chunk in _chunks(train))
-        mean, whiten = gaussian(_counted(batches, task))
-    model = with_gaussian(lower, mean, whiten)
-    bare = Detector(model, pixels.spec, Limits(1.0, 1.0, 1.0, 0))
-    limits = anomaly.limits(maps_of(bare, val, pixels, progress))
-    progress.say(f"threshold from {limits.images} unseen normal images: expected false positive rate {limits.rate:.1%}")
-    if len(val) < _FEWEST:
-        progress.say(f"only {len(val)} normal validation images, so the threshold is uncertain")
-    return Detector(model, pixels.spec, limits)
+    network = levels(build(dataset, pixels.spec, net.name, weights=net.weights))
+    frozen = freeze(joined(network), cache_directory() / "networks")
+
+    def maps(chosen: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+        with progress.task("fitting normal images", len(chosen)) as task:
+            yield from _counted(frozen.stream(partial(pixels.take, chunk) for chunk in _chunks(chosen)), task)
+
+    drawn = np.sort(np.random.default_rng(config.train.seed).permutation(rows)[:_CROSS_FITTED])
+    held = np.concatenate(list(maps(drawn))) if few else None
+    batches = maps(rows) if held is None or len(drawn) < len(rows) else [held]
+    patches = _learned(network, batches, len(rows))
+    detector = Detector(with_memory(network, patches), pixels.spec, Limits(1.0, 1.0, 1.0, 0))
+    if held is None:
+        unseen = levels_of(detector, val, pixels, progress)
+    else:
+        unseen = _cross_fitted(network, held, _folds(prepared, drawn))
+    detector.limits = anomaly.limits(unseen)
+    told = f"{detector.limits.images} unseen normal images{' (cross-fitted)' if few else ''}"
+    progress.say(f"threshold from {told}: expected false positive rate {detector.limits.rate:.1%}")
+    if len(unseen) < _FEWEST:
+        progress.say(f"only {len(rows)} normal training and validation images, so the threshold is uncertain")
+    return detector
+
+
+def _learned(network: keras.Model, batches: Iterable[NDArray[np.float32]], count: int) -> list[NormalPatches]:
+    """The normal patches of each level, from ``count`` images' outputs of ``joined``."""
+    from keensight.nets.detector import parted
+
+    samplers = [PatchSampler(count * prod(tensor.shape[1:3])) for tensor in network.outputs]
+    for batch in batches:
+        for sampler, level in zip(samplers, parted(batch, network), strict=True):
+            sampler.add(level)
+    return [sampler.finish() for sampler in samplers]
+
+
+def _folds(prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Fold of each image; what belongs together shares one."""
+    from keensight.data.audit.duplicates import ties
+    from keensight.data.units import unit_numbers
+
+    units = unit_numbers(prepared.dataset.samples, rows, ties(prepared.findings, prepared.dataset))
+    names, unit = np.unique(units, return_inverse=True)
+    if len(names) < _FOLDS:  # all images look alike
+        return np.arange(len(rows)) % _FOLDS
+    folds: NDArray[np.int64] = np.random.default_rng(0).permutation(len(names))[unit] % _FOLDS
+    return folds
+
+
+def _cross_fitted(network: keras.Model, values: NDArray[np.float32], folds: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Scores of each image's patches by a memory of the other folds, as from ``Detector.predict_levels``."""
+    from keensight.nets.detector import inputs_of, parted, with_memory
+
+    found = []
+    for fold in np.unique(folds):
+        inside, outside = values[folds == fold], values[folds != fold]
+        model = with_memory(inputs_of(network), _learned(network, [outside], len(outside)))
+        parts = np.array_split(inside, -(-len(inside) // _FORWARD))
+        found += [np.asarray(model(parted(part, network), training=False)) for part in parts]
+    return np.concatenate(found)
 
 
 def _readable(rows: NDArray[np.int64], pixels: Pixels) -> NDArray[np.int64]:
@@ -187,12 +253,12 @@ def _counted(batches: Iterator[NDArray[np.float32]], task: Phase) -> Iterator[ND
         yield batch
 
 
-def maps_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, progress: Progress) -> NDArray[np.float32]:
-    """Patch scores of samples, float32 (n, rows, columns)."""
+def levels_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, progress: Progress) -> NDArray[np.float32]:
+    """Patch scores of samples, float32 (n, rows, columns, levels)."""
     found = []
     with progress.task("computing anomaly scores", len(rows)) as task:
         for chunk in _chunks(rows):
-            found.append(detector.predict_maps(pixels.take(chunk)))
+            found.append(detector.predict_levels(pixels.take(chunk)))
             task.advance(len(chunk))
     return np.concatenate(found)
 
@@ -207,7 +273,7 @@ def write(detector: Detector, dataset: Dataset, split: Split, run: Run, normal: 
     manifest = BundleManifest(
         schema=SCHEMA, name=dataset.name, task=Task.ANOMALY, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
         model=name, normalisation=normalisation_of(name), temperature=1.0,
-        decision={"rule": "Gaussian of patches", "normal": list(normal), "limits": to_plain(detector.limits)},
+        decision={"rule": PATCH_MEMORY, "normal": list(normal), "limits": to_plain(detector.limits)},
         provenance={"versions": versions(), "data": origin(dataset, split), "run": record.name,
                     "command": record.command, "seed": record.seed},
         files={},
@@ -233,14 +299,14 @@ def measure(detector: Detector, prepared: Prepared, normal: tuple[str, ...], pro
     dataset, pixels = prepared.dataset, prepared.pixels
     rows = _readable(prepared.split.part("test"), pixels)
     started = time.perf_counter()
-    maps = maps_of(detector, rows, pixels, progress)
-    scores = detector.score(maps)
+    levels = levels_of(detector, rows, pixels, progress)
+    scores = detector.score(levels)
     samples = [dataset.samples[int(row)] for row in rows]
     groups = clusters(dataset.samples, rows, ties(prepared.findings, dataset))
     evaluation = evaluate(scores, [sample.label for sample in samples], normal, detector.limits, groups=groups)
     seconds = time.perf_counter() - started
     anomaly_scores = AnomalyScores(
-        tuple(sample.path for sample in samples), scores, maps=maps / detector.limits.patch,
+        tuple(sample.path for sample in samples), scores, maps=detector.maps(levels),
         indices=rows, truth=tuple(sample.label for sample in samples),
     )  # fmt: skip
     return dataclasses.replace(evaluation, anomaly_scores=anomaly_scores, dataset=dataset, seconds=seconds)

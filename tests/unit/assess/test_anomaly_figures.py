@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from keensight.assess.anomaly import auroc, evaluate
+from keensight.assess.anomaly import auroc, evaluate, pixel_auroc, region_overlap
 from keensight.core.anomaly import Limits
 from keensight.errors import DataError
 
@@ -78,3 +78,60 @@ def test_a_score_at_the_threshold_is_found_and_the_hardest_kind_stands_first():
     scores = np.array([0.5, 1.0, 1.0, 0.5], np.float32)
     found = evaluate(scores, ["good", "ant", "ant", "bee"], ["good"], LIMITS)
     assert [(kind.kind, kind.recall.value) for kind in found.kinds] == [("bee", 0.0), ("ant", 1.0)]
+
+
+@pytest.fixture
+def heat():
+    """Coarse scores, so that many pixels tie, and masks of five regions of different sizes."""
+    masks = np.zeros((3, 20, 30), bool)
+    masks[0, 2:4, 2:5] = masks[0, 10:19, 10:25] = masks[1, :2, 28:] = masks[1, 7, 7] = masks[2, 9:12, :] = True
+    noise = np.random.default_rng(0).normal(size=masks.shape)
+    return (np.round(2 * (noise + masks)) / 2).astype(np.float32), masks
+
+
+def test_the_pixels_area_is_scikit_learns(heat):
+    maps, masks = heat
+    assert pixel_auroc(maps, masks) == pytest.approx(roc_auc_score(masks.ravel(), maps.ravel()))
+
+
+def test_the_overlap_of_regions_is_an_area_in_which_each_counts_the_same(heat):
+    maps, masks = heat
+    sizes = np.ones(masks.shape)
+    sizes[0, 2:4, 2:5], sizes[0, 10:19, 10:25], sizes[1, :2, 28:], sizes[2, 9:12] = 6, 135, 4, 90
+    expected = roc_auc_score(masks.ravel(), maps.ravel(), sample_weight=1 / sizes.ravel())
+    assert region_overlap(maps, masks, limit=1) == pytest.approx(expected)
+
+
+def test_the_overlap_is_averaged_up_to_a_rate_of_false_alarms(heat):
+    maps, masks = heat
+    spots = [(0, slice(2, 4), slice(2, 5)), (0, slice(10, 19), slice(10, 25)), (1, slice(2), slice(28, None)),
+             (1, 7, 7), (2, slice(9, 12), slice(None))]  # fmt: skip
+    thresholds = [np.inf, *np.unique(maps)[::-1]]
+    alarms = [(maps[~masks] >= one).mean() for one in thresholds]
+    overlap = [np.mean([(maps[spot] >= one).mean() for spot in spots]) for one in thresholds]
+    rates = np.linspace(0, 0.3, 100_001)
+    assert region_overlap(maps, masks) == pytest.approx(np.interp(rates, alarms, overlap).mean(), abs=1e-4)
+
+
+def test_perfect_heatmaps_overlap_wholly_and_reversed_ones_not_at_all(heat):
+    _, masks = heat
+    maps = masks.astype(np.float32)
+    assert (pixel_auroc(maps, masks), region_overlap(maps, masks)) == (1.0, pytest.approx(1))
+    assert (pixel_auroc(-maps, masks), region_overlap(-maps, masks)) == (0.0, 0.0)
+
+
+def test_regions_that_touch_only_across_images_are_two():
+    masks = np.zeros((2, 4, 4), bool)
+    masks[0, 0, 0], masks[1, :2, :2] = True, True
+    maps = np.zeros(masks.shape, np.float32)
+    maps[0, 0, 0] = 1
+    assert region_overlap(maps, masks) == pytest.approx(0.5 + 0.5 * 0.15)
+
+
+@pytest.mark.parametrize("metric", [pixel_auroc, region_overlap])
+def test_heatmaps_without_their_masks_are_refused(metric):
+    maps = np.zeros((2, 4, 4), np.float32)
+    with pytest.raises(DataError, match="heatmaps"):
+        metric(maps, np.zeros((2, 8, 8), bool))
+    with pytest.raises(DataError, match="masks lack"):
+        metric(maps, np.zeros((2, 4, 4), bool))

@@ -2,32 +2,89 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import mahalanobis
+from scipy.spatial.distance import cdist, mahalanobis
 
-from keensight.core.anomaly import AnomalyScores, gaussian, image_scores, limits
+from keensight.core import anomaly
+from keensight.core.anomaly import AnomalyScores, PatchSampler, coreset, heatmaps, image_scores, limits
 
 
-def test_the_gaussian_measures_mahalanobis_distances():
+def learned(patches, *cuts):
+    """Normal patches learned from maps of 10 by 10, in batches that begin at ``cuts``."""
+    sampler = PatchSampler(len(patches))
+    for batch in np.split(patches.reshape(-1, 10, 10, patches.shape[-1]), cuts):
+        sampler.add(batch)
+    return sampler.finish()
+
+
+def test_whitened_distances_are_mahalanobis_distances():
     rng = np.random.default_rng(0)
     mixed = rng.normal(size=(4000, 3)) @ np.array([[2, 0, 0], [1, 1, 0], [0, 0.5, 0.3]])
     patches = (mixed + np.array([4, -7, 2])).astype(np.float32)
-    mean, whiten = gaussian([patches[:1000].reshape(10, 10, 10, 3), patches[1000:].reshape(30, 10, 10, 3)])
+    found = learned(patches, 10)
     point = np.array([5.0, -9.0, 2.5])
     expected = mahalanobis(point, patches.mean(axis=0), np.linalg.inv(np.cov(patches, rowvar=False)))
-    assert np.linalg.norm((point - mean) @ whiten) == pytest.approx(expected, rel=0.01)
+    assert np.linalg.norm((point - found.mean) @ found.whiten) == pytest.approx(expected, rel=0.01)
 
 
-def test_a_score_is_the_mean_of_the_oddest_twentieth():
-    maps = np.zeros((1, 10, 10), np.float32)
-    maps[0, 0, :5] = [1, 2, 3, 4, 5]
-    assert image_scores(maps)[0] == 3
+def test_the_memory_is_a_draw_of_bounded_size_that_batches_do_not_change(monkeypatch):
+    monkeypatch.setattr(anomaly, "CANDIDATES", 300)
+    patches = np.random.default_rng(0).normal(size=(4000, 3)).astype(np.float32)
+    found = learned(patches, 10, 11, 30)
+    assert found.memory.shape == (300, 3)
+    assert found.memory == pytest.approx(learned(patches).memory, abs=1e-5)
+    whitened = (patches - found.mean) @ found.whiten
+    places = np.abs(whitened[None] - found.memory[:, None]).max(axis=-1).argmin(axis=1)
+    assert whitened[places] == pytest.approx(found.memory, abs=1e-5)
+    assert len(np.unique(places)) == 300
+    assert 1500 < places.mean() < 2500
+
+
+@pytest.mark.parametrize("d", [3, 100])
+def test_the_coreset_keeps_what_is_rare_and_covers_the_rest_better_than_a_draw(d):
+    rng = np.random.default_rng(0)
+    patches = np.concatenate([rng.normal(size=(3000, d)), rng.normal(20, 1, (2, d))])
+    found = coreset(patches, 100)
+    assert found.shape == (100, d)
+    assert len(np.unique(found, axis=0)) == 100
+    farthest = [cdist(patches, kept).min(axis=1).max() for kept in (found, patches[rng.permutation(3000)[:100]])]
+    assert farthest[0] < 0.95 * farthest[1]
+    assert (found.mean(axis=1) > 10).sum() >= 1
+    assert np.array_equal(found, coreset(patches, 100))
+
+
+def test_of_few_patches_all_are_remembered():
+    assert len(learned(np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)).memory) == 200
+
+
+def test_a_score_is_the_geometric_mean_of_each_levels_most_anomalous_patches():
+    levels = np.ones((1, 10, 10, 3), np.float32)
+    levels[0, 0, :5, 0] = [2, 3, 4, 5, 6]
+    levels[0, 1, 1, 1] = 496
+    levels[0, ..., 2] = 10
+    levels[0, :5, :, 2] = 0
+    assert image_scores(levels)[0] == pytest.approx((4 * 100 * 5) ** (1 / 3))
+
+
+def test_a_heatmap_is_the_geometric_mean_of_the_levels():
+    assert heatmaps(np.array([[[[1, 4, 16]]]], np.float32)) == pytest.approx(np.full((1, 1, 1), 4))
+
+
+def test_a_patch_that_is_remembered_by_a_level_has_no_infinite_logarithm():
+    assert 0 < heatmaps(np.array([[[[0, 4, 16]]]], np.float32)).item() < 0.1
+
+
+def test_the_single_level_of_an_older_bundle_has_the_mean_of_the_oddest_twentieth():
+    maps = np.zeros((1, 10, 10, 1), np.float32)
+    maps[0, 0, :5, 0] = [1, 2, 3, 4, 5]
+    assert image_scores(maps)[0] == pytest.approx(3)
 
 
 def test_false_alarms_keep_their_rate_on_new_normal_images():
     rng = np.random.default_rng(0)
     above = []
     for _ in range(400):
-        maps = rng.exponential(size=(60, 4, 4)).astype(np.float32) * rng.uniform(1, 2, (60, 1, 1)).astype(np.float32)
+        maps = rng.exponential(size=(60, 4, 4, 2)).astype(np.float32)
+        maps *= rng.uniform(1, 2, (60, 1, 1, 1)).astype(np.float32)
         found = limits(maps[:39])
         assert found.rate == pytest.approx(0.05)
         above.append((image_scores(maps[39:]) > found.threshold).mean())
@@ -35,8 +92,8 @@ def test_false_alarms_keep_their_rate_on_new_normal_images():
 
 
 def test_too_few_normal_images_say_what_they_can_keep():
-    found = limits(np.arange(1, 5, dtype=np.float32)[:, None, None])
-    assert (found.threshold, found.rate, found.images) == (4.0, 0.2, 4)
+    found = limits(np.arange(1, 5, dtype=np.float32)[:, None, None, None])
+    assert (found.threshold, found.rate, found.images) == (pytest.approx(4), 0.2, 4)
 
 
 def test_rows_name_what_is_odd_and_what_could_not_be_read():
@@ -52,22 +109,22 @@ def test_an_image_at_the_threshold_is_anomalous():
 
 
 def test_of_few_patches_the_oddest_one_is_the_score():
-    assert image_scores(np.array([[[1, 2], [3, 8]]], np.float32))[0] == 8
+    assert image_scores(np.array([[[[1], [2]], [[3], [8]]]], np.float32))[0] == pytest.approx(8)
 
 
 def test_the_threshold_of_twenty_images_is_their_highest_score():
-    found = limits(np.arange(1, 21, dtype=np.float32)[:, None, None])
-    assert (found.threshold, found.rate) == (20.0, pytest.approx(1 / 21))
+    found = limits(np.arange(1, 21, dtype=np.float32)[:, None, None, None])
+    assert (found.threshold, found.rate) == (pytest.approx(20), pytest.approx(1 / 21))
 
 
 def test_a_heatmap_is_clear_for_99_in_100_patches():
-    maps = np.random.default_rng(0).exponential(size=(50, 4, 4)).astype(np.float32)
-    found = limits(maps)
-    assert (maps < found.patch).mean() == pytest.approx(0.99, abs=0.002)
+    levels = np.random.default_rng(0).exponential(size=(50, 4, 4, 3)).astype(np.float32)
+    found = limits(levels)
+    assert (heatmaps(levels) < found.patch).mean() == pytest.approx(0.99, abs=0.002)
 
 
 def test_a_direction_without_variance_is_not_infinitely_odd():
     line = np.random.default_rng(0).normal(size=20_000).astype(np.float32)
-    mean, whiten = gaussian([np.stack([line, line], axis=1).reshape(200, 10, 10, 2)])
+    found = learned(np.stack([line, line], axis=1))
     aside = np.array([1, -1]) / np.sqrt(2)
-    assert np.linalg.norm((mean + aside - mean) @ whiten) == pytest.approx(1e-3**-0.5, rel=0.05)
+    assert np.linalg.norm(aside @ found.whiten) == pytest.approx(1e-3**-0.5, rel=0.05)
