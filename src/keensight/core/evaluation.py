@@ -140,8 +140,8 @@ class Caveat:
     """One reason to doubt a result."""
 
     kind: str
-    """Stable name: ``leak``, ``likely-groups``, ``few-images``, ``absent-in-test``, ``validation-differs``,
-    ``label-conflict``, or that of a finding of the audit."""
+    """Stable name: ``leak``, ``validation-leak``, ``likely-groups``, ``few-images``, ``absent-in-test``,
+    ``validation-differs``, ``label-conflict``, or that of a finding of the audit."""
     message: str
     """One sentence: what the problem is, and how it affects the result."""
     advice: str

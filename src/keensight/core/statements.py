@@ -6,6 +6,7 @@ from keensight.core.evaluation import Evaluation
 from keensight.core.predictions import Decision
 
 _GROUPED = frozenset({"likely-groups", "group-leak"})
+_UNLIKE_TEST = frozenset({"validation-differs", "validation-leak"})
 
 
 SETS = {"train": "training set", "val": "validation set", "test": "test set"}
@@ -87,7 +88,7 @@ def face_value(evaluation: Evaluation) -> str:
             f"Its confidence is off by {100 * found.value:.1f} percentage points on average ({error}), too high for "
             "some images and too low for others."
         )
-    if any(caveat.kind == "validation-differs" for caveat in evaluation.caveats):
+    if any(caveat.kind in _UNLIKE_TEST for caveat in evaluation.caveats):
         return (
             "Its confidence was calibrated on a validation set that is not like the test set, so it may not hold: do "
             f"not take it at face value ({error})."

@@ -19,6 +19,8 @@ FEW_IMAGES = 100
 MARGIN = 0.01
 """Validation accuracy is slightly too optimistic anyway, because it chose the model: smaller differences are
 ignored."""
+LEAKED = 0.05
+"""Fraction of the validation images up to which copies in the training set hardly change what is chosen on them."""
 LEVEL = 0.99
 _OWN_WORDS = frozenset({"group-leak", "ungrouped", "shortcut", "absent-class"})
 """Findings whose message is the caveat; others only if they are severe."""
@@ -39,6 +41,7 @@ def caveats_of(
     """
     found = [
         *_leaks(evaluation),
+        *_leaked_validation(evaluation.dataset, findings, split),
         *_likely_groups(evaluation.dataset, evaluation.rows, evaluation.part, findings, split),
         *_few(evaluation),
         *_disagreement(evaluation, validation),
@@ -85,6 +88,24 @@ def _leaks(evaluation: Evaluated) -> Iterator[Caveat]:
         clean = evaluation.cleaned
         told += f"; without them it is {clean.value:.1%} (95% CI {clean.low:.1%} to {clean.high:.1%})"
     yield Caveat("leak", f"{told}.", "Remove the duplicates from the training set, or split again.")
+
+
+def _leaked_validation(dataset: Dataset, findings: AuditReport, split: Split) -> Iterator[Caveat]:
+    """Validation images with a duplicate among the training images, if there are so many that choices suffer."""
+    from keensight.data.audit.duplicates import ties
+
+    trained, validated = frozenset(split.train), frozenset(split.val)
+    tied = (tie for tie in ties(findings, dataset) if not trained.isdisjoint(tie))
+    leaked = {i for tie in tied for i in validated.intersection(tie)}
+    if len(leaked) <= LEAKED * len(validated):
+        return
+    yield Caveat(
+        "validation-leak",
+        f"{len(leaked):,} of {len(validated):,} validation images have a duplicate or an augmented copy in the "
+        "training set, so the validation results are too high, and choices made on the validation set (confidence "
+        "calibration, thresholds, early stopping) may not be valid.",
+        "Split the original images first and augment only the training set, or leave the splits out to have them made.",
+    )
 
 
 def _likely_groups(

@@ -22,6 +22,7 @@ from keensight.core.task import Task
 from keensight.errors import InterruptedRun, KeensightError, UsageError
 from keensight.workflow import anomaly, anomaly_split
 from keensight.workflow.audit import refuse_severe
+from keensight.workflow.augmented_copies import tie_augmented_copies
 from keensight.workflow.bundle import versions
 from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.choose_model import choose_model, likely_model
@@ -136,6 +137,12 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
         pixels = prepare(dataset, spec, cache=cache, progress=progress)
     # This late, to avoid waiting for the framework's import.
     threads = use_threads(config.train.threads, cache_directory() / "threads.json")
+    told, (findings, split) = findings, tie_augmented_copies(dataset, pixels, findings, split, config, progress)
+    if findings is not told:
+        run.save_audit(findings)
+        run.save_split(split, dataset)
+        if config.data.strict:
+            refuse_severe(findings)
     config, reasons, details = resolve(config, dataset, split, pixels)
     progress.say(f"model: {choice.name} ({choice.reason})")
     for reason in reasons:

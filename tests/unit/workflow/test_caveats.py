@@ -117,6 +117,23 @@ def test_an_image_under_two_labels_counts_only_where_it_was_measured():
     assert kinds(evaluated(images), audit(elsewhere), SPLIT) == []
 
 
+def test_validation_images_with_a_copy_in_training_are_counted():
+    images = data()
+    copied = Finding.on(images, [(i, 200 + i) for i in range(40)], "near-duplicate", "warning", "40 images are there.")
+    (caveat,) = caveats_of(evaluated(images), audit(copied), SPLIT)
+    assert caveat.kind == "validation-leak"
+    assert caveat.message.startswith(
+        "40 of 200 validation images have a duplicate or an augmented copy in the training"
+    )
+
+
+@pytest.mark.parametrize("ties", [[(i, 200 + i) for i in range(10)], [(200 + i, 201 + i) for i in range(0, 80, 2)]])
+def test_few_copies_and_copies_within_the_validation_set_are_no_caveat(ties):
+    images = data()
+    copied = Finding.on(images, ties, "near-duplicate", "warning", "Some images are there.")
+    assert kinds(evaluated(images), audit(copied), SPLIT) == []
+
+
 def test_shortcuts_and_whatever_else_is_severe_are_said_in_the_words_of_the_audit():
     shortcut = Finding("shortcut", "warning", "The corners alone tell the class: crop them.", 600)
     unread = Finding("unreadable", "severe", "90 images cannot be read.", 90)

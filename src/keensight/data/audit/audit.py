@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Sample, Skipped
 from keensight.data.audit.cached import cached_duplicates, remembered_looks
 from keensight.data.audit.checks import CHECKS, each, odd_aspect, odd_size, quarantine
-from keensight.data.audit.duplicates import copy_findings
+from keensight.data.audit.duplicates import COPY_KINDS, copy_findings
 from keensight.data.audit.label_checks import LABEL_CHECKS
+from keensight.data.audit.near_duplicates import Copies
 from keensight.data.audit.quality import COLOR, DARK, LIGHT, quality
 from keensight.data.intensity import intensity
 from keensight.data.sources.groups import suggested_groups
@@ -73,6 +75,23 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
         skipped=dataset.skipped,
         quarantined_rows=tuple(sorted(bad)),
     )
+
+
+def with_copies(report: AuditReport, dataset: Dataset, pixels: Pixels, copies: Copies) -> AuditReport:
+    """An audit with more duplicates, found later.
+
+    Args:
+        report: The audit of the image set.
+        dataset: The image set.
+        pixels: The pixels that were audited.
+        copies: More pairs of duplicates.
+    """
+    known = cached_duplicates(dataset, pixels)
+    told = {(pair.first, pair.second) for pair in known.pairs}
+    more = (pair for pair in copies.pairs if (pair.first, pair.second) not in told)
+    found = copy_findings(dataset, pixels, replace(known, pairs=(*known.pairs, *more)))
+    others = (finding for finding in report.findings if finding.kind not in COPY_KINDS)
+    return replace(report, findings=tuple(by_severity((*found, *others))))
 
 
 def _most_common(values: Iterable[str], limit: int | None = None) -> dict[str, int]:

@@ -16,6 +16,10 @@ from keensight.data.audit.recolored import recolored_pairs
 
 _TIES = ("duplicate", "near-duplicate")
 """Findings about duplicate images."""
+COPY_KINDS = frozenset(
+    {"duplicate", "leak", "label-conflict", "near-duplicate", "near-leak", "near-label-conflict", "recolored", "alike"}
+)
+"""All findings of :func:`copy_findings`."""
 _FEW = 10
 """Up to this many images may be duplicates of one another, even if they are most of their class."""
 

@@ -29,7 +29,7 @@ from keensight.data.pixels import scan
 from keensight.data.units import joined
 from keensight.errors import ImageError
 
-Kind = Literal["exact", "near", "mirror", "rotated"]
+Kind = Literal["exact", "near", "mirror", "rotated", "augmented"]
 T = TypeVar("T", bound=Hashable)
 R = TypeVar("R")
 
@@ -59,7 +59,8 @@ class Pair:
     """See :data:`MEASURE`."""
     kind: Kind
     """``exact``: the same pixels; ``near``: the same picture; ``mirror``: the same picture, mirrored;
-    ``rotated``: the same picture at another angle, mirrored or not."""
+    ``rotated``: the same picture at another angle, mirrored or not; ``augmented``: the same, and shifted, zoomed or
+    sheared (:mod:`.augmented`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,18 @@ def find_near_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | 
     pairs += same
     likely = _registered(thumbs[kept], candidates(thumbs[kept], progress))
     one, other, mirrored, scores = _scored(pixels, rows[kept], likely, progress)
-    least = _threshold(scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
+    least = threshold_of(scores, pixels)
     pairs += [
         _pair(dataset, pixels.spec, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
         for k in np.flatnonzero(scores >= least)
     ]
     pairs += _rotated(dataset, pixels, rows[kept], thumbs[kept], pairs, progress)
     return Copies(tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second))), least)
+
+
+def threshold_of(scores: Floats, pixels: Pixels) -> float:
+    """The score from which on pairs with these scores are duplicates."""
+    return _threshold(scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
 
 
 def _threshold(scores: Floats, least: float) -> float:
@@ -131,7 +137,7 @@ def _rotated(
 ) -> Iterator[Pair]:
     """Pairs of rotated copies that are not among the known ones."""
     found = find_rotated(pixels, rows, upright_sizes(dataset, rows), thumbs, progress)
-    least = _threshold(found.scores, NEAR_TINY if min(pixels.shape[:2]) <= TINY else NEAR)
+    least = threshold_of(found.scores, pixels)
     told = {(pair.first, pair.second) for pair in known}
     best: dict[tuple[int, int], float] = {}
     ends = np.sort(np.stack([rows[found.first], rows[found.second]], axis=1), axis=1)

@@ -40,7 +40,7 @@ def recolored_pairs(dataset: Dataset, pixels: Pixels, copies: Copies) -> frozens
 
 def _differ(pixels: Pixels, pair: Pair) -> bool:
     first, second = pixels.take([pair.first, pair.second])
-    if pair.kind == "rotated":  # blocks do not correspond: only the mean colors are compared
+    if pair.kind in ("rotated", "augmented"):  # blocks do not correspond: only the mean colors are compared
         first, second = (np.broadcast_to(block_means(one[None], 1)[0], one.shape) for one in (first, second))
     return differ_in_color(first[:, ::-1] if pair.kind == "mirror" else first, second)
 

@@ -33,16 +33,16 @@ from keensight.data.audit.rotation import (
     turns,
 )
 
-_SMALL, _LARGE = 32, 64
+SMALL, LARGE = 32, 64
 _RINGS_ALIKE = 0.9
 """Correlation of the rings from which on a pair is registered; planted copies had more in 97 of 100 images."""
-_LIKELY = 0.6
+LIKELY = 0.6
 """Correlation of details at 32 px, below which a pair is not looked at in full size."""
 _WORTH_A_LOOK = 0.8
 _SIMPLE = 0.7
 """Images whose details agree this much in another way too are simple shapes such as disks, bars and lines: any two of
 them could be laid onto one another."""
-_BLUR = 2.0
+BLUR = 2.0
 _CHUNK, _BLOCK = 128, 2048
 
 
@@ -70,7 +70,7 @@ def find_rotated(
     """
 
     def small(some: NDArray[np.int64]) -> Floats:
-        return squares_of(thumbs[some].astype(np.float32), sizes[some], _SMALL)
+        return squares_of(thumbs[some].astype(np.float32), sizes[some], SMALL)
 
     kept = np.flatnonzero(_in_blocks(lambda some: distinctive(small(some), CONTRAST), len(rows)))
     if len(kept) < 2:
@@ -89,7 +89,7 @@ def find_rotated(
 
     def large(some: NDArray[np.int64]) -> Floats:
         gray = pixels.take(rows[some]).astype(np.float32) @ np.full(3, 1 / 3, np.float32)
-        return squares_of(gray, sizes[some], _LARGE)
+        return squares_of(gray, sizes[some], LARGE)
 
     scores = np.zeros(len(first), np.float32)
     with progress.task("confirming rotated duplicates", len(first)) as task:
@@ -97,7 +97,7 @@ def find_rotated(
             some = slice(begin, begin + _CHUNK)
             scores[some] = _scored(first[some], second[some], maps[some], small, large)
             task.advance(len(first[some]))
-    return Rotated(first, second, np.minimum(scores, 1))
+    return Rotated(first, second, scores)
 
 
 def upright_sizes(dataset: Dataset, rows: NDArray[np.int64]) -> Floats:
@@ -134,25 +134,29 @@ def _scored(
     """The agreement of pairs after registration, first at a small size; 0 where that has ruled a pair out."""
     one, other = small(first), small(second)
     maps = fit_maps(one, other, maps, steps=6)
-    likely = np.flatnonzero(agreement(one, other, maps, _BLUR) >= _LIKELY)
+    likely = np.flatnonzero(agreement(one, other, maps, BLUR) >= LIKELY)
     scores = np.zeros(len(first), np.float32)
     if len(likely):
-        one, other = large(first[likely]), large(second[likely])
-        maps = fit_maps(one, other, maps[likely], steps=4)
-        # A rotated copy is blurred: seen from the original, which is blurred by the map, both agree better.
-        back = fit_maps(other, one, inverses(maps), steps=2)
-        found = np.maximum(agreement(one, other, maps, _BLUR), agreement(other, one, back, _BLUR))
-        some = np.flatnonzero(found >= _WORTH_A_LOOK)
-        if len(some):
-            one, other, maps, back = one[some], other[some], maps[some], back[some]
-            found[some[_is_simple(one, other, maps) | _is_simple(other, one, back)]] = 0
-        scores[likely] = found
+        scores[likely] = confirmed(large(first[likely]), large(second[likely]), maps[likely])
     return scores
+
+
+def confirmed(one: Floats, other: Floats, maps: Floats) -> Floats:
+    """The agreement (n,) of squares (n, side, side) after a last fit; 0 for simple shapes."""
+    maps = fit_maps(one, other, maps, steps=4)
+    # A rotated copy is blurred: seen from the original, which is blurred by the map, both agree better.
+    back = fit_maps(other, one, inverses(maps), steps=2)
+    found = np.maximum(agreement(one, other, maps, BLUR), agreement(other, one, back, BLUR))
+    some = np.flatnonzero(found >= _WORTH_A_LOOK)
+    if len(some):
+        one, other, maps, back = one[some], other[some], maps[some], back[some]
+        found[some[_is_simple(one, other, maps) | _is_simple(other, one, back)]] = 0
+    return np.minimum(found, 1)
 
 
 def _is_simple(pictures: Floats, targets: Floats, maps: Floats) -> NDArray[np.bool_]:
     """Pairs (n,) that agree in another way too: turned about the middle of their details by 45 or 180 degrees."""
-    middle = centers(targets, _BLUR)
-    others = [agreement(pictures, targets, turned_about(maps, middle, angle), _BLUR) for angle in (np.pi / 4, np.pi)]
+    middle = centers(targets, BLUR)
+    others = [agreement(pictures, targets, turned_about(maps, middle, angle), BLUR) for angle in (np.pi / 4, np.pi)]
     simple: NDArray[np.bool_] = np.maximum(*others) >= _SIMPLE
     return simple

@@ -35,6 +35,8 @@ _BAR = 0.05
 _DOT = 0.06
 """A picture is a dot where its steps are in less than this fraction of its pixels (their participation ratio); spots
 of light reach 0.03."""
+_COARSE = 3.0
+"""Standard deviation in pixels of the blur that is subtracted before shifts are looked for."""
 _SOFT = 1.0
 """Standard deviation in pixels of the blur before images are compared: a rotation has blurred one of them."""
 
@@ -46,23 +48,63 @@ def squares_of(pictures: Floats, sizes: Floats, side: int) -> Floats:
     return windows_of(pictures, np.stack([across, 1 - across, down, 1 - down], axis=1).astype(np.float32), side)
 
 
-def spectra(squares: Floats) -> Spectra:
-    """Fourier transforms of the brightness along rings, (n, rings, harmonics + 1), from squares (n, side, side)."""
+def spectra(squares: Floats, middle: float | None = None) -> Spectra:
+    """Fourier transforms of the brightness along rings, (n, rings, harmonics + 1), from squares (n, side, side).
+
+    The rings are about pixel ``middle`` of both axes; None: about the middle of the square.
+    """
     side = squares.shape[1]
-    rings = (squares.reshape(len(squares), -1) @ _rings_of(side)).reshape(-1, _RINGS, _ANGLES)
+    about = (side - 1) / 2 if middle is None else middle
+    rings = (squares.reshape(len(squares), -1) @ _rings_of(side, about)).reshape(-1, _RINGS, _ANGLES)
     result: Spectra = (np.fft.rfft(rings, axis=2)[:, :, : _HARMONICS + 1] / _ANGLES).astype(np.complex64)
     return result
+
+
+def power_spectra(squares: Floats) -> Spectra:
+    """:func:`spectra` of the amplitudes of each square's two-dimensional Fourier transform, which a shift leaves alone.
+
+    A rotation of the image rotates them by the same angle or that plus 180 degrees (Reddy and Chatterji 1996).
+    """
+    amplitudes = np.abs(np.fft.fft2(details(squares, _COARSE) * _window(squares.shape[1])))
+    return spectra(np.sqrt(np.fft.fftshift(amplitudes, axes=(1, 2))).astype(np.float32), middle=squares.shape[1] / 2)
+
+
+def shifted(pictures: Floats, targets: Floats, maps: Floats) -> tuple[Floats, Floats]:
+    """Affine maps (n, 2, 3) with the shift at which pictures match targets best, and the strength (n,) of the match.
+
+    By phase correlation (Kuglin and Hines 1975), half whitened; shifts of up to a quarter of the side.
+    """
+    side = targets.shape[1]
+    seen, _ = warp(pictures, maps)
+    one, two = (details(each, _COARSE) * _window(side) for each in (seen, targets))
+    energy = np.sqrt((one**2).sum(axis=(1, 2)) * (two**2).sum(axis=(1, 2)))
+    crossed = np.fft.rfft2(one).conj() * np.fft.rfft2(two)
+    alike = np.fft.irfft2(crossed / (np.sqrt(np.abs(crossed)) + 1e-6), s=(side, side))
+    steps = (np.arange(side) + side // 2) % side - side // 2
+    near = np.abs(steps) <= side // 4
+    alike = np.where(near & near[:, None], alike, -np.inf).reshape(len(alike), -1)
+    down, across = np.divmod(alike.argmax(axis=1), side)
+    moved = np.stack([steps[across], steps[down]], axis=1)[:, :, None] * (2 / side)
+    offset = maps[:, :, 2:] - np.matmul(maps[:, :, :2], moved.astype(np.float32))
+    strength = alike.max(axis=1) / np.maximum(np.sqrt(energy), 1e-6)
+    return np.concatenate([maps[:, :, :2], offset], axis=2).astype(np.float32), strength.astype(np.float32)
+
+
+def _window(side: int) -> Floats:
+    """A Hann window (side, side), without which the edges of an image dominate its Fourier transform."""
+    line = np.hanning(side + 2)[1:-1].astype(np.float32)
+    return line[:, None] * line
 
 
 def _radii() -> Floats:
     return ((np.arange(_RINGS) + 1) / _RINGS * 0.94).astype(np.float32)
 
 
-def _rings_of(side: int) -> Floats:
+def _rings_of(side: int, about: float) -> Floats:
     """A matrix (side * side, rings * angles) that samples a square along rings, bilinearly."""
     turn = 2 * np.pi * np.arange(_ANGLES) / _ANGLES
     reach = side / 2 * _radii()[:, None]
-    across, down = ((side - 1) / 2 + (reach * part).ravel() for part in (np.cos(turn), np.sin(turn)))
+    across, down = (about + (reach * part).ravel() for part in (np.cos(turn), np.sin(turn)))
     left, top = (np.clip(np.floor(place).astype(np.int64), 0, side - 2) for place in (across, down))
     right, lower = (np.clip(place - edge, 0, 1) for place, edge in ((across, left), (down, top)))
     matrix, column = np.zeros((side * side, len(across)), np.float32), np.arange(len(across))
