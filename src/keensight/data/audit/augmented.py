@@ -136,8 +136,8 @@ def _registered(
         likely = np.flatnonzero((alike >= LIKELY) & distinctive(one, CONTRAST) & distinctive(other, CONTRAST))
         scores = np.zeros(len(one), np.float32)
         if len(likely):
-            large = (_squares(dataset, pixels, end[likely], LARGE) for end in ends)
-            scores[likely] = confirmed(*large, maps[likely])
+            one, other = (_squares(dataset, pixels, end[likely], LARGE) for end in ends)
+            scores[likely] = confirmed(one, other, maps[likely])
         return scores
 
     found = [np.zeros(0, np.float32)]
@@ -175,11 +175,11 @@ def _best_maps(one: Floats, other: Floats) -> tuple[Floats, Floats]:
 
 def _starts(one: Floats, other: Floats) -> Iterator[Floats]:
     """Rotations of either hand that rings and power spectra suggest; the latter leave two opposite angles."""
-    rings, powers = ([spectra(each) for each in (one, other)], [power_spectra(each) for each in (one, other)])
+    rings, powers = (spectra(one), spectra(other)), (power_spectra(one), power_spectra(other))
     for hand in (False, True):
         mirrored = np.full(len(one), hand)
-        angles, _ = angles_between(*rings, mirrored)
+        angles, _ = angles_between(rings[0], rings[1], mirrored)
         yield turns(angles, mirrored)
-        angles, _ = angles_between(*powers, mirrored)
+        angles, _ = angles_between(powers[0], powers[1], mirrored)
         yield turns(angles, mirrored)
         yield turns(angles + np.float32(np.pi), mirrored)
