@@ -90,7 +90,7 @@ def face_value(evaluation: Evaluation) -> str:
         )
     if any(caveat.kind in _UNLIKE_TEST for caveat in evaluation.caveats):
         return (
-            "Its confidence was calibrated on a validation set that is not like the test set, so it may not hold: do "
+            "Its confidence was calibrated on images that are not like the test set, so it may not hold: do "
             f"not take it at face value ({error})."
         )
     if found.high <= CLOSE:

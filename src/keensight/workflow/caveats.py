@@ -37,7 +37,8 @@ def caveats_of(
         evaluation: The evaluation of one split, with predictions.
         findings: The audit of that dataset.
         split: The split that the model was trained on.
-        validation: Accuracy on the validation set, at the level :data:`LEVEL`; None: not measured.
+        validation: Accuracy on the validation set, or in cross-validation, at the level :data:`LEVEL`; None: not
+            measured.
     """
     found = [
         *_leaks(evaluation),
@@ -173,9 +174,9 @@ def _disagreement(evaluation: Evaluated, validation: Interval | None) -> Iterato
     if gap.low <= MARGIN and gap.high >= -MARGIN:
         return
     told = (
-        f"The accuracy is {validation.value:.1%} on the validation set but {test.value:.1%} on the {evaluation.part} "
-        "set, more than chance explains. The sets differ, so choices made on the validation set (confidence "
-        "calibration, thresholds, early stopping) may not be valid."
+        f"The accuracy is {validation.value:.1%} in validation but {test.value:.1%} on the {evaluation.part} "
+        "set, more than chance explains. The images differ, so choices made in validation (confidence calibration, "
+        "thresholds, early stopping) may not be valid."
     )
     causes = (
         "Check for augmented copies or images of one subject in both training and validation set"

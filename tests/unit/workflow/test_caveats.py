@@ -99,7 +99,7 @@ def test_validation_and_test_that_disagree_are_said(right, doubtful):
     found = caveats_of(evaluated(), audit(), SPLIT, validated(right))
     assert [caveat.kind for caveat in found] == (["validation-differs"] if doubtful else [])
     if doubtful:
-        assert f"{right / 200:.1%} on the validation set but 90.0% on the test set" in found[0].message
+        assert f"{right / 200:.1%} in validation but 90.0% on the test set" in found[0].message
 
 
 def test_a_disagreement_by_fewer_independent_images_is_chance():
