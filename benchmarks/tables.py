@@ -51,6 +51,8 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("decoding-", "prepare-memory", "growth"), training.growth_section),
     (("peers-",), training.peers_section),
     (("wide/",), wide.wide_section),
+    (("head/",), wide.head_section),
+    (("wide-ood-",), wide.ood_section),
     (("extraction",), each(training.extraction_section)),
     (("scratch-peers",), each(training.scratch_section)),
     (("port-",), training.port_section),

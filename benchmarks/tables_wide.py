@@ -102,3 +102,58 @@ def wide_section(documents: list[dict[str, Any]]) -> list[str]:
         f"\nA baseline has a better macro F1 (anomaly sets: AUROC; `pytorch`: accuracy) on: {'; '.join(map(str, lost)) or 'no set'}.",
         "\n`python benchmarks/wide/measure.py NAME` (measured while other work ran: the times are upper bounds).",
     ]
+
+
+HEADS = {"validation": "one validation set", "cross": "cross-validated", "refit": "and fitted to both"}
+
+
+def head_section(documents: list[dict[str, Any]]) -> list[str]:
+    """How the regularization of the head is chosen, on each set; and the sets that get worse."""
+    found = {document["name"].removeprefix("head/"): document["figures"] for document in documents}
+    metrics = ("accuracy", "macro_f1", "loss")
+    lines = [
+        "\n### How the head is chosen\n",
+        "Test results of the classifier head of `quick`: with the regularization of the lowest loss on one validation set; "
+        "of the lowest loss in grouped 5-fold cross-validation over training and validation images; and fitted to both, "
+        "with logit adjustment where that is chosen. The last is what `quick` does.\n",
+        "| set | n | " + " | ".join(f"{TITLES.get(one, one)}: {' / '.join(HEADS.values())}" for one in metrics) + " |",
+        "|---" * (2 + len(metrics)) + "|",
+    ]
+    sizes = {document["name"].removeprefix("head/"): document["n"] for document in documents}
+    for name in sorted(found):
+        cells = [" / ".join(f"{found[name][way][one]:.3f}" for way in HEADS) for one in metrics]
+        lines.append(f"| {name} ({found[name]['half']}) | {sizes[name]} | {' | '.join(cells)} |")
+    for half in ("chosen", "shown"):
+        some = [one for one in found.values() if one["half"] == half]
+        if some:
+            means = [" / ".join(f"{_mean(some, way, one):.3f}" for way in HEADS) for one in metrics]
+            lines.append(f"| **mean of {len(some)} {half}** | | {' | '.join(means)} |")
+    worse = sorted(name for name, one in found.items() if one["refit"]["macro_f1"] < one["validation"]["macro_f1"])
+    lines.append(f"\nMacro F1 is lower than with one validation set on: {', '.join(worse) or 'no set'}.")
+    lines.append("\n`python benchmarks/wide/head.py`")
+    return lines
+
+
+def _mean(some: list[dict[str, Any]], way: str, metric: str) -> float:
+    return float(sum(one[way][metric] for one in some) / len(some))
+
+
+def ood_section(documents: list[dict[str, Any]]) -> list[str]:
+    """Out-of-distribution detection between the sets, and how many good images it refuses."""
+    lines = [
+        "\n### Out-of-distribution images of other sets\n",
+        "Each set with a frame of 224 px in turn is the known one, and the test images of each other set of its half are "
+        "out-of-distribution. *Refused*: its own test images above the threshold, where at most the *expected* part "
+        "should be, if they are like the validation images. *Found*: images of the other sets above it.\n",
+        "| set | expected | refused | n | AUROC: mean | AUROC: lowest | found |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for document in documents:
+        half = document["name"].rpartition("-")[2]
+        for name, one in sorted(document["figures"]["sets"].items()):
+            value, low, high = one["refused"]
+            lines.append(
+                f"| {name} ({half}) | {one['expected']:.3f} | {value:.3f} ({low:.3f} to {high:.3f}) | {one['n']} | "
+                f"{one['auroc']:.3f} | {one['lowest'][1]:.3f}: {one['lowest'][0]} | {one['found']:.3f} |"
+            )
+    return [*lines, "\n`python benchmarks/wide/ood.py --half HALF`"]

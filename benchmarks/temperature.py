@@ -43,13 +43,13 @@ def head_draws(source: Path, group: str | None) -> Iterator[tuple[str, Array, Ar
     import keensight as ks
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
     from keensight.nets.training.linear_head import choose_strength, fit_head
-    from keensight.nets.training.transfer import _levels
+    from keensight.nets.training.transfer import levels_of
 
     data, rows, features = features_of(source, group)
     targets, groups = data.targets()[rows], group_numbers([data.samples[row].group for row in rows])
     unit = np.arange(len(rows)) if groups is None else groups
     spec = ks.image_spec(data, model=DEFAULT_PRETRAINED, effort="quick")
-    levels = _levels(ks.build(data, spec, DEFAULT_PRETRAINED))
+    levels = levels_of(ks.build(data, spec, DEFAULT_PRETRAINED))
     for total in (total for total in TOTALS if total <= 0.8 * len(rows)):
         for seed in range(DRAWS):
             train, val, test = parts(targets, unit, total / len(rows), np.random.default_rng([seed, total]))

@@ -283,3 +283,23 @@ def test_a_training_is_told_of_groups_and_of_the_normal_class(tmp_path):
     table.write_text("path,label,split\n")
     assert "--group" not in measure.command("quick", dataclasses.replace(one, task="classify"), table, tmp_path)
     assert isinstance(one, Source) and measure.rounded([0.1234567, 3]) == [0.12346, 3]
+
+
+def test_the_page_compares_the_choices_of_the_head_and_names_sets_that_get_worse():
+    def document(name, half, validation, refit):
+        ways = {"validation": validation, "cross": validation, "refit": refit}
+        figures = {way: {"accuracy": f1, "macro_f1": f1, "loss": 1 - f1} for way, f1 in ways.items()}
+        return {"name": f"head/{name}", "n": 9, "figures": {"half": half, **figures}}
+
+    lines = tables_wide.head_section([document("a", "chosen", 0.5, 0.7), document("b", "shown", 0.9, 0.8)])
+    assert any("| a (chosen) | 9 | 0.500 / 0.500 / 0.700 |" in line for line in lines)
+    assert any("**mean of 1 shown**" in line and "0.900 / 0.900 / 0.800" in line for line in lines)
+    assert any(line.endswith("one validation set on: b.") for line in lines)
+
+
+def test_the_page_tells_expected_and_measured_refusals():
+    one = {"expected": 0.03, "refused": [0.04, 0.02, 0.08], "n": 99, "auroc": 0.99, "lowest": ["b", 0.9], "found": 0.9}
+    document = {"name": "wide-ood-shown", "n": 99, "figures": {"sets": {"a": one}}}
+    assert "| a (shown) | 0.030 | 0.040 (0.020 to 0.080) | 99 | 0.990 | 0.900: b | 0.900 |" in tables_wide.ood_section(
+        [document]
+    )

@@ -249,7 +249,7 @@ def _head_inputs(model: keras.Model, images: Images, config: RunConfig, caches: 
         weights=objective_of(targets, balanced).weigh(targets, class_weights(targets, classes, balanced)),
         train=len(train),
         classes=classes,
-        levels=_levels(model),
+        levels=levels_of(model),
     )
 
 
@@ -310,7 +310,7 @@ def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches
     )
 
 
-def _levels(model: keras.Model) -> list[int]:
+def levels_of(model: keras.Model) -> list[int]:
     """Number of features from each map of the network."""
     layer = model.get_layer("features")
     inputs = layer.input if isinstance(layer.input, list) else [layer.output]
