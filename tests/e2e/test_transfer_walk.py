@@ -38,14 +38,14 @@ class Recorder(Silent):
 
 
 def _folder(root, side, n=16):
-    """Stripes across, stripes down, and dots: noisy, in color."""
+    """Stripes across, stripes down, and dots: noisy, in color, no two of one width and place."""
     rng = np.random.default_rng(0)
-    place = np.arange(side)
-    across = np.where(place // 6 % 2, 200, 60)[:, None] * np.ones(side)
-    kinds = {"across": across, "down": across.T, "dots": np.minimum(across, across.T)}
-    for name, pattern in kinds.items():
+    for name in ("across", "down", "dots"):
         (root / name).mkdir(parents=True)
         for i in range(n):
+            line = np.where((np.arange(side) + i) // (5 + i % 3) % 2, 200, 60)
+            across = line[:, None] * np.ones(side)
+            pattern = {"across": across, "down": across.T, "dots": np.minimum(across, across.T)}[name]
             noisy = pattern[..., None] + rng.integers(-50, 50, (side, side, 3))
             Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(root / name / f"{i}.png")
     return root

@@ -57,7 +57,7 @@ def test_several_changes_of_one_original_are_one_group_that_a_split_keeps_togeth
     assert "mirrored or rotated" in finding.message
 
 
-@pytest.mark.parametrize("kind", ["noise", "bar", "dot", "disk", "strokes"])
+@pytest.mark.parametrize("kind", ["noise", "bar", "dot", "disk", "strokes", "nut", "grid"])
 def test_simple_pictures_are_no_rotated_copies_of_one_another(kind):
     rng = np.random.default_rng(1)
     _, found = found_among([simple(kind, rng) for _ in range(120)])
@@ -67,11 +67,18 @@ def test_simple_pictures_are_no_rotated_copies_of_one_another(kind):
 def simple(kind, rng):
     if kind == "noise":
         return Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8))
+    if kind == "grid":
+        line = np.where(np.arange(100) // 6 % 2, 200, 60)
+        return Image.fromarray((np.minimum(line, line[:, None]) + rng.integers(-50, 50, (100, 100))).astype(np.uint8))
     image = Image.new("L", (64, 64), 255)
     middle = 12 if kind == "disk" else 0
     draw, ends = ImageDraw.Draw(image), rng.integers(12 + middle, 52 - middle, (4, 2))
     if kind == "bar":
         draw.line([tuple(ends[0]), tuple(63 - ends[0])], 0, int(rng.integers(2, 9)))
+    elif kind == "nut":
+        corners = np.deg2rad(60 * np.arange(6) + rng.integers(0, 60))
+        draw.polygon([(32 + 24 * np.cos(one), 32 + 24 * np.sin(one)) for one in corners], 60)
+        draw.ellipse([22, 22, 42, 42], 255)
     elif kind == "strokes":
         draw.line([tuple(end) for end in ends.tolist()], 0, 5)
     else:
