@@ -9,18 +9,30 @@ from click.testing import CliRunner
 
 import keensight as ks
 from keensight.cli.main import root
+from keensight.core.progress import Silent
 from keensight.errors import DataError, UsageError
 from keensight.workflow.predict import write_predictions
+from keensight.workflow.review import open_session
 from multilabel_builders import SHAPES, write_shapes
 
 pytestmark = pytest.mark.slow
+
+WRONG = tuple((image, SHAPES[image % 3]) for image in range(0, 400, 25))
+"""Labels that the table has wrong: missing, or there without reason."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
     table = write_shapes(folder / "images", 400)
-    settings = {"train.epochs": 10, "augment.flip": "none"}
+    with table.open(newline="") as stream:
+        head, *rows = csv.reader(stream)
+    for image, label in WRONG:
+        place = head.index(label)
+        rows[image][place] = str(1 - int(rows[image][place]))
+    with table.open("w", newline="") as stream:
+        csv.writer(stream).writerows([head, *rows])
+    settings = {"train.epochs": 10, "augment.flip": "none", "train.label_check": "yes"}
     return ks.train(table, run=folder / "run", model="cnn", settings=settings)
 
 
@@ -36,6 +48,31 @@ def test_three_labels_are_learned(run):
     assert "label_smoothing = 0.0" in run.config_path.read_text()
     assert run.split.method.count("label by label")
     assert "Results by label" in run.report_path.read_text(encoding="utf-8")
+
+
+def test_wrong_and_missing_labels_are_named(run):
+    found = run.label_suspects
+    assert (found.n, found.pairs, found.accuracy_range) == (400, 1200, None)
+    wrong = {(f"{image}.png", label) for image, label in WRONG}
+    named = {(one.path.rpartition("/")[2], one.given.removeprefix("not ")) for one in found.suspects}
+    assert len(named & wrong) >= 0.8 * len(named)
+    assert len(named & wrong) >= 0.6 * len(wrong)
+    labels_of = {sample.path: sample.labels for sample in run.dataset.samples}
+    for one in found.suspects:
+        if one.suggested.startswith("not "):
+            assert one.suggested == f"not {one.given}"
+            assert one.given in labels_of[one.path]
+        else:
+            assert one.given == f"not {one.suggested}"
+            assert one.suggested not in labels_of[one.path]
+    assert {one.suggested.startswith("not ") for one in found.suspects} == {True, False}
+    assert run.record.results["label_check"]["suspects"] == len(found.suspects)
+    assert (run.path / "suspects.csv").read_text(encoding="utf-8").count("\n") == 1 + len(found.suspects)
+    page = run.report_path.read_text(encoding="utf-8")
+    assert "1,200 pairs of image and label are suspicious" in page
+    assert "keensight review" not in page
+    with pytest.raises(DataError, match="multi-label run"):
+        open_session(run, progress=Silent())
 
 
 def test_the_bundle_decides_by_thresholds_of_the_validation_part(run):

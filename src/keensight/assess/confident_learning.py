@@ -7,7 +7,7 @@ together with a rate of random label noise, so that wrong labels are not mistake
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,23 @@ from keensight.core.labels import DETECTABLE, AccuracyRange
 from keensight.core.progress import Progress, Silent
 from keensight.errors import DataError
 
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
 FOLDS = 5
 _COMPONENTS = 256
 _BASIS_IMAGES = 10_000
 _STRENGTH = 200.0
 """Inverse regularization strength: the best from 60 to 600 on planted errors in photographs."""
+_LABEL_STRENGTH = 1000.0
+"""The same where a label is present or absent: of 60 to 20,000 the highest mean average precision."""
 _STEPS = 300
 _RIGHT_COSTS = 1.5
 """Suspects maximize their number minus 1.5 times the expected number of right labels among them. Of 1.25, 1.5 and 2 it
 lost little precision on random errors and little recall on errors between similar classes."""
+_UNUSUAL = 0.02
+"""The fraction of the models' errors that is as improbable as a wrong label: unusual images, such as a car from behind.
+Of 0 to 0.1 the lowest at which correct labels gave no suspects."""
 _CHANCE = 0.01
 """Probability below which this number of improbable labels is not explained by right labels."""
 _DOUBTFUL = 30
@@ -50,6 +58,8 @@ class Judgement:
     detectable: float
     """If 1% of the labels were wrong at random: the fraction of those that could be distinguished from genuine
     confusions."""
+    wrong: NDArray[np.float64]
+    """Shape (n,): estimated probability that the label is wrong."""
     joint: NDArray[np.float64]
     """Shape (classes, classes): estimated number of images; row = given class, column = class it belongs to."""
 
@@ -82,24 +92,83 @@ def out_of_fold(
     Raises:
         DataError: a fold would have no group, or a model no second class.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    fold = deal(targets, groups, FOLDS, seed)
-    parts = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(FOLDS)]
+    parts = _parts(targets, groups, seed)
     if any(len(held) == 0 or len(np.unique(targets[train])) < 2 for train, held in parts):
-        raise DataError(
-            f"{len(targets):,} images are too few for a label check",
-            f"give at least two classes and {FOLDS} images or groups of each",
-        )
+        raise _too_few(len(targets), "two classes", "of each")
     inputs = _components(features, seed)
     found = np.zeros((len(targets), classes))
     with (progress or Silent()).task("checking labels", len(targets)) as task:
         for train, held in parts:
-            model = LogisticRegression(C=_STRENGTH / len(train), max_iter=_STEPS, tol=1e-3)
-            model.fit(inputs[train], targets[train])
+            model = _regression(inputs, targets, train, _STRENGTH)
             found[np.ix_(held, model.classes_)] = model.predict_proba(inputs[held])
             task.advance(len(held))
     return found
+
+
+def out_of_fold_labels(
+    features: NDArray[np.float32],
+    indicators: NDArray[np.uint8],
+    groups: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """Probability that each image has each label, by models trained without its group (out of fold).
+
+    As :func:`out_of_fold`, with one regression for each label (present or absent) and the same folds for all.
+
+    Args:
+        features: Float (n, d), from a network that has not learned these labels.
+        indicators: Shape (n, labels): 1 if the image has the label, else 0.
+        groups: Shape (n,); images with the same number are in one fold.
+        seed: Random seed of the folds.
+        progress: Where to report.
+
+    Returns:
+        float64 (n, labels); 0.5 (no opinion) for a label that a model has only seen present, or only absent.
+
+    Raises:
+        DataError: a fold would have no group.
+    """
+    kinds: NDArray[np.int64] = np.unique(indicators, axis=0, return_inverse=True)[1].reshape(-1)
+    parts = _parts(kinds, groups, seed)
+    if any(len(held) == 0 for _, held in parts):
+        raise _too_few(len(indicators), "one label", "with it and without it")
+    inputs = _components(features, seed)
+    found = np.full(indicators.shape, 0.5)
+    with (progress or Silent()).task("checking labels", len(indicators)) as task:
+        for train, held in parts:
+            for label in range(indicators.shape[1]):
+                present = indicators[:, label]
+                if present[train].any() and not present[train].all():
+                    model = _regression(inputs, present, train, _LABEL_STRENGTH)
+                    found[held, label] = model.predict_proba(inputs[held])[:, 1]
+            task.advance(len(held))
+    return found
+
+
+def _parts(
+    kinds: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """For each fold the rows to train on and the rows held out."""
+    fold = deal(kinds, groups, FOLDS, seed)
+    return [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(FOLDS)]
+
+
+def _too_few(images: int, what: str, which: str) -> DataError:
+    return DataError(
+        f"{images:,} images are too few for a label check",
+        f"give at least {what} and {FOLDS} images or groups {which}",
+    )
+
+
+def _regression(
+    inputs: NDArray[np.float32], targets: NDArray[Any], train: NDArray[np.int64], strength: float
+) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=strength / len(train), max_iter=_STEPS, tol=1e-3)
+    return model.fit(inputs[train], targets[train])
 
 
 def _components(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
@@ -123,6 +192,9 @@ def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
 
     If the calibrated probabilities are correct, the expected number of right labels with a probability of at most t is
     known: the sum of all probabilities up to t, over all images and classes. It is large for many or similar classes.
+    Unusual images are added to it: 2% of the images that the models get wrong are expected to look as if their label
+    were wrong at random.
+
     Labels are suspects, the least probable first, up to the t where their number exceeds 1.5 times the expected one by
     most; there are none if chance (Poisson) would give as many in more than 1 of 100 sets, or if the classes are so
     similar that less than 60% of random wrong labels could be distinguished from right ones: there the probabilities
@@ -140,9 +212,11 @@ def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
     others[rows, targets] = -1.0
     order = np.argsort(given, kind="stable")
     order = order[given[order] < others[order].max(axis=1)]
-    honest = (1 - noise) * _sums(found, given[order], found)
-    detectable = _detectable(found[:, counts > 0])
+    unusual = _UNUSUAL * float(1 - found.max(axis=1).mean())
+    honest = (1 - noise) * _sums(found, given[order], found) + unusual * _random(found[:, counts > 0], given[order])
+    detectable = _detectable(found[:, counts > 0], unusual)
     count = _excess(honest) if detectable >= DETECTABLE else 0
+    belongs = _belongs(found, targets, noise, counts)
     return Judgement(
         probabilities=found,
         suggested=others.argmax(axis=1),
@@ -150,8 +224,23 @@ def judge(probabilities: NDArray[Any], targets: NDArray[np.int64]) -> Judgement:
         doubtful=order[count : count + _DOUBTFUL],
         precision=float(1 - honest[count - 1] / count) if count else None,
         detectable=detectable,
-        joint=_joint(found, targets, noise, counts),
+        wrong=1 - belongs[rows, targets],
+        joint=_joint(belongs, targets),
     )
+
+
+def judge_labels(probabilities: NDArray[np.float64], indicators: NDArray[np.uint8]) -> Judgement:
+    """Find labels that seem to be missing or wrongly present: :func:`judge` on all pairs of image and label.
+
+    Args:
+        probabilities: Float (n, labels), of presence, out of fold.
+        indicators: Shape (n, labels): 1 if the image has the label, else 0.
+
+    Returns:
+        Pair i * labels + j is image i and label j; class 0 is absent, class 1 present.
+    """
+    present = probabilities.reshape(-1)
+    return judge(np.stack([1 - present, present], axis=1), indicators.reshape(-1).astype(np.int64))
 
 
 def _calibrated(
@@ -205,27 +294,37 @@ def _excess(honest: NDArray[np.float64]) -> int:
     return count if poisson.sf(count - 1, honest[count - 1]) <= _CHANCE else 0
 
 
-def _detectable(probabilities: NDArray[np.float64]) -> float:
-    """The fraction of random wrong labels below the highest limit at which 1% of them would equal the right ones."""
-    n, classes = probabilities.shape
-    limits = np.geomspace(1e-9, 0.5, 60)
-    honest = _sums(probabilities, limits, probabilities)
+def _random(probabilities: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected number with a probability of at most each limit, if every label were wrong at random."""
     # A random wrong label is a class with the probability that the class is not the true one.
-    wrong = _sums(probabilities, limits, 1 - probabilities) / max(classes - 1, 1)
-    able = _POSSIBLE * wrong >= honest
-    return float(wrong[able].max() / n) if able.any() else 0.0
+    wrong: NDArray[np.float64] = _sums(probabilities, limits, 1 - probabilities) / max(probabilities.shape[1] - 1, 1)
+    return wrong
 
 
-def _joint(
+def _detectable(probabilities: NDArray[np.float64], unusual: float) -> float:
+    """The fraction of random wrong labels below the highest limit at which 1% of them would equal the right ones."""
+    limits = np.geomspace(1e-9, 0.5, 60)
+    wrong = _random(probabilities, limits)
+    able = (_POSSIBLE - unusual) * wrong >= _sums(probabilities, limits, probabilities)
+    return float(wrong[able].max() / len(probabilities)) if able.any() else 0.0
+
+
+def _belongs(
     probabilities: NDArray[np.float64], targets: NDArray[np.int64], noise: float, counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Expected number of images of each given class (row) that belong to each class (column) if labels are noisy."""
+    """Probability that each image belongs to each class, given its label, if labels are noisy; (n, classes)."""
     rows, classes = np.arange(len(targets)), int((counts > 0).sum())
     given = probabilities[rows, targets]
     random = noise / classes / ((1 - noise) * given + noise / classes)
     belongs = probabilities * random[:, None]
     belongs[rows, targets] += 1 - random
-    joint = np.zeros((len(counts), len(counts)))
+    return belongs
+
+
+def _joint(belongs: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Expected number of images of each given class (row) that belong to each class (column)."""
+    classes = belongs.shape[1]
+    joint = np.zeros((classes, classes))
     np.add.at(joint, targets, belongs)
     return joint
 

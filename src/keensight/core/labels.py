@@ -20,7 +20,11 @@ DETECTABLE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """An image whose label looks wrong to models that were not trained on it."""
+    """An image whose label looks wrong to models that were not trained on it.
+
+    In a multi-label set, one label of the image: ``given`` is ``"wet"`` and ``suggested`` ``"not wet"`` if the label
+    seems to be wrong, and the other way round if it seems to be missing.
+    """
 
     path: str
     digest: str
@@ -37,7 +41,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class ClassNoise:
-    """How many images of a class seem to be mislabeled."""
+    """How many images of a class seem to be mislabeled; in a multi-label set, of those with (or without) a label."""
 
     label: str
     n: int
@@ -91,6 +95,15 @@ class LabelSuspects:
     confusions; None: written before it was estimated."""
 
     @property
+    def pairs(self) -> int | None:
+        """Number of (image, label) pairs checked; None: each image has one class.
+
+        Images of a multi-label set are counted for each label; with one label only, they are its two classes.
+        """
+        counted = sum(row.n for row in self.classes)
+        return counted if counted > self.n else None
+
+    @property
     def too_alike(self) -> bool:
         """Whether the classes are so similar that too few label errors could be distinguished from genuine
         confusions."""
@@ -112,7 +125,7 @@ class LabelSuspects:
         """The number of suspects and the resulting range of the test accuracy, in one line of ASCII."""
         if not self.suspects:
             return self._none()
-        text = f"{len(self.suspects):,} of {self.n:,} labels are suspicious"
+        text = f"{len(self.suspects):,} of {self._what()} are suspicious"
         if self.precision is not None:
             text += f" (estimated: {100 * self.precision:.0f}% of them wrong)"
         found = self.accuracy_range
@@ -123,10 +136,16 @@ class LabelSuspects:
             f"{found.low:.3f} to {found.high:.3f}"
         )
 
+    def _what(self) -> str:
+        if self.pairs is None:
+            return f"{self.n:,} labels"
+        return f"{self.pairs:,} pairs of image and label"
+
     def _none(self) -> str:
-        text = f"none of {self.n:,} labels is suspicious"
+        text = f"none of {self._what()} is suspicious"
         if self.too_alike:
-            text += f": the {len(self.classes)} classes are too similar to tell label errors from genuine confusions"
+            which = f"{len(self.classes)} classes are too similar" if self.pairs is None else "labels are too uncertain"
+            text += f": the {which} to tell label errors from genuine confusions"
         if not self.doubtful:
             return text
         return f"{text}; the {len(self.doubtful)} least probable are listed for review only"

@@ -127,7 +127,8 @@ def _slices(found: Slices, console: Console) -> str:
 
 
 def _suspects(labels: LabelSuspects, console: Console) -> str:
-    hint = "; `keensight review` shows them" if labels.suspects else ""
+    where = "`keensight review` shows them" if labels.pairs is None else "suspects.csv in the run lists them"
+    hint = f"; {where}" if labels.suspects else ""
     return _render(Text(f"labels  {labels.sentence()}{hint}"), console)
 
 

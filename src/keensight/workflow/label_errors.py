@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
 from keensight.core.progress import Progress
 from keensight.core.records import PARTS, Dataset, Split
+from keensight.core.task import Task
 from keensight.errors import DataError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.fit import transfers
@@ -54,7 +56,8 @@ def check_labels(
     ``efficientnet_lite0`` at twice the images' side (64 to 160 px).
 
     Images of a group and exact copies are never on both sides. Classes of fewer images or groups than folds are
-    left out.
+    left out. In a multi-label set each pair of image and label is judged: is the label missing, or wrongly there?
+    Labels that fewer images or groups than folds have, or lack, are left out; there is no accuracy range.
 
     Args:
         data: The image set, or what :func:`open` takes.
@@ -72,25 +75,56 @@ def check_labels(
         >>> len(suspects.suspects)
         0
     """
-    from keensight.assess.confident_learning import FOLDS, judge, out_of_fold
+    from keensight.assess.confident_learning import FOLDS
     from keensight.data.units import unit_numbers
 
     progress, chosen = shown(progress), config or RunConfig()
     data = open(data, progress=progress)
     rows = np.sort(np.concatenate([split.part(part) for part in PARTS]))
-    groups = unit_numbers(data.samples, rows)
-    rows, groups = _large_classes(data, rows, groups, FOLDS)
-    if not len(rows):
+    groups, labels = unit_numbers(data.samples, rows), np.arange(len(data.labels))
+    if data.task == Task.MULTILABEL:
+        labels = _large_labels(data.indicators()[rows], groups, FOLDS)
+    else:
+        rows, groups = _large_classes(data, rows, groups, FOLDS)
+    if not len(rows) or not len(labels):
         raise DataError(
-            f"{data.name}: no class has {FOLDS} images, too few for a label check", "add images to each class"
+            f"{data.name}: no {data.task.noun} has {FOLDS} images or groups, too few for a label check",
+            f"add images to each {data.task.noun}",
         )
     features, network = _features(data, split, rows, chosen, pixels, progress)
+    method = f"calibrated {FOLDS}-fold logistic regression on {network} features"
+    images = _Images(data, split, rows, groups, features, method, chosen.train.seed)
+    if data.task == Task.MULTILABEL:
+        return _check_pairs(images, labels, progress)
+    return _check_classes(images, evaluation, progress)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Images:
+    """What is checked."""
+
+    data: Dataset
+    split: Split
+    rows: NDArray[np.int64]
+    """Indices of the samples, shape (n,)."""
+    groups: NDArray[np.int64]
+    features: NDArray[np.float32]
+    method: str
+    seed: int
+
+
+def _check_classes(images: _Images, evaluation: Evaluation | None, progress: Progress) -> LabelSuspects:
+    from keensight.assess.confident_learning import judge, out_of_fold
+
+    data, split, rows = images.data, images.split, images.rows
     targets = data.targets()[rows]
-    probabilities = out_of_fold(features, targets, groups, len(data.labels), seed=chosen.train.seed, progress=progress)
+    probabilities = out_of_fold(
+        images.features, targets, images.groups, len(data.labels), seed=images.seed, progress=progress
+    )
     judged = judge(probabilities, targets)
     return LabelSuspects(
         n=len(rows),
-        method=f"calibrated {FOLDS}-fold logistic regression on {network} features",
+        method=images.method,
         accuracy=float((probabilities.argmax(axis=1) == targets).mean()),
         noise=float(1 - np.trace(judged.joint) / len(rows)),
         suspects=_suspects(data, split, rows, judged, judged.suspects),
@@ -100,6 +134,66 @@ def check_labels(
         precision=judged.precision,
         detectable=judged.detectable,
     )
+
+
+def _check_pairs(images: _Images, labels: NDArray[np.int64], progress: Progress) -> LabelSuspects:
+    from keensight.assess.confident_learning import judge_labels, out_of_fold_labels
+
+    names = [images.data.labels.names[label] for label in labels]
+    present = images.data.indicators()[np.ix_(images.rows, labels)]
+    probabilities = out_of_fold_labels(images.features, present, images.groups, seed=images.seed, progress=progress)
+    judged = judge_labels(probabilities, present)
+    return LabelSuspects(
+        n=len(images.rows),
+        method=images.method,
+        accuracy=float(((probabilities > 0.5) == present).mean()),
+        noise=float(judged.wrong.mean()),
+        suspects=_pairs(images, judged, judged.suspects, present, names),
+        classes=_sides(judged, present, names),
+        doubtful=_pairs(images, judged, judged.doubtful, present, names),
+        precision=judged.precision,
+        detectable=judged.detectable,
+    )
+
+
+def _large_labels(present: NDArray[np.uint8], groups: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Labels that enough groups have, and lack."""
+    enough = [
+        min(len(np.unique(groups[column == side])) for side in (0, 1)) >= least for column in np.transpose(present)
+    ]
+    return np.flatnonzero(enough)
+
+
+def _pairs(
+    images: _Images, judged: Judgement, chosen: NDArray[np.int64], present: NDArray[np.uint8], names: list[str]
+) -> tuple[Suspect, ...]:
+    part_of = _part_of(images.split)
+    found = []
+    for pair in chosen.tolist():
+        image, label = divmod(pair, len(names))
+        index, there = int(images.rows[image]), int(present[image, label])
+        sample, sides = images.data.samples[index], (_absent(names[label]), names[label])
+        chances = judged.probabilities[pair].tolist()
+        words, numbers = (sides[there], sides[1 - there]), (chances[there], chances[1 - there])
+        found.append(Suspect(sample.path, sample.digest, part_of[index], *words, *numbers))
+    return tuple(found)
+
+
+def _absent(label: str) -> str:
+    return f"not {label}"
+
+
+def _sides(judged: Judgement, present: NDArray[np.uint8], names: list[str]) -> tuple[ClassNoise, ...]:
+    """Two rows per label: images that have it, and images that do not."""
+    suspect, wrong = np.zeros(present.shape, bool), judged.wrong.reshape(present.shape)
+    suspect.flat[judged.suspects] = True
+    found = []
+    for label, name in enumerate(names):
+        for side, own, other in ((1, name, _absent(name)), (0, _absent(name), name)):
+            those = present[:, label] == side
+            suspects, noise = int(suspect[those, label].sum()), float(wrong[those, label].mean())
+            found.append(ClassNoise(own, int(those.sum()), suspects, noise, other))
+    return tuple(found)
 
 
 def _large_classes(
@@ -141,7 +235,7 @@ def _features(
 def _suspects(
     dataset: Dataset, split: Split, rows: NDArray[np.int64], judged: Judgement, chosen: NDArray[np.int64]
 ) -> tuple[Suspect, ...]:
-    part_of = {int(row): part for part in PARTS for row in split.part(part)}
+    part_of = _part_of(split)
     names = dataset.labels.names
     encoded = dataset.targets()[rows]
     return tuple(
@@ -156,6 +250,10 @@ def _suspects(
         )
         for i in chosen
     )
+
+
+def _part_of(split: Split) -> dict[int, str]:
+    return {int(row): part for part in PARTS for row in split.part(part)}
 
 
 def _classes(dataset: Dataset, targets: NDArray[np.int64], judged: Judgement) -> tuple[ClassNoise, ...]:

@@ -213,7 +213,7 @@ def open_session(
     if dataset.task == Task.MULTILABEL:
         raise DataError(
             f"{handle.path} is a multi-label run, but a review assigns one class per image",
-            "check the mistakes in its report, and correct the table by hand",
+            "check suspects.csv in the run and the mistakes in its report, and correct the table by hand",
         )
     suspects = handle.label_suspects
     if suspects is None and source is not None:

@@ -258,7 +258,7 @@ def resolve(
         ),
         augment=changes.config,
     )
-    checked = "yes" if dataset.task == Task.MULTICLASS and wanted(resolved) else "no"
+    checked = "yes" if wanted(resolved) else "no"
     resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
     size = f"input: {spec[1]}x{spec[0]} px"
     engine = litert.chosen()

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from keensight.assess.confident_learning import accuracy_range, judge, out_of_fold
+from keensight.assess.confident_learning import (
+    accuracy_range,
+    judge,
+    judge_labels,
+    out_of_fold,
+    out_of_fold_labels,
+)
 from keensight.core.labels import DETECTABLE
 from keensight.errors import DataError
 
@@ -157,3 +163,60 @@ def test_the_accuracy_range_counts_what_each_suspect_can_change():
     # Right as given: rows 0 and 1. Row 1 may be lost, row 2 won; row 3 is wrong either way.
     assert (found.measured, found.low, found.high, found.corrected) == (0.4, 0.2, pytest.approx(0.6), 0.4)
     assert (found.n, found.suspects) == (5, 3)
+
+
+LABELS = 4
+
+
+def labelled_blobs(n=500, spread=0.35, seed=0):
+    """Sums of the centers of all labels that an image has, with noise."""
+    draw = np.random.default_rng(seed)
+    present = (draw.random((n, LABELS)) < (0.5, 0.4, 0.3, 0.2)).astype(np.uint8)
+    centres = np.eye(LABELS, 8) * 3
+    return (present @ centres + draw.normal(0, spread, (n, 8))).astype(np.float32), present
+
+
+def test_missing_and_wrong_labels_are_told_apart_and_correct_ones_are_not_suspicious():
+    rows, truth = labelled_blobs()
+    alone = np.arange(len(rows))
+    honest = judge_labels(out_of_fold_labels(rows, truth, alone), truth)
+    assert len(honest.suspects) == 0
+    assert honest.wrong.mean() < 0.005
+
+    draw = np.random.default_rng(1)
+    missing = draw.permutation(np.flatnonzero(truth))[:30]
+    added = draw.permutation(np.flatnonzero(truth == 0))[:30]
+    given = truth.copy()
+    given.flat[missing], given.flat[added] = 0, 1
+    found = judge_labels(out_of_fold_labels(rows, given, alone), given)
+    wrong = set(missing.tolist()) | set(added.tolist())
+    hits = [pair for pair in found.suspects.tolist() if pair in wrong]
+    assert len(hits) >= 0.9 * len(found.suspects)
+    assert len(hits) >= 0.8 * len(wrong)
+    assert found.precision == pytest.approx(len(hits) / len(found.suspects), abs=0.1)
+    np.testing.assert_array_equal(found.suggested[hits], truth.flat[hits])
+    assert found.wrong.mean() == pytest.approx(60 / truth.size, abs=0.01)
+
+
+@pytest.mark.parametrize(("errors", "expected"), [(4, 0), (20, 20)])
+def test_as_many_improbable_labels_as_unusual_images_explain_are_no_suspects(errors, expected):
+    # Unsure of 300 images, 120 of them wrong: two or three unusual ones are expected, and 4 are not more by chance.
+    p = np.array([[0.6, 0.1, 0.1, 0.1, 0.1]] * 300 + [[0.9996] + [0.0001] * 4] * 1000)
+    given = np.array(([0] * 6 + [1, 2, 3, 4]) * 30 + [0] * (1000 - errors) + [1] * errors)
+    assert len(judge(p, given).suspects) == expected
+
+
+def test_a_label_that_a_model_has_only_seen_absent_is_not_judged():
+    rows, present = labelled_blobs(100)
+    present[:, 3] = 0
+    present[:5, 3] = 1
+    groups = np.array([*[0] * 5, *range(1, 96)])
+    found = out_of_fold_labels(rows, present, groups)
+    assert np.sum(found[:, 3] == 0.5) >= 5
+    assert len(judge_labels(found, present).suspects) == 0
+
+
+def test_a_multilabel_set_of_too_few_groups_is_refused():
+    rows, present = labelled_blobs(20)
+    with pytest.raises(DataError, match="too few for a label check"):
+        out_of_fold_labels(rows, present, np.arange(20) % 4)

@@ -6,7 +6,7 @@ import pytest
 from keensight.core.config import RunConfig
 from keensight.core.records import Dataset, LabelSet, Sample
 from keensight.data.units import unit_numbers
-from keensight.workflow.label_errors import _large_classes, wanted
+from keensight.workflow.label_errors import _large_classes, _large_labels, wanted
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,13 @@ def test_copies_and_groups_are_one_and_small_classes_are_left_out():
     kept, left = _large_classes(data, rows, groups, 5)
     assert kept.tolist() == [0, 1, 2, 3, 4]
     assert left.tolist() == groups[:5].tolist()
+
+
+def test_labels_that_few_groups_have_or_lack_are_left_out():
+    present = np.zeros((12, 4), np.uint8)
+    present[:5, 0] = 1  # five images
+    present[:8, 1] = 1  # four lack it
+    present[:6, 2] = 1  # of which two are in one group
+    present[[0, 1, 2, 3, 5], 3] = 1  # the same two are one
+    groups = np.array([0, 1, 2, 3, 4, 3, *range(6, 12)])
+    assert _large_labels(present, groups, 5).tolist() == [0, 2]
