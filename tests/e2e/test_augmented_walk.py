@@ -55,7 +55,9 @@ def test_copies_of_an_original_stay_in_one_split(root, tmp_path):
     held = [{samples[i].metadata["original"] for i in part} for part in (split.train, split.val, split.test)]
     torn = (held[0] & held[1]) | (held[0] & held[2]) | (held[1] & held[2])
     assert len(torn) <= ORIGINALS / 4  # 36 of 40 by chance
-    assert "validation-leak" not in {caveat["kind"] for caveat in run.record.results["test"]["caveats"]}
+    kinds = {caveat["kind"] for caveat in run.record.results["test"]["caveats"]}
+    assert "validation-leak" not in kinds
+    assert "augmented-copies" in kinds
 
 
 def test_leaky_splits_are_told_beside_the_result(root, tmp_path):
@@ -77,5 +79,5 @@ def test_leaky_splits_are_told_beside_the_result(root, tmp_path):
     )
     assert "validation images have a duplicate or an augmented copy in the training set" in " ".join(shown.split())
     found = json.loads(told)["test"]
-    assert {"leak", "validation-leak"} <= {caveat["kind"] for caveat in found["caveats"]}
+    assert {"leak", "validation-leak", "augmented-copies"} <= {caveat["kind"] for caveat in found["caveats"]}
     assert found["cleaned_n"] < found["n"] / 4

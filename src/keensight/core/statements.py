@@ -5,7 +5,7 @@ from __future__ import annotations
 from keensight.core.evaluation import Evaluation
 from keensight.core.predictions import Decision
 
-_GROUPED = frozenset({"likely-groups", "group-leak"})
+_GROUPED = frozenset({"likely-groups", "group-leak", "augmented-copies"})
 _UNLIKE_TEST = frozenset({"validation-differs", "validation-leak"})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keensight.core.audit import AuditReport
+from keensight.core.audit import AuditReport, Finding, by_severity
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Split
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 _FEWEST = 20
 """Images below which neighbors say nothing."""
+_AUGMENTED = 0.2
+"""Fraction of copies from which on a set is an augmented one. In sets with overlapping crops up to 0.14 of the images
+are found, in augmented ones 0.56 and more."""
 
 
 def tie_augmented_copies(
@@ -45,6 +50,7 @@ def tie_augmented_copies(
     from keensight.data.audit.audit import with_copies
     from keensight.data.audit.augmented import find_augmented
     from keensight.data.audit.duplicates import ties
+    from keensight.data.audit.near_duplicates import clusters
     from keensight.data.units import unit_numbers
     from keensight.nets.training.transfer import features
 
@@ -59,9 +65,26 @@ def tie_augmented_copies(
     copies = find_augmented(dataset, pixels.survey, rows, found, units, progress)
     if not copies.pairs:
         return findings, split
+    members = clusters(copies.pairs)
+    count = sum(map(len, members))
     findings = with_copies(findings, dataset, pixels.survey, copies)
+    if count >= _AUGMENTED * len(rows):
+        findings = _with(findings, _augmented(dataset, members, count, len(rows)))
     again = split_by(config, dataset, findings)
-    count = len({i for pair in copies.pairs for i in (pair.first, pair.second)})
     fate = "the predefined splits are kept" if again == split else "split again to keep them together"
     progress.say(f"augmented copies: {count:,} images show the same picture as another one, changed; {fate}")
     return findings, again
+
+
+def _augmented(dataset: Dataset, members: Sequence[Sequence[int]], count: int, n: int) -> Finding:
+    """What to expect of a set of which so many images are copies: that there are more."""
+    message = (
+        f"At least {count:,} of {n:,} images are augmented copies of others (rotated, shifted, zoomed or flipped). "
+        "Copies that were changed more are not recognized and may be in several splits, so the results may be too high: "
+        "set the original of each image as its group, or remove the copies, as training augments images itself."
+    )
+    return Finding.on(dataset, members, "augmented-copies", "warning", message, count)
+
+
+def _with(report: AuditReport, finding: Finding) -> AuditReport:
+    return replace(report, findings=tuple(by_severity((*report.findings, finding))))

@@ -22,7 +22,7 @@ ignored."""
 LEAKED = 0.05
 """Fraction of the validation images up to which copies in the training set hardly change what is chosen on them."""
 LEVEL = 0.99
-_OWN_WORDS = frozenset({"group-leak", "ungrouped", "shortcut", "absent-class"})
+_OWN_WORDS = frozenset({"group-leak", "ungrouped", "shortcut", "absent-class", "augmented-copies"})
 """Findings whose message is the caveat; others only if they are severe."""
 _TOLD = frozenset({"leak", "near-leak", "duplicate", "near-duplicate", "label-conflict"})
 """Findings with a separate caveat, or none."""

@@ -136,10 +136,11 @@ def test_few_copies_and_copies_within_the_validation_set_are_no_caveat(ties):
 
 def test_shortcuts_and_whatever_else_is_severe_are_said_in_the_words_of_the_audit():
     shortcut = Finding("shortcut", "warning", "The corners alone tell the class: crop them.", 600)
+    copied = Finding("augmented-copies", "warning", "At least 300 of 600 images are augmented copies of others.", 300)
     unread = Finding("unreadable", "severe", "90 images cannot be read.", 90)
     mild = Finding("unreadable", "warning", "1 image cannot be read.", 1)
-    found = caveats_of(evaluated(), audit(shortcut, unread, mild), SPLIT)
-    assert [str(caveat) for caveat in found] == [shortcut.message, unread.message]
+    found = caveats_of(evaluated(), audit(shortcut, copied, unread, mild), SPLIT)
+    assert [str(caveat) for caveat in found] == [shortcut.message, copied.message, unread.message]
 
 
 def test_they_are_in_the_document_of_figures():
