@@ -80,8 +80,8 @@ def _augmented(dataset: Dataset, members: Sequence[Sequence[int]], count: int, n
     """What to expect of a set of which so many images are copies: that there are more."""
     message = (
         f"At least {count:,} of {n:,} images are augmented copies of others (rotated, shifted, zoomed or flipped). "
-        "Copies that were changed more are not recognized and may be in several splits, so the results may be too high: "
-        "set the original of each image as its group, or remove the copies, as training augments images itself."
+        "Copies that were changed more are not recognized and may be in several splits, so the results may be too "
+        "high: set the original of each image as its group, or remove the copies, as training augments images itself."
     )
     return Finding.on(dataset, members, "augmented-copies", "warning", message, count)
 
