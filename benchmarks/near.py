@@ -1,7 +1,8 @@
 """Planted duplicates: how many of them the audit finds, and how many of the pairs that it finds were planted.
 
 Into a copy of a dataset go 50 exact copies (half of them saved again as PNG), 50 resized and recompressed ones,
-50 mirrored, 50 cropped by 5 to 10% of each side and 50 of slightly changed color, each of another image.
+50 mirrored, 50 cropped by 5 to 10% of each side, 50 of slightly changed color, 50 turned by 90, 180 or 270 degrees and
+50 tilted by up to 20 degrees with black corners, half of these two mirrored, each of another image.
 Pairs that the set holds before are its own and count neither way.
 
 python benchmarks/near.py planted FOLDER
@@ -63,6 +64,19 @@ def recoloured(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Imag
     return image.point([min(255, round(gain * value)) for gain in gains for value in range(256)]), _jpeg(rng, 70, 95)
 
 
+def turned(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, dict[str, object]]:
+    return _half_mirrored(image.rotate(90 * int(rng.integers(1, 4)), expand=True), rng), _jpeg(rng, 70, 95)
+
+
+def tilted(image: Image.Image, rng: np.random.Generator) -> tuple[Image.Image, dict[str, object]]:
+    angle = rng.choice([-1, 1]) * rng.uniform(4, 20)
+    return _half_mirrored(image.rotate(angle, Image.Resampling.BICUBIC), rng), _jpeg(rng, 70, 95)
+
+
+def _half_mirrored(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else image
+
+
 def _jpeg(rng: np.random.Generator, low: int, high: int) -> dict[str, object]:
     return {"format": "JPEG", "quality": int(rng.integers(low, high + 1))}
 
@@ -70,6 +84,7 @@ def _jpeg(rng: np.random.Generator, low: int, high: int) -> dict[str, object]:
 Change = Callable[[Image.Image, np.random.Generator], tuple[Image.Image, dict[str, object]]]
 CHANGES: dict[str, Change] = {
     "exact": exact, "resized": resized, "mirrored": mirrored, "cropped": cropped, "recoloured": recoloured,
+    "turned": turned, "tilted": tilted,
 }  # fmt: skip
 
 
@@ -121,7 +136,7 @@ def planted(folder: Path, seed: int) -> None:
         hit = [pair for pair in pairs if pair in found and (found[pair] == "exact") == (name == "exact")]
         figures[f"recall_{name}"] = round(len(hit) / len(pairs), 3)
     new = {pair: kind for pair, kind in found.items() if pair not in own}
-    for name, kinds in (("exact", {"exact"}), ("near", {"near", "mirror"})):
+    for name, kinds in (("exact", {"exact"}), ("near", {"near", "mirror", "rotated"})):
         judged = [pair for pair, kind in new.items() if kind in kinds]
         figures[f"precision_{name}"] = round(sum(pair in wanted for pair in judged) / len(judged), 3)
     figures |= {"pairs_of_its_own": len(own), "threshold": copies.threshold, "cpu_seconds": round(seconds, 1)}

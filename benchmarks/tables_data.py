@@ -73,7 +73,7 @@ def planted_section(document: dict[str, Any]) -> list[str]:
     """How many planted duplicates were found: one table a dataset."""
     figures = document["figures"]
     kinds = [key.removeprefix("recall_") for key in figures if key.startswith("recall_")]
-    kinds.sort(key=["exact", "resized", "mirrored", "cropped", "recoloured"].index)
+    kinds.sort(key=["exact", "resized", "mirrored", "cropped", "recoloured", "turned", "tilted"].index)
     return [
         f"\n### {document['name'].removeprefix('near-')}\n",
         f"{document['n']} of each kind; target: {document['bar']} (recall / precision). {figures['pairs_of_its_own']} "
