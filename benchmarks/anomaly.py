@@ -20,6 +20,7 @@ from keensight.assess.anomaly import auroc
 from keensight.core.config import RunConfig
 from keensight.core.progress import Silent
 from keensight.workflow import anomaly, steps
+from keensight.workflow.anomaly_split import as_anomalies
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.prepare import Prepared
 
@@ -47,7 +48,7 @@ def from_mean_image(pixels, train, test):
 
 
 def draw(data, pixels, vectors, normal, seed):
-    two = anomaly.as_anomalies(data, normal)
+    two = as_anomalies(data, normal)
     parts = ks.split(two, seed=seed)
     rows = parts.part("test")
     odd = np.array([two.samples[int(row)].label == "anomalous" for row in rows])

@@ -6,9 +6,10 @@ Each contender is a process of its own with an empty cache, one after the other;
 on a set go to ``benchmarks/results/wide/SET-CONTENDER.json``; what is there already is not run again. The table at the
 end has all recorded results of the chosen sets. ``--contenders`` without a value: only the table.
 
-Contenders: ``quick``, ``standard``, ``best`` (`keensight train --effort`); ``logistic`` and ``nearest``
-(``baselines.py``), for sets with classes and for anomaly sets; ``pytorch`` (``peers/torch_loop.py``, fine-tuning of
-the same network, 8 epochs at 160 px), for sets with classes, with the Python that `make peers` sets up.
+Contenders: ``quick``, ``standard``, ``best`` (`keensight train --effort`; their heatmaps are compared with masks by
+``localize.py``); ``logistic`` and ``nearest`` (``baselines.py``), for sets with classes and for anomaly sets;
+``pytorch`` (``peers/torch_loop.py``, fine-tuning of the same network, 8 epochs at 160 px), for sets with classes, with
+the Python that `make peers` sets up.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ TASKS = {
     "pytorch": ("classify",),
 }
 """The contenders, and the tasks that they can do."""
-KEPT = ("n", "accuracy", "accuracy_ci", "macro_f1", "macro_f1_ci", "loss", "ece", "ece_ci", "auroc", "auroc_ci", "C")
+KEPT = ("n", "accuracy", "accuracy_ci", "macro_f1", "macro_f1_ci", "loss", "ece", "ece_ci", "auroc", "auroc_ci", "C",
+        "recall", "false_alarms", "expected_false_alarms", "pixel_auroc", "pro")  # fmt: skip
 PYTORCH = ["torch_loop.py", "--epochs", "8"]
 
 Document = dict[str, Any]
@@ -54,10 +56,21 @@ def command(contender: str, source: Source, table: Path, scratch: Path) -> list[
         return [sys.executable, str(HERE / "baselines.py"), contender, str(table)]
     train = [sys.executable, "-m", "keensight", "train", str(table), "--run", str(scratch / "run"), "--json"]
     train += ["--effort", contender]
-    with table.open(encoding="utf-8", newline="") as stream:
-        if "group" in next(csv.reader(stream)):
-            train += ["--group", "group"]
+    if "group" in columns(table):
+        train += ["--group", "group"]
     return train + (["--task", "anomaly", "--normal", "good"] if source.task == "anomaly" else [])
+
+
+def columns(table: Path) -> list[str]:
+    with table.open(encoding="utf-8", newline="") as stream:
+        return next(csv.reader(stream))
+
+
+def _localization(run: Path, table: Path) -> Document:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "localize.py"), str(run), str(table)], capture_output=True, text=True, check=True
+    )
+    return dict(json.loads(done.stdout))
 
 
 def measured(contender: str, source: Source, table: Path, python: str) -> Document:
@@ -79,8 +92,10 @@ def measured(contender: str, source: Source, table: Path, python: str) -> Docume
             check=True,
         )
         seconds = time.perf_counter() - started
-    document = json.loads(done.stdout)
-    found = document.get("test", document)
+        document = json.loads(done.stdout)
+        found = document.get("test", document)
+        if contender in EFFORTS and "mask" in columns(table):
+            found |= _localization(scratch / "run", table)
     model = {"model": document["model"]} if "model" in document else {}
     return model | {"seconds": round(seconds, 1)} | {key: rounded(found[key]) for key in KEPT if key in found}
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "wide"))
 
 import baselines
 import draws
+import localize
 import measure
 import sets
 import tables_wide
@@ -242,7 +243,7 @@ def test_recorded_results_are_read_and_a_set_that_loses_is_named(tmp_path):
     assert f"\nMeasured so far: of the 21 *chosen* sets, none yet; of the 22 *shown* sets, {counted}.\n" in text
     assert "| busi: test (shown) | quick | 0.500 | 0.800 | 0.100 | 5 | 3 s |" in text
     assert "| busi: test (shown) | pytorch | – | 0.900 | – | 5 | 3 s |" in text
-    assert "| an_cookie: test (shown) | nearest | 0.800 | 5 | 3 s |" in text
+    assert "| an_cookie: test (shown) | nearest | 0.800 | – | – | – | – | 5 | 3 s |" in text
     assert len([line for line in text if line.startswith("| an_cookie")]) == 2
     assert len([line for line in text if line.startswith("| busi")]) == 3
 
@@ -303,3 +304,31 @@ def test_the_page_tells_expected_and_measured_refusals():
     assert "| a (shown) | 0.030 | 0.040 (0.020 to 0.080) | 99 | 0.990 | 0.900: b | 0.900 |" in tables_wide.ood_section(
         [document]
     )
+
+
+def test_heatmaps_are_compared_with_the_masks_of_the_test_images(tmp_path, monkeypatch):
+    """A detector that sees the defect of one image at the right place, and at a wrong one in the other."""
+    lines = ["path,label,split,mask", "a.png,good,train,", "b.png,good,test,", "e.png,hole,test,"]
+    for name, corner in (("c", 0), ("d", 48)):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[corner : corner + 16, corner : corner + 16] = 255
+        Image.fromarray(mask).save(tmp_path / f"{name}_mask.png")
+        lines.append(f"{name}.png,hole,test,{name}_mask.png")
+    (tmp_path / "metadata.csv").write_text("\n".join(lines))
+    maps = np.zeros((3, 4, 4), np.float32)
+    maps[1:, 0, 0] = 1
+
+    class Detector:
+        spec = localize.ks.ImageSpec(32, 32, "pad")
+
+        def predict(self, paths):
+            assert [path.name for path in paths] == ["b.png", "c.png", "d.png"]
+            return argparse.Namespace(maps=maps)
+
+    monkeypatch.setattr(localize.ks, "load_detector", lambda run: Detector())
+    found = localize.localization(tmp_path / "run", tmp_path / "metadata.csv")
+    held = localize.masks([None, tmp_path / "c_mask.png", tmp_path / "d_mask.png"], Detector.spec)
+    assert held.sum(axis=(1, 2)).tolist() == [0, 64, 64]
+    assert held[1, :8, :8].all() and held[2, 24:, 24:].all()
+    assert 0.6 < found["pixel_auroc"] < 0.8
+    assert 0.45 < found["pro"] < 0.6

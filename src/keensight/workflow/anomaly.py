@@ -25,6 +25,7 @@ from keensight.core.anomaly import (
     PatchSampler,
 )
 from keensight.core.config import RunConfig
+from keensight.core.folds import deal
 from keensight.core.progress import Phase, Progress
 from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
 from keensight.core.registry import did_you_mean
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 _CHUNK = 64
-_FEWEST = 19
-"""Minimum number of unseen normal images for a false positive rate of 5%."""
+_FEWEST, _ENOUGH = 19, 100
+"""Unseen normal images that a false positive rate of 5% needs at least, and with which it is near that: of 19 the
+threshold is the highest score, so that one strange image among them hides most anomalies."""
 _FOLDS, _CROSS_FITTED, _FORWARD = 10, 500, 16
 """Of cross-fitting: folds, most images (their maps are held in memory), and images per forward pass."""
 
@@ -156,8 +158,8 @@ def _results(
 def learn(prepared: Prepared, normal: tuple[str, ...], config: RunConfig, progress: Progress) -> Detector:
     """Train a detector on normal images: the memory of patches on train, the thresholds on val.
 
-    With fewer than 19 images in val, both are learned from train and val: the thresholds by 10-fold cross-fitting, from
-    images that the memory of their fold has not seen (groups and duplicates share a fold).
+    With fewer than 100 images in val, both are learned from train and val: the thresholds by 10-fold cross-fitting,
+    from images that the memory of their fold has not seen (groups and duplicates share a fold).
 
     Raises:
         DataError: train or val has no normal images.
@@ -170,7 +172,7 @@ def learn(prepared: Prepared, normal: tuple[str, ...], config: RunConfig, progre
     train, val = (_normal(dataset, _readable(split.part(part), pixels), normal) for part in ("train", "val"))
     if not len(train) or not len(val):
         raise DataError("there are no normal images to train on", "add some to the training and validation sets")
-    few = len(val) < _FEWEST
+    few = len(val) < _ENOUGH
     rows = np.sort(np.concatenate([train, val])) if few else train
     net = config.model
     network = levels(build(dataset, pixels.spec, net.name, weights=net.weights))
@@ -214,11 +216,9 @@ def _folds(prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     from keensight.data.units import unit_numbers
 
     units = unit_numbers(prepared.dataset.samples, rows, ties(prepared.findings, prepared.dataset))
-    names, unit = np.unique(units, return_inverse=True)
-    if len(names) < _FOLDS:  # all images look alike
-        return np.arange(len(rows)) % _FOLDS
-    folds: NDArray[np.int64] = np.random.default_rng(0).permutation(len(names))[unit] % _FOLDS
-    return folds
+    if len(np.unique(units)) < _FOLDS:  # all images look alike
+        units = np.arange(len(rows))
+    return deal(np.zeros(len(rows), np.int64), units, _FOLDS)
 
 
 def _cross_fitted(network: keras.Model, values: NDArray[np.float32], folds: NDArray[np.int64]) -> NDArray[np.float32]:
