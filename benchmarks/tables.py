@@ -53,6 +53,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("wide/",), wide.wide_section),
     (("head/",), wide.head_section),
     (("wide-ood-",), wide.ood_section),
+    (("copies-",), wide.copies_section),
     (("extraction",), each(training.extraction_section)),
     (("scratch-peers",), each(training.scratch_section)),
     (("port-",), training.port_section),

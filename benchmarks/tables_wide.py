@@ -162,3 +162,37 @@ def ood_section(documents: list[dict[str, Any]]) -> list[str]:
                 f"{one['auroc']:.3f} | {one['lowest'][1]:.3f}: {one['lowest'][0]} | {one['found']:.3f} |"
             )
     return [*lines, "\n`python benchmarks/wide/ood.py --half HALF`"]
+
+
+def copies_section(documents: list[dict[str, Any]]) -> list[str]:
+    """Augmented copies: planted ones, and what is found in the sets as they are."""
+    lines = [
+        "\n### Augmented copies\n",
+        "Planted: five copies of each original, rotated by up to 20 degrees, shifted, zoomed, sheared, flipped and of another "
+        "brightness. *Tied*: images that are in one unit with another copy of their original; *mixed*: units with images "
+        "of two originals. `python benchmarks/wide/copies.py NAME ... --half chosen --planted`\n",
+        "| copies of | originals | images | tied | mixed |",
+        "|---|---|---|---|---|",
+    ]
+    real = []
+    for document in documents:
+        half = document["name"].rpartition("-")[2]
+        for name, one in sorted(document["figures"]["sets"].items()):
+            if "originals" in one:
+                tied = f"{one['tied']} ({one['tied'] / one['n']:.0%})"
+                lines.append(f"| {name} | {one['originals']} | {one['n']} | {tied} | {one['mixed']} |")
+                continue
+            leaks = " | ".join(f"{one[part][0]} of {one[part][1]}" for part in ("val", "test"))
+            real.append(
+                f"| {name} ({half}) | {one['n']:,} | {one['by_pixels']} | {one['by_features']} | {leaks} | {one['seconds']} |"
+            )
+    return [
+        *lines,
+        "\nThe sets as they are, with their groups and splits: images with a copy in another group that the audit finds, and "
+        "further ones by features; validation and test images with a copy in the training set; processor seconds of the "
+        "search by features. brain_mri_augmented (whose copies are grouped) and blood4_augmented consist of copies; "
+        "in brick_crack, neu_steel and dtd10 crops of one photo overlap. `python benchmarks/wide/copies.py --half HALF`\n",
+        "| set | images | by pixels | by features | validation | test | seconds |",
+        "|---|---|---|---|---|---|---|",
+        *real,
+    ]

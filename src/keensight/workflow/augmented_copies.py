@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _FEWEST = 20
 """Images below which neighbors say nothing."""
+_MOST = 10_000
+"""Images that are looked at, of larger sets the first by digest: the time grows with their square."""
 _AUGMENTED = 0.2
 """Fraction of copies from which on a set is an augmented one. In sets with overlapping crops up to 0.14 of the images
 are found, in augmented ones 0.56 and more."""
@@ -56,7 +58,7 @@ def tie_augmented_copies(
 
     unusable = findings.unusable(dataset)
     usable = (i for i in range(len(dataset)) if i not in unusable)
-    rows = np.array(sorted(usable, key=lambda i: dataset.samples[i].digest), dtype=np.int64)
+    rows = np.array(sorted(usable, key=lambda i: dataset.samples[i].digest)[:_MOST], dtype=np.int64)
     if not transfers(config) or len(rows) < _FEWEST:
         return findings, split
     network = build(dataset, pixels.spec, config.model.name, weights=config.model.weights)

@@ -40,8 +40,6 @@ FEW, MANY = 0.03, 0.3
 one, and more neighbors are."""
 _EACH, _MORE = 1, 4
 """Neighbors that are compared with each image, and with each of an augmented set."""
-_MOST = 20_000
-"""Images whose neighbors are looked for: the time grows with their square."""
 _FLOOR = 0.1
 """Least deviation of a feature, as a fraction of the median one."""
 _BLOCK, _CHUNK = 512, 128
@@ -71,7 +69,7 @@ def find_augmented(
         The pairs; none, if of the first 300 images at most 3% have a copy.
     """
     space = _standardized(features)
-    every = np.arange(min(len(rows), _MOST))
+    every = np.arange(len(rows))
     first, second = _neighbors(space, units, every[:SAMPLE], _EACH)
     scores = _registered(dataset, pixels, rows, first, second, progress)
     least = threshold_of(scores, pixels)
