@@ -189,7 +189,7 @@ def copies_section(documents: list[dict[str, Any]]) -> list[str]:
     return [
         *lines,
         "\nThe sets as they are, with their groups and splits: images with a copy in another group that the audit finds, and "
-        "further ones by features; validation and test images with a copy in the training set; processor seconds of the "
+        "further ones by features; validation and test images with a copy in the training set; CPU seconds of the "
         "search by features. brain_mri_augmented (whose copies are grouped) and blood4_augmented consist of copies; "
         "in brick_crack, neu_steel and dtd10 crops of one photo overlap. `python benchmarks/wide/copies.py --half HALF`\n",
         "| set | images | by pixels | by features | validation | test | seconds |",
