@@ -68,6 +68,13 @@ def anomaly_caveats(evaluation: AnomalyEvaluation, findings: AuditReport, split:
             )
         )
     found += _likely_groups(dataset, anomaly_scores.indices, evaluation.part, findings, split)
+    alarms, expected = evaluation.false_alarms, evaluation.limits.rate
+    if alarms is not None and alarms.low > expected:
+        told = (
+            f"{alarms.value:.1%} of the normal test images are flagged, but at most {expected:.1%} were expected: they "
+            f"differ from the normal training images."
+        )
+        found.append(Caveat("validation-differs", told, "Add normal images that were taken as the test images were."))
     if evaluation.normal < FEW_IMAGES and evaluation.false_alarms is not None:
         low, high = evaluation.false_alarms.low, evaluation.false_alarms.high
         told = (

@@ -179,3 +179,11 @@ def test_a_detector_has_caveats_too():
     assert (groups.kind, "--group patient" in groups.advice) == ("likely-groups", True)
     (few,) = anomaly_caveats(anomalies(normal=60), audit(), SPLIT)
     assert "only 60 normal test images: on new images it may be anything from 2.0% to 12.0%" in few.message
+
+
+def test_more_false_alarms_than_expected_are_told():
+    found = dataclasses.replace(anomalies(), false_alarms=Interval(0.4, 0.06, 0.9))
+    (differs,) = anomaly_caveats(found, audit(), SPLIT)
+    assert differs.kind == "validation-differs"
+    assert differs.message.startswith("40.0% of the normal test images are flagged, but at most 5.0% were expected")
+    assert anomaly_caveats(dataclasses.replace(found, false_alarms=Interval(0.4, 0.05, 0.9)), audit(), SPLIT) == ()
