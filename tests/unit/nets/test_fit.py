@@ -99,6 +99,21 @@ def test_it_stops_early_when_validation_gets_no_better():
     assert len(history.epochs) == history.best_epoch + 2
 
 
+def test_it_leaves_when_it_is_told_that_there_is_no_hope():
+    from keensight.nets.training.fit import fit
+
+    pixels, targets, split = _bright_or_dark()
+    asked = []
+
+    def hopeless(reached):
+        asked.append(list(reached))
+        return len(reached) == 2
+
+    history = fit(_model(), pixels, targets, split, _config(**{"train.epochs": 5}), hopeless=hopeless)
+    assert (history.stopped, len(history.epochs)) == ("early", 2)
+    assert asked[-1] == [epoch.reached for epoch in history.epochs]
+
+
 @pytest.mark.parametrize("changes", [{"train.optimizer": "adamw"}, {"train.schedule": "cosine"}, {"train.ema": 0}])
 def test_every_optimizer_and_schedule_trains(changes):
     from keensight.nets.training.fit import fit
