@@ -6,6 +6,8 @@ In each draw 5% of the labels are changed, each to another class at random, and 
 suspicious their label is. Then 5% are changed to classes that look alike: each with the square of the mean probability
 that images of the true class have of it. The set's own errors count against each method. Figures are means over the
 draws; the number of suspects among the labels as they are is given too.
+
+Of a multi-label set, 5% of the labels that are present are removed, and then as many others added as well.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from record import save
 
 import keensight as ks
-from keensight.assess.confident_learning import Judgement, judge, out_of_fold
+from keensight.assess.confident_learning import Judgement, judge, judge_labels, out_of_fold, out_of_fold_labels
 from keensight.core.progress import Silent
 from keensight.data.units import make_units
 from keensight.nets.training import transfer
@@ -28,12 +31,15 @@ from keensight.workflow.features import caches, images_of
 MODEL = "efficientnet_lite0"
 SHARE = 0.05
 NEIGHBOURS = 10
+DRAWS = 2
+"""Of a multi-label set, and on the wide bench."""
 Rows = NDArray[np.float32]
 Numbers = NDArray[np.int64]
+Table = NDArray[np.uint8]
 
 
-def features(source: str, side: int | None, images: int, group: str | None) -> tuple[Rows, Numbers, Numbers, int]:
-    """Features, class numbers, groups, and the number of classes."""
+def features(source: str, side: int | None, images: int, group: str | None) -> tuple[Rows, NDArray[Any], Numbers, int]:
+    """Features, class numbers (multi-label: indicators), groups, and the number of classes."""
     data = ks.open(source, group=group)
     picked = np.sort(np.random.default_rng(0).permutation(len(data))[:images])
     data = dataclasses.replace(data, samples=tuple(data.samples[i] for i in picked))
@@ -45,7 +51,7 @@ def features(source: str, side: int | None, images: int, group: str | None) -> t
         groups[list(unit.members)] = number
     images = images_of(data, ks.split(data), pixels)
     found = transfer.features(ks.build(data, spec, MODEL), images, rows, caches(Silent()))
-    return found, data.targets()[rows], groups[rows], len(data.labels)
+    return found, data.truth()[rows], groups[rows], len(data.labels)
 
 
 def plant(targets: Numbers, classes: int, seed: int) -> tuple[Numbers, NDArray[np.bool_]]:
@@ -113,6 +119,45 @@ def told(found: Judgement, wrong: NDArray[np.bool_]) -> dict[str, float]:
     }
 
 
+def together(found: list[tuple[Judgement, NDArray[np.bool_]]]) -> dict[str, Any]:
+    """The draws together: number of suspects, their precision, estimated precision (None: no suspects), and recall."""
+    count = sum(len(one.suspects) for one, _ in found)
+    hits = sum(int(wrong[one.suspects].sum()) for one, wrong in found)
+    expected = sum(len(one.suspects) * (one.precision or 0.0) for one, _ in found)
+    return {
+        "suspects": count,
+        "precision": round(hits / count, 3) if count else None,
+        "estimated": round(expected / count, 3) if count else None,
+        "recall": round(hits / sum(int(wrong.sum()) for _, wrong in found), 3),
+    }
+
+
+def plant_labels(present: Table, seed: int, *, added: bool) -> Table:
+    """5% of the labels that are present are missing; with ``added``, as many are there that should not be."""
+    draw, changed = np.random.default_rng(seed), present.copy()
+    count = round(SHARE * int(present.sum()))
+    changed.flat[draw.permutation(np.flatnonzero(present))[:count]] = 0
+    if added:
+        changed.flat[draw.permutation(np.flatnonzero(present == 0))[:count]] = 1
+    return changed
+
+
+def labels_of(rows: Rows, present: Table, units: Numbers) -> dict[str, Any]:
+    """For multi-label sets."""
+    given = judge_labels(out_of_fold_labels(rows, present, units), present)
+
+    def checked(changed: Table) -> tuple[Judgement, NDArray[np.bool_]]:
+        return judge_labels(out_of_fold_labels(rows, changed, units), changed), (changed != present).ravel()
+
+    return {
+        "labels": present.shape[1],
+        "detectable": round(given.detectable, 3),
+        "as_given": len(given.suspects),
+        "missing": together([checked(plant_labels(present, seed, added=False)) for seed in range(DRAWS)]),
+        "mixed": together([checked(plant_labels(present, seed, added=True)) for seed in range(DRAWS)]),
+    }
+
+
 def draw(rows: Rows, truth: Numbers, groups: Numbers, clean: NDArray[np.float64], seed: int) -> dict[str, float]:
     classes = clean.shape[1]
     alike, confused = plant_alike(truth, clean, seed)
@@ -140,6 +185,10 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     arguments = parser.parse_args()
     rows, truth, groups, classes = features(arguments.source, arguments.side, arguments.images, arguments.group)
+    place = Path(arguments.source)
+    if truth.ndim == 2:
+        save(f"missing-labels-{place.stem}", len(truth), labels_of(rows, truth, groups))
+        return
     clean = out_of_fold(rows, truth, groups, classes)
     given = judge(clean, truth)
     draws = [draw(rows, truth, groups, clean, seed) for seed in range(arguments.draws)]
@@ -150,8 +199,7 @@ def main() -> None:
         "suspects_as_given": len(given.suspects),
         "detectable": round(given.detectable, 3),
     }
-    name = f"label-errors-{Path(arguments.source).name}"
-    save(name, len(truth), figures | options, "precision_in_top_5_percent ≥ 0.7")
+    save(f"label-errors-{place.name}", len(truth), figures | options, "precision_in_top_5_percent ≥ 0.7")
 
 
 if __name__ == "__main__":

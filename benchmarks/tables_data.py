@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tables_training import commands, duration
+from tables_wide import planted
 
 METHODS = {
     "precision_in_top_5_percent": "the label check",
@@ -39,7 +40,8 @@ SUSPECTS = ("precision_of_suspects", "estimated_precision", "recall_of_suspects"
 def suspects_table(documents: list[dict[str, Any]]) -> list[str]:
     lines = [
         "\nThe labels that the check calls suspicious: with the original labels, with 5% changed at random, and with 5% "
-        "changed to similar classes.\n",
+        "changed to similar classes. Measured before the check expected unusual images among the correct labels: "
+        "[many kinds of sets](#planted-label-errors-on-many-kinds-of-sets) has the present rule.\n",
         "| dataset | classes | original labels: suspicious | random: precision | estimated | recall "
         "| similar: precision | estimated | recall |",
         "|---" * 9 + "|",
@@ -54,6 +56,21 @@ def suspects_table(documents: list[dict[str, Any]]) -> list[str]:
         cells = [document["name"].removeprefix("label-errors-"), figures["classes"], figures["suspects_as_given"]]
         lines.append(f"| {' | '.join(map(str, cells))} | {' | '.join(shares)} |")
     return lines
+
+
+def missing_labels_section(documents: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "\n## Planted errors in multi-label sets\n",
+        "5% of the labels that are present are removed (*missing*), or as many others are added as well (*mixed*); two "
+        "draws. Cells: precision / estimated precision / recall of the suspicious labels.\n",
+        "| dataset | n | labels | original labels: suspicious | missing | mixed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for document in documents:
+        one, name = document["figures"], document["name"].removeprefix("missing-labels-")
+        cells = [name, document["n"], one["labels"], one["as_given"], planted(one["missing"]), planted(one["mixed"])]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines + commands(documents)
 
 
 def near_section(document: dict[str, Any]) -> list[str]:

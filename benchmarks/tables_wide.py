@@ -196,3 +196,53 @@ def copies_section(documents: list[dict[str, Any]]) -> list[str]:
         "|---|---|---|---|---|---|---|",
         *real,
     ]
+
+
+PLANTED = ("precision", "estimated", "recall")
+
+
+def planted(found: dict[str, Any]) -> str:
+    """Precision, estimated precision and recall of the suspects."""
+    return " / ".join(f"{found[one]:.2f}" for one in PLANTED) if found["suspects"] else "none"
+
+
+def labels_section(documents: list[dict[str, Any]]) -> list[str]:
+    """Planted label errors on each set, with one class per image and with several labels."""
+    title = f"{' / '.join(PLANTED)}"
+    lines = [
+        "\n### Planted label errors on many kinds of sets\n",
+        "At most 2,000 images of each set, on the features of `quick`; 5% of the labels are changed, at random or to classes "
+        "that look alike, in two draws. *Collages* are multi-label sets made of up to three images each, whose features are "
+        "their mean and whose labels are their classes (one image per group; –: fewer than 200): 5% of the labels that are present are removed (*missing*), or as "
+        f"many others are added as well (*mixed*). Cells: {title} of the suspicious labels; *as given*: suspicious labels "
+        "before anything was changed, with classes and in collages. Detectable below 0.60: classes too similar, no label "
+        "is called suspicious.\n",
+        "| set | classes | detectable | as given | random | alike | collages: missing | collages: mixed |",
+        "|---" * 8 + "|",
+    ]
+    for half in ("chosen", "shown"):
+        for document in documents:
+            one = document["figures"]
+            if one["half"] == half:
+                several = one["collages"]
+                name = document["name"].removeprefix("labels/")
+                given = ", ".join(str(some["as_given"]) for some in (one, several) if some)
+                cells = [f"{name} ({half})", one["classes"], f"{one['detectable']:.2f}", given]
+                cells += [planted(one["random"]), planted(one["alike"])]
+                cells += [planted(several[kind]) if several else "–" for kind in ("missing", "mixed")]
+                lines.append(f"| {' | '.join(map(str, cells))} |")
+        lines += _pooled(half, [one["figures"] for one in documents if one["figures"]["half"] == half])
+    return [*lines, "\n`python benchmarks/wide/labels.py`"]
+
+
+def _pooled(half: str, figures: list[dict[str, Any]]) -> list[str]:
+    """The mean over the sets with suspects."""
+    if not figures:
+        return []
+    cells = [f"**mean of {len(figures)} {half}**", "", "", ""]
+    for kind in ("random", "alike", "missing", "mixed"):
+        some = [one.get(kind) or (one["collages"] or {}).get(kind) for one in figures]
+        some = [one for one in some if one and one["suspects"]]
+        means = {key: sum(one[key] for one in some) / len(some) for key in PLANTED} if some else {}
+        cells.append(planted({"suspects": len(some), **means}) + f" (of {len(some)})")
+    return [f"| {' | '.join(cells)} |"]

@@ -91,8 +91,8 @@ class LabelSuspects:
     precision: float | None = None
     """Estimated fraction of the suspects that are wrong; None: no suspects, or written before it was estimated."""
     detectable: float | None = None
-    """If 1% of the labels were wrong at random, the fraction of those that could be distinguished from genuine
-    confusions; None: written before it was estimated."""
+    """If 1% of the labels were wrong at random (multi-label: 2% of those present missing, and as many wrongly there),
+    the fraction of those that could be distinguished from genuine confusions; None: written before it was estimated."""
 
     @property
     def pairs(self) -> int | None:
