@@ -191,7 +191,9 @@ def copies_section(documents: list[dict[str, Any]]) -> list[str]:
         "\nThe sets as they are, with their groups and splits: images with a copy in another group that the audit finds, and "
         "further ones by features; validation and test images with a copy in the training set; CPU seconds of the "
         "search by features. brain_mri_augmented (whose copies are grouped) and blood4_augmented consist of copies; "
-        "in brick_crack, neu_steel and dtd10 crops of one photo overlap. `python benchmarks/wide/copies.py --half HALF`\n",
+        "in brick_crack, neu_steel and dtd10 crops of one photo overlap. On elpv (cells of solar modules, all with the same "
+        "busbars) and magnetic_tile (a tile under several lights) the search by pixels takes images for duplicates that "
+        "are similar by their regular structure. `python benchmarks/wide/copies.py --half HALF`\n",
         "| set | images | by pixels | by features | validation | test | seconds |",
         "|---|---|---|---|---|---|---|",
         *real,
