@@ -85,6 +85,7 @@ def test_images_of_one_group_are_not_compared(copied):
     assert found.pairs == ()
 
 
+@pytest.mark.slow
 def test_an_audit_with_them_reports_one_group_of_each_original_and_keeps_its_other_findings(copied):
     images, originals = copied
     data, pixels, found = found_in(images, originals)
@@ -96,6 +97,7 @@ def test_an_audit_with_them_reports_one_group_of_each_original_and_keeps_its_oth
     assert others <= {one.kind for one in after.findings}
 
 
+@pytest.mark.slow
 def test_copies_in_two_predefined_splits_are_a_leak(copied):
     images, originals = copied
     data, pixels, found = found_in(images, originals)

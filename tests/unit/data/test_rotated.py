@@ -57,7 +57,10 @@ def test_several_changes_of_one_original_are_one_group_that_a_split_keeps_togeth
     assert "mirrored or rotated" in finding.message
 
 
-@pytest.mark.parametrize("kind", ["noise", "bar", "dot", "disk", "strokes", "nut", "grid"])
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("bar", "dot", "disk", "nut")]
+
+
+@pytest.mark.parametrize("kind", ["noise", "strokes", "grid", *SLOW])
 def test_simple_pictures_are_no_rotated_copies_of_one_another(kind):
     rng = np.random.default_rng(1)
     _, found = found_among([simple(kind, rng) for _ in range(120)])
@@ -108,6 +111,7 @@ def test_a_map_that_no_augmentation_makes_does_not_count():
     assert agreement(image, image, double, 2.0)[0] == 0
 
 
+@pytest.mark.slow
 def test_images_that_are_not_square_are_compared_in_their_own_proportions(tmp_path):
     wide = [picture(seed, (320, 192)) for seed in range(60)]
     images = [*wide, wide[0].rotate(90, expand=True), rotated(wide[1], 10)]
