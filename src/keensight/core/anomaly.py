@@ -36,6 +36,8 @@ _PROJECTED = 32
 """Dimensions in which the latter are chosen."""
 FALSE_ALARMS = 0.05
 """Maximum fraction of normal images above the threshold."""
+_ENOUGH = 19
+"""Images from which on the highest score is not the threshold: the expected rate is then 10% at most."""
 _RIDGE, _TINY = 1e-3, 1e-6
 _UNCOLORED = 0.99
 """Fraction of normal patches that a heatmap does not color."""
@@ -245,12 +247,13 @@ def limits(levels: NDArray[np.float32], rate: float = FALSE_ALARMS) -> Limits:
     """Choose the thresholds from the scores (n, rows, columns, levels) of the patches of unseen normal images.
 
     A new normal image exceeds the k-th lowest of n scores with probability (n + 1 - k) / (n + 1), as in conformal
-    prediction (Vovk et al. 2005); k is the lowest for which that is at most ``rate``. With too few images for that, the
-    highest score is the threshold, and the rate is higher.
+    prediction (Vovk et al. 2005); k is the lowest for which that is at most ``rate``. With too few images for that, it
+    is n, and the rate is higher; from 19 images on it is at most n - 1, so that no single unusual image among the
+    normal ones decides what is found.
     """
     scores = np.sort(image_scores(levels))
     count = len(scores)
-    place = min(int(np.ceil((count + 1) * (1 - rate))), count)
+    place = min(int(np.ceil((count + 1) * (1 - rate))), count - 1 if count >= _ENOUGH else count)
     return Limits(
         threshold=float(scores[place - 1]),
         patch=float(np.quantile(heatmaps(levels), _UNCOLORED)),

@@ -112,9 +112,12 @@ def test_of_few_patches_the_oddest_one_is_the_score():
     assert image_scores(np.array([[[[1], [2]], [[3], [8]]]], np.float32))[0] == pytest.approx(8)
 
 
-def test_the_threshold_of_twenty_images_is_their_highest_score():
-    found = limits(np.arange(1, 21, dtype=np.float32)[:, None, None, None])
-    assert (found.threshold, found.rate) == (pytest.approx(20), pytest.approx(1 / 21))
+def test_one_odd_image_among_twenty_normal_ones_does_not_decide_the_threshold():
+    scores = np.arange(1, 21, dtype=np.float32)
+    scores[-1] = 1000
+    found = limits(scores[:, None, None, None])
+    assert (found.threshold, found.rate) == (pytest.approx(19), pytest.approx(2 / 21))
+    assert limits(scores[2:, None, None, None]).threshold == pytest.approx(1000)
 
 
 def test_a_heatmap_is_clear_for_99_in_100_patches():
