@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-_RESAMPLES, _CERTAINTY = 200, 0.95
+_RESAMPLES, _CERTAINTY, _WORTH = 200, 0.95, 0.005
+"""Bootstrap samples; the fraction of them that must be better; and the least gain in macro F1, since every adjustment
+makes frequent classes worse."""
 _BALANCED = 1.5
 """With the largest class at most this many times as large as the smallest, there is nothing to adjust."""
 
@@ -35,7 +37,7 @@ class Adjustment:
 def choose_adjustment(
     logits: NDArray[Any], targets: NDArray[np.int64], units: NDArray[np.int64], *, strength: float | None = None
 ) -> Adjustment:
-    """Choose the strength with the highest macro F1; 0 unless it is better with a confidence of 95%.
+    """Choose the strength with the highest macro F1; 0 unless it is better by 0.005, and with a confidence of 95%.
 
     The confidence is the fraction of 200 bootstrap samples of whole units with a higher macro F1 than without
     adjustment.
@@ -66,7 +68,7 @@ def choose_adjustment(
         tau, scores, predicted = 0.0, plain, right
     else:
         tau, scores, predicted = max(map(adjusted, STRENGTHS), key=lambda one: one[1][0])
-        if (scores[1:] > plain[1:]).mean() < _CERTAINTY:
+        if scores[0] < plain[0] + _WORTH or (scores[1:] > plain[1:]).mean() < _CERTAINTY:
             tau, scores, predicted = 0.0, plain, right
     accuracy = float((right == targets).mean()), float((predicted == targets).mean())
     return Adjustment(tau, (tau * log_frequency).astype(np.float32), (float(plain[0]), float(scores[0])), accuracy)
