@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow  # seconds in all
+
 
 def keensight(*arguments, cwd):
     command = [sys.executable, "-m", "keensight", *map(str, arguments)]

@@ -21,6 +21,8 @@ from keensight.store.npz import read_self_test
 from keensight.store.safety import check_model
 from store_builders import CONFIG, LAYER, make_bundle, make_run, write_model
 
+pytestmark = pytest.mark.slow  # seconds in all
+
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:

@@ -25,6 +25,8 @@ from keensight.errors import ImageError, StoreError
 from keensight.show.misclassified import find_mistakes
 from keensight.show.report import ReportData, write_report
 
+pytestmark = pytest.mark.slow  # seconds in all
+
 SECTIONS = [
     "How accurate is it?", "What does it get wrong?", "Can its confidence be trusted?",
     "How good is it for each class?",
