@@ -136,6 +136,8 @@ def _rotated(
     progress: Progress,
 ) -> Iterator[Pair]:
     """Pairs of rotated copies that are not among the known ones."""
+    if min(pixels.shape[:2]) <= TINY:  # a rotation blurs so few pixels beyond the threshold
+        return iter(())
     found = find_rotated(pixels, rows, upright_sizes(dataset, rows), thumbs, progress)
     least = threshold_of(found.scores, pixels)
     told = {(pair.first, pair.second) for pair in known}
