@@ -1,11 +1,14 @@
 """What must hold of every split, whatever the data."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keensight.core.records import PARTS, Dataset, LabelSet, Part, Sample
 from keensight.data.splits import make_split
 from keensight.errors import DataError
+
+pytestmark = pytest.mark.slow  # seconds in all
 
 CLASSES = ("a", "b", "c")
 

@@ -16,6 +16,8 @@ from keensight.core.records import Dataset
 from keensight.errors import StoreError, UsageError
 from keensight.show.figures import save
 
+pytestmark = pytest.mark.slow  # seconds in all
+
 
 def texts(figure: Figure) -> list[str]:
     """Everything written in a figure, in no order that matters."""
