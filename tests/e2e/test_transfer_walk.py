@@ -1,5 +1,6 @@
 """From a folder of photographs to a transferred classifier, and what a second training need not do again."""
 
+import shutil
 import tomllib
 from contextlib import contextmanager
 
@@ -108,6 +109,26 @@ def test_the_figures_from_features_are_those_of_the_whole_bundle(first, photos):
     run = first[0]
     whole = ks.load(run).predict([photos / path for path in run.predictions.paths]).probabilities
     np.testing.assert_allclose(run.predictions.probabilities, whole, atol=1e-5)
+
+
+def test_validation_images_that_the_head_was_fitted_to_are_judged_by_heads_that_were_not(first, photos, tmp_path):
+    run, data = first[0], ks.open(photos)
+    held_out = run.held_out(data.labels, data.task)
+    assert sorted(held_out.paths) == sorted(data.samples[i].path for i in (*run.split.train, *run.split.val))
+    found = ks.evaluate(run.path, data, split=run.split, part="val")
+    place = [held_out.paths.index(path) for path in found.predictions.paths]
+    temperature = ks.load(run).temperature
+    expected = held_out.probabilities[place] ** (1 / temperature)
+    np.testing.assert_allclose(
+        found.predictions.probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-5
+    )
+    fitted = ks.evaluate(ks.load(run), data, split=run.split, part="val")
+    assert found.loss > fitted.loss
+    shutil.copytree(photos, tmp_path / "photos")
+    for file in (tmp_path / "photos").glob("*/*.png"):
+        Image.open(file).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(file)
+    other = ks.evaluate(run, ks.open(tmp_path / "photos"), split=run.split, part="val")
+    assert not np.allclose(other.predictions.probabilities, found.predictions.probabilities)
 
 
 def test_a_run_starts_from_an_earlier_one(first, photos, tmp_path):

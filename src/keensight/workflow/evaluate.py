@@ -131,11 +131,12 @@ def _held_out(
         return None
     task = Task.MULTICLASS if classifier.thresholds is None else Task.MULTILABEL
     known = model.held_out(classifier.labels, task)
-    if known is None:
+    if known is None or known.indices is None:
         return None
-    place = {path: i for i, path in enumerate(known.paths)}
-    paths = [dataset.samples[int(row)].path for row in rows]
-    return known.probabilities[[place[path] for path in paths]] if place.keys() >= set(paths) else None
+    fitted = model.dataset.samples  # by content: images of another set may have the same paths
+    place = {fitted[int(row)].digest: i for i, row in enumerate(known.indices)}
+    wanted = [dataset.samples[int(row)].digest for row in rows]
+    return known.probabilities[[place[one] for one in wanted]] if place.keys() >= set(wanted) else None
 
 
 def _given(dataset: Dataset) -> Split:
