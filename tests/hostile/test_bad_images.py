@@ -116,7 +116,7 @@ def test_zero_bytes() -> None:
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF"),
         (b"\0\0\0\x18ftypmp42" + bytes(12), "video"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
         (b"\0\0\1\0\1\0\x10\x10" + bytes(14), "ICO"),
         (b"PK\3\4" + bytes(26), "ZIP"),
         (b"\x1f\x8b\x08" + bytes(20), "gzip"),

@@ -71,7 +71,7 @@ def measured(path: Path) -> tuple[int, int]:
     "kind",
     [
         "JPEG RGB progressive", "PNG RGB", "PNG RGBA", "PNG P", "PNG I;16", "WEBP RGB", "GIF P transparent",
-        "TIFF F deflate", "TIFF F strip", "TIFF RGB",
+        "TIFF F deflate", "TIFF F strip", "TIFF RGB", "AVIF RGB", "AVIF RGBA", "JPEG2000 RGB", "JPEG2000 L", "TGA RGB",
     ],
 )  # fmt: skip
 def test_what_is_reckoned_covers_what_is_taken(tmp_path: Path, kind: str) -> None:

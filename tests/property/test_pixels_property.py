@@ -15,6 +15,14 @@ from keensight.errors import ImageError
 SIDES = st.integers(1, 40)
 FITS: st.SearchStrategy[Fit] = st.sampled_from(["stretch", "crop", "pad"])
 MAGIC = [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0", b"MM\0*", b"BM", b"P6 "]
+MAGIC += [
+    b"\0\0\0\x18ftypavif\0\0\0\0",
+    b"\0\0\0\x18ftypheic\0\0\0\0",
+    b"\0\0\0\x0cjP  ",
+    b"\xff\x4f\xff\x51",
+    b"\xff\x0a",
+]
+MAGIC += [b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\1\0\1\0", b"\0\0\2\0\0\0\0\0\0\0\0\0\7\0\7\0\x18\0", b"\x1f\x8b\x08\0"]
 
 
 def noise(height: int, width: int, channels: int, seed: int) -> np.ndarray:
@@ -66,7 +74,9 @@ def test_arbitrary_bytes_give_an_image_or_an_image_error(magic: bytes, data: byt
 @given(st.data())
 @settings(max_examples=150)
 def test_files_with_a_damaged_stretch_give_an_image_or_an_image_error(data: st.DataObject) -> None:
-    format = data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM"]))
+    format = data.draw(
+        st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO"])
+    )
     stream = io.BytesIO()
     Image.fromarray(noise(9, 7, 3, 0)).save(stream, format)
     whole = stream.getvalue()

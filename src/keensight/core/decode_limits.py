@@ -26,9 +26,12 @@ BUDGET = Budget(MEMORY)
 _PIXEL_LIMITS = {"GIF": 89_000_000, "TIFF": 89_000_000}
 # Bytes per pixel in Pillow's memory; 4 for all other modes.
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
-# Additional bytes per pixel that a decoder needs: canvases of WebP, buffers of Pillow's Python decoders. Measured
-# by resident memory on images of 3 to 25 megapixels; tests/hostile/test_memory.py holds each to it.
-_DECODER = {"WEBP": 12, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
+# Additional bytes per pixel that a decoder needs: canvases of WebP, planes of the video formats, buffers of Pillow's
+# Python decoders. Measured by resident memory on images of 3 to 25 megapixels; tests/hostile/test_memory.py holds each
+# to it. JPEG XL has twice what was measured, because its features differ.
+_DECODER = {"WEBP": 12, "AVIF": 6, "HEIC": 6, "JXL": 12, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
+_JPEG2000 = 5
+"""The same, of each channel of a JPEG 2000."""
 _CONSTANT = 2**22
 """Bytes that do not depend on the image size."""
 
@@ -51,9 +54,13 @@ def needed_memory(container: Container, image: ImageFile.ImageFile) -> int:
     width, height = image.size
     stored = _STORED.get(image.mode, 4)
     converted = 0 if is_plain(image) else 1 if is_deep(image.mode) or image.mode == "1" else 4
+    profile = 8 if container.profile else 0  # the converted image, and without its transparency
     alpha = 4 if has_alpha(image) else 0  # resizing an image with transparency starts with a copy
     codec = image.tile[0][0] if image.tile else container.format
-    pixels = width * height * (stored + converted + alpha + _DECODER.get(codec, 0))
+    decoder = max(_DECODER.get(codec, 0), _DECODER.get(container.format, 0))
+    if container.format == "JPEG2000":
+        decoder = _JPEG2000 * len(image.getbands())
+    pixels = width * height * (stored + converted + alpha + profile + decoder)
     return _fixed(container) + pixels + _tiff_strip(image)
 
 

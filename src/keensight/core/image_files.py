@@ -11,7 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keensight.core.tiff import MAX_FRAMES, cut_down, exif_orientation
 from keensight.errors import ImageError
@@ -30,13 +30,15 @@ class Container:
     """Width and height if the header understates them (GIF), else None."""
     buffered: int = 0
     """Bytes that its decoder needs besides the pixels: the coefficients of a JPEG with several scans."""
+    profile: bytes = b""
+    """The embedded color profile (ICC), which Pillow does not see; empty: there is none, or it is damaged."""
 
 
 def unpack(data: bytes) -> Container:
     """Recognize ``data`` by its first bytes and cut it down.
 
     Raises:
-        ImageError: not one of JPEG, PNG, BMP, GIF, WebP, TIFF and PPM; the reason says what it is instead.
+        ImageError: not one of the formats of ``_READERS``; the reason says what it is instead.
     """
     return recognize(data)(data)
 
@@ -55,6 +57,10 @@ def recognize(head: bytes) -> Callable[[bytes], Container]:
     raise ImageError(f"it is {_foreign(head)}", "convert it to JPEG or PNG, or remove it")
 
 
+_PROFILE_LIMIT = 2**22
+"""Bytes of a color profile; larger ones are ignored. Those of printing presses have up to 3 MB."""
+
+
 # JPEG (ITU-T T.81): segments, each a marker and a length, then entropy-coded scans.
 
 # Patterns that begin with one literal byte: re then searches ten times as fast as for \xff+.
@@ -62,7 +68,7 @@ _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SEQUENTIAL = (0xC0, 0xC1)
 _FRAMES = (*_SEQUENTIAL, 0xC2)
-_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+_SOS, _EOI, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 # JFIF and Adobe segments say what the color components mean; the other APPn and comments do not.
 _SKIPPED = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 # libjpeg reads ahead by one 64-bit register; without these it would wait for more at the very end.
@@ -72,6 +78,7 @@ _LOOKAHEAD = bytes(8)
 def _jpeg(data: bytes) -> Container:
     kept = [b"\xff\xd8"]
     orientation, components, coefficients = 1, 0, 0
+    profile: list[bytes] = []
     for marker, start, end in jpeg_segments(data):
         segment = data[start:end]
         if marker == _SOS:
@@ -81,12 +88,27 @@ def _jpeg(data: bytes) -> Container:
             break
         if marker == _APP1 and orientation == 1 and segment[4:10] == b"Exif\0\0":
             orientation = exif_orientation(segment[10:])
+        if marker == _APP2 and segment[4:16] == b"ICC_PROFILE\0":
+            profile.append(segment[16:])
         if marker in _FRAMES and len(segment) > 9:
             components = segment[9] if marker in _SEQUENTIAL else 0
             coefficients = _coefficients(segment)
         if marker not in _SKIPPED:
             kept.append(segment)
-    return Container("JPEG", b"".join(kept), orientation, buffered=coefficients)
+    return Container("JPEG", b"".join(kept), orientation, buffered=coefficients, profile=_joined(profile))
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    """A color profile from its pieces, each of which begins with its number and how many there are."""
+    numbered = {piece[0]: piece for piece in pieces if len(piece) > 2}
+    whole = [numbered[number] for number in sorted(numbered)]
+    if not whole or any(piece[1] != len(whole) for piece in whole):
+        return b""
+    return _bounded(b"".join(piece[2:] for piece in whole))
+
+
+def _bounded(profile: bytes) -> bytes:
+    return profile if len(profile) <= _PROFILE_LIMIT else b""
 
 
 def _coefficients(frame: bytes) -> int:
@@ -132,7 +154,7 @@ def _scans(data: bytes, start: int, end: int, components: int) -> bytes:
 def _png(data: bytes) -> Container:
     kept = [data[:8]]
     turns: dict[str, int] = {}
-    frames = 1
+    frames, profile = 1, b""
     position = 8
     while position + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
@@ -143,11 +165,13 @@ def _png(data: bytes) -> Container:
             _png_text(name, data[body : body + length], turns)
         elif name == b"acTL" and length >= 4:
             frames = min(max(1, int.from_bytes(data[body : body + 4], "big")), MAX_FRAMES)
+        elif name == b"iCCP":
+            profile = _inflated(data[body : body + length].partition(b"\0")[2][1:], _PROFILE_LIMIT)
         elif name == b"tRNS" or not name[0] & 0x20:
             kept.append(data[position : body + length + 4])
         position = body + length + 4
     orientation = next((turns[kind] for kind in ("eXIf", *_PNG_TEXTS.values()) if turns.get(kind, 1) != 1), 1)
-    return Container("PNG", b"".join(kept), orientation, frames)
+    return Container("PNG", b"".join(kept), orientation, frames, profile=profile)
 
 
 _PNG_TEXTS = {b"Raw profile type exif": "profile", b"Raw profile type APP1": "profile", b"XML:com.adobe.xmp": "XMP"}
@@ -181,10 +205,13 @@ def _unpacked_text(chunk: bytes, rest: bytes) -> bytes:
         rest = rest[1:]
     elif chunk == b"iTXt":
         rest = rest[2:].split(b"\0", 2)[-1]  # after the language and the translated keyword
-    if not packed:
-        return rest
+    return _inflated(rest, _TEXT_LIMIT) if packed else rest
+
+
+def _inflated(packed: bytes, limit: int) -> bytes:
+    """At most ``limit`` bytes; empty if they are damaged."""
     try:
-        return zlib.decompressobj().decompress(rest, _TEXT_LIMIT)
+        return zlib.decompressobj().decompress(packed, limit)
     except zlib.error:
         return b""
 
@@ -221,24 +248,96 @@ def _skip_blocks(data: bytes, position: int) -> int:
 
 
 def _webp(data: bytes) -> Container:
-    orientation, frames, position = 1, 0, 12
+    orientation, frames, position, profile = 1, 0, 12, b""
     while position + 8 <= len(data):
         name, length = struct.unpack_from("<4sI", data, position)
+        block = slice(position + 8, position + 8 + length)
         if name == b"EXIF":
-            block = data[position + 8 : position + 8 + length]
-            orientation = exif_orientation(block.removeprefix(b"Exif\0\0"))
+            orientation = exif_orientation(data[block].removeprefix(b"Exif\0\0"))
+        elif name == b"ICCP":
+            profile = _bounded(data[block])
         frames += name == b"ANMF"
         position += 8 + length + length % 2
-    return Container("WEBP", data, orientation, max(1, frames))
+    return Container("WEBP", data, orientation, max(1, frames), profile=profile)
 
 
 def _tiff(data: bytes) -> Container:
-    return Container("TIFF", *cut_down(data))
+    body, orientation, frames, profile = cut_down(data)
+    return Container("TIFF", body, orientation, frames, profile=_bounded(profile))
+
+
+# ICO: a directory of images, each a PNG or a BMP without its header; the largest is used.
+
+
+def _ico(data: bytes) -> Container:
+    count = int.from_bytes(data[4:6], "little")
+    found = [entry for i in range(count) if len(entry := data[6 + 16 * i : 22 + 16 * i]) == 16]
+    if not found:
+        raise ImageError("truncated ICO: its directory ends early", "copy or download it again")
+    entry = max(found, key=lambda entry: ((entry[0] or 256) * (entry[1] or 256), entry[6]))
+    size, start = struct.unpack_from("<II", entry, 8)
+    body = data[start : start + size]
+    if body.startswith(b"\x89PNG\r\n\x1a\n"):
+        return replace(_png(body), format="ICO", frames=len(found))
+    width, height = struct.unpack_from("<ii", body.ljust(12, b"\0"), 4)
+    if (width, height) != (entry[0] or 256, 2 * (entry[1] or 256)):
+        raise ImageError("damaged ICO: its directory and its image differ in size", "copy or download it again")
+    alone = struct.pack("<HHH", 0, 1, 1) + entry[:12] + struct.pack("<I", 22) + body
+    return Container("ICO", alone, 1, len(found))
+
+
+# HEIF and AVIF: boxes, of which the first says by its brands what the others hold.
+
+_BOXED = ((b"avif", b"avis"), (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
+
+
+def _boxed(data: bytes) -> Container:
+    brands = _brands(data)
+    av1, hevc = (any(brand in brands for brand in known) for known in _BOXED)
+    if not av1 and not hevc:
+        raise ImageError("it is a video, which is not supported", "export single frames as JPEG or PNG")
+    return Container("AVIF" if av1 else "HEIC", data)
+
+
+def _brands(data: bytes) -> list[bytes]:
+    size = min(int.from_bytes(data[:4], "big"), 1024)
+    return [data[8:12], *(data[i : i + 4] for i in range(16, size - 3, 4))]
+
+
+def _gzip(data: bytes) -> Container:
+    unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        head = unpacked.decompress(data, 352)
+    except zlib.error:
+        head = b""
+    if _NIFTI.match(head):
+        raise _volume()
+    raise ImageError("it is a gzip archive, which is not supported", "unpack it")
+
+
+def _volume() -> ImageError:
+    return ImageError(
+        "it is a NIfTI volume, not an image",
+        "save its slices as images, with nibabel: numpy.asarray(nibabel.load(file).dataobj)[:, :, k] is one slice; "
+        "keep the slices of a patient together with --group-regex",
+    )
+
+
+def _nifti(data: bytes) -> Container:
+    raise _volume()
 
 
 def _plain(format: str) -> Callable[[bytes], Container]:
     return lambda data: Container(format, data)
 
+
+_NIFTI = re.compile(rb"(?:\x5c\x01\0\0|\0\0\x01\x5c).{340}n[i+]1\0", re.DOTALL)
+# TGA has no signature: a color map or none, one of six kinds, then size and depth that make sense.
+_TGA = re.compile(
+    rb".(?:\0[\x02\x03\x0a\x0b]\0{5}|\x01[\x01\x09].{4}[\x0f\x10\x18\x20]).{4}(?!\0\0)..(?!\0\0)..[\x08\x0f\x10\x18\x20]"
+    rb"[\0\x01\x08\x10\x11\x18\x20\x21\x28\x30\x31\x38]",
+    re.DOTALL,
+)
 
 _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Container]], ...] = (
     (re.compile(rb"\xff\xd8\xff"), _jpeg),
@@ -248,10 +347,14 @@ _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Container]], ...] = (
     (re.compile(rb"II\*\0|MM\0\*|II\+\0"), _tiff),
     (re.compile(rb"BM"), _plain("BMP")),
     (re.compile(rb"P[1-6f]\s"), _plain("PPM")),
+    (re.compile(rb"....ftyp(?:avi[fs]|hei|hev|mif1|msf1)", re.DOTALL), _boxed),
+    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), _plain("JPEG2000")),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), _plain("JXL")),
+    (re.compile(rb"\0\0\x01\0[^\0]\0"), _ico),
+    (_NIFTI, _nifti),
+    (re.compile(rb"\x1f\x8b"), _gzip),
+    (_TGA, _plain("TGA")),
 )
-
-_PHOTOS = frozenset({"a HEIC image", "an AVIF image"})
-"""Formats that phones write and many people do not know by name."""
 
 _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), name)
@@ -259,12 +362,9 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb"8BPS", "a Photoshop file (PSD)"),
         (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file (EPS)"),
         (rb"%PDF", "a PDF"),
-        (rb"....ftyp(hei|hev|mif1|msf1)", "a HEIC image"),
-        (rb"....ftypavi[fs]", "an AVIF image"),
+        (rb"....ftypcrx ", "a raw photo of a camera (CR3)"),
         (rb"....ftyp", "a video"),
-        (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image"),
-        (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),
-        (rb"\0\0[\x01\x02]\0[^\0]\0", "an icon or cursor (ICO)"),
+        (rb"\0\0\x02\0[^\0]\0", "a cursor (CUR)"),
         (rb"icns", "an Apple icon (ICNS)"),
         (rb"DDS ", "a DirectDraw texture (DDS)"),
         (rb"qoif", "a QOI image"),
@@ -272,7 +372,6 @@ _FOREIGN: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         (rb".{128}DICM", "a DICOM image"),
         (rb"MM\0\+", "a big-endian BigTIFF"),
         (rb"PK\x03\x04", "a ZIP archive"),
-        (rb"\x1f\x8b", "a gzip archive"),
         (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", "an SVG drawing"),
         (rb"(?i)\s*<(!doctype )?html", "a web page (HTML)"),
     )
@@ -284,12 +383,12 @@ def _foreign(data: bytes) -> str:
     head = data[:1024]
     for pattern, name in _FOREIGN:
         if pattern.match(head):
-            return f"{name}, which is not supported" + (" yet; convert it to JPEG" if name in _PHOTOS else "")
+            return f"{name}, which is not supported"
     if not head.strip(b"\0"):
         return "not an image: it begins with nothing but zero bytes"
     if _is_text(head):
         return "a text file, not an image"
-    return "not an image of a supported format (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM)"
+    return "not an image of a supported format (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM, AVIF, JPEG 2000, ICO, TGA)"
 
 
 def _is_text(head: bytes) -> bool:

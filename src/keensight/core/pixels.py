@@ -12,24 +12,13 @@ import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from keensight.core.decode_limits import (
     BUDGET,
@@ -45,20 +34,14 @@ from keensight.core.decode_limits import (
 )
 from keensight.core.image_files import Container, unpack
 from keensight.core.intensity import Levels, Scale, is_deep, range_of, scale_of_one
+from keensight.core.openers import open_container, opener
+from keensight.core.profiles import to_srgb
 from keensight.core.records import ImageInfo, ImageSpec
 from keensight.errors import ImageError
 
-# Opened by class, not by PIL.Image.open: that would try all of Pillow's formats (and start Ghostscript for some) and
-# warn about large images, which are checked here.
-_OPENERS: dict[str, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
-    "PPM": PpmImagePlugin.PpmImageFile,
-}
+_PROFILES = 3
+"""The first version of the decoder that converts embedded color profiles."""
+_GROUNDS = {"white": 255, "gray": 128, "black": 0}
 _BAND = 2**17
 """Number of pixels of an image of more than 8 bits that are scaled at once."""
 # The transformations of EXIF orientations 2 to 8.
@@ -99,9 +82,10 @@ def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
     """Decode an image to the model's input: uint8, shape (spec.height, spec.width, 3), RGB, C-contiguous.
 
     EXIF orientation is applied; gray becomes three equal channels; CMYK, YCbCr, LAB and HSV become
-    RGB; transparency becomes white; of an animation the first frame is used. Gray values of 16 or
+    RGB; transparency becomes ``spec.background``; of an animation the first frame is used. Gray values of 16 or
     32 bits, or floating point, are scaled from ``spec.black`` and ``spec.intensity``; if these are not set, by the
-    image's own values (:func:`keensight.core.intensity.scale_of_one`). Embedded color profiles are ignored.
+    image's own values (:func:`keensight.core.intensity.scale_of_one`). The colors of an embedded profile (Display P3,
+    Adobe RGB, CMYK of a press) are converted to sRGB; a damaged profile is ignored, and so is one of gray images.
 
     The resize is Pillow's antialiased bilinear (a triangle filter as wide as the scale). A JPEG is
     decoded at 1/2, 1/4 or 1/8 of its size where it is then still at least 1.25 times the size wanted,
@@ -113,8 +97,8 @@ def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
     JPEG an early end is detected only if the end marker is missing too.
 
     Args:
-        raw: The bytes of an image file (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM), or a uint8 array of
-            shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) (RGBA).
+        raw: The bytes of an image file (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM, AVIF, JPEG 2000, ICO, TGA; with extras
+            HEIC, JPEG XL and DICOM), or a uint8 array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) (RGBA).
         spec: The output size, and what to do with another aspect ratio.
 
     Raises:
@@ -138,15 +122,15 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
         jobs: list[tuple[ImageFile.ImageFile, tuple[float, float], ImageSpec]] = []
         for spec in specs:
             if jobs:  # an image loaded at one scale cannot be loaded at another
-                image = _OPENERS[container.format](io.BytesIO(container.body))
+                image = opener(container)(io.BytesIO(container.body))
             jobs.append((image, _draft(image, spec, container.orientation), spec))
         found, key = [], None
         with BUDGET.hold(max(affordable(container, image, needed_memory(container, image)) for image, _, _ in jobs)):
             while jobs:
                 image, extent, spec = jobs.pop(0)
-                if key != (key := (extent, spec.black, spec.intensity, spec.decoder)):
+                if key != (key := (extent, replace(spec, height=1, width=1, fit="stretch"))):
                     image.load()
-                    plain = _plain_mode(image, spec)
+                    plain = _plain_mode(image, spec, container.profile)
                 found.append(_finish(plain, extent, spec, container.orientation))
         return found
 
@@ -177,17 +161,22 @@ def levels(raw: bytes) -> Levels | None:
         return Levels(float(low), float(high), floating=True)
 
 
-def as_array(image: Image.Image) -> NDArray[np.uint8]:
+def as_array(image: Image.Image, spec: ImageSpec | None = None) -> NDArray[np.uint8]:
     """A Pillow image as uint8 (H, W), (H, W, 3) or (H, W, 4), rotated according to its EXIF orientation.
+
+    Args:
+        image: The image, of any of Pillow's modes.
+        spec: Its intensity scale and version of the decoder are used; None: those of a new model.
 
     Raises:
         ImageError: it is too large, or its file cannot be decoded.
     """
     kind = image.format or "image"
     check_size(kind, image.size)
+    wanted = spec or ImageSpec(1, 1)
     with reasons(kind):
-        turned = ImageOps.exif_transpose(image)
-        return np.array(_plain_mode(turned, ImageSpec(*turned.size[::-1])))
+        profile = image.info.get("icc_profile") or b""
+        return np.array(_plain_mode(ImageOps.exif_transpose(image), wanted, profile))
 
 
 def encode_png(pixels: NDArray[np.uint8], orientation: int = 1) -> bytes:
@@ -218,7 +207,7 @@ def _open(data: bytes) -> tuple[Container, ImageFile.ImageFile]:
     if container.extent:
         check_size(container.format, container.extent)
     with reasons(container.format):
-        image = _OPENERS[container.format](io.BytesIO(container.body))
+        container, image = open_container(container)
         check_size(container.format, image.size)
         check_size(container.format, tile_size(image))
         affordable(container, image, least_memory(container, image))
@@ -261,15 +250,23 @@ def _turned(spec: ImageSpec, orientation: int) -> tuple[int, int]:
     return (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
 
 
-def _plain_mode(image: Image.Image, spec: ImageSpec) -> Image.Image:
-    """Convert any of Pillow's modes to L, RGB or RGBA."""
+def _plain_mode(image: Image.Image, spec: ImageSpec, profile: bytes) -> Image.Image:
+    """Convert any of Pillow's modes to L, RGB or RGBA, and the colors of a profile to sRGB."""
+    if spec.decoder < _PROFILES or not profile:
+        return _plain_colors(image, spec)
+    if image.mode == "CMYK":
+        return to_srgb(image, profile)
+    return to_srgb(_plain_colors(image, spec), profile)
+
+
+def _plain_colors(image: Image.Image, spec: ImageSpec) -> Image.Image:
     if is_plain(image):
         return image
     if is_deep(image.mode):
         scale = (
             scale_of_one(_levels(image), spec.decoder) if spec.intensity is None else Scale(spec.black, spec.intensity)
         )
-        return _to_8_bits(image, scale)
+        return _to_8_bits(image, scale, _GROUNDS[spec.background])
     if has_alpha(image):
         return image.convert("RGBA")
     return image.convert("L" if image.mode == "1" else "RGB")
@@ -298,13 +295,13 @@ def _declared_white(image: Image.Image) -> float | None:
     return float(2 ** bits[0] - 1) if 8 < bits[0] < 16 else None
 
 
-def _to_8_bits(image: Image.Image, scale: Scale) -> Image.Image:
+def _to_8_bits(image: Image.Image, scale: Scale, ground: int) -> Image.Image:
     transparent = image.info.get("transparency")
     scaled = np.empty((image.height, image.width), np.uint8)
     for place, values in _pieces(image):
         scaled[place] = scale.apply(values)
         if isinstance(transparent, int):
-            scaled[place][values == transparent] = 255
+            scaled[place][values == transparent] = ground
     return Image.fromarray(scaled)
 
 
@@ -324,11 +321,11 @@ def _decode_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8
 
 
 def _finish(image: Image.Image, extent: tuple[float, float], spec: ImageSpec, orientation: int) -> NDArray[np.uint8]:
-    """Resize, blend with white, rotate: in this order, each step works on the fewest pixels."""
+    """Resize, blend with the background, rotate: in this order, each step works on the fewest pixels."""
     height, width = _turned(spec, orientation)
     fitted = _fit(image, extent, width, height, spec.fit)
     if fitted.mode == "RGBA":
-        fitted = _on_white(fitted)
+        fitted = _on_ground(fitted, _GROUNDS[spec.background])
     if orientation in _TURNS:
         fitted = fitted.transpose(_TURNS[orientation])
     pixels = np.asarray(fitted)
@@ -352,10 +349,10 @@ def _fit(image: Image.Image, extent: tuple[float, float], width: int, height: in
     return image.resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=_REDUCING_GAP)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGB", image.size, (255, 255, 255))
-    white.paste(image, mask=image.getchannel("A"))
-    return white
+def _on_ground(image: Image.Image, level: int) -> Image.Image:
+    ground = Image.new("RGB", image.size, (level, level, level))
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground
 
 
 def _padded(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from keensight.errors import DataError
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 Fit = Literal["stretch", "crop", "pad"]
+Background = Literal["white", "gray", "black"]
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NORMAL_NAMES = ("good", "normal", "ok", "healthy", "negative", "no_defect", "defect_free")
 """What the class of normal images is often called."""
@@ -105,14 +106,17 @@ class ImageSpec:
     height: int
     width: int
     fit: Fit = "stretch"
-    decoder: int = 2
+    decoder: int = 3
     """Version of the decoder; it changes with the decoded pixels, which renews every cache. 2: an image of more than 8
-    bits whose set has no intensity scale is scaled by its own values (1: white was 65,535)."""
+    bits whose set has no intensity scale is scaled by its own values (1: white was 65,535). 3: embedded color profiles
+    are converted to sRGB (before, ignored)."""
     intensity: float | None = None
     """The gray value that becomes white in images of more than 8 bits (4095, 65535, 1.0), the same for a whole set;
     None: each such image is scaled by its own values."""
     black: float = 0.0
     """The gray value that becomes black, if ``intensity`` is set."""
+    background: Background = "white"
+    """What transparent pixels become, the same for a whole set."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -121,9 +125,11 @@ class ImageSpec:
 
     @property
     def key(self) -> str:
-        """A short name, fit for a folder: ``224x224-stretch-2``, or with a scale ``224x224-stretch-2-0-4095``."""
+        """A short name, fit for a folder: ``224x224-stretch-3``, or with a scale ``224x224-stretch-3-0-4095``, or with
+        a background other than white ``224x224-stretch-3-black``."""
         scale = "" if self.intensity is None else f"-{self.black:.9g}-{self.intensity:.9g}"
-        return f"{self.height}x{self.width}-{self.fit}-{self.decoder}{scale}"
+        ground = "" if self.background == "white" else f"-{self.background}"
+        return f"{self.height}x{self.width}-{self.fit}-{self.decoder}{scale}{ground}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from keensight.core import pixels
 from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.files import read_bounded
 from keensight.core.image_files import recognize
-from keensight.core.records import Dataset
+from keensight.core.records import Dataset, ImageSpec
 from keensight.errors import DataError, ImageError
 
 _EXPECTED = (
@@ -82,8 +82,12 @@ def name_of(source: Source, position: int) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def read_source(source: Source) -> bytes | NDArray[np.uint8]:
+def read_source(source: Source, spec: ImageSpec | None = None) -> bytes | NDArray[np.uint8]:
     """Read the encoded bytes or pixels of one image; of a file that is not an image, only the first bytes are read.
+
+    Args:
+        source: One image.
+        spec: How a Pillow image is converted to pixels; None: as for a new model.
 
     Raises:
         ImageError: it cannot be read, is too large, or is not a regular file.
@@ -92,7 +96,7 @@ def read_source(source: Source) -> bytes | NDArray[np.uint8]:
         raise ImageError(source.reason)
     if isinstance(source, (str, Path)):
         return read_bounded(source, MAX_BYTES, recognize)
-    return pixels.as_array(source) if isinstance(source, Image.Image) else source
+    return pixels.as_array(source, spec) if isinstance(source, Image.Image) else source
 
 
 def _plain(given: Any) -> Path | bytes:

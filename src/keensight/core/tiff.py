@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from keensight.errors import ImageError
 
 _ORIENTATION = 0x0112
+_BITS, _BANDS, _KIND, _ICC = 258, 277, 339, 34675
+_FLOATS = 3
+_MOST_BANDS = 1024
+"""Of an instrument; a number above it is damage."""
 MAX_FRAMES = 100_000
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # Size, bits, compression, color, strips, tiles, layout, fax options, predictor, palette, alpha, JPEG, YCbCr.
@@ -63,6 +67,14 @@ class _Tiff:
             raise ImageError("truncated TIFF: a tag points past the end of the file", "copy or download it again")
         return self.data[place : place + size]
 
+    def shorts(self, entries: list[_Entry], tag: int) -> tuple[int, ...]:
+        """The 16-bit numbers of a tag, as far as they are in the file."""
+        for entry in entries:
+            if entry.tag == tag and entry.type == 3 and entry.count:
+                value = self.value(entry)
+                return struct.unpack(f"{self.order}{len(value) // 2}H", value)
+        return ()
+
     def orientation(self, entries: list[_Entry]) -> int:
         for entry in entries:
             if entry.tag == _ORIENTATION and entry.type in (3, 4) and entry.count == 1:
@@ -94,20 +106,47 @@ def exif_orientation(block: bytes) -> int:
         return 1
 
 
-def cut_down(data: bytes) -> tuple[bytes, int, int]:
-    """The file with no other tags than its pixels need, its orientation, and how many images it has.
+def cut_down(data: bytes) -> tuple[bytes, int, int, bytes]:
+    """The file with no other tags than its pixels need, its orientation, how many images it has, and its color profile.
 
     Raises:
-        ImageError: it is damaged.
+        ImageError: it is damaged, or has bands that no picture has.
     """
     tiff = _Tiff(data)
     try:
         position = tiff.first()
         entries, _ = tiff.directory(position)
+        _refuse_bands(tiff, entries)
         body = _only_pixel_tags(tiff, position, entries)
     except struct.error as error:
         raise ImageError("truncated TIFF: its directory is missing", "copy or download it again") from error
-    return body, tiff.orientation(entries), tiff.frames(position)
+    return body, tiff.orientation(entries), tiff.frames(position), _profile(tiff, entries)
+
+
+def _profile(tiff: _Tiff, entries: list[_Entry]) -> bytes:
+    """The color profile; empty if there is none, or it is damaged."""
+    for entry in entries:
+        if entry.tag == _ICC and entry.type in (1, 7):
+            try:
+                return tiff.value(entry)
+            except (ImageError, struct.error):
+                return b""
+    return b""
+
+
+def _refuse_bands(tiff: _Tiff, entries: list[_Entry]) -> None:
+    """Refuse more than the four channels of a picture, and several channels of numbers that are no colors."""
+    bands, bits, kind = (tiff.shorts(entries, tag)[:1] or (1,) for tag in (_BANDS, _BITS, _KIND))
+    if (
+        4 < bands[0] <= _MOST_BANDS
+        or (bands[0] > 1 and (kind[0] == _FLOATS or bits[0] == 32))
+        or (bands[0] == 2 and bits[0] > 8)
+    ):
+        depth = f"{bits[0]} bits" + (", floating point" if kind[0] == _FLOATS else "")
+        raise ImageError(
+            f"it is a TIFF of {bands[0]} bands of {depth}, not a picture",
+            "export the three bands to look at as an 8-bit RGB image, or one band as a gray one",
+        )
 
 
 def _only_pixel_tags(tiff: _Tiff, position: int, entries: list[_Entry]) -> bytes:

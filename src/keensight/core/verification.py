@@ -65,8 +65,14 @@ _TERMS = {
 
 
 def plain_manifest(manifest: BundleManifest) -> dict[str, Any]:
-    """A manifest as its file has it: plain values, and the task by the word that every version of the schema knows."""
-    return {**to_plain(manifest), "task": manifest.task.in_manifest}
+    """A manifest as its file has it: plain values, and the task by the word that every version of the schema knows.
+
+    A white background is left out, so that manifest and contract of schema 5 stay as they are.
+    """
+    plain = {**to_plain(manifest), "task": manifest.task.in_manifest}
+    if manifest.image.background == "white":
+        del plain["image"]["background"]
+    return plain
 
 
 def contract_text(manifest: BundleManifest) -> str:

@@ -83,7 +83,8 @@ def prepare(
         StoreError: with ``always``, the cache directory is full or cannot be written.
         DataError: the dataset has no images available.
     """
-    surveyed = replace(survey_spec(dataset), intensity=spec.intensity, black=spec.black)
+    size = survey_spec(dataset)
+    surveyed = replace(spec, height=size.height, width=size.width, fit=size.fit)
     specs = list(dict.fromkeys((spec, surveyed)))
     made: dict[ImageSpec, _Kept] = {one: held for one in specs if (held := array_pixels(dataset, one)) is not None}
     decoded = [one for one in specs if one not in made]

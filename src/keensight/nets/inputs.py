@@ -51,7 +51,7 @@ def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
 def read_image(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
     """A decoded image, or an error message."""
     try:
-        return pixels.decode(read_source(source), spec)
+        return pixels.decode(read_source(source, spec), spec)
     except ImageError as error:
         return error.message
 

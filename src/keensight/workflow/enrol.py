@@ -139,9 +139,8 @@ def _learned(old: Bundle, images: list[Source]) -> LearnedFrom | None:
     if learned is None:
         return None
     files = [sha256(raw) for raw in map(read_source, images) if isinstance(raw, bytes)]
-    return extended(
-        learned, files, np.stack([decoder.decode(read_source(image), old.manifest.image) for image in images])
-    )
+    spec = old.manifest.image
+    return extended(learned, files, np.stack([decoder.decode(read_source(image, spec), spec) for image in images]))
 
 
 def _place(label: str, classifier: Classifier) -> int:
@@ -207,7 +206,7 @@ def _without_sets(old: BundleManifest) -> dict[str, Any]:
 
 
 def _picture(source: Source, spec: ImageSpec) -> bytes:
-    return decoder.encode_png(decoder.decode(read_source(source), spec))
+    return decoder.encode_png(decoder.decode(read_source(source, spec), spec))
 
 
 def _make_self_test(old: SelfTest, label: str, picture: bytes, classifier: Classifier) -> SelfTest:

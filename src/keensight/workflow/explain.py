@@ -136,7 +136,7 @@ def _read(image: Source, classifier: Classifier) -> tuple[NDArray[np.uint8], NDA
     from keensight.show.thumbnails import shrunk
 
     try:
-        raw = read_source(image)
+        raw = read_source(image, classifier.spec)
         return pixels.decode(raw, classifier.spec), shrunk(raw, _SIDE)
     except ImageError as error:
         return error.message

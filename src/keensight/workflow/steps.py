@@ -140,7 +140,7 @@ def image_spec(
 
     Examples:
         >>> ks.image_spec("photos/", 32)
-        ImageSpec(height=32, width=32, fit='stretch', decoder=2, intensity=None, black=0.0)
+        ImageSpec(height=32, width=32, fit='stretch', decoder=3, intensity=None, black=0.0, background='white')
     """
     from keensight.data.input_size import choose_spec
     from keensight.data.intensity import with_intensity

@@ -61,13 +61,13 @@ def test_a_class_whose_name_is_not_utf_8_is_read_and_told(root: Path) -> None:
 def test_a_class_that_is_not_read_at_all_is_severe(root: Path) -> None:
     (root / "fox").mkdir()
     for i in range(20):
-        (root / f"fox/{i}.HEIC").write_bytes(HEIC)
+        (root / f"fox/{i}.CR2").write_bytes(HEIC)
     found = findings(root)
     assert found["lost-class"].severity == "severe"
-    assert "fox 20 of 20 (not an image type that can be read (.heic))" in found["lost-class"].message
+    assert "fox 20 of 20 (not an image type that can be read (.cr2))" in found["lost-class"].message
     assert found["unsupported-format"].severity == "warning"
     assert found["unsupported-format"].message.startswith(
-        "20 files are images in an unsupported format (.heic 20) and were not read"
+        "20 files are images in an unsupported format (.cr2 20) and were not read"
     )
     assert "convert" in found["unsupported-format"].message
     assert found["empty-class"].severity == "severe"
@@ -75,12 +75,28 @@ def test_a_class_that_is_not_read_at_all_is_severe(root: Path) -> None:
 
 def test_most_of_a_class_is_severe_and_half_of_it_a_warning(root: Path) -> None:
     for i in range(20):
-        (root / f"cat/{i}.heic").write_bytes(HEIC)
+        (root / f"cat/{i}.cr2").write_bytes(HEIC)
     found = findings(root)
     assert "lost-class" not in found
     assert found["unsupported-format"].count == 20
-    (root / "cat/more.heic").write_bytes(HEIC)
+    (root / "cat/more.cr2").write_bytes(HEIC)
     assert "cat 21 of 41" in findings(root)["lost-class"].message
+
+
+def test_images_that_need_an_extra_stay_in_their_class_and_are_told_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif.as_plugin", None)
+    for i in range(20):
+        (root / f"cat/{i}.HEIC").write_bytes(HEIC)
+    found = findings(root)
+    assert found["unsupported-format"].message == (
+        "20 HEIC photos are not read, because the extra is not installed: pip install 'keensight[heic]', "
+        "or convert to JPEG or PNG."
+    )
+    assert (found["unsupported-format"].severity, found["unsupported-format"].count) == ("warning", 20)
+    assert "skipped" not in found
+    assert open_source(root).counts().tolist() == [40, 20]
 
 
 def test_unreadable_images_of_one_class_are_severe_though_few_of_the_set(root: Path) -> None:

@@ -19,7 +19,13 @@ from keensight.core.intensity import is_deep
 from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
 from keensight.core.task import Task
 from keensight.data.audit.leakage import leaks
-from keensight.data.audit.missing_classes import foreign_names, is_unread_image, lost_classes, unsupported_format
+from keensight.data.audit.missing_classes import (
+    foreign_names,
+    is_unread_image,
+    lost_classes,
+    needing_extras,
+    unsupported_format,
+)
 from keensight.data.audit.quality import histogram
 from keensight.data.cache import CHANGED
 from keensight.data.sources.folders import EMPTY_CLASS
@@ -36,7 +42,9 @@ _FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), ("JPEG", "MPO")),
     **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
     **dict.fromkeys((".pgm", ".ppm", ".pbm", ".pnm"), ("PPM",)),
-    ".png": ("PNG",), ".bmp": ("BMP", "DIB"), ".gif": ("GIF",), ".webp": ("WEBP",),
+    **dict.fromkeys((".heic", ".heif", ".hif"), ("HEIC",)),
+    ".png": ("PNG",), ".bmp": ("BMP", "DIB"), ".gif": ("GIF",), ".webp": ("WEBP",), ".avif": ("AVIF",),
+    ".jp2": ("JPEG2000",), ".jxl": ("JXL",), ".ico": ("ICO",), ".tga": ("TGA",), ".dcm": ("DICOM",),
 }  # fmt: skip
 _USUAL_MODES = frozenset({"L", "RGB", "P", "1"})
 
@@ -88,7 +96,8 @@ def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     subject = images_in_words(len(bad), "cannot be read and is", "cannot be read and are")
     changed = sum(reason == CHANGED for reason in bad.values())
     severity: Severity = "severe" if changed or len(bad) > 0.05 * len(dataset) else "warning"
-    message = f"{subject} excluded from training and testing: replace or delete them (the reasons are listed)."
+    reason, n = Counter(reason.partition(" (")[0] for reason in bad.values()).most_common(1)[0]
+    message = f"{subject} excluded from training and testing ({n}: {reason}): replace, convert or delete them."
     if changed:
         told = images_in_words(changed, "has", "have")
         message += f" {told} changed since the set was opened: open the source again."
@@ -305,7 +314,7 @@ def skipped(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
 CHECKS: tuple[Check, ...] = (
     unreadable, lost_class, group_leak, absent_class, empty_class, small_class, imbalance,
     similar_classes, unlabelled, ungrouped, wrong_extension, animated, unusual_mode, mixed_sizes,
-    unsupported_format, foreign_names, skipped,
+    unsupported_format, needing_extras, foreign_names, skipped,
 )  # fmt: skip
 """All checks, in display order for findings of equal severity."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from keensight.core.audit import Finding
 from keensight.core.decoded import Pixels
+from keensight.core.openers import missing_extras
 from keensight.core.records import Dataset, Skipped
 from keensight.data.sources.file_index import FileReader
 from keensight.data.sources.folders import EMPTY_CLASS
@@ -15,44 +16,11 @@ from keensight.data.sources.listing import SEEN_BEFORE, UNKNOWN_TYPE, UNREADABLE
 from keensight.data.sources.names import clean_label, suffix_of
 
 _OTHER_IMAGES = frozenset(
-    [
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jp2",
-        ".j2k",
-        ".jxl",
-        ".psd",
-        ".svg",
-        ".dcm",
-        ".dicom",
-        ".nii",
-        ".fits",
-        ".fit",
-        ".exr",
-        ".hdr",
-        ".tga",
-        ".ico",
-        ".eps",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".orf",
-        ".rw2",
-        ".raf",
-        ".raw",
-        ".mat",
-        ".npy",
-        ".czi",
-        ".lif",
-        ".nd2",
-        ".svs",
-        ".ndpi",
-        ".mrxs",
-    ]
-)
+    {
+        ".psd", ".svg", ".fits", ".fit", ".exr", ".hdr", ".eps", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf",
+        ".rw2", ".raf", ".raw", ".mat", ".npy", ".czi", ".lif", ".nd2", ".svs", ".ndpi", ".mrxs",
+    }
+)  # fmt: skip
 """Extensions of unsupported image formats; a file without an extension in a class folder may be one too."""
 _LISTED = 10
 _DETAIL = re.compile(r" ?[(:].*", re.DOTALL)
@@ -72,6 +40,15 @@ def unsupported_format(dataset: Dataset, pixels: Pixels | None) -> list[Finding]
     subject, were = ("1 file is an image", "was") if len(paths) == 1 else (f"{len(paths)} files are images", "were")
     message = f"{subject} in an unsupported format ({kinds}) and {were} not read: convert to JPEG or PNG."
     return [Finding("unsupported-format", "warning", message, len(paths), tuple((path,) for path in paths))]
+
+
+def needing_extras(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
+    """Images of a format that an extra reads, which is not installed."""
+    rows = [i for i, sample in enumerate(dataset.samples) if sample.error and missing_extras([sample.error])]
+    if not rows:
+        return []
+    message = " ".join(missing_extras([dataset.samples[i].error or "" for i in rows]))
+    return [Finding.on(dataset, [(i,) for i in rows], "unsupported-format", "warning", message)]
 
 
 def foreign_names(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:

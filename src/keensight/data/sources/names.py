@@ -19,9 +19,13 @@ LABEL_NAMES = (
 """Columns of tables that are taken for the path and for the label, by name."""
 
 IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm"}
-)
-"""File extensions taken for images, in lower case."""
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm",
+        ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jxl", ".ico",
+        ".tga", ".dcm", ".dicom", ".nii",
+    }
+)  # fmt: skip
+"""File extensions taken for images, in lower case; some need an extra, and a volume (NIfTI) is told how to convert."""
 
 _JUNK = frozenset(
     {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"}
@@ -51,7 +55,8 @@ def suffix_of(path: str) -> str:
 
 def is_image_name(path: str) -> bool:
     """Whether the extension is one of an image's."""
-    return suffix_of(path) in IMAGE_SUFFIXES
+    suffix = suffix_of(path)
+    return suffix in IMAGE_SUFFIXES or (suffix == ".gz" and path.lower().endswith(".nii.gz"))
 
 
 def part_of(name: str) -> Part | None:
