@@ -61,8 +61,8 @@ def test_a_name_stands_in_one_layer_unless_it_is_the_same_subject():
     """``cli`` aside, where each file is named like its command."""
     shared = {
         "adopt", "anomaly", "audit", "bundle", "calibration", "comparison", "features", "fit", "intensity",
-        "learning_curve", "multilabel", "operating_point", "pixels", "progress", "prototypes", "review", "slices",
-        "tour", "training_overlap",
+        "background", "learning_curve", "multilabel", "operating_point", "pixels", "progress", "prototypes", "review",
+        "slices", "tour", "training_overlap",
     }  # fmt: skip
     layers = {}
     for path in SOURCE.rglob("*.py"):

@@ -41,6 +41,15 @@ class DataConfig:
         "auto", "what to do with another aspect ratio; auto: pad for a pretrained network, else stretch",
         choices=("auto", "stretch", "crop", "pad"),
     )  # fmt: skip
+    intensity: str = setting(
+        "auto",
+        "gray values that become black and white in images of more than 8 bits, such as 0,4095 or -1000,400; bits: 0 "
+        "and the largest value of the bit depth; auto: by the bit depth or the range of the set",
+    )
+    background: str = setting(
+        "auto", "what transparent pixels become; auto: white, or the one on which more drawings can be seen",
+        choices=("auto", "white", "gray", "black"),
+    )  # fmt: skip
     val_share: float = setting(
         0.15, "fraction of images in the validation set (early stopping, calibration)", low=0.01, high=0.5
     )

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from keensight.errors import UsageError
+
+Rule = Literal["auto", "bits"]
 
 _INTEGER_WHITES = (255, 1023, 4095, 16383, 65535)
 """Largest values of 8, 10, 12, 14 and 16 bits."""
 _FLOAT_WHITES = (1.0, 255.0, 65535.0)
 _NEARLY_BLACK = 16
 """A floating-point image whose brightest value is this many times below the usual white is stretched."""
+_USED = 4
+"""A set that uses less than this fraction of a usual white is stretched."""
+_FAR = 4
+"""Extremes this many times as far apart as the inner ranges of most images are outliers."""
+_OUTLYING = 50
+"""One of so many images, at each end, may be an outlier."""
 _FIRST_DECODER = 1
 """In that version, white was 65,535 for all integers up to it, and for floats the first usual value that is large
 enough."""
@@ -27,6 +38,8 @@ class Levels:
     floating: bool
     declared: float | None = None
     """The white that the format declares."""
+    inner: tuple[float, float] | None = None
+    """The range without the lowest and highest 0.1% of the pixels (None: the same)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +102,67 @@ def scale_of_one(levels: Levels, decoder: int) -> Scale:
     return Scale(0.0, white) if white else Scale(levels.low, levels.high)
 
 
-def scale_of_set(found: list[Levels]) -> Scale | None:
+def scale_of_set(found: list[Levels], rule: Rule = "auto") -> Scale | None:
     """Choose one scale for a set of images, from the ranges of some of them.
+
+    ``auto``: the white that all files declare; else the range of the set, rounded up to the usual whites (8, 10, 12, 14
+    or 16 bits, or 1.0) where at least a quarter of that is used, so that 64 gray levels are left. Negative values make
+    it the range itself. Where single pixels or a few images would make the range four times as wide, they are left out
+    of it, and clipped. ``bits``: the usual whites always.
 
     Args:
         found: For integers their extremes; for floats a range without outliers.
+        rule: See above.
 
     Returns:
         None if nothing was found, or if integers and floats are mixed, which have no common scale.
     """
     if len({levels.floating for levels in found}) != 1:
         return None
-    low, high = min(levels.low for levels in found), max(levels.high for levels in found)
+    low, high = _range(found)
     if low < 0:
-        return Scale(low, high)
+        return Scale(low, max(high, low + 1.0))
     declared = [levels.declared for levels in found if levels.declared]
-    if found[0].floating:
-        white = 1.0 if 0 < high <= 1 else high
-    elif len(declared) == len(found):
-        white = max(declared)
-    else:
-        white = _first(high, _INTEGER_WHITES) or high
+    if len(declared) == len(found):
+        return Scale(0.0, max(declared))
+    usual = _first(high, (1.0,) if found[0].floating else _INTEGER_WHITES)
+    if rule == "bits":
+        usual = usual or _first(high, _FLOAT_WHITES)
+        return Scale(0.0, usual or high)
+    white = usual or high
+    if 0 < high - low < white / _USED:
+        return Scale(low, high)
     return Scale(0.0, white or 1.0)
+
+
+def _range(found: list[Levels]) -> tuple[float, float]:
+    """The extremes of a set; without outliers, where these are far outside."""
+    low, high = min(levels.low for levels in found), max(levels.high for levels in found)
+    inner = [levels.inner or (levels.low, levels.high) for levels in found]
+    few = len(found) // _OUTLYING
+    inner_low, inner_high = sorted(low for low, _ in inner)[few], sorted(high for _, high in inner)[-1 - few]
+    far = high - low > _FAR * (inner_high - inner_low) > 0
+    return (inner_low, inner_high) if far else (low, high)
+
+
+def parse(text: str) -> Rule | Scale:
+    """The setting ``data.intensity``: ``auto``, ``bits``, or the values that become black and white, ``-1000,400``.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if text in ("auto", "bits"):
+        return cast(Rule, text)
+    try:
+        black, white = map(float, text.split(","))
+        if -math.inf < black < white < math.inf:
+            return Scale(black, white)
+    except ValueError:
+        pass
+    raise UsageError(
+        f"data.intensity cannot be {text!r}",
+        "expected auto, bits, or the gray values that become black and white, such as 0,4095 or -1000,400",
+    )
 
 
 def _first(high: float, whites: tuple[float, ...]) -> float | None:

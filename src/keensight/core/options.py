@@ -67,6 +67,8 @@ class DataOptions(SourceOptions, total=False):
     corrections: str | None
     image_size: int | None
     fit: Literal["auto", "stretch", "crop", "pad"]
+    intensity: str
+    background: Literal["auto", "white", "gray", "black"]
     val_share: float
     test_share: float
     cache: Literal["auto", "always", "never"]

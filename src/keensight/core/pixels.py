@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
+from keensight.core.background import GROUNDS
 from keensight.core.decode_limits import (
     BUDGET,
     MAX_BYTES,
@@ -41,7 +42,6 @@ from keensight.errors import ImageError
 
 _PROFILES = 3
 """The first version of the decoder that converts embedded color profiles."""
-_GROUNDS = {"white": 255, "gray": 128, "black": 0}
 _BAND = 2**17
 """Number of pixels of an image of more than 8 bits that are scaled at once."""
 # The transformations of EXIF orientations 2 to 8.
@@ -138,7 +138,8 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
 def levels(raw: bytes) -> Levels | None:
     """The range of gray values of an image of more than 8 bits; None: it has no more than 8.
 
-    For floating-point images it is the range of 10,000 pixels without the lowest and highest 0.1%.
+    Of 10,000 pixels the lowest and highest 0.1% are left out of the inner range, and for floating-point images of the
+    range itself.
 
     Raises:
         ImageError: the image cannot be decoded.
@@ -148,17 +149,30 @@ def levels(raw: bytes) -> Levels | None:
         return None
     with reasons(container.format), BUDGET.hold(affordable(container, image, needed_memory(container, image))):
         image.load()
-        if image.mode != "F":
-            return _levels(image)
         step = max(1, int((image.width * image.height / 10_000) ** 0.5))
-        thinned = np.asarray(
-            image.reduce(1)
-            if step == 1
-            else image.resize((max(1, image.width // step), max(1, image.height // step)), Image.Resampling.NEAREST)
-        )
+        small = (max(1, image.width // step), max(1, image.height // step))
+        thinned = np.asarray(image if step == 1 else image.resize(small, Image.Resampling.NEAREST))
         finite = thinned[np.isfinite(thinned)]
-        low, high = np.quantile(finite, (0.001, 0.999)) if finite.size else (0.0, 0.0)
-        return Levels(float(low), float(high), floating=True)
+        low, high = (float(q) for q in np.quantile(finite, (0.001, 0.999))) if finite.size else (0.0, 0.0)
+        if image.mode == "F":
+            return Levels(low, high, floating=True)
+        return replace(_levels(image), inner=(low, high))
+
+
+def cutout(raw: bytes, side: int) -> NDArray[np.uint8] | None:
+    """An image with transparency as uint8 RGBA (h, w, 4), at most ``side`` pixels a side; None: it has none.
+
+    Raises:
+        ImageError: the image cannot be decoded.
+    """
+    container, image = _open(raw)
+    if not has_alpha(image) or is_deep(image.mode):
+        return None
+    with reasons(container.format), BUDGET.hold(affordable(container, image, needed_memory(container, image))):
+        image.load()
+        plain = _plain_mode(image, ImageSpec(1, 1), container.profile)
+        plain.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+        return np.array(plain)
 
 
 def as_array(image: Image.Image, spec: ImageSpec | None = None) -> NDArray[np.uint8]:
@@ -266,7 +280,7 @@ def _plain_colors(image: Image.Image, spec: ImageSpec) -> Image.Image:
         scale = (
             scale_of_one(_levels(image), spec.decoder) if spec.intensity is None else Scale(spec.black, spec.intensity)
         )
-        return _to_8_bits(image, scale, _GROUNDS[spec.background])
+        return _to_8_bits(image, scale, GROUNDS[spec.background])
     if has_alpha(image):
         return image.convert("RGBA")
     return image.convert("L" if image.mode == "1" else "RGB")
@@ -325,7 +339,7 @@ def _finish(image: Image.Image, extent: tuple[float, float], spec: ImageSpec, or
     height, width = _turned(spec, orientation)
     fitted = _fit(image, extent, width, height, spec.fit)
     if fitted.mode == "RGBA":
-        fitted = _on_ground(fitted, _GROUNDS[spec.background])
+        fitted = _on_ground(fitted, GROUNDS[spec.background])
     if orientation in _TURNS:
         fitted = fitted.transpose(_TURNS[orientation])
     pixels = np.asarray(fitted)

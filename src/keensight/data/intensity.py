@@ -2,43 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from keensight.core import pixels
 from keensight.core.audit import Finding
 from keensight.core.decoded import Pixels
-from keensight.core.intensity import Levels, Scale, in_words, is_deep, scale_of_set
+from keensight.core.intensity import Scale, in_words, is_deep, parse, scale_of_set
 from keensight.core.parallel import ordered, processors
 from keensight.core.records import Dataset, ImageSpec
 from keensight.errors import ImageError
 
+T = TypeVar("T")
 _LOOKED_AT = 100
 """Number of images, evenly spaced over the set, whose values are used."""
 
 
-def with_intensity(spec: ImageSpec, dataset: Dataset) -> ImageSpec:
+def with_intensity(spec: ImageSpec, dataset: Dataset, setting: str = "auto") -> ImageSpec:
     """Return ``spec`` with one scale for all images of more than 8 bits in a set.
 
     It is estimated from up to 100 of them (see :func:`keensight.core.intensity.scale_of_set`). If the set has no such
     image, or its images are not available, no scale is set.
+
+    Args:
+        spec: The size and the rest.
+        dataset: The image set.
+        setting: ``auto``; ``bits``: white is the largest value of the number of bits; or two numbers, which become
+            black and white. With images of 8 bits in the same set, ``auto`` is ``bits``, which treats both alike.
+
+    Raises:
+        UsageError: the setting is something else.
     """
+    rule = parse(setting)
     rows = deep_rows(dataset)
-    if not rows or dataset.reader is None:
+    if not rows:
         return spec
+    if isinstance(rule, Scale):
+        return replace(spec, intensity=rule.white, black=rule.black)
+    mixed = len(rows) < sum(sample.info is not None for sample in dataset.samples)
+    scale = scale_of_set(looked_at(dataset, rows, pixels.levels), "bits" if mixed else rule)
+    return spec if scale is None else replace(spec, intensity=scale.white, black=scale.black)
+
+
+def looked_at(dataset: Dataset, rows: Sequence[int], look: Callable[[bytes], T | None]) -> list[T]:
+    """What is seen in up to 100 images of these rows, evenly spaced; unreadable ones are left out."""
+    if not rows or dataset.reader is None:
+        return []
     chosen = np.unique(np.linspace(0, len(rows) - 1, _LOOKED_AT).round().astype(int))
 
-    def look(place: int) -> Levels | None:
+    def look_at(place: int) -> T | None:
         try:
             raw = dataset.load(rows[place])
-            return pixels.levels(raw) if isinstance(raw, bytes) else None
+            return look(raw) if isinstance(raw, bytes) else None
         except ImageError:  # reported when it is decoded
             return None
 
-    found = [levels for levels in ordered(look, chosen.tolist(), processors()) if levels is not None]
-    scale = scale_of_set(found)
-    return spec if scale is None else replace(spec, intensity=scale.white, black=scale.black)
+    return [seen for seen in ordered(look_at, chosen.tolist(), processors()) if seen is not None]
 
 
 def deep_rows(dataset: Dataset) -> list[int]:
@@ -60,5 +82,7 @@ def intensity(dataset: Dataset, decoded: Pixels | None) -> list[Finding]:
         )
         return [Finding.on(dataset, each, "intensity", "warning", message)]
     scale = in_words(Scale(spec.black, spec.intensity))
-    message = f"{subject} more than 8 bits: {scale} in all of them; check that this is right."
-    return [Finding.on(dataset, each, "intensity", "info", message)]
+    plain = sum(sample.info is not None for sample in dataset.samples) - len(rows)
+    others = f" {plain:,} images have 8 bits, which may reveal the class: store all alike." if plain else ""
+    message = f"{subject} more than 8 bits: {scale} in all of them; check that this is right (data.intensity).{others}"
+    return [Finding.on(dataset, each, "intensity", "warning" if plain else "info", message)]

@@ -100,7 +100,7 @@ def adopt(  # noqa: PLR0913 - public options, by keyword
         >>> run.state
         'finished'
     """
-    from keensight.data.intensity import with_intensity
+    from keensight.data.background import with_appearance
     from keensight.nets import adopt as nets
     from keensight.store.create_run import create_run
 
@@ -121,7 +121,7 @@ def adopt(  # noqa: PLR0913 - public options, by keyword
         if class_names is None:
             _say(progress, _order(dataset))
         divide = _parts if split is None else partial(_as_given, split)
-        spec = with_intensity(ImageSpec(height, width, fit), dataset)
+        spec = with_appearance(ImageSpec(height, width, fit), dataset)
         prepared = prepare_data(dataset, spec, config, progress, divide=divide)
         pixels, findings, dealt = prepared.pixels, prepared.findings, prepared.split
         if split is None and (learned := _learned(dataset, dealt)):

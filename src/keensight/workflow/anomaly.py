@@ -35,9 +35,9 @@ from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 from keensight.workflow.audit import refuse_severe
 from keensight.workflow.bundle import origin, self_test_images, versions
 from keensight.workflow.caveats import anomaly_caveats
-from keensight.workflow.prepare import Prepared, prepare_data
+from keensight.workflow.prepare import Prepared, input_spec, prepare_data
 from keensight.workflow.self_test import self_test
-from keensight.workflow.steps import build, image_spec
+from keensight.workflow.steps import build
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def walk(
 
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
     config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
-    spec = image_spec(dataset, config.data.image_size, config.data.fit, model=name, effort="quick")
+    spec = input_spec(dataset, config, name, "quick")
     prepared = prepare_data(dataset, spec, config, progress, divide=partial(divide, normal, config))
     pixels, split = prepared.pixels, prepared.split
     seen = seen_normals(prepared.findings, dataset, split, normal)

@@ -49,13 +49,13 @@ def audit(
     """
     from keensight.data.audit.audit import audit as examine
     from keensight.data.audit.audit import describe
+    from keensight.data.background import with_appearance
     from keensight.data.input_size import survey_spec
-    from keensight.data.intensity import with_intensity
 
     progress = shown(progress)
     data = open(source, progress=progress, **options)
     survey = (
-        prepare(data, with_intensity(survey_spec(data), data), progress=progress) if pixels is None else pixels.survey
+        prepare(data, with_appearance(survey_spec(data), data), progress=progress) if pixels is None else pixels.survey
     )
     report = dataclasses.replace(examine(data, survey, progress=progress), columns=describe(data))
     return _with_probes(report, data, survey, progress) if probes else report

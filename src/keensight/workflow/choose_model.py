@@ -15,6 +15,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset, ImageSpec, Split
 from keensight.core.task import Task
 from keensight.workflow.fit import augmentation, run_fit
+from keensight.workflow.prepare import input_spec
 from keensight.workflow.steps import build, image_spec, prepare
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _race_epochs(few: Dataset, split: Split, config: RunConfig, scratch: str) ->
 
 
 def _race_spec(few: Dataset, config: RunConfig, name: str) -> ImageSpec:
-    return image_spec(few, config.data.image_size, config.data.fit, model=name, effort="standard")
+    return input_spec(few, config, name, "standard")
 
 
 def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str], progress: Progress) -> Choice:

@@ -19,6 +19,7 @@ from keensight.core.task import Task
 from keensight.errors import DataError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.fit import transfers
+from keensight.workflow.prepare import input_spec
 from keensight.workflow.steps import Source, build, image_spec, open, prepare, shown
 
 if TYPE_CHECKING:
@@ -221,10 +222,10 @@ def _features(
     own = transfers(config) and config.model.weights == "imagenet"
     name = config.model.name if own else DEFAULT_PRETRAINED
     if own:
-        spec = image_spec(dataset, config.data.image_size, config.data.fit, model=name, effort=config.train.effort)
+        spec = input_spec(dataset, config, name)
     else:
         side = int(np.clip(_STEP * round(2 * median_side(dataset) / _STEP), *_SIDES))
-        spec = image_spec(dataset, side, model=name)
+        spec = image_spec(dataset, side, model=name, intensity=config.data.intensity, background=config.data.background)
     if pixels is None or pixels.spec != spec:
         # Caching enlarged small images would fill the disk to save little decoding.
         pixels = prepare(dataset, spec, cache="auto" if own else "never", progress=progress)

@@ -14,8 +14,8 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Split
 from keensight.errors import DataError, UsageError
 from keensight.workflow.features import caches, images_of
-from keensight.workflow.prepare import open_source, prepare_data
-from keensight.workflow.steps import Source, build, configure, image_spec, shown
+from keensight.workflow.prepare import input_spec, open_source, prepare_data
+from keensight.workflow.steps import Source, build, configure, shown
 
 if TYPE_CHECKING:
     from keensight.core.config import RunConfig
@@ -65,7 +65,7 @@ def learning_curve(
     if not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "remove --model")
     dataset, _ = open_source(source, chosen, progress)
-    spec = image_spec(dataset, chosen.data.image_size, chosen.data.fit, model=name, effort="quick")
+    spec = input_spec(dataset, chosen, name, "quick")
     prepared = prepare_data(dataset, spec, chosen, progress)
     pixels, split = prepared.pixels, prepared.split
     train, val = split.part("train"), split.part("val")

@@ -88,6 +88,8 @@ def prepare_data(
     refuse_unreadable(dataset, pixels)
     if spec.intensity is not None:
         progress.say(f"In images of more than 8 bits, {in_words(Scale(spec.black, spec.intensity))}.")
+    if spec.background != "white":
+        progress.say(f"Transparent pixels become {spec.background}.")
     findings = audit_images(dataset, pixels=pixels, probes=probes, progress=progress)
     return Prepared(
         dataset, pixels, findings, divide(dataset, findings) if divide else split_by(config, dataset, findings)
@@ -116,10 +118,13 @@ def refuse_unreadable(dataset: Dataset, pixels: Pixels) -> None:
     )
 
 
-def input_spec(dataset: Dataset, config: RunConfig, model: str) -> ImageSpec:
-    """The input of a network, from the settings."""
+def input_spec(dataset: Dataset, config: RunConfig, model: str, effort: str | None = None) -> ImageSpec:
+    """The input of a network, from the settings; ``effort`` in place of theirs."""
     given = config.data
-    return image_spec(dataset, given.image_size, given.fit, model=model, effort=config.train.effort)
+    return image_spec(
+        dataset, given.image_size, given.fit, model=model, effort=effort or config.train.effort,
+        intensity=given.intensity, background=given.background,
+    )  # fmt: skip
 
 
 def split_by(config: RunConfig, dataset: Dataset, findings: AuditReport) -> Split:

@@ -116,13 +116,15 @@ def _names_of(class_names: Sequence[str] | None, labels: Sequence[str]) -> Seque
 
 @renamed(data="source")
 @with_options(SourceOptions)
-def image_spec(
+def image_spec(  # noqa: PLR0913 - public options, by keyword
     source: Source,
     image_size: int | None = None,
     fit: str = "auto",
     *,
     model: str | None = None,
     effort: str = "standard",
+    intensity: str = "auto",
+    background: str = "auto",
     **options: Unpack[SourceOptions],
 ) -> ImageSpec:
     """Choose the model's input: a square of ``image_size``, or a frame that fits the images and the model.
@@ -133,22 +135,26 @@ def image_spec(
         fit: What to do with another aspect ratio (``auto``, ``stretch``, ``crop``, ``pad``).
         model: Name of the architecture; None: one trained from scratch.
         effort: ``quick``, ``standard`` or ``best``: how often a pretrained model will use each image.
+        intensity: Scale of images of more than 8 bits: ``auto``, ``bits`` or two gray values such as ``"0,4095"`` (see
+            :func:`keensight.data.intensity.with_intensity`).
+        background: What transparent pixels become: ``auto``, ``white``, ``gray`` or ``black``.
         **options: How the source is read (see :func:`open`).
 
     Raises:
         DataError: no image could be read.
+        UsageError: a value is not allowed.
 
     Examples:
         >>> ks.image_spec("photos/", 32)
         ImageSpec(height=32, width=32, fit='stretch', decoder=3, intensity=None, black=0.0, background='white')
     """
+    from keensight.data.background import with_appearance
     from keensight.data.input_size import choose_spec
-    from keensight.data.intensity import with_intensity
     from keensight.nets.models.backbones import tuning_side
 
     data = open(source, **options)
     spec = choose_spec(data, image_size, fit, pretrained=tuning_side(model, effort) if model else None)
-    return with_intensity(spec, data)
+    return with_appearance(spec, data, intensity, background)
 
 
 @renamed(data="source")

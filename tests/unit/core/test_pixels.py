@@ -147,8 +147,12 @@ def test_the_scale_of_a_set(found: list[Levels], want: Scale | None) -> None:
 
 def test_levels_are_told_of_deep_images_alone() -> None:
     assert levels(encode_png(photo())) is None
-    assert levels(encoded(Image.fromarray(np.array([[7, 900]], np.uint16)), "PNG")) == Levels(7, 900, False)
-    assert levels(b"P5 2 1 4095\n" + np.array([0, 819], ">u2").tobytes()) == Levels(0, 13107, False, 65535)
+    assert levels(encoded(Image.fromarray(np.array([[7, 900]], np.uint16)), "PNG")) == Levels(
+        7, 900, False, inner=(pytest.approx(7.893), pytest.approx(899.107))
+    )
+    assert levels(b"P5 2 1 4095\n" + np.array([0, 819], ">u2").tobytes()) == Levels(
+        0, 13107, False, 65535, (pytest.approx(13.107), pytest.approx(13093.893))
+    )
     noisy = np.linspace(0, 1, 40_000, dtype=np.float32).reshape(200, 200)
     noisy[3, 3], noisy[5, 5] = np.inf, np.nan
     found = levels(encoded(Image.fromarray(noisy), "TIFF"))

@@ -19,6 +19,7 @@ from keensight.data.audit.duplicates import COPY_KINDS, copy_findings
 from keensight.data.audit.label_checks import LABEL_CHECKS
 from keensight.data.audit.near_duplicates import Copies
 from keensight.data.audit.quality import COLOR, DARK, LIGHT, quality
+from keensight.data.background import background
 from keensight.data.intensity import intensity
 from keensight.data.sources.groups import suggested_groups
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, intensity)
+_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, intensity, background)
 _GRAY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
 _GRAY_TOLERANCE = 8
 """Largest difference between the channels of a pixel that still counts as gray: JPEG rounds each on its own."""

@@ -25,7 +25,7 @@ IMAGE_SUFFIXES = frozenset(
         ".tga", ".dcm", ".dicom", ".nii",
     }
 )  # fmt: skip
-"""File extensions taken for images, in lower case; some need an extra, and a volume (NIfTI) is told how to convert."""
+"""File extensions taken for images, in lower case; some need an extra, and a volume (NIfTI) is refused."""
 
 _JUNK = frozenset(
     {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"}

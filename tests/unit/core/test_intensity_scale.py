@@ -1,0 +1,65 @@
+"""The intensity scale of a set."""
+
+from __future__ import annotations
+
+import pytest
+
+from keensight.core.intensity import Levels, Scale, parse, scale_of_set
+from keensight.errors import UsageError
+
+
+def levels(low: float, high: float, inner: tuple[float, float] | None = None) -> Levels:
+    return Levels(low, high, False, inner=inner)
+
+
+def test_a_hot_pixel_does_not_darken_a_set_of_12_bits() -> None:
+    found = [levels(0, 65535, (20, 3500)) for _ in range(20)]
+    assert scale_of_set(found) == Scale(0, 4095)
+
+
+def test_a_few_outlying_images_do_not_darken_the_others() -> None:
+    found = [levels(0, 3000, (10, 2900))] * 98 + [levels(0, 60000, (10, 59000))] * 2
+    assert scale_of_set(found) == Scale(0, 4095)
+    assert scale_of_set(found[40:]) == Scale(0, 65535)  # two of sixty are no outliers
+
+
+def test_a_narrow_range_far_from_zero_keeps_its_gray_levels() -> None:
+    thermal = [levels(29_000, 31_000)] * 5
+    assert scale_of_set(thermal) == Scale(29_000, 31_000)
+    assert scale_of_set(thermal, "bits") == Scale(0, 65535)
+
+
+def test_a_quarter_of_the_usual_white_is_enough() -> None:
+    assert scale_of_set([levels(0, 1100)]) == Scale(0, 4095)
+    assert scale_of_set([levels(300, 1200)]) == Scale(300, 1200)
+
+
+def test_metal_in_a_few_ct_slices_leaves_the_others_their_contrast() -> None:
+    found = [levels(-1024, 2500, (-1024, 1800))] * 99 + [levels(-1024, 30_000, (-1024, 20_000))]
+    assert scale_of_set(found) == Scale(-1024, 1800)
+
+
+def test_floats_of_a_small_part_of_one() -> None:
+    assert scale_of_set([Levels(0, 0.1, True)]) == Scale(0, 0.1)
+    assert scale_of_set([Levels(0, 0.1, True)], "bits") == Scale(0, 1)
+    assert scale_of_set([Levels(0, 250.0, True)], "bits") == Scale(0, 255)
+
+
+def test_one_value_everywhere_has_a_scale_all_the_same() -> None:
+    assert scale_of_set([levels(700, 700)]) == Scale(0, 1023)
+    assert scale_of_set([levels(0, 0)]) == Scale(0, 255)
+    assert scale_of_set([levels(-5, -5)]) == Scale(-5, -4)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [("auto", "auto"), ("bits", "bits"), ("0,4095", Scale(0, 4095)), ("-1000, 400", Scale(-1000, 400))],
+)
+def test_the_setting(text: str, want: object) -> None:
+    assert parse(text) == want
+
+
+@pytest.mark.parametrize("text", ["", "4095", "5,5", "9,1", "a,b", "0,inf", "nan,1", "1,2,3"])
+def test_another_setting_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"data\.intensity cannot be"):
+        parse(text)

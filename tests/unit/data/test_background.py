@@ -1,0 +1,92 @@
+"""What transparent pixels become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keensight.core.background import choose, contrasts
+from keensight.core.records import Background, ImageSpec
+from keensight.data.audit.audit import audit
+from keensight.data.background import with_background
+from keensight.data.cache import prepare
+from keensight.data.sources.folders import open_folder
+from keensight.workflow import image_spec
+
+SPEC = ImageSpec(24, 24)
+
+
+def drawing(color: tuple[int, int, int], shift: int = 0, shape: str = "disc") -> np.ndarray:
+    y, x = np.mgrid[:24, :24]
+    inside = (x - 10 - shift) ** 2 + (y - 12) ** 2 < 30 if shape == "disc" else (abs(y - 9 - shift) < 2)
+    return np.dstack([np.full((24, 24, 3), color, np.uint8), np.where(inside, 255, 0).astype(np.uint8)])
+
+
+def save(folder: Path, colors: dict[str, tuple[int, int, int]], mode: str = "RGBA", n: int = 5) -> None:
+    for (label, color), shape in zip(colors.items(), ("disc", "bar"), strict=True):
+        (folder / label).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(drawing(color, i, shape)).convert(mode).save(folder / label / f"{i}.png")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize(
+    ("one", "other", "want"), [(255, 250, "black"), (0, 30, "white"), (0, 255, "gray"), (120, 90, "white")]
+)
+def test_the_ground_is_the_one_on_which_drawings_are_seen(
+    tmp_path: Path, mode: str, one: int, other: int, want: Background
+) -> None:
+    save(tmp_path / "d", {"a": (one,) * 3, "b": (other,) * 3}, mode)
+    data = open_folder(tmp_path / "d")
+    spec = with_background(SPEC, data)
+    assert spec.background == want
+    pixels = prepare(data, spec)
+    assert min(int(image.max()) - int(image.min()) for image in pixels.take(range(len(data)))) >= 90
+    told = [finding.message for finding in audit(data, pixels).findings if finding.kind == "background"]
+    assert bool(told) == (want != "white")
+    assert all(want in message for message in told)
+
+
+def test_white_drawings_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    save(tmp_path / "d", {"a": (255, 255, 255), "b": (255, 255, 255)})
+    data = open_folder(tmp_path / "d")
+    spec = image_spec(data)
+    assert spec.background == "black"
+    assert spec.key.endswith("-black")
+    kinds = {finding.kind for finding in audit(data, prepare(data, spec)).findings}
+    assert not {"blank", "dark", "label-conflict"} & kinds
+
+
+def test_the_setting_wins(tmp_path: Path) -> None:
+    save(tmp_path / "d", {"a": (255, 255, 255), "b": (255, 255, 255)})
+    data = open_folder(tmp_path / "d")
+    assert image_spec(data, background="white").background == "white"
+    assert image_spec(data, background="gray").background == "gray"
+
+
+def test_photographs_keep_white(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for label in "ab":
+        (tmp_path / "d" / label).mkdir()
+        for i in range(3):
+            noise = np.random.default_rng(i).integers(0, 255, (24, 24, 3), np.uint8)
+            opaque = np.dstack([noise, np.full((24, 24), 255, np.uint8)])
+            Image.fromarray(opaque).save(tmp_path / "d" / label / f"{i}.png")
+    assert with_background(SPEC, open_folder(tmp_path / "d")) == SPEC
+
+
+def test_an_image_without_a_drawing_says_nothing() -> None:
+    assert contrasts(np.zeros((9, 9, 4), np.uint8)) is None
+    assert contrasts(np.full((9, 9, 4), 255, np.uint8)) is None
+    assert choose([]) == ("white", {"white": 0, "black": 0, "gray": 0})
+
+
+def test_the_outline_counts_and_not_the_inside() -> None:
+    sticker = drawing((255, 255, 255))
+    sticker[10:14, 8:12, :3] = 0
+    found = contrasts(sticker)
+    assert found is not None
+    assert found["white"] < 0.1 < found["black"]
