@@ -28,7 +28,7 @@ NEAREST = 5
 
 
 def embeddings(data, pixels, parts):
-    from keensight.nets.training.transfer import features
+    from keensight.nets.training.images import features
 
     model = steps.build(data, pixels.spec, "efficientnet_lite0")
     rows = np.arange(len(data))

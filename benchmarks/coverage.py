@@ -180,7 +180,7 @@ def features_of(source: Path, group: str | None) -> tuple[Dataset, Array, Array]
     """The set, and frozen features of those of its images that can be read, by their place in it."""
     import keensight as ks
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
-    from keensight.nets.training.transfer import features
+    from keensight.nets.training.images import features
     from keensight.workflow.features import caches, images_of
     from keensight.workflow.steps import shown
 

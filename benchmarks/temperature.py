@@ -42,8 +42,8 @@ def head_draws(source: Path, group: str | None) -> Iterator[tuple[str, Array, Ar
     """Name, validation and test places, classes, groups and logits of each draw."""
     import keensight as ks
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
+    from keensight.nets.training.images import levels_of
     from keensight.nets.training.linear_head import choose_strength, fit_head
-    from keensight.nets.training.transfer import levels_of
 
     data, rows, features = features_of(source, group)
     targets, groups = data.targets()[rows], group_numbers([data.samples[row].group for row in rows])

@@ -155,7 +155,7 @@ def keensight(folder: Path, batch: int, mode: str) -> Extract:
     from keensight.nets.models.backbones import Choice
     from keensight.nets.models.build import build
     from keensight.nets.training import features
-    from keensight.nets.training.transfer import features_of
+    from keensight.nets.training.images import features_of
 
     if mode == "default":
         litert.chosen = lambda: Choice("LiteRT", "as asked")

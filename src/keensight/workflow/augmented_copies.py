@@ -54,7 +54,7 @@ def tie_augmented_copies(
     from keensight.data.audit.duplicates import ties
     from keensight.data.audit.near_duplicates import clusters
     from keensight.data.units import unit_numbers
-    from keensight.nets.training.transfer import features
+    from keensight.nets.training.images import features
 
     unusable = findings.unusable(dataset)
     usable = (i for i in range(len(dataset)) if i not in unusable)

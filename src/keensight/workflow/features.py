@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
     from keensight.nets.classifier import Classifier
     from keensight.nets.training.hooks import Hooks
-    from keensight.nets.training.transfer import Caches, Images
+    from keensight.nets.training.images import Caches, Images
 
 
 def images_of(dataset: Dataset, split: Split, pixels: Pixels) -> Images:
     """The images for transfer learning."""
     from keensight.data.units import unit_numbers
-    from keensight.nets.training.transfer import Images
+    from keensight.nets.training.images import Images
 
     # The same file gives different pixels, and so different features, with another fit.
     names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in dataset.samples]
@@ -56,7 +56,7 @@ def features_of(
         trained: The network itself was trained: its features are not needed again, and not cached.
     """
     from keensight.nets.training.features import Remembered
-    from keensight.nets.training.transfer import features
+    from keensight.nets.training.images import features
 
     images = images_of(dataset, split, pixels)
     with TemporaryDirectory(prefix="keensight-") as folder:
@@ -77,6 +77,6 @@ def caches(
     """The caches of features and converted networks, and where to report."""
     from keensight.data.feature_cache import FeatureCache
     from keensight.data.shards import cache_directory
-    from keensight.nets.training.transfer import Caches
+    from keensight.nets.training.images import Caches
 
     return Caches(FeatureCache, cache_directory() / "networks", on_epoch, progress, hooks)

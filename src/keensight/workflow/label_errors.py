@@ -217,7 +217,7 @@ def _features(
     """Features (n, d), and their network."""
     from keensight.data.input_size import median_side
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
-    from keensight.nets.training.transfer import features
+    from keensight.nets.training.images import features
 
     own = transfers(config) and config.model.weights == "imagenet"
     name = config.model.name if own else DEFAULT_PRETRAINED

@@ -58,7 +58,7 @@ def learning_curve(
     from keensight.data.audit.duplicates import ties
     from keensight.data.units import clusters, unit_numbers
     from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED
-    from keensight.nets.training.transfer import features
+    from keensight.nets.training.images import features
 
     chosen, progress = configure(config, settings, **options), shown(progress)
     name = DEFAULT_PRETRAINED if chosen.model.name == "auto" else chosen.model.name

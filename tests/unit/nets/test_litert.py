@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def net():
     from keensight.nets.models.build import build
-    from keensight.nets.training.transfer import features_of
+    from keensight.nets.training.images import features_of
 
     return features_of(build("efficientnet_lite0", ImageSpec(64, 64), 3))
 
@@ -91,7 +91,7 @@ def test_nothing_is_printed_or_logged_while_it_is_converted(net, capfd, caplog):
 def test_the_same_network_built_again_has_the_same_digest():
     from keensight.nets.litert import digest
     from keensight.nets.models.build import build
-    from keensight.nets.training.transfer import features_of
+    from keensight.nets.training.images import features_of
 
     def made(side):
         return digest(features_of(build("efficientnet_lite0", ImageSpec(side, side), 3)))

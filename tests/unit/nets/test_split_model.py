@@ -55,7 +55,7 @@ def test_multiplications_are_those_of_the_textbook():
 
 
 def test_the_freezing_point_follows_the_share(lite):
-    from keensight.nets.training.transfer import freezing_point
+    from keensight.nets.training.tuning import freezing_point
 
     assert freezing_point(lite, 0.65).layer == "block10_add"
     assert freezing_point(lite, 0.0).below <= freezing_point(lite, 0.3).below <= 0.3

@@ -33,7 +33,7 @@ class Nothing:
 @pytest.fixture(scope="module")
 def images():
     """Two textures that differ in direction: stripes down or across, with noise."""
-    from keensight.nets.training.transfer import Images
+    from keensight.nets.training.images import Images
 
     rng = np.random.default_rng(0)
     targets = np.arange(96) % 2
@@ -51,7 +51,7 @@ def networks(tmp_path_factory):
 
 @pytest.fixture
 def shop(networks):
-    from keensight.nets.training.transfer import Caches
+    from keensight.nets.training.images import Caches
 
     seen = []
     return Caches(Nothing, networks, seen.append, Silent()), seen
@@ -72,7 +72,8 @@ def _model():
 
 def test_quick_folds_the_head_exactly(images, shop):
     from keensight.nets.litert import freeze
-    from keensight.nets.training.transfer import features_of, transfer
+    from keensight.nets.training.images import features_of
+    from keensight.nets.training.transfer import transfer
 
     model = _model()
     history = transfer(model, images, _config(**{"train.effort": "quick"}), shop[0]).history
@@ -208,7 +209,8 @@ def _examination(model):
 )
 def test_an_interrupted_phase_leaves_the_better_weights(after, now, best):
     from keensight.nets.training.fit import TrainingInterrupted
-    from keensight.nets.training.transfer import Caches, _kept_if_better
+    from keensight.nets.training.images import Caches
+    from keensight.nets.training.transfer import _kept_if_better
 
     model, shop = Weights(), Caches(Nothing, None, lambda epoch: None, Silent())
 

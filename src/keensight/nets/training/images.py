@@ -1,0 +1,100 @@
+"""The images of a transfer learning, their features, and the caches of both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keensight.core.decoded import IndexedImages
+from keensight.core.files import sha256
+from keensight.core.progress import Progress
+from keensight.core.records import Epoch, Split
+from keensight.nets.litert import digest, freeze
+from keensight.nets.runtime import framework
+from keensight.nets.training.features import Known, extract
+
+if TYPE_CHECKING:
+    import keras
+
+    from keensight.nets.training.hooks import Hooks
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images for transfer learning."""
+
+    pixels: IndexedImages
+    targets: NDArray[Any]
+    """Class number of every sample of the dataset, shape (n,), or its labels as 0 and 1, (n, classes)."""
+    digests: Sequence[str]
+    """Digest of the pixels of every sample."""
+    units: NDArray[np.int64]
+    """Number of every sample's unit, shape (n,): its images are never on both sides of a cross-validation."""
+    split: Split
+
+    def part(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Dataset indices and targets of a split."""
+        rows = self.split.part(name)  # type: ignore[arg-type]
+        return rows, self.targets[rows]
+
+    def mirrored(self) -> Images:
+        """The mirrored images."""
+        names = [sha256(f"{digest} mirrored".encode()) for digest in self.digests]
+        return dataclasses.replace(self, pixels=_Mirrored(self.pixels), digests=names)
+
+
+@dataclass(frozen=True)
+class _Mirrored:
+    images: IndexedImages
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.images.shape
+
+    def take(self, indices: ArrayLike) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(self.images.take(indices)[:, :, ::-1])
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Caches of transfer learning, and where it reports."""
+
+    known: Callable[[str, int], Known]
+    """Network digest and length of a row to the cached features."""
+    networks: Path | None
+    """Folder of converted networks."""
+    on_epoch: Callable[[Epoch], None]
+    progress: Progress
+    hooks: Hooks | None = None
+    """The user's callbacks."""
+    hopeless: Callable[[list[float]], bool] = lambda reached: False
+    """Whether to leave a phase, given the accuracy (or mAP) reached after each epoch so far."""
+
+
+def features_of(model: keras.Model) -> keras.Model:
+    """The network up to ``features``, sharing its layers."""
+    keras, _ = framework()
+    return keras.Model(model.input, model.get_layer("features").output, name="features")
+
+
+def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches: Caches) -> NDArray[np.float32]:
+    """Features of samples, float32 (n, d), cached or computed now."""
+    lower = features_of(model)
+    digests = [images.digests[int(row)] for row in rows]
+    known = caches.known(digest(lower), int(lower.output_shape[-1]))
+    return extract(
+        lambda: freeze(lower, caches.networks), images.pixels, rows, digests, known, progress=caches.progress
+    )
+
+
+def levels_of(model: keras.Model) -> list[int]:
+    """Number of features from each map of the network."""
+    layer = model.get_layer("features")
+    inputs = layer.input if isinstance(layer.input, list) else [layer.output]
+    return [int(tensor.shape[-1]) for tensor in inputs]
