@@ -37,6 +37,7 @@ _HOMES = {
         "explain",
         "fit",
         "image_spec",
+        "label_images",
         "learning_curve",
         "load",
         "load_detector",
@@ -49,12 +50,14 @@ _HOMES = {
         "similar",
         "slices_of",
         "split",
+        "suggest",
         "train",
         "train_seeds",
         "verify",
         "write_embeddings",
         "write_explanations",
         "write_predictions",
+        "write_suggestions",
     ),
     "keensight.workflow.estimator": ("ImageClassifier",),
     "keensight.assess.intervals": ("wilson",),
@@ -62,6 +65,7 @@ _HOMES = {
     "keensight.core.audit": ("AuditReport",),
     "keensight.core.records": ("Dataset", "History", "ImageSpec", "LabelSet", "Sample", "Split"),
     "keensight.core.predictions": ("Embeddings", "Explanation", "Predictions"),
+    "keensight.core.suggestions": ("Suggestion", "Suggestions"),
     "keensight.core.anomaly": ("AnomalyEvaluation", "AnomalyScores"),
     "keensight.core.evaluation": ("Evaluated", "Evaluation"),
     "keensight.data.sources.readers": ("from_arrays", "from_frame"),
@@ -103,6 +107,8 @@ if TYPE_CHECKING:
     from keensight.core.records import LabelSet as LabelSet
     from keensight.core.records import Sample as Sample
     from keensight.core.records import Split as Split
+    from keensight.core.suggestions import Suggestion as Suggestion
+    from keensight.core.suggestions import Suggestions as Suggestions
     from keensight.data.sources.readers import from_arrays as from_arrays
     from keensight.data.sources.readers import from_frame as from_frame
     from keensight.errors import DataError as DataError
@@ -135,6 +141,7 @@ if TYPE_CHECKING:
     from keensight.workflow import explain as explain
     from keensight.workflow import fit as fit
     from keensight.workflow import image_spec as image_spec
+    from keensight.workflow import label_images as label_images
     from keensight.workflow import learning_curve as learning_curve
     from keensight.workflow import load as load
     from keensight.workflow import load_detector as load_detector
@@ -147,12 +154,14 @@ if TYPE_CHECKING:
     from keensight.workflow import similar as similar
     from keensight.workflow import slices_of as slices_of
     from keensight.workflow import split as split
+    from keensight.workflow import suggest as suggest
     from keensight.workflow import train as train
     from keensight.workflow import train_seeds as train_seeds
     from keensight.workflow import verify as verify
     from keensight.workflow import write_embeddings as write_embeddings
     from keensight.workflow import write_explanations as write_explanations
     from keensight.workflow import write_predictions as write_predictions
+    from keensight.workflow import write_suggestions as write_suggestions
     from keensight.workflow.estimator import ImageClassifier as ImageClassifier
 else:  # unseen by type checkers, which would take any name for one that there is
 

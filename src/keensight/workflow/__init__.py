@@ -34,6 +34,7 @@ from keensight.workflow.prototypes import prototypes_of
 from keensight.workflow.review import review
 from keensight.workflow.self_test import run_self_test
 from keensight.workflow.steps import build, changes_since, configure, image_spec, models, open, prepare
+from keensight.workflow.suggest import check_suggestions_place, label_images, suggest, write_suggestions
 from keensight.workflow.tour import SAMPLE, write_tour
 from keensight.workflow.train import train, train_seeds
 from keensight.workflow.verify import verify
@@ -50,6 +51,7 @@ __all__ = [
     "check_embeddings_place",
     "check_labels",
     "check_predictions_place",
+    "check_suggestions_place",
     "compare",
     "configure",
     "document",
@@ -60,6 +62,7 @@ __all__ = [
     "explanations",
     "fit",
     "image_spec",
+    "label_images",
     "learning_curve",
     "load",
     "load_detector",
@@ -78,6 +81,7 @@ __all__ = [
     "similar",
     "slices_of",
     "split",
+    "suggest",
     "train",
     "train_seeds",
     "verify",
@@ -85,5 +89,6 @@ __all__ = [
     "write_embeddings",
     "write_explanations",
     "write_predictions",
+    "write_suggestions",
     "write_tour",
 ]

@@ -15,7 +15,7 @@ const asked = async (address, body) => {
 const alarm = (error) => {
   const gone = error instanceof TypeError;
   $("alarm").textContent = gone
-    ? "Not saved: keensight review is no longer running. Start it again; earlier decisions are kept."
+    ? "Not saved: the command behind this page is no longer running. Start it again; earlier decisions are kept."
     : "Not saved: " + error.message;
   $("alarm").hidden = false;
 };
@@ -26,7 +26,8 @@ const decided = (question) => question.decision !== null;
 
 const words = (decision) => {
   if (!decision) return "";
-  return { keep: "kept", drop: "dropped" }[decision.action] || "relabeled as " + decision.label;
+  const labeled = state.task === "label" ? "labeled as " : "relabeled as ";
+  return { keep: "kept", drop: "dropped" }[decision.action] || labeled + decision.label;
 };
 
 // The suggested class first, then the others in order; the given one is "keep".
@@ -70,13 +71,23 @@ const reasons = {
   suspect: "Suspicious label",
   doubtful: "Improbable label, for review only",
   mistake: "Misclassified test image",
+  unlabeled: "No label yet",
+};
+
+// The page asks about labels that there are, or for labels that there are not yet.
+const setTask = () => {
+  if (state.task !== "label") return;
+  document.title = "Label images";
+  for (const id of ["given", "given-title", "drop"]) $(id).hidden = true;
+  $("keep").lastChild.textContent = " Accept";
+  $("filter-title").textContent = "Choose another class ";
 };
 
 const show = () => {
   const question = state.questions[at];
   $("lost").hidden = true;
   $("image").hidden = false;
-  $("image").alt = "labeled " + question.given + ", looks like " + question.suggested;
+  $("image").alt = (question.given ? "labeled " + question.given + ", " : "") + "looks like " + question.suggested;
   $("image").src = "image/" + at;
   $("path").textContent = question.part + ": " + question.path;
   $("reason").textContent = reasons[question.reason];
@@ -131,7 +142,7 @@ const close = async () => {
 };
 
 const keys = {
-  a: () => decide("keep"), d: () => decide("drop"), u: () => decide("undo"), n: goOpen,
+  a: () => decide("keep"), d: () => $("drop").hidden || decide("drop"), u: () => decide("undo"), n: goOpen,
   j: () => go(at + 1), ArrowRight: () => go(at + 1), ArrowDown: () => go(at + 1),
   k: () => go(at - 1), ArrowLeft: () => go(at - 1), ArrowUp: () => go(at - 1),
   "/": () => $("filter").focus(),
@@ -161,6 +172,7 @@ for (const [id, act] of [["keep", keys.a], ["drop", keys.d], ["undo", keys.u], [
 
 asked("state").then((found) => {
   state = found;
+  setTask();
   $("name").textContent = state.name;
   $("out").textContent = state.out;
   const open = state.questions.findIndex((question) => !decided(question));
