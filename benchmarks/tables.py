@@ -69,6 +69,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("multilabel-",), each(data.multilabel_section)),
     (("label-errors-",), data.label_errors_section),
     (("missing-labels-",), data.missing_labels_section),
+    (("suggest-",), data.suggest_section),
     (("audit",), each(data.audit_section)),
     (("near-growth",), each(data.near_section)),
     (("near-",), each(data.planted_section, "Planted duplicates")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from tables_training import commands, duration
@@ -71,6 +72,28 @@ def missing_labels_section(documents: list[dict[str, Any]]) -> list[str]:
         cells = [name, document["n"], one["labels"], one["as_given"], planted(one["missing"]), planted(one["mixed"])]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines + commands(documents)
+
+
+def suggest_section(documents: list[dict[str, Any]]) -> list[str]:
+    """Accuracy and macro F1 before and after labeling suggested or random images."""
+    lines = [
+        "\n## Active learning\n",
+        "A random 15% of the training and validation images are labeled; `keensight suggest` chooses as many of the others. "
+        "`quick` is trained on the first, and on both, with suggested or random images, and always tested on the same test "
+        "set. Mean accuracy / macro F1 of the repeats, each with other first images; none of these sets chose the "
+        "method.\n",
+        "| set | test images | repeats | first labels | before | suggested | random |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for document in documents:
+        one = document["figures"]
+        means = [
+            f"{statistics.mean(one[name]['accuracy']):.3f} / {statistics.mean(one[name]['macro_f1']):.3f}"
+            for name in ("before", "suggested", "random")
+        ]
+        cells = [document["name"].removeprefix("suggest-"), document["n"], len(one["before"]["accuracy"]), one["first"]]
+        lines.append(f"| {' | '.join(map(str, [*cells, *means]))} |")
+    return [*lines, "\n`python benchmarks/suggest.py SET/metadata.csv`"]
 
 
 def near_section(document: dict[str, Any]) -> list[str]:

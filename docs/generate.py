@@ -139,7 +139,8 @@ TOPICS = {
         "Predict and explain",
         "Use a trained model on new images.",
         ["load", "load_detector", "Classifier", "predict", "Predictions", "AnomalyScores", "write_predictions", "embed",
-         "Embeddings", "write_embeddings", "similar", "explain", "Explanation", "write_explanations"],
+         "Embeddings", "write_embeddings", "similar", "explain", "Explanation", "write_explanations",
+         "suggest", "Suggestions", "write_suggestions", "label_images"],
     ),
     "runs": (
         "Runs and saved models",
@@ -164,6 +165,7 @@ RECORDS = [
     "labels",
     "predictions",
     "similar",
+    "suggestions",
     "verification",
 ]
 """Modules of ``keensight.core`` whose records the public functions return."""

@@ -65,7 +65,7 @@ _HOMES = {
     "keensight.core.audit": ("AuditReport",),
     "keensight.core.records": ("Dataset", "History", "ImageSpec", "LabelSet", "Sample", "Split"),
     "keensight.core.predictions": ("Embeddings", "Explanation", "Predictions"),
-    "keensight.core.suggestions": ("Suggestion", "Suggestions"),
+    "keensight.core.suggestions": ("Suggestions",),
     "keensight.core.anomaly": ("AnomalyEvaluation", "AnomalyScores"),
     "keensight.core.evaluation": ("Evaluated", "Evaluation"),
     "keensight.data.sources.readers": ("from_arrays", "from_frame"),
@@ -107,7 +107,6 @@ if TYPE_CHECKING:
     from keensight.core.records import LabelSet as LabelSet
     from keensight.core.records import Sample as Sample
     from keensight.core.records import Split as Split
-    from keensight.core.suggestions import Suggestion as Suggestion
     from keensight.core.suggestions import Suggestions as Suggestions
     from keensight.data.sources.readers import from_arrays as from_arrays
     from keensight.data.sources.readers import from_frame as from_frame

@@ -34,6 +34,7 @@ PUBLIC = [
     "Sample",
     "Split",
     "StoreError",
+    "Suggestions",
     "TrainingError",
     "UsageError",
     "__version__",
@@ -56,6 +57,7 @@ PUBLIC = [
     "from_arrays",
     "from_frame",
     "image_spec",
+    "label_images",
     "list_runs",
     "learning_curve",
     "load",
@@ -72,6 +74,7 @@ PUBLIC = [
     "similar",
     "slices_of",
     "split",
+    "suggest",
     "train",
     "train_seeds",
     "verify",
@@ -79,6 +82,7 @@ PUBLIC = [
     "write_embeddings",
     "write_explanations",
     "write_predictions",
+    "write_suggestions",
 ]
 
 

@@ -8,7 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One unlabeled image."""
+    """One unlabeled image.
+
+    Examples:
+        >>> first = ks.suggest(run, "photos/", count=1).items[0]
+        >>> first.label in run.dataset.labels.names, 0 <= first.uncertainty <= 1
+        (True, True)
+    """
 
     path: str
     label: str
@@ -25,7 +31,13 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """Unlabeled images, ranked by what labeling them would bring."""
+    """Unlabeled images, ranked by what labeling them would bring.
+
+    Examples:
+        >>> found = ks.suggest(run, "photos/", count=10)
+        >>> found
+        <Suggestions: 10 of 120 images>
+    """
 
     items: tuple[Suggestion, ...]
     labels: tuple[str, ...]

@@ -110,7 +110,7 @@ def choose_strength(  # noqa: PLR0913 - arrays by keyword
             for number, (kernel, bias) in enumerate(heads):
                 logits[fold == number] = inputs[fold == number] @ kernel + bias
             found[strength] = Chosen(strength, logits, score(logits, targets)[0])
-            task.advance(1, f"loss {found[strength].loss:.3f}")
+            task.advance(int(len(found) <= _TRIES), f"loss {found[strength].loss:.3f}")
 
         _search(attempt, found)
         task.advance(max(_TRIES - len(found), 0))
