@@ -22,7 +22,13 @@ MAGIC += [
     b"\xff\x4f\xff\x51",
     b"\xff\x0a",
 ]
-MAGIC += [b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\1\0\1\0", b"\0\0\2\0\0\0\0\0\0\0\0\0\7\0\7\0\x18\0", b"\x1f\x8b\x08\0"]
+MAGIC += [
+    bytes(128) + b"DICM",
+    b"\0\0\0\x0cJXL \r\n\x87\n",
+    b"\0\0\1\0\1\0",
+    b"\0\0\2\0\0\0\0\0\0\0\0\0\7\0\7\0\x18\0",
+    b"\x1f\x8b\x08\0",
+]
 
 
 def noise(height: int, width: int, channels: int, seed: int) -> np.ndarray:

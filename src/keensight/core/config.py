@@ -55,7 +55,8 @@ class DataConfig:
     )
     test_share: float = setting(0.15, "fraction of images in the test set, used once", low=0.01, high=0.5)
     group: str | None = setting(
-        None, "column with a group ID (e.g. patient); images with the same ID are kept in the same split"
+        None,
+        "column with a group ID (e.g. patient), or dicom:PatientID; images with the same ID are kept in the same split",
     )
     group_regex: str | None = setting(
         None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -40,6 +41,10 @@ class Levels:
     """The white that the format declares."""
     inner: tuple[float, float] | None = None
     """The range without the lowest and highest 0.1% of the pixels (None: the same)."""
+    window: Scale | None = None
+    """The window that a DICOM file says to look at it with."""
+    absolute: bool = False
+    """Whether the values have a meaning of their own, as the Hounsfield units of a CT have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +113,23 @@ def scale_of_set(found: list[Levels], rule: Rule = "auto") -> Scale | None:
     ``auto``: the white that all files declare; else the range of the set, rounded up to the usual whites (8, 10, 12, 14
     or 16 bits, or 1.0) where at least a quarter of that is used, so that 64 gray levels are left. Negative values make
     it the range itself. Where single pixels or a few images would make the range four times as wide, they are left out
-    of it, and clipped. ``bits``: the usual whites always.
+    of it, and clipped. Of DICOM files with windows it is the window, if all have the same; of several, the most common
+    one in CT, whose values mean the same everywhere. ``bits``: the usual whites always.
 
     Args:
         found: For integers their extremes; for floats a range without outliers.
         rule: See above.
 
     Returns:
-        None if nothing was found, or if integers and floats are mixed, which have no common scale.
+        None if nothing was found, if integers and floats are mixed, which have no common scale, or if each file has a
+        own window.
     """
     if len({levels.floating for levels in found}) != 1:
         return None
+    windows = Counter(levels.window for levels in found if levels.window is not None)
+    if rule == "auto" and 2 * windows.total() > len(found):
+        common = windows.most_common(1)[0][0]
+        return common if len(windows) == 1 or all(levels.absolute for levels in found) else None
     low, high = _range(found)
     if low < 0:
         return Scale(low, max(high, low + 1.0))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     IcoImagePlugin,
+    Image,
     ImageFile,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
@@ -27,6 +28,7 @@ from PIL import (
 )
 
 from keensight.core.image_files import Container
+from keensight.core.intensity import Scale
 from keensight.core.tiff import exif_orientation
 from keensight.errors import ImageError
 
@@ -43,9 +45,9 @@ _OPENERS: dict[str, Opener] = {
     "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "TGA": TgaImagePlugin.TgaImageFile,
 }
-_TRANSFORMED = ("AVIF", "HEIC")
+_TRANSFORMED = ("AVIF", "HEIC", "DICOM")
 """Formats whose reader finds frames and profile, and (of AVIF) translates the rotation to EXIF."""
-EXTRAS = {"HEIC": ("heic", "HEIC photo"), "JXL": ("jxl", "JPEG XL image")}
+EXTRAS = {"HEIC": ("heic", "HEIC photo"), "JXL": ("jxl", "JPEG XL image"), "DICOM": ("medical", "DICOM image")}
 """Formats that an optional dependency reads: the extra, and what such a file is called."""
 
 
@@ -80,6 +82,8 @@ def open_container(container: Container) -> tuple[Container, ImageFile.ImageFile
         return container, image
     exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0") if container.format == "AVIF" else b""
     frames = getattr(image, "n_frames", 1)
+    if container.format == "DICOM":
+        return replace(container, frames=frames), image
     profile = image.info.get("icc_profile") or b""
     return replace(container, orientation=exif_orientation(exif), frames=frames, profile=profile), image
 
@@ -106,7 +110,29 @@ def opener(container: Container) -> Opener:
         raise needs_extra(format) from error
 
 
+class Displayed(Protocol):
+    """A DICOM image, which says how to look at its values."""
+
+    inverted: bool
+    """Whether the lowest values are white."""
+
+    @property
+    def window(self) -> Scale | None:
+        """The values that become black and white; None: it does not say."""
+
+    @property
+    def absolute(self) -> bool:
+        """Whether the values have a meaning of their own."""
+
+    def displayed(self) -> Image.Image | None:
+        """The image as the file says to look at it, in 8 bits; None: it does not say."""
+
+
 def _of_extra(format: str) -> Any:
+    if format == "DICOM":
+        from keensight.core.dicom import DicomImageFile
+
+        return DicomImageFile
     if format == "HEIC":
         from pi_heif.as_plugin import HeifImageFile
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from keensight.core.decode_limits import (
 )
 from keensight.core.image_files import Container, unpack
 from keensight.core.intensity import Levels, Scale, is_deep, range_of, scale_of_one
-from keensight.core.openers import open_container, opener
+from keensight.core.openers import Displayed, open_container, opener
 from keensight.core.profiles import to_srgb
 from keensight.core.records import ImageInfo, ImageSpec
 from keensight.errors import ImageError
@@ -154,6 +154,8 @@ def levels(raw: bytes) -> Levels | None:
         thinned = np.asarray(image if step == 1 else image.resize(small, Image.Resampling.NEAREST))
         finite = thinned[np.isfinite(thinned)]
         low, high = (float(q) for q in np.quantile(finite, (0.001, 0.999))) if finite.size else (0.0, 0.0)
+        if (dicom := _dicom(image)) is not None:
+            return replace(_levels(image), inner=(low, high), window=dicom.window, absolute=dicom.absolute)
         if image.mode == "F":
             return Levels(low, high, floating=True)
         return replace(_levels(image), inner=(low, high))
@@ -264,8 +266,16 @@ def _turned(spec: ImageSpec, orientation: int) -> tuple[int, int]:
     return (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
 
 
+def _dicom(image: Image.Image) -> Displayed | None:
+    return cast(Displayed, image) if image.format == "DICOM" else None
+
+
 def _plain_mode(image: Image.Image, spec: ImageSpec, profile: bytes) -> Image.Image:
     """Convert any of Pillow's modes to L, RGB or RGBA, and the colors of a profile to sRGB."""
+    if (dicom := _dicom(image)) is not None:
+        shown = dicom.displayed() if spec.intensity is None and is_deep(image.mode) else None
+        plain = shown or _plain_colors(image, spec)
+        return ImageOps.invert(plain) if dicom.inverted else plain
     if spec.decoder < _PROFILES or not profile:
         return _plain_colors(image, spec)
     if image.mode == "CMYK":
@@ -298,7 +308,8 @@ def _pieces(image: Image.Image) -> Iterator[tuple[tuple[slice, slice], NDArray[A
 def _levels(image: Image.Image) -> Levels:
     ranges = [range_of(values) for _, values in _pieces(image)]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-    return Levels(low, high, image.mode == "F", _declared_white(image))
+    floating = image.mode == "F" and image.format != "DICOM"
+    return Levels(low, high, floating, _declared_white(image))
 
 
 def _declared_white(image: Image.Image) -> float | None:

@@ -75,6 +75,13 @@ def intensity(dataset: Dataset, decoded: Pixels | None) -> list[Finding]:
         return []
     subject = "1 image has" if len(rows) == 1 else f"{len(rows):,} images have"
     spec, each = decoded.spec, [(i,) for i in rows]
+    infos = [dataset.samples[i].info for i in rows]
+    if spec.intensity is None and all(info and info.format == "DICOM" for info in infos):
+        message = (
+            f"{subject} more than 8 bits, and each is shown with the window in its own file, which may reveal the "
+            "class; data.intensity sets one scale for all, such as -1000,400."
+        )
+        return [Finding.on(dataset, each, "intensity", "info", message)]
     if spec.intensity is None:
         message = (
             f"{subject} more than 8 bits, but no common scale (integers and floating point are mixed): each is "

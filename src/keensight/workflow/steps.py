@@ -58,7 +58,8 @@ def open(  # noqa: PLR0913 - public options, by keyword
             (:mod:`keensight.data.sources.tfdata`), which is then kept in memory.
         label: Table column with the class.
         path: Table column with the image path.
-        group: Table column whose equal values never straddle a split.
+        group: Table column whose equal values never straddle a split; ``dicom:PatientID``: the patient in the headers
+            of DICOM images.
         group_regex: In its place, a pattern in the relative file path; its first group, else the whole match,
             names the image's group.
         labels: Table columns of 0 and 1, one a label, as a list or separated by commas: a multi-label set; default:
@@ -79,10 +80,12 @@ def open(  # noqa: PLR0913 - public options, by keyword
         <Dataset arrays: 20 images, 2 classes>
     """
     from keensight.data.sources.groups import grouped
+    from keensight.data.sources.patients import PATIENT, grouped_by_patient
     from keensight.data.sources.readers import from_arrays, from_frame, open_source
 
     if group and group_regex:
         raise UsageError("groups are set twice, by a column and by a pattern", "use only one of group and group_regex")
+    by_patient, group = group == PATIENT, None if group == PATIENT else group
     names = labels.split(",") if isinstance(labels, str) else labels or ()
     columns = [name.strip() for name in names if name.strip()]
     if isinstance(source, Dataset):
@@ -104,6 +107,8 @@ def open(  # noqa: PLR0913 - public options, by keyword
         )
     else:
         dataset = from_streams(cast("Streams", source), _names_of(class_names, columns), shown(progress))
+    if by_patient:
+        return grouped_by_patient(dataset)
     return grouped(dataset, group_regex) if group_regex else dataset
 
 

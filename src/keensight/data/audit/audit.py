@@ -22,12 +22,13 @@ from keensight.data.audit.quality import COLOR, DARK, LIGHT, quality
 from keensight.data.background import background
 from keensight.data.intensity import intensity
 from keensight.data.sources.groups import suggested_groups
+from keensight.data.sources.patients import patients
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, odd_size, odd_aspect, intensity, background)
+_CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, patients, odd_size, odd_aspect, intensity, background)
 _GRAY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
 _GRAY_TOLERANCE = 8
 """Largest difference between the channels of a pixel that still counts as gray: JPEG rounds each on its own."""

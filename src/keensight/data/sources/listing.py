@@ -119,11 +119,25 @@ def _take(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
         walk.skipped.append(Skipped(readable_path(path), reason))
     elif _is_folder(entry):
         (walk.links if entry.is_symlink() else walk.pending).append(path)
-    elif not is_image_name(entry.name):
+    elif not is_image_name(entry.name) and not _is_unnamed_dicom(walk.root / path, entry):
         suffix = suffix_of(entry.name) or "no extension"
         walk.refuse(readable_path(path), f"{UNKNOWN_TYPE} ({suffix})")
     else:
         _take_file(walk, path, entry)
+
+
+def _is_unnamed_dicom(path: Path, entry: os.DirEntry[str]) -> bool:
+    """Whether a file without an extension, or named by a UID, begins as a DICOM image does."""
+    suffix = suffix_of(entry.name)[1:]
+    if (suffix and not suffix.isdigit()) or entry.name.upper() == "DICOMDIR":
+        return False
+    try:
+        if not entry.is_file():
+            return False
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
