@@ -1,6 +1,6 @@
 """Write the pages of docs that describe code from that code.
 
-commands.md, settings.md, backbones.md and reference/ are made here.
+commands.md, settings.md, backbones.md, sources.md and reference/ are made here.
 
 python docs/generate.py
 """
@@ -8,6 +8,7 @@ python docs/generate.py
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,10 @@ from keensight.core.config import RunConfig, Setting, settings
 from keensight.nets.models.backbones import ARCHITECTURES, NORMALISATIONS
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent / "tests"))
+
+from sources import SECTIONS, Case, all_cases  # noqa: E402 - the tests are next to docs
+
 NOTE = "<!-- Written by docs/generate.py; change the source and run `make docs`. -->\n"
 
 
@@ -108,6 +113,42 @@ def backbones_page() -> str:
     lines += ["| scaling | formula, always part of the saved graph |", "|---|---|"]
     lines += [f"| {mode} | {text} |" for mode, text in NORMALISATIONS.items()]
     return "\n".join(lines) + "\n"
+
+
+SOURCES = """
+Give `keensight train`, or `ks.open`, what you have. Keensight says how it read a source before it works on it:
+
+```
+read as: folder per class, 3 predefined splits, 10 classes, 4,310 images; 12 files not used: 8 .txt, 4 .json
+```
+
+The line also says what decided and how to read the source otherwise. Images that are left out of a class are a
+warning, with their number. Where two readings are plausible, the source is refused and both are named. The line is
+printed to standard error, `--quiet` leaves only the warnings, and `--json` has it as `reading`.
+
+Each row below is a test of the project. *Read*: opened. *Told*: opened, with a warning. *Refused*: an error that says
+what to do.
+"""
+
+
+def sources_page() -> str:
+    """Every source of the tests' own table of cases, by section."""
+    cases = all_cases()
+    lines = ["# Which sources work\n", NOTE + SOURCES]
+    for section in SECTIONS:
+        lines += [f"## {section}\n", "| source | for example | outcome | Keensight says |", "|---|---|---|---|"]
+        lines += [_case(case) for case in cases if case.section == section]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _case(case: Case) -> str:
+    keywords = ", ".join(f"`{name}={value!r}`" for name, value in case.options.items())
+    name = f"{case.name}, with {keywords}" if keywords else case.name
+    if case.needs:
+        name += f" (needs `{case.needs}`)"
+    cells = (name, f"`{case.layout}`", case.outcome, case.sentence)
+    return "| {} |".format(" | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells))
 
 
 TOPICS = {
@@ -254,6 +295,7 @@ if __name__ == "__main__":
     (DOCS / "commands.md").write_text(commands_page(), encoding="utf-8")
     (DOCS / "settings.md").write_text(settings_page(), encoding="utf-8")
     (DOCS / "backbones.md").write_text(backbones_page(), encoding="utf-8")
+    (DOCS / "sources.md").write_text(sources_page(), encoding="utf-8")
     (DOCS / "reference").mkdir(exist_ok=True)
     for name, page in reference_pages().items():
         (DOCS / "reference" / name).write_text(page, encoding="utf-8")

@@ -36,7 +36,12 @@ def page(name):
 
 @pytest.mark.parametrize(
     ("name", "made_by"),
-    [("commands.md", "commands_page"), ("settings.md", "settings_page"), ("backbones.md", "backbones_page")],
+    [
+        ("commands.md", "commands_page"),
+        ("settings.md", "settings_page"),
+        ("backbones.md", "backbones_page"),
+        ("sources.md", "sources_page"),
+    ],
 )
 def test_a_generated_page_is_current(name, made_by):
     assert page(name) == getattr(generator(), made_by)(), "run `make docs`"

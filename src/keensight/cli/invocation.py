@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from keensight.core.progress import Verbosity, at_verbosity
+from keensight.core.progress import Verbosity, at_verbosity, listening
 from keensight.core.sanitize import visible
 from keensight.errors import UsageError
+
+if TYPE_CHECKING:
+    from keensight.core.records import Dataset
 
 
 @dataclass
@@ -32,6 +36,15 @@ class Invocation:
     answered: bool = False
     """Whether the result was already printed: ``--json`` prints only one document, even if an error follows."""
 
+    reading: dict[str, Any] | None = None
+    """How the command's source was read, for ``--json``; None until one was opened."""
+
+    def hear(self, dataset: Dataset) -> None:
+        """Take note of how a source was read."""
+        from keensight.core.reading import reading_document
+
+        self.reading = self.reading or reading_document(dataset)
+
     @property
     def encoding(self) -> str | None:
         """Encoding of the output; standard output may be closed."""
@@ -45,6 +58,8 @@ class Invocation:
     def answer(self, document: Any, text: Callable[[], str]) -> None:
         """Print the result: ``document`` with ``--json``, else ``text()``."""
         self.answered = True
+        if self.reading is not None:
+            document = {**document, "reading": self.reading}
         click.echo(as_json(document, self.encoding) if self.json else self._plain(text()), file=self.output)
 
     def _plain(self, text: str) -> str:
@@ -89,10 +104,19 @@ def verbosity_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _hearing(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def heard(asked: Invocation, *args: Any, **kwargs: Any) -> None:
+        with listening(asked.hear):
+            command(asked, *args, **kwargs)
+
+    return heard
+
+
 def shared(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--json``, ``--quiet``, ``--verbose``, ``--debug``, and its :class:`Invocation` as first
     argument."""
-    command = click.make_pass_decorator(Invocation, ensure=True)(command)
+    command = click.make_pass_decorator(Invocation, ensure=True)(_hearing(command))
     command = click.option(
         "--debug", callback=_want_traceback, help="Show the traceback of an error.", **_HIDDEN
     )(command)  # fmt: skip

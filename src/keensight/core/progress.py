@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from keensight.core.records import Dataset
 
 
 class Verbosity(enum.Enum):
@@ -100,3 +103,24 @@ class Logged:
         """Log one line, and show it to those who asked for details."""
         self.shown.detail(message)
         self.log(message)
+
+
+Heard = Callable[["Dataset"], None]
+_listener: ContextVar[Heard | None] = ContextVar("keensight_reading", default=None)
+
+
+@contextmanager
+def listening(heard: Heard) -> Iterator[None]:
+    """Call ``heard`` with each dataset that is opened inside the ``with`` block."""
+    before = _listener.set(heard)
+    try:
+        yield
+    finally:
+        _listener.reset(before)
+
+
+def tell(dataset: Dataset) -> None:
+    """Report an opened dataset to the listener, if there is one."""
+    heard = _listener.get()
+    if heard is not None:
+        heard(dataset)

@@ -191,6 +191,25 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source was understood, which users see before any work begins (:mod:`keensight.core.reading`).
+
+    Numbers of images, classes and splits are not in it: they follow from the dataset.
+    """
+
+    layout: str
+    """``folder per class``, ``CSV table``, ``zip archive: folder per class``, ``.npz arrays``."""
+    cue: str = ""
+    """What decided: ``train/ and test/ contain the same 10 folders``."""
+    override: str = ""
+    """How to read it otherwise: ``--label-level top``."""
+    notes: tuple[str, ...] = ()
+    """Further facts: ``encoding cp1252``, ``column is_valid read as split``."""
+    warnings: tuple[str, ...] = ()
+    """What was left out that may have been meant as images of the set, with numbers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A labeled image set: samples and labels, without pixels.
 
@@ -211,6 +230,8 @@ class Dataset:
     reader: Reader | None = field(default=None, compare=False, repr=False)
     task: Task = Task.MULTICLASS
     """Whether images have one class each, or any number of labels."""
+    reading: Reading | None = None
+    """How the source was understood; None in runs of earlier versions."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", Task(self.task))  # a plain word from a caller

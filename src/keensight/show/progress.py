@@ -36,6 +36,12 @@ def best_progress() -> Progress:
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 
+def warn(message: str) -> None:
+    """Show one line that ``--quiet`` leaves."""
+    if sys.stderr is not None:
+        PlainProgress().say(message)
+
+
 class _Lines:
     """What all three share: a detail is a line like any other, for those who asked for it."""
 

@@ -24,7 +24,7 @@ from keensight.core.evaluation import Evaluation
 from keensight.core.files import write_bytes, write_json, write_text
 from keensight.core.labels import Suspect
 from keensight.core.predictions import Predictions
-from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Sample, Skipped, Split
+from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Reading, Sample, Skipped, Split
 from keensight.core.sanitize import guarded, unguarded
 from keensight.core.task import Task
 from keensight.errors import StoreError
@@ -86,7 +86,7 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
     schema = pa.schema(list(kinds.items()))
     whole = {
         "schema": 1, "name": dataset.name, "kind": dataset.kind, "labels": dataset.labels, "skipped": dataset.skipped,
-        "task": dataset.task,
+        "task": dataset.task, "reading": dataset.reading,
     }  # fmt: skip
     table = pa.table(columns, schema=schema.with_metadata({_KEY: json.dumps(to_plain(whole)).encode()}))
     sink = io.BytesIO()
@@ -113,7 +113,9 @@ def read_dataset(path: Path) -> Dataset:
         several = map(tuple, column.get("labels") or [()] * len(infos))
         samples = tuple(map(Sample, *(column[name] for name in names), metadata, infos, column["error"], several))
         known = checked(path, _Known, whole)
-        return Dataset(known.name, known.kind, known.labels, samples, known.skipped, task=known.task)
+        return Dataset(
+            known.name, known.kind, known.labels, samples, known.skipped, task=known.task, reading=known.reading
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class _Known:
     labels: LabelSet
     skipped: tuple[Skipped, ...]
     task: Task = Task.MULTICLASS
+    reading: Reading | None = None
 
 
 def _info(format: str | None, mode: str, width: int, height: int, frames: int, orientation: int) -> ImageInfo | None:

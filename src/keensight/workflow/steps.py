@@ -18,9 +18,11 @@ from keensight.core.config import settings as known_settings
 from keensight.core.deprecation import renamed
 from keensight.core.labels import Correction, read_corrections
 from keensight.core.options import SourceOptions, with_options
-from keensight.core.progress import Progress
+from keensight.core.progress import Progress, Verbosity, tell, verbosity
+from keensight.core.reading import reading_lines
 from keensight.core.records import Dataset, ImageSpec
 from keensight.core.registry import did_you_mean
+from keensight.data.sources.assemble import OneClass
 from keensight.data.sources.tfdata import Streams, from_streams
 from keensight.errors import DataError, UsageError
 
@@ -81,7 +83,6 @@ def open(  # noqa: PLR0913 - public options, by keyword
     """
     from keensight.data.sources.groups import grouped
     from keensight.data.sources.patients import PATIENT, grouped_by_patient
-    from keensight.data.sources.readers import from_arrays, from_frame, open_source
 
     if group and group_regex:
         raise UsageError("groups are set twice, by a column and by a pattern", "use only one of group and group_regex")
@@ -90,32 +91,48 @@ def open(  # noqa: PLR0913 - public options, by keyword
     columns = [name.strip() for name in names if name.strip()]
     if isinstance(source, Dataset):
         dataset = source
-    elif isinstance(source, (str, os.PathLike)):
-        place = os.fspath(source)
-        dataset = open_source(place, label=label, path=path, group=group, labels=columns, progress=shown(progress))
-    elif isinstance(source, tuple) and len(source) == 2:
-        dataset = from_arrays(*source, class_names=class_names)
-    elif isinstance(source, getattr(sys.modules.get("pandas"), "DataFrame", ())):
-        dataset = from_frame(
-            cast("pd.DataFrame", source),
-            Path.cwd(),
-            label=label,
-            path=path,
-            group=group,
-            labels=columns,
-            progress=shown(progress),
-        )
     else:
-        dataset = from_streams(cast("Streams", source), _names_of(class_names, columns), shown(progress))
+        options: dict[str, Any] = {"label": label, "path": path, "group": group, "labels": columns}
+        try:
+            dataset = _read(source, class_names, shown(progress), options)
+        except OneClass as error:
+            _tell(error.dataset, shown(progress))
+            raise
+        _tell(dataset, shown(progress))
     if by_patient:
         return grouped_by_patient(dataset)
     return grouped(dataset, group_regex) if group_regex else dataset
 
 
+def _read(source: Source, class_names: Sequence[str] | None, progress: Progress, options: dict[str, Any]) -> Dataset:
+    from keensight.data.sources.readers import from_arrays, from_frame, open_source
+
+    if isinstance(source, (str, os.PathLike)):
+        return open_source(os.fspath(source), **options, progress=progress)
+    if isinstance(source, tuple) and len(source) == 2:
+        return from_arrays(*source, class_names=class_names)
+    if isinstance(source, getattr(sys.modules.get("pandas"), "DataFrame", ())):
+        return from_frame(cast("pd.DataFrame", source), Path.cwd(), **options, progress=progress)
+    return from_streams(cast("Streams", source), _names_of(class_names, options["labels"]), progress)
+
+
+def _tell(dataset: Dataset, progress: Progress) -> None:
+    """Say how a source was read; with ``--quiet`` only the warnings."""
+    from keensight.show.progress import warn
+
+    tell(dataset)
+    line, *warned = reading_lines(dataset)
+    if verbosity() is Verbosity.QUIET:
+        for warning in warned:
+            warn(warning)
+    else:
+        progress.say("\n".join([line, *warned]))
+
+
 def _names_of(class_names: Sequence[str] | None, labels: Sequence[str]) -> Sequence[str]:
     """Class names of a stream, which ``labels`` gave formerly."""
     if labels:
-        warnings.warn("open(stream, labels=...) is now open(stream, class_names=...)", DeprecationWarning, stacklevel=3)
+        warnings.warn("open(stream, labels=...) is now open(stream, class_names=...)", DeprecationWarning, stacklevel=4)
     return class_names or labels
 
 

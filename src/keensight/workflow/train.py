@@ -17,6 +17,7 @@ from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.effort import EFFORTS
 from keensight.core.options import SeedsOptions, TrainOptions, with_options
 from keensight.core.progress import Logged, Progress
+from keensight.core.reading import reading_lines
 from keensight.core.records import Dataset, Epoch, Split
 from keensight.core.task import Task
 from keensight.errors import InterruptedRun, KeensightError, UsageError
@@ -109,6 +110,8 @@ def train(
     )
     progress = Logged(progress, handle.log)
     with recorded(handle):
+        for line in reading_lines(dataset):
+            handle.log(line)
         if decisions:
             handle.save_corrections(decisions)
         if normal:

@@ -15,6 +15,14 @@ def test_inspect_counts_and_finds(document, photos):
     assert found["figures"] == []
 
 
+def test_inspect_says_how_the_source_was_read(answer, document, photos):
+    (photos / "notes.txt").write_text("x")
+    line = "read as: folder per class, 2 classes, 10 images; 1 file not used: 1 .txt"
+    assert line in answer("inspect", "photos").err
+    assert "read as" not in answer("inspect", "photos", "--quiet").err
+    assert document("inspect", "photos")["reading"]["sentence"] == line
+
+
 def test_inspect_draws_where_asked(document, photos):
     found = document("inspect", "photos", "--out", "seen")
     assert [Path(path).name for path in found["figures"]] == ["samples.png", "classes.png", "audit.html", "audit.json"]

@@ -10,9 +10,9 @@ def sources(path):
 
 
 def test_the_tour_is_written_for_a_folder_and_never_over_a_file(answer, document, photos):
-    assert document("notebook", "photos", "--group-regex", r"(\d+)") == {
-        "notebook": "photos.ipynb", "source": "photos",
-    }  # fmt: skip
+    written = document("notebook", "photos", "--group-regex", r"(\d+)")
+    assert (written["notebook"], written["source"]) == ("photos.ipynb", "photos")
+    assert written["reading"]["layout"] == "folder per class"
     assert any('ks.open("photos", group_regex=' in text for text in sources("photos.ipynb"))
     before = Path("photos.ipynb").read_bytes()
     again = answer("notebook", "photos", code=2)

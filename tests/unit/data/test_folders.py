@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keensight.core import pixels
+from keensight.core.reading import EMPTY_CLASS
 from keensight.core.records import Dataset
-from keensight.data.sources.folders import EMPTY_CLASS
 from keensight.data.sources.readers import open_source
 from keensight.errors import DataError
 

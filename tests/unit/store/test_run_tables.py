@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from keensight.core.predictions import Predictions
-from keensight.core.records import Dataset, LabelSet
+from keensight.core.records import Dataset, LabelSet, Reading
 from keensight.errors import StoreError
 from keensight.store import run_tables
 from store_builders import dataset, evaluation, split
@@ -29,6 +29,12 @@ def test_an_empty_dataset_comes_back(tmp_path: Path) -> None:
     empty = Dataset("none", "folder", LabelSet(("a", "b")), ())
     run_tables.write_dataset(tmp_path / "d.parquet", empty)
     assert run_tables.read_dataset(tmp_path / "d.parquet") == empty
+
+
+def test_how_a_source_was_read_comes_back(tmp_path: Path) -> None:
+    read = dataclasses.replace(dataset(), reading=Reading("folder per class", "a", "b", ("c",), ("d", "e")))
+    run_tables.write_dataset(tmp_path / "d.parquet", read)
+    assert run_tables.read_dataset(tmp_path / "d.parquet").reading == read.reading
 
 
 @pytest.mark.slow

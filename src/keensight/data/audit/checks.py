@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from keensight.core.audit import Finding, Severity
 from keensight.core.decoded import Pixels
 from keensight.core.intensity import is_deep
+from keensight.core.reading import EMPTY_CLASS
 from keensight.core.records import PARTS, Dataset, ImageInfo, Sample
 from keensight.core.task import Task
 from keensight.data.audit.leakage import leaks
@@ -28,7 +29,6 @@ from keensight.data.audit.missing_classes import (
 )
 from keensight.data.audit.quality import histogram
 from keensight.data.cache import CHANGED
-from keensight.data.sources.folders import EMPTY_CLASS
 from keensight.data.sources.listing import UNKNOWN_TYPE
 from keensight.data.sources.names import clean_label, is_image_name, suffix_of
 from keensight.data.sources.tables import NO_LABEL

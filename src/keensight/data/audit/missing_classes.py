@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from keensight.core.audit import Finding
 from keensight.core.decoded import Pixels
 from keensight.core.openers import missing_extras
+from keensight.core.reading import EMPTY_CLASS
 from keensight.core.records import Dataset, Skipped
 from keensight.data.sources.file_index import FileReader
-from keensight.data.sources.folders import EMPTY_CLASS
 from keensight.data.sources.listing import SEEN_BEFORE, UNKNOWN_TYPE, UNREADABLE_FOLDER
 from keensight.data.sources.names import clean_label, suffix_of
 

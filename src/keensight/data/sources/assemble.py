@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keensight.core.records import Dataset, LabelSet, Reader, Sample, Skipped
+from keensight.core.records import Dataset, LabelSet, Reader, Reading, Sample, Skipped
 from keensight.core.task import Task
 from keensight.data.sources.names import natural_key
 from keensight.errors import DataError
+
+_LAYOUTS = {"folder": "folder per class", "split folders": "folder per class", "idx": "IDX files"}
+"""Kinds of sources in words, where the kind is not such."""
 
 
 class OneClass(DataError):
@@ -31,6 +34,7 @@ def assemble(  # noqa: PLR0913 - each is a field of the dataset
     skipped: Sequence[Skipped] = (),
     classes: Sequence[str] | None = None,
     task: Task = Task.MULTICLASS,
+    reading: Reading | None = None,
 ) -> Dataset:
     """Validate an image set, and build the record.
 
@@ -42,6 +46,7 @@ def assemble(  # noqa: PLR0913 - each is a field of the dataset
         skipped: What in the source is not an image of the set.
         classes: The class names in order; default: those that occur, in natural order.
         task: One class per image, or any number of labels.
+        reading: How the source was understood; default: its kind in words.
 
     Raises:
         OneClass: all images have the same class.
@@ -61,7 +66,8 @@ def assemble(  # noqa: PLR0913 - each is a field of the dataset
             "check the label columns: each must contain a 1",
         )
     labels = LabelSet(tuple(classes) if classes is not None else tuple(found))
-    dataset = Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task)
+    told = reading or Reading(_LAYOUTS.get(kind, kind))
+    dataset = Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task, told)
     if len(found) < 2:
         raise OneClass(dataset)
     return dataset

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keensight.core.progress import Progress
+from keensight.core.reading import EMPTY_CLASS
 from keensight.core.records import Dataset, Part, Sample, Skipped
 from keensight.data.sources.assemble import assemble
 from keensight.data.sources.file_index import FileReader, examine
@@ -14,9 +15,6 @@ from keensight.data.sources.listing import Found, Listing, list_images
 from keensight.data.sources.metadata import attach, find_metadata
 from keensight.data.sources.names import clean_label, part_of
 from keensight.errors import DataError
-
-EMPTY_CLASS = "a folder without images"
-"""Reason under which a class folder that holds no image is skipped."""
 
 
 @dataclass(frozen=True, slots=True)

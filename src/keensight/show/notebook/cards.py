@@ -15,6 +15,7 @@ from keensight.core.audit import AuditReport, by_severity
 from keensight.core.evaluation import Evaluated, Evaluation
 from keensight.core.interval import Interval
 from keensight.core.predictions import Predictions
+from keensight.core.reading import reading_sentence
 from keensight.core.records import PARTS, Dataset, History, Split
 from keensight.core.sources import read_source
 from keensight.core.statements import set_name
@@ -83,7 +84,7 @@ def dataset(data: Dataset) -> Card:
     """Classes of a dataset, with some of its images."""
     counts = data.counts()
     sizes = [sample.info for sample in data.samples if sample.info is not None]
-    facts = [("source", data.kind)]
+    facts = [("source", data.kind), ("read as", clean(reading_sentence(data).removeprefix("read as: ")))]
     if sizes:
         facts.append(("width, height", f"{_range(i.width for i in sizes)}, {_range(i.height for i in sizes)} px"))
     unread = sum(sample.error is not None for sample in data.samples)
