@@ -91,11 +91,12 @@ def test_one_clear_error_with_a_hint(case: str, tmp_path: Path) -> None:
     assert sorted(tmp_path.joinpath("at").rglob("*")) == before
 
 
-def test_a_flat_folder_beside_its_table_points_to_the_table(tmp_path: Path) -> None:
-    _write(_plant(tmp_path / "s", "1.png") / "labels.csv", "path,label\n1.png,a\n")
-    with pytest.raises(DataError) as caught:
+def test_a_flat_folder_beside_tables_that_all_may_be_meant_names_them(tmp_path: Path) -> None:
+    for name in ("first.csv", "second.csv"):
+        _write(_plant(tmp_path / "s", "1.png", "2.png") / name, "path,label\n1.png,a\n2.png,b\n")
+    with pytest.raises(DataError, match=r"several tables: first.csv, second.csv") as caught:
         open_source(tmp_path / "s")
-    assert "labels.csv" in (caught.value.hint or "")
+    assert "first.csv" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("option", ["label", "group", "path"])

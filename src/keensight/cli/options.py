@@ -54,9 +54,10 @@ def flag_option(name: str, dotted: str) -> Callable[[Command], Command]:
 
 
 def table_options(command: Command) -> Command:
-    """``--label``, ``--labels`` and ``--path``: the columns of a table."""
-    for name in ("path", "labels", "label"):
-        command = setting_option(f"--{name}", f"data.{name}")(command)
+    """``--label``, ``--labels`` and ``--path``: the columns of a table; ``--label-level``, ``--label-regex``: the class
+    in the paths of a folder."""
+    for name in ("path", "label_level", "label_regex", "labels", "label"):
+        command = setting_option(f"--{name.replace('_', '-')}", f"data.{name}")(command)
     return command
 
 

@@ -63,6 +63,17 @@ class DataConfig:
         "regular expression searched in each relative path; its first capture group (or the whole match) is the group "
         "ID, e.g. 'patient(\\d+)'",
     )
+    label_regex: str | None = setting(
+        None,
+        "in a folder, regular expression searched in each relative path; its first capture group (or the whole match) "
+        "is the class, e.g. '([a-z]+)\\.\\d+\\.jpg' for cat.0.jpg",
+    )
+    label_level: str | None = setting(
+        None,
+        "in nested folders, which one is the class: top, leaf, or path for all of them (fruit/apple); default: top, "
+        "unless another reading is as plausible",
+        choices=("top", "leaf", "path"),
+    )
     strict: bool = setting(False, "stop with exit code 3 if the audit reports a severe problem")
     label: str | None = setting(None, "column with the class; default: detected from the column name")
     labels: str | None = setting(

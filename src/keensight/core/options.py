@@ -24,6 +24,8 @@ class ColumnOptions(TypedDict, total=False):
     path: str | None
     group: str | None
     group_regex: str | None
+    label_regex: str | None
+    label_level: Literal["top", "leaf", "path"] | None
 
 
 class SourceOptions(ColumnOptions, total=False):

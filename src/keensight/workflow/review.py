@@ -238,7 +238,10 @@ def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset
     if source is None:
         return dataclasses.replace(dataset, reader=KeptPictures(run.pictures_path))
     settings = _config(run).data
-    now = open(source, label=settings.label, path=settings.path, group=settings.group, progress=progress)
+    now = open(
+        source, label=settings.label, labels=settings.labels, path=settings.path, group=settings.group,
+        label_regex=settings.label_regex, label_level=settings.label_level, progress=progress,
+    )  # fmt: skip
     digests = {sample.path: sample.digest for sample in now.samples}
     known = [sample for sample in dataset.samples if digests.get(sample.path) == sample.digest]
     if not known:

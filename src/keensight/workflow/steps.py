@@ -47,6 +47,8 @@ def open(  # noqa: PLR0913 - public options, by keyword
     group: str | None = None,
     group_regex: str | None = None,
     labels: str | Sequence[str] | None = None,
+    label_regex: str | None = None,
+    label_level: str | None = None,
     class_names: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -66,6 +68,9 @@ def open(  # noqa: PLR0913 - public options, by keyword
             names the image's group.
         labels: Table columns of 0 and 1, one a label, as a list or separated by commas: a multi-label set; default:
             found by content where no column has the name of a label.
+        label_regex: In a folder, a regular expression searched in each relative path; its first capture group (or the
+            whole match) is the class: ``([a-z]+)\\.\\d+\\.jpg`` reads ``cat`` from ``cat.0.jpg``.
+        label_level: Which of nested folders is the class: ``top``, ``leaf``, or ``path`` (all: ``fruit/apple``).
         class_names: Names of the classes in the order of their numbers, of arrays and of a ``tf.data.Dataset``.
         progress: Where to report.
 
@@ -93,8 +98,9 @@ def open(  # noqa: PLR0913 - public options, by keyword
         dataset = source
     else:
         options: dict[str, Any] = {"label": label, "path": path, "group": group, "labels": columns}
+        places: dict[str, Any] = {"label_regex": label_regex, "label_level": label_level}
         try:
-            dataset = _read(source, class_names, shown(progress), options)
+            dataset = _read(source, class_names, shown(progress), options, places)
         except OneClass as error:
             _tell(error.dataset, shown(progress))
             raise
@@ -104,11 +110,19 @@ def open(  # noqa: PLR0913 - public options, by keyword
     return grouped(dataset, group_regex) if group_regex else dataset
 
 
-def _read(source: Source, class_names: Sequence[str] | None, progress: Progress, options: dict[str, Any]) -> Dataset:
+def _read(
+    source: Source,
+    class_names: Sequence[str] | None,
+    progress: Progress,
+    options: dict[str, Any],
+    places: dict[str, Any],
+) -> Dataset:
     from keensight.data.sources.readers import from_arrays, from_frame, open_source
 
     if isinstance(source, (str, os.PathLike)):
-        return open_source(os.fspath(source), **options, progress=progress)
+        return open_source(os.fspath(source), **options, **places, progress=progress)
+    if any(places.values()):
+        raise UsageError("label_regex and label_level take the class from paths of a folder", "give a folder")
     if isinstance(source, tuple) and len(source) == 2:
         return from_arrays(*source, class_names=class_names)
     if isinstance(source, getattr(sys.modules.get("pandas"), "DataFrame", ())):

@@ -32,6 +32,8 @@ def write_tour(  # noqa: PLR0913 - public options, by keyword
     path: str | None = None,
     group: str | None = None,
     group_regex: str | None = None,
+    label_regex: str | None = None,
+    label_level: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write the guided tour for an image set as a Jupyter notebook, without outputs.
@@ -44,6 +46,8 @@ def write_tour(  # noqa: PLR0913 - public options, by keyword
         path: Table column with the image path.
         group: Table column with a group ID; images with the same ID are kept in the same split.
         group_regex: Instead, a regular expression searched in each relative path.
+        label_regex: In a folder, a regular expression that finds the class in each relative path.
+        label_level: Which of nested folders is the class: ``top``, ``leaf`` or ``path``.
         progress: Where to report.
 
     Returns:
@@ -56,7 +60,10 @@ def write_tour(  # noqa: PLR0913 - public options, by keyword
     """
     from keensight.show.notebook.tour import notebook
 
-    given = {"label": label, "labels": labels, "path": path, "group": group, "group_regex": group_regex}
+    given = {
+        "label": label, "labels": labels, "path": path, "group": group, "group_regex": group_regex,
+        "label_regex": label_regex, "label_level": label_level,
+    }  # fmt: skip
     options = {name: value for name, value in given.items() if value is not None}
     wanted = str(source or SAMPLE)
     place = Path(out) if out is not None else Path(f"{Path(wanted).resolve().stem or 'images'}.ipynb")

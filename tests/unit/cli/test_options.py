@@ -21,7 +21,8 @@ def parse(*arguments):
 
 
 def test_nothing_given_is_nothing_set():
-    assert parse() == {"epochs": None, "label": None, "labels": None, "path": None, "settings": {}}
+    unset = dict.fromkeys(("epochs", "label", "labels", "path", "label_regex", "label_level"))
+    assert parse() == {**unset, "settings": {}}
 
 
 def test_values_are_converted_by_the_setting():

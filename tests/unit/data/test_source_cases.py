@@ -32,5 +32,5 @@ def test_the_source_is_understood_as_the_documentation_says(case, tmp_path):
 
 
 def test_no_case_is_there_twice():
-    names = [(case.section, case.name) for case in CASES]
-    assert len(set(names)) == len(names) and {section for section, _ in names} <= set(SECTIONS)
+    names = [(case.section, case.name, str(case.options)) for case in CASES]
+    assert len(set(names)) == len(names) and {case.section for case in CASES} <= set(SECTIONS)

@@ -196,11 +196,27 @@ def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     return findings
 
 
+_SIGNS = frozenset("+-<>=≤≥±#*")
+
+
+def _without_separators(name: str) -> str:
+    """A name's letters and digits, with what tells names apart: signs (``A+``, ``-1``, ``<5``), decimal points."""
+    text = name.casefold().strip()
+    return "".join(sign for i, sign in enumerate(text) if sign.isalnum() or _tells_apart(text, i))
+
+
+def _tells_apart(text: str, place: int) -> bool:
+    before, sign, after = text[place - 1 : place], text[place], text[place + 1 : place + 2]
+    if before.isdigit() and after.isdigit():
+        return True
+    return sign in _SIGNS and (not after or (after.isdigit() and not before.isalnum()))
+
+
 def similar_classes(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Class names that differ only by case, spaces or punctuation."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in dataset.labels.names:
-        alike["".join(filter(str.isalnum, name.casefold())) or name].append(name)
+        alike[_without_separators(name) or name].append(name)
     pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []

@@ -1,147 +1,160 @@
-"""Folders of images: one sub-folder per class, or train, val and test folders of such."""
+"""Folders of images: one sub-folder per class, split folders of such, or images whose classes are told elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from keensight.core.progress import Progress
 from keensight.core.reading import EMPTY_CLASS
-from keensight.core.records import Dataset, Part, Sample, Skipped
+from keensight.core.records import Dataset, Reading, Sample, Skipped
 from keensight.data.sources.assemble import assemble
+from keensight.data.sources.boxes import box_classes
 from keensight.data.sources.file_index import FileReader, examine
-from keensight.data.sources.listing import Found, Listing, list_images
+from keensight.data.sources.folder_tables import open_beside
+from keensight.data.sources.layouts import LEVELS, OUTSIDE, Layout, Level, Tree, find_layouts
+from keensight.data.sources.listing import Listing, list_images
 from keensight.data.sources.metadata import attach, find_metadata
-from keensight.data.sources.names import clean_label, part_of
-from keensight.errors import DataError
+from keensight.data.sources.names import is_image_name
+from keensight.errors import DataError, UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The class and split of a file by its path."""
-
-    found: Found
-    label: str
-    part: Part | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    kind: str
-    top: str
-    """The folder (relative, "" for the source itself) whose sub-folders are the classes or the splits."""
-    places: tuple[_Place, ...]
-    skipped: tuple[Skipped, ...]
-
-
-def open_folder(
+def open_folder(  # noqa: PLR0913 - public options, by keyword
     root: Path,
     *,
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
+    label_regex: str | None = None,
+    label_level: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Read a folder with one sub-folder per class, or with train, val and test folders of such.
+    """Read a folder by the one layout that its paths allow (:mod:`keensight.data.sources.layouts`).
 
     Images in deeper folders belong to the class above them. If the source contains a single folder with the classes in
     it, as unpacked archives do, that folder is used. A ``metadata.csv`` next to the classes adds its columns to the
-    images that it lists: ``group`` and ``label`` are columns of it.
+    images that it lists: ``group`` and ``label`` are columns of it. Images in no class folder get their classes from a
+    table next to them, or from files of boxes, if each image has boxes of one class.
+
+    Args:
+        root: The folder.
+        label: Column with the class.
+        path: Column with the image's path.
+        group: Column with a group ID.
+        label_regex: A regular expression searched in each relative path; its first capture group (or the whole match)
+            is the class.
+        label_level: Which of nested folders is the class: ``top``, ``leaf`` or ``path``.
+        progress: Where to report while files are read.
 
     Raises:
-        DataError: there are no images, no class folders or fewer than two classes, or a column named
-            by the caller does not exist.
+        DataError: there are no images, no classes or fewer than two, several ways to read the folder, or a column
+            named by the caller does not exist.
+        UsageError: the pattern is no regular expression, or the level is unknown.
     """
+    _check(label_regex, label_level)
     listing = list_images(root)
     if not listing.files:
         raise DataError(f"{root} contains no images", _what_else(listing))
-    layout = _layout(listing)
-    if not layout.places:
-        raise DataError(f"{root} holds {len(listing.files)} images but no class folders", _flat_hint(root))
-    files = [place.found for place in layout.places]
+    tree = Tree([found.path for found in listing.files], [item.path for item in listing.others])
+    layouts = find_layouts(tree, level=cast("Level | None", label_level), pattern=label_regex)
+    if len(layouts) > 1:
+        raise _several(root, layouts)
+    layout = layouts[0]
+    if layout.unlabeled and layout.tables:
+        return open_beside(root, listing, layout, {"label": label, "path": path, "group": group}, progress)
+    if layout.unlabeled and layout.boxes:
+        layout = box_classes(root, layout, tree.others)
+    if not layout.labels:
+        raise _no_classes(root, listing, layout, label_regex)
+    return _dataset(root, listing, layout, {"label": label, "path": path, "group": group}, progress)
+
+
+def _check(pattern: str | None, level: str | None) -> None:
+    if level is not None and level not in LEVELS:
+        raise UsageError(f"there is no label level {level!r}", f"expected one of {', '.join(LEVELS)}")
+    if pattern is None:
+        return
+    if level is not None:
+        raise UsageError("the class is set twice, by a pattern and by a level", "use label_regex or label_level")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            f"the label pattern {pattern!r} is not a valid regular expression: {error}",
+            r"write it like --label-regex '([a-z]+)\.\d+\.jpg'",
+        ) from error
+
+
+def _dataset(
+    root: Path, listing: Listing, layout: Layout, columns: dict[str, Any], progress: Progress | None
+) -> Dataset:
+    files = [found for found in listing.files if found.path in layout.labels]
     facts = examine(root, root, files, progress)
     samples = [
         Sample(
-            place.found.path, place.label, fact.digest, place.found.size, split=place.part, info=fact.info,
-            error=fact.error,
+            found.path, layout.labels[found.path], fact.digest, found.size, split=layout.parts.get(found.path),
+            info=fact.info, error=fact.error,
         )
-        for place, fact in zip(layout.places, facts, strict=True)
+        for found, fact in zip(files, facts, strict=True)
     ]  # fmt: skip
     table = find_metadata(root, layout.top)
-    skipped = [item for item in (*listing.skipped, *layout.skipped) if table is None or root / item.path != table]
-    samples, unmatched = attach(samples, table, label=label, path=path, group=group, source=root)
-    name = root.resolve().name or "images"
+    skipped = (*listing.skipped, *layout.skipped, *_empty_folders(listing, layout))
+    used = {root / path for path in (*layout.tables, *(() if table is None else (table,)))}
+    skipped = tuple(item for item in skipped if root / item.path not in used)
+    samples, unmatched = attach(samples, table, source=root, **columns)
     reader = FileReader(root, {found.path: found.stored for found in files if found.stored})
-    return assemble(name, layout.kind, samples, reader, skipped=[*skipped, *unmatched])
+    skipped += tuple(unmatched)
+    return assemble(
+        root.resolve().name or "images", "split folders" if layout.parts else "folder", samples, reader,
+        skipped=skipped, reading=_reading(layout, skipped),
+    )  # fmt: skip
 
 
-def _layout(listing: Listing) -> _Layout:
-    top = _common_folder(listing.files)
-    depth = len(top.split("/")) if top else 0
-    parts = [found.path.split("/")[depth:] for found in listing.files]
-    if _are_split_folders(parts):
-        layout = _place(listing.files, top, "split folders", parts, {name: part_of(name) for name in _tops(parts)})
-        empty = _empty_folders(listing, depth + 2) if layout.places else ()
-    else:
-        layout = _place(listing.files, top, "folder", parts, None)
-        empty = _empty_folders(listing, depth + 1) if layout.places else ()
-    return replace(layout, skipped=layout.skipped + empty)
+def _reading(layout: Layout, skipped: Sequence[Skipped]) -> Reading:
+    notes = (f"in {layout.top}/",) if layout.top else ()
+    return Reading(layout.name, layout.cue, layout.override, notes, tuple(left_out(skipped)))
 
 
-def _common_folder(files: Sequence[Found]) -> str:
-    """The deepest folder that holds all images, if they lie in sub-folders of it; else the source itself."""
-    parents = [found.path.split("/")[:-1] for found in files]
-    low, high = min(parents), max(parents)
-    shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    has_loose_images = any(len(parent) == shared for parent in parents)
-    return "" if has_loose_images else "/".join(low[:shared])
+def left_out(skipped: Sequence[Skipped]) -> list[str]:
+    """Warnings of images that are not used, with numbers: by reason, and by folder where they have no class."""
+    from keensight.data.audit.missing_classes import is_unread_image
+
+    warnings = []
+    unread = Counter(Path(item.path).suffix.lower() for item in skipped if is_unread_image(item))
+    if unread:
+        kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in unread.most_common())
+        warnings.append(f"{_images(unread.total())} of a format that is not read ({kinds}): convert to JPEG or PNG")
+    loose = Counter(item.path.rpartition("/")[0] for item in skipped if item.reason == OUTSIDE)
+    for folder, n in loose.most_common():
+        where = f"in {folder}/" if folder else "next to the class folders"
+        warnings.append(
+            f"{_images(n)} {where} not used: in no class folder; `keensight predict` classifies them after training"
+        )
+    images = [item for item in skipped if is_image_name(item.path) and item.reason not in (OUTSIDE, EMPTY_CLASS)]
+    reasons = Counter(item.reason for item in images if not item.reason.startswith(("hidden", "put there")))
+    return [*warnings, *(f"{_images(n)} not used: {reason}" for reason, n in reasons.most_common(5))]
 
 
-def _tops(parts: Sequence[Sequence[str]]) -> set[str]:
-    return {names[0] for names in parts if len(names) > 1}
+def _images(n: int) -> str:
+    return f"{n:,} {'image' if n == 1 else 'images'}"
 
 
-def _are_split_folders(parts: Sequence[Sequence[str]]) -> bool:
-    """Whether the folders are splits: at least two of train, val, test, with class folders in them.
-
-    Other folders beside train (``predict``, say) are no classes then; a class that happens to be
-    called "train", beside classes of other names, contains images directly.
-    """
-    tops = _tops(parts)
-    named = {part for top in tops if (part := part_of(top))}
-    nested = any(len(names) > 2 and part_of(names[0]) for names in parts)
-    return len(named) >= 2 and nested and ("train" in named or all(part_of(top) for top in tops))
-
-
-def _place(
-    files: Sequence[Found],
-    top: str,
-    kind: str,
-    parts: Sequence[Sequence[str]],
-    split: Mapping[str, Part | None] | None,
-) -> _Layout:
-    places: list[_Place] = []
-    skipped: list[Skipped] = []
-    level = 0 if split is None else 1
-    for found, names in zip(files, parts, strict=True):
-        part = None if split is None else split.get(names[0])
-        if split is not None and len(names) > 1 and part is None:
-            skipped.append(Skipped(found.path, f"in the folder {names[0]}, which is none of train, val and test"))
-        elif len(names) <= level + 1:
-            skipped.append(Skipped(found.path, "an image outside the class folders"))
-        else:
-            places.append(_Place(found, clean_label(names[level]) or names[level], part))
-    return _Layout(kind, top, tuple(places), tuple(skipped))
-
-
-def _empty_folders(listing: Listing, depth: int) -> tuple[Skipped, ...]:
+def _empty_folders(listing: Listing, layout: Layout) -> tuple[Skipped, ...]:
+    depth = (layout.top.count("/") + 1 if layout.top else 0) + layout.depth
+    if not layout.depth:
+        return ()
     filled = {"/".join(found.path.split("/", depth)[:depth]) for found in listing.files}
     return tuple(
         Skipped(folder, EMPTY_CLASS)
         for folder in listing.folders
         if folder.count("/") == depth - 1 and folder not in filled
     )
+
+
+# Refusals
 
 
 def _what_else(listing: Listing) -> str:
@@ -151,8 +164,26 @@ def _what_else(listing: Listing) -> str:
     return f"{len(listing.skipped)} other entries were skipped ({shown})"
 
 
-def _flat_hint(root: Path) -> str:
-    tables = sorted(path.name for path in root.glob("*") if path.suffix.lower() in (".csv", ".tsv", ".parquet"))
-    if tables:
-        return f"open the table beside them instead: {root / tables[0]}"
-    return "put the images of each class in its own sub-folder, or list them in a CSV table with path and label"
+def _several(root: Path, layouts: Sequence[Layout]) -> DataError:
+    ways = []
+    for layout in layouts:
+        names = sorted(set(layout.labels.values()))
+        shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+        ways.append(f"{len(names):,} classes ({shown}): {layout.option}")
+    cue = layouts[0].cue
+    return DataError(
+        f"{root} can be read in {len(layouts)} ways{f': {cue}' if cue else ''}", f"choose {'; or '.join(ways)}"
+    )
+
+
+def _no_classes(root: Path, listing: Listing, layout: Layout, pattern: str | None) -> DataError:
+    if pattern is not None:
+        return DataError(
+            f"the label pattern {pattern!r} matches no path of {root}",
+            f"the first path is {listing.files[0].path}; try another",
+        )
+    where = f" ({layout.cue})" if layout.cue else ""
+    hint = "put the images of each class in its own sub-folder, or list them in a CSV table with path and label"
+    if layout.pattern:
+        hint = f"if the class is in the name of each file, use --label-regex '{layout.pattern}'; else {hint}"
+    return DataError(f"{root} holds {len(listing.files)} images but no class folders{where}", hint)

@@ -28,12 +28,16 @@ IMAGE_SUFFIXES = frozenset(
 """File extensions taken for images, in lower case; some need an extra, and a volume (NIfTI) is refused."""
 
 _JUNK = frozenset(
-    {"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir", "lost+found"}
-)
+    {
+        "thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "recycler", "recycled", "recycle bin", "#recycle",
+        "@recycle", "system volume information", "@eadir", "@tmp", "lost+found", "lost.dir", "found.000",
+    }
+)  # fmt: skip
 _PARTS: dict[str, Part] = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
+    "train": "train", "training": "train", "trainset": "train", "trainval": "train", "train_val": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val", "eval": "val", "evaluation": "val",
+    "holdout": "val", "hold_out": "val", "valset": "val",
+    "test": "test", "testing": "test", "testset": "test",
 }  # fmt: skip
 _DIGITS = re.compile(r"([0-9]+)")
 

@@ -14,18 +14,20 @@ from keensight.data.sources.folders import open_folder
 from keensight.data.sources.idx import holds_idx, open_idx
 from keensight.data.sources.names import is_image_name
 from keensight.data.sources.tables import TABLE_SUFFIXES, from_frame, read_table
-from keensight.errors import DataError
+from keensight.errors import DataError, UsageError
 
 __all__ = ["from_arrays", "from_frame", "open_source"]
 
 
-def open_source(
+def open_source(  # noqa: PLR0913 - public options, by keyword
     source: str | Path,
     *,
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
     labels: Sequence[str] = (),
+    label_regex: str | None = None,
+    label_level: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open a labeled image set. No image is decoded: files are hashed and their headers read, once.
@@ -39,13 +41,18 @@ def open_source(
         path: Column with the image's path; default: found by its name.
         group: Column with a group ID (a patient, a product); images with the same ID are kept in the same split.
         labels: Multi-label: columns of 0 and 1 in a table, one per label; default: detected by content.
+        label_regex: In a folder, a regular expression searched in each relative path; its first capture group (or the
+            whole match) is the class.
+        label_level: In a folder, which of nested folders is the class: ``top``, ``leaf`` or ``path``.
         progress: Where to report while files are read.
 
     Raises:
         DataError: the source is missing, empty, of one class only or otherwise unfit; the message says why.
     """
-    where = Path(source)
+    where = Path(source).expanduser()
     listed = ",".join(labels) or None
+    if (label_regex or label_level) and not where.is_dir():
+        raise UsageError(f"{source} is no folder, so there are no paths to take the class from", "remove the option")
     if not _exists(where):
         return _no_columns(_sample_set(source), label=label, path=path, group=group, labels=listed)
     if where.is_dir():
@@ -55,7 +62,10 @@ def open_source(
             raise DataError(
                 f"{where} is a folder, so the label columns {listed} cannot be looked up", "open a table instead"
             )
-        return open_folder(where, label=label, path=path, group=group, progress=progress)
+        return open_folder(
+            where, label=label, path=path, group=group, label_regex=label_regex, label_level=label_level,
+            progress=progress,
+        )  # fmt: skip
     if where.suffix.lower() in TABLE_SUFFIXES:
         return from_frame(
             read_table(where), where.parent, label=label, path=path, group=group, labels=labels, name=where.name,

@@ -1,0 +1,440 @@
+"""What a tree of image files may mean: from relative paths alone to the readings that they allow.
+
+One reading is taken and told; several are refused, each with the option that chooses it. No file is opened here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from keensight.core.records import PARTS, Part, Skipped
+from keensight.data.sources.names import clean_label
+from keensight.data.sources.tree_names import (
+    MASK_FOLDERS,
+    PREVIEW_FOLDERS,
+    TRUTH_FOLDERS,
+    is_container,
+    is_shard,
+    is_unlabeled,
+    list_tables,
+    loose_split_of,
+    mask_of,
+    split_of,
+)
+
+Level = Literal["top", "leaf", "path"]
+LEVELS: tuple[Level, ...] = ("top", "leaf", "path")
+
+OUTSIDE = "an image outside the class folders"
+MASK = "a mask of another image"
+PREVIEW = "a small copy of another image"
+COPY = "in a second copy of the whole set"
+UNMATCHED = "the label pattern does not match its path"
+_DEEPEST = 4
+"""Folders above a split, in repositories that have much besides."""
+_MATCHED = 0.9
+"""Fraction of a folder's files that must belong to other images before it is taken for masks or previews."""
+_NAMES = (
+    (re.compile(r"([^\W\d_]+(?:[ _-][^\W\d_]+)*)[ ._-]*\(?[0-9]+\)?"), r"([^/\d]+?)[ ._-]*\(?\d+\)?\.\w+$"),
+    (re.compile(r"[0-9]+[ ._-]+([^\W\d_]+(?:[ _-][^\W\d_]+)*)"), r"\d+[ ._-]+([^/\d]+)\.\w+$"),
+)
+"""Names of files with a class in them (``cat.0``, ``12_dog``), and the pattern of ``--label-regex`` that reads them."""
+
+Folders = tuple[str, ...]
+"""The folders of a path and its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files below a folder, as relative paths with ``/``."""
+
+    images: Sequence[str]
+    others: Sequence[str] = ()
+    """Files that are no images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One way to read a tree: each of its images is in ``labels``, in ``skipped``, or in ``unlabeled``."""
+
+    name: str
+    """What users call it: ``folder per class``."""
+    top: str = ""
+    """The folder (relative, "" for the source itself) whose sub-folders are the classes or the splits."""
+    depth: int = 1
+    """How many folders above a class, and that one."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The class of each image, by path."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """The predefined split of each image that has one, by path."""
+    unlabeled: tuple[str, ...] = ()
+    """Images in no class folder; a table, boxes or a pattern may give their classes."""
+    skipped: tuple[Skipped, ...] = ()
+    tables: tuple[str, ...] = ()
+    """Tables that may list the unlabeled images, or the files that their classes are from."""
+    boxes: str = ""
+    """``YOLO``, ``COCO`` or ``Pascal VOC``, where there are files of such boxes."""
+    pattern: str = ""
+    """The ``--label-regex`` that would find a class in each file's name, if one would."""
+    cue: str = ""
+    override: str = ""
+    option: str = ""
+    """How users choose this reading, where there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Division:
+    """Where the splits are, and what each path is below them."""
+
+    rest: Mapping[str, Folders]
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+    cue: str = ""
+    option: str = ""
+    depth: int = 0
+    """Folders of splits above a class."""
+
+
+def find_layouts(tree: Tree, *, level: Level | None = None, pattern: str | None = None) -> tuple[Layout, ...]:
+    """All plausible readings of a tree that contains images.
+
+    Args:
+        tree: The files.
+        level: Which of several nested folders is the class; default: the upper one, if nothing speaks against it.
+        pattern: A valid regular expression that finds the class in a path.
+
+    Examples:
+        >>> from keensight.data.sources.layouts import Tree, find_layouts
+        >>> (layout,) = find_layouts(Tree(["train/cat/1.png", "train/dog/2.png", "eval/cat/3.png", "eval/dog/4.png"]))
+        >>> layout.name, layout.labels["eval/dog/4.png"], layout.parts["eval/dog/4.png"], layout.cue
+        ('folder per class', 'dog', 'val', 'train/ is the training set, eval/ the validation set')
+    """
+    below, top, skipped = _images(tree.images)
+    divisions = _divisions(below) if below else [_Division(below)]
+    if pattern is not None:
+        return (_by_pattern(divisions[0], top, skipped, re.compile(pattern)),)
+    found = [layout for division in divisions for layout in _read(tree, division, top, level)]
+    return tuple(replace(layout, skipped=(*skipped, *layout.skipped)) for layout in found)
+
+
+# Images that are no samples of their own
+
+
+def _images(paths: Sequence[str]) -> tuple[dict[str, Folders], str, tuple[Skipped, ...]]:
+    """The images of a tree, each as its folders below the one that contains all; that folder; and what is no sample."""
+    aside = dict(_masks(paths))
+    top = common_folder([path for path in paths if path not in aside])
+    if inner := _with_splits([path for path in paths if path not in aside], top):
+        aside |= {path: f"outside {inner}/, which has the splits" for path in paths if not path.startswith(f"{inner}/")}
+        top = inner
+    depth = len(top.split("/")) if top else 0
+    below = {path: tuple(path.split("/")[depth:]) for path in paths if path not in aside}
+    for copy in _copies(below):
+        aside |= {path: COPY for path, folders in below.items() if folders[0] == copy}
+        below = {path: folders for path, folders in below.items() if folders[0] != copy}
+    return below, top, tuple(Skipped(path, reason) for path, reason in aside.items())
+
+
+def common_folder(paths: Sequence[str]) -> str:
+    """The deepest folder that contains all images, if they are in sub-folders of it; else the source itself."""
+    parents = [path.split("/")[:-1] for path in paths]
+    if not parents:
+        return ""
+    low, high = min(parents), max(parents)
+    shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    has_loose_images = any(len(parent) == shared for parent in parents)
+    return "" if has_loose_images else "/".join(low[:shared])
+
+
+def _with_splits(paths: Sequence[str], top: str) -> str:
+    """The only folder below ``top`` that contains splits, training images among them; "" where there are several."""
+    found: dict[str, set[Part]] = defaultdict(set)
+    for path in paths:
+        names = path.split("/")[:-1]
+        for i, name in enumerate(names[:_DEEPEST]):
+            if part := split_of(name):
+                found["/".join(names[:i])].add(part)
+                break
+    having = [folder for folder, parts in found.items() if len(parts) > 1 and "train" in parts]
+    return having[0] if len(having) == 1 and len(having[0]) > len(top) else ""
+
+
+def _masks(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Masks and previews of other images, with the reason to leave them out."""
+    stems = {path.rpartition(".")[0] for path in paths}
+    folders: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
+    for path in paths:
+        stem = path.rpartition(".")[0]
+        image = mask_of(stem)
+        if image is not None and image in stems:
+            yield path, MASK
+            continue
+        names = path.split("/")
+        for i, name in enumerate(names[:-1]):
+            lower = name.lower()
+            if lower in MASK_FOLDERS or lower in TRUTH_FOLDERS or lower in PREVIEW_FOLDERS:
+                folders["/".join(names[:i]), name].append((path, _has_image(names, i, stems)))
+                break
+    for (_, name), found in folders.items():
+        if sum(matched for _, matched in found) >= _MATCHED * len(found):
+            reason = PREVIEW if name.lower() in PREVIEW_FOLDERS else MASK
+            yield from ((path, reason) for path, _ in found)
+
+
+def _has_image(names: Sequence[str], place: int, stems: set[str]) -> bool:
+    """Whether an image has the same path but for the folder at ``place``: next to it, or in ``images/``."""
+    before, after = names[:place], names[place + 1 :]
+    stem = after[-1].rpartition(".")[0]
+    spellings = [[*after[:-1], one] for one in (stem, mask_of(stem)) if one is not None]
+    siblings: list[list[str]] = [[], ["images"], ["image"], ["imgs"], ["img"], ["JPEGImages"], ["Images"]]
+    if names[place].lower() in TRUTH_FOLDERS:
+        siblings += [["test"], ["train"]]
+    return any("/".join([*before, *sibling, *spelling]) in stems for sibling in siblings for spelling in spellings)
+
+
+def _copies(below: Mapping[str, Folders]) -> list[str]:
+    """Folders with the same files in the same folders as what is next to them: archives unpacked into themselves."""
+    nested: dict[str, set[Folders]] = defaultdict(set)
+    for folders in below.values():
+        if len(folders) > 2:
+            nested[folders[0]].add(folders[1:])
+    whole = set(below.values())
+    return [name for name, files in nested.items() if files <= whole]
+
+
+# Splits
+
+
+def _divisions(below: Mapping[str, Folders]) -> list[_Division]:
+    tops = _tops(below.values())
+    named = {name: part for name in tops if (part := split_of(name))}
+    nested = {name for name, inner in tops.items() if inner}
+    whole = _Division(below)
+    if len(set(named.values())) >= 2:
+        return [_by_folder(below, named)]
+    if len(set(named.values())) == 1 and len(tops) > 1 and nested & named.keys():
+        return _one_split(below, named, nested)
+    loose = {name: part for name in tops if (part := loose_split_of(name))}
+    if len(set(loose.values())) >= 2 and len(loose) == len(tops) and _same_inside(tops):
+        return [_by_folder(below, loose)]
+    inner = {name for names in tops.values() for name in names}
+    parts = {name: part for name in inner if (part := split_of(name))}
+    if len(nested) == len(tops) > 1 and len(parts) == len(inner) and len(set(parts.values())) > 1:
+        return [_inside_classes(below, parts)]
+    return [whole]
+
+
+def _tops(paths: Iterable[Folders]) -> dict[str, set[str]]:
+    """The upper folders, each with the folders in it that contain images."""
+    tops: dict[str, set[str]] = defaultdict(set)
+    for folders in paths:
+        if len(folders) > 1:
+            tops[folders[0]] |= {folders[1]} if len(folders) > 2 else set()
+    return tops
+
+
+def _same_inside(tops: Mapping[str, set[str]]) -> bool:
+    """Whether several folders contain the same two or more folders."""
+    sets = [{clean_label(name).lower() for name in inner} for inner in tops.values()]
+    return len(sets) > 1 and len(sets[0]) > 1 and all(one == sets[0] for one in sets)
+
+
+def _one_split(below: Mapping[str, Folders], named: Mapping[str, Part], nested: set[str]) -> list[_Division]:
+    """``train/`` with class folders, next to folders that are no splits."""
+    tops = _tops(below.values())
+    if len(named) == len(tops):
+        return [_by_folder(below, named)]
+    if all(is_unlabeled(name) for name in tops.keys() - named.keys()):
+        return [_by_folder(below, named)]
+    (first, *_) = sorted(nested & named.keys())
+    inside = replace(_by_folder(below, named), option=f"open {first}/ itself", cue=f"{first}/ contains folders")
+    return [inside, replace(_Division(below), option="--label-regex '^([^/]+)/'")]
+
+
+_SETS = {"train": "training set", "val": "validation set", "test": "test set"}
+
+
+def _by_folder(below: Mapping[str, Folders], named: Mapping[str, Part]) -> _Division:
+    several = len(set(named.values())) > 1
+    rest: dict[str, Folders] = {}
+    parts: dict[str, Part] = {}
+    skipped = []
+    by_folder: dict[str, dict[str, Folders]] = defaultdict(dict)
+    for path, folders in below.items():
+        if len(folders) == 1:
+            skipped.append(Skipped(path, OUTSIDE))
+        elif (part := named.get(folders[0])) is None:
+            skipped.append(Skipped(path, f"in the folder {folders[0]}, which is none of train, val and test"))
+        else:
+            by_folder[folders[0]][path] = folders[1:]
+            if several:
+                parts[path] = part
+    classes = Counter(name for inner in by_folder.values() for name in {f[0] for f in inner.values() if len(f) > 1})
+    for name, inner in by_folder.items():
+        rest |= _unwrapped(inner, name, classes)
+    ordered = sorted(named, key=lambda name: (PARTS.index(named[name]), name))
+    told = [f"{name}/ {'' if i else 'is '}the {_SETS[named[name]]}" for i, name in enumerate(ordered)]
+    return _Division(rest, parts, tuple(skipped), ", ".join(told) if several else "", depth=1)
+
+
+def _unwrapped(inner: Mapping[str, Folders], name: str, classes: Mapping[str, int]) -> Mapping[str, Folders]:
+    """Without folders that contain all of a split: ``train/train/cat``, ``train/images/1.png``."""
+    while True:
+        firsts = {folders[0] if len(folders) > 1 else "" for folders in inner.values()}
+        if len(firsts) != 1 or "" in firsts:
+            return inner
+        (only,) = firsts
+        children = {folders[1] for folders in inner.values() if len(folders) > 2}
+        known = len(children) > 1 and all(classes.get(child) for child in children)
+        if not (only.lower() == name.lower() or is_container(only) or split_of(only) or known):
+            return inner
+        inner = {path: folders[1:] for path, folders in inner.items()}
+
+
+def _inside_classes(below: Mapping[str, Folders], named: Mapping[str, Part]) -> _Division:
+    rest: dict[str, Folders] = {}
+    parts: dict[str, Part] = {}
+    skipped = []
+    for path, folders in below.items():
+        if len(folders) < 3:
+            skipped.append(Skipped(path, OUTSIDE))
+        else:
+            parts[path] = named[folders[1]]
+            rest[path] = (folders[0], *folders[2:])
+    names = sorted(named, key=lambda name: (PARTS.index(named[name]), name))
+    return _Division(
+        rest, parts, tuple(skipped), f"each class has the splits {', '.join(f'{name}/' for name in names)}"
+    )
+
+
+# Classes
+
+
+def _read(tree: Tree, division: _Division, top: str, level: Level | None) -> list[Layout]:
+    rest = division.rest
+    tops = _tops(rest.values())
+    if not tops or (all(map(is_shard, tops)) and not any(tops.values())) or _only_container(tops):
+        flat = _flat(tree, division, top)
+        if not tops or flat.tables or flat.boxes or flat.pattern:
+            return [flat]
+    if level is None and not division.parts and len(tops) > 1 and _same_inside(tops):
+        leaf, upper = (_classes(division, top, one) for one in ("leaf", "top"))
+        names = f"{_listed(tops)} contain the same {len(next(iter(tops.values())))} folders"
+        if all(map(is_shard, tops)):
+            return [replace(leaf, cue=names, override="--label-level top")]
+        inside = set.union(*tops.values())
+        if not all(name.isdecimal() or is_container(name) for name in inside):
+            return [replace(leaf, cue=names, option="--label-level leaf"), replace(upper, option="--label-level top")]
+    return [_told(_classes(division, top, level or "top"), division, tops, level)]
+
+
+def _only_container(tops: Mapping[str, set[str]]) -> bool:
+    return len(tops) == 1 and all(is_container(name) and not inner for name, inner in tops.items())
+
+
+def _classes(division: _Division, top: str, level: Level) -> Layout:
+    labels: dict[str, str] = {}
+    skipped = list(division.skipped)
+    for path, folders in division.rest.items():
+        if len(folders) == 1:
+            skipped.append(Skipped(path, OUTSIDE))
+        else:
+            names = [clean_label(name) or name for name in folders[:-1]]
+            labels[path] = {"top": names[0], "leaf": names[-1], "path": "/".join(names)}[level]
+    return Layout(
+        "folder per class", top, division.depth + 1, labels, _parts_of(labels, division), skipped=tuple(skipped),
+        cue=division.cue, option=division.option,
+    )  # fmt: skip
+
+
+def _told(layout: Layout, division: _Division, tops: Mapping[str, set[str]], level: Level | None) -> Layout:
+    """With a word on deeper folders, where they may be classes."""
+    if level is not None:
+        cues = {"top": "the upper folders", "leaf": "the innermost folders", "path": "the paths of folders"}
+        return replace(layout, cue="; ".join(filter(None, (layout.cue, f"classes are {cues[level]}"))))
+    deeper = [inner for inner in tops.values() if len(inner) > 1]
+    leaves = {folders[-2] for folders in division.rest.values() if len(folders) > 2}
+    if not deeper or 2 * len(leaves) > len(layout.labels) or all(map(is_container, leaves)):
+        return layout
+    return replace(layout, override=f"--label-level leaf or path ({len(leaves):,} deeper folders)")
+
+
+def _by_pattern(division: _Division, top: str, skipped: Iterable[Skipped], pattern: re.Pattern[str]) -> Layout:
+    labels: dict[str, str] = {}
+    unmatched = [*skipped, *division.skipped]
+    for path in division.rest:
+        found = pattern.search(path)
+        text = None if found is None else found[1] if pattern.groups else found[0]
+        if text is not None and (label := clean_label(text)):
+            labels[path] = label
+        else:
+            unmatched.append(Skipped(path, UNMATCHED))
+    cue = "; ".join(filter(None, (division.cue, f"classes by the pattern {pattern.pattern!r}")))
+    parts = _parts_of(labels, division)
+    return Layout("class in the path", top, 0, labels, parts, skipped=tuple(unmatched), cue=cue)
+
+
+def _parts_of(labels: Mapping[str, str], division: _Division) -> Mapping[str, Part]:
+    """The predefined splits; none where only one of them has labels, which is then divided."""
+    parts = {path: part for path, part in division.parts.items() if path in labels}
+    return parts if len(set(parts.values())) > 1 else {}
+
+
+# Images without class folders
+
+
+def _flat(tree: Tree, division: _Division, top: str) -> Layout:
+    images = tuple(division.rest)
+    folders = {path.rpartition("/")[0] for path in images}
+    near = folders | {parent for folder in folders for parent in _parents(folder)} | {""}
+    boxes = _boxes(images, tree.others)
+    tables = list_tables(tree.others, near)
+    if boxes == "YOLO":
+        stems = {_stem(path) for path in images}
+        tables = [path for path in tables if _stem(path) not in stems]
+    return Layout(
+        "images in no class folders", top, parts=division.parts, unlabeled=images, skipped=division.skipped,
+        tables=tuple(tables), boxes=boxes, pattern=_name_pattern(images), cue=division.cue, option=division.option,
+    )  # fmt: skip
+
+
+def _parents(folder: str) -> Iterator[str]:
+    while folder:
+        folder = folder.rpartition("/")[0]
+        yield folder
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]
+
+
+def _boxes(images: Sequence[str], others: Sequence[str]) -> str:
+    stems = {_stem(path) for path in images}
+    matched = Counter(path.rpartition(".")[2].lower() for path in others if _stem(path) in stems)
+    for suffix, name in (("xml", "Pascal VOC"), ("txt", "YOLO")):
+        if 2 * matched[suffix] >= len(stems):
+            return name
+    names = [path.rpartition("/")[2].lower() for path in others if path.lower().endswith(".json")]
+    return "COCO" if any("coco" in name or name.startswith("instances_") for name in names) else ""
+
+
+def _name_pattern(images: Sequence[str]) -> str:
+    """The pattern that finds two or more classes, of two or more images each, in nearly all names of files."""
+    for name, pattern in _NAMES:
+        found = [match[1].lower() for path in images if (match := name.fullmatch(_stem(path)))]
+        counts = Counter(found)
+        if len(found) >= _MATCHED * len(images) and len(counts) > 1 and min(counts.values()) > 1:
+            return pattern
+    return ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    shown = [f"{name}/" for name in ordered[:4]]
+    if len(ordered) > 4:
+        return f"{', '.join(shown)} and {len(ordered) - 4:,} more"
+    return " and ".join((", ".join(shown[:-1]), shown[-1])) if len(shown) > 1 else shown[0]
