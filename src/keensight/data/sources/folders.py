@@ -169,7 +169,8 @@ def _several(root: Path, layouts: Sequence[Layout]) -> DataError:
     for layout in layouts:
         names = sorted(set(layout.labels.values()))
         shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-        ways.append(f"{len(names):,} classes ({shown}): {layout.option}")
+        classes = f"{len(names):,} classes ({shown})" if names else "what is in it"
+        ways.append(f"{classes}: {layout.option}")
     cue = layouts[0].cue
     return DataError(
         f"{root} can be read in {len(layouts)} ways{f': {cue}' if cue else ''}", f"choose {'; or '.join(ways)}"

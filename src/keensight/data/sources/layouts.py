@@ -32,8 +32,12 @@ LEVELS: tuple[Level, ...] = ("top", "leaf", "path")
 OUTSIDE = "an image outside the class folders"
 MASK = "a mask of another image"
 PREVIEW = "a small copy of another image"
+TWIN = "a PNG next to a JPEG of the same name: its mask, or the image once more"
+_JPEG = frozenset({"jpg", "jpeg", "jpe", "jfif"})
 COPY = "in a second copy of the whole set"
 UNMATCHED = "the label pattern does not match its path"
+_MOST = 0.8
+"""Fraction of the images from which on a folder may be all of the set, and what is next to it no classes."""
 _DEEPEST = 4
 """Folders above a split, in repositories that have much besides."""
 _MATCHED = 0.9
@@ -127,12 +131,17 @@ def find_layouts(tree: Tree, *, level: Level | None = None, pattern: str | None 
 def _images(paths: Sequence[str]) -> tuple[dict[str, Folders], str, tuple[Skipped, ...]]:
     """The images of a tree, each as its folders below the one that contains all; that folder; and what is no sample."""
     aside = dict(_masks(paths))
-    top = common_folder([path for path in paths if path not in aside])
-    if inner := _with_splits([path for path in paths if path not in aside], top):
-        aside |= {path: f"outside {inner}/, which has the splits" for path in paths if not path.startswith(f"{inner}/")}
+    kept = [path for path in paths if path not in aside]
+    top = common_folder(kept)
+    while inner := _only_folder(kept, top):
+        aside |= {path: OUTSIDE for path in kept if not path.startswith(f"{inner}/")}
+        kept = [path for path in kept if path not in aside]
+        top = common_folder(kept)
+    if inner := _with_splits(kept, top):
+        aside |= {path: f"outside {inner}/, which has the splits" for path in kept if not path.startswith(f"{inner}/")}
         top = inner
     depth = len(top.split("/")) if top else 0
-    below = {path: tuple(path.split("/")[depth:]) for path in paths if path not in aside}
+    below = {path: tuple(path.split("/")[depth:]) for path in kept if path not in aside}
     for copy in _copies(below):
         aside |= {path: COPY for path, folders in below.items() if folders[0] == copy}
         below = {path: folders for path, folders in below.items() if folders[0] != copy}
@@ -148,6 +157,16 @@ def common_folder(paths: Sequence[str]) -> str:
     shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
     has_loose_images = any(len(parent) == shared for parent in parents)
     return "" if has_loose_images else "/".join(low[:shared])
+
+
+def _only_folder(paths: Sequence[str], top: str) -> str:
+    """The only folder in ``top``, if images are next to it and none directly in it; else ""."""
+    depth = len(top.split("/")) if top else 0
+    below = [path.split("/")[depth:] for path in paths]
+    tops = {names[0] for names in below if len(names) > 1}
+    if len(tops) != 1 or not any(len(names) == 1 for names in below) or any(len(names) == 2 for names in below):
+        return ""
+    return "/".join(filter(None, (top, *tops)))
 
 
 def _with_splits(paths: Sequence[str], top: str) -> str:
@@ -167,7 +186,11 @@ def _masks(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Masks and previews of other images, with the reason to leave them out."""
     stems = {path.rpartition(".")[0] for path in paths}
     folders: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
+    twins = _twins(paths)
+    yield from ((path, TWIN) for path in twins)
     for path in paths:
+        if path in twins:
+            continue
         stem = path.rpartition(".")[0]
         image = mask_of(stem)
         if image is not None and image in stems:
@@ -183,6 +206,19 @@ def _masks(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         if sum(matched for _, matched in found) >= _MATCHED * len(found):
             reason = PREVIEW if name.lower() in PREVIEW_FOLDERS else MASK
             yield from ((path, reason) for path, _ in found)
+
+
+def _twins(paths: Sequence[str]) -> set[str]:
+    """PNG files that nearly all have a JPEG of the same name next to them: masks, or the same images once more."""
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        stem, _, suffix = path.rpartition(".")
+        if suffix.lower() in _JPEG or suffix.lower() == "png":
+            kinds["png" if suffix.lower() == "png" else "jpg"].add(stem)
+    both = kinds["png"] & kinds["jpg"]
+    if not both or len(both) < _MATCHED * min(len(kinds["png"]), len(kinds["jpg"])):
+        return set()
+    return {path for path in paths if path.lower().endswith(".png") and path.rpartition(".")[0] in both}
 
 
 def _has_image(names: Sequence[str], place: int, stems: set[str]) -> bool:
@@ -329,7 +365,27 @@ def _read(tree: Tree, division: _Division, top: str, level: Level | None) -> lis
         inside = set.union(*tops.values())
         if not all(name.isdecimal() or is_container(name) for name in inside):
             return [replace(leaf, cue=names, option="--label-level leaf"), replace(upper, option="--label-level top")]
-    return [_told(_classes(division, top, level or "top"), division, tops, level)]
+    upper = _told(_classes(division, top, level or "top"), division, tops, level)
+    if level is None and not division.parts and (inner := _inner(division, top, tops)):
+        return [inner, replace(upper, option=upper.option or "--label-level top")]
+    return [upper]
+
+
+def _inner(division: _Division, top: str, tops: Mapping[str, set[str]]) -> Layout | None:
+    """Another reading of folders that are not alike, by which one of them contains the classes."""
+    leaf = _classes(division, top, "leaf")
+    for name, inner in tops.items():
+        if len(inner & tops.keys() - {name}) > 1:
+            cue = f"{name}/ contains folders that are also next to it"
+            return replace(leaf, cue=cue, option="--label-level leaf")
+    counts = Counter(folders[0] for folders in division.rest.values() if len(folders) > 1)
+    (first, n), *_ = counts.most_common(1)
+    direct = any(len(folders) == 2 and folders[0] == first for folders in division.rest.values())
+    if len(counts) < 2 or direct or n < _MOST * counts.total():
+        return None
+    inside = {path: folders for path, folders in division.rest.items() if folders[0] == first}
+    cue = f"{first}/ contains {n:,} of {counts.total():,} images, all in deeper folders"
+    return Layout("folder per class", top, unlabeled=tuple(inside), cue=cue, option=f"open {first}/ itself")
 
 
 def _only_container(tops: Mapping[str, set[str]]) -> bool:

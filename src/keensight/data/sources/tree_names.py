@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from keensight.core.records import Part
@@ -28,13 +29,15 @@ _SERIES = "images?|imgs?|part|batch|chunk|shard|data|archive|folder|files|vol|di
 _SHARD = re.compile(rf"(.*[a-z_ -])?({_SERIES})[ _-]*[0-9]+")
 _NO_TABLES = re.compile(r"submission|readme|requirements|license|licence|changelog", re.IGNORECASE)
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".pq"})
-_LIST_NAMES = re.compile(r"(labels?|list|annotations?|train|val|valid|test|images?|ground_?truth)([ _-]\w+)?")
+_LIST = "labels?|list|annotations?|split|files?|images?|ground_?truth"
+_LIST_NAMES = re.compile(rf"({_LIST})|((train|val|valid|test)(ing)?([ _-]?({_LIST}))?)|(images?[ _-]labels?)")
 MASK_FOLDERS = frozenset({"mask", "masks", "segmentation", "segmentations", "segmentationclass", "segmentationobject"})
 TRUTH_FOLDERS = frozenset({"ground_truth", "groundtruth", "gt"})
 PREVIEW_FOLDERS = frozenset({"preview", "previews", "thumb", "thumbs", "thumbnail", "thumbnails", "_thumbs"})
 _MASK_ENDING = re.compile(r"[ _-](mask|masks|seg|segmentation|groundtruth|gt)([ _-]?[0-9]+)?$", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)
 def split_of(name: str) -> Part | None:
     """The split that a folder's name means: ``training_set``, ``seg_train``, ``trainval``, ``Test``; else None."""
     words = _words(name)
