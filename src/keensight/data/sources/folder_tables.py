@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Part, Reading, Sample, Skipped
 from keensight.data.sources.assemble import OneClass, assemble
 from keensight.data.sources.file_index import FileReader
@@ -19,21 +17,20 @@ from keensight.data.sources.names import natural_key
 from keensight.data.sources.tree_names import loose_split_of, split_of
 from keensight.errors import DataError
 
+OpenTable = Callable[..., Dataset]
+"""Reads the table at a path."""
 _USUAL = ("labels", "label", "metadata", "annotations", "train_labels", "trainlabels", "data", "classes", "images")
 NOT_LISTED = "in no table"
 
 
-def open_beside(
-    root: Path, listing: Listing, layout: Layout, columns: Mapping[str, Any], progress: Progress | None
-) -> Dataset:
+def open_beside(root: Path, listing: Listing, layout: Layout, open_table: OpenTable) -> Dataset:
     """Read the images by the table next to them, or by one table for each split.
 
     Args:
         root: The folder.
         listing: What is in it.
         layout: Its images and its tables.
-        columns: The columns ``label``, ``path`` and ``group``, as far as users name them.
-        progress: Where to report while files are read.
+        open_table: Reads one table.
 
     Raises:
         DataError: several tables may be meant, or none can be read; the hint names them.
@@ -45,7 +42,7 @@ def open_beside(
             f"{', '.join(layout.tables[:6])}",
             f"open the table with the labels instead: {root / layout.tables[0]}",
         )
-    opened, refused = _open(root, chosen, columns, progress)
+    opened, refused = _open(root, chosen, open_table)
     if not opened:
         table, error = refused[0]
         raise DataError(
@@ -86,16 +83,12 @@ Opened = list[tuple[str, Part | None, Dataset]]
 Refused = list[tuple[str, DataError]]
 
 
-def _open(
-    root: Path, tables: Sequence[tuple[str, Part | None]], columns: Mapping[str, Any], progress: Progress | None
-) -> tuple[Opened, Refused]:
-    from keensight.data.sources.readers import open_source
-
+def _open(root: Path, tables: Sequence[tuple[str, Part | None]], open_table: OpenTable) -> tuple[Opened, Refused]:
     opened: Opened = []
     refused: Refused = []
     for table, part in tables:
         try:
-            opened.append((table, part, open_source(root / table, progress=progress, **columns)))
+            opened.append((table, part, open_table(root / table)))
         except OneClass as error:
             opened.append((table, part, error.dataset))
         except DataError as error:

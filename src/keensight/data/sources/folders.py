@@ -1,10 +1,11 @@
-"""Folders of images: one sub-folder per class, split folders of such, or images whose classes are told elsewhere."""
+"""Folders of images: one sub-folder per class, split folders of such, or images with their classes elsewhere."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from keensight.core.records import Dataset, Reading, Sample, Skipped
 from keensight.data.sources.assemble import assemble
 from keensight.data.sources.boxes import box_classes
 from keensight.data.sources.file_index import FileReader, examine
-from keensight.data.sources.folder_tables import open_beside
+from keensight.data.sources.folder_tables import OpenTable, open_beside
 from keensight.data.sources.layouts import LEVELS, OUTSIDE, Layout, Level, Tree, find_layouts
 from keensight.data.sources.listing import Listing, list_images
 from keensight.data.sources.metadata import attach, find_metadata
@@ -30,6 +31,7 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
     group: str | None = None,
     label_regex: str | None = None,
     label_level: str | None = None,
+    open_table: OpenTable,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read a folder by the one layout that its paths allow (:mod:`keensight.data.sources.layouts`).
@@ -47,6 +49,7 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
         label_regex: A regular expression searched in each relative path; its first capture group (or the whole match)
             is the class.
         label_level: Which of nested folders is the class: ``top``, ``leaf`` or ``path``.
+        open_table: Reads a table next to images.
         progress: Where to report while files are read.
 
     Raises:
@@ -64,7 +67,8 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
         raise _several(root, layouts)
     layout = layouts[0]
     if layout.unlabeled and layout.tables:
-        return open_beside(root, listing, layout, {"label": label, "path": path, "group": group}, progress)
+        columns = {"label": label, "path": path, "group": group, "progress": progress}
+        return open_beside(root, listing, layout, partial(open_table, **columns))
     if layout.unlabeled and layout.boxes:
         layout = box_classes(root, layout, tree.others)
     if not layout.labels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
@@ -52,7 +53,7 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
     where = Path(source).expanduser()
     listed = ",".join(labels) or None
     if (label_regex or label_level) and not where.is_dir():
-        raise UsageError(f"{source} is no folder, so there are no paths to take the class from", "remove the option")
+        raise UsageError(f"{source} is not a folder, so there are no paths to take the class from", "remove the option")
     if not _exists(where):
         return _no_columns(_sample_set(source), label=label, path=path, group=group, labels=listed)
     if where.is_dir():
@@ -64,16 +65,17 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
             )
         return open_folder(
             where, label=label, path=path, group=group, label_regex=label_regex, label_level=label_level,
-            progress=progress,
+            open_table=_table, progress=progress,
         )  # fmt: skip
     if where.suffix.lower() in TABLE_SUFFIXES:
-        return from_frame(
-            read_table(where), where.parent, label=label, path=path, group=group, labels=labels, name=where.name,
-            source=where, progress=progress,
-        )  # fmt: skip
+        return _table(where, label=label, path=path, group=group, labels=labels, progress=progress)
     if where.suffix.lower() == ".npz":
         return _no_columns(open_npz(where), label=label, path=path, group=group, labels=listed)
     raise DataError(f"{where} is neither a folder nor a table nor an .npz file", _file_hint(where))
+
+
+def _table(where: Path, **options: Any) -> Dataset:
+    return from_frame(read_table(where), where.parent, name=where.name, source=where, **options)
 
 
 def _exists(path: Path) -> bool:
