@@ -50,9 +50,9 @@ def predict(
     """Classify images: files, folders (searched recursively) or patterns such as 'photos/*.jpg'.
 
     MODEL is a run or a bundle. Without --out the result goes to standard output: a table on a terminal, CSV
-    elsewhere. A file that cannot be read or has an unsupported format (supported: JPEG, PNG, BMP, GIF, WebP, TIFF, PPM)
-    becomes a row with its error; the exit code is 1 only if every file fails. Text files and tables next to images are
-    skipped.
+    elsewhere. A file that cannot be read or has an unsupported format becomes a row with its error; the exit code is 1
+    only if every file fails. An image with gray values unlike those of the training images has a note in its row. Text
+    files and tables next to images are skipped.
     """
     from keensight import workflow
 
@@ -62,6 +62,10 @@ def predict(
     if out:
         workflow.write_predictions(found, out, top)
     asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
+    if found.notes:
+        click.echo(
+            f"note on {len(found.notes):,} of {len(found):,} images: {next(iter(found.notes.values()))}", err=True
+        )
     if found.errors:
         click.echo(f"{len(found.errors):,} of {len(found):,} files could not be read", err=True)
         context.exit(int(len(found.errors) == len(found)))

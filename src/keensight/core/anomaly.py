@@ -78,6 +78,8 @@ class AnomalyScores:
     """Shape (n,): the samples of a dataset that the images are; None: they are not from a dataset."""
     truth: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
     """Their original classes, n of them; None: unknown."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Path to what is strange about an image that was read, as of :class:`~keensight.Predictions`."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -91,7 +93,8 @@ class AnomalyScores:
         if path in self.errors:
             return bare | {"decision": "abstain", "error": self.errors[path]}
         label = ANOMALOUS if score >= 1 else NORMAL
-        return bare | {"label": label, "score": score, "decision": "accept", "error": None}
+        noted = {"note": self.notes[path]} if path in self.notes else {}
+        return bare | {"label": label, "score": score, "decision": "accept", "error": None} | noted
 
 
 @dataclass(frozen=True, slots=True)

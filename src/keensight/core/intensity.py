@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -71,6 +72,31 @@ class Scale:
 def is_deep(mode: str) -> bool:
     """Whether the gray values of an image of this mode (see ``ImageInfo``) have more than 8 bits."""
     return mode.startswith("I;16") or mode in ("I", "F")
+
+
+_CLIPPED, _EMPTY = 0.01, 0.99
+"""An image of a bit depth with more than the first fraction of its pixels above white is not of that depth; of a
+window, which clips by design, only the second is strange."""
+
+
+def unlike(scale: Scale, values: Sequence[NDArray[Any]]) -> str:
+    """What is strange about an image's gray values on the scale of its set, in words; empty: nothing.
+
+    Args:
+        scale: That of the set.
+        values: The image, in pieces.
+    """
+    pixels = sum(piece.size for piece in values)
+    outside = sum(int(np.count_nonzero((piece < scale.black) | (piece > scale.white))) for piece in values)
+    high = max(range_of(piece)[1] for piece in values)
+    if outside > pixels * (_EMPTY if scale.black else _CLIPPED):
+        return (
+            f"{100 * outside / pixels:.0f}% of its gray values are outside {scale.black:,.6g} to {scale.white:,.6g}, "
+            "the range of the training images"
+        )
+    if not scale.black and high < scale.white / _NEARLY_BLACK:
+        return f"its gray values end at {high:,.6g}, and white is {scale.white:,.6g} in the training images"
+    return ""
 
 
 def in_words(scale: Scale) -> str:

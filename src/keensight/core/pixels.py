@@ -34,7 +34,7 @@ from keensight.core.decode_limits import (
     tile_size,
 )
 from keensight.core.image_files import Container, unpack
-from keensight.core.intensity import Levels, Scale, is_deep, range_of, scale_of_one
+from keensight.core.intensity import Levels, Scale, is_deep, range_of, scale_of_one, unlike
 from keensight.core.openers import Displayed, open_container, opener
 from keensight.core.profiles import to_srgb
 from keensight.core.records import ImageInfo, ImageSpec
@@ -107,10 +107,17 @@ def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
     return decode_each(raw, (spec,))[0]
 
 
-def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> list[NDArray[np.uint8]]:
+def decode_each(
+    raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec], notes: list[str] | None = None
+) -> list[NDArray[np.uint8]]:
     """Decode one image at several sizes, each with exactly the pixels that :func:`decode` gives.
 
     A file is decoded once for all sizes, a JPEG once for each scale needed.
+
+    Args:
+        raw: As for :func:`decode`.
+        specs: The sizes.
+        notes: If given, what is strange about gray values of more than 8 bits on the scale of the set is appended.
 
     Raises:
         ImageError: the image cannot be decoded at one of the sizes.
@@ -131,6 +138,8 @@ def decode_each(raw: bytes | NDArray[np.uint8], specs: Sequence[ImageSpec]) -> l
                 if key != (key := (extent, replace(spec, height=1, width=1, fit="stretch"))):
                     image.load()
                     plain = _plain_mode(image, spec, container.profile)
+                    if notes is not None and (note := _strange(image, spec)):
+                        notes.append(note)
                 found.append(_finish(plain, extent, spec, container.orientation))
         return found
 
@@ -264,6 +273,12 @@ def _draft(image: ImageFile.ImageFile, spec: ImageSpec, orientation: int) -> tup
 def _turned(spec: ImageSpec, orientation: int) -> tuple[int, int]:
     """Height and width before the rotation given by the orientation."""
     return (spec.width, spec.height) if orientation >= 5 else (spec.height, spec.width)
+
+
+def _strange(image: Image.Image, spec: ImageSpec) -> str:
+    if spec.intensity is None or not is_deep(image.mode):
+        return ""
+    return unlike(Scale(spec.black, spec.intensity), [values for _, values in _pieces(image)])
 
 
 def _dicom(image: Image.Image) -> Displayed | None:

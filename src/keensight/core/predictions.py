@@ -48,6 +48,8 @@ class Predictions:
     clusters: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
     """Shape (n,): images with the same number (a group, duplicates, near-duplicates) count as one for every interval.
     None: all images are independent."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Path to what is strange about an image that was read: gray values outside the range of the training images."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -122,6 +124,8 @@ class Predictions:
             "set": self.members(i),
             "ood_score": None if self.ood_scores is None else float(self.ood_scores[i]),
         }
+        if path in self.notes:
+            row["note"] = self.notes[path]
         return row if self.thresholds is None else row | {"labels": list(named)}
 
 

@@ -22,7 +22,7 @@ from keensight.core.sources import Images, name_of, singles
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError
 from keensight.nets.embeddings import LAYER, both, embedding, head
-from keensight.nets.inputs import check_images, check_input, chunks, read_image
+from keensight.nets.inputs import check_images, check_input, chunks, good_images, read_image
 from keensight.nets.models.weights import open_model
 from keensight.nets.training.batches import evaluation_batch
 from keensight.nets.training.losses import OBJECTIVES
@@ -242,8 +242,9 @@ class Classifier:
         # Only a model with enrolled classes checks the distance to the class means.
         unknown = columns["unknown"] == 1 if self.enrolled else None
         found = Predictions(
-            table.names, self.labels, columns["probabilities"], table.errors, unknown, self.thresholds, self.decision
-        )
+            table.names, self.labels, columns["probabilities"], table.errors, unknown, self.thresholds, self.decision,
+            notes=table.notes,
+        )  # fmt: skip
         if self.subspace is None:
             return found
         return dataclasses.replace(found, **self.ood_fields(columns["ood_scores"], columns["unknown"] == 0))
@@ -261,14 +262,16 @@ class Classifier:
         """Decode and run images in chunks, and keep the ``wanted`` fields of the outputs."""
         sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
-        table = _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {})
+        table = _Table(
+            names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {}, {}
+        )
         position = 0
         decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
         with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as decoded:
             for chunk in chunks(decoded, evaluation_batch(self.spec.shape)):
-                table.errors.update({names[position + i]: x for i, x in enumerate(chunk) if isinstance(x, str)})
-                good = [i for i, image in enumerate(chunk) if not isinstance(image, str)]
-                for answers in self._answers(np.stack([chunk[i] for i in good])) if good else ():
+                asked = names[position : position + len(chunk)]
+                good = good_images(asked, chunk, table.errors, table.notes)
+                for answers in self._answers(np.stack(list(good.values()))) if good else ():
                     for key, column in table.columns.items():
                         column[[position + i for i in good]] = getattr(answers, key)
                 position += len(chunk)
@@ -306,6 +309,7 @@ class _Table(NamedTuple):
     names: tuple[str, ...]
     columns: dict[str, NDArray[np.float32]]
     errors: dict[str, str]
+    notes: dict[str, str]
 
 
 def _check_fit(

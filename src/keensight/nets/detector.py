@@ -17,7 +17,7 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Images, name_of, singles
-from keensight.nets.inputs import check_images, check_input, chunks, read_image
+from keensight.nets.inputs import check_images, check_input, chunks, good_images, read_image
 from keensight.nets.models.weights import open_model
 from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch
@@ -90,18 +90,18 @@ class Detector:
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
         levels = np.full((len(names), *self.keras_model.output_shape[1:]), np.nan, np.float32)
         errors: dict[str, str] = {}
+        notes: dict[str, str] = {}
         position = 0
         decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
         with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as images_read:
             for chunk in chunks(images_read, evaluation_batch(self.spec.shape)):
-                errors.update({names[position + i]: x for i, x in enumerate(chunk) if isinstance(x, str)})
-                good = [i for i, image in enumerate(chunk) if not isinstance(image, str)]
+                good = good_images(names[position : position + len(chunk)], chunk, errors, notes)
                 if good:
-                    images_good = np.stack([chunk[i] for i in good])
+                    images_good = np.stack(list(good.values()))
                     levels[[position + i for i in good]] = self.predict_levels(images_good)
                 position += len(chunk)
                 task.advance(len(chunk))
-        return AnomalyScores(names, self.score(levels), errors, self.maps(levels))
+        return AnomalyScores(names, self.score(levels), errors, self.maps(levels), notes=notes)
 
     def __repr__(self) -> str:
         return f"<Detector {self.keras_model.name}, {self.spec.key}>"

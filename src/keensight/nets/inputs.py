@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,30 @@ def check_images(images: NDArray[np.uint8], spec: ImageSpec) -> None:
         )
 
 
-def read_image(source: Source, spec: ImageSpec) -> NDArray[np.uint8] | str:
-    """A decoded image, or an error message."""
+class Read(NamedTuple):
+    """A decoded image, or an error message, and what is strange about the image (empty: nothing)."""
+
+    image: NDArray[np.uint8] | None
+    error: str | None
+    note: str
+
+
+def read_image(source: Source, spec: ImageSpec) -> Read:
+    """Read and decode one image."""
+    notes: list[str] = []
     try:
-        return pixels.decode(read_source(source, spec), spec)
+        return Read(pixels.decode_each(read_source(source, spec), [spec], notes)[0], None, "; ".join(notes))
     except ImageError as error:
-        return error.message
+        return Read(None, error.message, "")
+
+
+def good_images(
+    names: Sequence[str], read: Sequence[Read], errors: dict[str, str], notes: dict[str, str]
+) -> dict[int, NDArray[np.uint8]]:
+    """The decoded ones of these images by position; the errors and notes of all are added by name."""
+    errors.update({name: one.error for name, one in zip(names, read, strict=True) if one.error is not None})
+    notes.update({name: one.note for name, one in zip(names, read, strict=True) if one.note})
+    return {i: one.image for i, one in enumerate(read) if one.image is not None}
 
 
 def chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:

@@ -237,8 +237,8 @@ def predict_with_heatmaps(
     sources = find(images, progress)
     found = detector.predict(sources, progress=progress)
     for place, source in enumerate(sources):
-        image = read_image(source, detector.spec)
-        if not isinstance(image, str) and found.maps is not None:
+        image = read_image(source, detector.spec).image
+        if image is not None and found.maps is not None:
             name = f"{place:04d}-{Path(found.paths[place]).stem}.png"
             write_bytes(directory / name, encode_png(overlay(image, found.maps[place])))
     return found
@@ -250,7 +250,7 @@ def write_predictions(predictions: Predictions | AnomalyScores, path: str | Path
     CSV and Parquet have one row an image: path, label, probability, decision, error, then the ``top`` classes as
     ``label_2``, ``probability_2`` and so on, then reason, set (its classes with ``|`` between) and ood_score. Of a
     multi-label model ``label`` is a list such as ``cat|dog``, empty where no label reaches its threshold, and the most
-    probable labels begin with ``label_1``.
+    probable labels begin with ``label_1``. ``note`` comes after error where an image has one.
 
     Raises:
         UsageError: the ending is none of the three.
@@ -360,7 +360,7 @@ def _as_npz(embeddings: Embeddings) -> bytes:
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
     flat: dict[str, Any] = {
-        key: row[key] for key in ("path", "label", "probability", "score", "decision", "error") if key in row
+        key: row[key] for key in ("path", "label", "probability", "score", "decision", "error", "note") if key in row
     }
     skipped = 0 if "labels" in row else 1  # the most probable class is the label, except in multi-label sets
     for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):

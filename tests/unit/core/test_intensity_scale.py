@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
-from keensight.core.intensity import Levels, Scale, parse, scale_of_set
+import numpy as np
+import pytest
+from PIL import Image
+
+from keensight.core.intensity import Levels, Scale, parse, scale_of_set, unlike
+from keensight.core.pixels import decode_each
+from keensight.core.predictions import Predictions
+from keensight.core.records import ImageSpec, LabelSet
 from keensight.errors import UsageError
+from keensight.workflow.predict import flat
 
 
 def levels(low: float, high: float, inner: tuple[float, float] | None = None) -> Levels:
@@ -63,3 +71,35 @@ def test_the_setting(text: str, want: object) -> None:
 def test_another_setting_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"data\.intensity cannot be"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("scale", "values", "words"),
+    [
+        (Scale(0, 4095), [0, 60_000, 60_000, 100], "50% of its gray values are outside 0 to 4,095"),
+        (Scale(0, 65535), [0, 4095, 17, 100], "its gray values end at 4,095, and white is 65,535"),
+        (Scale(0, 4095), [0, 4095, 17, 100], ""),
+        (Scale(-160, 239), [-1000, 2000, 40, 100], ""),
+        (Scale(29_000, 31_000), [20, 30, 40, 50], "100% of its gray values are outside 29,000 to 31,000"),
+    ],
+)
+def test_what_is_strange_about_an_image_is_told(scale: Scale, values: list[int], words: str) -> None:
+    found = unlike(scale, [np.array(values[:2]), np.array(values[2:])])
+    assert found.startswith(words)
+    assert bool(found) == bool(words)
+
+
+def test_the_decoder_notes_it_once_for_each_image() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((4, 4), 60_000, np.uint16)).save(stream, "PNG")
+    notes: list[str] = []
+    decode_each(stream.getvalue(), [ImageSpec(4, 4, intensity=4095.0), ImageSpec(2, 2, intensity=4095.0)], notes)
+    assert len(notes) == 1
+    decode_each(stream.getvalue(), [ImageSpec(4, 4)], notes)
+    assert len(notes) == 1
+
+
+def test_a_note_is_in_the_row_of_its_image_alone() -> None:
+    found = Predictions(("a", "b"), LabelSet(("x", "y")), np.full((2, 2), 0.5, np.float32), notes={"b": "odd"})
+    assert ["note" in row for row in found.rows()] == [False, True]
+    assert flat(found.rows()[1])["note"] == "odd"
