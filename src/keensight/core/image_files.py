@@ -317,9 +317,8 @@ def _gzip(data: bytes) -> Container:
 
 def _volume() -> ImageError:
     return ImageError(
-        "it is a NIfTI volume, not an image",
-        "save its slices as images, with nibabel: numpy.asarray(nibabel.load(file).dataobj)[:, :, k] is one slice; "
-        "keep the slices of a patient together with --group-regex",
+        "it is a NIfTI volume: save its slices as images (nibabel.load(file).dataobj[:, :, k] is one), "
+        "and keep those of a patient together with --group-regex"
     )
 
 

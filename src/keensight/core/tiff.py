@@ -143,10 +143,7 @@ def _refuse_bands(tiff: _Tiff, entries: list[_Entry]) -> None:
         or (bands[0] == 2 and bits[0] > 8)
     ):
         depth = f"{bits[0]} bits" + (", floating point" if kind[0] == _FLOATS else "")
-        raise ImageError(
-            f"it is a TIFF of {bands[0]} bands of {depth}, not a picture",
-            "export the three bands to look at as an 8-bit RGB image, or one band as a gray one",
-        )
+        raise ImageError(f"it is a TIFF of {bands[0]} bands of {depth}: export three as an RGB image, or one in gray")
 
 
 def _only_pixel_tags(tiff: _Tiff, position: int, entries: list[_Entry]) -> bytes:

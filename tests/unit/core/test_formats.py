@@ -127,10 +127,7 @@ def test_a_nifti_volume_says_how_to_save_its_slices() -> None:
     head = struct.pack("<i", 348) + bytes(340) + b"n+1\0"
     assert len(head) == 348
     for raw in (head + bytes(100), gzip.compress(head + bytes(100))):
-        assert reason(raw) == "it is a NIfTI volume, not an image"
-        with pytest.raises(ImageError) as raised:
-            decode(raw, SPEC)
-        assert "nibabel" in str(raised.value.hint)
+        assert reason(raw).startswith("it is a NIfTI volume: save its slices as images (nibabel")
 
 
 HEIC = base64.b64decode(
