@@ -51,8 +51,8 @@ def predict(
 
     MODEL is a run or a bundle. Without --out the result goes to standard output: a table on a terminal, CSV
     elsewhere. A file that cannot be read or has an unsupported format becomes a row with its error; the exit code is 1
-    only if every file fails. An image with gray values unlike those of the training images has a note in its row. Text
-    files and tables next to images are skipped.
+    only if every file fails. An image whose gray values do not fit the scale of the training images has a note in its
+    row. Text files and tables next to images are skipped.
     """
     from keensight import workflow
 
