@@ -276,7 +276,7 @@ def _scored(
         return _compare(first, second, found.windows[some], found.mirrored[some], steps=6)[1]
 
     parts = [np.zeros(0, np.float32)]
-    with progress.task("confirming duplicates", len(one)) as task:
+    with progress.task("confirming duplicates", len(one), "pairs") as task:
         for part in _in_chunks(compare, len(one)):
             parts.append(part)
             task.advance(len(part))

@@ -92,7 +92,7 @@ def find_rotated(
         return squares_of(gray, sizes[some], LARGE)
 
     scores = np.zeros(len(first), np.float32)
-    with progress.task("confirming rotated duplicates", len(first)) as task:
+    with progress.task("confirming rotated duplicates", len(first), "pairs") as task:
         for begin in range(0, len(first), _CHUNK):
             some = slice(begin, begin + _CHUNK)
             scores[some] = _scored(first[some], second[some], maps[some], small, large)
