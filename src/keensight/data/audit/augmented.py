@@ -141,7 +141,7 @@ def _registered(
     found = [np.zeros(0, np.float32)]
     chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(first), _CHUNK)]
     with (
-        progress.task("confirming augmented copies", len(first)) as task,
+        progress.task("confirming augmented copies", len(first), "pairs") as task,
         closing(ordered(compare, chunks, processors())) as results,
     ):
         for scores in results:
