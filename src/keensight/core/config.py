@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 import typing
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,15 +146,6 @@ class TrainConfig:
     ema: float = setting(
         0.995, "momentum of the exponential moving average of the weights; 0: off", low=0.0, high=0.99999
     )
-    frozen: float = setting(
-        0.65, "fraction of a pretrained network's computation, from the input up, that stays frozen in fine-tuning "
-        "with `standard` effort",
-        low=0.0, high=1.0,
-    )  # fmt: skip
-    views: int | None = setting(
-        None, "augmented views per image that `standard` effort precomputes; default: 4, fewer if memory is short",
-        low=1, high=100,
-    )  # fmt: skip
     class_weights: bool = setting(False, "class imbalance: weight each class (or label) by its inverse frequency")
     logit_adjustment: float | None = setting(
         None, "class imbalance: multiple of each class's log frequency that is subtracted from its logit; 0: off; "
@@ -271,6 +263,9 @@ class RunConfig:
         """
         changed: dict[str, dict[str, Any]] = {}
         for dotted, value in values.items():
+            if dotted in RETIRED:
+                warnings.warn(f"{dotted} has no effect any more: {RETIRED[dotted]}", DeprecationWarning, stacklevel=2)
+                continue
             described = find_setting(dotted)
             changed.setdefault(described.section, {})[described.name] = described.convert(value)
         sections = {name: dataclasses.replace(getattr(self, name), **new) for name, new in changed.items()}
@@ -377,6 +372,13 @@ def settings() -> Iterator[Setting]:
             )  # fmt: skip
 
 
+RETIRED = {
+    "train.frozen": "fine-tuning trains every layer",
+    "train.views": "fine-tuning augments every image again in each epoch",
+}
+"""Settings of earlier versions, which are ignored, and why."""
+
+
 def find_setting(dotted: str) -> Setting:
     """Find a setting by its full name.
 
@@ -421,6 +423,6 @@ def read_config(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise UsageError(f"{path}: {section!r} is outside a section", "put it in a section such as [train]")
         values.update({f"{section}.{name}": value for name, value in content.items()})
-    for dotted in values:
+    for dotted in values.keys() - RETIRED.keys():
         find_setting(dotted)
     return values

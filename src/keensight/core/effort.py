@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-Phase = Literal["head", "top", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,15 +11,17 @@ class Effort:
     """One value of ``train.effort``.
 
     Example:
-        >>> EFFORTS["quick"].phases
-        ('head',)
+        >>> EFFORTS["quick"].tunes
+        False
     """
 
     epochs: float
     """From scratch: how many times as many epochs as ``standard``."""
-    phases: tuple[Phase, ...]
-    """From pretrained weights: what is trained, in this order. A head needs each image once; the top of the network,
-    and the whole of it, need many epochs."""
+    tuning: float
+    """From pretrained weights: on how many images (with repetition) the whole network is trained, as a multiple of
+    ``standard``; 0: its head alone, which needs each image once."""
+    tuning_least: int
+    """The fewest epochs of that: at a high learning rate, a few steps do harm."""
     side: float
     """Input of a pretrained network, as a fraction of the side that it was pretrained on: what an epoch costs grows
     with its square."""
@@ -41,20 +40,20 @@ class Effort:
     @property
     def tunes(self) -> bool:
         """Whether more of a pretrained network is trained than its head."""
-        return self.phases != ("head",)
+        return self.tuning > 0
 
 
 EFFORTS: Mapping[str, Effort] = {
     "quick": Effort(
-        epochs=0.4, phases=("head",), side=1.0, race_epochs=10, heatmaps=12, shortcuts=False, label_check=False,
-        mirror=False,
+        epochs=0.4, tuning=0.0, tuning_least=1, side=1.0, race_epochs=10, heatmaps=12, shortcuts=False,
+        label_check=False, mirror=False,
     ),
     "standard": Effort(
-        epochs=1.0, phases=("head", "top"), side=5 / 7, race_epochs=3, heatmaps=200, shortcuts=True, label_check=True,
-        mirror=True,
+        epochs=1.0, tuning=1.0, tuning_least=2, side=5 / 7, race_epochs=3, heatmaps=200, shortcuts=True,
+        label_check=True, mirror=True,
     ),
     "best": Effort(
-        epochs=2.5, phases=("head", "top", "whole"), side=6 / 7, race_epochs=3, heatmaps=200, shortcuts=True,
+        epochs=2.5, tuning=1.5, tuning_least=5, side=6 / 7, race_epochs=3, heatmaps=200, shortcuts=True,
         label_check=True, mirror=True,
     ),
 }  # fmt: skip

@@ -46,8 +46,6 @@ class FitOptions(TypedDict, total=False):
     weight_decay: float
     label_smoothing: float
     ema: float
-    frozen: float
-    views: int | None
     class_weights: bool
     logit_adjustment: float | None
     patience: int | None

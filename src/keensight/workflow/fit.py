@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from keensight.core.config import RunConfig
+from keensight.core.config import RETIRED, RunConfig
 from keensight.core.config import settings as known_settings
 from keensight.core.effort import EFFORTS
 from keensight.core.options import FitOptions, with_options
@@ -168,6 +168,7 @@ _ELSEWHERE = {
 def _check_options(given: Mapping[str, Any]) -> None:
     """Refuse options that would be ignored."""
     dotted = {setting.option: setting.dotted for setting in known_settings()}
+    dotted |= {name.partition(".")[2]: name for name in RETIRED}
     for name, value in given.items():
         setting = dotted.get(name, name)
         place = _ELSEWHERE.get(setting) or _ELSEWHERE.get(setting.partition(".")[0])

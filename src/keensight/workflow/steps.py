@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 import numpy as np
 
 from keensight.core.changes import DatasetChanges, compare
-from keensight.core.config import RunConfig
+from keensight.core.config import RETIRED, RunConfig
 from keensight.core.config import settings as known_settings
 from keensight.core.deprecation import renamed
 from keensight.core.labels import Correction, read_corrections
@@ -265,6 +265,7 @@ def configure(config: RunConfig | None = None, settings: Mapping[str, Any] | Non
         UsageError: a name does not exist or a value is not allowed.
     """
     dotted = {setting.option: setting.dotted for setting in known_settings()}
+    dotted |= {name.partition(".")[2]: name for name in RETIRED}
     for name in options:
         if name not in dotted:
             raise UsageError(f"there is no option {name!r}", did_you_mean(name, list(dotted)))

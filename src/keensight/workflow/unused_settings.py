@@ -17,7 +17,6 @@ _STEPS = (
     "train.weight_decay", "train.label_smoothing", "train.ema", "train.patience", "train.precision", "model.dropout",
 )  # fmt: skip
 """Settings of stepwise training; a logistic-regression head on frozen features does not use them."""
-_TRANSFER = ("train.frozen", "train.views")
 
 
 def without_effect(config: RunConfig, dataset: Dataset, kind: Kind = "classifier") -> tuple[str, ...]:
@@ -44,11 +43,11 @@ def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
     if dataset.task == Task.MULTILABEL:
         yield from ("decision.set_level", "train.logit_adjustment")
     if not transfers(config):
-        yield from (*_TRANSFER, "train.logit_adjustment")
+        yield "train.logit_adjustment"
     else:
         yield "train.tensorboard"
         if head_only(config):
-            yield from (*_STEPS, *_TRANSFER)
+            yield from _STEPS
     if not config.augment.enabled:
         yield from (one.dotted for one in settings() if one.section == "augment" and one.name != "enabled")
 

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from keensight.core.records import ImageSpec
@@ -27,18 +26,6 @@ def test_a_cut_never_falls_where_a_shortcut_runs_beside_it(lite):
     assert 0 <= shares[0] < shares[-1] <= 1
 
 
-def test_both_halves_together_are_the_network_and_share_its_weights(lite):
-    from keensight.nets.training.split_model import cuts, halves
-
-    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    for place in cuts(lite)[:: len(cuts(lite)) // 4]:
-        lower, upper = halves(lite, place.layer)
-        activations = np.asarray(lower(images))
-        assert activations[0].size == place.values
-        np.testing.assert_allclose(np.asarray(upper(activations)), np.asarray(lite(images)), atol=1e-5)
-    assert len(cuts(lite)) > 20  # cutting it has not changed what is found
-
-
 def test_multiplications_are_those_of_the_textbook():
     from keensight.nets.runtime import framework
     from keensight.nets.training.split_model import multiplications
@@ -52,10 +39,3 @@ def test_multiplications_are_those_of_the_textbook():
     assert multiplications(convolution) == 10 * 10 * 3 * 3 * 3 * 8
     assert multiplications(depthwise) == 5 * 5 * 3 * 3 * 8
     assert multiplications(dense) == 5 * 5 * 8 * 5
-
-
-def test_the_freezing_point_follows_the_share(lite):
-    from keensight.nets.training.tuning import freezing_point
-
-    assert freezing_point(lite, 0.65).layer == "block10_add"
-    assert freezing_point(lite, 0.0).below <= freezing_point(lite, 0.3).below <= 0.3

@@ -102,23 +102,26 @@ def test_a_refitted_head_has_seen_every_image_and_gives_predictions_by_heads_tha
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_standard_tunes_the_top_and_leaves_the_rest_as_it_was(images, shop, precision):
-    from keensight.nets.training.transfer import transfer
+def test_fine_tuning_changes_every_layer_but_normalization(images, shop, precision):
+    from keensight.nets.training.tuning import train_whole
 
     model = _model()
     before = {layer.name: layer.get_weights() for layer in model.layers}
-    history = transfer(model, images, _config(**{"train.precision": precision}), shop[0]).history
-    assert [epoch.phase for epoch in history.epochs] == ["head", "top", "top"]
-    assert [epoch.epoch for epoch in shop[1]] == [1, 2, 3]
-    best = history.epochs[history.best_epoch - 1]
-    val = np.asarray(model(images.pixels.take(images.split.part("val")))).argmax(1)
-    assert (val == images.targets[64:]).mean() == pytest.approx(best.val_accuracy, abs=0.04)
+    history = train_whole(model, images, _config(**{"train.precision": precision}), shop[0])
+    assert [epoch.phase for epoch in history.epochs] == ["whole", "whole"]
     for layer in model.layers:
         same = all(np.array_equal(a, b) for a, b in zip(before[layer.name], layer.get_weights(), strict=True))
-        if layer.name.startswith(("stem", "block0_", "block5_", "block10_")) or layer.name.endswith("_norm"):
-            assert same, f"{layer.name} is below the freezing point or a statistic"
+        assert same == (not layer.weights or layer.name.endswith("_norm")), layer.name
         assert layer.compute_dtype == "float32" or not layer.weights
     assert all(layer.trainable for layer in model.layers if layer.name != "normalise")
+
+
+def test_standard_counts_both_phases_as_one_training(images, shop):
+    from keensight.nets.training.transfer import transfer
+
+    history = transfer(_model(), images, _config(), shop[0]).history
+    assert [epoch.phase for epoch in history.epochs] == ["head", "whole", "whole"]
+    assert [epoch.epoch for epoch in shop[1]] == [1, 2, 3]
 
 
 def test_a_phase_that_does_not_pay_is_taken_back(images, shop):
@@ -132,35 +135,38 @@ def test_a_phase_that_does_not_pay_is_taken_back(images, shop):
     assert (logits.argmax(1) == images.targets[64:]).mean() == history.epochs[0].val_accuracy
 
 
-def test_best_goes_on_with_the_whole_network(images, shop):
-    from keensight.nets.training.transfer import transfer
+def test_weights_are_averaged_with_those_before_unless_others_are_certainly_better():
+    from keensight.nets.training.transfer import Examination, _averaged
 
-    history = transfer(_model(), images, _config(**{"train.effort": "best", "train.epochs": 1}), shop[0]).history
-    assert [epoch.phase for epoch in history.epochs] == ["head", "top", "whole"]
+    targets = np.arange(400) % 2
+
+    def share_of(right):
+        """Of a model whose weights before and after are 0 and 1; ``right`` images are right with these weights."""
+        model = Weights()
+        model.now = [np.array(1.0)]
+        hit = lambda: np.arange(400) // 2 < right(float(model.now[0])) / 2  # noqa: E731
+        logits = lambda: 2.0 * np.eye(2)[np.where(hit(), targets, 1 - targets)]  # noqa: E731
+        found, share = _averaged(model, [np.array(0.0)], Examination(logits(), targets, logits))
+        assert model.now == [share]
+        assert found.reached == pytest.approx(right(share) / 400, abs=0.005)
+        return share
+
+    assert share_of(lambda weight: 300) == 0.75
+    assert share_of(lambda weight: 300 + 4 * weight) == 0.75
+    assert share_of(lambda weight: 100 + 280 * weight) == 1.0
+    assert share_of(lambda weight: 380 - 280 * weight) == 0.5
 
 
-def test_views_are_a_function_of_seed_view_and_image(images):
-    from keensight.nets.training.activations import AugmentedPixels, how_many
+def test_the_last_layer_learns_at_a_tenth_of_the_rate(images, shop):
+    import keras
 
-    config = _config(**{"augment.flip": "horizontal"}).augment
-    first, second = (AugmentedPixels(images.pixels, config, 0, 1) for _ in range(2))
-    np.testing.assert_array_equal(first.take(np.array([3, 4]))[1], second.take(np.array([4]))[0])
-    assert not np.array_equal(first.take(np.array([4])), images.pixels.take(np.array([4])))
-    plain = AugmentedPixels(images.pixels, config, 0, 0)
-    np.testing.assert_array_equal(plain.take(np.array([4])), images.pixels.take(np.array([4])))
-    assert how_many(7, 10**9, 10**9) == 7
-    assert how_many(None, 10, 10) == 4
-    assert how_many(None, 10**9, 10**9) == 1
+    from keensight.nets.training.fit import slowed
 
-
-def test_a_bank_larger_than_memory_lies_in_a_file(images, monkeypatch):
-    from keensight.nets.training import activations
-
-    monkeypatch.setattr(activations, "_memory_budget", lambda: 10)
-    bank = activations._bank((2, 3, 4))
-    assert isinstance(bank, np.memmap)
-    bank[:] = 1
-    assert bank.sum() == 24
+    fast, slow = keras.Variable(np.ones(2, np.float32)), keras.Variable(np.ones(2, np.float32))
+    optimizer = slowed(keras.optimizers.AdamW, [slow], 0.1)(learning_rate=0.01, weight_decay=0.0)
+    optimizer.build([fast, slow])
+    optimizer.apply([np.ones(2, np.float32), np.ones(2, np.float32)], [fast, slow])
+    np.testing.assert_allclose(1 - np.asarray(slow), 0.1 * (1 - np.asarray(fast)), rtol=1e-3)
 
 
 def _softmax(logits):
@@ -178,10 +184,10 @@ def test_class_weights_reach_the_head(images, shop):
 
 
 class Weights:
-    """A model that is nothing but its weights."""
+    """A model that is nothing but its weights: the number of images that it gets right."""
 
     def __init__(self):
-        self.now = "head"
+        self.now = [np.array(8.0)]
 
     def get_weights(self):
         return self.now
@@ -195,19 +201,20 @@ def epochs(*reached):
 
 
 def _examination(model):
-    """Ten images of class 0: the head gets eight of them right, the phase as many as it reached."""
+    """Ten images of class 0: the head gets eight of them right."""
     from keensight.nets.training.transfer import Examination
 
     def logits(right):
         return np.where(np.arange(10)[:, None] < right, [[2.0, 0.0]], [[0.0, 2.0]])
 
-    return Examination(logits(8), np.zeros(10, int), lambda: logits({"better": 10, "worse": 5}[model.now]))
+    return Examination(logits(8), np.zeros(10, int), lambda: logits(model.now[0]))
 
 
 @pytest.mark.parametrize(
-    ("after", "now", "best"), [(epochs(1.0), "better", 2), (epochs(0.5), "worse", 1), (None, "worse", 1)]
+    ("after", "now", "kept", "best"),
+    [(epochs(1.0), 10.0, 9.5, 2), (epochs(0.5), 5.0, 8.0, 1), (None, 5.0, 8.0, 1)],
 )
-def test_an_interrupted_phase_leaves_the_better_weights(after, now, best):
+def test_an_interrupted_phase_leaves_the_better_weights(after, now, kept, best):
     from keensight.nets.training.fit import TrainingInterrupted
     from keensight.nets.training.images import Caches
     from keensight.nets.training.transfer import _kept_if_better
@@ -215,12 +222,12 @@ def test_an_interrupted_phase_leaves_the_better_weights(after, now, best):
     model, shop = Weights(), Caches(Nothing, None, lambda epoch: None, Silent())
 
     def phase(shop):
-        model.set_weights(now)
+        model.set_weights([np.array(now)])
         raise TrainingInterrupted(History(after, 1, "interrupted")) if after else KeyboardInterrupt
 
     with pytest.raises(TrainingInterrupted) as caught:
         _kept_if_better(model, History(epochs(0.8), 1), phase, _examination(model), shop)
-    assert model.now == (now if best == 2 else "head")
+    assert model.now == [kept]
     assert (caught.value.history.best_epoch, caught.value.history.stopped) == (best, "interrupted")
 
 

@@ -85,7 +85,7 @@ def test_a_transfer_counts_its_phases_as_one_training(parts: Any) -> None:
     assert [call for call in seen.calls if call[0] in ("epoch", "done")] == [
         ("epoch", 0), ("done", 0), ("epoch", 1), ("done", 1)
     ]  # fmt: skip
-    assert [one.phase for one in history.epochs] == ["head", "top"]
+    assert [one.phase for one in history.epochs] == ["head", "whole"]
     stopped = ks.fit(model, data, split, pixels, effort="standard", epochs=1, callbacks=[recorder(stop_after=1)])
     assert [one.phase for one in stopped.epochs] == ["head"] and stopped.stopped == "callback"
 

@@ -122,7 +122,7 @@ def _pretrained(
 ) -> None:
     architecture = Architecture(
         name, description, pretrained=True, width=None, dropout=dropout, min_side=min_side,
-        optimizer="adamw", learning_rate=0.004, passes=16_000, side=side, parameters=parameters, **more,
+        optimizer="adamw", learning_rate=0.004, passes=4_000, side=side, parameters=parameters, **more,
     )  # fmt: skip
     ARCHITECTURES[name] = architecture
 

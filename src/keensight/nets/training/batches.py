@@ -80,57 +80,6 @@ def training(plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, e
     return _made(range(epochs * plan.steps), load, prefetch=2)
 
 
-def activations(plan: TrainingPlan, views: NDArray[np.float16], epochs: int) -> tf.data.Dataset:
-    """Like :func:`training`, from precomputed activations: an image's views one after the other.
-
-    Args:
-        plan: The steps; ``plan.rows`` is not used.
-        views: float16 (views, n, ...), image i of the training set at [:, i].
-        epochs: How many epochs the dataset lasts.
-    """
-    current: list[Any] = [-1, None]
-    first = np.random.default_rng([plan.seed, 0, 3]).integers(len(views), size=len(plan.targets))
-
-    def batch(step: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        number, position = divmod(int(step), plan.steps)
-        if current[0] != number:
-            current[:] = [number, plan.epoch(number)]
-        order, _ = current[1]
-        chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
-        seen = views[(first[chosen] + number) % len(views), chosen]
-        targets = plan.targets[chosen]
-        hot, weights = target_rows(targets, len(plan.weights)), image_weights(targets, plan.weights)
-        return seen.astype(np.float32), hot, weights
-
-    shapes = [(min(plan.batch_size, len(plan.targets)), *rest) for rest in (views.shape[2:], (len(plan.weights),), ())]
-    return _numbered(range(epochs * plan.steps), batch, shapes, prefetch=2)
-
-
-def stored(values: NDArray[np.float16], targets: NDArray[Any], classes: int) -> tf.data.Dataset:
-    """Like :func:`plain`, from precomputed activations (n, ...)."""
-    size = 128
-
-    def batch(start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        chosen = slice(int(start), int(start) + size)
-        return values[chosen].astype(np.float32), target_rows(targets[chosen], classes)
-
-    return _numbered(range(0, len(values), size), batch, [(None, *values.shape[1:]), (None, classes)], prefetch=1)
-
-
-def _numbered(
-    numbers: range, make: Callable[[int], tuple[NDArray[np.float32], ...]], shapes: list[Any], prefetch: int
-) -> tf.data.Dataset:
-    """One element per number, created in Python, with known cardinality and shapes."""
-    _, tf = framework()
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def load(number: Any) -> Any:
-        made = tf.numpy_function(make, [number], [tf.float32] * len(shapes))
-        return tuple(tf.ensure_shape(value, shape) for value, shape in zip(made, shapes, strict=True))
-
-    return _made(numbers, load, prefetch)
-
-
 def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.Dataset:
     """Yield ``load`` of each number, in order, some steps ahead."""
     _, tf = framework()

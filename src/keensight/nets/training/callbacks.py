@@ -32,7 +32,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         phase: Name of the phase in the history.
         ranking: Gives the mean average precision of the validation set, or None.
         hooks: The user's callbacks.
-        hopeless: Whether to leave, given the metric reached after each epoch so far.
+        hopeless: Whether to leave, given the metric reached after each epoch so far, and the number of epochs planned.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         phase: str,
         ranking: Callable[[], float | None] = lambda: None,
         hooks: Hooks | None = None,
-        hopeless: Callable[[list[float]], bool] = lambda reached: False,
+        hopeless: Callable[[list[float], int], bool] = lambda reached, epochs: False,
     ) -> None:
         super().__init__()
         self.task: Phase | None = None
@@ -91,7 +91,7 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
             self._best, self._best_weights = done, self.model.get_weights()
         elif done.epoch - self._best.epoch >= self._numbers.patience:
             self._stopped, self.model.stop_training = "early", True
-        if self._hopeless([epoch.reached for epoch in self._epochs]):
+        if self._hopeless([epoch.reached for epoch in self._epochs], self._numbers.epochs):
             self._stopped, self.model.stop_training = "early", True
         if self._on_epoch is not None:
             self._on_epoch(done)

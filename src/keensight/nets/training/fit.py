@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class TrainingInterrupted(KeyboardInterrupt):
         """The epochs that were finished."""
 
 
-_TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST = 32, 4, 10
+_TUNING_BATCH, _TUNING_MOST = 32, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,15 @@ class Schedule:
     learning_rate: float
     patience: int
     ema: float
+    head_rate: float = 1.0
+    """Learning rate of the last layer, as a fraction of that of the others."""
 
 
 def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
     """Resolve epochs, batch size, peak rate and patience.
 
     From scratch, small sets get smaller batches (32 steps per epoch if possible) and more epochs (at most 60 for
-    ``standard``); large ones at least 12. Fine-tuning uses batches of 32 and 4 to 10 epochs.
+    ``standard``); large ones at least 12. Fine-tuning uses batches of 32 and at most 10 epochs.
 
     Args:
         config: The settings.
@@ -68,14 +70,14 @@ def schedule(config: TrainConfig, model: str, n_train: int) -> Schedule:
         n_train: Images in the training set.
     """
     architecture = ARCHITECTURES[model]
-    effort = EFFORTS[config.effort].epochs
+    effort = EFFORTS[config.effort]
     if architecture.pretrained:
-        batch, least, most = _TUNING_BATCH, _TUNING_LEAST, _TUNING_MOST
-        wanted = architecture.passes / n_train
+        batch, least, most = _TUNING_BATCH, effort.tuning_least, _TUNING_MOST
+        wanted = architecture.passes * effort.tuning / n_train
     else:
         batch = int(2 ** np.clip(math.floor(math.log2(max(n_train, 1) / 32)), 4, 7))
-        least, most = max(5, round(12 * effort)), round(60 * effort)
-        wanted = architecture.passes * effort / n_train
+        least, most = max(5, round(12 * effort.epochs)), round(60 * effort.epochs)
+        wanted = architecture.passes * effort.epochs / n_train
     batch = min(config.batch_size or batch, n_train)
     epochs = config.epochs or int(np.clip(round(wanted), least, most))
     steps = max(1, n_train // batch)
@@ -145,8 +147,6 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
     tensorboard: Path | None = None,
     progress: Progress | None = None,
     hooks: Hooks | None = None,
-    phase: str = "train",
-    hopeless: Callable[[list[float]], bool] = lambda reached: False,
 ) -> History:
     """Train ``model`` in place; it ends with its best weights.
 
@@ -160,8 +160,6 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
         hooks: The user's callbacks.
-        phase: Name of the phase in the history.
-        hopeless: Whether to leave, given the accuracy (or mAP) reached after each epoch so far.
 
     Returns:
         The history; ``best_epoch`` is the one with the lowest validation loss (of several labels: the highest mAP).
@@ -186,8 +184,6 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
         tensorboard=tensorboard,
         progress=progress,
         hooks=hooks,
-        phase=phase,
-        hopeless=hopeless,
     )
 
 
@@ -205,7 +201,7 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     progress: Progress | None = None,
     hooks: Hooks | None = None,
     phase: str = "train",
-    hopeless: Callable[[list[float]], bool] = lambda reached: False,
+    hopeless: Callable[[list[float], int], bool] = lambda reached, epochs: False,
 ) -> History:
     """Run Keras' ``fit`` on prepared batches; the model ends with its best weights.
 
@@ -222,7 +218,8 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
         progress: Where to report.
         hooks: The user's callbacks.
         phase: Name of the phase in the history.
-        hopeless: Whether to leave, given the accuracy (or mAP) reached after each epoch so far.
+        hopeless: Whether to leave, given the accuracy (or mAP) reached after each epoch so far, and the number of
+            epochs planned.
 
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.
@@ -234,8 +231,8 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     from keensight.nets.training.training_copy import carry, training_form
 
     trained = training_form(model, config.train.precision)
-    if trained is model and isinstance(objective, Sigmoid):
-        # A second model of the same layers is compiled, so that the saved one does not refer to our loss.
+    if trained is model and (isinstance(objective, Sigmoid) or numbers.head_rate != 1.0):
+        # A second model of the same layers is compiled, so that the saved one does not refer to our loss or optimizer.
         trained = keras.Model(model.inputs, model.outputs, name=model.name)
     _compile(trained, config, numbers, objective)
 
@@ -290,20 +287,43 @@ def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, objective
     train = config.train
     options = {
         "learning_rate": _learning_rate(train.schedule, numbers),
-        "weight_decay": train.weight_decay or None,
+        "weight_decay": train.weight_decay,
         "use_ema": bool(numbers.ema),
         "ema_momentum": numbers.ema or 0.99,
         "ema_overwrite_frequency": None,
     }
-    if optimizer_of(train, config.model.name) == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)
+    sgd = optimizer_of(train, config.model.name) == "sgd"
+    kind = keras.optimizers.SGD if sgd else keras.optimizers.AdamW
+    if sgd:
+        options |= {"momentum": 0.9, "nesterov": True}
+    if numbers.head_rate != 1.0:
+        slow = model.get_layer("logits").trainable_variables
+        optimizer = slowed(kind, slow, numbers.head_rate)(**options)
     else:
-        optimizer = keras.optimizers.AdamW(**options)
+        optimizer = kind(**options)
     if train.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     # With all variables created here, tf.function traces the step once; otherwise twice.
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, objective.loss(train.label_smoothing), metrics=[objective.accuracy()])
+
+
+def slowed(kind: Any, slow: Sequence[Any], factor: float) -> Any:
+    """A Keras optimizer class that updates some variables at a lower learning rate.
+
+    Args:
+        kind: The class it is made of.
+        slow: Keras variables.
+        factor: Their rate, as a fraction of that of the others.
+    """
+    chosen = {variable.value.ref() for variable in slow}
+
+    class Slowed(kind):  # type: ignore[misc]
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            rate = learning_rate * factor if variable.ref() in chosen else learning_rate
+            super().update_step(gradient, variable, rate)
+
+    return Slowed
 
 
 def _learning_rate(kind: str, numbers: Schedule) -> Any:

@@ -73,8 +73,8 @@ class Caches:
     progress: Progress
     hooks: Hooks | None = None
     """The user's callbacks."""
-    hopeless: Callable[[list[float]], bool] = lambda reached: False
-    """Whether to leave a phase, given the accuracy (or mAP) reached after each epoch so far."""
+    hopeless: Callable[[list[float], int], bool] = lambda reached, epochs: False
+    """Whether to leave a phase, given the accuracy (or mAP) after each epoch so far and the planned epochs."""
 
 
 def features_of(model: keras.Model) -> keras.Model:

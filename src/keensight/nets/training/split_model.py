@@ -7,7 +7,6 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from keensight.nets.keras_private import sources
-from keensight.nets.runtime import framework
 
 if TYPE_CHECKING:
     import keras
@@ -20,8 +19,6 @@ class Cut:
     layer: str
     below: float
     """Fraction of the network's multiplications that this layer and those below it make, 0 to 1."""
-    values: int
-    """Number of values of an image's activation."""
 
 
 def cuts(model: keras.Model) -> tuple[Cut, ...]:
@@ -44,7 +41,7 @@ def cuts(model: keras.Model) -> tuple[Cut, ...]:
         done += costs[number]
         # Earlier tensors must not be used after this layer.
         if open_until <= number:
-            found.append(Cut(layer.name, done / total, prod(layer.output.shape[1:])))
+            found.append(Cut(layer.name, done / total))
         open_until = max(open_until, last_use[number])
     return tuple(found)
 
@@ -57,18 +54,3 @@ def multiplications(layer: Any) -> int:
     # A kernel is applied once at each position of the output; a depthwise one has no sum over channels.
     places = prod(layer.output.shape[1:-1])
     return int(prod(kernel.shape)) * int(places)
-
-
-def halves(model: keras.Model, layer: str) -> tuple[keras.Model, keras.Model]:
-    """The halves of a functional model below and above a cut; both share their layers with it.
-
-    Args:
-        model: A functional Keras model.
-        layer: Name of a cut.
-
-    Returns:
-        Images to activations, and activations to the model's output.
-    """
-    keras, _ = framework()
-    joint = model.get_layer(layer).output
-    return keras.Model(model.input, joint, name="lower"), keras.Model(joint, model.output, name="upper")

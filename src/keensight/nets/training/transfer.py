@@ -1,8 +1,8 @@
-"""Transfer learning in up to three phases; a phase that does worse is discarded, or left early.
+"""Transfer learning in up to two phases; the second is discarded, or left early, where it does worse.
 
-``head``: a logistic head on frozen features, regularized by cross-validation. ``top``: fine-tuning of the upper layers,
-on activations of the lower layers that are computed once. ``whole``: fine-tuning of every layer, on augmented images.
-Batch normalization always keeps its pretrained statistics: a few thousand images give no better ones.
+``head``: a logistic head on frozen features, regularized by cross-validation. ``whole``: fine-tuning of every layer, on
+augmented images; the weights are then averaged with those before. Batch normalization always keeps its pretrained
+statistics: a few thousand images give no better ones.
 """
 
 from __future__ import annotations
@@ -24,11 +24,17 @@ from keensight.nets.training.fit import TrainingInterrupted, settled
 from keensight.nets.training.head import adjust, head_inputs, train_head
 from keensight.nets.training.images import Caches, Images, features
 from keensight.nets.training.linear_head import fold
-from keensight.nets.training.tuning import train_top, train_whole
-from keensight.nets.training.verdict import falling, judge, solved
+from keensight.nets.training.losses import objective_of
+from keensight.nets.training.tuning import train_whole
+from keensight.nets.training.verdict import hopeless, judge, solved
 
 if TYPE_CHECKING:
     import keras
+
+
+_FRACTIONS = (0.75, 1.0, 0.5)
+"""Fractions of the fine-tuned weights in the average with those before; the first one, unless another is certainly
+better."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,32 +74,29 @@ def transfer(
         TrainingError: the loss became NaN or infinite.
         TrainingInterrupted: the user interrupted, after the head; the model has the best weights so far.
     """
-    phases = EFFORTS[config.train.effort].phases[1:]
+    tunes = EFFORTS[config.train.effort].tunes
     inputs = head_inputs(model, images, config, caches)
     chosen = inputs.chosen(caches.progress)
-    history = train_head(model, inputs, chosen, caches, everything=refit and not phases)
-    if phases:
+    history = train_head(model, inputs, chosen, caches, everything=refit and not tunes)
+    if tunes:
         history = _tuned(model, history, images, config, caches)
     if history.tuned:
         return Transferred(history, None)
-    if refit and phases:
+    if refit and tunes:
         fold(model, inputs.head(chosen.strength, everything=True))
     offsets = adjust(model, inputs, chosen, config, caches)
     return Transferred(history, HeldOut(inputs.rows, chosen.logits - offsets) if refit else None)
 
 
 def _tuned(model: keras.Model, history: History, images: Images, config: RunConfig, caches: Caches) -> History:
-    """The phases after the head, as far as they pay."""
-    tune = {"top": train_top, "whole": train_whole}
+    """Phase ``whole``, if it can pay."""
+    if caches.hooks is not None and caches.hooks.stops:
+        return dataclasses.replace(history, stopped="callback")
+    if solved(history.epochs[-1].reached, len(images.split.val)):
+        caches.progress.say("whole: skipped, too few validation images are wrong to show an improvement")
+        return history
     val = Examination.by_head(model, images, caches)
-    for phase in EFFORTS[config.train.effort].phases[1:]:
-        if _stopped(caches):
-            return dataclasses.replace(history, stopped="callback")
-        if solved(history.epochs[history.best_epoch - 1].reached, len(images.split.val)):
-            caches.progress.say(f"{phase}: skipped, too few validation images are wrong to show an improvement")
-            break
-        history, val = _kept_if_better(model, history, partial(tune[phase], model, images, config), val, caches)
-    return history
+    return _kept_if_better(model, history, partial(train_whole, model, images, config), val, caches)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,12 @@ class Examination:
     again: Callable[[], NDArray[Any]]
     """Gives the logits of the model as it is now."""
 
+    @property
+    def reached(self) -> float:
+        """Accuracy; of several labels mean average precision."""
+        ranking = objective_of(self.targets).ranking(self.logits, self.targets)
+        return float((self.logits.argmax(axis=1) == self.targets).mean()) if ranking is None else ranking
+
     @classmethod
     def by_head(cls, model: keras.Model, images: Images, caches: Caches) -> Examination:
         """After phase ``head``: from the features that are known."""
@@ -115,9 +124,26 @@ class Examination:
         return cls(found, targets, lambda: model.predict(plain, verbose=0))
 
 
-def _stopped(caches: Caches) -> bool:
-    """Whether a callback of the user's has ended the training."""
-    return caches.hooks is not None and caches.hooks.stops
+def _averaged(model: keras.Model, before: list[NDArray[Any]], val: Examination) -> tuple[Examination, float]:
+    """Average fine-tuned weights with those before (WiSE-FT, Wortsman et al. 2022); the model has the result.
+
+    Returns:
+        What the result reaches, and the fraction of the fine-tuned weights.
+    """
+    after = model.get_weights()
+
+    def tried(fraction: float) -> Examination:
+        model.set_weights([old + fraction * (new - old) for old, new in zip(before, after, strict=True)])
+        return dataclasses.replace(val, logits=val.again())
+
+    chosen, *others = _FRACTIONS
+    found = tried(chosen)
+    for fraction in others:
+        other = tried(fraction)
+        verdict = judge(found.logits, other.logits, val.targets)
+        if verdict.kept and verdict.certain:
+            found, chosen = other, fraction
+    return tried(chosen), chosen
 
 
 def _kept_if_better(
@@ -126,7 +152,7 @@ def _kept_if_better(
     phase: Callable[[Caches], History],
     val: Examination,
     caches: Caches,
-) -> tuple[History, Examination]:
+) -> History:
     """Run one more phase; if it did worse on the validation set, restore the old weights."""
     weights, offset = model.get_weights(), len(before.epochs)
     best = before.epochs[before.best_epoch - 1]
@@ -139,7 +165,7 @@ def _kept_if_better(
             dataclasses.replace(
                 caches,
                 on_epoch=lambda epoch: caches.on_epoch(counted(epoch)),
-                hopeless=lambda reached: falling(reached, best.reached, len(val.targets)),
+                hopeless=lambda reached, epochs: hopeless(reached, epochs, best.reached, len(val.targets)),
             )
         )
     except TrainingInterrupted as stop:
@@ -147,18 +173,17 @@ def _kept_if_better(
     except KeyboardInterrupt:  # before the phase's first epoch was finished
         model.set_weights(weights)
         raise TrainingInterrupted(dataclasses.replace(before, stopped="interrupted")) from None
-    reached = after.epochs[after.best_epoch - 1]
-    tuned = dataclasses.replace(val, logits=val.again())
+    tuned, fraction = _averaged(model, weights, val)
     verdict = judge(val.logits, tuned.logits, val.targets)
-    if verdict.kept:
-        val = tuned
-    else:
-        model.set_weights(weights)
     caches.progress.say(
-        f"{reached.phase}: {'kept' if verdict.kept else 'discarded'}, validation {reached.reached:.1%}, "
-        f"{best.reached:.1%} before"
+        f"{after.epochs[0].phase}: {'kept' if verdict.kept else 'discarded'}, validation {tuned.reached:.1%}, "
+        f"{val.reached:.1%} before"
         + ("" if verdict.certain else f" (not certain: {len(val.targets):,} images are too few)")
     )
+    if verdict.kept:
+        caches.progress.detail(f"weights: {fraction:.0%} fine-tuned, {1 - fraction:.0%} as they were before")
+    else:
+        model.set_weights(weights)
     epochs = (*before.epochs, *map(counted, after.epochs))
     best_epoch = after.best_epoch + offset if verdict.kept else before.best_epoch
-    return settled(History(epochs, best_epoch, after.stopped)), val
+    return settled(History(epochs, best_epoch, after.stopped))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import sqrt
 from typing import Any
 
@@ -104,18 +103,17 @@ def solved(accuracy: float, n: int) -> bool:
     return (error + _Z**2 / (2 * n) + spread) / (1 + _Z**2 / n) < _PERFECT
 
 
-def falling(accuracies: list[float], before: float, n: int) -> bool:
-    """Whether a phase can be left early: from its first epoch on, validation accuracy falls, by now to two standard
-    errors below that before the phase.
+def hopeless(accuracies: list[float], epochs: int, before: float, n: int) -> bool:
+    """Whether a phase can be left early: half of it is done, its learning rate is falling, and validation accuracy is
+    still two standard errors below that before the phase.
+
+    Earlier says nothing: at a high learning rate, accuracy falls first and rises above the old one later.
 
     Args:
         accuracies: Validation accuracy after each epoch so far.
+        epochs: Number of epochs planned.
         before: Validation accuracy before the phase.
         n: Validation images.
     """
     noise = 2.0 * sqrt(max(before * (1.0 - before), 1.0 / n) / n)
-    return (
-        len(accuracies) > 1
-        and all(later <= earlier for earlier, later in pairwise(accuracies))
-        and accuracies[-1] < before - noise
-    )
+    return epochs <= 2 * len(accuracies) < 2 * epochs and accuracies[-1] < before - noise
