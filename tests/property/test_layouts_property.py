@@ -1,10 +1,15 @@
 """Trees of images: splits are never classes, no file is lost, and a layout does not change what an image is."""
 
-from hypothesis import given
+import tempfile
+from pathlib import Path
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keensight.data.sources.layouts import Tree, find_layouts
+from keensight.data.sources.readers import open_source
 from keensight.data.sources.tree_names import split_of
+from sources import pictures
 
 TRAIN = ("train", "training", "training_set", "seg_train", "trainval", "Train", "train_images")
 VAL = ("val", "valid", "validation", "dev", "eval", "holdout", "Validation")
@@ -61,6 +66,7 @@ def test_no_image_is_lost_or_counted_twice(images):
         assert layout.parts.keys() <= layout.labels.keys() | set(layout.unlabeled)
 
 
+@example(["train/train/0.png", "train/val/0.png", "training/0.png"])
 @given(trees)
 def test_two_splits_are_never_two_classes(images):
     for layout in find_layouts(Tree(images)):
@@ -78,3 +84,18 @@ def test_a_level_always_decides_between_nested_folders(images, level):
 def test_a_pattern_always_decides(images):
     (layout,) = find_layouts(Tree(images), pattern=r"(\d)\.png$")
     assert all(path.endswith(f"{label}.png") for path, label in layout.labels.items())
+
+
+DIGESTS = {}
+
+
+@settings(max_examples=20)
+@given(orderly())
+def test_the_same_images_have_the_same_digests_in_any_layout(found):
+    with tempfile.TemporaryDirectory() as place:
+        pictures(Path(place), *found)
+        data = open_source(place)
+    for sample in data:
+        name = sample.path.rpartition("/")[2]
+        assert DIGESTS.setdefault(name, sample.digest) == sample.digest != ""
+    assert {sample.path: (sample.label, sample.split) for sample in data} == found

@@ -309,4 +309,35 @@ CASES = [
          voc(), "read", "Pascal VOC boxes, 2 classes, 8 images"),
     Case("Folders", "a Pascal VOC set, images with boxes of several classes", "JPEGImages/1.jpg, Annotations/1.xml",
          voc(both=True), "refused", "object detection set (Pascal VOC)"),
+    Case(
+        "Folders", "a set in a repository, next to other pictures", "data/cat/1.png, data/dog/2.png, docs/logo.png",
+        tree("data/cat/{1-4}.png", "data/dog/{5-8}.png", "docs/logo.png"),
+        "refused", "choose the classes inside: open data/ itself; or 2 classes (data, docs): --label-level top",
+    ),
+    Case(
+        "Folders", "splits in a repository, next to other pictures", "pets/train/cat/1.png, pets/test/..., docs/a.png",
+        with_file(split_folders("pets/train", "pets/test"), "docs/logo.png", b"picture"),
+        "told", "1 image not used: outside pets/, which has the splits",
+    ),
+    Case(
+        "Folders", "a picture next to the only folder", "pets/cat/1.png, pets/dog/2.png, logo.png",
+        tree("pets/cat/{1-4}.png", "pets/dog/{5-8}.png", "logo.png"),
+        "told", "1 image next to the class folders not used",
+    ),
+    Case(
+        "Folders", "augmented images of the same classes next to the classes", "cat/1.png, augmented/cat/2.png",
+        tree("cat/{1-2}.png", "dog/{3-4}.png", "augmented/cat/{5-6}.png", "augmented/dog/{7-8}.png"),
+        "refused", "2 classes (cat, dog): --label-level leaf; or 3 classes (augmented, cat, dog): --label-level top",
+    ),
+    Case(
+        "Folders", "a PNG mask of the same name next to each JPEG", "cat/1.jpg, cat/1.png",
+        tree("cat/{1-4}.jpg", "dog/{5-8}.jpg", "cat/{1-4}.png", "dog/{5-8}.png"),
+        "told", "8 images not used: a PNG next to a JPEG of the same name",
+    ),
+    Case("Folders", "a YOLO set with lists of its images", "images/train/1.png, labels/train/1.txt, train.txt, ...",
+         with_file(yolo(), "train.txt", "images/train/cat1.png\nimages/train/cat2.png\n"),
+         "read", "YOLO boxes, 2 predefined splits (train, val), 2 classes, 8 images"),
+    Case("Folders", "a YOLO set with an image without boxes", "images/train/9.png, labels/train/9.txt (empty)",
+         with_file(lambda root: yolo()(pictures(root, "images/train/9.png")), "labels/train/9.txt", ""),
+         "told", "1 image not used: no box around anything in it"),
 ]  # fmt: skip

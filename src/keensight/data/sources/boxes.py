@@ -65,9 +65,9 @@ def box_classes(root: Path, layout: Layout, others: Sequence[str]) -> Layout:
 
 def _text(path: Path) -> str:
     try:
-        return read_bounded(path, MAX_BYTES).decode("utf-8-sig", "replace")
-    except ImageError as error:
-        raise DataError(f"{path} cannot be read: {error.message}", "repair or remove it") from error
+        return read_bounded(path, MAX_BYTES).decode("utf-8-sig", "replace") if path.stat().st_size else ""
+    except (ImageError, OSError) as error:
+        raise DataError(f"{path} cannot be read: {error}", "repair or remove it") from error
 
 
 def _beside(images: Sequence[str], others: Iterable[str], suffix: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from keensight.core.progress import Progress
 from keensight.core.reading import EMPTY_CLASS
 from keensight.core.records import Dataset, Reading, Sample, Skipped
-from keensight.data.sources.assemble import assemble
+from keensight.data.sources.assemble import OneClass, assemble
 from keensight.data.sources.boxes import box_classes
 from keensight.data.sources.file_index import FileReader, examine
 from keensight.data.sources.folder_tables import OpenTable, open_beside
@@ -68,7 +68,11 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
     layout = layouts[0]
     if layout.unlabeled and layout.tables:
         columns = {"label": label, "path": path, "group": group, "progress": progress}
-        return open_beside(root, listing, layout, partial(open_table, **columns))
+        try:
+            return open_beside(root, listing, layout, partial(open_table, **columns))
+        except DataError as error:
+            if isinstance(error, OneClass) or not layout.boxes:
+                raise
     if layout.unlabeled and layout.boxes:
         layout = box_classes(root, layout, tree.others)
     if not layout.labels:
@@ -173,7 +177,7 @@ def _several(root: Path, layouts: Sequence[Layout]) -> DataError:
     for layout in layouts:
         names = sorted(set(layout.labels.values()))
         shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-        classes = f"{len(names):,} classes ({shown})" if names else "what is in it"
+        classes = f"{len(names):,} classes ({shown})" if names else "the classes inside"
         ways.append(f"{classes}: {layout.option}")
     cue = layouts[0].cue
     return DataError(

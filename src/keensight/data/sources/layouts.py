@@ -38,6 +38,8 @@ COPY = "in a second copy of the whole set"
 UNMATCHED = "the label pattern does not match its path"
 _MOST = 0.8
 """Fraction of the images from which on a folder may be all of the set, and what is next to it no classes."""
+_FEW = 0.01
+"""... if no larger fraction of them is directly in it."""
 _DEEPEST = 4
 """Folders above a split, in repositories that have much besides."""
 _MATCHED = 0.9
@@ -122,6 +124,8 @@ def find_layouts(tree: Tree, *, level: Level | None = None, pattern: str | None 
     if pattern is not None:
         return (_by_pattern(divisions[0], top, skipped, re.compile(pattern)),)
     found = [layout for division in divisions for layout in _read(tree, division, top, level)]
+    if level is None:
+        found = [_without_splits(layout) for layout in found]
     return tuple(replace(layout, skipped=(*skipped, *layout.skipped)) for layout in found)
 
 
@@ -353,7 +357,7 @@ def _inside_classes(below: Mapping[str, Folders], named: Mapping[str, Part]) -> 
 def _read(tree: Tree, division: _Division, top: str, level: Level | None) -> list[Layout]:
     rest = division.rest
     tops = _tops(rest.values())
-    if not tops or (all(map(is_shard, tops)) and not any(tops.values())) or _only_container(tops):
+    if not tops or (all(map(is_shard, tops)) and not any(tops.values())) or _in_container(rest.values()):
         flat = _flat(tree, division, top)
         if not tops or flat.tables or flat.boxes or flat.pattern:
             return [flat]
@@ -380,16 +384,23 @@ def _inner(division: _Division, top: str, tops: Mapping[str, set[str]]) -> Layou
             return replace(leaf, cue=cue, option="--label-level leaf")
     counts = Counter(folders[0] for folders in division.rest.values() if len(folders) > 1)
     (first, n), *_ = counts.most_common(1)
-    direct = any(len(folders) == 2 and folders[0] == first for folders in division.rest.values())
-    if len(counts) < 2 or direct or n < _MOST * counts.total():
+    direct = sum(len(folders) == 2 and folders[0] == first for folders in division.rest.values())
+    alike = any(inner & tops[first] for name, inner in tops.items() if name != first)
+    if len(counts) < 2 or alike or direct > _FEW * n or n < _MOST * counts.total():
         return None
-    inside = {path: folders for path, folders in division.rest.items() if folders[0] == first}
-    cue = f"{first}/ contains {n:,} of {counts.total():,} images, all in deeper folders"
-    return Layout("folder per class", top, unlabeled=tuple(inside), cue=cue, option=f"open {first}/ itself")
+    inside = tuple(path for path, folders in division.rest.items() if folders[0] == first)
+    outside = [Skipped(path, f"outside {first}/") for path, folders in division.rest.items() if folders[0] != first]
+    cue = f"{first}/ contains {n:,} of {counts.total():,} images, in deeper folders"
+    skipped = (*division.skipped, *outside)
+    return Layout(
+        "folder per class", top, unlabeled=inside, skipped=skipped, cue=cue, option=f"open {first}/ itself"
+    )  # fmt: skip
 
 
-def _only_container(tops: Mapping[str, set[str]]) -> bool:
-    return len(tops) == 1 and all(is_container(name) and not inner for name, inner in tops.items())
+def _in_container(paths: Iterable[Folders]) -> bool:
+    """Whether all images are in one folder, whose name says no more than that."""
+    parents = {folders[:-1] for folders in paths}
+    return len(parents) == 1 and all(parent and is_container(parent[-1]) for parent in parents)
 
 
 def _classes(division: _Division, top: str, level: Level) -> Layout:
@@ -405,6 +416,15 @@ def _classes(division: _Division, top: str, level: Level) -> Layout:
         "folder per class", top, division.depth + 1, labels, _parts_of(labels, division), skipped=tuple(skipped),
         cue=division.cue, option=division.option,
     )  # fmt: skip
+
+
+def _without_splits(layout: Layout) -> Layout:
+    """Unless a user says so, folders of two splits are no classes."""
+    named = {label for label in set(layout.labels.values()) if split_of(label)}
+    if len({split_of(label) for label in named}) < 2:
+        return layout
+    cue = f"{_listed(named)} are named like splits; if they are classes, use --label-level top"
+    return replace(layout, labels={}, parts={}, unlabeled=(*layout.labels, *layout.unlabeled), cue=cue, override="")
 
 
 def _told(layout: Layout, division: _Division, tops: Mapping[str, set[str]], level: Level | None) -> Layout:
