@@ -12,8 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from public_sources import Division, Near, Source
 from repository import Repository
-from sources import Division, Near, Source
 
 PARTS = ("train", "val", "test")
 GOOD = "good"

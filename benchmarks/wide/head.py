@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from baselines import read
+from public_sources import pick
 from quick_features import QuickFeatures, quick_features
 from record import RESULTS, save
 from sets import add_options, ensure
-from sources import pick
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from label_errors import DRAWS, labels_of, plant, plant_alike, together
+from public_sources import pick
 from quick_features import PARTS, quick_features
 from record import RESULTS, save
 from sets import add_options, ensure
-from sources import pick
 
 from keensight.assess.confident_learning import FOLDS, Judgement, judge, out_of_fold
 

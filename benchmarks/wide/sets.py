@@ -22,8 +22,8 @@ from pathlib import Path
 import draws
 from draws import GOOD, Picture, Pictures
 from PIL import Image, ImageChops
+from public_sources import LabelFile, Rule, Source, fill, pick
 from repository import Repository, fetched, mirrored
-from sources import LabelFile, Rule, Source, fill, pick
 
 FIELDS = ("path", "label", "split", "group", "mask")
 DARK = 20

@@ -20,8 +20,8 @@ import measure
 import sets
 import tables_wide
 from draws import Picture
+from public_sources import Division, LabelFile, Near, Rule, Source, _source, fill, load, pick
 from repository import LIMIT, Repository, fetched, mirrored
-from sources import Division, LabelFile, Near, Rule, Source, _source, fill, load, pick
 
 KINDS = {"name": "tiny", "kind": "test", "task": "classify", "half": "chosen", "repository": "owner/name"}
 TEXTS = {"original": "", "license": "", "note": "", "images": 0, "digest": ""}

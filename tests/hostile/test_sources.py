@@ -58,7 +58,7 @@ BAD_SOURCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a pickle": (lambda at: _write(at / "a.pkl", b"\x80\x04N."), "neither a folder nor a table"),
     "an empty table": (lambda at: _write(at / "t.csv", ""), "cannot be read as a table"),
     "a table of one header": (lambda at: _write(at / "t.csv", "path,label\n"), "contains no labeled images"),
-    "a table in latin-1": (lambda at: _write(at / "t.csv", b"path,label\nh\xfc.png,a\n"), "cannot be read as a table"),
+    "a table in latin-1": (lambda at: _write(at / "t.csv", b"path,label\nh\xfc.png,a\n"), "not one of the 1 files"),
     "binary as a table": (lambda at: _write(at / "t.csv", bytes(range(256)) * 9), "cannot be read as a table"),
     "a ragged table": (lambda at: _write(at / "t.csv", "path,label\na,b\na,b,c,d\n"), "cannot be read as a table"),
     "text as parquet": (lambda at: _write(at / "t.parquet", "path,label"), "cannot be read as a table"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keensight.cli.invocation import Invocation, shared
-from keensight.cli.options import flag_option, setting_option, table_options
+from keensight.cli.options import flag_option, setting_option, table_options, tables_options
 
 if TYPE_CHECKING:
     from keensight.core.audit import AuditReport
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     help="A run: list what was added, removed, changed, moved or relabeled in SOURCE since then.",
 )  # fmt: skip
 @table_options
+@tables_options
 @setting_option("--group", "data.group")
 @setting_option("--group-regex", "data.group_regex")
 @flag_option("--strict", "data.strict")

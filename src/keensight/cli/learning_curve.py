@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from keensight.cli.invocation import Invocation, shared
-from keensight.cli.options import setting_option, settings_options, table_options
+from keensight.cli.options import setting_option, settings_options, table_options, tables_options
 
 
 @click.command("learning-curve")
@@ -21,6 +21,7 @@ from keensight.cli.options import setting_option, settings_options, table_option
 @setting_option("--seed", "train.seed")
 @setting_option("--group", "data.group")
 @table_options
+@tables_options
 @settings_options
 @shared
 def learning_curve(

@@ -61,6 +61,11 @@ def table_options(command: Command) -> Command:
     return command
 
 
+def tables_options(command: Command) -> Command:
+    """``--val`` and ``--test``: further tables, read like the first one."""
+    return setting_option("--val", "data.val")(setting_option("--test", "data.test")(command))
+
+
 def settings_options(command: Command) -> Command:
     """``--config`` and ``--set``, passed on together as ``settings``."""
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keensight.cli.invocation import Invocation, shared
-from keensight.cli.options import flag_option, run_option, setting_option, settings_options, table_options
+from keensight.cli.options import (
+    flag_option,
+    run_option,
+    setting_option,
+    settings_options,
+    table_options,
+    tables_options,
+)
 
 if TYPE_CHECKING:
     from keensight.core.comparison import Spread
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     help="Train N times with different seeds and report mean and standard deviation.",
 )
 @table_options
+@tables_options
 @setting_option("--target-precision", "decision.target_precision")
 @setting_option("--target-coverage", "decision.target_coverage")
 @setting_option("--task", "data.task")

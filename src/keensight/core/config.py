@@ -81,6 +81,8 @@ class DataConfig:
         None, "multi-label: comma-separated names of 0/1 columns, one per label; default: detected"
     )
     path: str | None = setting(None, "column with the image path; default: detected from the column name")
+    val: str | None = setting(None, "second table, of the validation images, with the same columns")
+    test: str | None = setting(None, "second table, of the test images, with the same columns")
     corrections: str | None = setting(
         None, "CSV file of label corrections from `keensight review`, applied before the split"
     )

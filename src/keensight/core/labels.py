@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from keensight.core.files import write_text
 from keensight.core.sanitize import guarded, unguarded
+from keensight.core.text_tables import read_cells
 from keensight.errors import DataError
 
 DETECTABLE = 0.6
@@ -191,23 +192,24 @@ def read_corrections(path: Path) -> tuple[Correction, ...]:
         DataError: the file is missing or not a corrections file, or a line has no valid decision.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path} has no column {missing[0]!r}",
-                    f"a corrections file has the columns {', '.join(COLUMNS)}; `keensight review` writes one",
-                )
-            return tuple(_correction(path, reader.line_num, row) for row in reader)
+        table = read_cells(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"there is no corrections file {path}", "`keensight review RUN` writes one") from error
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"the corrections file {path} cannot be read: {error}", "give a CSV file") from error
+    header = table.rows[0] if table.rows else []
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise DataError(
+            f"{path} has no column {missing[0]!r}",
+            f"a corrections file has the columns {', '.join(COLUMNS)}; `keensight review` writes one",
+        )
+    found = zip(table.lines[1:], table.rows[1:], strict=True)
+    return tuple(_correction(path, line, dict(zip(header, row, strict=False))) for line, row in found)
 
 
-def _correction(path: Path, line: int, row: dict[str, str | None]) -> Correction:
-    values = {name: unguarded(row[name] or "") for name in COLUMNS}
+def _correction(path: Path, line: int, row: dict[str, str]) -> Correction:
+    values = {name: unguarded(row.get(name, "")) for name in COLUMNS}
     action = values["action"].strip().lower()
     if action not in ACTIONS:
         raise DataError(f"{path}, line {line}: the action is {action!r}", f"write one of {', '.join(ACTIONS)}")

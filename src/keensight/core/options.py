@@ -32,6 +32,8 @@ class SourceOptions(ColumnOptions, total=False):
     """How a source is read."""
 
     labels: str | Sequence[str] | None
+    val: str | None
+    test: str | None
 
 
 class FitOptions(TypedDict, total=False):

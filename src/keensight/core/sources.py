@@ -138,7 +138,7 @@ def _channels_last(array: NDArray[Any]) -> NDArray[Any]:
 
 def _of_array(array: NDArray[Any]) -> list[Source]:
     if array.dtype.kind in "OUT" and array.ndim == 1:
-        return singles([Unread("the path is missing") if _is_missing(item) else item for item in array.tolist()])
+        return singles([Unread("the path is missing") if is_missing(item) else item for item in array.tolist()])
     if array.dtype != np.uint8:
         raise DataError(
             f"pixels must be uint8 from 0 to 255, not an array of {array.dtype} of shape {array.shape}",
@@ -156,7 +156,7 @@ def _of_array(array: NDArray[Any]) -> list[Source]:
     return list(array)
 
 
-def _is_missing(cell: Any) -> bool:
+def is_missing(cell: Any) -> bool:
     """Whether a cell of a column is empty: None, or one of NaN, NA and NaT."""
     return (
         cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in ("NAType", "NaTType")

@@ -218,7 +218,7 @@ def _items(images: Any) -> list[str | Path | bytes | NDArray[np.uint8]]:
     from PIL import Image
 
     from keensight.core.sources import Unread, read_source
-    from keensight.data.sources.listing import listed
+    from keensight.data.sources.prediction_inputs import listed
 
     if isinstance(images, (str, bytes, Path)) or not hasattr(images, "__len__"):
         raise DataError("X is not a sequence of images", "give a list, or an array (n, height, width[, 3])")

@@ -149,7 +149,7 @@ def find(images: Images, progress: Progress | None = None) -> list[Source]:
     Raises:
         DataError: there are none, or the input has another type.
     """
-    from keensight.data.sources.listing import find_inputs, in_words
+    from keensight.data.sources.prediction_inputs import find_inputs, in_words
 
     inputs = find_inputs(images)
     if progress is not None and inputs.companions:

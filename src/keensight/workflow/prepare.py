@@ -52,7 +52,8 @@ def open_source(source: Source, config: RunConfig, progress: Progress) -> tuple[
     given = config.data
     dataset = open(
         source, label=given.label, labels=given.labels, path=given.path, group=given.group,
-        group_regex=given.group_regex, label_regex=given.label_regex, label_level=given.label_level, progress=progress,
+        group_regex=given.group_regex, label_regex=given.label_regex, label_level=given.label_level,
+        val=given.val, test=given.test, progress=progress,
     )  # fmt: skip
     if given.task in (Task.MULTICLASS, Task.MULTILABEL) and given.task != dataset.task:
         raise UsageError(

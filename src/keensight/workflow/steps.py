@@ -49,6 +49,8 @@ def open(  # noqa: PLR0913 - public options, by keyword
     labels: str | Sequence[str] | None = None,
     label_regex: str | None = None,
     label_level: str | None = None,
+    val: str | None = None,
+    test: str | None = None,
     class_names: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -71,6 +73,8 @@ def open(  # noqa: PLR0913 - public options, by keyword
         label_regex: In a folder, a regular expression searched in each relative path; its first capture group (or the
             whole match) is the class: ``([a-z]+)\\.\\d+\\.jpg`` reads ``cat`` from ``cat.0.jpg``.
         label_level: Which of nested folders is the class: ``top``, ``leaf``, or ``path`` (all: ``fruit/apple``).
+        val: A second table, with the validation images; its columns are those of ``source``, and both are read alike.
+        test: A second table, with the test images.
         class_names: Names of the classes in the order of their numbers, of arrays and of a ``tf.data.Dataset``.
         progress: Where to report.
 
@@ -100,7 +104,7 @@ def open(  # noqa: PLR0913 - public options, by keyword
         options: dict[str, Any] = {"label": label, "path": path, "group": group, "labels": columns}
         places: dict[str, Any] = {"label_regex": label_regex, "label_level": label_level}
         try:
-            dataset = _read(source, class_names, shown(progress), options, places)
+            dataset = _read(source, class_names, shown(progress), options, places | {"val": val, "test": test})
         except OneClass as error:
             _tell(error.dataset, shown(progress))
             raise
@@ -122,7 +126,9 @@ def _read(
     if isinstance(source, (str, os.PathLike)):
         return open_source(os.fspath(source), **options, **places, progress=progress)
     if any(places.values()):
-        raise UsageError("label_regex and label_level take the class from paths of a folder", "give a folder")
+        raise UsageError(
+            "label_regex, label_level, val and test are for folders and tables on disk", "give the path of such"
+        )
     if isinstance(source, tuple) and len(source) == 2:
         return from_arrays(*source, class_names=class_names)
     if isinstance(source, getattr(sys.modules.get("pandas"), "DataFrame", ())):

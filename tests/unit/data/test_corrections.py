@@ -107,3 +107,11 @@ def test_a_bad_table_is_refused(tmp_path, text, message):
         table.write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=message):
         read_corrections(table)
+
+
+def test_a_table_saved_again_by_a_spreadsheet_is_read(tmp_path):
+    decision = Correction("b.png", "bb", "dog", "relabel", "Kätzchen")
+    write_corrections(tmp_path / "c.csv", [decision])
+    text = (tmp_path / "c.csv").read_text(encoding="utf-8").replace(",", ";").replace("\n", ";;\r\n")
+    (tmp_path / "c.csv").write_bytes(text.encode("cp1252"))
+    assert read_corrections(tmp_path / "c.csv") == (decision,)

@@ -156,3 +156,20 @@ def test_a_group_that_cannot_be_looked_up_is_an_error(root: Path, table: str | N
     with pytest.raises(DataError, match=message) as caught:
         open_source(root, group="owner")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metadata.tsv", "image\tage\n1.png\t3\n"),
+        ("metadata.csv", "image;age\n1;3\n"),
+        ("metadata.csv", "image,age\nCAT\\1.PNG,3\n"),
+        ("metadata.jsonl", '{"file_name": "cat/1.png", "age": 3}\n'),
+    ],
+)
+def test_metadata_is_read_like_any_table(root: Path, name: str, text: str) -> None:
+    _plant(root, "cat/1.png", "dog/2.png")
+    (root / name).write_text(text)
+    data = open_source(root)
+    assert [dict(sample.metadata) for sample in data.samples] == [{"age": 3}, {}]
+    assert name not in _reasons(data)

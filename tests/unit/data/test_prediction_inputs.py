@@ -8,8 +8,9 @@ import pytest
 from keensight.core.pixels import decode
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Unread, name_of, read_source
-from keensight.data.sources.listing import find_images, find_inputs, in_words
+from keensight.data.sources.prediction_inputs import find_images, find_inputs, in_words
 from keensight.errors import DataError, ImageError
+from sources import pictures
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
 
@@ -106,8 +107,30 @@ def test_a_table_is_its_column_of_paths():
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [(["a", "b"], "no column of paths; its columns are: a, b"), (["path", "image"], "2 columns")],
+    [(["a", "b"], "no path column.*; its columns are: a, b"), (["path", "image"], "2 columns")],
 )
 def test_a_table_whose_paths_cannot_be_told_names_its_columns(columns, message):
     with pytest.raises(DataError, match=message):
         find_inputs(pd.DataFrame({column: ["x"] for column in columns}))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("test.csv", "id,note\n1,x\n2,y\n"),
+        ("list.txt", "images/1.png\nimages/2.png\n"),
+        ("list.jsonl", '{"image": "images/1.png"}\n{"image": "images/2.png"}\n'),
+    ],
+)
+def test_a_table_that_is_given_itself_lists_images(tmp_path, name, text):
+    pictures(tmp_path, "images/{1-2}.png")
+    (tmp_path / name).write_text(text)
+    assert find_inputs(tmp_path / name).images == [tmp_path / "images/1.png", tmp_path / "images/2.png"]
+
+
+def test_a_text_that_lists_nothing_is_taken_as_it_is_and_a_table_without_paths_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("shot at dusk\n")
+    assert find_inputs(tmp_path / "notes.txt").images == [tmp_path / "notes.txt"]
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="no path column"):
+        find_inputs(tmp_path / "t.csv")

@@ -97,7 +97,6 @@ def test_a_path_in_another_unicode_form_is_found(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        ("where,label", {}, "no path column"),
         ("path,what", {}, "no label column"),
         ("path,what", {"label": "which"}, "no column 'which'"),
         ("path,label", {"group": "patient"}, "no column 'patient'"),
@@ -131,8 +130,11 @@ def test_no_file_exists(photos: Path) -> None:
         _csv(photos, "path,label\nimage/0.png,a\nimage/1.png,b\n")
     assert "relative to the table's folder" in (caught.value.hint or "")
     with pytest.raises(DataError) as caught:
-        _csv(photos, "path,label\nimg/0,a\nimg/1,b\n")
+        _csv(photos, "path,label\nimg/10,a\nimg/11,b\n")
     assert "extension" in (caught.value.hint or "")
+    with pytest.raises(DataError, match="no path column") as caught:
+        _csv(photos, "where,label\nimg,a\nimg,b\n")
+    assert "where, label" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".pq"])

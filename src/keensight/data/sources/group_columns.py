@@ -58,11 +58,11 @@ class GroupColumn:
 def group_columns(dataset: Dataset) -> list[GroupColumn]:
     """The columns that look like a group ID, in the order of the table."""
     names = dict.fromkeys(str(name) for sample in dataset.samples for name in sample.metadata)
-    found = (_column(dataset, name) for name in names if _named_like_a_group(name) is not None)
+    found = (_column(dataset, name) for name in names if named_like_a_group(name) is not None)
     return [column for column in found if column is not None]
 
 
-def _named_like_a_group(name: str) -> str | None:
+def named_like_a_group(name: str) -> str | None:
     """The word that says so (``patient`` of ``PatientID``), or None."""
     words = [word[0].lower() for word in _WORD.finditer(name)]
     if not words or words[0] in _COUNTS:
@@ -85,7 +85,7 @@ def _column(dataset: Dataset, name: str) -> GroupColumn | None:
     column = GroupColumn(
         name,
         {value: group for value, group in members.items() if len(group) > 1},
-        _named_like_a_group(name) in _SOURCES,
+        named_like_a_group(name) in _SOURCES,
     )
     fewest = _FEWEST_SOURCES if column.source else _FEWEST
     if len(members) < fewest or column.tied < max(2, _COVERED * len(dataset)):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 import os
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from keensight.core.records import Skipped
-from keensight.core.sources import Images, Source, Unread, singles
-from keensight.data.sources.names import PATH_NAMES, is_image_name, junk_reason, natural_key, readable_path, suffix_of
-from keensight.errors import DataError
+from keensight.data.sources.names import is_image_name, junk_reason, natural_key, readable_path, suffix_of
 
 UNKNOWN_TYPE = "not an image type that can be read"
 UNREADABLE_FOLDER = "the folder cannot be read"
@@ -160,126 +156,3 @@ def _take_file(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
             walk.refuse(shown, "not a regular file")
     except OSError as error:
         walk.files.append(Found(shown, error=f"cannot be read: {error.strerror or error}", stored=stored))
-
-
-COMPANIONS = frozenset(
-    {
-        ".aae", ".csv", ".htm", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".npy", ".npz", ".parquet", ".pq",
-        ".py", ".toml", ".tsv", ".txt", ".xml", ".xmp", ".yaml", ".yml",
-    }
-)  # fmt: skip
-"""Extensions of files that are often next to images and clearly not images."""
-
-_HINT = "give image files, folders or patterns such as photos/*.jpg"
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The images found, and the number of ignored files by extension."""
-
-    images: list[Source]
-    companions: Mapping[str, int] = field(default_factory=dict)
-
-
-def find_inputs(given: Images) -> Inputs:
-    """Single images from what a user gives: as :func:`~keensight.core.sources.singles`, and of tables and folders.
-
-    A pandas table is read by its column of paths. Every file of a folder or pattern counts, even if it is not an image
-    or cannot be read: its row has an error. Hidden files, those of operating systems and ``COMPANIONS`` do not.
-
-    Raises:
-        DataError: there are no images, or something else was given; a table has no column of paths, or several.
-    """
-    found: list[Source] = []
-    companions: Counter[str] = Counter()
-    for image in listed(given):
-        if isinstance(image, (str, Path)):
-            inputs = find_images(image)
-            found += inputs.images
-            companions.update(inputs.companions)
-        else:
-            found.append(image)
-    if not found:
-        raise DataError("no images were given", _HINT)
-    return Inputs(found, companions)
-
-
-def listed(given: Images) -> list[Source]:
-    """Single images as :func:`~keensight.core.sources.singles` has them, also of a table; folders stay folders.
-
-    Raises:
-        DataError: as for :func:`find_inputs`, but that there may be none.
-    """
-    return _of_table(given) if hasattr(given, "columns") and hasattr(given, "iloc") else singles(given)
-
-
-def find_images(path: str | Path) -> Inputs:
-    """What ``path`` stands for, in natural order.
-
-    A folder is searched through; a pattern (``*``, ``?``, ``[...]``, ``**``) is expanded. A file is taken
-    as it is, whatever its name, and so is one that does not exist: its row has an error.
-
-    Raises:
-        DataError: a folder or a pattern holds no image.
-    """
-    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir costs twice as much, and this runs once an image
-        found = _without_companions(_in_folder(Path(path)))
-    elif glob.has_magic(str(path)) and not Path(path).exists():
-        found = _without_companions(_matching(str(path)))
-    else:
-        return Inputs([Path(path)])
-    if not found.images:
-        beside = f": {in_words(found.companions)}" if found.companions else ""
-        raise DataError(f"{path} contains no images{beside}", _HINT)
-    return found
-
-
-def in_words(companions: Mapping[str, int]) -> str:
-    """``3 files are not images (2 .txt, 1 .csv)``."""
-    n = sum(companions.values())
-    listed = ", ".join(f"{count:,} {ending}" for ending, count in sorted(companions.items()))
-    return f"{n:,} files are not images ({listed})" if n > 1 else f"1 file is not an image ({next(iter(companions))})"
-
-
-def _in_folder(folder: Path) -> list[Source]:
-    listing = list_images(folder)
-    found: dict[str, Source] = {file.path: folder / (file.stored or file.path) for file in listing.files}
-    for other in listing.others:  # what a file is, its content tells; a folder, or a name as it is shown, has none
-        place = folder / other.path
-        readable = place.exists() and not place.is_dir()
-        found[other.path] = place if readable else Unread(other.reason, str(place))
-    return [found[path] for path in sorted(found, key=natural_key)]
-
-
-def _matching(pattern: str) -> list[Source]:
-    matches = [
-        match
-        for match in glob.glob(pattern, recursive=True)
-        if not os.path.isdir(match) and junk_reason(os.path.basename(match)) is None  # noqa: PTH112, PTH119
-    ]
-    return [Path(match) for match in sorted(matches, key=natural_key)]
-
-
-def _without_companions(found: Iterable[Source]) -> Inputs:
-    images: list[Source] = []
-    companions: Counter[str] = Counter()
-    for image in found:
-        ending = suffix_of(str(image)) if isinstance(image, Path) else ""
-        if ending in COMPANIONS:
-            companions[ending] += 1
-        else:
-            images.append(image)
-    return Inputs(images, companions)
-
-
-def _of_table(frame: Any) -> list[Source]:
-    columns = [str(column) for column in frame.columns]
-
-    matches = [place for place, column in enumerate(columns) if column.strip().lower() in PATH_NAMES]
-    if len(matches) != 1:
-        several = f"{len(matches)} columns that could be the paths" if matches else "no column of paths"
-        raise DataError(
-            f"the table has {several}; its columns are: {', '.join(columns)}",
-            "give the column itself, such as frame['path'], or name it path",
-        )
-    return singles(frame.iloc[:, matches[0]])

@@ -1,4 +1,4 @@
-"""``metadata.csv`` next to class folders: groups, other labels and further columns for the images."""
+"""``metadata.csv`` (or ``.tsv``, ``.jsonl`` and so on) next to class folders: groups, labels and further columns."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from keensight.core.records import Sample, Skipped
-from keensight.data.sources.tables import Columns, Row, find_columns, read_rows, read_table
+from keensight.data.sources.table_columns import Columns, find_columns
+from keensight.data.sources.table_files import read_table
+from keensight.data.sources.table_paths import match
+from keensight.data.sources.tables import Row, read_rows
 from keensight.errors import DataError
 
 NAME = "metadata.csv"
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".xlsx", ".parquet")
+"""Extensions of such a table, the first that is there."""
 
 
 def find_metadata(root: Path, top: str) -> Path | None:
     """The table next to the class folders (in ``top`` below ``root``) or at the source's root."""
-    return next((path for path in (root / top / NAME, root / NAME) if path.is_file()), None)
+    places = (folder / f"metadata{suffix}" for folder in (root / top, root) for suffix in SUFFIXES)
+    return next((path for path in places if path.is_file()), None)
 
 
 def attach(
@@ -51,28 +57,43 @@ def attach(
         return list(samples), []
     try:
         columns, rows = _read(table, label=label, path=path, group=group)
+        matches = _matched(samples, rows, table, source)
     except DataError as error:
         if wanted:
             raise
-        return list(samples), [Skipped(NAME, error.message)]
-    prefix = table.parent.relative_to(source).as_posix()
-    known = {_key(row.path if prefix == "." else f"{prefix}/{row.path}"): row for row in rows}
-    matches = [known.get(_key(sample.path)) for sample in samples]
-    if wanted and not any(matches):
-        raise DataError(
-            f"no line of {NAME} matches an image of {source}, so {wanted!r} cannot be looked up",
-            f"paths in it start from its own folder, such as {samples[0].path}",
-        )
+        return list(samples), [Skipped(table.name, error.message)]
     return _merge(samples, matches, columns)
 
 
+def _matched(samples: Sequence[Sample], rows: Sequence[Row], table: Path, source: Path) -> list[Row | None]:
+    """The row of each sample: by its path from the table's folder, or, if no path fits, by its name.
+
+    Raises:
+        DataError: no row matches a sample, or samples of several folders have the same names.
+    """
+    prefix = table.parent.relative_to(source).as_posix()
+    start = "" if prefix == "." else f"{prefix}/"
+    known = {_key(start + row.path): row for row in rows}
+    found = [known.get(_key(sample.path)) for sample in samples]
+    if any(found):
+        return found
+    files, _ = match([sample.path for sample in samples], [row.path for row in rows], table.name)
+    known = {file: row for file, row in zip(files, rows, strict=True) if file is not None}
+    if not known:
+        raise DataError(
+            f"no line of {table.name} matches an image of {source}",
+            f"paths in it start from its own folder, such as {samples[0].path}",
+        )
+    return [known.get(sample.path) for sample in samples]
+
+
 def _read(table: Path, *, label: str | None, path: str | None, group: str | None) -> tuple[Columns, list[Row]]:
-    frame = read_table(table)
-    columns = find_columns(frame, NAME, path=path, label=label, group=group, need_label=False)
-    rows = read_rows(frame, columns, NAME)[0]
+    found = read_table(table)
+    columns = find_columns(found, table.name, path=path, label=label, group=group, need_label=False)
+    rows = read_rows(found, columns, table.name).rows
     if any(row.labels is not None for row in rows):
         raise DataError(
-            f"the column {label!r} of {NAME} contains lists of labels, but each folder is one class",
+            f"the column {label!r} of {table.name} contains lists of labels, but each folder is one class",
             f"open the table itself for a multi-label set: {table}",
         )
     return columns, rows

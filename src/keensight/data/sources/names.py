@@ -9,15 +9,6 @@ from functools import lru_cache
 
 from keensight.core.records import Part
 
-PATH_NAMES = (
-    "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_file",
-    "image_name", "img", "img_path", "relative_path",
-)  # fmt: skip
-LABEL_NAMES = (
-    "label", "class", "target", "category", "class_id", "class_name", "classname", "label_name", "label_id", "species"
-)  # fmt: skip
-"""Columns of tables that are taken for the path and for the label, by name."""
-
 IMAGE_SUFFIXES = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset
+from keensight.core.records import Dataset, Part
 from keensight.core.registry import best_match
 from keensight.data.sources import samples
 from keensight.data.sources.arrays import from_arrays, open_npz
 from keensight.data.sources.folders import open_folder
 from keensight.data.sources.idx import holds_idx, open_idx
 from keensight.data.sources.names import is_image_name
-from keensight.data.sources.tables import TABLE_SUFFIXES, from_frame, read_table
+from keensight.data.sources.table_files import is_table_name
+from keensight.data.sources.tables import from_frame, open_tables
 from keensight.errors import DataError, UsageError
+
+_TOGETHER = "check the path; of folders, put them into one, called train, val and test"
 
 __all__ = ["from_arrays", "from_frame", "open_source"]
 
@@ -29,14 +33,16 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
     labels: Sequence[str] = (),
     label_regex: str | None = None,
     label_level: str | None = None,
+    val: str | Path | None = None,
+    test: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open a labeled image set. No image is decoded: files are hashed and their headers read, once.
 
     Args:
         source: A folder with one sub-folder per class; a folder with train, val (valid, validation) and test
-            folders of such; a CSV, TSV or Parquet table; a folder of IDX files; an ``.npz`` file; or, if no such path
-            exists, the name of a sample dataset.
+            folders of such; a table (CSV, TSV, Excel, JSON lines or records, Parquet, text list); a folder of IDX
+            files; an ``.npz`` file; or, if no such path exists, the name of a sample dataset.
         label: Column with the class, in a table or in ``metadata.csv`` next to class folders; default: detected by name
             in a table, else the folder.
         path: Column with the image's path; default: found by its name.
@@ -45,6 +51,8 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
         label_regex: In a folder, a regular expression searched in each relative path; its first capture group (or the
             whole match) is the class.
         label_level: In a folder, which of nested folders is the class: ``top``, ``leaf`` or ``path``.
+        val: A second table with the same columns, of the validation images.
+        test: A second table with the same columns, of the test images.
         progress: Where to report while files are read.
 
     Raises:
@@ -54,6 +62,9 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
     listed = ",".join(labels) or None
     if (label_regex or label_level) and not where.is_dir():
         raise UsageError(f"{source} is not a folder, so there are no paths to take the class from", "remove the option")
+    if val or test or (is_table_name(where.name) and os.path.isfile(where)):  # noqa: PTH113 - takes any name
+        files = _given_together({None: where, "val": val, "test": test})
+        return open_tables(files, label=label, path=path, group=group, labels=labels, progress=progress)
     if not _exists(where):
         return _no_columns(_sample_set(source), label=label, path=path, group=group, labels=listed)
     if where.is_dir():
@@ -67,15 +78,23 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
             where, label=label, path=path, group=group, label_regex=label_regex, label_level=label_level,
             open_table=_table, progress=progress,
         )  # fmt: skip
-    if where.suffix.lower() in TABLE_SUFFIXES:
-        return _table(where, label=label, path=path, group=group, labels=labels, progress=progress)
     if where.suffix.lower() == ".npz":
         return _no_columns(open_npz(where), label=label, path=path, group=group, labels=listed)
     raise DataError(f"{where} is neither a folder nor a table nor an .npz file", _file_hint(where))
 
 
 def _table(where: Path, **options: Any) -> Dataset:
-    return from_frame(read_table(where), where.parent, name=where.name, source=where, **options)
+    return open_tables([(where, None)], **options)
+
+
+def _given_together(files: Mapping[Part | None, str | Path | None]) -> list[tuple[Path, Part | None]]:
+    found = [(Path(file).expanduser(), part) for part, file in files.items() if file]
+    for file, _ in found:
+        if not os.path.isfile(file):  # noqa: PTH113 - takes any name
+            raise DataError(f"{file} is not a file, and only tables are given together", _TOGETHER)
+        if not is_table_name(file.name):
+            raise DataError(f"{file} is not a table, and only tables are given together", _TOGETHER)
+    return found
 
 
 def _exists(path: Path) -> bool:
@@ -108,4 +127,4 @@ def _file_hint(path: Path) -> str:
         return "a single image is not a training set; to classify it, use `keensight predict`"
     if "idx" in path.name:
         return "give the folder with the IDX files"
-    return "tables end in .csv, .tsv or .parquet"
+    return "tables end in .csv, .tsv, .xlsx, .jsonl, .json, .parquet or .txt"

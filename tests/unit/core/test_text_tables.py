@@ -1,0 +1,73 @@
+"""Encoding, delimiter and cells of text tables."""
+
+import pytest
+
+from keensight.core.text_tables import decode, read_cells
+
+
+def is_image(cell):
+    return cell.endswith(".png")
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        ("path,ü\n".encode(), "UTF-8"),
+        ("path,ü\n".encode("utf-8-sig"), "UTF-8"),
+        ("path,ü\n".encode("utf-16"), "UTF-16"),
+        ("path,ü\n".encode("utf-16-le"), "UTF-16"),
+        ("path,ü\n".encode("utf-16-be"), "UTF-16"),
+        ("path,ü\n".encode("utf-32"), "UTF-32"),
+        ("path,ü\n".encode("cp1252"), "Windows-1252"),
+        (b"path,\x81\n", "Latin-1"),
+    ],
+)
+def test_the_encoding_is_found(data, encoding):
+    text, name = decode(data)
+    assert name == encoding
+    assert text[5:] in ("ü\n", "\x81\n")
+
+
+def test_a_damaged_character_does_not_change_the_others():
+    text, name = decode("äöü,ß".encode() + b"\xff")
+    assert (text, name) == ("äöü,ß\ufffd", "UTF-8 with damaged characters (1)")
+
+
+@pytest.mark.parametrize("data", [bytes(range(256)), b"PK\x03\x04", b"path,label\0\n"])
+def test_what_is_not_text_is_refused(data):
+    with pytest.raises(ValueError, match="not a text file"):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "rows"),
+    [
+        ("path;age\na.png;3,5\n", ";", [["path", "age"], ["a.png", "3,5"]]),
+        ("a.png;3,5\nb.png;4,1\n", ";", [["a.png", "3,5"], ["b.png", "4,1"]]),
+        ("a.png,cat;dog\nb.png,dog;cow\n", ",", [["a.png", "cat;dog"], ["b.png", "dog;cow"]]),
+        ("a.png,cat|dog\nb.png,dog|cow\n", ",", [["a.png", "cat|dog"], ["b.png", "dog|cow"]]),
+        ("my a.png 0\nmy b.png 1\n", " ", [["my a.png", "0"], ["my b.png", "1"]]),
+        ("a.png great dane\nb.png cat\n", " ", [["a.png", "great dane"], ["b.png", "cat"]]),
+        ("image label\na cat\nb dog\n", " ", [["image", "label"], ["a", "cat"], ["b", "dog"]]),
+        ("sep=;\na;b\n", ";", [["a", "b"]]),
+        ("file, cat\na.png, 1\n", ",", [["file", "cat"], ["a.png", "1"]]),
+        ("a,b,\n1,2,,\n\n,,\n", ",", [["a", "b"], ["1", "2"]]),
+        ("a,b\r1,2\r", ",", [["a", "b"], ["1", "2"]]),
+        ('a,"b,c"\n', ",", [["a", "b,c"]]),
+        ('a,"big" b\n', ",", [["a", "big b"]]),
+        ("one\ntwo\n", ",", [["one"], ["two"]]),
+        ("", ",", []),
+    ],
+)
+def test_delimiter_and_cells(text, delimiter, rows):
+    found = read_cells(text.encode(), is_image)
+    assert (found.delimiter, found.rows) == (delimiter, rows)
+
+
+def test_lines_are_those_of_the_file():
+    assert read_cells(b'sep=,\na,b\n\n"1\n2",3\n').lines == [2, 5]
+
+
+def test_an_open_quotation_mark_is_refused():
+    with pytest.raises(ValueError, match="not closed"):
+        read_cells(b'a,"b\nc,d\n')
