@@ -49,6 +49,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("clothing-small-", "fashion-mnist-"), training.accuracy_section),
     (("newcomer", "startup", "second-quick-run", "warm-start"), training.start_section),
     (("decoding-", "prepare-memory", "growth"), training.growth_section),
+    (("open-sources",), each(data.sources_section)),
     (("peers-",), training.peers_section),
     (("wide/",), wide.wide_section),
     (("head/",), wide.head_section),

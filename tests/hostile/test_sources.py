@@ -55,7 +55,7 @@ BAD_SOURCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "an image": (lambda at: _plant(at, "1.png") / "1.png", "neither a folder nor a table"),
     "some file": (lambda at: _write(at / "a.pdf", "x"), "neither a folder nor a table"),
-    "a pickle": (lambda at: _write(at / "a.pkl", b"\x80\x04N."), "neither a folder nor a table"),
+    "a pickle": (lambda at: _write(at / "a.pkl", b"\x80\x04N."), "a Python pickle"),
     "an empty table": (lambda at: _write(at / "t.csv", ""), "cannot be read as a table"),
     "a table of one header": (lambda at: _write(at / "t.csv", "path,label\n"), "contains no labeled images"),
     "a table in latin-1": (lambda at: _write(at / "t.csv", b"path,label\nh\xfc.png,a\n"), "not one of the 1 files"),
@@ -103,7 +103,7 @@ def test_a_flat_folder_beside_tables_that_all_may_be_meant_names_them(tmp_path: 
 def test_columns_of_a_source_that_has_none(tmp_path: Path, option: str) -> None:
     np.savez(tmp_path / "s.npz", images=np.zeros((4, 3, 3), np.uint8), labels=[0, 1, 0, 1])
     for source in (tmp_path / "s.npz", "digits"):
-        with pytest.raises(DataError, match=f"no columns, so {option}=patient"):
+        with pytest.raises(DataError, match=f"no columns, so {option}=patient|no array 'patient'"):
             open_source(source, **{option: "patient"})
 
 

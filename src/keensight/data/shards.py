@@ -75,7 +75,7 @@ def clear() -> int:
         with storing(path):
             freed += path.stat().st_size
             path.unlink(missing_ok=True)
-    kinds = ("pixels", "features", "index", "copies", "networks")
+    kinds = ("pixels", "features", "index", "copies", "networks", "archives")
     for folder in (*_folders("pixels"), *_folders("features"), *(cache_directory() / kind for kind in kinds)):
         with suppress(OSError):  # it contains something that is not ours
             folder.rmdir()
@@ -93,6 +93,7 @@ def _cache_files() -> Iterator[Path]:
     for kind in ("index", "copies", "self-tests"):
         yield from (cache_directory() / kind).glob("*.json")
     yield from (cache_directory() / "networks").glob("*.tflite")
+    yield from (cache_directory() / "archives").glob("*.plain")
 
 
 def _is_ours(path: Path) -> bool:

@@ -201,6 +201,7 @@ def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: A
     from keensight.data.sources.arrays import from_arrays, from_items
 
     if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU":
+        _refuse_unpredictable(images)
         dataset = from_arrays(images, numbers, class_names=names, name="images")
     else:
         dataset = from_items(_items(images), [names[number] for number in numbers], classes=names)
@@ -211,6 +212,15 @@ def _dataset(images: Any, numbers: NDArray[Any], names: Sequence[str], groups: A
         raise DataError(f"there are {len(dataset)} images but {len(given)} groups", "give one group per image")
     samples = tuple(dataclasses.replace(s, group=str(group)) for s, group in zip(dataset.samples, given, strict=True))
     return dataclasses.replace(dataset, samples=samples)
+
+
+def _refuse_unpredictable(images: NDArray[Any]) -> None:
+    """Refuse what `from_arrays` would convert: `predict` takes pixels as they are, so training must too."""
+    if images.dtype != np.uint8 or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise DataError(
+            f"X is {images.dtype} {images.shape}, but uint8 from 0 to 255 of shape (n, height, width[, 3]) is needed",
+            "convert it in the same way for fit and predict, such as (255 * X).round().astype('uint8')",
+        )
 
 
 def _items(images: Any) -> list[str | Path | bytes | NDArray[np.uint8]]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from keensight.core.changes import DatasetChanges, compare
 from keensight.core.config import RETIRED, RunConfig
@@ -23,7 +20,7 @@ from keensight.core.reading import reading_lines
 from keensight.core.records import Dataset, ImageSpec
 from keensight.core.registry import did_you_mean
 from keensight.data.sources.assemble import OneClass
-from keensight.data.sources.tfdata import Streams, from_streams
+from keensight.data.sources.tfdata import Stream, Streams
 from keensight.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -33,10 +30,13 @@ if TYPE_CHECKING:
 
     from keensight.core.decoded import Pixels
     from keensight.data.cache import CacheMode
+    from keensight.data.sources.objects import Indexed
     from keensight.store.run import Run
 
 
-Source: TypeAlias = "str | Path | Dataset | Streams | pd.DataFrame | tuple[NDArray[np.uint8], ArrayLike]"
+Source: TypeAlias = (
+    "str | Path | Dataset | Streams | pd.DataFrame | tuple[NDArray[Any], ArrayLike] | Indexed | Mapping[str, Indexed]"
+)
 
 
 def open(  # noqa: PLR0913 - public options, by keyword
@@ -121,7 +121,9 @@ def _read(
     options: dict[str, Any],
     places: dict[str, Any],
 ) -> Dataset:
-    from keensight.data.sources.readers import from_arrays, from_frame, open_source
+    from keensight.data.sources.embedded import Wanted
+    from keensight.data.sources.objects import open_object
+    from keensight.data.sources.readers import open_source
 
     if isinstance(source, (str, os.PathLike)):
         return open_source(os.fspath(source), **options, **places, progress=progress)
@@ -129,11 +131,9 @@ def _read(
         raise UsageError(
             "label_regex, label_level, val and test are for folders and tables on disk", "give the path of such"
         )
-    if isinstance(source, tuple) and len(source) == 2:
-        return from_arrays(*source, class_names=class_names)
-    if isinstance(source, getattr(sys.modules.get("pandas"), "DataFrame", ())):
-        return from_frame(cast("pd.DataFrame", source), Path.cwd(), **options, progress=progress)
-    return from_streams(cast("Streams", source), _names_of(class_names, options["labels"]), progress)
+    if isinstance(source, (Stream, Mapping)):
+        class_names = _names_of(class_names, options["labels"])
+    return open_object(source, Wanted(**options), class_names, progress)
 
 
 def _tell(dataset: Dataset, progress: Progress) -> None:

@@ -14,7 +14,7 @@ from keensight.data.sources.readers import from_arrays, open_source
 from keensight.errors import DataError, ImageError
 
 GREY = np.arange(4 * 3 * 2, dtype=np.uint8).reshape(4, 3, 2)
-COLOUR = np.arange(4 * 3 * 2 * 3, dtype=np.uint8).reshape(4, 3, 2, 3)
+COLOUR = np.arange(4 * 4 * 2 * 3, dtype=np.uint8).reshape(4, 4, 2, 3)
 
 
 def test_grey_arrays() -> None:
@@ -43,7 +43,7 @@ def test_colour_names_and_parts() -> None:
     assert [(s.path, s.label, s.split) for s in data.samples] == [
         ("train/00000", "z", "train"), ("test/00000", "a", "test"), ("train/00001", "b", "train"), ("00000", "z", None),
     ]  # fmt: skip
-    assert data.samples[0].info == ImageInfo("array", "RGB", 2, 3)
+    assert data.samples[0].info == ImageInfo("array", "RGB", 2, 4)
     assert np.array_equal(np.asarray(data.load(2)), COLOUR[2])
 
 
@@ -59,11 +59,12 @@ def test_a_foreign_sample_is_refused() -> None:
 @pytest.mark.parametrize(
     ("images", "hint"),
     [
-        (GREY / 255.0, r"\(images \* 255\)"),
-        (GREY.astype(np.int64), "astype"),
-        (GREY.astype(np.float32), "astype"),
-        (COLOUR.transpose(0, 3, 1, 2), "transpose"),
-        (np.zeros((4, 3, 2, 4), np.uint8), "alpha"),
+        (GREY.astype(np.uint16) * 100, r"\(images - 0\) \* \(255 / 2300\)"),
+        (GREY - 12.0, "before normalization"),
+        (np.where(GREY == 3, np.nan, 0.5), "remove"),
+        (np.zeros((4, 3, 5, 3), np.uint8), r"transpose\(0, 2, 3, 1\)"),
+        (np.zeros((8, 8, 3, 10), np.uint8), r"transpose\(3, 0, 1, 2\)"),
+        (np.zeros((4, 9, 8, 4), np.uint8), "alpha"),
         (np.zeros((4, 784), np.uint8), "reshape"),
         (np.zeros((4, 0, 3), np.uint8), "array of images"),
         (np.array(["a", "b", "c", "d"]), "plain array"),
@@ -80,8 +81,15 @@ def test_images_of_a_wrong_kind_say_how_to_mend_them(images: Any, hint: str) -> 
     ("labels", "names", "message"),
     [
         ([0, 1, 0], None, "4 images but 3 labels"),
-        (np.eye(4), None, "shape"),
-        ([0.5, 1, 0, 1], None, "float64"),
+        (np.eye(4) / 2, None, "0 and 1 in one column"),
+        (np.zeros((4, 2, 2)), None, "shape"),
+        ([[0, 1], [1], [0], [1]], None, "differ in length"),
+        ([0.5, 1, 0, 1], None, "label 0 of arrays is '0.5'"),
+        ([float("inf"), 1, 0, 1], None, "label 0 of arrays is 'inf'"),
+        (np.array([{}, 1, 0, 1], dtype=object), None, r"label 0 of arrays is '{}' \(dict\)"),
+        (np.array(["2020-01-01"] * 4, dtype="M8[D]"), None, "datetime64"),
+        ([None, None, float("nan"), ""], None, "no labeled images"),
+        (np.eye(4), ["a", "b"], "4 columns, but 2 class names"),
         ([0, 1, 2, 1], ["a", "b"], "run from 0 to 2"),
         ([-1, 1, 0, 1], ["a", "b"], "run from -1 to 1"),
         (["a", "b", "c", "a"], ["a", "b"], "not in class_names: c"),
@@ -134,8 +142,8 @@ def test_npz_with_pickled_objects_is_refused_unopened(tmp_path: Path) -> None:
 
 
 def test_npz_under_unknown_names_lists_what_it_holds(tmp_path: Path) -> None:
-    np.savez(tmp_path / "s.npz", pictures=GREY, answers=[0, 1, 0, 1])
-    with pytest.raises(DataError, match="answers, pictures"):
+    np.savez(tmp_path / "s.npz", a=GREY, b=[0, 1, 0, 1], c=[0, 1, 0, 1])
+    with pytest.raises(DataError, match="a 4x3x2, b 4, c 4"):
         open_source(tmp_path / "s.npz")
 
 

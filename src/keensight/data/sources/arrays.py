@@ -1,12 +1,10 @@
-"""Images that are arrays: from memory, from an ``.npz`` file."""
+"""Images that are arrays in memory: of one size as one array, or of several sizes as a list."""
 
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +15,15 @@ from keensight.core import pixels
 from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.deprecation import renamed
 from keensight.core.files import read_bounded, sha256
-from keensight.core.records import PARTS, Dataset, ImageInfo, Part, Sample
+from keensight.core.records import Dataset, ImageInfo, Part, Reading, Sample, Skipped
+from keensight.data.sources.array_values import ArrayLabels, PixelArrays, as_labels, as_pixels
 from keensight.data.sources.assemble import assemble
-from keensight.data.sources.names import clean_label, natural_key
 from keensight.errors import DataError, ImageError
 
-Pair = tuple[NDArray[Any], NDArray[Any]]
+Pair = tuple[NDArray[Any], ArrayLike]
 
-_SCHEMES: tuple[dict[Part | None, tuple[str, str]], ...] = (
-    {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")},
-    {"train": ("train_images", "train_labels"), "val": ("val_images", "val_labels"),
-     "test": ("test_images", "test_labels")},
-    {None: ("images", "labels")},
-    {None: ("x", "y")},
-    {None: ("X", "y")},
-)  # fmt: skip
-"""Names of arrays in ``.npz`` files: as Keras' datasets and MedMNIST write them, and without splits."""
-
-_CLASS_NAMES = ("class_names", "label_names", "names", "classes")
+NO_LABEL = "no label"
+"""Reason under which an image without a label is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ class ArrayReader:
 
 @renamed(names="class_names")
 def from_arrays(
-    images: NDArray[np.uint8],
+    images: ArrayLike,
     labels: ArrayLike,
     *,
     class_names: Sequence[str] | None = None,
@@ -70,8 +59,11 @@ def from_arrays(
     """A dataset from pixels in memory.
 
     Args:
-        images: uint8, 0 to 255, shape (n, H, W), (n, H, W, 1) or (n, H, W, 3) in RGB order.
-        labels: Integers or class names, shape (n,) or (n, 1).
+        images: Shape (n, H, W), (n, H, W, 1) or (n, H, W, 3) in RGB order, or with the channels before height and
+            width. Whole numbers or floats from 0 to 255, or floats from 0 to 1 or from -1 to 1, which are scaled to
+            uint8.
+        labels: Integers or class names, shape (n,) or (n, 1); an image whose label is None, NaN or empty is left out,
+            with a warning. Or 0 and 1, shape (n, classes): one-hot, else a multi-label set.
         class_names: Names of the classes; integer labels count through them. Left out: the labels themselves.
         name: Name of the dataset.
         splits: The predefined split of each image, None without one.
@@ -85,113 +77,95 @@ def from_arrays(
         >>> ks.from_arrays(images, [0, 1] * 10, class_names=["cat", "dog"])
         <Dataset arrays: 20 images, 2 classes>
     """
-    pixels = _checked_images(images, name)
-    classes, texts = _class_names(_checked_labels(labels, len(pixels), name), class_names, name)
-    if splits is not None and len(splits) != len(pixels):
-        raise DataError(f"{name} has {len(pixels)} images but {len(splits)} splits", "give one per image")
-    samples = _samples(pixels, texts, splits)
-    rows = {sample.path: row for row, sample in enumerate(samples)}
-    return assemble(name, kind, samples, ArrayReader(pixels, rows), classes=classes)
-
-
-def from_parts(
-    parts: Mapping[Part | None, Pair], *, name: str, kind: str, names: Sequence[str] | None = None
-) -> Dataset:
-    """A dataset from one pair of images and labels per split (see :func:`from_arrays`).
-
-    Raises:
-        DataError: as :func:`from_arrays`, or the shapes of the splits differ.
-    """
-    checked = {part: _checked_images(images, name) for part, (images, _) in parts.items()}
-    shapes = {images.shape[1:] for images in checked.values()}
-    if len(shapes) > 1:
-        raise DataError(
-            f"the splits of {name} have images of different shapes: {sorted(shapes)}", "convert them to one shape"
-        )
-    labels = [_checked_labels(parts[part][1], len(images), f"{name} ({part})") for part, images in checked.items()]
-    splits = [part for part, images in checked.items() for _ in range(len(images))]
-    return from_arrays(
-        np.concatenate(list(checked.values())),
-        np.concatenate(labels),
-        class_names=names,
-        name=name,
-        splits=splits,
-        kind=kind,
+    converted = as_pixels({name: _one_array(images, name)})
+    (array,) = converted.arrays
+    held = as_labels(labels, len(array), class_names, name)
+    if splits is not None and len(splits) != len(array):
+        raise DataError(f"{name} has {len(array)} images but {len(splits)} splits", "give one per image")
+    return _dataset(
+        converted, held, splits, Reading("NumPy arrays" if kind == "arrays" else kind), name=name, kind=kind
     )
 
 
-def _checked_images(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    array = np.asarray(images)
-    shown = f"{array.dtype} {array.shape}"
-    if array.dtype != np.uint8:
-        raise DataError(f"the images of {name} are {shown}, but uint8 from 0 to 255 is needed", _cast_hint(array))
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3) or 0 in array.shape[1:]:
+def from_parts(
+    parts: Mapping[Part | None, Pair],
+    *,
+    name: str,
+    kind: str,
+    names: Sequence[str] | None = None,
+    reading: Reading | None = None,
+) -> Dataset:
+    """A dataset from one pair of images and labels per split (see :func:`from_arrays`).
+
+    Args:
+        parts: Images and labels by split; None: there are no splits.
+        name: Name of the dataset.
+        kind: How it was given, for the record.
+        names: Names of the classes.
+        reading: How the arrays were found; what was done to their values is added to it.
+
+    Raises:
+        DataError: as :func:`from_arrays`, or shapes, scales or kinds of labels of the splits differ.
+    """
+    titles = {part: f"{name} ({part})" if part else name for part in parts}
+    converted = as_pixels({titles[part]: _one_array(images, titles[part]) for part, (images, _) in parts.items()})
+    held = [
+        as_labels(labels, len(array), names, titles[part])
+        for array, (part, (_, labels)) in zip(converted.arrays, parts.items(), strict=True)
+    ]
+    splits = [part for part, array in zip(parts, converted.arrays, strict=True) for _ in range(len(array))]
+    return _dataset(converted, _joined(held, name), splits, reading or Reading(kind), name=name, kind=kind)
+
+
+def _one_array(images: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(images)
+    except ValueError as error:  # NumPy's text speaks of an inhomogeneous shape
         raise DataError(
-            f"the images of {name} are {shown}, but (n, height, width) or (n, height, width, 3) is needed",
-            _shape_hint(array),
+            f"the images of {name} differ in shape, so they are not one array",
+            "resize them to one size, or write them as files, one folder per class",
+        ) from error
+    if array.dtype.kind == "O":
+        raise DataError(
+            f"the images of {name} are Python objects of shape {array.shape}, not an array of numbers",
+            "resize them to one size and pass np.stack(images), or write them as files, one folder per class",
         )
     return array
 
 
-def _cast_hint(array: NDArray[Any]) -> str:
-    if array.dtype.kind == "f" and array.size and float(np.nanmax(array)) <= 1.0:
-        return "they look scaled to 0-1: pass (images * 255).round().astype('uint8')"
-    if array.dtype.kind in "iufb":
-        return "scale them to 0-255 and pass images.astype('uint8')"
-    return "pass the pixels as a plain array of numbers"
+def _joined(held: Sequence[ArrayLabels], name: str) -> ArrayLabels:
+    """The labels of all splits as one."""
+    if len({one.task for one in held}) > 1 and all(one.columns for one in held):
+        held = [one.as_several() for one in held]
+    if len({(one.task, one.columns) for one in held}) > 1:
+        raise DataError(f"the splits of {name} have labels of different kinds", "give all splits labels of one kind")
+    several = None if held[0].several is None else tuple(row for one in held for row in one.several or ())
+    texts = tuple(text for one in held for text in one.texts)
+    return replace(held[0], texts=texts, several=several)
 
 
-def _shape_hint(array: NDArray[Any]) -> str:
-    if array.ndim == 4 and array.shape[3] == 4:
-        return "drop the alpha channel: pass images[..., :3]"
-    if array.ndim == 4 and array.shape[1] in (1, 3):
-        return "channels come first: pass images.transpose(0, 2, 3, 1)"
-    if array.ndim == 2:
-        return "each image is one row: pass images.reshape(-1, height, width)"
-    return "expected an array of images of one size"
+def _dataset(
+    images: PixelArrays,
+    labels: ArrayLabels,
+    splits: Sequence[Part | None] | None,
+    reading: Reading,
+    *,
+    name: str,
+    kind: str,
+) -> Dataset:
+    array = images.arrays[0] if len(images.arrays) == 1 else np.concatenate(images.arrays)
+    samples, rows, skipped = _samples(array, labels, splits)
+    told = _told(reading, len(skipped), len(array), (*images.notes, *labels.notes))
+    told = replace(told, warnings=(*told.warnings, *images.warnings))
+    return assemble(
+        name, kind, samples, ArrayReader(array, rows),
+        skipped=skipped, classes=labels.classes, task=labels.task, reading=told,
+    )  # fmt: skip
 
 
-def _checked_labels(labels: ArrayLike, n: int, name: str) -> NDArray[Any]:
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        hint = "one-hot labels? pass labels.argmax(axis=1)" if array.ndim == 2 else "give one label per image"
-        raise DataError(f"the labels of {name} have shape {array.shape}, but (n,) is needed", hint)
-    if len(array) != n:
-        raise DataError(f"{name} has {n} images but {len(array)} labels", "give one label per image")
-    if array.dtype.kind == "f" and np.all(np.mod(array, 1) == 0):
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iubUO":
-        raise DataError(f"the labels of {name} are {array.dtype}", "expected whole numbers or class names")
-    return array
-
-
-def _class_names(
-    labels: NDArray[Any], names: Sequence[str] | None, name: str
-) -> tuple[tuple[str, ...] | None, list[str]]:
-    """Return the classes in order (None: those that occur) and each image's class name."""
-    if names is None:
-        texts = {value: clean_label(str(value)) for value in set(labels.tolist())}
-        return None, [texts[value] for value in labels.tolist()]
-    classes = tuple(clean_label(str(item)) for item in names)
-    if labels.dtype.kind in "UO":
-        unknown = sorted(set(map(str, labels.tolist())) - set(classes), key=natural_key)
-        if unknown:
-            raise DataError(f"{name} has labels that are not in class_names: {', '.join(unknown[:5])}",
-                            f"the class names are {', '.join(classes[:20])}")  # fmt: skip
-        return classes, [str(value) for value in labels.tolist()]
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
-        raise DataError(
-            f"the labels of {name} run from {labels.min()} to {labels.max()}, but {len(classes)} class names are given",
-            "labels start at 0; give one name for each",
-        )
-    return classes, [classes[value] for value in labels.tolist()]
-
-
-def _samples(images: NDArray[np.uint8], labels: Sequence[str], splits: Sequence[Part | None] | None) -> list[Sample]:
+def _samples(
+    images: NDArray[np.uint8], labels: ArrayLabels, splits: Sequence[Part | None] | None
+) -> tuple[list[Sample], dict[str, int], list[Skipped]]:
     shape = images.shape[1:]
     prefix = "x".join(map(str, shape)).encode() + b":"
     info = ImageInfo("array", "L" if len(shape) == 2 else "RGB", shape[1], shape[0])
@@ -199,50 +173,21 @@ def _samples(images: NDArray[np.uint8], labels: Sequence[str], splits: Sequence[
     width = max(5, len(str(len(images) - 1)))
     counters: dict[Part | None, int] = {}
     samples: list[Sample] = []
+    skipped: list[Skipped] = []
+    rows: dict[str, int] = {}
     for i, image in enumerate(images):
         part = None if splits is None else splits[i]
         number = counters[part] = counters.get(part, -1) + 1
         path = f"{part}/{number:0{width}d}" if part else f"{number:0{width}d}"
+        text = labels.texts[i]
+        if text is None:
+            skipped.append(Skipped(path, NO_LABEL))
+            continue
+        rows[path] = i
+        held = () if labels.several is None else labels.several[i]
         digest = hashlib.sha256(prefix + image.tobytes()).hexdigest()
-        samples.append(Sample(path, labels[i], digest, size, split=part, info=info))
-    return samples
-
-
-def open_npz(path: Path) -> Dataset:
-    """Read an ``.npz`` file of images and labels.
-
-    Known names of the arrays: ``x_train, y_train, x_test, y_test`` (and ``x_val, y_val``),
-    ``train_images, train_labels, ...``, ``images, labels``, ``x, y``; class names in ``class_names``.
-
-    Raises:
-        DataError: the file is damaged, holds pickled objects or none of these, or its arrays do not fit.
-    """
-    try:
-        # Opened here, as numpy leaves a damaged file open. TypeError: one bare array, which is no archive.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            parts = _npz_pairs(archive, path.name)
-            names = next((list(map(str, archive[key])) for key in _CLASS_NAMES if key in archive.files), None)
-    except (ValueError, OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
-            raise DataError(
-                f"{path.name} holds pickled Python objects, which can run code when opened, and is refused",
-                "save images as a uint8 array and labels as integers or text with numpy.savez",
-            ) from error
-        raise DataError(f"{path.name} cannot be read as .npz: {error}", "the file is damaged; save it again") from error
-    return from_parts(parts, name=path.stem, kind="arrays", names=names)
-
-
-def _npz_pairs(archive: Any, name: str) -> dict[Part | None, Pair]:
-    held = set(archive.files)
-    for scheme in _SCHEMES:
-        parts = {part: (archive[x], archive[y]) for part, (x, y) in scheme.items() if {x, y} <= held}
-        if parts and (None in parts or "train" in parts):
-            ordered = (None, *PARTS)
-            return {part: parts[part] for part in ordered if part in parts}
-    raise DataError(
-        f"{name} has no images and labels under a known name; it contains: {', '.join(sorted(held)) or 'nothing'}",
-        "call the arrays x_train, y_train, x_test, y_test, or images and labels",
-    )
+        samples.append(Sample(path, text, digest, size, split=part, info=info, labels=held))
+    return samples, rows, skipped
 
 
 Item = str | Path | bytes | NDArray[np.uint8]
@@ -267,28 +212,52 @@ class ItemReader:
         return _raw(self.items[row])
 
 
-def from_items(
-    items: Sequence[Item], labels: Sequence[str], *, classes: Sequence[str], name: str = "images"
+def from_items(  # noqa: PLR0913 - each is a field of the dataset
+    items: Sequence[Item],
+    labels: ArrayLike,
+    *,
+    classes: Sequence[str] | None = None,
+    name: str = "images",
+    splits: Sequence[Part | None] | None = None,
+    paths: Sequence[str] | None = None,
+    reading: Reading | None = None,
 ) -> Dataset:
     """A dataset from paths, encoded bytes or uint8 arrays (height, width[, 3]), which may differ in size.
 
     Args:
         items: The images.
-        labels: The class of each.
-        classes: The class names in order.
+        labels: The label of each, as in :func:`from_arrays`.
+        classes: The class names in order; default: those that occur.
         name: Name of the dataset.
+        splits: The predefined split of each image, None without one.
+        paths: A unique name for each image; default: its number.
+        reading: How the images were found.
 
     Raises:
-        DataError: the number of labels differs from that of images, or no image can be read.
+        DataError: labels do not fit, or no image can be read.
     """
-    if len(items) != len(labels):
-        raise DataError(f"{name} has {len(items)} images but {len(labels)} labels", "give one label per image")
+    held = as_labels(labels, len(items), classes, name)
     width = max(5, len(str(len(items) - 1)))
-    samples = [
-        _sample(item, label, f"{i:0{width}d}") for i, (item, label) in enumerate(zip(items, labels, strict=True))
-    ]
-    rows = {sample.path: row for row, sample in enumerate(samples)}
-    return assemble(name, "arrays", samples, ItemReader(items, rows), classes=classes)
+    titles = [f"{i:0{width}d}" for i in range(len(items))] if paths is None else paths
+    samples: list[Sample] = []
+    skipped: list[Skipped] = []
+    for i, (item, title, text) in enumerate(zip(items, titles, held.texts, strict=True)):
+        if text is None:
+            skipped.append(Skipped(title, NO_LABEL))
+            continue
+        several = () if held.several is None else held.several[i]
+        samples.append(replace(_sample(item, text, title), split=None if splits is None else splits[i], labels=several))
+    told = _told(reading or Reading("images in memory"), len(skipped), len(items), held.notes)
+    reader = ItemReader(items, {title: row for row, title in enumerate(titles)})
+    return assemble(
+        name, "arrays", samples, reader, skipped=skipped, classes=held.classes, task=held.task, reading=told
+    )
+
+
+def _told(reading: Reading, missing: int, n: int, notes: Sequence[str]) -> Reading:
+    """The reading with notes on the values, and with the number of images without a label as a warning."""
+    warned = (f"{missing:,} of {n:,} images have no label and are not used",) if missing else ()
+    return replace(reading, notes=(*reading.notes, *notes), warnings=(*reading.warnings, *warned))
 
 
 def _raw(item: Item) -> bytes | NDArray[np.uint8]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,39 @@ def _stat(root: Path, path: str) -> Found:
     return Found(path, status.st_size, status.st_mtime_ns)
 
 
-def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress | None = None) -> list[Facts]:
+Load = Callable[[Found], bytes]
+"""Reads a file that a listing names; raises ImageError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where the bytes are of files of which a folder has only the names."""
+
+    folder: Path
+    source: Path
+    """What the user opened."""
+    read: Callable[[str], bytes]
+    """The bytes of a file, by its path below ``folder``."""
+
+    def load_below(self, root: Path) -> Load:
+        """What reads files by their paths from ``root``, a folder in ``folder``."""
+        return lambda found: self.read((root / found.path).relative_to(self.folder).as_posix())
+
+
+_ELSEWHERE: ContextVar[Elsewhere | None] = ContextVar("keensight_elsewhere", default=None)
+
+
+@contextmanager
+def reading_from(elsewhere: Elsewhere) -> Iterator[None]:
+    """Let :func:`examine` read files of a folder from elsewhere, inside the ``with`` block."""
+    before = _ELSEWHERE.set(elsewhere)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(before)
+
+
+def examine(source: Path, root: Path | Load, files: Sequence[Found], progress: Progress | None = None) -> list[Facts]:
     """Digest and header of each file, in the order given.
 
     A file whose size and modification time match the index of ``source`` is not opened. After an interrupt, what was
@@ -77,10 +110,13 @@ def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress
 
     Args:
         source: What the user opened; there is one index file for each.
-        root: The folder that the files' paths start from.
+        root: The folder that the files' paths start from, or what reads them where they are in something else.
         files: What the listing says of each file.
         progress: Told about files that have to be read.
     """
+    elsewhere = _ELSEWHERE.get()
+    if elsewhere is not None and isinstance(root, Path) and root.is_relative_to(elsewhere.folder):
+        source, root = elsewhere.source, elsewhere.load_below(root)
     known = _read_index(source)
     facts: dict[str, Facts] = {}
     fresh: list[Found] = []
@@ -99,20 +135,23 @@ def examine(source: Path, root: Path, files: Sequence[Found], progress: Progress
     return [facts[found.path] for found in files]
 
 
-def _examine_fresh(root: Path, fresh: Sequence[Found], facts: dict[str, Facts], progress: Progress) -> None:
+def _examine_fresh(root: Path | Load, fresh: Sequence[Found], facts: dict[str, Facts], progress: Progress) -> None:
     # More threads than CPUs: hashing runs in parallel, and some threads always wait for the disk.
-    examining = ordered(
-        lambda found: _examine_file(root / (found.stored or found.path)), fresh, processors() + 2, ahead=64
-    )
+    load = _from_folder(root) if isinstance(root, Path) else root
+    examining = ordered(lambda found: _examine_file(load, found), fresh, processors() + 2, ahead=64)
     with progress.task("reading", len(fresh)) as task, closing(examining) as results:
         for found, result in zip(fresh, results, strict=True):
             facts[found.path] = result
             task.advance()
 
 
-def _examine_file(path: Path) -> Facts:
+def _from_folder(root: Path) -> Load:
+    return lambda found: read_bounded(root / (found.stored or found.path), MAX_BYTES)
+
+
+def _examine_file(load: Load, found: Found) -> Facts:
     try:
-        data = read_bounded(path, MAX_BYTES)
+        data = load(found)
     except ImageError as error:
         return Facts("", None, error.message)
     digest = sha256(data)

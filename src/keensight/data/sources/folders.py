@@ -57,8 +57,26 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
             named by the caller does not exist.
         UsageError: the pattern is no regular expression, or the level is unknown.
     """
+    return open_tree(
+        root, list_images(root), label=label, path=path, group=group, label_regex=label_regex, label_level=label_level,
+        open_table=open_table, progress=progress,
+    )  # fmt: skip
+
+
+def open_tree(  # noqa: PLR0913 - those of open_folder
+    root: Path,
+    listing: Listing,
+    *,
+    label: str | None = None,
+    path: str | None = None,
+    group: str | None = None,
+    label_regex: str | None = None,
+    label_level: str | None = None,
+    open_table: OpenTable,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read the images of ``listing`` below ``root`` (see :func:`open_folder`)."""
     _check(label_regex, label_level)
-    listing = list_images(root)
     if not listing.files:
         raise DataError(f"{root} contains no images", _what_else(listing))
     tree = Tree([found.path for found in listing.files], [item.path for item in listing.others])

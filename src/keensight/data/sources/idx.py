@@ -17,7 +17,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.records import PARTS, Dataset, Part
+from keensight.core.records import PARTS, Dataset, Part, Reading
 from keensight.data.sources.arrays import Pair, from_parts
 from keensight.errors import DataError
 
@@ -54,7 +54,8 @@ def open_idx(folder: Path) -> Dataset:
             )
         pairs[part] = (_read(images), _read(_labels_of(images)))
     ordered = {part: pairs[part] for part in (None, *PARTS) if part in pairs}
-    return from_parts(ordered, name=folder.resolve().name or "idx", kind="idx", names=_names(folder))
+    name = folder.resolve().name or "idx"
+    return from_parts(ordered, name=name, kind="idx", names=_names(folder), reading=Reading("IDX files"))
 
 
 def _stems(folder: Path) -> dict[str, Path]:

@@ -11,9 +11,11 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Part
 from keensight.core.registry import best_match
 from keensight.data.sources import samples
-from keensight.data.sources.arrays import from_arrays, open_npz
+from keensight.data.sources.archives import is_archive
+from keensight.data.sources.arrays import from_arrays
+from keensight.data.sources.containers import open_container, without_columns
+from keensight.data.sources.embedded import Wanted
 from keensight.data.sources.folders import open_folder
-from keensight.data.sources.idx import holds_idx, open_idx
 from keensight.data.sources.names import is_image_name
 from keensight.data.sources.table_files import is_table_name
 from keensight.data.sources.tables import from_frame, open_tables
@@ -59,27 +61,25 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
         DataError: the source is missing, empty, of one class only or otherwise unfit; the message says why.
     """
     where = Path(source).expanduser()
-    listed = ",".join(labels) or None
-    if (label_regex or label_level) and not where.is_dir():
+    wanted = Wanted(label, path, group, labels)
+    tree: dict[str, Any] = {"label_regex": label_regex, "label_level": label_level, "open_table": _table}
+    if (label_regex or label_level) and not (where.is_dir() or is_archive(where)):
         raise UsageError(f"{source} is not a folder, so there are no paths to take the class from", "remove the option")
-    if val or test or (is_table_name(where.name) and os.path.isfile(where)):  # noqa: PTH113 - takes any name
+    together = bool(val or test)
+    if not together and _exists(where) and (dataset := open_container(where, wanted, tree, progress)) is not None:
+        return dataset
+    if together or (is_table_name(where.name) and os.path.isfile(where)):  # noqa: PTH113 - takes any name
         files = _given_together({None: where, "val": val, "test": test})
         return open_tables(files, label=label, path=path, group=group, labels=labels, progress=progress)
-    if not _exists(where):
-        return _no_columns(_sample_set(source), label=label, path=path, group=group, labels=listed)
+    if not where.exists():
+        return without_columns(_sample_set(source), wanted)
     if where.is_dir():
-        if holds_idx(where):
-            return _no_columns(open_idx(where), label=label, path=path, group=group, labels=listed)
         if labels:
             raise DataError(
-                f"{where} is a folder, so the label columns {listed} cannot be looked up", "open a table instead"
+                f"{where} is a folder, so the label columns {','.join(labels)} cannot be looked up",
+                "open a table instead",
             )
-        return open_folder(
-            where, label=label, path=path, group=group, label_regex=label_regex, label_level=label_level,
-            open_table=_table, progress=progress,
-        )  # fmt: skip
-    if where.suffix.lower() == ".npz":
-        return _no_columns(open_npz(where), label=label, path=path, group=group, labels=listed)
+        return open_folder(where, label=label, path=path, group=group, **tree, progress=progress)
     raise DataError(f"{where} is neither a folder nor a table nor an .npz file", _file_hint(where))
 
 
@@ -110,16 +110,6 @@ def _sample_set(source: str | Path) -> Dataset:
     nearest = best_match(str(source), samples.SAMPLE_SETS)
     sets = f"did you mean {nearest!r}?" if nearest else f"the sample datasets are {', '.join(samples.SAMPLE_SETS)}"
     raise DataError(f"{source} does not exist", f"give a folder, a table, an .npz file or a sample dataset; {sets}")
-
-
-def _no_columns(dataset: Dataset, **wanted: str | None) -> Dataset:
-    named = [f"{option}={column}" for option, column in wanted.items() if column is not None]
-    if named:
-        raise DataError(
-            f"{dataset.name} has no columns, so {', '.join(named)} cannot be looked up",
-            "remove the option, or open a table (CSV, Parquet) with this column",
-        )
-    return dataset
 
 
 def _file_hint(path: Path) -> str:

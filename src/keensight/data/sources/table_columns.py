@@ -148,6 +148,11 @@ def path_column(table: Table, name: str, wanted: str | None = None) -> tuple[str
     return _only(filled, "path", table, name), Notices((f"column {filled[0]} contains the paths",))
 
 
+def is_label_name(name: str) -> bool:
+    """Whether a column or key of this name usually contains the class."""
+    return squashed(name) in _LABELS[0] or squashed(name) == "cls"
+
+
 def squashed(name: str) -> str:
     """A column's name in lower case without spaces and punctuation: ``filename`` of ``File_Name``."""
     return re.sub(r"[\W_]+", "", name.lower())

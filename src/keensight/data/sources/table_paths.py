@@ -20,7 +20,7 @@ from keensight.data.sources.table_files import is_web_address
 from keensight.errors import DataError
 
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
-_RELATIVE = "paths are relative to the table's folder; move the table or correct the paths"
+RELATIVE = "paths are relative to the table's folder; move the table or correct the paths"
 _LONGEST_WALK = 2_000_000
 """Files after which a search for names ends."""
 
@@ -46,7 +46,7 @@ class _Match:
     """Components at the end of both that are the same."""
 
 
-def locate(root: Path, paths: Sequence[str], name: str, *, hint: str = _RELATIVE) -> Located:
+def locate(root: Path, paths: Sequence[str], name: str, *, hint: str = RELATIVE) -> Located:
     """Find the files.
 
     Paths are relative to ``root`` or absolute. Where a file is not there, ``root`` is searched: for other capital

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Part
+from keensight.core.records import Dataset, Part, Reading
 from keensight.errors import DataError, UsageError
 
 LIMIT = 4 << 30
@@ -59,7 +59,9 @@ def from_streams(source: Streams, labels: Sequence[str], progress: Progress) -> 
         reader.read(stream, part, progress)
     names = list(labels) or list(getattr(next(iter(parts.values())), "class_names", ())) or reader.numbers()
     progress.say(f"{reader.count:,} images, {reader.size / 2**20:,.0f} MiB, held in memory{reader.remark}")
-    return from_parts(reader.pairs(), name="tf.data", kind="arrays", names=names)
+    notes = (reader.remark.removeprefix("; "),) if reader.remark else ()
+    told = Reading("tf.data.Dataset", notes=notes)
+    return from_parts(reader.pairs(), name="tf.data", kind="arrays", names=names, reading=told)
 
 
 def _by_part(source: Streams) -> dict[Part | None, Stream]:

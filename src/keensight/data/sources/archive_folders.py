@@ -1,0 +1,92 @@
+"""Trees of images within an archive: whatever :mod:`.folders` reads from a folder, read in place."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, Reading
+from keensight.data.sources.archives import Archive, archive_kind
+from keensight.data.sources.assemble import OneClass
+from keensight.data.sources.file_index import Elsewhere, reading_from
+from keensight.data.sources.folders import open_tree
+from keensight.data.sources.listing import Listing
+from keensight.data.sources.names import suffix_of
+from keensight.data.sources.tree_names import list_tables
+from keensight.errors import DataError
+
+_SIDE_FILES = frozenset(
+    {
+        ".csv", ".gz", ".json", ".jsonl", ".names", ".ndjson", ".parquet", ".pq", ".tsv", ".txt", ".xlsx", ".xml",
+        ".yaml", ".yml",
+    }
+)  # fmt: skip
+"""Files that may say the classes of images."""
+_MAX_SIDE_BYTES = 256 << 20
+
+
+def open_archive(archive: Archive, options: dict[str, Any], progress: Progress | None = None) -> Dataset:
+    """Read an archive of what :func:`.folders.open_folder` reads from a folder, with the same options.
+
+    While it is opened, a temporary folder has its tables, and empty files in place of its images if there are tables.
+
+    Raises:
+        DataError: as :func:`.folders.open_folder`.
+    """
+    listing = archive.listing()
+    with _outline(archive, listing) as folder, reading_from(Elsewhere(folder, archive.path, archive.read)):
+        try:
+            return _of_archive(open_tree(folder, listing, progress=progress, **options), archive)
+        except OneClass as error:
+            raise OneClass(_of_archive(error.dataset, archive)) from None
+        except DataError as error:
+            message, hint = (text.replace(str(folder), archive.path.name) for text in (error.message, error.hint or ""))
+            raise DataError(message, hint or None) from error
+
+
+def _of_archive(dataset: Dataset, archive: Archive) -> Dataset:
+    reading = dataset.reading or Reading(dataset.kind)
+    kind = archive_kind(archive.path.name)
+    errors = Counter(error for sample in dataset.samples if (error := archive.members[sample.path].error))
+    warned = [f"{n:,} {'image' if n == 1 else 'images'} cannot be read: {error}" for error, n in errors.most_common()]
+    told = replace(reading, layout=f"{kind} archive: {reading.layout}", warnings=(*reading.warnings, *warned))
+    return replace(dataset, reader=archive, reading=told)
+
+
+@contextmanager
+def _outline(archive: Archive, listing: Listing) -> Iterator[Path]:
+    """A temporary folder of the archive's name, with its tables and the names of its images."""
+    with TemporaryDirectory(prefix="keensight-") as temporary:
+        folder = Path(temporary).resolve() / (archive.path.name.split(".")[0] or "archive")
+        folder.mkdir()
+        others = [item.path for item in listing.others]
+        _write_side_files(archive, folder, others)
+        if list_tables(others, {name.rpartition("/")[0] for name in others}):
+            changed = archive.path.stat().st_mtime_ns
+            for found in listing.files:
+                path = folder / found.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+                os.truncate(path, found.size)  # takes no space on the disk
+                os.utime(path, ns=(changed, changed))
+        yield folder
+
+
+def _write_side_files(archive: Archive, folder: Path, others: list[str]) -> None:
+    names = [name for name in others if suffix_of(name) in _SIDE_FILES]
+    if sum(archive.members[name].size for name in names) > _MAX_SIDE_BYTES:
+        raise DataError(
+            f"{archive.path.name} has more than {_MAX_SIDE_BYTES >> 20} MiB of tables and annotations",
+            "unpack it and give the folder",
+        )
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archive.read(name))

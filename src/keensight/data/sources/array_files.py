@@ -1,0 +1,157 @@
+"""Files of named arrays: ``.npz``, folders of ``.npy`` files, HDF5."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.core.records import Dataset, Reading
+from keensight.data.sources.array_names import ArrayShape, Pairing, pair_arrays
+from keensight.data.sources.arrays import from_parts
+from keensight.errors import DataError
+
+HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf"})
+
+MAX_VALUES = 16 << 30
+"""Maximum number of pixels that are held in memory, one byte each."""
+
+Load = Callable[[str], NDArray[Any]]
+
+
+def open_npz(path: Path, *, label: str | None = None) -> Dataset:
+    """Read an ``.npz`` file of images and labels; :func:`.array_names.pair_arrays` lists the names it knows.
+
+    Args:
+        path: The file.
+        label: The array of labels, where there are several.
+
+    Raises:
+        DataError: the file is damaged, contains pickled objects or no images and labels, or its arrays do not fit.
+    """
+    with _reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        shapes = {key: _header(archive, key) for key in archive.files}
+        return _from_named(shapes, archive.__getitem__, path.stem, ".npz arrays", label)
+
+
+def _header(archive: Any, key: str) -> ArrayShape:
+    """Shape and type of an array of an ``.npz``, without its values."""
+    member = f"{key}.npy" if f"{key}.npy" in archive.zip.namelist() else key
+    with archive.zip.open(member) as stream:
+        return _npy_header(stream)
+
+
+def _npy_header(stream: IO[bytes]) -> ArrayShape:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.hasobject:
+        raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
+    return ArrayShape(shape, dtype.kind)
+
+
+def holds_npy(folder: Path) -> bool:
+    """Whether a folder has ``.npy`` files of images and labels directly in it."""
+    return len(list(folder.glob("*.npy"))) > 1
+
+
+def open_npy(folder: Path, *, label: str | None = None) -> Dataset:
+    """Read a folder of ``.npy`` files: ``X_train.npy``, ``y_train.npy``; ``images.npy``, ``labels.npy``.
+
+    Raises:
+        DataError: as :func:`open_npz`.
+    """
+    files = {path.stem: path for path in sorted(folder.glob("*.npy"))}
+    shapes: dict[str, ArrayShape] = {}
+    for key, path in files.items():
+        with _reading(path), path.open("rb") as stream:
+            shapes[key] = _npy_header(stream)
+
+    def load(key: str) -> NDArray[Any]:
+        with _reading(files[key]):
+            array: NDArray[Any] = np.load(files[key], allow_pickle=False, mmap_mode="r")
+            return array
+
+    return _from_named(shapes, load, folder.resolve().name or "arrays", ".npy arrays", label)
+
+
+def open_hdf5(path: Path, *, label: str | None = None) -> Dataset:
+    """Read an HDF5 file whose datasets are images and labels, named as in an ``.npz``, also within groups.
+
+    Raises:
+        DataError: as :func:`open_npz`, or it is a model that Keras saved.
+    """
+    import h5py
+
+    with _reading(path), h5py.File(path, "r") as file:
+        if "model_config" in file.attrs or "model_weights" in file:
+            raise DataError(f"{path.name} is a model that Keras saved, not images", "load it with keensight adopt")
+        found: dict[str, Any] = {}
+        file.visititems(lambda key, item: found.update({key: item}) if isinstance(item, h5py.Dataset) else None)
+        shapes = {key: ArrayShape(item.shape or (), _hdf5_kind(item)) for key, item in found.items()}
+        return _from_named(shapes, lambda key: _hdf5_values(found[key]), path.stem, "HDF5 arrays", label)
+
+
+def _hdf5_kind(item: Any) -> str:
+    import h5py
+
+    return "U" if h5py.check_string_dtype(item.dtype) else str(item.dtype.kind)
+
+
+def _hdf5_values(item: Any) -> NDArray[Any]:
+    return np.asarray(item.asstr()[()] if _hdf5_kind(item) == "U" else item[()])
+
+
+def from_named_arrays(arrays: Mapping[str, NDArray[Any]], *, label: str | None = None) -> Dataset:
+    """A dataset from a mapping of names to arrays, as :func:`open_npz` reads them.
+
+    Raises:
+        DataError: as :func:`open_npz`.
+    """
+    shapes = {str(key): ArrayShape(array.shape, array.dtype.kind) for key, array in arrays.items()}
+    return _from_named(shapes, arrays.__getitem__, "arrays", "NumPy arrays", label)
+
+
+def _from_named(shapes: Mapping[str, ArrayShape], load: Load, name: str, layout: str, label: str | None) -> Dataset:
+    pairing = pair_arrays(shapes, name, label)
+    values = sum(math.prod(shapes[images].shape) for images, _ in pairing.pairs.values())
+    if values > MAX_VALUES:
+        raise DataError(
+            f"the images of {name} have {values / 2**30:,.0f} GiB of pixels, too much for memory",
+            "write them as image files, one folder per class",
+        )
+    names = None if pairing.class_names is None else [str(item) for item in load(pairing.class_names).tolist()]
+    parts = {part: (load(images), load(labels)) for part, (images, labels) in pairing.pairs.items()}
+    return from_parts(parts, name=name, kind="arrays", names=names, reading=_told(pairing, layout))
+
+
+def _told(pairing: Pairing, layout: str) -> Reading:
+    listed = ", ".join(f"{images} with {labels}" for images, labels in pairing.pairs.values())
+    unused = f"arrays not used: {', '.join(pairing.unused[:8])}{', ...' if len(pairing.unused) > 8 else ''}"
+    return Reading(layout, f"{listed}, {pairing.cue}", notes=(unused,) if pairing.unused else ())
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what NumPy, zipfile and h5py raise for a damaged file into a DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    # TypeError: one bare array, which is no archive.
+    except (ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+            raise DataError(
+                f"{path.name} holds pickled Python objects, which can run code when opened, and is refused",
+                "save images as a uint8 array and labels as integers or text with numpy.savez",
+            ) from error
+        raise DataError(
+            f"{path.name} cannot be read as {path.suffix.lower()}: {error}", "the file is damaged; save it again"
+        ) from error
