@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from keensight.errors import ImageError
 
 _ORIENTATION = 0x0112
-_BITS, _BANDS, _KIND, _ICC = 258, 277, 339, 34675
+_BITS, _MEANING, _BANDS, _KIND, _ICC = 258, 262, 277, 339, 34675
 _FLOATS = 3
 _MOST_BANDS = 1024
 """Of an instrument; a number above it is damage."""
@@ -136,14 +136,12 @@ def _profile(tiff: _Tiff, entries: list[_Entry]) -> bytes:
 
 def _refuse_bands(tiff: _Tiff, entries: list[_Entry]) -> None:
     """Refuse more than the four channels of a picture, and several channels of numbers that are no colors."""
-    bands, bits, kind = (tiff.shorts(entries, tag)[:1] or (1,) for tag in (_BANDS, _BITS, _KIND))
-    if (
-        4 < bands[0] <= _MOST_BANDS
-        or (bands[0] > 1 and (kind[0] == _FLOATS or bits[0] == 32))
-        or (bands[0] == 2 and bits[0] > 8)
-    ):
-        depth = f"{bits[0]} bits" + (", floating point" if kind[0] == _FLOATS else "")
-        raise ImageError(f"it is a TIFF of {bands[0]} bands of {depth}: export three as an RGB image, or one in gray")
+    bands, bits, kind, meaning = ((tiff.shorts(entries, tag) or (1,))[0] for tag in (_BANDS, _BITS, _KIND, _MEANING))
+    gray = bands > 2 and meaning <= 1
+    numbers = bands > 1 and (kind == _FLOATS or bits == 32 or (bands == 2 and bits > 8))
+    if bands <= _MOST_BANDS and (bands > 4 or gray or numbers):
+        depth = f"{bits} bits" + (", floating point" if kind == _FLOATS else "")
+        raise ImageError(f"it is a TIFF of {bands} bands of {depth}: export three as an RGB image, or one in gray")
 
 
 def _only_pixel_tags(tiff: _Tiff, position: int, entries: list[_Entry]) -> bytes:

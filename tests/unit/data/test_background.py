@@ -13,7 +13,7 @@ from keensight.core.records import Background, ImageSpec
 from keensight.data.audit.audit import audit
 from keensight.data.background import with_background
 from keensight.data.cache import prepare
-from keensight.data.sources.folders import open_folder
+from keensight.data.sources.readers import open_source
 from keensight.workflow import image_spec
 
 SPEC = ImageSpec(24, 24)
@@ -40,7 +40,7 @@ def test_the_ground_is_the_one_on_which_drawings_are_seen(
     tmp_path: Path, mode: str, one: int, other: int, want: Background
 ) -> None:
     save(tmp_path / "d", {"a": (one,) * 3, "b": (other,) * 3}, mode)
-    data = open_folder(tmp_path / "d")
+    data = open_source(tmp_path / "d")
     spec = with_background(SPEC, data)
     assert spec.background == want
     pixels = prepare(data, spec)
@@ -52,7 +52,7 @@ def test_the_ground_is_the_one_on_which_drawings_are_seen(
 
 def test_white_drawings_are_no_copies_of_each_other(tmp_path: Path) -> None:
     save(tmp_path / "d", {"a": (255, 255, 255), "b": (255, 255, 255)})
-    data = open_folder(tmp_path / "d")
+    data = open_source(tmp_path / "d")
     spec = image_spec(data)
     assert spec.background == "black"
     assert spec.key.endswith("-black")
@@ -62,7 +62,7 @@ def test_white_drawings_are_no_copies_of_each_other(tmp_path: Path) -> None:
 
 def test_the_setting_wins(tmp_path: Path) -> None:
     save(tmp_path / "d", {"a": (255, 255, 255), "b": (255, 255, 255)})
-    data = open_folder(tmp_path / "d")
+    data = open_source(tmp_path / "d")
     assert image_spec(data, background="white").background == "white"
     assert image_spec(data, background="gray").background == "gray"
 
@@ -75,7 +75,7 @@ def test_photographs_keep_white(tmp_path: Path) -> None:
             noise = np.random.default_rng(i).integers(0, 255, (24, 24, 3), np.uint8)
             opaque = np.dstack([noise, np.full((24, 24), 255, np.uint8)])
             Image.fromarray(opaque).save(tmp_path / "d" / label / f"{i}.png")
-    assert with_background(SPEC, open_folder(tmp_path / "d")) == SPEC
+    assert with_background(SPEC, open_source(tmp_path / "d")) == SPEC
 
 
 def test_an_image_without_a_drawing_says_nothing() -> None:

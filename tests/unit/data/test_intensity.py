@@ -11,7 +11,7 @@ from keensight.core.records import ImageSpec
 from keensight.data.audit.audit import audit
 from keensight.data.cache import prepare
 from keensight.data.intensity import with_intensity
-from keensight.data.sources.folders import open_folder
+from keensight.data.sources.readers import open_source
 from keensight.workflow import image_spec
 
 SPEC = ImageSpec(16, 16)
@@ -32,7 +32,7 @@ def test_one_scale_for_a_set_keeps_what_tells_images_apart(
 ) -> None:
     ramps(tmp_path / "dark", dark, kind)
     ramps(tmp_path / "light", bright, kind)
-    data = open_folder(tmp_path)
+    data = open_source(tmp_path)
     spec = with_intensity(SPEC, data)
     assert spec.intensity == pytest.approx(white, rel=0.01)
     assert spec.key != SPEC.key
@@ -49,13 +49,13 @@ def test_one_scale_for_a_set_keeps_what_tells_images_apart(
 def test_the_first_choice_of_an_input_has_the_scale(tmp_path: Path) -> None:
     ramps(tmp_path / "a", 900, np.uint16)
     ramps(tmp_path / "b", 3000, np.uint16)
-    assert image_spec(open_folder(tmp_path)) == ImageSpec(16, 16, intensity=4095.0)
+    assert image_spec(open_source(tmp_path)) == ImageSpec(16, 16, intensity=4095.0)
 
 
 def test_integers_and_floats_share_no_scale_which_is_a_warning(tmp_path: Path) -> None:
     ramps(tmp_path / "a", 900, np.uint16)
     ramps(tmp_path / "b", 1, np.float32)
-    data = open_folder(tmp_path)
+    data = open_source(tmp_path)
     assert with_intensity(SPEC, data) == SPEC
     (finding,) = [finding for finding in audit(data, prepare(data, SPEC)).findings if finding.kind == "intensity"]
     assert (finding.severity, finding.count) == ("warning", 12)
@@ -64,7 +64,7 @@ def test_integers_and_floats_share_no_scale_which_is_a_warning(tmp_path: Path) -
 def test_images_of_8_bits_have_no_scale(tmp_path: Path) -> None:
     ramps(tmp_path / "a", 200, np.uint8)
     ramps(tmp_path / "b", 100, np.uint8)
-    data = open_folder(tmp_path)
+    data = open_source(tmp_path)
     assert with_intensity(SPEC, data) == SPEC
     assert not [finding for finding in audit(data, prepare(data, SPEC)).findings if finding.kind == "intensity"]
 
@@ -72,4 +72,4 @@ def test_images_of_8_bits_have_no_scale(tmp_path: Path) -> None:
 def test_without_its_images_at_hand_a_set_has_no_scale(tmp_path: Path) -> None:
     ramps(tmp_path / "a", 900, np.uint16)
     ramps(tmp_path / "b", 900, np.uint16)
-    assert with_intensity(SPEC, dataclasses.replace(open_folder(tmp_path), reader=None)) == SPEC
+    assert with_intensity(SPEC, dataclasses.replace(open_source(tmp_path), reader=None)) == SPEC

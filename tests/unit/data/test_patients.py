@@ -9,7 +9,7 @@ import pytest
 
 from keensight.data.audit.audit import audit
 from keensight.data.cache import prepare
-from keensight.data.sources.folders import open_folder
+from keensight.data.sources.readers import open_source
 from keensight.errors import DataError
 from keensight.workflow import image_spec, open
 
@@ -35,7 +35,7 @@ def scans(tmp_path: Path) -> Path:
 
 
 def test_files_without_an_extension_are_found_by_their_content(scans: Path) -> None:
-    data = open_folder(scans)
+    data = open_source(scans)
     assert data.counts().tolist() == [6, 6]
     assert {item.path for item in data.skipped} == {"DICOMDIR", "ill/notes"}
     spec = image_spec(data)
@@ -44,7 +44,7 @@ def test_files_without_an_extension_are_found_by_their_content(scans: Path) -> N
 
 
 def test_the_patient_is_suggested_as_the_group(scans: Path) -> None:
-    data = open_folder(scans)
+    data = open_source(scans)
     (finding,) = [one for one in audit(data).findings if one.suggestion == "--group dicom:PatientID"]
     assert finding.message.startswith("12 images are of a patient with several (6 patients)")
     grouped = open(scans, group="dicom:PatientID")

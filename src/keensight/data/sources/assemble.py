@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from keensight.core.records import Dataset, LabelSet, Reader, Reading, Sample, Skipped
 from keensight.core.task import Task
+from keensight.data.sources.image_facts import image_notes, image_warnings
 from keensight.data.sources.names import natural_key
 from keensight.errors import DataError
 
@@ -67,6 +69,9 @@ def assemble(  # noqa: PLR0913 - each is a field of the dataset
         )
     labels = LabelSet(tuple(classes) if classes is not None else tuple(found))
     told = reading or Reading(_LAYOUTS.get(kind, kind))
+    told = replace(
+        told, notes=(*told.notes, *image_notes(samples)), warnings=(*told.warnings, *image_warnings(samples))
+    )
     dataset = Dataset(name, kind, labels, tuple(samples), tuple(skipped), reader, task, told)
     if len(found) < 2:
         raise OneClass(dataset)

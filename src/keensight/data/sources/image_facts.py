@@ -1,0 +1,37 @@
+"""What the headers of a set's images say that users should know before any work begins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from keensight.core.openers import missing_extras
+from keensight.core.records import Sample
+
+_COMMON = frozenset({"JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "array"})
+
+
+def image_notes(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Formats, if one is unusual, and images of which only the first frame is used."""
+    infos = [sample.info for sample in samples if sample.info is not None]
+    formats = Counter(info.format for info in infos)
+    several = sum(info.frames > 1 for info in infos)
+    notes = []
+    if formats.keys() - _COMMON:
+        notes.append("formats: " + ", ".join(f"{n:,} {format}" for format, n in formats.most_common()))
+    if several:
+        notes.append(f"of {several:,} with several frames the first is used")
+    return tuple(notes)
+
+
+def image_warnings(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Images that cannot be read, with numbers and reasons; those that only lack an extra, with what to install."""
+    errors = [sample.error for sample in samples if sample.error is not None]
+    missing = [sentence.rstrip(".") for sentence in missing_extras(errors)]
+    others = Counter(error.partition(" (")[0] for error in errors if not missing_extras([error]))
+    if not others:
+        return tuple(missing)
+    reason, n = others.most_common(1)[0]
+    verb = "image cannot be read" if others.total() == 1 else "images cannot be read"
+    said = reason if n == others.total() else f"{n:,}: {reason}"
+    return (*missing, f"{others.total():,} {verb}: {said}")
