@@ -49,7 +49,7 @@ def test_a_refused_source_is_a_sentence_and_a_hint_and_nothing_else(tmp_path, ma
     code, out, err = keensight("train", source, "--run", "run", cwd=tmp_path)
     assert code == 1
     assert out == ""
-    told = [line for line in err.splitlines() if not line.startswith(("reading: ", "decoding: "))]
+    told = [line for line in err.splitlines() if not line.startswith(("reading: ", "decoding: ", "read as: "))]
     assert len(told) == 2, err
     assert told[0].startswith(message)
     assert told[1].startswith("hint: ")

@@ -23,6 +23,20 @@ def test_inspect_says_how_the_source_was_read(answer, document, photos):
     assert document("inspect", "photos")["reading"]["sentence"] == line
 
 
+def test_quiet_leaves_the_warnings_of_the_reading(answer, document, photos):
+    (photos / "stray.png").write_bytes((photos / "cat" / "0.png").read_bytes())
+    warning = "1 image next to the class folders not used"
+    assert f"warning: {warning}" in answer("inspect", "photos", "--quiet").err
+    assert warning in document("inspect", "photos")["reading"]["warnings"][0]
+
+
+def test_inspect_takes_the_class_from_the_path(document, photos):
+    named = document("inspect", "photos", "--label-regex", r"/(.)[^/]*$")
+    assert named["counts"].keys() == {"0", "1", "2", "3", "b", "c"}
+    leaf = document("inspect", "photos", "--label-level", "leaf")
+    assert leaf["reading"]["cue"] == "classes are the innermost folders"
+
+
 def test_inspect_draws_where_asked(document, photos):
     found = document("inspect", "photos", "--out", "seen")
     assert [Path(path).name for path in found["figures"]] == ["samples.png", "classes.png", "audit.html", "audit.json"]
