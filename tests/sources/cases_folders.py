@@ -135,6 +135,14 @@ def split_tables():
     return build
 
 
+def pointers(root: Path) -> Path:
+    """What a clone has without Git LFS."""
+    for label in ("cat", "dog"):
+        (root / label).mkdir()
+        (root / label / "1.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    return root
+
+
 CASES = [
     Case(
         "Folders", "a folder per class", "cat/1.png, dog/1.png",
@@ -332,7 +340,7 @@ CASES = [
     Case(
         "Folders", "a PNG mask of the same name next to each JPEG", "cat/1.jpg, cat/1.png",
         tree("cat/{1-4}.jpg", "dog/{5-8}.jpg", "cat/{1-4}.png", "dog/{5-8}.png"),
-        "told", "8 images not used: a PNG next to a JPEG of the same name",
+        "told", "8 images not used: a PNG next to a JPEG, BMP or TIFF of the same name",
     ),
     Case("Folders", "a YOLO set with lists of its images", "images/train/1.png, labels/train/1.txt, train.txt, ...",
          with_file(yolo(), "train.txt", "images/train/cat1.png\nimages/train/cat2.png\n"),
@@ -340,4 +348,17 @@ CASES = [
     Case("Folders", "a YOLO set with an image without boxes", "images/train/9.png, labels/train/9.txt (empty)",
          with_file(lambda root: yolo()(pictures(root, "images/train/9.png")), "labels/train/9.txt", ""),
          "told", "1 image not used: no box around anything in it"),
+    Case("Folders", "numbered folders, and nothing that says the classes", "part1/1.png, part2/5.png",
+         tree("part1/{1-4}.png", "part2/{5-8}.png"), "refused",
+         "part1/ and part2/ are numbered; if they are classes, use --label-level top"),
+    Case("Folders", "numbered folders, and nothing that says the classes", "part1/1.png, part2/5.png",
+         tree("part1/{1-4}.png", "part2/{5-8}.png"), "read", "2 classes", classes=("part1", "part2"),
+         options={"label_level": "top"}),
+    Case("Folders", "numbered folders with a table", "part1/a1.png, part2/a5.png, labels.csv",
+         with_table("labels.csv", "path,label\n" + "".join(f"part{1 + i // 4}/a{i}.png,{'cat' if i % 2 else 'dog'}\n"
+                                                          for i in range(8)),
+                    "part1/a{0-3}.png", "part2/a{4-7}.png"),
+         "read", "labels.csv gives the classes of images in no class folders"),
+    Case("Folders", "a clone without its large files", "cat/1.png, a Git LFS pointer", pointers, "refused",
+         "a Git LFS pointer instead of the image: run `git lfs pull` in the repository"),
 ]  # fmt: skip

@@ -385,6 +385,8 @@ def _foreign(data: bytes) -> str:
             return f"{name}, which is not supported"
     if not head.strip(b"\0"):
         return "not an image: it begins with nothing but zero bytes"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer instead of the image: run `git lfs pull` in the repository"
     if _is_text(head):
         return "a text file, not an image"
     return "not an image of a supported format (JPEG, PNG, BMP, GIF, WebP, TIFF, PPM, AVIF, JPEG 2000, ICO, TGA)"

@@ -32,8 +32,8 @@ LEVELS: tuple[Level, ...] = ("top", "leaf", "path")
 OUTSIDE = "an image outside the class folders"
 MASK = "a mask of another image"
 PREVIEW = "a small copy of another image"
-TWIN = "a PNG next to a JPEG of the same name: its mask, or the image once more"
-_JPEG = frozenset({"jpg", "jpeg", "jpe", "jfif"})
+TWIN = "a PNG next to a JPEG, BMP or TIFF of the same name: its mask, or the image once more"
+_PAIRED = frozenset({"jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff"})
 COPY = "in a second copy of the whole set"
 UNMATCHED = "the label pattern does not match its path"
 _MOST = 0.8
@@ -213,11 +213,11 @@ def _masks(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _twins(paths: Sequence[str]) -> set[str]:
-    """PNG files that nearly all have a JPEG of the same name next to them: masks, or the same images once more."""
+    """PNG files next to nearly all images of another format, with the same names: masks, or the images once more."""
     kinds: dict[str, set[str]] = defaultdict(set)
     for path in paths:
         stem, _, suffix = path.rpartition(".")
-        if suffix.lower() in _JPEG or suffix.lower() == "png":
+        if suffix.lower() in _PAIRED or suffix.lower() == "png":
             kinds["png" if suffix.lower() == "png" else "jpg"].add(stem)
     both = kinds["png"] & kinds["jpg"]
     if not both or len(both) < _MATCHED * min(len(kinds["png"]), len(kinds["jpg"])):
@@ -357,8 +357,12 @@ def _inside_classes(below: Mapping[str, Folders], named: Mapping[str, Part]) -> 
 def _read(tree: Tree, division: _Division, top: str, level: Level | None) -> list[Layout]:
     rest = division.rest
     tops = _tops(rest.values())
-    if not tops or (all(map(is_shard, tops)) and not any(tops.values())) or _in_container(rest.values()):
+    shards = bool(tops) and all(map(is_shard, tops)) and not any(tops.values())
+    if not tops or shards or _in_container(rest.values()):
         flat = _flat(tree, division, top)
+        if shards and len(tops) > 1 and level is None:
+            cue = f"{_listed(tops)} are numbered; if they are classes, use --label-level top"
+            return [replace(flat, cue="; ".join(filter(None, (flat.cue, cue))))]
         if not tops or flat.tables or flat.boxes or flat.pattern:
             return [flat]
     if level is None and not division.parts and len(tops) > 1 and _same_inside(tops):

@@ -25,7 +25,7 @@ _CONTAINERS = frozenset(
     }
 )  # fmt: skip
 """Folders that hold images of every class."""
-_SERIES = "images?|imgs?|part|batch|chunk|shard|data|archive|folder|files|vol|dir"
+_SERIES = "images?|imgs?|part|batch|chunk|shard|data|dataset|archive|folder|files|vol|dir"
 _SHARD = re.compile(rf"(.*[a-z_ -])?({_SERIES})[ _-]*[0-9]+")
 _NO_TABLES = re.compile(r"submission|readme|requirements|license|licence|changelog", re.IGNORECASE)
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".pq"})
