@@ -223,7 +223,8 @@ class Dataset:
 
     name: str
     kind: str
-    """The kind of source: ``folder``, ``split folders``, ``table``, ``idx``, ``arrays`` or ``sample set``."""
+    """The kind of source: ``folder``, ``split folders``, ``table``, ``idx``, ``arrays``, ``records`` or
+    ``sample set``."""
     labels: LabelSet
     samples: tuple[Sample, ...]
     skipped: tuple[Skipped, ...] = ()

@@ -57,11 +57,11 @@ def open(  # noqa: PLR0913 - public options, by keyword
     """Open a labeled image set; no image is decoded.
 
     Args:
-        source: A folder per class; train/val/test folders of such; a CSV or Parquet table; a folder of IDX
-            files; an ``.npz``; the name of a sample set; a pandas table of paths and labels; a pair of
-            arrays, images and labels (see :func:`from_arrays`); a dataset that is already open; or a finite
-            ``tf.data.Dataset`` of (image, label), or a mapping of train, val and test to such
-            (:mod:`keensight.data.sources.tfdata`), which is then kept in memory.
+        source: A folder per class; train/val/test folders of such; a table; an archive of these; arrays (``.npz``,
+            ``.npy``, HDF5, IDX); Parquet with images, WebDataset, TFRecord; the name of a sample set; a pandas table; a
+            pair of images and labels (see :func:`from_arrays`); a dataset that is already open, or one of Hugging Face
+            or as in torchvision; a finite ``tf.data.Dataset`` of (image, label); or a mapping of train, val and test
+            to such (:mod:`keensight.data.sources.objects`).
         label: Table column with the class.
         path: Table column with the image path.
         group: Table column whose equal values never straddle a split; ``dicom:PatientID``: the patient in the headers

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,10 +14,11 @@ from keensight.core.records import Dataset
 from keensight.data.sources.archive_folders import open_archive
 from keensight.data.sources.archives import archive_kind, read_archive
 from keensight.data.sources.array_files import HDF5_SUFFIXES, holds_npy, open_hdf5, open_npy, open_npz
-from keensight.data.sources.embedded import PARQUET_SUFFIXES, Wanted, find_shards, holds_images, open_parquet
+from keensight.data.sources.embedded import PARQUET_SUFFIXES, Wanted, holds_images, open_parquet
 from keensight.data.sources.idx import holds_idx, open_idx
-from keensight.data.sources.tfrecord import find_records, is_tfrecord, open_tfrecord
-from keensight.data.sources.webdataset import find_tars, holds_samples, open_webdataset
+from keensight.data.sources.names import is_image_name, junk_reason, natural_key, suffix_of
+from keensight.data.sources.tfrecord import is_record_name, is_tfrecord, open_tfrecord
+from keensight.data.sources.webdataset import holds_samples, open_webdataset
 from keensight.errors import DataError
 
 
@@ -45,8 +49,8 @@ def open_container(
         return without_columns(open_tfrecord(source, [source], wanted.label, progress), wanted, label=True)
     if archive_kind(source.name):
         return _of_archive(source, wanted, tree, progress)
-    if is_pickle(source):
-        _refuse_pickle(source)
+    if suffix in _FOREIGN or is_pickle(source):
+        _refuse(source)
     return None
 
 
@@ -65,18 +69,66 @@ def _of_archive(source: Path, wanted: Wanted, tree: Mapping[str, Any], progress:
 def _of_folder(folder: Path, wanted: Wanted, progress: Progress | None) -> Dataset | None:
     if holds_idx(folder):
         return without_columns(open_idx(folder), wanted)
+    files = _survey(folder)
+    if not files:
+        return None
+    dataset = _of_files(folder, files, wanted, progress)
+    loose = len(files[_IMAGES])
+    if dataset is None or dataset.reading is None or not loose:
+        return dataset
+    warning = f"{loose} image {'file' if loose == 1 else 'files'} next to the {dataset.reading.layout} not used"
+    told = replace(dataset.reading, warnings=(*dataset.reading.warnings, warning))
+    return replace(dataset, reading=told)
+
+
+def _of_files(
+    folder: Path, files: Mapping[str, list[Path]], wanted: Wanted, progress: Progress | None
+) -> Dataset | None:
     if holds_npy(folder):
         return without_columns(open_npy(folder, label=wanted.label), wanted, label=True)
-    if shards := find_shards(folder):
-        return open_parquet(shards, folder, folder.resolve().name, wanted, progress)
-    if records := find_records(folder):
+    if tables := [path for path in files[_PARQUET] if holds_images(path)]:
+        return open_parquet(tables, folder, folder.resolve().name, wanted, progress)
+    if records := [path for path in files[_RECORDS] if is_tfrecord(path)]:
         return without_columns(open_tfrecord(folder, records, wanted.label, progress), wanted, label=True)
-    if tars := find_tars(folder):
+    if files[_IMAGES]:
+        return None
+    tars = files[_TARS]
+    if tars and holds_samples(read_archive(tars[0])):
         return without_columns(open_webdataset(folder, tars, wanted.label, progress), wanted, label=True)
-    files = [path for path in folder.iterdir() if path.is_file()]
-    if (pickled := next(filter(is_pickle, files), None)) and not any(map(Path.is_dir, folder.iterdir())):
-        _refuse_pickle(pickled)
+    if foreign := [path for path in files[_FOREIGN_FILES] if path.suffix.lower() in _FOREIGN or is_pickle(path)]:
+        _refuse(foreign[0])
     return None
+
+
+_MANY = 200
+"""Image files from which on a folder is one of images, whatever else is in it."""
+_IMAGES, _PARQUET, _RECORDS, _TARS, _FOREIGN_FILES = "images", "parquet", "records", "tars", "foreign"
+
+
+def _survey(folder: Path) -> dict[str, list[Path]]:
+    """The files of a folder that may hold many images each, by kind; empty if it has many image files itself."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted((name for name in folders if junk_reason(name) is None), key=natural_key)
+        for name in sorted(names, key=natural_key):
+            if junk_reason(name) is None and (kind := _kind(name)):
+                found[kind].append(Path(place, name))
+        if len(found[_IMAGES]) > _MANY:
+            return {}
+    return found
+
+
+def _kind(name: str) -> str | None:
+    suffix = suffix_of(name)
+    if is_image_name(name):
+        return _IMAGES
+    if suffix in PARQUET_SUFFIXES:
+        return _PARQUET
+    if is_record_name(name):
+        return _RECORDS
+    if archive_kind(name) == "tar":
+        return _TARS
+    return _FOREIGN_FILES if not suffix or suffix in _FOREIGN or suffix in _PICKLES else None
 
 
 _PICKLES = frozenset({".pkl", ".pickle", ".pck", ".pt", ".pth", ".joblib", ".dill"})
@@ -93,7 +145,20 @@ def is_pickle(path: Path) -> bool:
     return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
-def _refuse_pickle(path: Path) -> NoReturn:
+_FOREIGN = {
+    ".arrow": "load it with the datasets library, and pass what it gives: ks.open(datasets.load_from_disk(folder))",
+    ".mat": "load it with scipy.io.loadmat, and pass the arrays: ks.open((images, labels))",
+    ".mdb": "it is an LMDB database: write its images to a folder per class",
+    ".rec": "it is a RecordIO file of MXNet: write its images to a folder per class",
+    ".beton": "it is a file of FFCV: open the dataset that it was made from",
+}
+"""Files with many images that are recognized and refused, and what to do."""
+
+
+def _refuse(path: Path) -> NoReturn:
+    hint = _FOREIGN.get(path.suffix.lower())
+    if hint is not None:
+        raise DataError(f"{path.name} is of a format that is not read ({path.suffix.lower()})", hint)
     raise DataError(
         f"{path.name} is a Python pickle, which can run code when it is opened, and is refused",
         "load it with a program that you trust, and pass the arrays: ks.open((images, labels)); "

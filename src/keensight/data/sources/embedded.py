@@ -19,7 +19,7 @@ from keensight.core.task import Task
 from keensight.data.sources.arrays import NO_LABEL, ItemReader
 from keensight.data.sources.assemble import assemble
 from keensight.data.sources.file_index import Facts
-from keensight.data.sources.names import is_encodable, natural_key
+from keensight.data.sources.names import is_encodable
 from keensight.data.sources.notices import Notices
 from keensight.data.sources.record_files import split_of
 from keensight.data.sources.table_columns import find_columns
@@ -160,13 +160,6 @@ def holds_images(path: Path) -> bool:
     """Whether a Parquet file has a column of encoded images."""
     schema = parquet_schema(path)
     return schema is not None and image_column(schema) is not None
-
-
-def find_shards(folder: Path) -> list[Path]:
-    """The Parquet files of a folder whose cells are images, as Hugging Face's hub stores a dataset; else empty."""
-    files = [path for path in folder.rglob("*") if path.suffix.lower() in PARQUET_SUFFIXES and path.is_file()]
-    files.sort(key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-    return files if files and holds_images(files[0]) else []
 
 
 def open_parquet(

@@ -43,8 +43,9 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
 
     Args:
         source: A folder with one sub-folder per class; a folder with train, val (valid, validation) and test
-            folders of such; a table (CSV, TSV, Excel, JSON lines or records, Parquet, text list); a folder of IDX
-            files; an ``.npz`` file; or, if no such path exists, the name of a sample dataset.
+            folders of such; a table (CSV, TSV, Excel, JSON lines or records, Parquet, text list); an archive of these;
+            arrays or other files with many images (:mod:`.containers`); or, if no such path exists, the name of a
+            sample dataset.
         label: Column with the class, in a table or in ``metadata.csv`` next to class folders; default: detected by name
             in a table, else the folder.
         path: Column with the image's path; default: found by its name.

@@ -16,7 +16,7 @@ from pathlib import Path
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.data.sources.archives import Archive, Member, decompressed, is_compressed
-from keensight.data.sources.names import clean_label, natural_key
+from keensight.data.sources.names import clean_label
 from keensight.data.sources.record_files import Entry, Shard, open_shards
 from keensight.errors import DataError
 
@@ -34,21 +34,20 @@ Value = tuple[int, int] | int | float
 """Of a list of bytes: offset and size in the file; else the number."""
 
 
+def is_record_name(name: str) -> bool:
+    """Whether a file has a usual name of TFRecords."""
+    return _NAME.fullmatch(name) is not None
+
+
 def is_tfrecord(path: Path) -> bool:
     """Whether a file has a usual name of TFRecords and begins like one."""
-    if not _NAME.fullmatch(path.name) or not path.is_file():
+    if not is_record_name(path.name) or not path.is_file():
         return False
     with path.open("rb") as stream:
         head = stream.read(_HEAD.size)
     return path.suffix.lower().startswith(".tfrec") or is_compressed(path) or (
         len(head) == _HEAD.size and _masked(head[:8]) == _HEAD.unpack(head)[1]
     )  # fmt: skip
-
-
-def find_records(folder: Path) -> list[Path]:
-    """The TFRecord files of a folder, in order."""
-    found = [path for path in folder.rglob("*") if is_tfrecord(path)]
-    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
 def open_tfrecord(

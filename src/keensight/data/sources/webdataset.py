@@ -12,7 +12,7 @@ from typing import Any
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Skipped
-from keensight.data.sources.archives import Archive, archive_kind, read_archive
+from keensight.data.sources.archives import Archive, read_archive
 from keensight.data.sources.names import clean_label, is_image_name, natural_key
 from keensight.data.sources.record_files import Entry, Shard, open_shards
 from keensight.data.sources.table_columns import is_label_name
@@ -28,13 +28,6 @@ def holds_samples(archive: Archive) -> bool:
     first = images[: max(20, len(images) // 10)]
     beside = sum(any(f"{_key(name)}.{kind}" in archive.members for kind in (*_CLASS_FILES, "json")) for name in first)
     return bool(first) and beside > len(first) / 2
-
-
-def find_tars(folder: Path) -> list[Path]:
-    """The WebDataset shards of a folder, in order; else empty."""
-    files = [path for path in folder.rglob("*") if archive_kind(path.name) == "tar" and path.is_file()]
-    files.sort(key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-    return files if files and holds_samples(read_archive(files[0])) else []
 
 
 def open_webdataset(
