@@ -54,7 +54,7 @@ def needed_memory(container: Container, image: ImageFile.ImageFile) -> int:
     width, height = image.size
     stored = _STORED.get(image.mode, 4)
     converted = 0 if is_plain(image) else 1 if is_deep(image.mode) or image.mode == "1" else 4
-    profile = 8 if container.profile else 0  # the converted image, and without its transparency
+    profile = (8 if has_alpha(image) else 4) if container.profile else 0  # the converted image, and its colors alone
     alpha = 4 if has_alpha(image) else 0  # resizing an image with transparency starts with a copy
     codec = image.tile[0][0] if image.tile else container.format
     decoder = max(_DECODER.get(codec, 0), _DECODER.get(container.format, 0))

@@ -8,6 +8,7 @@ claim anything.
 from __future__ import annotations
 
 import io
+import re
 import struct
 from typing import Any
 
@@ -29,6 +30,7 @@ _HEADER = 2**22
 _DEFLATED = b"\2\0\x10\0UI\x16\x001.2.840.10008.1.2.1.99"
 _RLE = "1.2.840.10008.1.2.5"
 _PIXELS = 0x7FE00010
+_JPEG2000 = re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  ")
 _COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _AGAIN = "copy or download it again"
 _CONVERT = "export it as PNG with a DICOM viewer"
@@ -134,7 +136,11 @@ class DicomImageFile(ImageFile.ImageFile):
         syntax = self.header.file_meta.TransferSyntaxUID
         data, start = self._encoded, self._place
         if not syntax.is_compressed:
-            return self._native(data[start : start + self._frame_bytes()], big=not syntax.is_little_endian)
+            body = data[start : start + self._frame_bytes()]
+            if not syntax.is_little_endian and self._allocated == 8 and data[start - 8 : start - 6] == b"OW":
+                words = np.frombuffer(data[start : start + len(body) + len(body) % 2].ljust(2, b"\0"), ">u2")
+                body = words.astype("<u2").tobytes()[: len(body)]
+            return self._native(body, big=not syntax.is_little_endian)
         frame = get_frame(data[start:], 0, number_of_frames=self.n_frames)
         values = self._runs(frame) if syntax == _RLE else self._codec(frame, str(syntax.name))
         shape = (self.height, self.width) if self._samples == 1 else (self.height, self.width, 3)
@@ -143,11 +149,10 @@ class DicomImageFile(ImageFile.ImageFile):
         return np.ascontiguousarray(values)
 
     def _frame_bytes(self) -> int:
-        return (self.width * self.height * self._samples * self._allocated + 7) // 8
+        samples = 2 if self._colors == "YBR_FULL_422" else self._samples
+        return (self.width * self.height * samples * self._allocated + 7) // 8
 
     def _native(self, body: bytes, *, big: bool) -> NDArray[Any]:
-        if self._colors == "YBR_FULL_422":
-            raise ImageError("unsupported DICOM: its uncompressed colors have half the resolution", _CONVERT)
         if len(body) < self._frame_bytes():
             raise ImageError("truncated DICOM: its image data ends early", _AGAIN)
         if self._allocated == 1:
@@ -157,12 +162,16 @@ class DicomImageFile(ImageFile.ImageFile):
         values = np.frombuffer(body, kind).astype(kind.newbyteorder("="))
         if self._samples == 1:
             return values.reshape(self.height, self.width)
+        if self._colors == "YBR_FULL_422":  # two of luminance, then two of color for both
+            pairs = values.reshape(self.height, self.width // 2, 4)
+            chroma = np.repeat(pairs[:, :, 2:], 2, axis=1)
+            return self._rgb(np.dstack([pairs[:, :, :2].reshape(self.height, self.width), chroma]))
         if self.header.get("PlanarConfiguration") == 1:
             values = np.moveaxis(values.reshape(3, self.height, self.width), 0, -1)
         return self._rgb(values.reshape(self.height, self.width, 3))
 
     def _rgb(self, values: NDArray[Any]) -> NDArray[Any]:
-        return convert_color_space(values, "YBR_FULL", "RGB") if self._colors == "YBR_FULL" else values
+        return convert_color_space(values, "YBR_FULL", "RGB") if self._colors.startswith("YBR_FULL") else values
 
     def _runs(self, frame: bytes) -> NDArray[Any]:
         """Undo RLE (PS3.5, annex G): one segment for each byte of each sample, the most significant first."""
@@ -181,7 +190,7 @@ class DicomImageFile(ImageFile.ImageFile):
         """Decode a frame of the JPEG family, after its own header was compared with the file's."""
         if _frame_size(frame) != self.size:
             raise ImageError(f"damaged DICOM: the size of its {syntax} frame is not that of its header", _AGAIN)
-        if frame.startswith(b"\xff\x4f"):
+        if _JPEG2000.match(frame):
             found = imagecodecs.jpeg2k_decode(frame, numthreads=1)
         elif any(marker == 0xF7 for marker, _, _ in jpeg_segments(frame)):
             found = imagecodecs.jpegls_decode(frame)
@@ -249,8 +258,9 @@ def _unpacked(frame: bytes, start: int, size: int) -> NDArray[np.uint8]:
 
 def _frame_size(frame: bytes) -> tuple[int, int]:
     """Width and height that a frame of JPEG, JPEG-LS or JPEG 2000 declares; zeros: it declares none."""
-    if frame.startswith(b"\xff\x4f\xff\x51") and len(frame) >= 24:
-        right, bottom, left, top = struct.unpack_from(">IIII", frame, 8)
+    if _JPEG2000.match(frame):
+        start = max(0, frame.find(b"\xff\x4f\xff\x51", 0, 4096))
+        right, bottom, left, top = struct.unpack_from(">IIII", frame.ljust(start + 24, b"\0"), start + 8)
         return right - left, bottom - top
     for marker, start, end in jpeg_segments(frame):
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:

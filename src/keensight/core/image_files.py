@@ -339,6 +339,7 @@ _TGA = re.compile(
 )
 
 _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Container]], ...] = (
+    (re.compile(rb".{128}DICM", re.DOTALL), _plain("DICOM")),  # before TIFF, whose first bytes may be in its preamble
     (re.compile(rb"\xff\xd8\xff"), _jpeg),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), _png),
     (re.compile(rb"GIF8[79]a"), _gif),
@@ -349,7 +350,6 @@ _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Container]], ...] = (
     (re.compile(rb"....ftyp(?:avi[fs]|hei|hev|mif1|msf1)", re.DOTALL), _boxed),
     (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), _plain("JPEG2000")),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), _plain("JXL")),
-    (re.compile(rb".{128}DICM", re.DOTALL), _plain("DICOM")),
     (re.compile(rb"\0\0\x01\0[^\0]\0"), _ico),
     (_NIFTI, _nifti),
     (re.compile(rb"\x1f\x8b"), _gzip),

@@ -99,7 +99,7 @@ def test_colors(planar: int, colors: str) -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8)
     stored = pydicom.pixels.convert_color_space(rgb, "RGB", "YBR_FULL") if colors == "YBR_FULL" else rgb
     data = np.ascontiguousarray(np.moveaxis(stored, -1, 0)).reshape(12, 16, 3) if planar else stored
-    raw = written(data, PhotometricInterpretation=colors, PlanarConfiguration=planar)
+    raw = bytes(64) + b"II*\0" + written(data, PhotometricInterpretation=colors, PlanarConfiguration=planar)[68:]
     assert np.abs(decode(raw, SPEC).astype(int) - rgb).max() <= (0 if colors == "RGB" else 2)
 
 
