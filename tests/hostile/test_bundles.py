@@ -111,6 +111,7 @@ SPEC = {"height": 32, "width": 28, "fit": "pad", "decoder": 1}
         ({"image": SPEC | {"width": "28"}}, "'image.width' is the text"),
         ({"image": SPEC | {"fit": "guess"}}, "'guess', but one of stretch"),
         ({"image": SPEC | {"decoder": 99}}, "decoder is version 99"),
+        ({"image": SPEC | {"background": "purple"}}, "background"),
         ({"image": SPEC | {"intensity": 1.0, "black": 2.0}}, "intensity scale runs from 2.0 to 1.0"),
         ({"image": SPEC | {"intensity": "white"}}, "white"),
         ({"temperature": 0}, "temperature is 0"),

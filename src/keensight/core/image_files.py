@@ -32,6 +32,8 @@ class Container:
     """Bytes that its decoder needs besides the pixels: the coefficients of a JPEG with several scans."""
     profile: bytes = b""
     """The embedded color profile (ICC), which Pillow does not see; empty: there is none, or it is damaged."""
+    deep_color: bool = False
+    """Whether its colors have 16 bits each, of which Pillow reads the upper 8."""
 
 
 def unpack(data: bytes) -> Container:
@@ -171,7 +173,8 @@ def _png(data: bytes) -> Container:
             kept.append(data[position : body + length + 4])
         position = body + length + 4
     orientation = next((turns[kind] for kind in ("eXIf", *_PNG_TEXTS.values()) if turns.get(kind, 1) != 1), 1)
-    return Container("PNG", b"".join(kept), orientation, frames, profile=profile)
+    deep_color = data[24:26] in (b"\x10\x02", b"\x10\x06")  # 16 bits of RGB or RGBA
+    return Container("PNG", b"".join(kept), orientation, frames, profile=profile, deep_color=deep_color)
 
 
 _PNG_TEXTS = {b"Raw profile type exif": "profile", b"Raw profile type APP1": "profile", b"XML:com.adobe.xmp": "XMP"}
@@ -262,8 +265,8 @@ def _webp(data: bytes) -> Container:
 
 
 def _tiff(data: bytes) -> Container:
-    body, orientation, frames, profile = cut_down(data)
-    return Container("TIFF", body, orientation, frames, profile=_bounded(profile))
+    cut = cut_down(data)
+    return Container("TIFF", cut.body, cut.orientation, cut.frames, None, 0, _bounded(cut.profile), cut.deep_color)
 
 
 # ICO: a directory of images, each a PNG or a BMP without its header; the largest is used.

@@ -73,8 +73,8 @@ def probe(data: bytes) -> ImageInfo:
     container, image = _open(data)
     width, height = image.size
     return ImageInfo(
-        format=container.format, mode=image.mode, width=width, height=height,
-        frames=container.frames, orientation=container.orientation,
+        format=container.format, mode=f"{image.mode};16" if container.deep_color else image.mode,
+        width=width, height=height, frames=container.frames, orientation=container.orientation,
     )  # fmt: skip
 
 

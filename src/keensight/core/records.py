@@ -138,6 +138,7 @@ class ImageInfo:
 
     format: str
     mode: str
+    """Pillow's name; ``RGB;16``: of colors of 16 bits, of which the upper 8 are read."""
     width: int
     height: int
     frames: int = 1

@@ -106,8 +106,20 @@ def exif_orientation(block: bytes) -> int:
         return 1
 
 
-def cut_down(data: bytes) -> tuple[bytes, int, int, bytes]:
-    """The file with no other tags than its pixels need, its orientation, how many images it has, and its color profile.
+@dataclass(frozen=True, slots=True)
+class CutDown:
+    """A file with no other tags than its pixels need, and what the others say."""
+
+    body: bytes
+    orientation: int
+    frames: int
+    profile: bytes
+    deep_color: bool
+    """Whether it has three channels or more of 16 bits."""
+
+
+def cut_down(data: bytes) -> CutDown:
+    """Read the tags of a file, and leave only those that its pixels need.
 
     Raises:
         ImageError: it is damaged, or has bands that no picture has.
@@ -120,7 +132,9 @@ def cut_down(data: bytes) -> tuple[bytes, int, int, bytes]:
         body = _only_pixel_tags(tiff, position, entries)
     except struct.error as error:
         raise ImageError("truncated TIFF: its directory is missing", "copy or download it again") from error
-    return body, tiff.orientation(entries), tiff.frames(position), _profile(tiff, entries)
+    bands, bits = (tiff.shorts(entries, tag) or (1,) for tag in (_BANDS, _BITS))
+    deep_color = bands[0] >= 3 and bits[0] == 16
+    return CutDown(body, tiff.orientation(entries), tiff.frames(position), _profile(tiff, entries), deep_color)
 
 
 def _profile(tiff: _Tiff, entries: list[_Entry]) -> bytes:

@@ -9,7 +9,7 @@ from keensight.core.audit import Finding
 from keensight.core.background import choose, contrasts
 from keensight.core.decoded import Pixels
 from keensight.core.pixels import cutout
-from keensight.core.records import Background, Dataset, ImageSpec
+from keensight.core.records import Background, Dataset, ImageInfo, ImageSpec
 from keensight.data.intensity import looked_at, with_intensity
 
 _ALPHA = frozenset({"RGBA", "LA", "La", "PA", "RGBa"})
@@ -46,7 +46,11 @@ def with_appearance(spec: ImageSpec, dataset: Dataset, intensity: str = "auto", 
 
 def _candidates(dataset: Dataset) -> list[int]:
     """Images that may be transparent, by their headers: of a palette only the pixels know."""
-    return [i for i, sample in enumerate(dataset.samples) if sample.info and sample.info.mode in _ALPHA | {"P"}]
+    return [i for i, sample in enumerate(dataset.samples) if sample.info and _may_be_transparent(sample.info)]
+
+
+def _may_be_transparent(info: ImageInfo) -> bool:
+    return info.mode.partition(";")[0] in _ALPHA | {"P"}
 
 
 def background(dataset: Dataset, decoded: Pixels | None) -> list[Finding]:

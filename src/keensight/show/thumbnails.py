@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import pixels
-from keensight.core.records import Dataset, ImageSpec
+from keensight.core.background import choose, contrasts
+from keensight.core.records import Background, Dataset, ImageSpec
 from keensight.errors import DataError
 
 _LOSSLESS = 64
@@ -34,8 +35,9 @@ def shrunk(raw: bytes | NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         ImageError: it cannot be decoded.
     """
     height, width = _size(raw)
+    ground = _ground(raw, side)
     shrink = min(1.0, side / max(height, width))
-    spec = ImageSpec(max(1, round(height * shrink)), max(1, round(width * shrink)), "stretch")
+    spec = ImageSpec(max(1, round(height * shrink)), max(1, round(width * shrink)), "stretch", background=ground)
     return pixels.decode(raw, spec)
 
 
@@ -54,6 +56,15 @@ def data_uri(image: NDArray[np.uint8]) -> str:
     """A uint8 image (h, w, 3) as a ``data:`` URI."""
     data = encode(image)
     return encoded_uri("png" if data.startswith(b"\x89PNG") else "jpeg", data)
+
+
+def _ground(raw: bytes | NDArray[np.uint8], side: int) -> Background:
+    """The ground on which a transparent image can be seen: a page shows each by itself."""
+    if isinstance(raw, np.ndarray):
+        return "white"
+    cut = pixels.cutout(raw, side)
+    seen = None if cut is None else contrasts(cut)
+    return "white" if seen is None else choose([seen])[0]
 
 
 def _size(raw: bytes | NDArray[np.uint8]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import gzip
 import io
 import struct
 import sys
+import zlib
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,40 @@ def test_a_nifti_volume_says_how_to_save_its_slices() -> None:
     assert len(head) == 348
     for raw in (head + bytes(100), gzip.compress(head + bytes(100))):
         assert reason(raw).startswith("it is a NIfTI volume: save its slices as images (nibabel")
+
+
+def png_of_16_bit_colors(color: int, channels: int) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+
+    values = np.full((16, 24, channels), 0x80FF, ">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", 24, 16, 16, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_colors_of_16_bits_are_told_apart_and_read_with_their_upper_8() -> None:
+    raw = png_of_16_bit_colors(2, 3)
+    assert probe(raw).mode == "RGB;16"
+    assert np.unique(decode(raw, SPEC)).tolist() == [0x80]
+    assert probe(png_of_16_bit_colors(6, 4)).mode == "RGBA;16"
+    values = np.full((16, 24, 3), 0x80FF, "<u2").tobytes()
+    fields = [(256, 24), (257, 16), (258, 3), (259, 1), (262, 2), (273, 200), (277, 3), (278, 16), (279, len(values))]
+    entries = b"".join(
+        struct.pack("<HHIHH", tag, 3, 3 if tag == 258 else 1, 180 if tag == 258 else value, 0) for tag, value in fields
+    )
+    head = (b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)).ljust(180, b"\0")
+    tiff = (head + struct.pack("<HHH", 16, 16, 16)).ljust(200, b"\0") + values
+    assert probe(tiff).mode == "RGB;16"
+    assert np.unique(decode(tiff, SPEC)).tolist() == [0x80]
+
+
+def test_a_jpeg_xl_that_claims_a_billion_pixels_is_refused_by_its_header() -> None:
+    pytest.importorskip("imagecodecs", reason="the extra jxl is not installed")
+    size = 2**30 - 1
+    bits = [0, 1, 1] + [size >> i & 1 for i in range(30)] + [1, 0, 0]  # not small, 30 bits of height, ratio 1:1
+    body = sum(bit << i for i, bit in enumerate(bits)).to_bytes(16, "little")
+    assert "megapixels" in reason(b"\xff\x0a" + body)
 
 
 HEIC = base64.b64decode(

@@ -19,6 +19,9 @@ def image_notes(samples: Sequence[Sample]) -> tuple[str, ...]:
     notes = []
     if formats.keys() - _COMMON:
         notes.append("formats: " + ", ".join(f"{n:,} {format}" for format, n in formats.most_common()))
+    deep = sum(info.mode in ("RGB;16", "RGBA;16") for info in infos)
+    if deep:
+        notes.append(f"of {deep:,} with 16-bit colors the upper 8 bits of each are read")
     if several:
         notes.append(f"of {several:,} with several frames the first is used")
     return tuple(notes)
