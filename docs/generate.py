@@ -8,6 +8,7 @@ python docs/generate.py
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -139,7 +140,26 @@ def sources_page() -> str:
         lines += [f"## {section}\n", "| source | for example | outcome | Keensight says |", "|---|---|---|---|"]
         lines += [_case(case) for case in cases if case.section == section]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, PUBLIC, *_public(), ""])
+
+
+PUBLIC = """
+## Public repositories, as they are
+
+What `ks.open` says of public repositories, checked out and opened without touching a file
+(`python benchmarks/public_sources.py`).
+
+| repository | its layout | Keensight says |
+|---|---|---|
+""".strip()
+
+
+def _public() -> Iterator[str]:
+    for row in json.loads((DOCS.parent / "benchmarks" / "public_sources.json").read_text(encoding="utf-8")):
+        name = "/".join(filter(None, (row["repository"], row["folder"])))
+        where = f"{name} @{row['commit']}" + (f", with `{row['option']}`" if row["option"] else "")
+        cells = (where, row["layout"], "; ".join(row["said"]))
+        yield "| {} |".format(" | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells))
 
 
 def _case(case: Case) -> str:

@@ -374,8 +374,8 @@ def _read(tree: Tree, division: _Division, top: str, level: Level | None) -> lis
         if not all(name.isdecimal() or is_container(name) for name in inside):
             return [replace(leaf, cue=names, option="--label-level leaf"), replace(upper, option="--label-level top")]
     upper = _told(_classes(division, top, level or "top"), division, tops, level)
-    if level is None and not division.parts and (inner := _inner(division, top, tops)):
-        return [inner, replace(upper, option=upper.option or "--label-level top")]
+    if level is None and not (division.parts or division.option) and (inner := _inner(division, top, tops)):
+        return [inner, replace(upper, option="--label-level top")]
     return [upper]
 
 
