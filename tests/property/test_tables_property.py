@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import keensight as ks
+from keensight.core.codec import to_plain
 from keensight.core.progress import Silent
 from keensight.data.sources.tables import NO_LABEL
 from sources import pictures
@@ -98,3 +99,31 @@ def test_no_row_is_lost_without_a_word(folder, header, rows):
     lost = [item for item in data.skipped if item.reason == NO_LABEL or item.reason == "no path"]
     unread = [sample for sample in data if sample.error]
     assert bool(data.reading.warnings) or not (lost or unread)
+
+
+def pixels(path, rows):
+    header = ",".join(["label", *(f"pixel{i}" for i in range(64))])
+    lines = [",".join([row["label"], *(str(7 * i % 256) for i in range(64))]) for row in rows]
+    path.write_text("\n".join([header, *lines]), encoding="utf-8")
+
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["replace", "insert", "cut"]), st.integers(0, 10_000), st.binary(max_size=6)), max_size=4
+)
+
+
+@settings(max_examples=200)
+@given(name=st.sampled_from([*FILES, "pixels.csv"]), changes=CHANGES)
+def test_a_damaged_file_is_a_dataset_or_one_sentence(folder, name, changes):
+    rows = [{"path": f"{i}.png", "label": "cat" if i < 5 else "dog", "n": i} for i in range(1, N + 1)]
+    (FILES | {"pixels.csv": pixels})[name](folder / name, rows)
+    data = bytearray((folder / name).read_bytes())
+    for change, place, piece in changes:
+        place %= len(data) + 1
+        end = place if change == "insert" else place + len(piece) if change == "replace" else len(data)
+        data[place:end] = piece
+    (folder / name).write_bytes(data)
+    try:
+        json.dumps(to_plain(ks.open(folder / name, progress=Silent())))
+    except ks.DataError as error:
+        assert error.hint and len(error.message) + len(error.hint) < 1_500

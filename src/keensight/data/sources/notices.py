@@ -47,3 +47,9 @@ def listed(names: Iterable[str], shown: int = _SHOWN) -> str:
 def count(n: int, one: str, many: str) -> str:
     """``1 row`` or ``1,200 rows``."""
     return f"{n:,} {one if n == 1 else many}"
+
+
+def unlabeled(n: int, of: int) -> tuple[str, ...]:
+    """The warning that images are left out because they have no label; none for none."""
+    lost = "has no label and is" if n == 1 else "have no label and are"
+    return (f"{n:,} of {count(of, 'image', 'images')} {lost} left out",) if n else ()

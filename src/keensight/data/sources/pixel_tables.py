@@ -7,6 +7,7 @@ import gzip
 import io
 import math
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from keensight.core.records import Dataset, Part, Reading
 from keensight.core.text_tables import decode
 from keensight.data.sources.arrays import from_arrays
 from keensight.data.sources.names import part_of
-from keensight.data.sources.notices import count
+from keensight.data.sources.notices import unlabeled
 from keensight.data.sources.table_columns import label_column, split_column
 from keensight.data.sources.table_files import Table, looks_like_path, read_table, table_suffix
 from keensight.data.sources.table_labels import read_labels
@@ -64,27 +65,27 @@ def open_pixels(files: Sequence[tuple[Path, Part | None]], *, label: str | None 
     if len(sides) > 1:
         raise DataError(f"the tables {name} and others have images of different sizes", "give them one size")
     side = math.isqrt(sides.pop())
-    texts: list[str] = []
+    texts: list[str | None] = []
     splits: list[Part | None] = []
     for (pixels, part), (file, _) in zip(found, files, strict=True):
         table = Table(pixels.columns, text=True)
         column = label or label_column(table, file.name)
         if column not in table.columns:
             raise DataError(f"{file.name} has no column {column!r} (label)", "set the label column with label=")
-        texts += _texts(table, column, file.name)
+        texts += read_labels(table.columns[column], column, words_may_be_missing=True).texts
         splits += [part or said for said in _splits(table, column)]
-    images = np.concatenate([pixels.values for pixels, _ in found]).reshape(-1, side, side)
-    dataset = from_arrays(images, texts, name=name, kind="table", splits=splits if any(splits) else None)
-    return replace(dataset, reading=Reading("table of pixels", f"{found[0][0].cue} of {side} × {side} pixels"))
-
-
-def _texts(table: Table, column: str, name: str) -> list[str]:
-    labels = read_labels(table.columns[column], column, words_may_be_missing=True)
-    texts = [text for text in labels.texts if text is not None]
-    if len(texts) < len(labels.texts):
-        gone = len(labels.texts) - len(texts)
-        raise DataError(f"{count(gone, 'row', 'rows')} of {name} have no label in {column}", "remove these rows")
-    return texts
+    kept = [i for i, text in enumerate(texts) if text is not None]
+    images = np.concatenate([pixels.values for pixels, _ in found])[kept].reshape(-1, side, side)
+    dataset = from_arrays(
+        images, [text for text in texts if text is not None], name=name, kind="table",
+        splits=[splits[i] for i in kept] if any(splits) else None,
+    )  # fmt: skip
+    reading = Reading(
+        "table of pixels",
+        f"{found[0][0].cue} of {side} × {side} pixels",
+        warnings=unlabeled(len(texts) - len(kept), len(texts)),
+    )
+    return replace(dataset, reading=reading)
 
 
 def _splits(table: Table, label: str) -> list[Part | None]:
@@ -112,11 +113,11 @@ def _layout(file: Path) -> _Layout | None:
     try:
         with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as stream:
             head = decode(stream.read(_HEAD))[0]
-    except (OSError, ValueError, EOFError):
+        delimiter = max((",", "\t", ";", " "), key=head.partition("\n")[0].count)
+        lines = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+        rows = [row for _, row in zip(range(2), lines, strict=False)]
+    except (OSError, ValueError, EOFError, zlib.error, csv.Error):
         return None
-    first = head.partition("\n")[0]
-    delimiter = max((",", "\t", ";", " "), key=first.count)
-    rows = [row for _, row in zip(range(2), csv.reader(io.StringIO(head), delimiter=delimiter), strict=False)]
     if len(rows) < 2 or any(map(looks_like_path, (*rows[0], *rows[1]))):
         return None
     names = [cell.strip() for cell in rows[0]]
@@ -170,16 +171,30 @@ def _packed(file: Path, layout: _Layout) -> _Pixels:
 def _columns(file: Path, layout: _Layout) -> _Pixels:
     import pandas as pd
 
-    kinds: dict[Any, Any] = dict.fromkeys(range(len(layout.names)), str) | dict.fromkeys(layout.pixels, np.uint8)
-    frame = pd.read_csv(
-        file, sep=layout.delimiter, header=None, skiprows=1 if layout.header else 0, dtype=kinds, keep_default_na=False
-    )
+    places = range(len(layout.names))
+    kinds: dict[Any, Any] = dict.fromkeys(places, str) | dict.fromkeys(layout.pixels, np.float32)
+    with np.errstate(over="ignore"):  # such a number becomes infinite, and is refused
+        frame = pd.read_csv(
+            file, sep=layout.delimiter, header=None, names=list(places), skiprows=1 if layout.header else 0,
+            dtype=kinds, keep_default_na=False,
+        )  # fmt: skip
+    if not isinstance(frame.index, pd.RangeIndex):  # so pandas takes the first cell of longer lines
+        raise ValueError("lines are longer than the header")
     pixels = layout.pixels if layout.header else _without_label(frame, file.name)
     others = {
         layout.names[i] if layout.header else "label": [str(cell) or None for cell in frame[i].tolist()]
         for i in range(len(layout.names)) if i not in set(pixels)
     }  # fmt: skip
-    return _Pixels(frame[pixels].to_numpy(np.uint8), others, f"{len(pixels):,} columns are images")
+    return _Pixels(_bytes(frame[pixels].to_numpy(np.float32)), others, f"{len(pixels):,} columns are images")
+
+
+def _bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    if not (np.isfinite(values).all() and (values >= 0).all() and (values <= 255).all()):
+        raise ValueError("outside 0 to 255")
+    found = values.astype(np.uint8)
+    if (found != values).any():
+        raise ValueError("fractions")
+    return found
 
 
 def _without_label(frame: Any, name: str) -> list[int]:

@@ -8,8 +8,9 @@ import math
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def read_table(path: Path) -> Table:
         table = read(path)
         if not table.columns:
             raise ValueError("it is empty")
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:  # Arrow's errors are ValueErrors
+    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:  # Arrow's errors are ValueErrors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path.name} cannot be read as a table: {reason}", _EXPECTED) from error
     return table
@@ -158,33 +159,44 @@ def _read_bytes(path: Path) -> bytes:
 def _read_text(path: Path) -> Table:
     suffix = table_suffix(path.name)
     found = read_cells(_read_bytes(path), looks_like_path, "\t" if suffix == ".tsv" else None)
-    if not found.rows:
-        raise ValueError("it is empty")
-    rows, lines, notes = found.rows, found.lines, []
+    notes = []
     if found.encoding != "UTF-8":
         notes.append(f"encoding {found.encoding}")
     if found.delimiter != {".tsv": "\t", ".txt": " ", ".lst": " "}.get(suffix, ","):
         notes.append(f"delimiter {DELIMITERS[found.delimiter]}")
-    header = not any(map(looks_like_path, rows[0]))
+    return replace(_with_names(found.rows, found.lines, path, notes), text=True)
+
+
+def _with_names(rows: Sequence[Sequence[Any]], lines: Sequence[int], path: Path, notes: Sequence[str]) -> Table:
+    """A table of rows, of which the first has the names unless it contains the path of an image."""
+    if not rows:
+        raise ValueError("it is empty")
+    header = not any(map(_is_path, rows[0]))
     width = len(rows[0]) if header else max(map(len, rows))
     if header:
-        names, rows, lines = rows[0], rows[1:], lines[1:]
+        names, rows, lines = [str(cell or "") for cell in rows[0]], rows[1:], lines[1:]
         if _has_row_names(rows, width):
             rows = [row[1:] for row in rows]
         _refuse_longer(rows, lines, width)
     else:
         names = _made_names(rows, width)
-        notes.append(f"no header: its columns are called {', '.join(names)}" if width > 1 else "no header")
-    cells = [[row[i] or None if i < len(row) else None for row in rows] for i in range(width)]
-    return Table(_named(names, cells), LAYOUTS.get(suffix, "table"), lines, True, header, tuple(notes))
+        notes = [*notes, f"no header: its columns are called {', '.join(names)}" if width > 1 else "no header"]
+    cells = [plain_cells(row[i] if i < len(row) and row[i] != "" else None for row in rows)
+             for i in range(width)]  # fmt: skip
+    layout = LAYOUTS.get(table_suffix(path.name), "table")
+    return Table(_named(names, cells), layout, lines, header=header, notes=tuple(notes))
 
 
-def _has_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
+def _is_path(cell: Any) -> bool:
+    return isinstance(cell, str) and looks_like_path(cell)
+
+
+def _has_row_names(rows: Sequence[Sequence[Any]], width: int) -> bool:
     """Whether R wrote the number of each row before it, without a name for that column."""
     return bool(rows) and all(len(row) == width + 1 and row[0] == str(i) for i, row in enumerate(rows, start=1))
 
 
-def _refuse_longer(rows: Sequence[Sequence[str]], lines: Sequence[int], width: int) -> None:
+def _refuse_longer(rows: Sequence[Sequence[Any]], lines: Sequence[int], width: int) -> None:
     longer = next((i for i, row in enumerate(rows) if len(row) > width), None)
     if longer is not None:
         raise ValueError(
@@ -193,9 +205,9 @@ def _refuse_longer(rows: Sequence[Sequence[str]], lines: Sequence[int], width: i
         )
 
 
-def _made_names(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+def _made_names(rows: Sequence[Sequence[Any]], width: int) -> list[str]:
     """Names of the columns of a file without a header: the path, and the label where it is the only other one."""
-    counts = [sum(looks_like_path(row[i]) for row in rows if i < len(row)) for i in range(width)]
+    counts = [sum(_is_path(row[i]) for row in rows if i < len(row)) for i in range(width)]
     path = max(range(width), key=counts.__getitem__)
     return ["path" if i == path else "label" if width == 2 else f"column {i + 1}" for i in range(width)]
 
@@ -302,28 +314,19 @@ def _read_excel(path: Path) -> Table:
             raise ValueError(f"it unpacks to more than {_LARGEST >> 30} GiB")
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (KeyError, TypeError) as error:  # of a zip file that is no workbook
-        raise ValueError("it is not an Excel file") from error
-    sheets = [(sheet.title, _trimmed_rows(sheet.iter_rows(values_only=True))) for sheet in book.worksheets]
-    book.close()
+        sheets = [(sheet.title, _trimmed_rows(sheet.iter_rows(values_only=True))) for sheet in book.worksheets]
+        book.close()
+    except Exception as error:  # openpyxl lets any error of a damaged file through
+        raise ValueError("it is not an Excel file, or damaged") from error
     filled = [(title, rows) for title, rows in sheets if rows]
     if not filled:
         raise ValueError("it is empty")
     title, rows = filled[0]
     others = [other for other, _ in filled[1:]]
-    notes = (f"sheet {title}; not used: {', '.join(others)}",) if others else ()
-    lines = [line for line, _ in rows]
+    notes = [f"sheet {title}; not used: {', '.join(others)}"] if others else []
     cells = [row for _, row in rows]
-    header = not any(looks_like_path(str(cell)) for cell in cells[0] if cell is not None)
-    width = max(map(len, cells))
-    if header:
-        names = [str(cell).strip() if cell is not None else "" for cell in cells[0]] + [""] * (width - len(cells[0]))
-        cells, lines = cells[1:], lines[1:]
-    else:
-        names = _made_names([[str(cell) for cell in row] for row in cells], width)
-        notes = (*notes, f"no header: its columns are called {', '.join(names)}")
-    columns = [plain_cells(row[i] if i < len(row) else None for row in cells) for i in range(width)]
-    return Table(_named(names, columns), LAYOUTS[table_suffix(path.name)], lines, header=header, notes=notes)
+    cells[0] += [None] * (max(map(len, cells)) - len(cells[0]))  # remarks beside a table have no name
+    return _with_names(cells, [line for line, _ in rows], path, notes)
 
 
 def _trimmed_rows(rows: Iterable[Sequence[Any]]) -> list[tuple[int, list[Any]]]:

@@ -18,7 +18,7 @@ from keensight.data.sources.assemble import assemble
 from keensight.data.sources.file_index import Facts, FileReader, examine
 from keensight.data.sources.listing import Found
 from keensight.data.sources.names import clean_label, is_encodable, natural_key, part_of, printable
-from keensight.data.sources.notices import Notices, count, listed
+from keensight.data.sources.notices import Notices, count, listed, unlabeled
 from keensight.data.sources.pixel_tables import holds_pixels, open_pixels
 from keensight.data.sources.table_columns import Columns, find_columns, flagged_split, squashed, truth
 from keensight.data.sources.table_files import FRAME, Table, read_table, table_of
@@ -154,14 +154,14 @@ def _dataset(
     given: Sequence[_Given], options: Mapping[str, Any], name: str, source: Path, progress: Progress | None
 ) -> Dataset:
     read = _read(given, options)
-    labeled, unlabeled = _labeled(read.rows)
+    labeled, rejected = _labeled(read.rows)
     whole, notices = _one_row_per_image(labeled, given[0].table)
     place = _located(given, whole)
     rows, files, repeated = _distinct(whole, place.files)
     facts = examine(source, place.base, files, progress)
     samples = [_sample(*one) for one in zip(rows, files, facts, strict=True)]
     samples.sort(key=lambda sample: natural_key(sample.path))
-    skipped = [*read.skipped, *unlabeled, *repeated]
+    skipped = [*read.skipped, *rejected, *repeated]
     notices = (
         read.notices + notices + place.notices + _losses(len(read.rows), skipped, files) + _several_classes(rows, files)
     )
@@ -389,13 +389,9 @@ def _distinct(rows: Sequence[Row], files: Sequence[Found]) -> tuple[list[Row], l
 
 def _losses(n: int, skipped: Collection[Skipped], files: Sequence[Found]) -> Notices:
     """Rows that are left out, and rows without a file."""
-    unlabeled = sum(item.reason == NO_LABEL for item in skipped)
     pathless = sum(item.reason != NO_LABEL and item.reason != _TWICE for item in skipped)
     gone = [file.path for file in files if file.error == MISSING]
-    warnings = []
-    if unlabeled:
-        lost = "has no label and is" if unlabeled == 1 else "have no label and are"
-        warnings.append(f"{unlabeled:,} of {count(n, 'image', 'images')} {lost} left out")
+    warnings = [*unlabeled(sum(item.reason == NO_LABEL for item in skipped), n)]
     if pathless:
         lost = count(pathless, "row has no usable path and is", "rows have no usable path and are")
         warnings.append(f"{lost} left out")
