@@ -31,12 +31,13 @@ def with_background(spec: ImageSpec, dataset: Dataset, setting: str = "auto") ->
     if setting != "auto":
         return replace(spec, background=cast(Background, setting))
 
-    def look(raw: bytes) -> dict[Background, float] | None:
-        pixels = cutout(raw, _SIDE)
-        return None if pixels is None else contrasts(pixels)
-
-    ground, _ = choose(looked_at(dataset, _candidates(dataset), look))
+    ground, _ = choose(looked_at(dataset, _candidates(dataset), _contrasts))
     return replace(spec, background=ground)
+
+
+def _contrasts(raw: bytes) -> dict[Background, float] | None:
+    pixels = cutout(raw, _SIDE)
+    return None if pixels is None else contrasts(pixels)
 
 
 def with_appearance(spec: ImageSpec, dataset: Dataset, intensity: str = "auto", background: str = "auto") -> ImageSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -47,20 +47,32 @@ def with_intensity(spec: ImageSpec, dataset: Dataset, setting: str = "auto") -> 
     return spec if scale is None else replace(spec, intensity=scale.white, black=scale.black)
 
 
+_seen: dict[tuple[str, ...], list[Any]] = {}
+"""What was seen in the sets of this process: a run asks several times, and large images take seconds."""
+_REMEMBERED = 8
+
+
 def looked_at(dataset: Dataset, rows: Sequence[int], look: Callable[[bytes], T | None]) -> list[T]:
     """What is seen in up to 100 images of these rows, evenly spaced; unreadable ones are left out."""
     if not rows or dataset.reader is None:
         return []
-    chosen = np.unique(np.linspace(0, len(rows) - 1, _LOOKED_AT).round().astype(int))
+    places = np.unique(np.linspace(0, len(rows) - 1, _LOOKED_AT).round().astype(int))
+    chosen = [rows[place] for place in places]
 
-    def look_at(place: int) -> T | None:
+    def look_at(row: int) -> T | None:
         try:
-            raw = dataset.load(rows[place])
+            raw = dataset.load(row)
             return look(raw) if isinstance(raw, bytes) else None
         except ImageError:  # reported when it is decoded
             return None
 
-    return [seen for seen in ordered(look_at, chosen.tolist(), processors()) if seen is not None]
+    key = (look.__qualname__, *(dataset.samples[row].digest for row in chosen))
+    if key not in _seen:
+        found = [seen for seen in ordered(look_at, chosen, processors()) if seen is not None]
+        while len(_seen) >= _REMEMBERED:
+            _seen.pop(next(iter(_seen)))
+        _seen[key] = found
+    return list(_seen[key])
 
 
 def deep_rows(dataset: Dataset) -> list[int]:

@@ -90,3 +90,11 @@ def test_the_outline_counts_and_not_the_inside() -> None:
     found = contrasts(sticker)
     assert found is not None
     assert found["white"] < 0.1 < found["black"]
+
+
+def test_a_set_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "d", {"a": (255, 255, 255), "b": (250, 255, 255)}, n=3)
+    data = open_source(tmp_path / "d")
+    assert with_background(SPEC, data).background == "black"
+    monkeypatch.setattr("keensight.data.background.cutout", None)
+    assert with_background(SPEC, data).background == "black"
