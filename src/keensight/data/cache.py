@@ -227,7 +227,7 @@ class _Job:
             try:
                 return list(zip(sizes, decode_each(raw, [size.spec for size in sizes]), strict=True)), True
             except ImageError as error:
-                return error.message, not isinstance(error.__cause__, MemoryError)
+                return error.message, not isinstance(error.__cause__, (MemoryError, ImportError))
         return reason, False
 
     def all_errors(self) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,20 @@ def test_the_patient_is_suggested_as_the_group(scans: Path) -> None:
     assert groups[0] == groups[1] != groups[2]
     assert "ill" not in str(groups)
     assert not [one for one in audit(grouped).findings if one.suggestion == "--group dicom:PatientID"]
+
+
+def test_headers_remembered_from_before_an_extra_was_removed_do_no_harm(
+    scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = open_source(scans)
+    monkeypatch.delitem(sys.modules, "keensight.core.dicom", raising=False)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    assert not [finding for finding in audit(data).findings if finding.suggestion]
+    errors = prepare(data, image_spec(data)).errors
+    assert len(errors) == 12
+    assert "pip install 'keensight[medical]'" in errors[0]
+    monkeypatch.undo()
+    assert not prepare(data, image_spec(data)).errors  # the cache has not kept them
 
 
 def test_without_dicom_there_is_no_patient() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from keensight.core.audit import Finding
+from keensight.core.decode_limits import reasons
 from keensight.core.decoded import Pixels
 from keensight.core.parallel import ordered, processors
 from keensight.core.records import Dataset
@@ -58,13 +59,17 @@ def _rows(dataset: Dataset) -> list[int]:
 def _patients(dataset: Dataset, rows: list[int]) -> Iterable[str | None]:
     if not rows:
         return []
-    from keensight.core.dicom import patient
+    try:
+        from keensight.core.dicom import patient
+    except ImportError:  # the headers are remembered from when the extra was installed
+        return [None] * len(rows)
 
     def read(row: int) -> str | None:
         try:
             raw = dataset.load(row)
+            with reasons("DICOM"):
+                return patient(raw) if isinstance(raw, bytes) else None
         except ImageError:
             return None
-        return patient(raw) if isinstance(raw, bytes) else None
 
     return list(ordered(read, rows, processors()))
