@@ -57,7 +57,7 @@ def open_container(
 def _of_archive(source: Path, wanted: Wanted, tree: Mapping[str, Any], progress: Progress | None) -> Dataset:
     archive = read_archive(source, progress)
     if holds_samples(archive):
-        return without_columns(open_webdataset(source, [source], wanted.label, progress), wanted, label=True)
+        return without_columns(open_webdataset(source, [archive], wanted.label, progress), wanted, label=True)
     if wanted.labels:
         raise DataError(
             f"{source} is an archive, so label columns cannot be looked up", "unpack it and open a table in it"
@@ -92,8 +92,8 @@ def _of_files(
         return without_columns(open_tfrecord(folder, records, wanted.label, progress), wanted, label=True)
     if files[_IMAGES]:
         return None
-    tars = files[_TARS]
-    if tars and holds_samples(read_archive(tars[0])):
+    tars = [read_archive(path, progress) for path in files[_TARS]]
+    if tars and holds_samples(tars[0]):
         return without_columns(open_webdataset(folder, tars, wanted.label, progress), wanted, label=True)
     if foreign := [path for path in files[_FOREIGN_FILES] if path.suffix.lower() in _FOREIGN or is_pickle(path)]:
         _refuse(foreign[0])

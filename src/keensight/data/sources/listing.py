@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from keensight.core.records import Skipped
@@ -81,10 +82,10 @@ def _distinct(files: list[Found]) -> Iterator[Found]:
     """The files, each with its own path: a name that is not UTF-8 may read as one that is."""
     taken = {found.path for found in files if not found.stored}
     for found in files:
-        name, number = PurePosixPath(found.path), 2
-        while found.stored and found.path in taken:
-            found = replace(found, path=str(name.with_stem(f"{name.stem} ({number})")))
-            number += 1
+        if found.stored and found.path in taken:
+            name = PurePosixPath(found.path)
+            others = (str(name.with_stem(f"{name.stem} ({number})")) for number in count(2))
+            found = replace(found, path=next(path for path in others if path not in taken))
         taken.add(found.path)
         yield found
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Skipped
-from keensight.data.sources.archives import Archive, read_archive
+from keensight.data.sources.archives import Archive
 from keensight.data.sources.names import clean_label, is_image_name, natural_key
 from keensight.data.sources.record_files import Entry, Shard, open_shards
 from keensight.data.sources.table_columns import is_label_name
@@ -31,20 +31,19 @@ def holds_samples(archive: Archive) -> bool:
 
 
 def open_webdataset(
-    source: Path, files: Sequence[Path], label: str | None = None, progress: Progress | None = None
+    source: Path, archives: Sequence[Archive], label: str | None = None, progress: Progress | None = None
 ) -> Dataset:
     """Read WebDataset shards.
 
     Args:
         source: What the user opened.
-        files: The tar files, in order.
+        archives: The tar files, in order.
         label: The key of the label in ``.json`` files; default: found by its name.
         progress: Where to report while images are read.
 
     Raises:
         DataError: a file is damaged, or no image has a label.
     """
-    archives = [read_archive(path, progress) for path in files]
     if not all(holds_samples(archive) for archive in archives):
         odd = next(archive.path.name for archive in archives if not holds_samples(archive))
         raise DataError(f"{odd} has images without .cls or .json files", "keep only the shards of one set in a folder")
