@@ -184,3 +184,21 @@ def test_label_level_and_refusals_name_the_archive(tmp_path: Path) -> None:
     with pytest.raises(OneClass, match="one has only one class") as caught:
         open_source(single)
     assert caught.value.dataset.load(2) == PNG[2]
+
+
+def test_utf_8_names_that_are_not_marked_as_such(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "s.zip", {f"{'été' if i % 2 else 'hiver'}/{i}.png": PNG[i] for i in range(12)})
+    data = bytearray(path.read_bytes())
+    for signature, at in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        start = 0
+        while (start := data.find(signature, start)) >= 0:
+            data[start + at] &= ~8 & 255
+            start += 4
+    path.write_bytes(data)
+    assert open_source(path).class_names == ("hiver", "été")
+
+
+def test_names_that_no_folder_could_have(tmp_path: Path) -> None:
+    files = class_folders() | {"photos/a.csv/b.csv": b"x", "photos/a.csv": b"path,label\n"}
+    with pytest.raises(DataError, match="cannot be copied to a temporary folder"):
+        open_source(write_zip(tmp_path / "s.zip", files))

@@ -178,3 +178,18 @@ def test_an_npz_that_claims_more_than_memory_is_refused(tmp_path: Path) -> None:
         file.writestr("labels.npy", labels.getvalue())
     with pytest.raises(DataError, match="too much for memory"):
         open_source(tmp_path / "bomb.npz")
+
+
+def test_other_pickled_arrays_of_an_npz_are_left_alone(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", images=X, labels=Y, notes=np.array([{}], dtype=object))
+    assert len(open_source(tmp_path / "s.npz")) == 6
+
+
+def test_hdf5_that_takes_data_from_another_file_is_refused(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    (tmp_path / "secret").write_bytes(bytes(600))
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file.create_dataset("images", (6, 10, 10), "u1", external=[(tmp_path / "secret", 0, 600)])
+        file["labels"] = Y
+    with pytest.raises(DataError, match="takes /images from another file"):
+        open_source(tmp_path / "s.h5")

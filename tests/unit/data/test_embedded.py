@@ -93,3 +93,19 @@ def test_a_truncated_file_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(bytes(len(whole) // 2) + whole[len(whole) // 2 :])
     with pytest.raises(DataError):
         open_source(tmp_path / "t.parquet")
+
+
+def test_binary_cells_that_are_no_images_are_metadata_of_a_plain_table(tmp_path: Path) -> None:
+    for i, png in enumerate(PNG):
+        (tmp_path / f"{i}.png").write_bytes(png)
+    frame = pd.DataFrame({"path": [f"{i}.png" for i in range(6)], "md5": [b"\x01" * 16] * 6, "label": LABELS})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert [sample.path for sample in open_source(tmp_path / "t.parquet")] == list(frame["path"])
+
+
+def test_of_several_columns_of_images_one_is_chosen_and_reported(tmp_path: Path) -> None:
+    pd.DataFrame({"mask": PNG[::-1], "image": PNG, "label": LABELS}).to_parquet(tmp_path / "t.parquet")
+    data = open_source(tmp_path / "t.parquet")
+    assert loaded(data) == PNG and data.reading is not None
+    assert data.reading.notes[0] == "further columns of images: mask" and "mask" in data.reading.override
+    assert loaded(open_source(tmp_path / "t.parquet", path="mask")) == PNG[::-1]

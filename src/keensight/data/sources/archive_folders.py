@@ -67,26 +67,37 @@ def _outline(archive: Archive, listing: Listing) -> Iterator[Path]:
         folder = Path(temporary).resolve() / (archive.path.name.split(".")[0] or "archive")
         folder.mkdir()
         others = [item.path for item in listing.others]
-        _write_side_files(archive, folder, others)
-        if list_tables(others, {name.rpartition("/")[0] for name in others}):
-            changed = archive.path.stat().st_mtime_ns
-            for found in listing.files:
-                path = folder / found.path
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
-                os.truncate(path, found.size)  # takes no space on the disk
-                os.utime(path, ns=(changed, changed))
+        try:
+            _write_side_files(archive, folder, others)
+            if list_tables(others, {name.rpartition("/")[0] for name in others}):
+                _write_names(archive, folder, listing)
+        except OSError as error:  # a name that is too long here, a file and a folder of the same name, a full disk
+            raise DataError(
+                f"the tables of {archive.path.name} cannot be copied to a temporary folder: {error}",
+                "unpack it and give the folder",
+            ) from error
         yield folder
 
 
 def _write_side_files(archive: Archive, folder: Path, others: list[str]) -> None:
+    """Copy what may say the classes of images, the smallest first, up to a limit."""
     names = [name for name in others if suffix_of(name) in _SIDE_FILES]
-    if sum(archive.members[name].size for name in names) > _MAX_SIDE_BYTES:
-        raise DataError(
-            f"{archive.path.name} has more than {_MAX_SIDE_BYTES >> 20} MiB of tables and annotations",
-            "unpack it and give the folder",
-        )
-    for name in names:
+    left = _MAX_SIDE_BYTES
+    for name in sorted(names, key=lambda name: archive.members[name].size):
+        left -= archive.members[name].size
+        if left < 0:
+            return
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(archive.read(name))
+
+
+def _write_names(archive: Archive, folder: Path, listing: Listing) -> None:
+    """Files of the names and sizes of the images, which take no space on the disk."""
+    changed = archive.path.stat().st_mtime_ns
+    for found in listing.files:
+        path = folder / found.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.truncate(path, found.size)
+        os.utime(path, ns=(changed, changed))

@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -43,6 +43,7 @@ _MOST_FREE = 256 << 20
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _STORED, _DEFLATED = 0, 8
+_IS_UTF8 = 0x800
 _LINK = "a link, which is not followed in an archive"
 
 
@@ -199,9 +200,17 @@ def _zip(path: Path) -> Archive:
         elif info.compress_type not in (_STORED, _DEFLATED):
             error = f"compressed with a rare method of zip (number {info.compress_type})"
         method, crc = info.compress_type, info.CRC
-        index.add(info.filename, info.is_dir(), Member(
+        index.add(_zip_name(info), info.is_dir(), Member(
             info.header_offset, info.compress_size, info.file_size, method, crc, error))  # fmt: skip
     return index.archive(path)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """The name of a file: macOS writes UTF-8 without saying so, which zipfile reads as code page 437."""
+    if not info.flag_bits & _IS_UTF8 and not info.filename.isascii():
+        with suppress(UnicodeError):
+            return info.filename.encode("cp437").decode("utf-8")
+    return info.filename
 
 
 def _tar(path: Path, progress: Progress) -> Archive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +21,7 @@ from keensight.errors import DataError
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf"})
 
-MAX_VALUES = 16 << 30
-"""Maximum number of pixels that are held in memory, one byte each."""
+_FALLBACK_MEMORY = 8 << 30
 
 Load = Callable[[str], NDArray[Any]]
 
@@ -52,9 +52,7 @@ def _npy_header(stream: IO[bytes]) -> ArrayShape:
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
-    if dtype.hasobject:
-        raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
-    return ArrayShape(shape, dtype.kind)
+    return ArrayShape(shape, "O" if dtype.hasobject else dtype.kind, dtype.itemsize)
 
 
 def holds_npy(folder: Path) -> bool:
@@ -95,8 +93,16 @@ def open_hdf5(path: Path, *, label: str | None = None) -> Dataset:
             raise DataError(f"{path.name} is a model that Keras saved, not images", "load it with keensight adopt")
         found: dict[str, Any] = {}
         file.visititems(lambda key, item: found.update({key: item}) if isinstance(item, h5py.Dataset) else None)
-        shapes = {key: ArrayShape(item.shape or (), _hdf5_kind(item)) for key, item in found.items()}
+        shapes = {key: _hdf5_shape(item, path.name) for key, item in found.items()}
         return _from_named(shapes, lambda key: _hdf5_values(found[key]), path.stem, "HDF5 arrays", label)
+
+
+def _hdf5_shape(item: Any, name: str) -> ArrayShape:
+    if item.external or item.is_virtual:
+        raise DataError(
+            f"{name} takes {item.name} from another file, which is refused", "copy the data into one file (h5repack)"
+        )
+    return ArrayShape(item.shape or (), _hdf5_kind(item), item.dtype.itemsize)
 
 
 def _hdf5_kind(item: Any) -> str:
@@ -115,21 +121,42 @@ def from_named_arrays(arrays: Mapping[str, NDArray[Any]], *, label: str | None =
     Raises:
         DataError: as :func:`open_npz`.
     """
-    shapes = {str(key): ArrayShape(array.shape, array.dtype.kind) for key, array in arrays.items()}
+    kinds = {key: "U" if array.dtype.kind == "O" else array.dtype.kind for key, array in arrays.items()}
+    shapes = {key: ArrayShape(array.shape, kinds[key]) for key, array in arrays.items()}
     return _from_named(shapes, arrays.__getitem__, "arrays", "NumPy arrays", label)
 
 
 def _from_named(shapes: Mapping[str, ArrayShape], load: Load, name: str, layout: str, label: str | None) -> Dataset:
-    pairing = pair_arrays(shapes, name, label)
-    values = sum(math.prod(shapes[images].shape) for images, _ in pairing.pairs.values())
-    if values > MAX_VALUES:
+    plain = {key: array for key, array in shapes.items() if array.kind != "O"}
+    try:
+        pairing = pair_arrays(plain, name, label)
+    except DataError as error:
+        if len(plain) == len(shapes):
+            raise
+        raise _pickled(name) from error
+    needed = sum(math.prod(plain[images].shape) * (plain[images].itemsize + 1) for images, _ in pairing.pairs.values())
+    if needed > _memory() // 2:
         raise DataError(
-            f"the images of {name} have {values / 2**30:,.0f} GiB of pixels, too much for memory",
+            f"the images of {name} take {needed / 2**30:,.0f} GiB, too much for memory",
             "write them as image files, one folder per class",
         )
     names = None if pairing.class_names is None else [str(item) for item in load(pairing.class_names).tolist()]
     parts = {part: (load(images), load(labels)) for part, (images, labels) in pairing.pairs.items()}
     return from_parts(parts, name=name, kind="arrays", names=names, reading=_told(pairing, layout))
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return _FALLBACK_MEMORY
+
+
+def _pickled(name: str) -> DataError:
+    return DataError(
+        f"{name} holds pickled Python objects, which can run code when opened, and is refused",
+        "save images as a uint8 array and labels as integers or text with numpy.savez",
+    )
 
 
 def _told(pairing: Pairing, layout: str) -> Reading:
@@ -148,10 +175,7 @@ def _reading(path: Path) -> Iterator[None]:
     # TypeError: one bare array, which is no archive.
     except (ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error) or "Object arrays" in str(error):
-            raise DataError(
-                f"{path.name} holds pickled Python objects, which can run code when opened, and is refused",
-                "save images as a uint8 array and labels as integers or text with numpy.savez",
-            ) from error
+            raise _pickled(path.name) from error
         raise DataError(
             f"{path.name} cannot be read as {path.suffix.lower()}: {error}", "the file is damaged; save it again"
         ) from error

@@ -31,6 +31,8 @@ class ArrayShape:
     shape: tuple[int, ...]
     kind: str
     """NumPy's letter for its type: ``u``, ``i``, ``f``, ``b``, or ``U``, ``S``, ``O`` for text."""
+    itemsize: int = 1
+    """Bytes of a value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from keensight.core import pixels
 from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.files import sha256
+from keensight.core.image_files import recognize
 from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, Part, Reader, Sample, Skipped
@@ -22,7 +23,7 @@ from keensight.data.sources.file_index import Facts
 from keensight.data.sources.names import is_encodable
 from keensight.data.sources.notices import Notices
 from keensight.data.sources.record_files import split_of
-from keensight.data.sources.table_columns import find_columns
+from keensight.data.sources.table_columns import find_columns, squashed
 from keensight.data.sources.table_files import table_of
 from keensight.data.sources.tables import read_rows
 from keensight.errors import DataError, ImageError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 
+_HEAD = 4096
 _HELD_GROUPS = 3
 """Row groups of a Parquet file that are kept in memory: threads read at most that far from each other."""
 
@@ -114,20 +116,52 @@ def image_bytes(cell: Any) -> bytes:
     return held
 
 
-def image_column(schema: pa.Schema, wanted: str | None = None) -> str | None:
-    """The column of encoded images in a Parquet schema, or None: a struct with ``bytes``, or binary."""
+_USUAL = frozenset({"image", "img", "picture", "photo", "imagebytes", "imagedata", "jpg", "jpeg", "png", "bytes"})
+"""Names of columns of images, without spaces and punctuation."""
+
+
+def image_columns(path: Path) -> list[str]:
+    """The columns of encoded images in a Parquet file, the likeliest first; empty if it is none.
+
+    They are what Hugging Face's ``datasets`` declares as such, structs with ``bytes``, and binary columns that are
+    called so or begin with an image.
+    """
     import pyarrow as pa
 
-    def holds_images(kind: pa.DataType) -> bool:
-        if pa.types.is_struct(kind):
-            return any(kind.field(i).name == "bytes" and _is_binary(kind.field(i).type) for i in range(kind.num_fields))
-        return _is_binary(kind)
-
-    found = [column.name for column in schema if holds_images(column.type)]
-    if wanted in found:
-        return wanted
+    schema = parquet_schema(path)
+    if schema is None:
+        return []
     declared = [name for name, feature in _features(schema).items() if feature.get("_type") == "Image"]
-    return next((name for name in (*declared, *found) if name in found), None)
+    structs = [column.name for column in schema if pa.types.is_struct(column.type) and _has_bytes(column.type)]
+    binary = [column.name for column in schema if _is_binary(column.type)]
+    binary = [name for name in binary if squashed(name) in _USUAL or _begins_with_image(path, name)]
+    found = [name for name in dict.fromkeys((*declared, *structs, *binary)) if name in (*structs, *binary)]
+    return sorted(found, key=lambda name: squashed(name) not in _USUAL)
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    return any(kind.field(i).name == "bytes" and _is_binary(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _begins_with_image(path: Path, column: str) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            batch = next(file.iter_batches(batch_size=16, columns=[column]), None)
+    except (pa.ArrowException, OSError):
+        return False
+    cells = [] if batch is None else batch.column(0).to_pylist()
+    return any(_is_image(cell) for cell in cells)
+
+
+def _is_image(cell: Any) -> bool:
+    try:
+        recognize(image_bytes(cell)[:_HEAD])
+    except ImageError:
+        return False
+    return True
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -158,8 +192,7 @@ def parquet_schema(path: Path) -> pa.Schema | None:
 
 def holds_images(path: Path) -> bool:
     """Whether a Parquet file has a column of encoded images."""
-    schema = parquet_schema(path)
-    return schema is not None and image_column(schema) is not None
+    return bool(image_columns(path))
 
 
 def open_parquet(
@@ -177,10 +210,11 @@ def open_parquet(
     Raises:
         DataError: a file is damaged, the files do not fit each other, or labels are missing.
     """
+    columns = image_columns(files[0])
     first = parquet_schema(files[0])
-    column = None if first is None else image_column(first, wanted.path)
-    if first is None or column is None:
+    if first is None or not columns:
         raise DataError(f"{files[0].name} cannot be read as Parquet", "the file is damaged: copy or download it again")
+    column = wanted.path if wanted.path in columns else columns[0]
     splits = [split_of(path.relative_to(root)) for path in files]
     if len(set(splits)) == 1:
         splits = [None] * len(files)
@@ -194,9 +228,29 @@ def open_parquet(
         raise DataError(f"{name} has {len(frame)} rows but {len(images)} images", "the file is damaged: copy it again")
     known = _named(frame, _features(first))
     layout = "Parquet with images" if len(files) == 1 else f"{len(files)} Parquet files with images"
+    others = [name for name in columns if name != column]
+    known = known.drop(columns=[name for name in others if name in known.columns])
+    notices = _one_of_several(column, others)
     return _assembled(
-        known, column, images, lambda rows: ParquetReader(tuple(files), column, places, rows), wanted, name, layout
+        known,
+        column,
+        images,
+        lambda rows: ParquetReader(tuple(files), column, places, rows),
+        wanted,
+        name,
+        layout,
+        notices,
     )
+
+
+def _one_of_several(column: str, others: Sequence[str]) -> Notices:
+    """What is reported where several columns are images."""
+    if not others:
+        return Notices()
+    return Notices(
+        (f"the images are those of the column {column}",), (f"--path {others[0]}",),
+        (f"further columns of images: {', '.join(others)}",),
+    )  # fmt: skip
 
 
 def from_image_frame(frame: pd.DataFrame, column: str, wanted: Wanted, name: str) -> Dataset:
@@ -221,7 +275,7 @@ def frame_column(frame: pd.DataFrame, wanted: str | None = None) -> str | None:
     for column in frame.columns if wanted is None else [wanted]:
         if column in frame.columns and frame[column].dtype == object:
             first = next((cell for cell in frame[column] if cell is not None), None)
-            if isinstance(first, (bytes, bytearray)) or (isinstance(first, Mapping) and "bytes" in first):
+            if (isinstance(first, Mapping) and "bytes" in first) or (isinstance(first, bytes) and _is_image(first)):
                 return str(column)
     return None
 
@@ -320,6 +374,7 @@ def _assembled(  # noqa: PLR0913 - each is another part of the table
     wanted: Wanted,
     name: str,
     layout: str,
+    notices: Notices = Notices(),
 ) -> Dataset:
     paths = _paths(images, frame["split"].tolist() if "split" in frame.columns else [None] * len(images))
     rows = {path: row for row, path in enumerate(paths)}
@@ -344,7 +399,7 @@ def _assembled(  # noqa: PLR0913 - each is another part of the table
     return assemble(
         name, "table", samples, reader(rows), skipped=skipped, classes=read.classes,
         task=Task.MULTILABEL if multilabel else Task.MULTICLASS,
-        reading=(read.notices + Notices(warnings=missing)).reading(layout),
+        reading=(notices + read.notices + Notices(warnings=missing)).reading(layout),
     )  # fmt: skip
 
 
