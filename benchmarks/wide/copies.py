@@ -28,7 +28,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from baselines import NETWORK, read
-from public_sources import pick
+from image_sources import pick
 from record import save
 from sets import add_options, ensure
 

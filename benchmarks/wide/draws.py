@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from public_sources import Division, Near, Source
+from image_sources import Division, Near, Source
 from repository import Repository
 
 PARTS = ("train", "val", "test")

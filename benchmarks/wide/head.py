@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from baselines import read
-from public_sources import pick
+from image_sources import pick
 from quick_features import QuickFeatures, quick_features
 from record import RESULTS, save
 from sets import add_options, ensure

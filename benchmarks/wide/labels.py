@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from image_sources import pick
 from label_errors import DRAWS, labels_of, plant, plant_alike, together
-from public_sources import pick
 from quick_features import PARTS, quick_features
 from record import RESULTS, save
 from sets import add_options, ensure

@@ -27,7 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from public_sources import Source, pick
+from image_sources import Source, pick
 from sets import add_options, ensure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from public_sources import pick
+from image_sources import pick
 from quick_features import quick_features
 from record import save
 from sets import add_options, ensure

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import draws
 from draws import GOOD, Picture, Pictures
+from image_sources import LabelFile, Rule, Source, fill, pick
 from PIL import Image, ImageChops
-from public_sources import LabelFile, Rule, Source, fill, pick
 from repository import Repository, fetched, mirrored
 
 FIELDS = ("path", "label", "split", "group", "mask")

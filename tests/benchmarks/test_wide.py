@@ -20,7 +20,7 @@ import measure
 import sets
 import tables_wide
 from draws import Picture
-from public_sources import Division, LabelFile, Near, Rule, Source, _source, fill, load, pick
+from image_sources import Division, LabelFile, Near, Rule, Source, _source, fill, load, pick
 from repository import LIMIT, Repository, fetched, mirrored
 
 KINDS = {"name": "tiny", "kind": "test", "task": "classify", "half": "chosen", "repository": "owner/name"}

@@ -212,7 +212,7 @@ CASES = [
     ),
     _case(
         "missing files", "photos.csv: 9.png,cat", table(_plain, images=["{1-7}.png"]), "told",
-        "1 of 8 files is missing, such as 8.png",
+        "1 image cannot be read: the file is missing",
     ),
     _case(
         "numbers with and without a fraction", "1.png,1.0 / 2.png,1",

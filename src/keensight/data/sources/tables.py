@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keensight.core.files import MISSING
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR, Dataset, Part, Sample, Skipped
 from keensight.core.task import Task
@@ -162,9 +161,7 @@ def _dataset(
     samples = [_sample(*one) for one in zip(rows, files, facts, strict=True)]
     samples.sort(key=lambda sample: natural_key(sample.path))
     skipped = [*read.skipped, *rejected, *repeated]
-    notices = (
-        read.notices + notices + place.notices + _losses(len(read.rows), skipped, files) + _several_classes(rows, files)
-    )
+    notices = read.notices + notices + place.notices + _losses(len(read.rows), skipped) + _several_classes(rows, files)
     multilabel = any(row.labels is not None for row in rows)
     notes = tuple(note for one in given for note in one.table.notes)
     return assemble(
@@ -387,18 +384,14 @@ def _distinct(rows: Sequence[Row], files: Sequence[Found]) -> tuple[list[Row], l
     return [row for row, _ in kept.values()], [file for _, file in kept.values()], repeated
 
 
-def _losses(n: int, skipped: Collection[Skipped], files: Sequence[Found]) -> Notices:
-    """Rows that are left out, and rows without a file."""
+def _losses(n: int, skipped: Collection[Skipped]) -> Notices:
+    """Rows that are left out."""
     pathless = sum(item.reason != NO_LABEL and item.reason != _TWICE for item in skipped)
-    gone = [file.path for file in files if file.error == MISSING]
-    warnings = [*unlabeled(sum(item.reason == NO_LABEL for item in skipped), n)]
+    warnings = unlabeled(sum(item.reason == NO_LABEL for item in skipped), n)
     if pathless:
         lost = count(pathless, "row has no usable path and is", "rows have no usable path and are")
-        warnings.append(f"{lost} left out")
-    if gone:
-        verb = "is" if len(gone) == 1 else "are"
-        warnings.append(f"{len(gone):,} of {count(len(files), 'file', 'files')} {verb} missing, such as {gone[0]}")
-    return Notices(warnings=tuple(warnings))
+        warnings += (f"{lost} left out",)
+    return Notices(warnings=warnings)
 
 
 def _several_classes(rows: Sequence[Row], files: Sequence[Found]) -> Notices:
