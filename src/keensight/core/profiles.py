@@ -36,7 +36,8 @@ def transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )  # fmt: skip
         return None if mode == "RGB" and _changes_nothing(conversion) else conversion
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):  # as LittleCMS and Pillow refuse a damaged one
+    # As LittleCMS and Pillow refuse a damaged one; or this Pillow was built without LittleCMS.
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, ImportError):
         return None
 
 
