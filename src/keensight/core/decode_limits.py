@@ -29,7 +29,7 @@ _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2
 # Additional bytes per pixel that a decoder needs: canvases of WebP, planes of the video formats, buffers of Pillow's
 # Python decoders. Measured by resident memory on images of 3 to 25 megapixels; tests/hostile/test_memory.py holds each
 # to it. JPEG XL has twice what was measured, because its features differ.
-_DECODER = {"WEBP": 12, "AVIF": 6, "HEIC": 6, "JXL": 12, "DICOM": 20, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
+_DECODER = {"WEBP": 12, "AVIF": 6, "HEIC": 6, "JXL": 12, "DICOM": 24, "ppm": 4, "ppm_plain": 4, "bmp_rle": 4}
 _JPEG2000 = 5
 """The same, of each channel of a JPEG 2000."""
 _CONSTANT = 2**22
