@@ -16,10 +16,11 @@ from keensight.data.sources.assemble import OneClass, assemble
 from keensight.data.sources.boxes import box_classes
 from keensight.data.sources.file_index import FileReader, examine
 from keensight.data.sources.folder_tables import OpenTable, open_beside
-from keensight.data.sources.layouts import LEVELS, OUTSIDE, Layout, Level, Tree, find_layouts
+from keensight.data.sources.layouts import LEVELS, Layout, Level, Tree, find_layouts
 from keensight.data.sources.listing import Listing, list_images
 from keensight.data.sources.metadata import attach, find_metadata
 from keensight.data.sources.names import is_image_name
+from keensight.data.sources.set_aside import OUTSIDE
 from keensight.errors import DataError, UsageError
 
 

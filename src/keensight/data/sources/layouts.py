@@ -13,45 +13,31 @@ from typing import Literal
 
 from keensight.core.records import PARTS, Part, Skipped
 from keensight.data.sources.names import clean_label
+from keensight.data.sources.set_aside import OUTSIDE, Folders, set_aside
 from keensight.data.sources.tree_names import (
-    MASK_FOLDERS,
-    PREVIEW_FOLDERS,
-    TRUTH_FOLDERS,
     is_container,
     is_shard,
     is_unlabeled,
     list_tables,
     loose_split_of,
-    mask_of,
     split_of,
 )
 
 Level = Literal["top", "leaf", "path"]
 LEVELS: tuple[Level, ...] = ("top", "leaf", "path")
 
-OUTSIDE = "an image outside the class folders"
-MASK = "a mask of another image"
-PREVIEW = "a small copy of another image"
-TWIN = "a PNG next to a JPEG, BMP or TIFF of the same name: its mask, or the image once more"
-_PAIRED = frozenset({"jpg", "jpeg", "jpe", "jfif", "bmp", "tif", "tiff"})
-COPY = "in a second copy of the whole set"
 UNMATCHED = "the label pattern does not match its path"
 _MOST = 0.8
 """Fraction of the images from which on a folder may be all of the set, and what is next to it no classes."""
 _FEW = 0.01
 """... if no larger fraction of them is directly in it."""
-_DEEPEST = 4
-"""Folders above a split, in repositories that have much besides."""
 _MATCHED = 0.9
-"""Fraction of a folder's files that must belong to other images before it is taken for masks or previews."""
+"""Fraction of the files' names that must have a class in them."""
 _NAMES = (
     (re.compile(r"([^\W\d_]+(?:[ _-][^\W\d_]+)*)[ ._-]*\(?[0-9]+\)?"), r"([^/\d]+?)[ ._-]*\(?\d+\)?\.\w+$"),
     (re.compile(r"[0-9]+[ ._-]+([^\W\d_]+(?:[ _-][^\W\d_]+)*)"), r"\d+[ ._-]+([^/\d]+)\.\w+$"),
 )
 """Names of files with a class in them (``cat.0``, ``12_dog``), and the pattern of ``--label-regex`` that reads them."""
-
-Folders = tuple[str, ...]
-"""The folders of a path and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +105,7 @@ def find_layouts(tree: Tree, *, level: Level | None = None, pattern: str | None 
         >>> layout.name, layout.labels["eval/dog/4.png"], layout.parts["eval/dog/4.png"], layout.cue
         ('folder per class', 'dog', 'val', 'train/ is the training set, eval/ the validation set')
     """
-    below, top, skipped = _images(tree.images)
+    below, top, skipped = set_aside(tree.images)
     divisions = _divisions(below) if below else [_Division(below)]
     if pattern is not None:
         return (_by_pattern(divisions[0], top, skipped, re.compile(pattern)),)
@@ -127,123 +113,6 @@ def find_layouts(tree: Tree, *, level: Level | None = None, pattern: str | None 
     if level is None:
         found = [_without_splits(layout) for layout in found]
     return tuple(replace(layout, skipped=(*skipped, *layout.skipped)) for layout in found)
-
-
-# Images that are no samples of their own
-
-
-def _images(paths: Sequence[str]) -> tuple[dict[str, Folders], str, tuple[Skipped, ...]]:
-    """The images of a tree, each as its folders below the one that contains all; that folder; and what is no sample."""
-    aside = dict(_masks(paths))
-    kept = [path for path in paths if path not in aside]
-    top = common_folder(kept)
-    while inner := _only_folder(kept, top):
-        aside |= {path: OUTSIDE for path in kept if not path.startswith(f"{inner}/")}
-        kept = [path for path in kept if path not in aside]
-        top = common_folder(kept)
-    if inner := _with_splits(kept, top):
-        aside |= {path: f"outside {inner}/, which has the splits" for path in kept if not path.startswith(f"{inner}/")}
-        top = inner
-    depth = len(top.split("/")) if top else 0
-    below = {path: tuple(path.split("/")[depth:]) for path in kept if path not in aside}
-    for copy in _copies(below):
-        aside |= {path: COPY for path, folders in below.items() if folders[0] == copy}
-        below = {path: folders for path, folders in below.items() if folders[0] != copy}
-    return below, top, tuple(Skipped(path, reason) for path, reason in aside.items())
-
-
-def common_folder(paths: Sequence[str]) -> str:
-    """The deepest folder that contains all images, if they are in sub-folders of it; else the source itself."""
-    parents = [path.split("/")[:-1] for path in paths]
-    if not parents:
-        return ""
-    low, high = min(parents), max(parents)
-    shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    has_loose_images = any(len(parent) == shared for parent in parents)
-    return "" if has_loose_images else "/".join(low[:shared])
-
-
-def _only_folder(paths: Sequence[str], top: str) -> str:
-    """The only folder in ``top``, if images are next to it and none directly in it; else ""."""
-    depth = len(top.split("/")) if top else 0
-    below = [path.split("/")[depth:] for path in paths]
-    tops = {names[0] for names in below if len(names) > 1}
-    if len(tops) != 1 or not any(len(names) == 1 for names in below) or any(len(names) == 2 for names in below):
-        return ""
-    return "/".join(filter(None, (top, *tops)))
-
-
-def _with_splits(paths: Sequence[str], top: str) -> str:
-    """The only folder below ``top`` that contains splits, training images among them; "" where there are several."""
-    found: dict[str, set[Part]] = defaultdict(set)
-    for path in paths:
-        names = path.split("/")[:-1]
-        for i, name in enumerate(names[:_DEEPEST]):
-            if part := split_of(name):
-                found["/".join(names[:i])].add(part)
-                break
-    having = [folder for folder, parts in found.items() if len(parts) > 1 and "train" in parts]
-    return having[0] if len(having) == 1 and len(having[0]) > len(top) else ""
-
-
-def _masks(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Masks and previews of other images, with the reason to leave them out."""
-    stems = {path.rpartition(".")[0] for path in paths}
-    folders: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
-    twins = _twins(paths)
-    yield from ((path, TWIN) for path in twins)
-    for path in paths:
-        if path in twins:
-            continue
-        stem = path.rpartition(".")[0]
-        image = mask_of(stem)
-        if image is not None and image in stems:
-            yield path, MASK
-            continue
-        names = path.split("/")
-        for i, name in enumerate(names[:-1]):
-            lower = name.lower()
-            if lower in MASK_FOLDERS or lower in TRUTH_FOLDERS or lower in PREVIEW_FOLDERS:
-                folders["/".join(names[:i]), name].append((path, _has_image(names, i, stems)))
-                break
-    for (_, name), found in folders.items():
-        if sum(matched for _, matched in found) >= _MATCHED * len(found):
-            reason = PREVIEW if name.lower() in PREVIEW_FOLDERS else MASK
-            yield from ((path, reason) for path, _ in found)
-
-
-def _twins(paths: Sequence[str]) -> set[str]:
-    """PNG files next to nearly all images of another format, with the same names: masks, or the images once more."""
-    kinds: dict[str, set[str]] = defaultdict(set)
-    for path in paths:
-        stem, _, suffix = path.rpartition(".")
-        if suffix.lower() in _PAIRED or suffix.lower() == "png":
-            kinds["png" if suffix.lower() == "png" else "jpg"].add(stem)
-    both = kinds["png"] & kinds["jpg"]
-    if not both or len(both) < _MATCHED * min(len(kinds["png"]), len(kinds["jpg"])):
-        return set()
-    return {path for path in paths if path.lower().endswith(".png") and path.rpartition(".")[0] in both}
-
-
-def _has_image(names: Sequence[str], place: int, stems: set[str]) -> bool:
-    """Whether an image has the same path but for the folder at ``place``: next to it, or in ``images/``."""
-    before, after = names[:place], names[place + 1 :]
-    stem = after[-1].rpartition(".")[0]
-    spellings = [[*after[:-1], one] for one in (stem, mask_of(stem)) if one is not None]
-    siblings: list[list[str]] = [[], ["images"], ["image"], ["imgs"], ["img"], ["JPEGImages"], ["Images"]]
-    if names[place].lower() in TRUTH_FOLDERS:
-        siblings += [["test"], ["train"]]
-    return any("/".join([*before, *sibling, *spelling]) in stems for sibling in siblings for spelling in spellings)
-
-
-def _copies(below: Mapping[str, Folders]) -> list[str]:
-    """Folders with the same files in the same folders as what is next to them: archives unpacked into themselves."""
-    nested: dict[str, set[Folders]] = defaultdict(set)
-    for folders in below.values():
-        if len(folders) > 2:
-            nested[folders[0]].add(folders[1:])
-    whole = set(below.values())
-    return [name for name, files in nested.items() if files <= whole]
 
 
 # Splits
