@@ -82,46 +82,66 @@ def open_shards(source: Path, shards: Sequence[Shard], layout: str, label: str, 
         DataError: no image has a label.
     """
     folder = source if source.is_dir() else source.parent
-    splits: list[Part | None] = [split_of(shard.archive.path.relative_to(folder)) for shard in shards]
-    if len(set(splits)) == 1:
-        splits = [None] * len(shards)
-    rows: dict[str, tuple[int, str]] = {}
-    given: list[tuple[Found, Entry, Part | None]] = []
-    for number, (shard, split) in enumerate(zip(shards, splits, strict=True)):
-        changed = shard.archive.path.stat().st_mtime_ns
-        prefix = "" if len(shards) == 1 else f"{_plain(shard.archive.path.relative_to(folder))}/"
-        for entry in shard.entries:
-            found = Found(f"{prefix}{entry.member}", shard.archive.members[entry.member].size, changed)
-            rows[found.path] = (number, entry.member)
-            given.append((found, entry, split))
-    reader = ShardReader([shard.archive for shard in shards], rows)
-    names, told_names = _class_names(folder, [label for _, entry, _ in given for label in entry.labels or ()])
-    labeled = [item for item in given if item[1].labels is not None]
-    facts = examine(source, lambda found: reader.read(found.path), [found for found, _, _ in labeled], progress)
-    several = any(len(entry.labels or ()) > 1 for _, entry, _ in labeled)
-    samples: list[Sample] = []
-    for (found, entry, split), fact in zip(labeled, facts, strict=True):
-        held = tuple(names.get(label, label) for label in entry.labels or ())
-        samples.append(Sample(
-            found.path, SEPARATOR.join(held), fact.digest, found.size, split=split, metadata=entry.metadata,
-            info=fact.info, error=fact.error, labels=held if several else (),
-        ))  # fmt: skip
-    unlabeled = [Skipped(found.path, NO_LABEL) for found, entry, _ in given if entry.labels is None]
-    further = [item for shard in shards for item in shard.skipped]
-    warned = [f"{len(unlabeled):,} of {len(given):,} images have no label and are not used"] if unlabeled else []
-    warned += (
-        [f"{len(further):,} further images of the same samples are not used, such as {further[0].path}"]
-        if further
-        else []
+    placed = _placed(shards, folder)
+    several = any(len(one.entry.labels or ()) > 1 for one in placed)
+    labeled = [one for one in placed if one.entry.labels or (several and one.entry.labels is not None)]
+    reader = ShardReader(
+        [shard.archive for shard in shards], {one.found.path: (one.shard, one.entry.member) for one in placed}
     )
+    names, notes = _class_names(folder, [label for one in labeled for label in one.entry.labels or ()])
+    facts = examine(source, lambda found: reader.read(found.path), [one.found for one in labeled], progress)
+    samples: list[Sample] = []
+    for one, fact in zip(labeled, facts, strict=True):
+        held = tuple(names.get(label, label) for label in one.entry.labels or ())
+        samples.append(Sample(
+            one.found.path, SEPARATOR.join(held), fact.digest, one.found.size, split=one.split,
+            metadata=one.entry.metadata, info=fact.info, error=fact.error, labels=held if several else (),
+        ))  # fmt: skip
+    used = {one.found.path for one in labeled}
+    unlabeled = [Skipped(one.found.path, NO_LABEL) for one in placed if one.found.path not in used]
+    further = [item for shard in shards for item in shard.skipped]
+    layout = layout if len(shards) == 1 else f"{len(shards)} files: {layout}"
     reading = Reading(
-        layout if len(shards) == 1 else f"{len(shards)} files: {layout}", f"labels in {label}",
-        notes=tuple(told_names), warnings=tuple(warned),
-    )  # fmt: skip
+        layout, f"labels in {label}", notes=tuple(notes), warnings=_warnings(len(placed), unlabeled, further)
+    )
     return assemble(
         source.resolve().name or "images", "records", samples, reader, skipped=[*unlabeled, *further],
         task=Task.MULTILABEL if several else Task.MULTICLASS, reading=reading,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An image, with its path in the dataset and the number of its shard."""
+
+    found: Found
+    entry: Entry
+    shard: int
+    split: Part | None
+
+
+def _placed(shards: Sequence[Shard], folder: Path) -> list[_Placed]:
+    places = [shard.archive.path.relative_to(folder) for shard in shards]
+    splits = [split_of(place) for place in places]
+    prefixes = [f"{_plain(place)}/" for place in places]
+    if len(set(prefixes)) < len(prefixes):
+        prefixes = [f"{place.as_posix()}/" for place in places]
+    placed: list[_Placed] = []
+    for number, shard in enumerate(shards):
+        changed = shard.archive.path.stat().st_mtime_ns
+        prefix = "" if len(shards) == 1 else prefixes[number]
+        split = splits[number] if len(set(splits)) > 1 else None
+        for entry in shard.entries:
+            found = Found(f"{prefix}{entry.member}", shard.archive.members[entry.member].size, changed)
+            placed.append(_Placed(found, entry, number, split))
+    return placed
+
+
+def _warnings(n: int, unlabeled: Sequence[Skipped], further: Sequence[Skipped]) -> tuple[str, ...]:
+    warned = [f"{len(unlabeled):,} of {n:,} images have no label and are not used"] if unlabeled else []
+    if further:
+        warned.append(f"{len(further):,} further images of the same samples are not used, such as {further[0].path}")
+    return tuple(warned)
 
 
 def split_of(path: Path) -> Part | None:
