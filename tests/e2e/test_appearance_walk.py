@@ -43,6 +43,9 @@ def test_12_bits_of_a_microscope_and_a_note_on_what_is_brighter(
     run = train(tmp_path / "cells", tmp_path / "run")
     model = ks.load(run)
     assert (model.spec.black, model.spec.intensity, model.spec.decoder) == (0, 4095, 3)
+    settings = (run.path / "config.toml").read_text()
+    assert 'intensity = "0,4095"' in settings
+    assert "data.background" in settings.partition("# No effect on this run:")[2]
     first = tmp_path / "cells" / "few" / "0.tif"
     other = tmp_path / "bright.tif"
     Image.fromarray(np.asarray(Image.open(first)) * np.uint16(14)).save(other)

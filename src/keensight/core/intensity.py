@@ -202,6 +202,11 @@ def parse(text: str) -> Rule | Scale:
     )
 
 
+def as_setting(scale: Scale) -> str:
+    """The scale as :func:`parse` reads it: ``0,4095``."""
+    return ",".join(repr(value).removesuffix(".0") for value in (scale.black, scale.white))
+
+
 def _first(high: float, whites: tuple[float, ...]) -> float | None:
     return next((white for white in whites if high <= white), None)
 

@@ -31,7 +31,7 @@ def with_background(spec: ImageSpec, dataset: Dataset, setting: str = "auto") ->
     if setting != "auto":
         return replace(spec, background=cast(Background, setting))
 
-    ground, _ = choose(looked_at(dataset, _candidates(dataset), _contrasts))
+    ground, _ = choose(looked_at(dataset, transparent_rows(dataset), _contrasts))
     return replace(spec, background=ground)
 
 
@@ -45,7 +45,7 @@ def with_appearance(spec: ImageSpec, dataset: Dataset, intensity: str = "auto", 
     return with_background(with_intensity(spec, dataset, intensity), dataset, background)
 
 
-def _candidates(dataset: Dataset) -> list[int]:
+def transparent_rows(dataset: Dataset) -> list[int]:
     """Images that may be transparent, by their headers: of a palette only the pixels know."""
     return [i for i, sample in enumerate(dataset.samples) if sample.info and _may_be_transparent(sample.info)]
 
@@ -56,7 +56,7 @@ def _may_be_transparent(info: ImageInfo) -> bool:
 
 def background(dataset: Dataset, decoded: Pixels | None) -> list[Finding]:
     """What transparent pixels become, where that is not white."""
-    rows = _candidates(dataset)
+    rows = transparent_rows(dataset)
     if decoded is None or not rows or decoded.spec.background == "white":
         return []
     ground = decoded.spec.background

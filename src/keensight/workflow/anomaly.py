@@ -35,7 +35,7 @@ from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 from keensight.workflow.audit import refuse_severe
 from keensight.workflow.bundle import origin, self_test_images, versions
 from keensight.workflow.caveats import anomaly_caveats
-from keensight.workflow.prepare import Prepared, input_spec, prepare_data
+from keensight.workflow.prepare import Prepared, as_prepared, input_spec, prepare_data
 from keensight.workflow.self_test import self_test
 from keensight.workflow.steps import build
 from keensight.workflow.unused_settings import without_effect
@@ -118,8 +118,7 @@ def walk(
     if config.data.strict:
         refuse_severe(findings)
     run.save_split(split, dataset)
-    size = {"data.image_size": spec.width if spec.width == spec.height else None, "data.fit": spec.fit}
-    config = config.with_values(size)
+    config = as_prepared(config, spec)
     run.save_config(config.to_toml(without_effect(config, dataset, "detector")))
     run = run.update(state="training", model=name)
     detector = learn(prepared, normal, config, progress)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from keensight.core.audit import AuditReport
 from keensight.core.config import RunConfig
 from keensight.core.deprecation import renamed
-from keensight.core.intensity import Scale, in_words
+from keensight.core.intensity import Scale, as_setting, in_words, parse
 from keensight.core.labels import Correction
 from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
@@ -50,6 +50,7 @@ def open_source(source: Source, config: RunConfig, progress: Progress) -> tuple[
         UsageError: the labels do not fit the task in the settings.
     """
     given = config.data
+    parse(given.intensity)  # an error is reported before any work
     dataset = open(
         source, label=given.label, labels=given.labels, path=given.path, group=given.group,
         group_regex=given.group_regex, label_regex=given.label_regex, label_level=given.label_level,
@@ -126,6 +127,18 @@ def input_spec(dataset: Dataset, config: RunConfig, model: str, effort: str | No
         dataset, given.image_size, given.fit, model=model, effort=effort or config.train.effort,
         intensity=given.intensity, background=given.background,
     )  # fmt: skip
+
+
+def as_prepared(config: RunConfig, spec: ImageSpec) -> RunConfig:
+    """The settings with what was decided about the images: size, fit, intensity scale and background."""
+    decided: dict[str, Any] = {
+        "data.image_size": spec.width if spec.width == spec.height else None,
+        "data.fit": spec.fit,
+        "data.background": spec.background,
+    }
+    if spec.intensity is not None:
+        decided["data.intensity"] = as_setting(Scale(spec.black, spec.intensity))
+    return config.with_values(decided)
 
 
 def split_by(config: RunConfig, dataset: Dataset, findings: AuditReport) -> Split:

@@ -30,7 +30,7 @@ from keensight.workflow.choose_model import choose_model, likely_model
 from keensight.workflow.finish import Trained, finish
 from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
-from keensight.workflow.prepare import input_spec, open_source, prepare_data, refuse_unsplittable
+from keensight.workflow.prepare import as_prepared, input_spec, open_source, prepare_data, refuse_unsplittable
 from keensight.workflow.steps import Source, build, configure, prepare, shown, start_weights
 from keensight.workflow.unused_settings import without_effect
 
@@ -241,12 +241,7 @@ def resolve(
     )
     resolved = dataclasses.replace(
         config,
-        data=dataclasses.replace(
-            config.data,
-            image_size=spec[0] if spec[0] == spec[1] else None,
-            fit=pixels.spec.fit,
-            task=dataset.task,
-        ),
+        data=dataclasses.replace(as_prepared(config, pixels.spec).data, task=dataset.task),
         model=config.model if transfers(config) else _from_scratch(config.model),
         train=dataclasses.replace(
             config.train,

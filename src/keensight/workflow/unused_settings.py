@@ -8,6 +8,8 @@ from typing import Literal
 from keensight.core.config import RunConfig, settings
 from keensight.core.records import Dataset
 from keensight.core.task import Task
+from keensight.data.background import transparent_rows
+from keensight.data.intensity import deep_rows
 from keensight.workflow.fit import head_only, transfers
 
 Kind = Literal["classifier", "detector", "adopted"]
@@ -27,7 +29,8 @@ def without_effect(config: RunConfig, dataset: Dataset, kind: Kind = "classifier
         dataset: The image set.
         kind: The kind of run; ``adopted``: a network that was trained elsewhere.
     """
-    unused = {*_split(dataset), *(_of_classifier(config, dataset) if kind == "classifier" else _untrained(kind))}
+    of_kind = _of_classifier(config, dataset) if kind == "classifier" else _untrained(kind)
+    unused = {*_split(dataset), *_images(dataset), *of_kind}
     return tuple(one.dotted for one in settings() if one.dotted in unused)
 
 
@@ -37,6 +40,13 @@ def _split(dataset: Dataset) -> Iterator[str]:
         yield "data.val_share"
     if "test" in given:
         yield "data.test_share"
+
+
+def _images(dataset: Dataset) -> Iterator[str]:
+    if not deep_rows(dataset):
+        yield "data.intensity"
+    if not transparent_rows(dataset):
+        yield "data.background"
 
 
 def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.intensity import Levels, Scale, parse, scale_of_set, unlike
+from keensight.core.intensity import Levels, Scale, as_setting, parse, scale_of_set, unlike
 from keensight.core.pixels import decode_each
 from keensight.core.predictions import Predictions
 from keensight.core.records import ImageSpec, LabelSet
@@ -65,6 +65,13 @@ def test_one_value_everywhere_has_a_scale_all_the_same() -> None:
 )
 def test_the_setting(text: str, want: object) -> None:
     assert parse(text) == want
+    if isinstance(want, Scale):
+        assert parse(as_setting(want)) == want
+
+
+def test_a_setting_keeps_every_digit() -> None:
+    assert as_setting(Scale(0.0, 4095.0)) == "0,4095"
+    assert parse(as_setting(Scale(-0.1, 1.0234567891))) == Scale(-0.1, 1.0234567891)
 
 
 @pytest.mark.parametrize("text", ["", "4095", "5,5", "9,1", "a,b", "0,inf", "nan,1", "1,2,3"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keensight.core.config import RunConfig, read_config
-from keensight.core.records import Dataset, LabelSet, Sample
+from keensight.core.records import Dataset, ImageInfo, LabelSet, Sample
 from keensight.workflow.unused_settings import without_effect
 
 STEPS = ("train.epochs", "train.optimizer", "train.learning_rate", "train.batch_size", "train.patience",
@@ -23,6 +23,8 @@ def _config(**values: object) -> RunConfig:
     return RunConfig().with_values({name.replace("__", "."): value for name, value in values.items()})
 
 
+PLAIN = ("data.intensity", "data.background")
+"""Of images of 8 bits without transparency."""
 PRETRAINED = {"model__name": "efficientnet_lite0", "train__epochs": 7, "train__optimizer": "adamw"}
 
 
@@ -39,11 +41,18 @@ def test_a_quick_transfer_claims_no_epochs_no_optimizer_and_no_rate() -> None:
 
 
 def test_a_training_by_steps_claims_them() -> None:
-    assert without_effect(_config(**PRETRAINED), _data("")) == ("train.tensorboard",)
+    assert without_effect(_config(**PRETRAINED), _data("")) == (*PLAIN, "train.tensorboard")
     scratch = without_effect(_config(model__name="cnn", train__effort="quick"), _data(""))
-    assert scratch == ("train.logit_adjustment",)
+    assert scratch == (*PLAIN, "train.logit_adjustment")
     again = without_effect(_config(**PRETRAINED, model__weights="none", train__effort="quick"), _data(""))
-    assert again == ("train.logit_adjustment",)
+    assert again == (*PLAIN, "train.logit_adjustment")
+
+
+def test_what_was_decided_about_images_is_claimed_where_there_are_such() -> None:
+    modes = ("I;16", "RGBA")
+    samples = tuple(Sample(f"{m}.png", "a", m, info=ImageInfo("PNG", m, 8, 8)) for m in modes)
+    data = dataclasses.replace(_data(""), samples=samples)
+    assert not set(PLAIN) & set(without_effect(_config(model__name="cnn"), data))
 
 
 def test_without_augmentation_none_is_claimed() -> None:
@@ -62,7 +71,7 @@ def test_without_augmentation_none_is_claimed() -> None:
 )
 def test_fractions_are_claimed_where_a_split_was_made_by_them(splits: tuple[str, ...], unused: set[str]) -> None:
     found = without_effect(_config(model__name="cnn"), _data(*splits))
-    assert {name for name in found if name.startswith("data.")} == unused
+    assert {name for name in found if name.startswith("data.")} == unused | set(PLAIN)
 
 
 def test_labels_have_no_prediction_sets() -> None:
