@@ -20,6 +20,7 @@ from PIL import Image
 
 import keensight as ks
 from keensight.assess.anomaly import pixel_auroc, region_overlap
+from keensight.errors import DataError
 from keensight.nets.inputs import read_image
 
 
@@ -35,7 +36,10 @@ def masks(paths: list[Path | None], spec: ks.ImageSpec) -> NDArray[np.bool_]:
     found = np.zeros((len(paths), spec.height, spec.width), bool)
     for place, path in enumerate(paths):
         if path is not None:
-            found[place] = read_image(path, frame)[..., 0] > 127
+            mask = read_image(path, frame)
+            if mask.image is None:
+                raise DataError(f"the mask {path} cannot be read: {mask.error}", "build the set again")
+            found[place] = mask.image[..., 0] > 127
     return found
 
 
