@@ -173,3 +173,13 @@ def test_metadata_is_read_like_any_table(root: Path, name: str, text: str) -> No
     data = open_source(root)
     assert [dict(sample.metadata) for sample in data.samples] == [{"age": 3}, {}]
     assert name not in _reasons(data)
+
+
+def test_what_metadata_says_of_splits_and_images_is_reported(root: Path) -> None:
+    _plant(root, "cat/1.png", "dog/2.png", "dog/3.png")
+    (root / "metadata.csv").write_text("image;is_valid;owner\ncat/1.png;1;x\ndog/2.png;0;y\n")
+    data = open_source(root)
+    assert [sample.split for sample in data.samples] == ["val", "train", None]
+    notes = "; ".join(data.reading.notes if data.reading else ())
+    assert "column is_valid read as split" in notes and "other columns: owner" in notes
+    assert "1 of 3 images are not in metadata.csv" in notes and "delimiter semicolon" in notes

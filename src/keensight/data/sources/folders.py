@@ -20,6 +20,7 @@ from keensight.data.sources.layouts import LEVELS, Layout, Level, Tree, find_lay
 from keensight.data.sources.listing import Listing, list_images
 from keensight.data.sources.metadata import attach, find_metadata
 from keensight.data.sources.names import is_image_name
+from keensight.data.sources.notices import Notices
 from keensight.data.sources.set_aside import OUTSIDE
 from keensight.errors import DataError, UsageError
 
@@ -131,18 +132,19 @@ def _dataset(
     skipped = (*listing.skipped, *layout.skipped, *_empty_folders(listing, layout))
     used = {root / path for path in (*layout.tables, *(() if table is None else (table,)))}
     skipped = tuple(item for item in skipped if root / item.path not in used)
-    samples, unmatched = attach(samples, table, source=root, **columns)
+    samples, unmatched, notices = attach(samples, table, source=root, **columns)
     reader = FileReader(root, {found.path: found.stored for found in files if found.stored})
     skipped += tuple(unmatched)
     return assemble(
         root.resolve().name or "images", "split folders" if layout.parts else "folder", samples, reader,
-        skipped=skipped, reading=_reading(layout, skipped),
+        skipped=skipped, reading=_reading(layout, skipped, notices),
     )  # fmt: skip
 
 
-def _reading(layout: Layout, skipped: Sequence[Skipped]) -> Reading:
-    notes = (f"in {layout.top}/",) if layout.top else ()
-    return Reading(layout.name, layout.cue, layout.override, notes, tuple(left_out(skipped)))
+def _reading(layout: Layout, skipped: Sequence[Skipped], notices: Notices) -> Reading:
+    notes = (*((f"in {layout.top}/",) if layout.top else ()), *notices.notes)
+    warnings = (*left_out(skipped), *notices.warnings)
+    return Reading(layout.name, layout.cue, layout.override, notes, warnings)
 
 
 def left_out(skipped: Sequence[Skipped]) -> list[str]:

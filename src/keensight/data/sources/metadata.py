@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keensight.core.records import Sample, Skipped
+from keensight.data.sources.notices import Notices
 from keensight.data.sources.table_columns import Columns, find_columns
 from keensight.data.sources.table_files import read_table
 from keensight.data.sources.table_paths import match
@@ -33,7 +34,7 @@ def attach(
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
-) -> tuple[list[Sample], list[Skipped]]:
+) -> tuple[list[Sample], list[Skipped], Notices]:
     """Add the table's columns to the samples listed in it.
 
     Args:
@@ -54,15 +55,20 @@ def attach(
                 f"{source} has no {NAME} to look up the column {wanted!r}",
                 f"put a {NAME} with the columns path and {wanted} next to the class folders, or open a table instead",
             )
-        return list(samples), []
+        return list(samples), [], Notices()
     try:
-        columns, rows = _read(table, label=label, path=path, group=group)
+        columns, rows, notices = _read(table, label=label, path=path, group=group)
         matches = _matched(samples, rows, table, source)
     except DataError as error:
         if wanted:
             raise
-        return list(samples), [Skipped(table.name, error.message)]
-    return _merge(samples, matches, columns)
+        return list(samples), [Skipped(table.name, error.message)], Notices()
+    return *_merge(samples, matches, columns), notices + _coverage(matches, table.name)
+
+
+def _coverage(matches: Sequence[Row | None], name: str) -> Notices:
+    lost = sum(row is None for row in matches)
+    return Notices(notes=(f"{lost:,} of {len(matches):,} images are not in {name}",) if lost else ())
 
 
 def _matched(samples: Sequence[Sample], rows: Sequence[Row], table: Path, source: Path) -> list[Row | None]:
@@ -87,16 +93,17 @@ def _matched(samples: Sequence[Sample], rows: Sequence[Row], table: Path, source
     return [known.get(sample.path) for sample in samples]
 
 
-def _read(table: Path, *, label: str | None, path: str | None, group: str | None) -> tuple[Columns, list[Row]]:
+def _read(table: Path, *, label: str | None, path: str | None, group: str | None) -> tuple[Columns, list[Row], Notices]:
     found = read_table(table)
     columns = find_columns(found, table.name, path=path, label=label, group=group, need_label=False)
-    rows = read_rows(found, columns, table.name).rows
-    if any(row.labels is not None for row in rows):
+    read = read_rows(found, columns, table.name)
+    if any(row.labels is not None for row in read.rows):
         raise DataError(
             f"the column {label!r} of {table.name} contains lists of labels, but each folder is one class",
             f"open the table itself for a multi-label set: {table}",
         )
-    return columns, rows
+    of_file = Notices(notes=tuple(f"{table.name}: {note}" for note in found.notes))
+    return columns, read.rows, of_file + read.notices
 
 
 def _key(path: str) -> str:
