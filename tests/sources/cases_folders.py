@@ -135,6 +135,40 @@ def split_tables():
     return build
 
 
+def competition(*, others: bool = False):
+    """``train`` and ``test`` of loose images, with a table of IDs for the first, as competitions give them."""
+
+    def build(root: Path) -> Path:
+        pictures(root, "train/a{1-4}.png", "train/b{1-4}.png", "test/x{1-3}.png")
+        (root / "train.csv").write_text(rows("id,breed", "{label}{i},{label}", {"a": range(1, 5), "b": range(1, 5)}))
+        if others:
+            (root / "test.csv").write_text("id\nx1\nx2\nx3\n")
+            (root / "sample_submission.csv").write_text("id,breed\nx1,a\nx2,a\nx3,a\n")
+        return root
+
+    return build
+
+
+def each_split(table: str, header: str, form: str):
+    """``train`` and ``valid`` of loose images, each with its own table."""
+
+    def build(root: Path) -> Path:
+        for part, numbers in (("train", range(1, 3)), ("valid", range(3, 5))):
+            pictures(root, *(f"{part}/{label}{i}.png" for label in ("cat", "dog") for i in numbers))
+            lines = [
+                form.replace("LABEL", label)
+                .replace("NUMBER", str(i))
+                .replace("CAT", str(int(label == "cat")))
+                .replace("DOG", str(int(label == "dog")))
+                for label in ("cat", "dog")
+                for i in numbers
+            ]
+            (root / part / table).write_text("\n".join([*filter(None, [header]), *lines]) + "\n")
+        return root
+
+    return build
+
+
 def pointers(root: Path) -> Path:
     """What a clone has without Git LFS."""
     for label in ("cat", "dog"):
@@ -361,4 +395,20 @@ CASES = [
          "read", "labels.csv gives the classes of images in no class folders"),
     Case("Folders", "a clone without its large files", "cat/1.png, a Git LFS pointer", pointers, "refused",
          "a Git LFS pointer instead of the image: run `git lfs pull` in the repository"),
+    Case("Folders", "a competition: loose images, ids in train.csv", "train/a1.png, train.csv, test/x1.png",
+         competition(), "told", "3 images in test/ not used: in no table", classes=("a", "b")),
+    Case("Folders", "the same with test.csv and sample_submission.csv", "train/a1.png, train.csv, test.csv, ...",
+         competition(others=True), "told", "test.csv is not used: test.csv has no label column", classes=("a", "b")),
+    Case("Folders", "splits with _classes.csv each, as labeling services export", "train/1.png, train/_classes.csv",
+         each_split("_classes.csv", "filename, cat, dog", "LABELNUMBER.png, CAT, DOG"),
+         "read", "each row has exactly one 1 in the columns cat, dog"),
+    Case("Folders", "splits with _annotations.csv each", "train/1.png, train/_annotations.csv",
+         each_split("_annotations.csv", "filename,class,xmin,ymin,xmax,ymax", "LABELNUMBER.png,LABEL,1,1,2,2"),
+         "read", "images and CSV table, 2 predefined splits (train, val)"),
+    Case("Folders", "splits with metadata.jsonl each (imagefolder)", "train/1.png, train/metadata.jsonl",
+         each_split("metadata.jsonl", "", '{"file_name": "LABELNUMBER.png", "label": "LABEL"}'),
+         "read", "images and JSON lines, 2 predefined splits (train, val)"),
+    Case("Folders", "splits with labels.txt each", "train/1.png, train/labels.txt",
+         each_split("labels.txt", "", "LABELNUMBER.png LABEL"),
+         "read", "images and text list, 2 predefined splits (train, val)"),
 ]  # fmt: skip

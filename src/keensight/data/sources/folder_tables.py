@@ -138,7 +138,7 @@ def _reading(opened: Opened, refused: Refused, unlisted: Sequence[Skipped], layo
     ]
     warnings += [f"{table} is not used: {error.message}" for table, error in refused]
     return Reading(
-        f"images with a {' and a '.join(layouts)}",
+        f"images and {' and '.join(layouts)}",
         "; ".join(filter(None, (*(reading.cue for reading in told[:1]), cue))),
         told[0].override if told else "",
         tuple(dict.fromkeys(note for reading in told for note in reading.notes)),

@@ -31,6 +31,7 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
+    labels: Sequence[str] = (),
     label_regex: str | None = None,
     label_level: str | None = None,
     open_table: OpenTable,
@@ -48,6 +49,7 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
         label: Column with the class.
         path: Column with the image's path.
         group: Column with a group ID.
+        labels: Columns of 0 and 1 of a table next to images.
         label_regex: A regular expression searched in each relative path; its first capture group (or the whole match)
             is the class.
         label_level: Which of nested folders is the class: ``top``, ``leaf`` or ``path``.
@@ -60,8 +62,8 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
         UsageError: the pattern is no regular expression, or the level is unknown.
     """
     return open_tree(
-        root, list_images(root), label=label, path=path, group=group, label_regex=label_regex, label_level=label_level,
-        open_table=open_table, progress=progress,
+        root, list_images(root), label=label, path=path, group=group, labels=labels, label_regex=label_regex,
+        label_level=label_level, open_table=open_table, progress=progress,
     )  # fmt: skip
 
 
@@ -72,32 +74,43 @@ def open_tree(  # noqa: PLR0913 - those of open_folder
     label: str | None = None,
     path: str | None = None,
     group: str | None = None,
+    labels: Sequence[str] = (),
     label_regex: str | None = None,
     label_level: str | None = None,
     open_table: OpenTable,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read the images of ``listing`` below ``root`` (see :func:`open_folder`)."""
-    _check(label_regex, label_level)
-    if not listing.files:
-        raise DataError(f"{root} contains no images", _what_else(listing))
-    tree = Tree([found.path for found in listing.files], [item.path for item in listing.others])
-    layouts = find_layouts(tree, level=cast("Level | None", label_level), pattern=label_regex)
-    if len(layouts) > 1:
-        raise _several(root, layouts)
-    layout = layouts[0]
+    layout = _layout(root, listing, label_level, label_regex)
+    columns: dict[str, Any] = {"label": label, "path": path, "group": group}
     if layout.unlabeled and layout.tables:
-        columns = {"label": label, "path": path, "group": group, "progress": progress}
+        table = partial(open_table, **columns, labels=labels, progress=progress)
         try:
-            return open_beside(root, listing, layout, partial(open_table, **columns))
+            return open_beside(root, listing, layout, table)
         except DataError as error:
             if isinstance(error, OneClass) or not layout.boxes:
                 raise
+    if labels:
+        raise DataError(
+            f"{root} is a folder, so the label columns {','.join(labels)} cannot be looked up", "open a table instead"
+        )
     if layout.unlabeled and layout.boxes:
-        layout = box_classes(root, layout, tree.others)
+        layout = box_classes(root, layout, [item.path for item in listing.others])
     if not layout.labels:
         raise _no_classes(root, listing, layout, label_regex)
-    return _dataset(root, listing, layout, {"label": label, "path": path, "group": group}, progress)
+    return _dataset(root, listing, layout, columns, progress)
+
+
+def _layout(root: Path, listing: Listing, level: str | None, pattern: str | None) -> Layout:
+    """The only layout that the paths allow."""
+    _check(pattern, level)
+    if not listing.files:
+        raise DataError(f"{root} contains no images", _what_else(listing))
+    tree = Tree([found.path for found in listing.files], [item.path for item in listing.others])
+    layouts = find_layouts(tree, level=cast("Level | None", level), pattern=pattern)
+    if len(layouts) > 1:
+        raise _several(root, layouts)
+    return layouts[0]
 
 
 def _check(pattern: str | None, level: str | None) -> None:

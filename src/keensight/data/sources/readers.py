@@ -75,12 +75,7 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
     if not where.exists():
         return without_columns(_sample_set(source), wanted)
     if where.is_dir():
-        if labels:
-            raise DataError(
-                f"{where} is a folder, so the label columns {','.join(labels)} cannot be looked up",
-                "open a table instead",
-            )
-        return open_folder(where, label=label, path=path, group=group, **tree, progress=progress)
+        return open_folder(where, label=label, path=path, group=group, labels=labels, **tree, progress=progress)
     raise DataError(f"{where} is neither a folder nor a table nor an .npz file", _file_hint(where))
 
 
