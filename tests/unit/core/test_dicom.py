@@ -194,7 +194,7 @@ def test_a_header_of_60000_by_60000_is_refused() -> None:
 
 def test_every_damaged_byte_gives_an_image_or_an_image_error(recwarn: pytest.WarningsRecorder) -> None:
     raw = written(RAMP, BitsStored=12, WindowCenter=40, WindowWidth=400, RescaleSlope=1, RescaleIntercept=-1024)
-    for place in range(132, len(raw) - 2 * RAMP.size, 3):
+    for place in range(132, len(raw) - 2 * RAMP.size, 7):
         damaged = raw[:place] + b"\xff" + raw[place + 1 :]
         try:
             assert decode(damaged, SPEC).shape == (12, 16, 3)

@@ -11,7 +11,7 @@ from PIL import Image
 from keensight.core.background import choose, contrasts
 from keensight.core.records import Background, ImageSpec
 from keensight.data.audit.audit import audit
-from keensight.data.background import with_background
+from keensight.data.background import background, with_background
 from keensight.data.cache import prepare
 from keensight.data.sources.readers import open_source
 from keensight.workflow import image_spec
@@ -39,13 +39,13 @@ def save(folder: Path, colors: dict[str, tuple[int, int, int]], mode: str = "RGB
 def test_the_ground_is_the_one_on_which_drawings_are_seen(
     tmp_path: Path, mode: str, one: int, other: int, want: Background
 ) -> None:
-    save(tmp_path / "d", {"a": (one,) * 3, "b": (other,) * 3}, mode)
+    save(tmp_path / "d", {"a": (one,) * 3, "b": (other,) * 3}, mode, n=2)
     data = open_source(tmp_path / "d")
     spec = with_background(SPEC, data)
     assert spec.background == want
     pixels = prepare(data, spec)
     assert min(int(image.max()) - int(image.min()) for image in pixels.take(range(len(data)))) >= 90
-    told = [finding.message for finding in audit(data, pixels).findings if finding.kind == "background"]
+    told = [finding.message for finding in background(data, pixels)]
     assert bool(told) == (want != "white")
     assert all(want in message for message in told)
 
