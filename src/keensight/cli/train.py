@@ -52,9 +52,10 @@ def train(
 ) -> None:
     """Train a classifier on SOURCE, test it on held-out images, and write a report.
 
-    SOURCE is a folder with one sub-folder per class; a folder holding train/, val/ and test/ of such; a CSV or
-    Parquet table of paths and labels; a folder of IDX files; an .npz of images and labels; or the name of a
-    sample set (see `keensight samples`). Options win over --set, and --set over --config.
+    SOURCE is a folder with one sub-folder per class; a folder holding train/, val/ and test/ of such; a table of
+    paths and labels (CSV, Excel, JSON lines, Parquet); a zip or tar archive of these; arrays (.npz, .npy, HDF5, IDX);
+    Parquet with images, WebDataset or TFRecord files; or the name of a sample set (see `keensight samples`). Options
+    win over --set, and --set over --config.
 
     With --task anomaly it is trained on normal images only (--normal CLASS) and tested on all.
     """

@@ -142,6 +142,13 @@ def test_hugging_face_datasets_keep_the_encoded_bytes(cells: Any) -> None:
     assert splits.reading.warnings == ("1 of 12 images have no label and are not used",)
 
 
+def test_more_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keensight.data.sources.objects.LIMIT", 1000)
+    for source in (Hub(PNG, Y.tolist()), Rows(list(X), Y)):
+        with pytest.raises(ks.DataError, match="too much for memory"):
+            ks.open(source)
+
+
 def test_two_pairs_are_training_and_test_set() -> None:
     data = ks.open(((X[:8], Y[:8]), (X[8:], Y[8:])), class_names=CLASSES)
     same(data)

@@ -70,7 +70,7 @@ def _of_folder(folder: Path, wanted: Wanted, progress: Progress | None) -> Datas
     if holds_idx(folder):
         return without_columns(open_idx(folder), wanted)
     files = _survey(folder)
-    if not files:
+    if files is None:
         return None
     dataset = _of_files(folder, files, wanted, progress)
     loose = len(files[_IMAGES])
@@ -105,8 +105,8 @@ _MANY = 200
 _IMAGES, _PARQUET, _RECORDS, _TARS, _FOREIGN_FILES = "images", "parquet", "records", "tars", "foreign"
 
 
-def _survey(folder: Path) -> dict[str, list[Path]]:
-    """The files of a folder that may hold many images each, by kind; empty if it has many image files itself."""
+def _survey(folder: Path) -> Mapping[str, list[Path]] | None:
+    """The files of a folder that may hold many images each, by kind; None: it has many image files itself."""
     found: dict[str, list[Path]] = defaultdict(list)
     for place, folders, names in os.walk(folder):
         folders[:] = sorted((name for name in folders if junk_reason(name) is None), key=natural_key)
@@ -114,7 +114,7 @@ def _survey(folder: Path) -> dict[str, list[Path]]:
             if junk_reason(name) is None and (kind := _kind(name)):
                 found[kind].append(Path(place, name))
         if len(found[_IMAGES]) > _MANY:
-            return {}
+            return None
     return found
 
 

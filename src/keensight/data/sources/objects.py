@@ -215,11 +215,29 @@ def _of_hugging_face(source: Any, wanted: Wanted) -> _Part:
     assert image is not None and label is not None
     if hasattr(source, "cast_column") and dataclasses.is_dataclass(features[image]):
         source = source.cast_column(image, dataclasses.replace(features[image], decode=False))
-    cells = [source[row] for row in range(len(source))]
     names = _class_names(features[label])
-    missing = [None if names and cell[label] == -1 else cell[label] for cell in cells]
-    items = [_cell_item(cell[image]) for cell in cells]
-    return _Part(items, _several(missing, names), names, "Hugging Face dataset", (f"labels in the column {label}",))
+    items: list[Item] = []
+    labels: list[Any] = []
+    size = 0
+    for row in range(len(source)):
+        cells = source[row]
+        items.append(_cell_item(cells[image]))
+        labels.append(None if names and cells[label] == -1 else cells[label])
+        size += _bytes_of(items[-1])
+        if size > LIMIT:
+            raise _too_large("Hugging Face dataset")
+    return _Part(items, _several(labels, names), names, "Hugging Face dataset", (f"labels in the column {label}",))
+
+
+def _bytes_of(item: Any) -> int:
+    return item.nbytes if isinstance(item, np.ndarray) else len(item) if isinstance(item, bytes) else 0
+
+
+def _too_large(layout: str) -> DataError:
+    return DataError(
+        f"the {layout} holds more than {LIMIT / 2**30:.3g} GiB, too much for memory",
+        "open the folder, table or Parquet files that it is made from",
+    )
 
 
 def _class_names(feature: Any) -> list[str] | None:
@@ -290,12 +308,9 @@ def _one_by_one(source: Any, classes: Sequence[str] | None, layout: str) -> _Par
         items.append(_item(item[0]))
         label = item[1]
         labels.append(label.item() if hasattr(label, "item") else label)
-        size += len(items[-1]) if isinstance(items[-1], (bytes, str)) else getattr(items[-1], "nbytes", 0)
+        size += _bytes_of(items[-1])
         if size > LIMIT:
-            raise DataError(
-                f"the {layout} holds more than {LIMIT / 2**30:.3g} GiB, too much for memory",
-                "open the folder or table of its files",
-            )
+            raise _too_large(layout)
     return _Part(items, labels, classes, layout, ("its items, as their transforms give them",))
 
 
