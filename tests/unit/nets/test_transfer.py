@@ -124,6 +124,16 @@ def test_standard_counts_both_phases_as_one_training(images, shop):
     assert [epoch.epoch for epoch in shop[1]] == [1, 2, 3]
 
 
+def test_several_labels_are_fine_tuned_and_judged_by_their_ranking(images, shop):
+    from keensight.nets.training.transfer import transfer
+
+    labels = np.stack([images.targets, np.arange(96) % 3 == 0], axis=1).astype(int)
+    several = dataclasses.replace(images, targets=labels)
+    history = transfer(_model(), several, _config(**{"train.label_smoothing": 0.0}), shop[0]).history
+    assert [epoch.phase for epoch in history.epochs] == ["head", "whole", "whole"]
+    assert all(0 < epoch.val_map <= 1 for epoch in history.epochs)
+
+
 def test_a_phase_that_does_not_pay_is_taken_back(images, shop):
     from keensight.nets.training.transfer import transfer
 
