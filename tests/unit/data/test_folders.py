@@ -175,6 +175,18 @@ def test_metadata_is_read_like_any_table(root: Path, name: str, text: str) -> No
     assert name not in _reasons(data)
 
 
+@pytest.mark.parametrize(("train", "val"), [("1,1\n0,1\n", "1,0\n0,1\n"), ("1,0\n0,1\n", "1,1\n0,1\n")])
+def test_tables_of_the_splits_are_read_together(root: Path, train: str, val: str) -> None:
+    _plant(root, "train/1.png", "train/2.png", "valid/3.png", "valid/4.png")
+    for part, first, cells in (("train", 1, train), ("valid", 3, val)):
+        lines = [f"{number}.png,{line}" for number, line in enumerate(cells.split(), start=first)]
+        (root / part / "_classes.csv").write_text("\n".join(["filename,cat,dog", *lines]))
+    data = open_source(root)
+    assert (data.task, data.labels.names) == ("multilabel", ("cat", "dog"))
+    assert all(sample.labels for sample in data.samples)
+    assert [sample.split for sample in data.samples] == ["train", "train", "val", "val"]
+
+
 def test_what_metadata_says_of_splits_and_images_is_reported(root: Path) -> None:
     _plant(root, "cat/1.png", "dog/2.png", "dog/3.png")
     (root / "metadata.csv").write_text("image;is_valid;owner\ncat/1.png;1;x\ndog/2.png;0;y\n")

@@ -117,6 +117,7 @@ def test_splits_are_found(cells, split, flags):
     [
         (["1", "1.0", "2", "02"], ["1", "1", "2", "02"]),
         (["1.0", "1.5", "2.0", "2.5"], ["1.0", "1.5", "2.0", "2.5"]),
+        (["1.0", "1", "1.5", "2.0"], ["1", "1", "1.5", "2.0"]),
         ([1.0, 2.0, None, 2.0], ["1", "2", None, "2"]),
         (["1.0", "1", "unknown", "1"], ["1", "1", "unknown", "1"]),
         (["NA", "NA", "EU", "EU"], ["NA", "NA", "EU", "EU"]),
@@ -212,7 +213,7 @@ def test_tables_are_read_together(tmp_path):
     assert [(s.path, s.label, s.split) for s in data][-3:] == [
         ("x/4.png", "a", None), ("y/5.png", "a", "test"), ("y/6.png", "b", "test"),
     ]  # fmt: skip
-    assert data.reading.layout == "CSV tables train.csv and test.csv"
+    assert (data.reading.layout, data.reading.notes[0]) == ("CSV table", "read together: train.csv and test.csv")
     with pytest.raises(DataError, match="only tables are given together"):
         ks.open(tmp_path / "x/train.csv", test=tmp_path / "y", progress=Silent())
     (tmp_path / "y/test.csv").write_text("id\n5\n6\n")

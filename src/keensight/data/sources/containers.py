@@ -30,7 +30,7 @@ def open_container(
     Args:
         source: An existing path.
         wanted: The columns that the user named.
-        tree: Of :func:`.folders.open_folder`, for archives: ``label_regex``, ``label_level`` and ``open_table``.
+        tree: Of :func:`.folders.open_folder`, for archives: ``label_regex``, ``label_level`` and ``open_tables``.
         progress: Where to report while images are read.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -17,20 +18,20 @@ from keensight.data.sources.names import natural_key
 from keensight.data.sources.tree_names import loose_split_of, split_of
 from keensight.errors import DataError
 
-OpenTable = Callable[..., Dataset]
-"""Reads the table at a path."""
+OpenTables = Callable[..., Dataset]
+"""Reads tables together, each given by its path and its split."""
 _USUAL = ("labels", "label", "metadata", "annotations", "train_labels", "trainlabels", "data", "classes", "images")
 NOT_LISTED = "in no table"
 
 
-def open_beside(root: Path, listing: Listing, layout: Layout, open_table: OpenTable) -> Dataset:
+def open_beside(root: Path, listing: Listing, layout: Layout, open_tables: OpenTables) -> Dataset:
     """Read the images by the table next to them, or by one table for each split.
 
     Args:
         root: The folder.
         listing: What is in it.
         layout: Its images and its tables.
-        open_table: Reads one table.
+        open_tables: Reads one or several tables.
 
     Raises:
         DataError: several tables may be meant, or none can be read; the hint names them.
@@ -42,7 +43,7 @@ def open_beside(root: Path, listing: Listing, layout: Layout, open_table: OpenTa
             f"{', '.join(layout.tables[:6])}",
             f"open the table with the labels instead: {root / layout.tables[0]}",
         )
-    opened, refused = _open(root, chosen, open_table)
+    opened, refused = _open(root, chosen, open_tables)
     if not opened:
         table, error = refused[0]
         raise DataError(
@@ -79,20 +80,29 @@ def _stem(table: str) -> str:
     return PurePosixPath(table.removesuffix(".gz")).stem
 
 
-Opened = list[tuple[str, Part | None, Dataset]]
+Opened = list[tuple[tuple[str, ...], Part | None, Dataset]]
+"""Tables that were read together, the split that all of their rows are in, and their images."""
 Refused = list[tuple[str, DataError]]
 
 
-def _open(root: Path, tables: Sequence[tuple[str, Part | None]], open_table: OpenTable) -> tuple[Opened, Refused]:
+def _open(root: Path, tables: Sequence[tuple[str, Part | None]], open_tables: OpenTables) -> tuple[Opened, Refused]:
+    """Read the tables together, so that one decides for all what a cell means; or the ones that can be read."""
+    if len(tables) > 1:
+        with suppress(DataError):
+            together = open_tables([(root / table, part) for table, part in tables])
+            return [(tuple(table for table, _ in tables), None, together)], []
     opened: Opened = []
     refused: Refused = []
     for table, part in tables:
         try:
-            opened.append((table, part, open_table(root / table)))
+            opened.append(((table,), part, open_tables([(root / table, None)])))
         except OneClass as error:
-            opened.append((table, part, error.dataset))
+            opened.append(((table,), part, error.dataset))
         except DataError as error:
             refused.append((table, error))
+    usable = [(table, part) for table, part in tables if any(table in names for names, _, _ in opened)]
+    if refused and len(usable) > 1:
+        return _open(root, usable, open_tables)[0], refused
     return opened, refused
 
 
@@ -104,7 +114,7 @@ def _together(root: Path, listing: Listing, layout: Layout, opened: Opened, refu
         samples = [replace(sample, split=None) for sample in samples]
     samples.sort(key=lambda sample: natural_key(sample.path))
     used = {sample.path for sample in samples}
-    names = {table for table, _, _ in opened}
+    names = {table for tables, _, _ in opened for table in tables}
     unlisted = [Skipped(found.path, NOT_LISTED) for found in listing.files if found.path not in used]
     others = [item for item in listing.skipped if item.path not in names]
     rows = [item for _, _, dataset in opened for item in dataset.skipped]
@@ -127,9 +137,9 @@ def _moved(root: Path, sample: Sample, dataset: Dataset, part: Part | None, part
 
 def _reading(opened: Opened, refused: Refused, unlisted: Sequence[Skipped], layout: Layout) -> Reading:
     told = [dataset.reading for _, _, dataset in opened if dataset.reading is not None]
-    names = " and ".join(table for table, _, _ in opened)
+    tables = [table for tables, _, _ in opened for table in tables]
     layouts = dict.fromkeys(reading.layout for reading in told)
-    cue = f"{names} {'gives' if len(opened) == 1 else 'give'} the classes of images in no class folders"
+    cue = f"{' and '.join(tables)} {'gives' if len(tables) == 1 else 'give'} the classes of images in no class folders"
     folders = Counter(item.path.rpartition("/")[0] for item in unlisted)
     warnings = [
         f"{n:,} {'image' if n == 1 else 'images'} in {folder or '.'}/ not used: {NOT_LISTED}; `keensight predict` "

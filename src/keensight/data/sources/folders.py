@@ -15,7 +15,7 @@ from keensight.core.records import Dataset, Reading, Sample, Skipped
 from keensight.data.sources.assemble import OneClass, assemble
 from keensight.data.sources.boxes import box_classes
 from keensight.data.sources.file_index import FileReader, examine
-from keensight.data.sources.folder_tables import OpenTable, open_beside
+from keensight.data.sources.folder_tables import OpenTables, open_beside
 from keensight.data.sources.layouts import LEVELS, Layout, Level, Tree, find_layouts
 from keensight.data.sources.listing import Listing, list_images
 from keensight.data.sources.metadata import attach, find_metadata
@@ -34,7 +34,7 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
     labels: Sequence[str] = (),
     label_regex: str | None = None,
     label_level: str | None = None,
-    open_table: OpenTable,
+    open_tables: OpenTables,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read a folder by the one layout that its paths allow (:mod:`keensight.data.sources.layouts`).
@@ -53,7 +53,7 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
         label_regex: A regular expression searched in each relative path; its first capture group (or the whole match)
             is the class.
         label_level: Which of nested folders is the class: ``top``, ``leaf`` or ``path``.
-        open_table: Reads a table next to images.
+        open_tables: Reads the tables next to images.
         progress: Where to report while files are read.
 
     Raises:
@@ -63,7 +63,7 @@ def open_folder(  # noqa: PLR0913 - public options, by keyword
     """
     return open_tree(
         root, list_images(root), label=label, path=path, group=group, labels=labels, label_regex=label_regex,
-        label_level=label_level, open_table=open_table, progress=progress,
+        label_level=label_level, open_tables=open_tables, progress=progress,
     )  # fmt: skip
 
 
@@ -77,14 +77,14 @@ def open_tree(  # noqa: PLR0913 - those of open_folder
     labels: Sequence[str] = (),
     label_regex: str | None = None,
     label_level: str | None = None,
-    open_table: OpenTable,
+    open_tables: OpenTables,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read the images of ``listing`` below ``root`` (see :func:`open_folder`)."""
     layout = _layout(root, listing, label_level, label_regex)
     columns: dict[str, Any] = {"label": label, "path": path, "group": group}
     if layout.unlabeled and layout.tables:
-        table = partial(open_table, **columns, labels=labels, progress=progress)
+        table = partial(open_tables, **columns, labels=labels, progress=progress)
         try:
             return open_beside(root, listing, layout, table)
         except DataError as error:

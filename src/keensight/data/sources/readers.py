@@ -63,7 +63,7 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
     """
     where = Path(source).expanduser()
     wanted = Wanted(label, path, group, labels)
-    tree: dict[str, Any] = {"label_regex": label_regex, "label_level": label_level, "open_table": _table}
+    tree: dict[str, Any] = {"label_regex": label_regex, "label_level": label_level, "open_tables": open_tables}
     if (label_regex or label_level) and not (where.is_dir() or is_archive(where)):
         raise UsageError(f"{source} is not a folder, so there are no paths to take the class from", "remove the option")
     together = bool(val or test)
@@ -77,10 +77,6 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
     if where.is_dir():
         return open_folder(where, label=label, path=path, group=group, labels=labels, **tree, progress=progress)
     raise DataError(f"{where} is neither a folder nor a table nor an .npz file", _file_hint(where))
-
-
-def _table(where: Path, **options: Any) -> Dataset:
-    return open_tables([(where, None)], **options)
 
 
 def _given_together(files: Mapping[Part | None, str | Path | None]) -> list[tuple[Path, Part | None]]:

@@ -70,16 +70,16 @@ def label_text(value: Any) -> str | None:
 
 
 def _singles(texts: list[str | None], column: str, notices: Notices) -> Labels:
-    """One class each: ``1.0`` is ``1`` where all numbers of the column are whole."""
+    """One class each: ``1.0`` is ``1`` where that occurs, too, or all numbers of the column are whole."""
     values = {text for text in texts if text is not None}
     numbers = {value for value in values if _NUMBER.fullmatch(value)}
     whole = {value: match[1] for value in numbers if (match := _WHOLE.fullmatch(value))}
-    if whole and all(value in whole or value.lstrip("+-").isdigit() for value in numbers):
-        both = sorted(set(whole.values()) & values, key=natural_key)
-        if both:
-            notices = notices + Notices(notes=(f"{both[0]} and {both[0]}.0 in column {column} are one class",))
-        texts = [None if text is None else whole.get(text, text) for text in texts]
-    return Labels(texts, notices=notices)
+    both = sorted(set(whole.values()) & values, key=natural_key)
+    if both:
+        notices = notices + Notices(notes=(f"{both[0]} and {both[0]}.0 in column {column} are one class",))
+    if not all(value in whole or value.lstrip("+-").isdigit() for value in numbers):
+        whole = {value: number for value, number in whole.items() if number in values}
+    return Labels([None if text is None else whole.get(text, text) for text in texts], notices=notices)
 
 
 def _several(lists: Sequence[Sequence[str]], notices: Notices) -> Labels:

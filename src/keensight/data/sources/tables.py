@@ -164,17 +164,13 @@ def _dataset(
     notices = read.notices + notices + place.notices + _losses(len(read.rows), skipped) + _several_classes(rows, files)
     multilabel = any(row.labels is not None for row in rows)
     notes = tuple(note for one in given for note in one.table.notes)
+    if len(given) > 1:
+        notes = (f"read together: {' and '.join(one.name for one in given)}", *notes)
     return assemble(
         name, "table", samples, FileReader(place.base), skipped=skipped, classes=read.classes,
         task=Task.MULTILABEL if multilabel else Task.MULTICLASS,
-        reading=(Notices(notes=notes) + notices).reading(_layout(given)),
+        reading=(Notices(notes=notes) + notices).reading(given[0].table.layout),
     )  # fmt: skip
-
-
-def _layout(given: Sequence[_Given]) -> str:
-    if len(given) == 1:
-        return given[0].table.layout
-    return f"{given[0].table.layout}s {' and '.join(one.name for one in given)}"
 
 
 def _read(given: Sequence[_Given], options: Mapping[str, Any]) -> Rows:
