@@ -25,7 +25,7 @@ import keensight as ks
 from keensight.assess.confident_learning import Judgement, judge, judge_labels, out_of_fold, out_of_fold_labels
 from keensight.core.progress import Silent
 from keensight.data.units import make_units
-from keensight.nets.training import transfer
+from keensight.nets.training import images as training_images
 from keensight.workflow.features import caches, images_of
 
 MODEL = "efficientnet_lite0"
@@ -50,7 +50,7 @@ def features(source: str, side: int | None, images: int, group: str | None) -> t
     for number, unit in enumerate(make_units(data.samples, rows.tolist(), 0)):
         groups[list(unit.members)] = number
     images = images_of(data, ks.split(data), pixels)
-    found = transfer.features(ks.build(data, spec, MODEL), images, rows, caches(Silent()))
+    found = training_images.features(ks.build(data, spec, MODEL), images, rows, caches(Silent()))
     return found, data.truth()[rows], groups[rows], len(data.labels)
 
 

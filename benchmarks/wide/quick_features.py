@@ -34,7 +34,8 @@ class QuickFeatures:
 def quick_features(table: Path) -> QuickFeatures:
     """Compute them as `quick` does; they stay in Keensight's cache."""
     from keensight.core.progress import Silent
-    from keensight.nets.training import transfer
+    from keensight.nets.training.images import features as features_of
+    from keensight.nets.training.images import levels_of
     from keensight.workflow.features import caches, images_of
 
     columns = read(table)
@@ -48,10 +49,10 @@ def quick_features(table: Path) -> QuickFeatures:
         return {name: value(split.part(name)) for name in PARTS}
 
     return QuickFeatures(
-        each(lambda rows: transfer.features(network, images, rows, caches(Silent()))),
+        each(lambda rows: features_of(network, images, rows, caches(Silent()))),
         each(lambda rows: data.targets()[rows]),
         each(lambda rows: images.units[rows]),
         len(data.labels),
-        transfer.levels_of(network),
+        levels_of(network),
         (spec.height, spec.width),
     )
