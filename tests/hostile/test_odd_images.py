@@ -14,6 +14,8 @@ from keensight.core.pixels import decode, probe
 from keensight.core.records import ImageSpec
 from keensight.errors import ImageError
 
+pytestmark = pytest.mark.slow
+
 READ = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 SPEC = ImageSpec(64, 64)
 

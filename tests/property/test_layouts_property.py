@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from keensight.data.sources.layouts import Tree, find_layouts
 from keensight.data.sources.readers import open_source
 from keensight.data.sources.tree_names import split_of
 from sources import pictures
+
+pytestmark = pytest.mark.slow
 
 TRAIN = ("train", "training", "training_set", "seg_train", "trainval", "Train", "train_images")
 VAL = ("val", "valid", "validation", "dev", "eval", "holdout", "Validation")

@@ -13,6 +13,8 @@ from keensight.assess.confident_learning import (
 from keensight.core.labels import DETECTABLE
 from keensight.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 4
 
 

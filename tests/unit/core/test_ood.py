@@ -31,6 +31,7 @@ def test_pictures_of_something_else_are_odd_and_new_ones_of_the_same_are_not(sub
     assert np.median(other) > same.max()
 
 
+@pytest.mark.slow
 def test_the_threshold_refuses_the_share_that_it_says_over_many_draws():
     shares, told = [], set()
     for seed in range(40):
@@ -64,6 +65,7 @@ def test_an_embedding_that_is_not_finite_is_odd_and_spoils_no_other(subspace):
     assert ood.odd(scores, subspace)[:3].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "d", "axes"), [(1, 80, 0), (3, 80, 0), (40, 80, 10), (400, 8, 2), (400, 400, 64)])
 def test_there_are_axes_for_what_the_images_can_tell(n, d, axes):
     rng = np.random.default_rng(0)

@@ -161,7 +161,7 @@ def test_a_table_next_to_loose_images(tmp_path: Path) -> None:
     data = open_source(write_zip(tmp_path / "s.zip", files))
     assert facts(data) == [(s.path, s.label, s.digest, s.size) for s in folder(tmp_path, files)]
     assert [data.load(i) for i in range(11)] == list(PNG[:11]) and data.name == "s"
-    assert data.reading is not None and data.reading.layout.startswith("zip archive: images with a ")
+    assert data.reading is not None and data.reading.layout.startswith("zip archive: images and CSV table")
     assert "1 image in images/ not used" in data.reading.warnings[0]
 
 

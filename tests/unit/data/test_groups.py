@@ -127,18 +127,21 @@ RUNS = [(i, k) for i in range(60) for k in range(4)]
 SHOTS = [f"{'ab'[i % 2]}/shots{i}_{k}.png" for i, k in RUNS]
 
 
+@pytest.mark.slow
 def test_images_that_look_alike_confirm_what_the_names_suggest() -> None:
     data = named(SHOTS)
     (finding,) = suggested_groups(data, seen(data, (i for i, _ in RUNS)))
     assert finding.count == 60
 
 
+@pytest.mark.slow
 def test_images_that_are_not_alike_refute_what_the_names_suggest() -> None:
     data = named(SHOTS)
     assert len(suggested_groups(data, None)) == 1
     assert suggested_groups(data, seen(data, range(len(data)))) == []
 
 
+@pytest.mark.slow
 def test_of_two_levels_the_coarser_one_is_chosen_whose_images_are_alike() -> None:
     triples = [(i, j, k) for i in range(20) for j in range(12) for k in range(2)]
     data = named(f"{'ab'[i % 2]}/{7 * i}_{j}_{k}.png" for i, j, k in triples)
@@ -208,6 +211,7 @@ def test_no_column_is_mentioned_where_a_group_is_in_use() -> None:
     assert suggested_groups(used, None) == []
 
 
+@pytest.mark.slow
 def test_the_column_whose_images_are_alike_comes_first() -> None:
     patient, slide = [i // 4 for i in range(120)], [(7 * i) % 40 for i in range(120)]
     data = with_columns(patient=patient, slide=slide)

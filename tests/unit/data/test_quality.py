@@ -62,6 +62,7 @@ def test_a_finding_carries_scores_threshold_measure_and_the_histogram_of_the_set
     assert "detail" in blurred.measure
 
 
+@pytest.mark.slow
 def test_a_set_that_is_smooth_or_dark_throughout_raises_no_alarm() -> None:
     smooth = gaussian_filter(scenes().astype(np.float32), (0, 2, 2, 0)).astype(np.uint8)
     assert "blurred" not in found(labelled(smooth))
@@ -70,6 +71,7 @@ def test_a_set_that_is_smooth_or_dark_throughout_raises_no_alarm() -> None:
     assert "normal for this set" in dark.message
 
 
+@pytest.mark.slow
 def test_digits_and_plain_crops_are_left_alone() -> None:
     rng = np.random.default_rng(1)
     digits = np.zeros((60, 28, 28), np.uint8)
