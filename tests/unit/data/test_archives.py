@@ -202,3 +202,10 @@ def test_names_that_no_folder_could_have(tmp_path: Path) -> None:
     files = class_folders() | {"photos/a.csv/b.csv": b"x", "photos/a.csv": b"path,label\n"}
     with pytest.raises(DataError, match="cannot be copied to a temporary folder"):
         open_source(write_zip(tmp_path / "s.zip", files))
+
+
+def test_a_folder_with_nothing_but_an_archive_says_to_open_that(tmp_path: Path) -> None:
+    write_zip(tmp_path / "s.zip", class_folders())
+    with pytest.raises(DataError, match="contains no images") as caught:
+        open_source(tmp_path)
+    assert caught.value.hint == f"open the archive itself: {tmp_path / 's.zip'}"

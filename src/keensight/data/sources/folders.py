@@ -12,6 +12,7 @@ from typing import Any, cast
 from keensight.core.progress import Progress
 from keensight.core.reading import EMPTY_CLASS
 from keensight.core.records import Dataset, Reading, Sample, Skipped
+from keensight.data.sources.archives import archive_kind
 from keensight.data.sources.assemble import OneClass, assemble
 from keensight.data.sources.boxes import box_classes
 from keensight.data.sources.file_index import FileReader, examine
@@ -105,7 +106,7 @@ def _layout(root: Path, listing: Listing, level: str | None, pattern: str | None
     """The only layout that the paths allow."""
     _check(pattern, level)
     if not listing.files:
-        raise DataError(f"{root} contains no images", _what_else(listing))
+        raise DataError(f"{root} contains no images", _what_else(root, listing))
     tree = Tree([found.path for found in listing.files], [item.path for item in listing.others])
     layouts = find_layouts(tree, level=cast("Level | None", level), pattern=pattern)
     if len(layouts) > 1:
@@ -199,11 +200,14 @@ def _empty_folders(listing: Listing, layout: Layout) -> tuple[Skipped, ...]:
 # Refusals
 
 
-def _what_else(listing: Listing) -> str:
+def _what_else(root: Path, listing: Listing) -> str:
     if not listing.skipped:
         return "put the images of each class in its own sub-folder"
-    shown = "; ".join(f"{item.path or '.'}: {item.reason}" for item in listing.skipped[:3])
-    return f"{len(listing.skipped)} other entries were skipped ({shown})"
+    archive = next((item.path for item in listing.skipped if archive_kind(item.path)), None)
+    if archive is not None:
+        return f"open the archive itself: {root / archive}"
+    n, shown = len(listing.skipped), "; ".join(f"{item.path or '.'}: {item.reason}" for item in listing.skipped[:3])
+    return f"{n} other {'entry was' if n == 1 else 'entries were'} skipped ({shown})"
 
 
 def _several(root: Path, layouts: Sequence[Layout]) -> DataError:
