@@ -42,6 +42,7 @@ def test_numbered_folders():
         (["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"], {"cat", "dog"}),
         (["cat (1).jpg", "cat (2).jpg", "dog (1).jpg", "dog (2).jpg"], {"cat", "dog"}),
         (["no_cat_1.jpg", "no_cat_2.jpg", "cat_12.jpg", "cat_13.jpg"], {"no_cat", "cat"}),
+        (["s1_00.png", "s1_01.png", "s2_02.png", "s2_03.png"], {"s1", "s2"}),
         (["1_cat.png", "2_cat.png", "3_dog.png", "4_dog.png"], {"cat", "dog"}),
     ],
 )
