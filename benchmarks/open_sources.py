@@ -94,7 +94,7 @@ def _tar(path: Path, files: object) -> Path:
 
 
 def _records(path: Path, files: list[bytes]) -> Path:
-    from keensight.data.sources.tfrecord import _masked
+    from keensight.data.sources.containers.tfrecord import _masked
 
     with path.open("wb") as stream:
         for i, file in enumerate(files):

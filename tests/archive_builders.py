@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keensight.core.pixels import encode_png
-from keensight.data.sources.tfrecord import _masked
+from keensight.data.sources.containers.tfrecord import _masked
 
 _RNG = np.random.default_rng(0)
 PNG = tuple(encode_png(_RNG.integers(0, 255, (6, 5, 3), np.uint8)) for _ in range(12))

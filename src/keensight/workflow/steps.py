@@ -121,7 +121,7 @@ def _read(
     options: dict[str, Any],
     places: dict[str, Any],
 ) -> Dataset:
-    from keensight.data.sources.embedded import Wanted
+    from keensight.data.sources.containers.embedded import Wanted
     from keensight.data.sources.objects import open_object
     from keensight.data.sources.readers import open_source
 

@@ -7,8 +7,8 @@ import pytest
 
 from archive_builders import PNG, class_folders, write_tar, write_zip
 from keensight.core.records import Dataset, Sample
-from keensight.data.sources.archives import archive_kind, read_archive
 from keensight.data.sources.assemble import OneClass
+from keensight.data.sources.containers.archives import archive_kind, read_archive
 from keensight.data.sources.readers import open_source
 from keensight.errors import DataError, ImageError
 
@@ -90,7 +90,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 
 
 def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keensight.data.sources.archives._MOST_FREE", 1 << 20)
+    monkeypatch.setattr("keensight.data.sources.containers.archives._MOST_FREE", 1 << 20)
     zeros = {f"cat/{i}.png": bytes(1 << 20) for i in range(4)}
     with pytest.raises(DataError, match="as bombs do"):
         open_source(write_zip(tmp_path / "s.zip", zeros))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keensight.core.records import Reading
-from keensight.data.sources.array_names import ArrayShape, pair_arrays
+from keensight.data.sources.containers.array_names import ArrayShape, pair_arrays
 from keensight.data.sources.readers import from_arrays, open_source
 from keensight.errors import DataError
 

@@ -16,8 +16,8 @@ from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.deprecation import renamed
 from keensight.core.files import read_bounded, sha256
 from keensight.core.records import Dataset, ImageInfo, Part, Reading, Sample, Skipped
-from keensight.data.sources.array_values import ArrayLabels, PixelArrays, as_labels, as_pixels
 from keensight.data.sources.assemble import assemble
+from keensight.data.sources.containers.array_values import ArrayLabels, PixelArrays, as_labels, as_pixels
 from keensight.errors import DataError, ImageError
 
 Pair = tuple[NDArray[Any], ArrayLike]

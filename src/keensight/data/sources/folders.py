@@ -12,9 +12,9 @@ from typing import Any, cast
 from keensight.core.progress import Progress
 from keensight.core.reading import EMPTY_CLASS
 from keensight.core.records import Dataset, Reading, Sample, Skipped
-from keensight.data.sources.archives import archive_kind
 from keensight.data.sources.assemble import OneClass, assemble
 from keensight.data.sources.boxes import box_classes
+from keensight.data.sources.containers.archives import archive_kind
 from keensight.data.sources.file_index import FileReader, examine
 from keensight.data.sources.folder_tables import OpenTables, open_beside
 from keensight.data.sources.layouts import LEVELS, Layout, Level, Tree, find_layouts

@@ -38,7 +38,8 @@ _NAMES = (
     (re.compile(r"[0-9]+[ ._-]+([^\W\d_]+(?:[ _-][^\W\d_]+)*)"), r"\d+[ ._-]+([^/\d]+)\.\w+$"),
     (re.compile(r"([^\W_]*[^\W\d_][^\W_]*)[ ._-]+[0-9]+"), r"([^/]+?)[ ._-]+\d+\.\w+$"),
 )
-"""Names of files with a class in them (``cat.0``, ``12_dog``, ``s1_0``), and the pattern of ``--label-regex`` that reads them."""
+"""Names of files with a class in them (``cat.0``, ``12_dog``, ``s1_0``), and the patterns of ``--label-regex`` that
+read them."""
 
 
 @dataclass(frozen=True, slots=True)

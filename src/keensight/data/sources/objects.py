@@ -20,9 +20,9 @@ from keensight.core import pixels
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Part, Reading
 from keensight.core.registry import did_you_mean
-from keensight.data.sources.array_files import from_named_arrays
 from keensight.data.sources.arrays import Item, from_arrays, from_items, from_parts
-from keensight.data.sources.embedded import Wanted, frame_column, from_image_frame, image_bytes
+from keensight.data.sources.containers.array_files import from_named_arrays
+from keensight.data.sources.containers.embedded import Wanted, frame_column, from_image_frame, image_bytes
 from keensight.data.sources.names import part_of
 from keensight.data.sources.table_columns import is_label_name
 from keensight.data.sources.table_paths import RELATIVE

@@ -11,10 +11,10 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Part
 from keensight.core.registry import best_match
 from keensight.data.sources import samples
-from keensight.data.sources.archives import is_archive
 from keensight.data.sources.arrays import from_arrays
-from keensight.data.sources.containers import open_container, without_columns
-from keensight.data.sources.embedded import Wanted
+from keensight.data.sources.containers.archives import is_archive
+from keensight.data.sources.containers.embedded import Wanted
+from keensight.data.sources.containers.open_container import open_container, without_columns
 from keensight.data.sources.folders import open_folder
 from keensight.data.sources.names import is_image_name
 from keensight.data.sources.table_files import is_table_name

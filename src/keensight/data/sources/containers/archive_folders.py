@@ -13,8 +13,8 @@ from typing import Any
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Reading
-from keensight.data.sources.archives import Archive, archive_kind
 from keensight.data.sources.assemble import OneClass
+from keensight.data.sources.containers.archives import Archive, archive_kind
 from keensight.data.sources.file_index import Elsewhere, reading_from
 from keensight.data.sources.folders import open_tree
 from keensight.data.sources.listing import Listing

@@ -12,9 +12,9 @@ from typing import Any
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Skipped
-from keensight.data.sources.archives import Archive
+from keensight.data.sources.containers.archives import Archive
+from keensight.data.sources.containers.record_files import Entry, Shard, open_shards
 from keensight.data.sources.names import clean_label, is_image_name, natural_key
-from keensight.data.sources.record_files import Entry, Shard, open_shards
 from keensight.data.sources.table_columns import is_label_name
 from keensight.errors import DataError, ImageError
 

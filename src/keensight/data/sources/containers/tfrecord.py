@@ -15,9 +15,9 @@ from pathlib import Path
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
-from keensight.data.sources.archives import Archive, Member, decompressed, is_compressed
+from keensight.data.sources.containers.archives import Archive, Member, decompressed, is_compressed
+from keensight.data.sources.containers.record_files import Entry, Shard, open_shards
 from keensight.data.sources.names import clean_label
-from keensight.data.sources.record_files import Entry, Shard, open_shards
 from keensight.errors import DataError
 
 _NAME = re.compile(r".*(\.tfrec(ord)?s?(\.gz)?(-[0-9]+-of-[0-9]+)?|-[0-9]{5}-of-[0-9]{5})", re.IGNORECASE)

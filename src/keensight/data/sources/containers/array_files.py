@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.records import Dataset, Reading
-from keensight.data.sources.array_names import ArrayShape, Pairing, pair_arrays
 from keensight.data.sources.arrays import from_parts
+from keensight.data.sources.containers.array_names import ArrayShape, Pairing, pair_arrays
 from keensight.errors import DataError
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf"})

@@ -11,9 +11,9 @@ from typing import Any
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR, Dataset, Part, Reading, Sample, Skipped
 from keensight.core.task import Task
-from keensight.data.sources.archives import Archive
 from keensight.data.sources.arrays import NO_LABEL
 from keensight.data.sources.assemble import assemble
+from keensight.data.sources.containers.archives import Archive
 from keensight.data.sources.file_index import examine
 from keensight.data.sources.listing import Found
 from keensight.data.sources.names import clean_label, part_of

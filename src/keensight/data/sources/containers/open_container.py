@@ -11,14 +11,14 @@ from typing import Any, NoReturn
 
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
-from keensight.data.sources.archive_folders import open_archive
-from keensight.data.sources.archives import archive_kind, read_archive
-from keensight.data.sources.array_files import HDF5_SUFFIXES, holds_npy, open_hdf5, open_npy, open_npz
-from keensight.data.sources.embedded import PARQUET_SUFFIXES, Wanted, holds_images, open_parquet
+from keensight.data.sources.containers.archive_folders import open_archive
+from keensight.data.sources.containers.archives import archive_kind, read_archive
+from keensight.data.sources.containers.array_files import HDF5_SUFFIXES, holds_npy, open_hdf5, open_npy, open_npz
+from keensight.data.sources.containers.embedded import PARQUET_SUFFIXES, Wanted, holds_images, open_parquet
+from keensight.data.sources.containers.tfrecord import is_record_name, is_tfrecord, open_tfrecord
+from keensight.data.sources.containers.webdataset import holds_samples, open_webdataset
 from keensight.data.sources.idx import holds_idx, open_idx
 from keensight.data.sources.names import is_image_name, junk_reason, natural_key, suffix_of
-from keensight.data.sources.tfrecord import is_record_name, is_tfrecord, open_tfrecord
-from keensight.data.sources.webdataset import holds_samples, open_webdataset
 from keensight.errors import DataError
 
 

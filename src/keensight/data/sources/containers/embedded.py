@@ -19,10 +19,10 @@ from keensight.core.records import Dataset, Part, Reader, Sample, Skipped
 from keensight.core.task import Task
 from keensight.data.sources.arrays import NO_LABEL, ItemReader
 from keensight.data.sources.assemble import assemble
+from keensight.data.sources.containers.record_files import split_of
 from keensight.data.sources.file_index import Facts
 from keensight.data.sources.names import is_encodable
 from keensight.data.sources.notices import Notices
-from keensight.data.sources.record_files import split_of
 from keensight.data.sources.table_columns import find_columns, squashed
 from keensight.data.sources.table_files import table_of
 from keensight.data.sources.tables import read_rows

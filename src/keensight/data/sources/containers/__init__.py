@@ -1,0 +1,1 @@
+"""Files with many images inside: archives, arrays, Parquet, records."""
