@@ -74,6 +74,8 @@ if stand_in:
         for shot in range(1, 11):
             photo = Image.new("L", (92, 112), 60)
             draw, x, y, smile = ImageDraw.Draw(photo), 46 + rng.normal(0, 3), 58 + rng.normal(0, 3), rng.uniform(0, 6)
+            for _ in range(12):  # another background in each photo, or all photos of a person would be duplicates
+                draw.line(tuple(rng.uniform(0, 112, 4)), int(rng.integers(0, 255)), 3)
             draw.ellipse((x - wide - 3, y - high - 3, x + wide + 3, y + high), locks)
             draw.ellipse((x - wide, y - high + hair, x + wide, y + high), skin)
             for eye in (x - eyes, x + eyes):
@@ -197,7 +199,9 @@ for name, result in results.items():
 #
 # **Limits.** Ten photos of a person taken in one sitting, face on, are far easier than a door in winter, and five
 # strangers say little about all others: do not let this open a door. A printed photo of you has your face, too. The
-# inspection features were chosen on the same boards, so that result is a little too optimistic.
+# inspection features were chosen on the same boards, so that result is a little too optimistic. The threshold for faces
+# is set on some 40 validation photos and moves with the split: with four seeds, 44% to 80% of people 31 to 40, of whom
+# none was added, were rejected, and 89% to 100% of the known people's test photos accepted.
 #
 # **Ethics.** Faces are personal data; identifying people in public is forbidden or licensed in many places. Ask before
 # you add anyone, keep no photo that you do not need, offer another way in, and measure errors for each group of people
