@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from keensight.core.sources import Images, name_of, singles
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError
 from keensight.nets.embeddings import LAYER, both, embedding, head
-from keensight.nets.inputs import check_images, check_input, chunks, good_images, read_image
+from keensight.nets.inputs import Read, check_images, check_input, chunks, good_images, read_image
 from keensight.nets.models.weights import open_model
 from keensight.nets.training.batches import evaluation_batch
 from keensight.nets.training.losses import OBJECTIVES
@@ -233,6 +233,16 @@ class Classifier:
         table = self._table(images, {**self._prediction, "vectors": (self.embedding_size,)}, progress)
         return self._predictions(table), Embeddings(table.names, table.columns["vectors"], table.errors)
 
+    def predict_read(self, images: Sequence[Read]) -> Predictions:
+        """The results of :meth:`predict` for a few images that were read already, computed in the calling thread.
+
+        Args:
+            images: From :func:`keensight.nets.inputs.read_image`; they are called ``image 0`` and so on.
+        """
+        table = _empty(tuple(f"image {i}" for i in range(len(images))), self._prediction)
+        self._fill(table, 0, images)
+        return self._predictions(table)
+
     @property
     def _prediction(self) -> dict[str, tuple[int, ...]]:
         return {"probabilities": (len(self.labels),), "unknown": (), "ood_scores": ()}
@@ -262,21 +272,23 @@ class Classifier:
         """Decode and run images in chunks, and keep the ``wanted`` fields of the outputs."""
         sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
-        table = _Table(
-            names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {}, {}
-        )
+        table = _empty(names, wanted)
         position = 0
         decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
         with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as decoded:
             for chunk in chunks(decoded, evaluation_batch(self.spec.shape)):
-                asked = names[position : position + len(chunk)]
-                good = good_images(asked, chunk, table.errors, table.notes)
-                for answers in self._answers(np.stack(list(good.values()))) if good else ():
-                    for key, column in table.columns.items():
-                        column[[position + i for i in good]] = getattr(answers, key)
+                self._fill(table, position, chunk)
                 position += len(chunk)
                 task.advance(len(chunk))
         return table
+
+    def _fill(self, table: _Table, begin: int, images: Sequence[Read]) -> None:
+        """Run some images, and keep their outputs in the rows of a table from ``begin`` on."""
+        good = good_images(table.names[begin : begin + len(images)], images, table.errors, table.notes)
+        if good:
+            answers = self.answer_array(np.stack(list(good.values())))
+            for key, column in table.columns.items():
+                column[[begin + i for i in good]] = getattr(answers, key)
 
     def _answers(self, images: NDArray[np.uint8]) -> Iterator[Answers]:
         """Outputs for decoded images, batch by batch."""
@@ -310,6 +322,10 @@ class _Table(NamedTuple):
     columns: dict[str, NDArray[np.float32]]
     errors: dict[str, str]
     notes: dict[str, str]
+
+
+def _empty(names: tuple[str, ...], wanted: Mapping[str, tuple[int, ...]]) -> _Table:
+    return _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {}, {})
 
 
 def _check_fit(

@@ -17,7 +17,7 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Images, name_of, singles
-from keensight.nets.inputs import check_images, check_input, chunks, good_images, read_image
+from keensight.nets.inputs import Read, check_images, check_input, chunks, good_images, read_image
 from keensight.nets.models.weights import open_model
 from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch
@@ -88,9 +88,7 @@ class Detector:
         """
         sources = singles(images)
         names = tuple(name_of(source, i) for i, source in enumerate(sources))
-        levels = np.full((len(names), *self.keras_model.output_shape[1:]), np.nan, np.float32)
-        errors: dict[str, str] = {}
-        notes: dict[str, str] = {}
+        levels, errors, notes = self._nothing(len(names)), dict[str, str](), dict[str, str]()
         position = 0
         decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
         with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as images_read:
@@ -102,6 +100,22 @@ class Detector:
                 position += len(chunk)
                 task.advance(len(chunk))
         return AnomalyScores(names, self.score(levels), errors, self.maps(levels), notes=notes)
+
+    def predict_read(self, images: Sequence[Read]) -> AnomalyScores:
+        """Scores of a few images that were read already, computed in the calling thread, without maps.
+
+        Args:
+            images: From :func:`keensight.nets.inputs.read_image`; they are called ``image 0`` and so on.
+        """
+        names = tuple(f"image {i}" for i in range(len(images)))
+        levels, errors, notes = self._nothing(len(names)), dict[str, str](), dict[str, str]()
+        good = good_images(names, images, errors, notes)
+        if good:
+            levels[list(good)] = self.predict_levels(np.stack(list(good.values())))
+        return AnomalyScores(names, self.score(levels), errors, notes=notes)
+
+    def _nothing(self, count: int) -> NDArray[np.float32]:
+        return np.full((count, *self.keras_model.output_shape[1:]), np.nan, np.float32)
 
     def __repr__(self) -> str:
         return f"<Detector {self.keras_model.name}, {self.spec.key}>"

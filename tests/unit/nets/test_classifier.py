@@ -63,6 +63,15 @@ def test_files_bytes_and_arrays_agree_and_a_bad_file_is_a_row(classifier, tmp_pa
     assert rows[1]["label"] is None and rows[1]["decision"] == "abstain" and rows[1]["error"]
 
 
+def test_images_that_were_read_already_get_the_same_predictions(classifier):
+    from keensight.nets.inputs import read_image
+
+    sources = [pixels.encode_png(image) for image in _images(3)] + [b"no image"]
+    read = classifier.predict_read([read_image(source, SPEC) for source in sources])
+    assert read.rows() == classifier.predict(sources).rows()
+    assert classifier.predict_read([]).rows() == []
+
+
 def test_a_file_that_is_no_model_is_a_store_error(tmp_path):
     from keensight.nets.classifier import Classifier
 

@@ -6,6 +6,7 @@ import pytest
 from keensight.core.anomaly import Limits, PatchSampler
 from keensight.core.records import ImageSpec
 from keensight.errors import DataError
+from keensight.nets.inputs import Read
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,10 @@ def test_the_graph_gives_the_distance_to_the_nearest_patch_and_loads_again(lower
     again = Detector.open(tmp_path / "model.keras", detector.spec, detector.limits)
     assert again.predict(list(new)).scores == pytest.approx(detector.score(found), rel=1e-4)
     assert again.predict(list(new)).maps == pytest.approx(detector.maps(found), rel=1e-3)
+    read = again.predict_read([Read(new[0], None, ""), Read(None, "damaged", ""), Read(new[1], None, "odd levels")])
+    alone = again.predict([new[0], b"no image", new[1]]).rows()
+    assert [row["score"] for row in read.rows()] == [row["score"] for row in alone]
+    assert [row["error"] for row in read.rows()] == [None, "damaged", None] and read.rows()[2]["note"] == "odd levels"
     with pytest.raises(DataError, match="uint8"):
         again.predict_levels(new.astype(np.float32))
 
