@@ -1,20 +1,12 @@
-"""Frozen networks converted for LiteRT, and run by one engine per CPU.
-
-On a CPU LiteRT (with XNNPACK) runs a convolutional network more than twice as fast as TensorFlow does, in the same
-float32 precision. One engine per thread keeps every CPU busy, because no operation waits for another thread.
-"""
+"""Frozen networks converted for LiteRT, and run by one engine per CPU (:mod:`keensight.nets.light`)."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from math import prod
 from pathlib import Path
-from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -25,15 +17,14 @@ from numpy.typing import NDArray
 from keensight.core.files import sha256, write_bytes
 from keensight.core.parallel import ordered
 from keensight.errors import StoreError
+from keensight.nets.export.graph import traced
+from keensight.nets.export.tflite import convert
+from keensight.nets.light import Engine, Pool, litert
 from keensight.nets.models.backbones import Choice
-from keensight.nets.runtime import framework, silenced, threads_in_force
+from keensight.nets.runtime import threads_in_force
 
 if TYPE_CHECKING:
     import keras
-
-
-_PIXELS = 224 * 224
-"""Approximate number of pixels per call: more would not fit into a CPU's cache."""
 
 
 class FrozenNet:
@@ -46,10 +37,8 @@ class FrozenNet:
 
     def __init__(self, flatbuffer: bytes, workers: int | None = None) -> None:
         self.workers = workers or threads_in_force()
-        self._idle: SimpleQueue[Engine] = SimpleQueue()
-        for engine in engines(flatbuffer, self.workers):
-            self._idle.put(engine)
-        self.shape = engine.shape
+        self._pool = Pool(engines(flatbuffer, self.workers))
+        self.shape = self._pool.shapes[0]
         """Shape of one image's output."""
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -58,15 +47,7 @@ class FrozenNet:
         Args:
             images: uint8 (n, height, width, 3).
         """
-        size = max(1, round(_PIXELS / prod(images.shape[1:3])))
-        out = np.empty((len(images), *self.shape), np.float32)
-        engine = self._idle.get()
-        try:
-            for begin in range(0, len(images), size):
-                out[begin : begin + size] = engine.run(images[begin : begin + size])
-        finally:
-            self._idle.put(engine)
-        return out
+        return self._pool(images)[0]
 
     def stream(self, batches: Iterable[Callable[[], NDArray[np.uint8]]]) -> Iterator[NDArray[np.float32]]:
         """Outputs of batches in order; each batch is created and run in its own thread."""
@@ -103,36 +84,8 @@ def digest(model: keras.Model) -> str:
     return sha256("".join(sha256(part) for part in parts).encode())
 
 
-@contextmanager
-def _uncomplaining() -> Iterator[None]:
-    """TensorFlow warns that converting a traced graph is deprecated; the new way writes a SavedModel first."""
-    logger = logging.getLogger("absl")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 def _convert(model: keras.Model) -> bytes:
-    _, tf = framework()
-    with silenced(), _uncomplaining():
-        # Straight from the traced graph: an intermediate SavedModel would be written and read for nothing.
-        entry = tf.TensorSpec(model.input_shape, tf.uint8)
-        forward = tf.function(partial(model, training=False), input_signature=[entry], autograph=False)
-        flatbuffer: bytes = tf.lite.TFLiteConverter.from_concrete_functions([forward.get_concrete_function()]).convert()
-    return flatbuffer
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A converted network, for one thread at a time."""
-
-    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-    """uint8 images (n, height, width, 3) to outputs (n, *shape), which the next call may overwrite."""
-    shape: tuple[int, ...]
-    """Of one image's output."""
+    return convert(traced(partial(model, training=False), model.input_shape[1:]))
 
 
 def chosen() -> Choice:
@@ -143,7 +96,7 @@ def chosen() -> Choice:
         return Choice("LiteRT", "OpenVINO is not installed")
 
 
-def engines(flatbuffer: bytes, count: int) -> list[Engine]:
+def engines(flatbuffer: bytes, count: int) -> Iterator[Engine]:
     """Engines of the chosen kind, one for each of ``count`` threads. LiteRT is the fallback if OpenVINO does not
     support one of the network's operations.
     """
@@ -155,31 +108,7 @@ def engines(flatbuffer: bytes, count: int) -> list[Engine]:
     return litert(flatbuffer, count)
 
 
-def litert(flatbuffer: bytes, count: int) -> list[Engine]:
-    """Interpreters of one thread each; ``RuntimeError``: an operation is not supported."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    def engine() -> Engine:
-        interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
-        interpreter.allocate_tensors()
-
-        def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            place = interpreter.get_input_details()[0]
-            if tuple(place["shape"]) != images.shape:
-                interpreter.resize_tensor_input(place["index"], images.shape)
-                interpreter.allocate_tensors()
-            interpreter.set_tensor(place["index"], images)
-            interpreter.invoke()
-            found: NDArray[np.float32] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-            return found
-
-        return Engine(run, tuple(int(n) for n in interpreter.get_output_details()[0]["shape"][1:]))
-
-    with silenced():
-        return [engine() for _ in range(count)]
-
-
-def openvino(flatbuffer: bytes, count: int) -> list[Engine]:
+def openvino(flatbuffer: bytes, count: int) -> Iterator[Engine]:
     """Requests to networks compiled for ``count`` streams of one thread; ``RuntimeError``: an operation is not
     supported."""
     import openvino as ov
@@ -207,10 +136,9 @@ def openvino(flatbuffer: bytes, count: int) -> list[Engine]:
             with one_at_a_time:
                 return compiled(shape).create_infer_request()
 
-        def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            found: NDArray[np.float32] = request(images.shape).infer([images], share_inputs=True, share_outputs=True)[0]
-            return found
+        def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+            return (request(images.shape).infer([images], share_inputs=True, share_outputs=True)[0],)
 
-        return Engine(run, shape)
+        return Engine(run, (shape,))
 
-    return [engine() for _ in range(count)]
+    return (engine() for _ in range(count))

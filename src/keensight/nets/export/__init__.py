@@ -1,0 +1,1 @@
+"""Models in other formats: one serving graph, and a module for each format."""
