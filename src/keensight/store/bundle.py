@@ -10,17 +10,14 @@ say.
 from __future__ import annotations
 
 import dataclasses
-import os
-import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.evaluation import Evaluation
-from keensight.core.files import sha256_file, storing, write_json, write_text
+from keensight.core.files import sha256_file, write_json, write_text
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.ood import Subspace
 from keensight.core.prototypes import Prototypes
@@ -56,6 +53,7 @@ from keensight.store.npz import (
     write_subspace,
 )
 from keensight.store.safety import check_model, inside
+from keensight.store.whole_folders import beside, swap
 
 __all__ = [
     "CARD",
@@ -178,7 +176,7 @@ def write_bundle(  # noqa: PLR0913 - one a file of the bundle
         raise StoreError(f"{directory} already exists", "choose another folder; nothing is ever overwritten")
     manifest = _without_places(manifest)
     manifest = dataclasses.replace(manifest, schema=SCHEMA, contract=contract_digest(manifest))
-    with _beside(directory) as folder:
+    with beside(directory) as folder:
         save_model(folder / MODEL)
         write_self_test(folder / EXAM, dataclasses.replace(exam, contract=contract_text(manifest)))
         if prototypes is not None:
@@ -216,12 +214,12 @@ def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -
     provenance = {**bundle.manifest.provenance, "metrics": {"part": evaluation.part, **evaluation.headline()}}
     manifest = dataclasses.replace(bundle.manifest, provenance=provenance)
     place = bundle.path.resolve()
-    with _beside(place) as folder:
+    with beside(place) as folder:
         for name in bundle.manifest.files:
             shutil.copy2(place / name, folder / name)
         _describe(folder, manifest, model_card(manifest, evaluation, refuses=SUBSPACE in bundle.manifest.files))
         checked = open_bundle(folder)
-        _swap(folder, place)
+        swap(folder, place)
     return Bundle(bundle.path, checked.manifest)
 
 
@@ -366,28 +364,3 @@ def _describe(folder: Path, manifest: BundleManifest, card: str) -> None:
     write_text(folder / CARD, card)
     files = {item.name: sha256_file(item) for item in sorted(folder.iterdir()) if item.name != MANIFEST}
     write_json(folder / MANIFEST, plain_manifest(dataclasses.replace(manifest, files=files)))
-
-
-def _swap(new: Path, place: Path) -> None:
-    """Replace an older folder by ``new``; if that fails, the older one is restored."""
-    old = new.with_name(f"{new.name}.old")
-    place.rename(old)
-    try:
-        new.rename(place)
-    except BaseException:
-        old.rename(place)
-        raise
-    shutil.rmtree(old)
-
-
-@contextmanager
-def _beside(directory: Path) -> Iterator[Path]:
-    """A new folder next to ``directory``, removed unless it has been moved away."""
-    directory = Path(os.path.abspath(directory))  # noqa: PTH100 - keeps symbolic links, as Path.resolve would not
-    folder = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
-    with storing(directory):
-        try:
-            folder.mkdir(parents=True)
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

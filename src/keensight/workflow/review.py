@@ -10,19 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from keensight.core.config import RunConfig, read_config
 from keensight.core.evaluation import Evaluated
 from keensight.core.labels import Correction, LabelSuspects, Suspect, read_corrections, write_corrections
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Reader, Sample
+from keensight.core.records import Dataset
 from keensight.core.task import Task
-from keensight.errors import DataError, ImageError, UsageError
+from keensight.errors import DataError, UsageError
 from keensight.workflow.evaluate import finished
 from keensight.workflow.label_errors import check_labels
-from keensight.workflow.steps import Source, open, shown
+from keensight.workflow.run_images import Unchanged, config_of, with_images
+from keensight.workflow.steps import Source, shown
 
 if TYPE_CHECKING:
     from keensight.store.run import Run
@@ -234,58 +231,24 @@ def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset
     """The run's dataset, with images from the source, or the run's thumbnails."""
     from keensight.store.pictures import KeptPictures
 
-    dataset = run.dataset
     if source is None:
-        return dataclasses.replace(dataset, reader=KeptPictures(run.pictures_path))
-    settings = _config(run).data
-    now = open(
-        source, label=settings.label, labels=settings.labels, path=settings.path, group=settings.group,
-        label_regex=settings.label_regex, label_level=settings.label_level, progress=progress,
-    )  # fmt: skip
-    digests = {sample.path: sample.digest for sample in now.samples}
-    known = [sample for sample in dataset.samples if digests.get(sample.path) == sample.digest]
-    if not known:
-        raise DataError(f"{now.name} has no images of the run {run.path}", "give the image set that it was trained on")
-    if len(known) < len(dataset):
-        progress.say(f"{len(dataset) - len(known):,} images of the run are missing or have changed")
-    return dataclasses.replace(dataset, reader=_Same(now.reader, frozenset(sample.path for sample in known)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Same:
-    """Reads only images that have not changed since the run."""
-
-    reader: Reader | None
-    paths: frozenset[str]
-
-    def load(self, sample: Sample) -> bytes | NDArray[np.uint8]:
-        """The image from the source.
-
-        Raises:
-            ImageError: it is missing or has changed.
-        """
-        if self.reader is None or sample.path not in self.paths:
-            raise ImageError("the image is missing or has changed")
-        return self.reader.load(sample)
+        return dataclasses.replace(run.dataset, reader=KeptPictures(run.pictures_path))
+    return with_images(run, source, progress)
 
 
 def _checked(run: Run, dataset: Dataset, progress: Progress) -> LabelSuspects:
     """A label check that training skipped, saved in the run."""
     evaluation = Evaluated.of(run.evaluation, run.predictions, dataset)
-    here = dataset.reader.paths if isinstance(dataset.reader, _Same) else frozenset()
+    here = dataset.reader.paths if isinstance(dataset.reader, Unchanged) else frozenset()
     split = run.split
     train, val, test = (
         tuple(i for i in part if dataset.samples[i].path in here) for part in (split.train, split.val, split.test)
     )
     left = dataclasses.replace(split, train=train, val=val, test=test)
-    found = check_labels(dataset, left, config=_config(run), evaluation=evaluation, progress=progress)
+    found = check_labels(dataset, left, config=config_of(run), evaluation=evaluation, progress=progress)
     run.save_label_suspects(found)
     progress.say(found.sentence())
     return found
-
-
-def _config(run: Run) -> RunConfig:
-    return RunConfig().with_values(read_config(run.config_path))
 
 
 def _questions(run: Run, dataset: Dataset, suspects: LabelSuspects | None) -> list[Question]:
