@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,25 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import ood
-from keensight.core.parallel import ordered, processors
+from keensight.core.parallel import ordered
 from keensight.core.predictions import Decision, Embeddings, Predictions
 from keensight.core.progress import Progress, Silent
 from keensight.core.prototypes import Prototypes, cosines, joined, unknown
 from keensight.core.records import ImageSpec, LabelSet
-from keensight.core.sources import Images, name_of, singles
+from keensight.core.sources import Images, Source, singles
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError
 from keensight.nets.embeddings import LAYER, both, embedding, head
-from keensight.nets.inputs import Read, check_images, check_input, chunks, good_images, read_image
+from keensight.nets.inputs import Read, check_images, check_input
 from keensight.nets.models.weights import open_model
+from keensight.nets.network import Deferred, Engine, KerasNetwork, Network, Outputs, Part, answered, named, part_of
 from keensight.nets.training.batches import evaluation_batch
 from keensight.nets.training.losses import OBJECTIVES
 
 if TYPE_CHECKING:
     import keras
 
+    from keensight.nets.light import LightNetwork
+
 
 _SETTINGS = ("labels", "temperature", "prototypes", "mirror", "thresholds", "decision", "subspace")
+_INSIDE = ("temperature", "mirror")
+"""Those that are part of the light form."""
 
 
 class Answers(NamedTuple):
@@ -61,6 +64,8 @@ class Classifier:
             softmax.
         decision: When the model predicts or abstains; None: it always predicts.
         subspace: Where training embeddings lie, to refuse images unlike them; None: none is refused.
+        light: The light form of the model, with this temperature and test-time augmentation, to predict on in place of
+            Keras.
 
     Raises:
         StoreError: the network, the labels and the class means do not belong together.
@@ -75,7 +80,7 @@ class Classifier:
 
     def __init__(  # noqa: PLR0913 - public options, by keyword
         self,
-        model: keras.Model,
+        model: keras.Model | Deferred,
         labels: LabelSet,
         spec: ImageSpec,
         temperature: float = 1.0,
@@ -84,8 +89,11 @@ class Classifier:
         thresholds: tuple[float, ...] | None = None,
         decision: Decision | None = None,
         subspace: ood.Subspace | None = None,
+        *,
+        light: LightNetwork | None = None,
     ) -> None:
-        self.keras_model = model
+        self._model = model
+        self._light = light
         self.labels = labels
         self.spec = spec
         self.temperature = temperature
@@ -96,12 +104,12 @@ class Classifier:
         self.subspace = subspace
         self.task = Task.MULTICLASS if thresholds is None else Task.MULTILABEL
         self._objective = OBJECTIVES[self.task]()
-        self.enrolled: int = len(labels) - model.output_shape[-1]
+        check_input((self.keras_model.input_shape[1:]) if light is None else light.shape, spec)
+        self._network: Network = light or self._keras_network()
+        self.enrolled: int = len(labels) - self._network.outputs[0]
         """Number of classes, the last ones, that were enrolled after training."""
-        check_input(model, spec)
-        _check_fit(model, labels, prototypes, thresholds)
-        _check_subspace(model, subspace)
-        self._forward = both(model, mirror)
+        _check_fit(self._network, labels, prototypes, thresholds)
+        _check_subspace(self._network, subspace)
 
     @classmethod
     def open(cls, path: Path, labels: LabelSet, spec: ImageSpec, **settings: Any) -> Classifier:
@@ -114,9 +122,40 @@ class Classifier:
 
     def changed(self, **settings: Any) -> Classifier:
         """Return the same network with other ``labels``, ``temperature``, ``prototypes``, ``mirror``, ``thresholds``,
-        ``decision`` or ``subspace``."""
+        ``decision`` or ``subspace``; with another temperature or test-time augmentation it runs on Keras."""
         now = {name: getattr(self, name) for name in _SETTINGS}
-        return Classifier(self.keras_model, spec=self.spec, **(now | settings))
+        same = all(settings.get(name, now[name]) == now[name] for name in _INSIDE)
+        light = self._light if same else None
+        return Classifier(self._model, spec=self.spec, light=light, **(now | settings))
+
+    @property
+    def keras_model(self) -> keras.Model:
+        """The network: uint8 (n, height, width, 3) to logits (n, trained classes). A model on the light form loads it,
+        and with it TensorFlow, on first use.
+
+        Raises:
+            StoreError: Keras cannot load it.
+        """
+        return self._model.get() if isinstance(self._model, Deferred) else self._model
+
+    @property
+    def engine(self) -> Engine:
+        """What the network runs on: ``keras``, or ``litert`` without TensorFlow."""
+        return "keras" if self._light is None else "litert"
+
+    def _keras_network(self) -> KerasNetwork:
+        model, inner = self.keras_model, embedding(self.keras_model)
+        forward = both(model, self.mirror)
+
+        def answer(images: NDArray[np.uint8]) -> Outputs:
+            logits, vectors = (np.asarray(one) for one in forward(images))
+            return self._calibrated(logits), vectors
+
+        size = 0 if inner is None else int(inner.shape[-1])
+        return KerasNetwork(answer, evaluation_batch(self.spec.shape), (model.output_shape[-1],), size)
+
+    def _calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._objective.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -126,7 +165,7 @@ class Classifier:
     @property
     def embeds(self) -> bool:
         """Whether the network has an embedding: a last dense layer whose input is a vector."""
-        return embedding(self.keras_model) is not None
+        return self._network.embedding_size > 0
 
     @property
     def embedding_size(self) -> int:
@@ -135,16 +174,12 @@ class Classifier:
         Raises:
             DataError: the network does not end in a dense layer on a vector.
         """
-        return int(self._head().input.shape[-1])
-
-    def _head(self) -> Any:
-        layer = head(self.keras_model)
-        if layer is None:
+        if not self.embeds:
             raise DataError(
-                f"the network {self.keras_model.name} has no embedding: it does not end in a dense layer on a vector",
+                "the network has no embedding: it does not end in a dense layer on a vector",
                 f"end it in keras.layers.Dense(classes, name={LAYER!r})",
             )
-        return layer
+        return self._network.embedding_size
 
     def predict_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict probabilities for images that already have the model's size.
@@ -167,7 +202,13 @@ class Classifier:
         Raises:
             DataError: wrong dtype or shape, as for :meth:`predict_array`.
         """
-        return Answers(*(np.concatenate(columns) for columns in zip(*self._answers(images), strict=True)))
+        check_images(images, self.spec)
+        size = evaluation_batch(self.spec.shape)
+        slices = (images[begin : begin + size] for begin in range(0, len(images), size))
+        if len(images) <= size:
+            return self._answers(*self._network(images))
+        with closing(ordered(self._network, slices, self._network.workers)) as parts:
+            return Answers(*map(np.concatenate, zip(*(self._answers(*part) for part in parts), strict=True)))
 
     def embed_array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute embeddings of images that already have the model's size: the input of the last layer.
@@ -181,9 +222,8 @@ class Classifier:
         Raises:
             DataError: wrong dtype or shape, or the network does not end in a dense layer on a vector.
         """
-        size = self.embedding_size
-        parts = [answers.vectors for answers in self._answers(images)]
-        return np.concatenate(parts) if parts else np.zeros((0, size), np.float32)
+        empty = np.zeros((0, self.embedding_size), np.float32)
+        return self.answer_array(images).vectors if len(images) else empty
 
     def answer_vectors(self, vectors: NDArray[np.float32], mirrored: NDArray[np.float32] | None = None) -> Answers:
         """All outputs for images with known embeddings: only the last layer is computed.
@@ -192,9 +232,11 @@ class Classifier:
             vectors: Embeddings, float32 (n, d).
             mirrored: Embeddings of the mirrored images, needed with ``mirror``.
         """
-        kernel, *bias = self._head().get_weights()
+        layer = head(self.keras_model)
+        assert layer is not None, "a network with embeddings ends in such a layer"
+        kernel, *bias = layer.get_weights()
         seen = (vectors + mirrored) / 2 if self.mirror and mirrored is not None else vectors
-        return self._answered(seen @ kernel + (bias[0] if bias else np.float32(0)), vectors)
+        return self._answers(self._calibrated(seen @ kernel + (bias[0] if bias else np.float32(0))), vectors)
 
     def predict(self, images: Images, *, progress: Progress | None = None) -> Predictions:
         """Predict probabilities for files, encoded bytes or decoded arrays; unreadable ones become errors.
@@ -209,8 +251,28 @@ class Classifier:
         Raises:
             DataError: it does not contain images.
         """
-        table = self._table(images, self._prediction, progress)
-        return self._predictions(table)
+        return self._collected(images, progress, 0)[0]
+
+    def stream(self, images: Iterable[Source]) -> Iterator[Predictions]:
+        """Predict any number of images with bounded memory.
+
+        Args:
+            images: Single images, taken as they are needed.
+
+        Yields:
+            Predictions of some images at a time, in the order given.
+        """
+        for part in answered(self._network, named(images), self.spec):
+            yield self._gathered([part], len(part.names), 0)[0]
+
+    def predict_read(self, images: Sequence[Read]) -> Predictions:
+        """The results of :meth:`predict` for a few images that were read already, computed in the calling thread.
+
+        Args:
+            images: From :func:`keensight.nets.inputs.read_image`; they are called ``image 0`` and so on.
+        """
+        part = part_of(self._network, [f"image {i}" for i in range(len(images))], images)
+        return self._gathered([part], len(images), 0)[0]
 
     def embed(self, images: Images, *, progress: Progress | None = None) -> Embeddings:
         """Compute embeddings of files, encoded bytes or decoded arrays: the input of the last layer.
@@ -225,39 +287,46 @@ class Classifier:
         Raises:
             DataError: the network does not end in a dense layer on a vector.
         """
-        table = self._table(images, {"vectors": (self.embedding_size,)}, progress)
-        return Embeddings(table.names, table.columns["vectors"], table.errors)
+        return self.predict_and_embed(images, progress=progress)[1]
 
     def predict_and_embed(self, images: Images, *, progress: Progress | None = None) -> tuple[Predictions, Embeddings]:
         """The results of :meth:`predict` and :meth:`embed` from one pass through the network."""
-        table = self._table(images, {**self._prediction, "vectors": (self.embedding_size,)}, progress)
-        return self._predictions(table), Embeddings(table.names, table.columns["vectors"], table.errors)
+        found, vectors = self._collected(images, progress, self.embedding_size)
+        return found, Embeddings(found.paths, vectors, found.errors)
 
-    def predict_read(self, images: Sequence[Read]) -> Predictions:
-        """The results of :meth:`predict` for a few images that were read already, computed in the calling thread.
+    def _collected(
+        self, images: Images, progress: Progress | None, size: int
+    ) -> tuple[Predictions, NDArray[np.float32]]:
+        """Predictions of all images, and the first ``size`` numbers of their embeddings."""
+        sources = singles(images)
+        with (progress or Silent()).task("predicting", len(sources)) as task:
+            parts = answered(self._network, named(sources), self.spec, task.advance)
+            return self._gathered(parts, len(sources), size)
 
-        Args:
-            images: From :func:`keensight.nets.inputs.read_image`; they are called ``image 0`` and so on.
-        """
-        table = _empty(tuple(f"image {i}" for i in range(len(images))), self._prediction)
-        self._fill(table, 0, images)
-        return self._predictions(table)
-
-    @property
-    def _prediction(self) -> dict[str, tuple[int, ...]]:
-        return {"probabilities": (len(self.labels),), "unknown": (), "ood_scores": ()}
-
-    def _predictions(self, table: _Table) -> Predictions:
-        columns = table.columns
-        # Only a model with enrolled classes checks the distance to the class means.
-        unknown = columns["unknown"] == 1 if self.enrolled else None
-        found = Predictions(
-            table.names, self.labels, columns["probabilities"], table.errors, unknown, self.thresholds, self.decision,
-            notes=table.notes,
+    def _gathered(self, parts: Iterable[Part], count: int, size: int) -> tuple[Predictions, NDArray[np.float32]]:
+        """The same for parts of ``count`` images in all; rows of images that could not be read are NaN."""
+        names: list[str] = []
+        errors: dict[str, str] = {}
+        notes: dict[str, str] = {}
+        table = Answers(
+            np.full((count, len(self.labels)), np.nan, np.float32), np.full((count, size), np.nan, np.float32),
+            np.zeros(count, np.bool_), np.full(count, np.nan, np.float32),
         )  # fmt: skip
-        if self.subspace is None:
-            return found
-        return dataclasses.replace(found, **self.ood_fields(columns["ood_scores"], columns["unknown"] == 0))
+        for part in parts:
+            rows = [len(names) + place for place in part.good]
+            found = self._answers(*part.outputs)
+            for column, values in zip(table, Answers(found[0], found[1][:, :size], *found[2:]), strict=True):
+                column[rows] = values
+            names += part.names
+            errors |= part.errors
+            notes |= part.notes
+        # Only a model with enrolled classes checks the distance to the class means.
+        unknown = table.unknown if self.enrolled else None
+        predictions = Predictions(
+            tuple(names), self.labels, table.probabilities, errors, unknown, self.thresholds, self.decision,
+            notes=notes, **self.ood_fields(table.ood_scores, ~table.unknown),
+        )  # fmt: skip
+        return predictions, table.vectors
 
     def ood_fields(self, scores: NDArray[np.float32], known: NDArray[np.bool_] | None = None) -> dict[str, Any]:
         """OOD scores (n,) and decisions, as fields of :class:`Predictions`. If classes were enrolled after training, an
@@ -268,70 +337,25 @@ class Classifier:
         odd = ood.odd(scores, self.subspace)
         return {"ood_scores": scores, "odd": odd & ~known if self.enrolled and known is not None else odd}
 
-    def _table(self, images: Images, wanted: Mapping[str, tuple[int, ...]], progress: Progress | None) -> _Table:
-        """Decode and run images in chunks, and keep the ``wanted`` fields of the outputs."""
-        sources = singles(images)
-        names = tuple(name_of(source, i) for i, source in enumerate(sources))
-        table = _empty(names, wanted)
-        position = 0
-        decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
-        with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as decoded:
-            for chunk in chunks(decoded, evaluation_batch(self.spec.shape)):
-                self._fill(table, position, chunk)
-                position += len(chunk)
-                task.advance(len(chunk))
-        return table
-
-    def _fill(self, table: _Table, begin: int, images: Sequence[Read]) -> None:
-        """Run some images, and keep their outputs in the rows of a table from ``begin`` on."""
-        good = good_images(table.names[begin : begin + len(images)], images, table.errors, table.notes)
-        if good:
-            answers = self.answer_array(np.stack(list(good.values())))
-            for key, column in table.columns.items():
-                column[[begin + i for i in good]] = getattr(answers, key)
-
-    def _answers(self, images: NDArray[np.uint8]) -> Iterator[Answers]:
-        """Outputs for decoded images, batch by batch."""
-        check_images(images, self.spec)
-        size = evaluation_batch(self.spec.shape)
-        for begin in range(0, len(images), size):
-            yield self._answer(images[begin : begin + size])
-
-    def _answer(self, images: NDArray[np.uint8]) -> Answers:
-        logits, inner = self._forward(images)
-        return self._answered(np.asarray(logits), np.asarray(inner, dtype=np.float32))
-
-    def _answered(self, logits: NDArray[np.float32], vectors: NDArray[np.float32]) -> Answers:
-        probabilities = self._objective.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
-        nothing = np.zeros(len(logits), np.float32)
+    def _answers(self, probabilities: NDArray[np.float32], vectors: NDArray[np.float32]) -> Answers:
+        """What follows the network: enrolled classes and out-of-distribution scores."""
+        nothing = np.zeros(len(probabilities), np.float32)
         scores = nothing if self.subspace is None else ood.score(vectors, self.subspace)
         if not self.enrolled or self.prototypes is None:
-            return Answers(probabilities, vectors, np.zeros(len(logits), np.bool_), scores)
+            return Answers(probabilities, vectors, np.zeros(len(probabilities), np.bool_), scores)
         similar = cosines(vectors, self.prototypes)
         probabilities = joined(probabilities, similar, self.prototypes.temperature)
         return Answers(probabilities, vectors, unknown(similar, self.prototypes.threshold), scores)
 
     def __repr__(self) -> str:
-        return f"<Classifier {self.keras_model.name}, {len(self.labels)} classes, {self.spec.key}>"
-
-
-class _Table(NamedTuple):
-    """Rows for a list of images; NaN for an unreadable image."""
-
-    names: tuple[str, ...]
-    columns: dict[str, NDArray[np.float32]]
-    errors: dict[str, str]
-    notes: dict[str, str]
-
-
-def _empty(names: tuple[str, ...], wanted: Mapping[str, tuple[int, ...]]) -> _Table:
-    return _Table(names, {key: np.full((len(names), *row), np.nan, np.float32) for key, row in wanted.items()}, {}, {})
+        name = "on LiteRT" if self._light else self.keras_model.name
+        return f"<Classifier {name}, {len(self.labels)} classes, {self.spec.key}>"
 
 
 def _check_fit(
-    model: keras.Model, labels: LabelSet, prototypes: Prototypes | None, thresholds: tuple[float, ...] | None
+    network: Network, labels: LabelSet, prototypes: Prototypes | None, thresholds: tuple[float, ...] | None
 ) -> None:
-    outputs, inner = model.output_shape[-1], embedding(model)
+    (outputs,), size = network.outputs, network.embedding_size
     if len(labels) < outputs or (len(labels) > outputs and prototypes is None):
         raise StoreError(
             f"the network has {outputs} outputs, but there are {len(labels)} class names",
@@ -344,7 +368,6 @@ def _check_fit(
         )
     if prototypes is None:
         return
-    size = 0 if inner is None else int(inner.shape[-1])
     if prototypes.means.shape != (len(labels), size):
         raise StoreError(
             f"the class means have shape {prototypes.means.shape}, not {(len(labels), size)}, so they belong to "
@@ -353,9 +376,8 @@ def _check_fit(
         )
 
 
-def _check_subspace(model: keras.Model, subspace: ood.Subspace | None) -> None:
-    inner = embedding(model)
-    size = 0 if inner is None else int(inner.shape[-1])
+def _check_subspace(network: Network, subspace: ood.Subspace | None) -> None:
+    size = network.embedding_size
     if subspace is not None and len(subspace.mean) != size:
         raise StoreError(
             f"the training embeddings have {len(subspace.mean)} numbers, not {size}, so they belong to another network",

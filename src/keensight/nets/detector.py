@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -13,18 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.anomaly import AnomalyScores, Limits, NormalPatches, heatmaps, image_scores
-from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
-from keensight.core.sources import Images, name_of, singles
-from keensight.nets.inputs import Read, check_images, check_input, chunks, good_images, read_image
+from keensight.core.sources import Images, Source, singles
+from keensight.nets.inputs import Read, check_images, check_input
 from keensight.nets.models.weights import open_model
+from keensight.nets.network import Deferred, Engine, KerasNetwork, Network, Outputs, Part, answered, named, part_of
 from keensight.nets.runtime import framework
 from keensight.nets.training.batches import evaluation_batch
 from keensight.nets.training.split_model import cuts
 
 if TYPE_CHECKING:
     import keras
+
+    from keensight.nets.light import LightNetwork
 
 
 class Detector:
@@ -34,16 +36,18 @@ class Detector:
         model: A Keras model from uint8 (n, height, width, 3) to patch scores (n, rows, columns, levels).
         spec: How an image becomes the model's input.
         limits: Thresholds above which an image is anomalous.
+        light: The light form of the model, to run in place of Keras.
     """
 
-    def __init__(self, model: keras.Model, spec: ImageSpec, limits: Limits) -> None:
-        _, tf = framework()
-        check_input(model, spec)
-        self.keras_model = model
+    def __init__(
+        self, model: keras.Model | Deferred, spec: ImageSpec, limits: Limits, *, light: LightNetwork | None = None
+    ) -> None:
+        self._model = model
+        self._light = light
         self.spec = spec
         self.limits = limits
-        signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
-        self._forward = tf.function(partial(model, training=False), input_signature=signature, autograph=False)
+        check_input(self.keras_model.input_shape[1:] if light is None else light.shape, spec)
+        self._network: Network = light or _keras_network(self.keras_model, spec)
 
     @classmethod
     def open(cls, path: Path, spec: ImageSpec, limits: Limits) -> Detector:
@@ -53,6 +57,17 @@ class Detector:
             StoreError: Keras cannot load the file.
         """
         return cls(open_model(path), spec, limits)
+
+    @property
+    def keras_model(self) -> keras.Model:
+        """The network: uint8 (n, height, width, 3) to patch scores (n, rows, columns, levels). A detector on the light
+        form loads it, and with it TensorFlow, on first use."""
+        return self._model.get() if isinstance(self._model, Deferred) else self._model
+
+    @property
+    def engine(self) -> Engine:
+        """What the network runs on: ``keras``, or ``litert`` without TensorFlow."""
+        return "keras" if self._light is None else "litert"
 
     def predict_levels(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's scores of each patch by level, float32 (n, rows, columns, levels).
@@ -64,9 +79,7 @@ class Detector:
             DataError: wrong dtype or shape.
         """
         check_images(images, self.spec)
-        size = min(evaluation_batch(self.spec.shape), _FORWARD)
-        parts = [np.asarray(self._forward(images[begin : begin + size])) for begin in range(0, len(images), size)]
-        return np.concatenate(parts) if parts else np.zeros((0, *self.keras_model.output_shape[1:]), np.float32)
+        return self._network(images)[0]
 
     def score(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of images from :meth:`predict_levels`, shape (n,); 1 is the threshold."""
@@ -87,19 +100,20 @@ class Detector:
             AnomalyScores in the order given, with their maps.
         """
         sources = singles(images)
-        names = tuple(name_of(source, i) for i, source in enumerate(sources))
-        levels, errors, notes = self._nothing(len(names)), dict[str, str](), dict[str, str]()
-        position = 0
-        decoding = ordered(partial(read_image, spec=self.spec), sources, processors(), ahead=64)
-        with (progress or Silent()).task("predicting", len(sources)) as task, closing(decoding) as images_read:
-            for chunk in chunks(images_read, evaluation_batch(self.spec.shape)):
-                good = good_images(names[position : position + len(chunk)], chunk, errors, notes)
-                if good:
-                    images_good = np.stack(list(good.values()))
-                    levels[[position + i for i in good]] = self.predict_levels(images_good)
-                position += len(chunk)
-                task.advance(len(chunk))
-        return AnomalyScores(names, self.score(levels), errors, self.maps(levels), notes=notes)
+        with (progress or Silent()).task("predicting", len(sources)) as task:
+            return self._gathered(answered(self._network, named(sources), self.spec, task.advance), len(sources))
+
+    def stream(self, images: Iterable[Source]) -> Iterator[AnomalyScores]:
+        """Score any number of images with bounded memory.
+
+        Args:
+            images: Single images, taken as they are needed.
+
+        Yields:
+            AnomalyScores of some images at a time, in the order given.
+        """
+        for part in answered(self._network, named(images), self.spec):
+            yield self._gathered([part], len(part.names))
 
     def predict_read(self, images: Sequence[Read]) -> AnomalyScores:
         """Scores of a few images that were read already, computed in the calling thread, without maps.
@@ -107,18 +121,35 @@ class Detector:
         Args:
             images: From :func:`keensight.nets.inputs.read_image`; they are called ``image 0`` and so on.
         """
-        names = tuple(f"image {i}" for i in range(len(images)))
-        levels, errors, notes = self._nothing(len(names)), dict[str, str](), dict[str, str]()
-        good = good_images(names, images, errors, notes)
-        if good:
-            levels[list(good)] = self.predict_levels(np.stack(list(good.values())))
-        return AnomalyScores(names, self.score(levels), errors, notes=notes)
+        part = part_of(self._network, [f"image {i}" for i in range(len(images))], images)
+        return dataclasses.replace(self._gathered([part], len(images)), maps=None)
 
-    def _nothing(self, count: int) -> NDArray[np.float32]:
-        return np.full((count, *self.keras_model.output_shape[1:]), np.nan, np.float32)
+    def _gathered(self, parts: Iterable[Part], count: int) -> AnomalyScores:
+        """The scores of parts of ``count`` images in all."""
+        names: list[str] = []
+        errors: dict[str, str] = {}
+        notes: dict[str, str] = {}
+        levels = np.full((count, *self._network.outputs), np.nan, np.float32)
+        for part in parts:
+            levels[[len(names) + place for place in part.good]] = part.outputs[0]
+            names += part.names
+            errors |= part.errors
+            notes |= part.notes
+        return AnomalyScores(tuple(names), self.score(levels), errors, self.maps(levels), notes=notes)
 
     def __repr__(self) -> str:
-        return f"<Detector {self.keras_model.name}, {self.spec.key}>"
+        return f"<Detector {'on LiteRT' if self._light else self.keras_model.name}, {self.spec.key}>"
+
+
+def _keras_network(model: keras.Model, spec: ImageSpec) -> KerasNetwork:
+    _, tf = framework()
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
+    compiled = tf.function(partial(model, training=False), input_signature=signature, autograph=False)
+
+    def answer(images: NDArray[np.uint8]) -> Outputs:
+        return np.asarray(compiled(images)), np.zeros((len(images), 0), np.float32)
+
+    return KerasNetwork(answer, min(evaluation_batch(spec.shape), _FORWARD), tuple(model.output_shape[1:]), 0)
 
 
 _FORWARD = 16

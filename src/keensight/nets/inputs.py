@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +14,15 @@ from keensight.core.records import ImageSpec
 from keensight.core.sources import Source, read_source
 from keensight.errors import DataError, ImageError, StoreError
 
-if TYPE_CHECKING:
-    import keras
-
-
 T = TypeVar("T")
 
 
-def check_input(model: keras.Model, spec: ImageSpec) -> None:
-    """Refuse a network whose input size differs from ``spec``.
+def check_input(takes: tuple[int | None, ...], spec: ImageSpec) -> None:
+    """Refuse a network whose input shape without the batch, ``takes``, differs from ``spec``.
 
     Raises:
         StoreError: it does.
     """
-    takes = tuple(model.input_shape[1:])
     if len(takes) != 3 or any(size not in (None, wanted) for size, wanted in zip(takes, spec.shape, strict=True)):
         raise StoreError(
             f"the network takes images of shape {takes}, not {spec.shape}", "use the size that it was trained with"
@@ -63,15 +58,6 @@ def read_image(source: Source, spec: ImageSpec) -> Read:
         return Read(pixels.decode_each(read_source(source, spec), [spec], notes)[0], None, "; ".join(notes))
     except ImageError as error:
         return Read(None, error.message, "")
-
-
-def good_images(
-    names: Sequence[str], read: Sequence[Read], errors: dict[str, str], notes: dict[str, str]
-) -> dict[int, NDArray[np.uint8]]:
-    """The decoded ones of these images by position; the errors and notes of all are added by name."""
-    errors.update({name: one.error for name, one in zip(names, read, strict=True) if one.error is not None})
-    notes.update({name: one.note for name, one in zip(names, read, strict=True) if one.note})
-    return {i: one.image for i, one in enumerate(read) if one.image is not None}
 
 
 def chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:

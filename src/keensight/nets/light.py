@@ -22,6 +22,8 @@ from keensight.nets.runtime import silenced
 
 _PIXELS = 224 * 224
 """Approximate number of pixels per call: more would not fit into a CPU's cache."""
+_TAKEN = 4
+"""Calls that a thread makes for the images that it takes at a time: fewer would cost more than they compute."""
 _UNRUNNABLE = (RuntimeError, ValueError)
 """Exceptions of LiteRT for a damaged file and for operations that it does not have."""
 
@@ -91,6 +93,7 @@ class LightNetwork:
 
     def __init__(self, flatbuffer: bytes, workers: int | None = None) -> None:
         self.workers = workers or processors()
+        """Threads that may run it at a time."""
         try:
             self._pool = Pool(litert(flatbuffer, self.workers))
         except _UNRUNNABLE as error:
@@ -100,6 +103,8 @@ class LightNetwork:
             ) from error
         self.shape: tuple[int, ...] = self._pool.takes
         """Height, width and channels of an image."""
+        self.batch = max(1, _TAKEN * _PIXELS // prod(self.shape[:2]))
+        """Images that a thread decodes and runs at a time."""
         self.outputs: tuple[int, ...] = self._pool.shapes[0]
         """Shape of the first output for one image: (trained classes,), of a detector (rows, columns, levels)."""
         self.embedding_size = self._pool.shapes[1][0] if len(self._pool.shapes) > 1 else 0
