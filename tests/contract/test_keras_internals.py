@@ -20,7 +20,7 @@ def offences(text):
     nodes = list(ast.walk(ast.parse(text)))
     stored = [node for node in nodes if isinstance(getattr(node, "ctx", None), ast.Store)]
     own = {getattr(node, "attr", None) or getattr(node, "id", None) for node in stored}
-    own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
     for node in nodes:
         if any(name.startswith(INTERNAL) or (private(name) and name not in own) for name in names(node)):
             yield node.lineno

@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "Show a model's test results, or evaluate it on other images.",
     "review": "Review suspicious labels and mistakes in the browser.",
     "predict": "Classify images.",
+    "serve": "Serve a model over HTTP.",
     "suggest": "Suggest which unlabeled images to label next.",
     "verify": "Check a saved model: checksums and self-test.",
     "explain": "Show which image regions drove a prediction (heatmap).",

@@ -10,10 +10,12 @@ from typing import Any
 
 from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, Limits
 from keensight.core.codec import from_plain
+from keensight.core.files import canonical_json, sha256
 from keensight.core.predictions import Decision
 from keensight.core.prototypes import RULE
 from keensight.core.records import BundleManifest, ImageSpec
 from keensight.core.task import Task
+from keensight.core.verification import contract_digest
 from keensight.errors import KeensightError, StoreError
 from keensight.store.json_records import read_versioned
 
@@ -50,6 +52,12 @@ def read_manifest(path: Path) -> BundleManifest:
     if problem := _problem(manifest):
         raise StoreError(f"{path} is not a valid manifest: {problem}", AGAIN)
     return manifest
+
+
+def model_digest(manifest: BundleManifest) -> str:
+    """SHA-256 of what predictions depend on: network, class means, subspace, labels, preprocessing, decision rule."""
+    files = {name: digest for name, digest in manifest.files.items() if name in (MODEL, PROTOTYPES, SUBSPACE)}
+    return sha256(canonical_json({"files": files, "contract": contract_digest(manifest)}).encode())
 
 
 def limits_of(manifest: BundleManifest) -> Limits:

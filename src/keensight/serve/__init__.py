@@ -1,0 +1,1 @@
+"""The HTTP server: a bundle behind ``POST /predict``, with limits, metrics and a graceful stop."""
