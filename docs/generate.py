@@ -206,7 +206,7 @@ TOPICS = {
     "runs": (
         "Runs and saved models",
         "A *run* is the folder of one training; its *bundle* is the saved model.",
-        ["open_run", "list_runs", "Run", "bundle", "open_bundle", "Bundle", "verify", "enrol"],
+        ["open_run", "list_runs", "Run", "bundle", "open_bundle", "Bundle", "export", "verify", "enrol"],
     ),
     "errors": (
         "Errors",
@@ -222,8 +222,11 @@ RECORDS = [
     "changes",
     "comparison",
     "evaluation",
+    "export_formats",
+    "exports",
     "interval",
     "labels",
+    "parity",
     "predictions",
     "similar",
     "suggestions",

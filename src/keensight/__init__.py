@@ -35,6 +35,7 @@ _HOMES = {
         "enrol",
         "evaluate",
         "explain",
+        "export",
         "fit",
         "image_spec",
         "label_images",
@@ -138,6 +139,7 @@ if TYPE_CHECKING:
     from keensight.workflow import enrol as enrol
     from keensight.workflow import evaluate as evaluate
     from keensight.workflow import explain as explain
+    from keensight.workflow import export as export
     from keensight.workflow import fit as fit
     from keensight.workflow import image_spec as image_spec
     from keensight.workflow import label_images as label_images

@@ -52,6 +52,7 @@ PUBLIC = [
     "errors",
     "evaluate",
     "explain",
+    "export",
     "fit",
     "framework",
     "from_arrays",

@@ -71,6 +71,24 @@ def difference(first: Bools, second: Bools) -> Interval:
     return Interval(gain, gain - below, gain + above, a.level, "Newcombe")
 
 
+def group_difference(first: Bools, second: Bools, groups: NDArray[np.int64], *, seed: int = 0) -> Interval:
+    """Difference of accuracy, second minus first, with a percentile interval over resampled groups.
+
+    Args:
+        first: Which images the first model classifies correctly, shape (n,).
+        second: The same of the second.
+        groups: Number of each image's group, shape (n,).
+        seed: Random seed.
+    """
+    gains = np.bincount(groups, weights=second.astype(float) - first.astype(float))
+    sizes = np.bincount(groups).astype(float)
+    units = len(sizes)
+    weights = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), RESAMPLES).astype(np.float64)
+    draws = (weights @ gains) / (weights @ sizes)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(float(gains.sum() / len(first)), float(low), float(high), 0.95, "paired bootstrap of groups")
+
+
 def _joined(one: float, other: float, phi: float) -> float:
     return math.sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @shared
 @click.pass_context
 def verify(context: click.Context, asked: Invocation, model: Path) -> None:
-    """Check MODEL (a run or a bundle): checksums, and a self-test that must reproduce its stored predictions.
+    """Check MODEL (a run, bundle or export): checksums, and a self-test that must reproduce its stored predictions.
 
     Files, SHA-256, labels, preprocessing and decision rule are checked, then the self-test is taken: stored images must
     get the stored predictions. The exit code is 1 if something is damaged or was changed, 3 if the self-test fails.

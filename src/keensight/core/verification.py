@@ -35,6 +35,8 @@ class Verification:
     worst: float | None = None
     """Largest difference of a probability in the self-test (of an anomaly score, as a fraction of it); None: it was not
     run, or failed."""
+    event: str = "trained"
+    """When the stored predictions are from; an export was ``made``."""
 
     @property
     def ok(self) -> bool:
@@ -49,8 +51,8 @@ class Verification:
     def sentence(self) -> str:
         """The verdict."""
         if self.ok:
-            return f"{self.bundle} is undamaged and predicts as when it was trained"
-        what = "is damaged or was changed" if self.damaged else "does not predict as when it was trained"
+            return f"{self.bundle} is undamaged and predicts as when it was {self.event}"
+        what = "is damaged or was changed" if self.damaged else f"does not predict as when it was {self.event}"
         return f"{self.bundle} {what}"
 
     def __repr__(self) -> str:

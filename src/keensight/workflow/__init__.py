@@ -12,6 +12,7 @@ from keensight.workflow.compare import compare
 from keensight.workflow.enrol import enrol
 from keensight.workflow.evaluate import document, evaluate, report, slices_of
 from keensight.workflow.explain import explain, explanations, write_explanations
+from keensight.workflow.export import export
 from keensight.workflow.fit import batches, fit
 from keensight.workflow.label_errors import check_labels
 from keensight.workflow.learning_curve import learning_curve
@@ -60,6 +61,7 @@ __all__ = [
     "evaluate",
     "explain",
     "explanations",
+    "export",
     "fit",
     "image_spec",
     "label_images",

@@ -1,4 +1,4 @@
-"""Verify that a bundle is undamaged and predicts as when it was trained."""
+"""Verify that a bundle or an export is undamaged and predicts as when it was made."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keensight.core.verification import SELF_TEST, Check, Verification
 from keensight.errors import GateError, StoreError
+from keensight.workflow.parity import export_outputs, judged
 from keensight.workflow.self_test import self_test
 from keensight.workflow.tasks import opened
 
@@ -20,24 +21,30 @@ _LOADING = "loading"
 def verify(model: str | Path | Run) -> Verification:
     """Check a bundle's files, digests, labels, preprocessing and decision rule, then run its self-test.
 
+    An export is checked the same way: its record, the digests of its files, and that its runtime gives the predictions
+    of the model for the images of the self-test.
+
     Digests detect damage and mix-ups. They do not authenticate a bundle: consistent changes by an attacker are not
     detected.
 
     Args:
-        model: A run or a bundle.
+        model: A run, a bundle or an export.
 
     Returns:
         Every check with its outcome; the first failed check is the last.
 
     Raises:
-        StoreError: there is no run or bundle.
+        StoreError: there is no run, bundle or export.
 
     Examples:
         >>> ks.verify(run).ok
         True
     """
     from keensight.store.bundle import CHECKS, bundle_folder, open_bundle
+    from keensight.store.export import is_export
 
+    if isinstance(model, (str, Path)) and is_export(model):
+        return _export_verified(Path(model))
     folder = bundle_folder(model if isinstance(model, (str, Path)) else model.path)
     passed: list[str] = []
     try:
@@ -64,3 +71,24 @@ def _loaded(bundle: Bundle, checks: tuple[Check, ...]) -> Verification:
         return Verification(place, (*checks, Check(SELF_TEST, False, error.message)))
     told = f"largest difference from the stored predictions: {worst:.1g}"
     return Verification(place, (*checks, Check(SELF_TEST, True, told)), worst)
+
+
+def _export_verified(folder: Path) -> Verification:
+    """Check an export (see :func:`verify`)."""
+    from keensight.store.export import CHECK, read_export
+
+    place = str(folder)
+    try:
+        made = read_export(folder)
+    except StoreError as error:
+        return Verification(place, (Check(CHECK, False, error.message),))
+    checks: tuple[Check, ...] = (Check(CHECK, True),)
+    try:
+        found = export_outputs(made)
+    except StoreError as error:
+        return Verification(place, (*checks, Check(_LOADING, False, error.message)))
+    checks = (*checks, Check(_LOADING, True))
+    worst, problem = judged(made.record, found)
+    told = problem or f"largest difference from the stored predictions: {worst:.1g}"
+    self_test = Check(SELF_TEST, not problem, told)
+    return Verification(place, (*checks, self_test), None if problem else worst, event="made")

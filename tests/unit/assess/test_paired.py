@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss
 
 from keensight.assess.intervals import wilson
-from keensight.assess.paired import bootstrap, difference, flip_groups, mcnemar
+from keensight.assess.paired import bootstrap, difference, flip_groups, group_difference, mcnemar
 
 
 def test_mcnemar_is_the_exact_binomial_test():
@@ -89,3 +89,14 @@ def test_the_bootstrapped_interval_is_of_the_second_less_the_first_and_counts_gr
     grouped = bootstrap(first[each], second[each], targets[each], each)
     for name, one in single.items():
         assert grouped[name].high - grouped[name].low == pytest.approx(one.high - one.low, rel=0.15)
+
+
+def test_the_interval_of_groups_is_that_of_images_if_each_is_alone_and_wider_if_they_agree():
+    rng = np.random.default_rng(0)
+    first, second = rng.random(300) < 0.8, rng.random(300) < 0.7
+    alone = group_difference(first, second, np.arange(300))
+    expected = difference(first, second)
+    assert alone.value == pytest.approx(expected.value)
+    assert (alone.low, alone.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+    together = group_difference(first.repeat(4), second.repeat(4), np.arange(300).repeat(4))
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-9)

@@ -39,14 +39,14 @@ def to_tflite(graph: ServingGraph) -> bytes:
 def convert(concrete: Any) -> bytes:
     """A concrete function as a flatbuffer, in float32; its outputs keep their order."""
     _, tf = framework()
-    with silenced(), _uncomplaining():
+    with silenced(), uncomplaining():
         # Straight from the traced graph: an intermediate SavedModel would be written and read for nothing.
         flatbuffer: bytes = tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
     return flatbuffer
 
 
 @contextmanager
-def _uncomplaining() -> Iterator[None]:
+def uncomplaining() -> Iterator[None]:
     """TensorFlow warns that converting a traced graph is deprecated; the new way writes a SavedModel first."""
     logger = logging.getLogger("absl")
     before = logger.level

@@ -1,0 +1,49 @@
+"""TensorFlow's SavedModel, for TensorFlow Serving and ``tf.saved_model.load``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keensight.nets.export.graph import INPUT
+from keensight.nets.runtime import framework, silenced
+
+if TYPE_CHECKING:
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
+    from keensight.nets.export.graph import ServingGraph
+
+SIGNATURE = "serving_default"
+
+
+def write_savedmodel(model: Classifier | Detector, graph: ServingGraph, folder: Path) -> None:
+    """Write the serving graph of a model with one signature, from ``images`` to the named outputs."""
+    _, tf = framework()
+
+    def named(images: Any) -> dict[str, Any]:
+        return dict(zip(graph.outputs, graph.forward(images), strict=True))
+
+    signature = [tf.TensorSpec((None, *graph.shape), tf.uint8, name=INPUT)]
+    module = tf.Module()
+    module.weights = model.keras_model.variables  # what is not an attribute of the module is not saved
+    module.serve = tf.function(named, input_signature=signature, autograph=False)
+    with silenced():
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+
+
+def open_savedmodel(folder: Path, outputs: tuple[str, ...]) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+    """A function from images (n, height, width, 3) to the named outputs, on TensorFlow."""
+    _, tf = framework()
+    with silenced():
+        loaded = tf.saved_model.load(str(folder))
+    serve = loaded.signatures[SIGNATURE]
+
+    def run(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        found = serve(**{INPUT: tf.constant(images)})
+        return [np.asarray(found[name]) for name in outputs]
+
+    return run

@@ -1,0 +1,133 @@
+"""An export on disk: complete or absent, and every change to it is found."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keensight.core.exports import SCHEMA, ExampleImage, ExportRecord, Output, digest_of
+from keensight.core.parity import Limit, Parity
+from keensight.core.records import ImageSpec
+from keensight.core.task import Task
+from keensight.errors import GateError, StoreError
+from keensight.store.export import check_place, is_export, network_size, read_export, write_export
+
+PARITY = Parity("float32", 1, 0, 1e-6, 1.0, 1.0, limits=(Limit("largest difference", "1e-06", "0.0001", True),))
+
+
+def record(**changes):
+    values = {
+        "schema": SCHEMA, "format": "onnx", "file": "model.onnx", "name": "insects", "model": "cnn",
+        "task": Task.MULTICLASS, "labels": ("ant", "bee"), "image": ImageSpec(8, 8),
+        "outputs": (Output("probabilities", (2,)),), "decision": {"rule": "most probable class"},
+        "out_of_distribution": None, "fractions": (),
+        "self_test": (ExampleImage("0.png", "ant", (0.9, 0.1), (0.9, 0.1)),), "parity": PARITY, "metrics": {},
+        "versions": {}, "contract": "0" * 64, "files": {},
+    }  # fmt: skip
+    return ExportRecord(**(values | changes))
+
+
+def fill(folder: Path) -> ExportRecord:
+    (folder / "model.onnx").write_bytes(b"network" * 100)
+    return record()
+
+
+def files(_: ExportRecord) -> dict[str, bytes]:
+    return {"reader.py": b"print()", "self_test/0.png": b"picture"}
+
+
+@pytest.fixture
+def made(tmp_path):
+    return write_export(tmp_path / "deep" / "onnx", fill, files)
+
+
+def test_an_export_is_read_as_it_was_written(made):
+    again = read_export(made.path)
+    assert again == made and again.size == 700 and is_export(made.path)
+    assert set(again.record.files) == {"model.onnx", "reader.py", "self_test/0.png"}
+    assert again.parity.ok and again.file.name == "model.onnx"
+    assert [path.name for path in made.path.parent.iterdir()] == ["onnx"]
+
+
+def test_what_a_gate_refuses_leaves_nothing(tmp_path):
+    def refuse(folder):
+        fill(folder)
+        raise GateError("it predicts otherwise")
+
+    with pytest.raises(GateError):
+        write_export(tmp_path / "new" / "onnx", refuse, files)
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_an_older_export_stays_until_the_new_one_is_complete(made, tmp_path):
+    def refuse(folder):
+        raise GateError("it predicts otherwise")
+
+    with pytest.raises(GateError):
+        write_export(made.path, refuse, files)
+    assert read_export(made.path) == made
+    new = write_export(made.path, fill, lambda _: {"reader.py": b"other"})
+    assert set(read_export(made.path).record.files) == {"model.onnx", "reader.py"} and new.path == made.path
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "reader.py", "self_test/0.png"])
+def test_a_changed_file_is_named(made, name):
+    (made.path / name).write_bytes(b"changed")
+    with pytest.raises(StoreError, match=f"{name} was changed or is damaged"):
+        read_export(made.path)
+
+
+def test_a_changed_record_is_named(made):
+    path = made.path / "export.json"
+    plain = json.loads(path.read_text())
+    plain["labels"] = ["bee", "ant"]
+    path.write_text(json.dumps(plain))
+    with pytest.raises(StoreError, match=r"export\.json was changed or is damaged"):
+        read_export(made.path)
+    path.write_text(json.dumps({**plain, "digest": digest_of(plain)}))
+    assert read_export(made.path).record.labels == ("bee", "ant")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "reader.py").unlink(), "lacks reader.py"),
+        (lambda folder: (folder / "more.py").write_text("x"), "does not list: more.py"),
+        (lambda folder: (folder / "more.py").symlink_to(folder / "reader.py"), "is a link"),
+        (lambda folder: (folder / "export.json").write_text("{"), "is not valid JSON"),
+        (lambda folder: (folder / "export.json").write_text('{"schema": 99}'), "written by a newer Keensight"),
+    ],
+)
+def test_a_damaged_folder_is_refused_with_the_reason(made, change, message):
+    change(made.path)
+    with pytest.raises(StoreError, match=message):
+        read_export(made.path)
+
+
+def test_what_python_and_systems_leave_is_ignored(made):
+    (made.path / "__pycache__").mkdir()
+    (made.path / "__pycache__" / "pixels.cpython-311.pyc").write_bytes(b"x")
+    (made.path / ".DS_Store").write_bytes(b"x")
+    assert read_export(made.path) == made
+
+
+def test_a_place_is_taken_free_or_replaced(made, tmp_path):
+    check_place(tmp_path / "new", False)
+    (tmp_path / "empty").mkdir()
+    check_place(tmp_path / "empty", False)
+    with pytest.raises(StoreError, match="already exists"):
+        check_place(made.path, False)
+    check_place(made.path, True)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.jpg").write_bytes(b"x")
+    with pytest.raises(StoreError, match="is not an export"):
+        check_place(tmp_path / "photos", True)
+
+
+def test_the_size_counts_weights_and_folders(tmp_path):
+    (tmp_path / "model.xml").write_bytes(b"12")
+    (tmp_path / "model.bin").write_bytes(b"345")
+    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
+    (tmp_path / "saved_model" / "variables" / "v").write_bytes(b"6789")
+    assert network_size(tmp_path / "model.xml") == 5
+    assert network_size(tmp_path / "saved_model") == 4
