@@ -31,6 +31,7 @@ _HOMES = {
         "compare",
         "changes_since",
         "check_labels",
+        "drift",
         "embed",
         "enrol",
         "evaluate",
@@ -67,6 +68,7 @@ _HOMES = {
     "keensight.core.records": ("Dataset", "History", "ImageSpec", "LabelSet", "Sample", "Split"),
     "keensight.core.predictions": ("Embeddings", "Explanation", "Predictions"),
     "keensight.core.suggestions": ("Suggestions",),
+    "keensight.core.drift": ("DriftReport",),
     "keensight.core.anomaly": ("AnomalyEvaluation", "AnomalyScores"),
     "keensight.core.evaluation": ("Evaluated", "Evaluation"),
     "keensight.data.sources.readers": ("from_arrays", "from_frame"),
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from keensight.core.anomaly import AnomalyScores as AnomalyScores
     from keensight.core.audit import AuditReport as AuditReport
     from keensight.core.config import RunConfig as RunConfig
+    from keensight.core.drift import DriftReport as DriftReport
     from keensight.core.evaluation import Evaluated as Evaluated
     from keensight.core.evaluation import Evaluation as Evaluation
     from keensight.core.predictions import Embeddings as Embeddings
@@ -135,6 +138,7 @@ if TYPE_CHECKING:
     from keensight.workflow import changes_since as changes_since
     from keensight.workflow import check_labels as check_labels
     from keensight.workflow import compare as compare
+    from keensight.workflow import drift as drift
     from keensight.workflow import embed as embed
     from keensight.workflow import enrol as enrol
     from keensight.workflow import evaluate as evaluate

@@ -21,6 +21,7 @@ COMMANDS = {
     "review": "Review suspicious labels and mistakes in the browser.",
     "predict": "Classify images.",
     "serve": "Serve a model over HTTP.",
+    "drift": "Check whether new images are like the test images.",
     "suggest": "Suggest which unlabeled images to label next.",
     "export": "Export a model to ONNX, LiteRT (TFLite), OpenVINO or SavedModel.",
     "verify": "Check a saved model or an export: checksums and self-test.",

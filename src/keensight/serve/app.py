@@ -177,6 +177,17 @@ async def metrics(request: Request) -> Response:
     return Response(_service(request).metrics.text(), media_type=CONTENT_TYPE)
 
 
+@router.get("/drift", responses=documents.UNAUTHORIZED, summary="Whether what comes in is like the test images")
+async def drift(request: Request) -> Response:
+    """The comparison of the last complete window of images with the images that the model was tested on."""
+    service = _service(request)
+    if service.watch is None:
+        return _json(
+            {"model": service.model, "watched": False, "sentence": "the bundle has no measurements to compare"}
+        )
+    return _json({"model": service.model, "watched": True, **service.watch.document()})
+
+
 @router.get("/v2", include_in_schema=False)
 async def server_metadata(request: Request) -> Response:
     """The server, as in the Open Inference Protocol (V2)."""

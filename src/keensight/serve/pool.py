@@ -73,6 +73,7 @@ class Batch:
     """What a thread did at once, for metrics and the comparison with the test set."""
 
     examined: Sequence[Examined]
+    found: Predictions | AnomalyScores
     outcomes: Sequence[Outcome]
     decoding: float
     """Seconds."""
@@ -193,7 +194,8 @@ class Pool:
     def _predicted(self, model: Model, jobs: Sequence[_Job], begin: float) -> list[Outcome]:
         examined = [examine(job.image, model.spec, self._max_pixels) for job in jobs]
         decoded = time.perf_counter()
-        rows = model.predict_read([one.read for one in examined]).rows(max((job.top for job in jobs), default=0))
+        found = model.predict_read([one.read for one in examined])
+        rows = found.rows(max((job.top for job in jobs), default=0))
         outcomes = [
             Outcome({**row, "top": row["top"][: job.top]}, one.problem, begin - job.accepted)
             for row, one, job in zip(rows, examined, jobs, strict=True)
@@ -201,7 +203,7 @@ class Pool:
         end = time.perf_counter()
         if jobs:
             self._seconds += _SMOOTHING * ((end - begin) / len(jobs) - self._seconds)
-            self._done(Batch(examined, outcomes, decoded - begin, end - decoded))
+            self._done(Batch(examined, found, outcomes, decoded - begin, end - decoded))
         return outcomes
 
 

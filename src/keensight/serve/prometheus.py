@@ -8,6 +8,7 @@ from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from keensight.core.drift import DriftReport
 from keensight.core.predictions import UNLIKE
 from keensight.serve.pool import AT_ONCE, Batch
 from keensight.serve.rejection import Reason
@@ -56,6 +57,10 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         ood.set_function(self._unlike_ratio)
+        self._drift = Gauge(
+            "keensight_drift", "1: the last window of images was not like the test images.", registry=self.registry
+        )
+        self._windows = self._counter("drift_windows", "Windows of images compared with the test images.", "differs")
         self._unlike: deque[bool] = deque(maxlen=RECENT)
         self._lock = Lock()
         for reason in Reason:
@@ -81,6 +86,11 @@ class Metrics:
         seen = [outcome.row.get("reason") == UNLIKE for outcome in batch.outcomes if outcome.problem is None]
         with self._lock:
             self._unlike.extend(seen)
+
+    def window(self, found: DriftReport) -> None:
+        """Count a window of images that was compared with the test images."""
+        self._drift.set(found.differs)
+        self._windows.labels(str(found.differs).lower()).inc()
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

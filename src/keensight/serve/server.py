@@ -64,12 +64,13 @@ def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]],
     from keensight.serve.connections import patient
     from keensight.serve.logs import event, write_as_json
     from keensight.serve.service import Service
+    from keensight.serve.watch import watch_of
     from keensight.store.bundle import open_bundle
 
     opened = open_bundle(bundle)
     listener = _listen(settings)
     write_as_json(quiet)
-    service = Service(settings, opened.manifest)
+    service = Service(settings, opened.manifest, watch_of(opened))
     if settings.is_exposed:
         event("other computers can use this server without a token", level=logging.WARNING, host=settings.host)
     config = uvicorn.Config(

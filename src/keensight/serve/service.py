@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +11,7 @@ from keensight.serve.prometheus import Metrics
 from keensight.serve.rejection import Problem, Reason, Rejected
 from keensight.serve.settings import Settings
 from keensight.serve.uploads import Room
+from keensight.serve.watch import Watch
 from keensight.store.manifest import model_digest
 
 
@@ -29,9 +29,10 @@ class Service:
     Args:
         settings: The server's settings.
         manifest: The manifest of the bundle that is served.
+        watch: Compares what comes in with the test images; None: the bundle has no measurements of them.
     """
 
-    def __init__(self, settings: Settings, manifest: BundleManifest) -> None:
+    def __init__(self, settings: Settings, manifest: BundleManifest, watch: Watch | None = None) -> None:
         self.settings = settings
         self.manifest = manifest
         self.digest = model_digest(manifest)
@@ -39,7 +40,7 @@ class Service:
         self.room = Room(settings.memory)
         self.pool = Pool(settings.workers, settings.queue, settings.max_pixels, self._done)
         self.metrics = Metrics(settings.name, self.digest, lambda: self.pool.unfinished, lambda: self.room.held)
-        self._watchers: list[Callable[[Batch], None]] = [self.metrics.batch]
+        self.watch = watch
 
     @property
     def model(self) -> dict[str, str]:
@@ -83,5 +84,7 @@ class Service:
         }
 
     def _done(self, batch: Batch) -> None:
-        for watch in self._watchers:
-            watch(batch)
+        self.metrics.batch(batch)
+        found = None if self.watch is None else self.watch.add(batch)
+        if found is not None:
+            self.metrics.window(found)

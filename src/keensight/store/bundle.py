@@ -2,7 +2,8 @@
 
 A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-256 of the other files),
 ``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` optionally ``subspace.npz`` (OOD detection), ``prototypes.npz`` (for
-enrolled classes) and ``learned.npz`` (fingerprints of the training images). Digests detect damage and mix-ups; they do
+enrolled classes), ``learned.npz`` (fingerprints of the training images) and ``reference.npz`` (measurements of test
+images, to notice drift). Digests detect damage and mix-ups; they do
 not prove who made the bundle, so what could harm (pickles, foreign code, zip bombs, links) is refused whatever they
 say.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.drift import Measured
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, write_json, write_text
 from keensight.core.fingerprints import LearnedFrom
@@ -35,6 +37,7 @@ from keensight.store.manifest import (
     MANIFEST,
     MODEL,
     PROTOTYPES,
+    REFERENCE,
     SCHEMA,
     SUBSPACE,
     limits_of,
@@ -45,10 +48,12 @@ from keensight.store.npz import (
     SelfTest,
     read_learned,
     read_prototypes,
+    read_reference,
     read_self_test,
     read_subspace,
     write_learned,
     write_prototypes,
+    write_reference,
     write_self_test,
     write_subspace,
 )
@@ -69,7 +74,14 @@ __all__ = [
     "write_bundle",
 ]
 
-_LIMITS = {EXAM: 64 << 20, CARD: 8 << 20, PROTOTYPES: 256 << 20, SUBSPACE: 256 << 20, LEARNED: 1 << 30}
+_LIMITS = {
+    EXAM: 64 << 20,
+    CARD: 8 << 20,
+    PROTOTYPES: 256 << 20,
+    SUBSPACE: 256 << 20,
+    LEARNED: 1 << 30,
+    REFERENCE: 64 << 20,
+}
 _LIMIT = 4 << 30
 _LITTER = frozenset({"Thumbs.db", "desktop.ini"})
 _TRAIN = "train it with Keensight, or export it from a run"
@@ -141,6 +153,14 @@ class Bundle:
         """
         return _learned(self.path, self.manifest)
 
+    def reference(self) -> Measured | None:
+        """Measurements of test images, to compare new images with; None: there are none (before schema 6).
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        return _reference(self.path, self.manifest)
+
     def __repr__(self) -> str:
         manifest = self.manifest
         return f"<Bundle {self.path}: {manifest.model} on {manifest.name}, {len(manifest.labels)} classes>"
@@ -202,8 +222,15 @@ def _without_places(manifest: BundleManifest) -> BundleManifest:
     return dataclasses.replace(manifest, provenance=provenance)
 
 
-def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -> Bundle:
+def add_evaluation(
+    bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation, reference: Measured | None = None
+) -> Bundle:
     """Add the evaluation to a bundle's manifest (``provenance["metrics"]``) and model card.
+
+    Args:
+        bundle: The bundle.
+        evaluation: On its test set.
+        reference: Measurements of its test images, which new images can be compared with; None: there are none.
 
     Returns:
         The bundle with its new manifest; model and self-test are unchanged.
@@ -217,6 +244,8 @@ def add_evaluation(bundle: Bundle, evaluation: Evaluation | AnomalyEvaluation) -
     with beside(place) as folder:
         for name in bundle.manifest.files:
             shutil.copy2(place / name, folder / name)
+        if reference is not None:
+            write_reference(folder / REFERENCE, reference)
         _describe(folder, manifest, model_card(manifest, evaluation, refuses=SUBSPACE in bundle.manifest.files))
         checked = open_bundle(folder)
         swap(folder, place)
@@ -292,6 +321,10 @@ def _learned(folder: Path, manifest: BundleManifest) -> LearnedFrom | None:
     return read_learned(folder / LEARNED) if LEARNED in manifest.files else None
 
 
+def _reference(folder: Path, manifest: BundleManifest) -> Measured | None:
+    return read_reference(folder / REFERENCE, len(manifest.labels)) if REFERENCE in manifest.files else None
+
+
 def _check_contract(folder: Path, manifest: BundleManifest) -> None:
     """Compare the manifest with the contract of the self-test."""
     tested = read_self_test(folder / EXAM, _answers(manifest)).contract
@@ -328,6 +361,7 @@ _CHECKS: dict[str, Callable[[Path, BundleManifest], object]] = {
     "class means": _prototypes,
     "out-of-distribution rule": _subspace,
     "training fingerprints": _learned,
+    "reference measurements": _reference,
 }
 CHECKS = ("manifest", *_CHECKS)
 """The checks of :func:`open_bundle`, in order."""

@@ -27,6 +27,7 @@ CONTRACTED = 5
 """The first schema with a contract (:mod:`keensight.core.verification`)."""
 MANIFEST, MODEL, EXAM, CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
 PROTOTYPES, SUBSPACE, LEARNED = "prototypes.npz", "subspace.npz", "learned.npz"
+REFERENCE = "reference.npz"
 AGAIN = "the bundle is damaged or was changed: get it again from its source"
 _REQUIRED = (MODEL, EXAM, CARD)
 _LIMIT = 8 << 20

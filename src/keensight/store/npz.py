@@ -1,4 +1,4 @@
-"""The arrays beside a bundle's model: self-test, class means, subspace and fingerprints, as ``.npz`` without pickle.
+"""The arrays beside a bundle's model, as ``.npz`` without pickle: self-test, class means, subspace, and so on.
 
 One table per file defines its arrays with dtype and shape; one reader checks sizes before anything is
 unpacked, then members, dtypes, shapes and finite numbers. Checks that are specific to one file are next to its table.
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.drift import NUMBERS, Measured
 from keensight.core.files import write_bytes
 from keensight.core.fingerprints import DIGEST, FREQUENCIES, OFF, PRINT, RADIUS, LearnedFrom
 from keensight.core.ood import LARGEST, Subspace
@@ -84,6 +85,16 @@ _LEARNED = Table(
         "radius": (np.int64, ()),
     },
 )
+_REFERENCE = Table(
+    "set of reference measurements",
+    {
+        "properties": (np.str_, ("k",)),
+        "values": (np.float32, ("n", "k")),
+        "classes": (np.int64, ("n",)),
+    },
+)
+_UNKNOWN = -1.0
+"""What stands for an unknown value of a property: no property is negative, and no number may be NaN."""
 
 
 def _write(path: Path, table: Table, arrays: Mapping[str, Any]) -> None:
@@ -291,3 +302,37 @@ def read_learned(path: Path) -> LearnedFrom:
     if not OFF <= radius <= RADIUS:
         _refuse(path, f"its radius is {radius} bits")
     return LearnedFrom(arrays["files"], arrays["pixels"], arrays["prints"], arrays["medians"], radius)
+
+
+def write_reference(path: Path, measured: Measured) -> None:
+    """Write the measurements of test images.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    values = np.where(np.isnan(measured.values), _UNKNOWN, measured.values)
+    _write(path, _REFERENCE, {"properties": np.array(NUMBERS), "values": values, "classes": measured.classes})
+
+
+def read_reference(path: Path, classes: int) -> Measured:
+    """Read what :func:`write_reference` wrote; properties that this version does not know are ignored.
+
+    Args:
+        path: The ``.npz``.
+        classes: Number of classes of the model.
+
+    Raises:
+        StoreError: the file is damaged or malicious.
+    """
+    arrays = _read(path, _REFERENCE)
+    stored = {str(name): column for name, column in zip(arrays["properties"], arrays["values"].T, strict=True)}
+    count = len(arrays["classes"])
+    values = np.full((count, len(NUMBERS)), np.nan, np.float32)
+    for place, name in enumerate(NUMBERS):
+        if name in stored:
+            values[:, place] = np.where(stored[name] == _UNKNOWN, np.nan, stored[name])
+    if count and not (arrays["classes"].min() >= -1 and arrays["classes"].max() < classes):
+        _refuse(path, "it has predictions of classes that the model does not have")
+    if (values < 0).any():
+        _refuse(path, "it has a negative measurement")
+    return Measured(values, arrays["classes"])

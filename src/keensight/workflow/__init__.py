@@ -9,6 +9,7 @@ from keensight.workflow.audit import audit, refuse_severe
 from keensight.workflow.bundle import bundle, versions
 from keensight.workflow.calibrate import calibrate
 from keensight.workflow.compare import compare
+from keensight.workflow.drift import drift
 from keensight.workflow.enrol import enrol
 from keensight.workflow.evaluate import document, evaluate, report, slices_of
 from keensight.workflow.explain import explain, explanations, write_explanations
@@ -56,6 +57,7 @@ __all__ = [
     "compare",
     "configure",
     "document",
+    "drift",
     "embed",
     "enrol",
     "evaluate",

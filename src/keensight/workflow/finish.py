@@ -14,6 +14,7 @@ import numpy as np
 from keensight.core.audit import AuditReport
 from keensight.core.codec import to_plain
 from keensight.core.config import RunConfig
+from keensight.core.drift import Measured
 from keensight.core.effort import EFFORTS
 from keensight.core.evaluation import Evaluated, Slices
 from keensight.core.labels import LabelSuspects
@@ -27,6 +28,7 @@ from keensight.workflow.bundle import bundle
 from keensight.workflow.calibrate import decide, mirrored_if_it_pays
 from keensight.workflow.caveats import caveats_of
 from keensight.workflow.classification import classifier_of, keep_pictures
+from keensight.workflow.drift import reference_of
 from keensight.workflow.evaluate import report, report_text, slices_of
 from keensight.workflow.explain import keep_heatmaps
 from keensight.workflow.features import Features, features_of
@@ -105,7 +107,7 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
     evaluation = dataclasses.replace(
         evaluation, caveats=caveats_of(evaluation, trained.findings, trained.split, validation)
     )
-    _keep_evaluation(run, package, evaluation)
+    _keep_evaluation(run, package, evaluation, reference_of(evaluation, trained.pixels))
     weak = _keep_slices(run, evaluation, trained.pixels)
     suspects = _check_labels(run, trained, evaluation, progress)
     keep_heatmaps(run, trusted, evaluation, trained.pixels, EFFORTS[trained.config.train.effort].heatmaps, progress)
@@ -212,10 +214,10 @@ def _adoption(trained: Trained) -> dict[str, bool]:
     return {"adopted": True} if trained.adopted else {}
 
 
-def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluated) -> None:
+def _keep_evaluation(run: Run, package: Bundle, evaluation: Evaluated, reference: Measured) -> None:
     from keensight.store.bundle import add_evaluation
 
-    add_evaluation(package, evaluation)
+    add_evaluation(package, evaluation, reference)
     run.save_evaluation(evaluation, report_text(evaluation))
 
 
