@@ -21,7 +21,7 @@ from keensight.core.predictions import Predictions
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR, ImageInfo, LabelSet
 from keensight.core.sources import Images, Source, read_source
-from keensight.errors import DataError, ImageError, StoreError
+from keensight.errors import DataError, ImageError, StoreError, UsageError
 from keensight.workflow.predict import find, load
 from keensight.workflow.steps import shown
 
@@ -67,11 +67,14 @@ def drift(
         DataError: there are no images, or none of them can be read.
 
     Examples:
-        >>> ks.drift(run, "photos/").sentence()
-        'no difference to the test images was found (120 images, 9 properties)'
+        >>> found = ks.drift(run, "photos/night/", reference="photos/day/")
+        >>> found.differs, found.shifts[0].property
+        (True, 'brightness')
     """
     from keensight.store.bundle import open_bundle
 
+    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
+        raise UsageError(f"level is {level!r}, not a number between 0 and 1", "use one such as 0.01")
     progress = shown(progress)
     bundle = open_bundle(model if isinstance(model, (str, Path)) else model.path)
     labels, subspace = bundle.manifest.labels, bundle.subspace()
