@@ -1,6 +1,6 @@
 """A bundle's manifest and ``learned.npz`` of schema 4, kept: every later version reads them.
 
-Bundles are at schema 5 now: ``test_schema5.py`` holds that to the letter, and this one ``learned.npz``, which schema 4
+Bundles are at schema 6 now: ``test_schema6.py`` holds that to the letter, and this one ``learned.npz``, which schema 4
 added: digests and fingerprints of what the model learned from. If a change of the format is meant: raise the schema
 number, keep this folder and its readers, and begin another.
 ``python tests/golden/test_schema4.py`` wrote the files from the records below.

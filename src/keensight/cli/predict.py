@@ -16,6 +16,7 @@ from keensight.core.sanitize import guarded, visible
 if TYPE_CHECKING:
     from keensight.core.anomaly import AnomalyScores
     from keensight.core.predictions import Predictions
+    from keensight.nets.network import Engine
 
 
 @click.command()
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Number of top classes to list per image."
 )
+@click.option(
+    "--engine", type=click.Choice(["auto", "litert", "keras"]), default="auto", show_default=True,
+    help="litert: without TensorFlow, on the bundle's light form; keras: on its Keras model; auto: litert where there "
+    "is a light form.",
+)  # fmt: skip
 @shared
 @click.pass_context
 def predict(
@@ -46,6 +52,7 @@ def predict(
     vectors: Path | None,
     heatmaps: Path | None,
     top: int,
+    engine: Engine,
 ) -> None:
     """Classify images: files, folders (searched recursively) or patterns such as 'photos/*.jpg'.
 
@@ -58,7 +65,7 @@ def predict(
 
     if out is not None:
         workflow.check_predictions_place(out)
-    found = _predicted(model, paths, vectors, heatmaps)
+    found = _predicted(model, paths, vectors, heatmaps, engine)
     if out:
         workflow.write_predictions(found, out, top)
     asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
@@ -72,7 +79,7 @@ def predict(
 
 
 def _predicted(
-    model: Path, paths: tuple[str, ...], vectors: Path | None, heatmaps: Path | None
+    model: Path, paths: tuple[str, ...], vectors: Path | None, heatmaps: Path | None, engine: Engine
 ) -> Predictions | AnomalyScores:
     """Predictions; embeddings and heatmaps are written if requested."""
     from keensight import workflow
@@ -80,10 +87,10 @@ def _predicted(
     if vectors is not None:
         workflow.check_embeddings_place(vectors)
     if heatmaps is not None:
-        return workflow.predict_with_heatmaps(model, paths, heatmaps)
+        return workflow.predict_with_heatmaps(model, paths, heatmaps, engine=engine)
     if vectors is None:
-        return workflow.predict(model, paths)
-    found, embeddings = workflow.predict_and_embed(model, paths)
+        return workflow.predict(model, paths, engine=engine)
+    found, embeddings = workflow.predict_and_embed(model, paths, engine=engine)
     workflow.write_embeddings(embeddings, vectors)
     click.echo(visible(f"{len(embeddings):,} embeddings in {vectors}"), err=True)
     return found

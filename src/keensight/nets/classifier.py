@@ -128,6 +128,10 @@ class Classifier:
         light = self._light if same else None
         return Classifier(self._model, spec=self.spec, light=light, **(now | settings))
 
+    def on_light(self, light: LightNetwork) -> Classifier:
+        """The same classifier on the light form of its model."""
+        return Classifier(self._model, spec=self.spec, light=light, **{name: getattr(self, name) for name in _SETTINGS})
+
     @property
     def keras_model(self) -> keras.Model:
         """The network: uint8 (n, height, width, 3) to logits (n, trained classes). A model on the light form loads it,

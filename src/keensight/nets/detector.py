@@ -58,6 +58,10 @@ class Detector:
         """
         return cls(open_model(path), spec, limits)
 
+    def on_light(self, light: LightNetwork) -> Detector:
+        """The same detector on the light form of its model."""
+        return Detector(self._model, self.spec, self.limits, light=light)
+
     @property
     def keras_model(self) -> keras.Model:
         """The network: uint8 (n, height, width, 3) to patch scores (n, rows, columns, levels). A detector on the light

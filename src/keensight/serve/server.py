@@ -108,8 +108,8 @@ def load_model(bundle: Any, workers: int) -> Any:
     Raises:
         GateError: it fails.
     """
+    from keensight.workflow.engines import opened
     from keensight.workflow.self_test import self_test
-    from keensight.workflow.tasks import opened
 
     model = opened(bundle)
     self_test(bundle, model)

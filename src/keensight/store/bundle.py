@@ -1,11 +1,11 @@
 """The bundle: the model with everything it needs, verified before anything in it is loaded.
 
 A bundle is a folder of ``manifest.json`` (labels, preprocessing, origin, SHA-256 of the other files),
-``model.keras``, ``exam.npz``, ``MODEL_CARD.md`` optionally ``subspace.npz`` (OOD detection), ``prototypes.npz`` (for
-enrolled classes), ``learned.npz`` (fingerprints of the training images) and ``reference.npz`` (measurements of test
-images, to notice drift). Digests detect damage and mix-ups; they do
-not prove who made the bundle, so what could harm (pickles, foreign code, zip bombs, links) is refused whatever they
-say.
+``model.keras``, ``exam.npz``, ``MODEL_CARD.md``, optionally ``model.tflite`` (the light form, which predicts without
+TensorFlow), ``subspace.npz`` (OOD detection), ``prototypes.npz`` (for enrolled classes), ``learned.npz`` (fingerprints
+of the training images) and ``reference.npz`` (measurements of test images, to notice drift). Digests detect damage and
+mix-ups; they do not prove who made the bundle, so what could harm (pickles, foreign code, zip bombs, links) is refused
+whatever they say.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.drift import Measured
 from keensight.core.evaluation import Evaluation
-from keensight.core.files import sha256_file, write_json, write_text
+from keensight.core.files import sha256_file, write_bytes, write_json, write_text
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.ood import Subspace
 from keensight.core.prototypes import Prototypes
@@ -34,6 +34,7 @@ from keensight.store.manifest import (
     CONTRACTED,
     EXAM,
     LEARNED,
+    LIGHT,
     MANIFEST,
     MODEL,
     PROTOTYPES,
@@ -67,6 +68,7 @@ __all__ = [
     "Bundle",
     "SelfTest",
     "add_evaluation",
+    "add_light",
     "bundle_folder",
     "limits_of",
     "open_bundle",
@@ -80,6 +82,7 @@ _LIMITS = {
     PROTOTYPES: 256 << 20,
     SUBSPACE: 256 << 20,
     LEARNED: 1 << 30,
+    LIGHT: 1 << 30,
     REFERENCE: 64 << 20,
 }
 _LIMIT = 4 << 30
@@ -115,6 +118,24 @@ class Bundle:
     def model_path(self) -> Path:
         """The model, in Keras' own format."""
         return self.path / MODEL
+
+    def light(self) -> bytes | None:
+        """The light form, which LiteRT runs without TensorFlow; None: the bundle has none (as before schema 6).
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        if not self.has_light:
+            return None
+        try:
+            return (self.path / LIGHT).read_bytes()
+        except OSError as error:
+            raise StoreError(f"{self.path / LIGHT} cannot be read: {error.strerror or error}", AGAIN) from error
+
+    @property
+    def has_light(self) -> bool:
+        """Whether there is a light form."""
+        return LIGHT in self.manifest.files
 
     @property
     def card_path(self) -> Path:
@@ -176,6 +197,7 @@ def write_bundle(  # noqa: PLR0913 - one a file of the bundle
     subspace: Subspace | None = None,
     learned: LearnedFrom | None = None,
     card: str | None = None,
+    light: bytes | None = None,
 ) -> Bundle:
     """Write a bundle to a temporary folder, check it, and then move it into place: it is complete or absent.
 
@@ -188,6 +210,7 @@ def write_bundle(  # noqa: PLR0913 - one a file of the bundle
         subspace: The subspace of training embeddings; None: no image is rejected as unlike them.
         learned: Marks of the images that the model learned from; None: not known.
         card: Text of ``MODEL_CARD.md``; None: made from the manifest.
+        light: The light form; None: the model runs on Keras alone.
 
     Raises:
         StoreError: the folder is taken, the disk refuses, or what was written is no valid bundle.
@@ -205,6 +228,8 @@ def write_bundle(  # noqa: PLR0913 - one a file of the bundle
             write_subspace(folder / SUBSPACE, subspace)
         if learned is not None:
             write_learned(folder / LEARNED, learned)
+        if light is not None:
+            write_bytes(folder / LIGHT, light)
         _describe(folder, manifest, card or model_card(manifest, refuses=subspace is not None))
         checked = open_bundle(folder)
         if directory.exists():
@@ -240,13 +265,40 @@ def add_evaluation(
     """
     provenance = {**bundle.manifest.provenance, "metrics": {"part": evaluation.part, **evaluation.headline()}}
     manifest = dataclasses.replace(bundle.manifest, provenance=provenance)
+    card = model_card(manifest, evaluation, refuses=SUBSPACE in manifest.files)
+
+    def add(folder: Path) -> None:
+        if reference is not None:
+            write_reference(folder / REFERENCE, reference)
+        _describe(folder, manifest, card)
+
+    return _rewritten(bundle, add)
+
+
+def add_light(bundle: Bundle, light: bytes) -> Bundle:
+    """Add a light form to a bundle, or replace the one that it has; the bundle is then of the current schema.
+
+    Raises:
+        StoreError: the bundle cannot be read or written.
+    """
+    manifest = bundle.manifest
+    manifest = dataclasses.replace(manifest, schema=SCHEMA, contract=contract_digest(manifest))
+
+    def add(folder: Path) -> None:
+        write_bytes(folder / LIGHT, light)
+        write_self_test(folder / EXAM, dataclasses.replace(bundle.exam(), contract=contract_text(manifest)))
+        _describe(folder, manifest, bundle.card_path.read_text(encoding="utf-8"))
+
+    return _rewritten(bundle, add)
+
+
+def _rewritten(bundle: Bundle, change: Callable[[Path], None]) -> Bundle:
+    """A copy of a bundle's folder, changed and checked, in its place."""
     place = bundle.path.resolve()
     with beside(place) as folder:
         for name in bundle.manifest.files:
             shutil.copy2(place / name, folder / name)
-        if reference is not None:
-            write_reference(folder / REFERENCE, reference)
-        _describe(folder, manifest, model_card(manifest, evaluation, refuses=SUBSPACE in bundle.manifest.files))
+        change(folder)
         checked = open_bundle(folder)
         swap(folder, place)
     return Bundle(bundle.path, checked.manifest)

@@ -19,13 +19,14 @@ from keensight.core.verification import contract_digest
 from keensight.errors import KeensightError, StoreError
 from keensight.store.json_records import read_versioned
 
-SCHEMA = 5
+SCHEMA = 6
 """Number of the layout of a bundle that this version writes; 2: there may be class means and enrolled classes; 3: and a
 decision rule (``decision["answers"]``) and ``subspace.npz``; 4: and ``learned.npz``; 5: and a contract, and in
-``image`` the intensity scale of images of more than 8 bits."""
+``image`` the intensity scale of images of more than 8 bits; 6: and ``model.tflite`` and ``reference.npz``."""
 CONTRACTED = 5
 """The first schema with a contract (:mod:`keensight.core.verification`)."""
 MANIFEST, MODEL, EXAM, CARD = "manifest.json", "model.keras", "exam.npz", "MODEL_CARD.md"
+LIGHT = "model.tflite"
 PROTOTYPES, SUBSPACE, LEARNED = "prototypes.npz", "subspace.npz", "learned.npz"
 REFERENCE = "reference.npz"
 AGAIN = "the bundle is damaged or was changed: get it again from its source"

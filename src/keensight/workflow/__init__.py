@@ -17,6 +17,7 @@ from keensight.workflow.export import export
 from keensight.workflow.fit import batches, fit
 from keensight.workflow.label_errors import check_labels
 from keensight.workflow.learning_curve import learning_curve
+from keensight.workflow.light_form import add_light_form
 from keensight.workflow.operating_point import operating_point
 from keensight.workflow.predict import (
     check_embeddings_place,
@@ -43,6 +44,7 @@ from keensight.workflow.verify import verify
 
 __all__ = [
     "SAMPLE",
+    "add_light_form",
     "adopt",
     "audit",
     "batches",

@@ -27,7 +27,7 @@ from keensight.core.anomaly import (
 from keensight.core.config import RunConfig
 from keensight.core.folds import deal
 from keensight.core.progress import Phase, Progress
-from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, Split, split_digest
+from keensight.core.records import PARTS, BundleManifest, Dataset, LabelSet, split_digest
 from keensight.core.registry import did_you_mean
 from keensight.core.task import Task
 from keensight.errors import DataError, UsageError
@@ -35,8 +35,10 @@ from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 from keensight.workflow.audit import refuse_severe
 from keensight.workflow.bundle import origin, self_test_images, versions
 from keensight.workflow.caveats import anomaly_caveats
+from keensight.workflow.engines import detector_of
+from keensight.workflow.light_form import compared_images, light_form
 from keensight.workflow.prepare import Prepared, as_prepared, input_spec, prepare_data
-from keensight.workflow.self_test import self_test
+from keensight.workflow.self_test import self_test_everywhere
 from keensight.workflow.steps import build
 from keensight.workflow.unused_settings import without_effect
 
@@ -122,9 +124,9 @@ def walk(
     run.save_config(config.to_toml(without_effect(config, dataset, "detector")))
     run = run.update(state="training", model=name)
     detector = learn(prepared, normal, config, progress)
-    package = write(detector, dataset, split, run, normal, name)
-    trusted = detector_of(package)
-    self_test(package, trusted)
+    package = write(detector, prepared, run, normal, name, progress)
+    trusted = detector_of(package, "keras")
+    self_test_everywhere(package, trusted)
     evaluation = measure(trusted, prepared, normal, progress)
     evaluation = dataclasses.replace(evaluation, seen=seen)
     evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, split))
@@ -262,13 +264,15 @@ def levels_of(detector: Detector, rows: NDArray[np.int64], pixels: Pixels, progr
     return np.concatenate(found)
 
 
-def write(detector: Detector, dataset: Dataset, split: Split, run: Run, normal: tuple[str, ...], name: str) -> Bundle:
+def write(
+    detector: Detector, prepared: Prepared, run: Run, normal: tuple[str, ...], name: str, progress: Progress
+) -> Bundle:
     """Write the bundle of a run's detector."""
     from keensight.core.codec import to_plain
     from keensight.nets.models.backbones import normalisation_of
     from keensight.store.bundle import SCHEMA, SelfTest, write_bundle
 
-    record = run.record
+    record, dataset, split = run.record, prepared.dataset, prepared.split
     manifest = BundleManifest(
         schema=SCHEMA, name=dataset.name, task=Task.ANOMALY, labels=LabelSet((NORMAL, ANOMALOUS)), image=detector.spec,
         model=name, normalisation=normalisation_of(name), temperature=1.0,
@@ -279,7 +283,11 @@ def write(detector: Detector, dataset: Dataset, split: Split, run: Run, normal: 
     )  # fmt: skip
     names, images = self_test_images(dataset, split, detector.spec)
     exam = SelfTest(names, images, detector.predict(images).scores[:, None])
-    return write_bundle(run.bundle_path, manifest=manifest, save_model=detector.keras_model.save, exam=exam)
+    compared = compared_images(exam, detector.spec, split.part("test"), prepared.pixels)
+    return write_bundle(
+        run.bundle_path, manifest=manifest, save_model=detector.keras_model.save, exam=exam,
+        light=light_form(detector, compared, progress),
+    )  # fmt: skip
 
 
 def measure(detector: Detector, prepared: Prepared, normal: tuple[str, ...], progress: Progress) -> AnomalyEvaluation:
@@ -326,14 +334,6 @@ def keep_pictures(run: Run, evaluation: AnomalyEvaluation, pixels: Pixels) -> No
         image = pixels.take(anomaly_scores.indices[place : place + 1])[0]
         kept[anomaly_scores.paths[place]] = encode(overlay(image, anomaly_scores.maps[place]))
     save_pictures(run.pictures_path, kept)
-
-
-def detector_of(bundle: Bundle) -> Detector:
-    """Load the anomaly detector of an open bundle."""
-    from keensight.nets.detector import Detector
-    from keensight.store.bundle import limits_of
-
-    return Detector.open(bundle.model_path, bundle.manifest.image, limits_of(bundle.manifest))
 
 
 def stored(run: Run) -> AnomalyEvaluation:

@@ -1,4 +1,4 @@
-"""Opening, reporting and keeping what a classifier made: of one class an image, or of any number of labels."""
+"""Reporting and keeping what a classifier made: of one class an image, or of any number of labels."""
 
 from __future__ import annotations
 
@@ -9,31 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keensight.core.evaluation import Evaluated
-from keensight.core.predictions import Decision
-from keensight.core.task import Task
 
 if TYPE_CHECKING:
-    from keensight.nets.classifier import Classifier
-    from keensight.store.bundle import Bundle
     from keensight.store.run import Run
-
-
-def classifier_of(bundle: Bundle) -> Classifier:
-    """Load the classifier of an open bundle."""
-    from keensight.nets.classifier import Classifier
-
-    manifest, several = bundle.manifest, bundle.manifest.task == Task.MULTILABEL
-    return Classifier.open(
-        bundle.model_path,
-        manifest.labels,
-        manifest.image,
-        temperature=manifest.temperature,
-        prototypes=bundle.prototypes(),
-        mirror=bool(manifest.decision.get("mirror", False)),
-        thresholds=tuple(manifest.decision["thresholds"]) if several else None,
-        decision=None if several else Decision.from_manifest(manifest.decision),
-        subspace=bundle.subspace(),
-    )
 
 
 def stored(run: Run) -> Evaluated:

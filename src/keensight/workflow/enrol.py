@@ -23,9 +23,9 @@ from keensight.core.records import BundleManifest, ImageSpec, LabelSet
 from keensight.core.sources import Images, Source, read_source
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError
-from keensight.workflow.classification import classifier_of
+from keensight.workflow.engines import classifier_of
 from keensight.workflow.predict import find
-from keensight.workflow.self_test import self_test
+from keensight.workflow.self_test import self_test, self_test_everywhere
 from keensight.workflow.steps import shown
 from keensight.workflow.training_overlap import extended
 
@@ -128,8 +128,9 @@ def enrol(
         prototypes=means,
         subspace=old.subspace(),
         learned=_learned(old, [sources[int(row)] for row in good]),
+        light=old.light(),  # the network is the same
     )
-    self_test(bundle, classifier_of(bundle))
+    self_test_everywhere(bundle)
     return Enrolment(bundle, class_name, index, int(means.counts[index]), found.errors)
 
 

@@ -30,10 +30,10 @@ from keensight.core.progress import Progress
 from keensight.core.records import BundleManifest
 from keensight.core.task import Task
 from keensight.errors import GateError, UsageError
+from keensight.workflow.engines import opened
 from keensight.workflow.export_images import Material, material
 from keensight.workflow.parity import by_export, by_model, label_of, self_test_pixels, table
 from keensight.workflow.steps import Source, shown
-from keensight.workflow.tasks import opened
 
 if TYPE_CHECKING:
     from keensight.nets.classifier import Classifier
@@ -126,7 +126,7 @@ class _Work:
         from keensight.store.export import network_size
 
         manifest, file = self.bundle.manifest, folder / self.kind.file
-        model = opened(self.bundle)
+        model = opened(self.bundle, "keras")
         self.progress.say(f"exporting to {self.kind.name}")
         names = write_network(self.kind, model, file, self.material.calibration)
         run = open_network(self.kind, file, names)
@@ -223,5 +223,5 @@ def _file_name(place: int, image: bytes) -> str:
 
 def _float_size(bundle: Bundle, model: Classifier | Detector) -> int:
     """Bytes of the network in float32: of its light form, else of its weights."""
-    light = bundle.path / "model.tflite"
-    return light.stat().st_size if light.is_file() else 4 * int(model.keras_model.count_params())
+    light = bundle.light()
+    return len(light) if light is not None else 4 * int(model.keras_model.count_params())

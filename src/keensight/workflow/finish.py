@@ -27,8 +27,9 @@ from keensight.errors import DataError
 from keensight.workflow.bundle import bundle
 from keensight.workflow.calibrate import decide, mirrored_if_it_pays
 from keensight.workflow.caveats import caveats_of
-from keensight.workflow.classification import classifier_of, keep_pictures
+from keensight.workflow.classification import keep_pictures
 from keensight.workflow.drift import reference_of
+from keensight.workflow.engines import classifier_of
 from keensight.workflow.evaluate import report, report_text, slices_of
 from keensight.workflow.explain import keep_heatmaps
 from keensight.workflow.features import Features, features_of
@@ -36,7 +37,7 @@ from keensight.workflow.fit import transfers
 from keensight.workflow.label_errors import check_labels, wanted
 from keensight.workflow.measure import EvaluationSet, measure, validation_accuracy
 from keensight.workflow.prototypes import known_of
-from keensight.workflow.self_test import self_test
+from keensight.workflow.self_test import self_test_everywhere
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
@@ -93,15 +94,15 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
     """
     run.save_history(trained.history)
     if trained.history.stopped == "interrupted":
-        _bundled(run, trained)
+        _bundled(run, trained, progress)
         raise KeyboardInterrupt
     with _quicker(trained, progress) as features:
         trained = _decided(trained, features, progress)
         _keep_held_out(run, trained)
         trained, means = _knowing(trained, features, progress)
-        package = _bundled(run, trained, means)
-        trusted = classifier_of(package)  # from here on only the bundle loaded from disk is used
-        self_test(package, trusted)
+        package = _bundled(run, trained, progress, means)
+        trusted = classifier_of(package, "keras")  # from here on only the bundle loaded from disk is used
+        self_test_everywhere(package, trusted)
         evaluation = measure(trusted, _images(trained, "test"), progress, features)
         validation = validation_accuracy(trusted, _unseen(trained), progress, features)
     evaluation = dataclasses.replace(
@@ -195,7 +196,7 @@ def _knowing(trained: Trained, features: Features | None, progress: Progress) ->
     return trained, known.prototypes(len(dataset.labels))
 
 
-def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bundle:
+def _bundled(run: Run, trained: Trained, progress: Progress, means: Prototypes | None = None) -> Bundle:
     record = run.record
     return bundle(
         trained.classifier,
@@ -207,6 +208,7 @@ def _bundled(run: Run, trained: Trained, means: Prototypes | None = None) -> Bun
         prototypes=means,
         normalisation=trained.normalisation,
         pixels=trained.pixels,
+        progress=progress,
     )
 
 

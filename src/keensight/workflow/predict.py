@@ -18,11 +18,9 @@ from keensight.core.sanitize import guarded
 from keensight.core.sources import Images, Source
 from keensight.core.task import Task
 from keensight.errors import UsageError
-from keensight.workflow.anomaly import detector_of
-from keensight.workflow.classification import classifier_of
+from keensight.workflow.engines import classifier_of, detector_of, opened
 from keensight.workflow.self_test import tested
 from keensight.workflow.steps import shown
-from keensight.workflow.tasks import opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,23 +28,34 @@ if TYPE_CHECKING:
     from keensight.core.similar import Similar
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector
+    from keensight.nets.network import Engine
     from keensight.store.bundle import Bundle
     from keensight.store.run import Run
 
 
 @overload
-def predict(model: Detector, images: Images, *, progress: Progress | None = None) -> AnomalyScores: ...
+def predict(
+    model: Detector, images: Images, *, engine: Engine = "auto", progress: Progress | None = None
+) -> AnomalyScores: ...
 
 
 @overload
 def predict(
-    model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
+    model: str | Path | Run | Classifier,
+    images: Images,
+    *,
+    engine: Engine = "auto",
+    progress: Progress | None = None,
 ) -> Predictions: ...
 
 
 @renamed(paths="images")
 def predict(
-    model: str | Path | Run | Classifier | Detector, images: Images, *, progress: Progress | None = None
+    model: str | Path | Run | Classifier | Detector,
+    images: Images,
+    *,
+    engine: Engine = "auto",
+    progress: Progress | None = None,
 ) -> Predictions | AnomalyScores:
     """Predict images, folders or globs.
 
@@ -57,6 +66,7 @@ def predict(
             such (n, height, width[, 1, 3 or 4]), tensors of TensorFlow and PyTorch (also with channels first), arrays
             and pandas Series of paths; or a pandas table with a column of paths. What is not a path is called
             ``image 0`` and so on in the result.
+        engine: What a run or bundle is opened on (see :func:`load`).
         progress: Where to report.
 
     Returns:
@@ -81,7 +91,7 @@ def predict(
     if isinstance(model, (Classifier, Detector)):
         return model.predict(found, progress=progress)
     package = _opened(model)
-    return tested(package, opened(package)).predict(found, progress=progress)
+    return tested(package, opened(package, engine)).predict(found, progress=progress)
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:
@@ -136,11 +146,15 @@ def similar(queries: Embeddings, album: Embeddings, n: int = 5) -> Similar:
 
 
 def predict_and_embed(
-    model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None
+    model: str | Path | Run | Classifier,
+    images: Images,
+    *,
+    engine: Engine = "auto",
+    progress: Progress | None = None,
 ) -> tuple[Predictions, Embeddings]:
     """The results of :func:`predict` and :func:`embed` from one pass through the network."""
     progress = shown(progress)
-    return load(model).predict_and_embed(find(images, progress), progress=progress)
+    return load(model, engine).predict_and_embed(find(images, progress), progress=progress)
 
 
 def find(images: Images, progress: Progress | None = None) -> list[Source]:
@@ -157,13 +171,19 @@ def find(images: Images, progress: Progress | None = None) -> list[Source]:
     return inputs.images
 
 
-def load(model: str | Path | Run | Classifier) -> Classifier:
+def load(model: str | Path | Run | Classifier, engine: Engine = "auto") -> Classifier:
     """Open a run or bundle, checked file by file, as a classifier ready to predict.
 
     The first time on a machine, the self-test is run.
 
+    Args:
+        model: A run, a bundle, or a loaded classifier, which is returned as it is.
+        engine: ``litert`` predicts on the bundle's light form, without TensorFlow; ``keras`` on its Keras model;
+            ``auto``: on the light form if the bundle has one. ``keras_model`` is there in any case, and loaded on first
+            use.
+
     Raises:
-        StoreError: it is not a bundle, is damaged, or is of a newer version.
+        StoreError: it is not a bundle, is damaged, is of a newer version, or has no light form.
         GateError: it fails its self-test.
 
     Examples:
@@ -181,16 +201,20 @@ def load(model: str | Path | Run | Classifier) -> Classifier:
             f"{package.path} is an anomaly detector: it scores images and has no classes",
             "keensight predict, or ks.load_detector(...) in Python",
         )
-    return tested(package, classifier_of(package))
+    return tested(package, classifier_of(package, engine))
 
 
-def load_detector(model: str | Path | Run) -> Detector:
+def load_detector(model: str | Path | Run, engine: Engine = "auto") -> Detector:
     """Open a run or bundle, checked file by file, as an anomaly detector ready to predict.
 
     The first time on a machine, the self-test is run.
 
+    Args:
+        model: A run or a bundle.
+        engine: As for :func:`load`.
+
     Raises:
-        StoreError: it is not a bundle, is damaged, or is of a newer version.
+        StoreError: it is not a bundle, is damaged, is of a newer version, or has no light form.
         GateError: it fails its self-test.
         UsageError: it is a classifier.
 
@@ -202,7 +226,7 @@ def load_detector(model: str | Path | Run) -> Detector:
     package = _opened(model)
     if package.manifest.task != Task.ANOMALY:
         raise UsageError(f"{package.path} is a classifier, not an anomaly detector", "use ks.load(...)")
-    return tested(package, detector_of(package))
+    return tested(package, detector_of(package, engine))
 
 
 def _opened(model: str | Path | Run) -> Bundle:
@@ -212,7 +236,12 @@ def _opened(model: str | Path | Run) -> Bundle:
 
 
 def predict_with_heatmaps(
-    model: str | Path | Run | Detector, images: Images, directory: Path, *, progress: Progress | None = None
+    model: str | Path | Run | Detector,
+    images: Images,
+    directory: Path,
+    *,
+    engine: Engine = "auto",
+    progress: Progress | None = None,
 ) -> AnomalyScores:
     """Score images, and write each with its anomaly heatmap, as ``NUMBER-NAME.png``.
 
@@ -220,6 +249,7 @@ def predict_with_heatmaps(
         model: An anomaly detector, or its run or bundle.
         images: As for :func:`predict`.
         directory: Output folder; created if necessary.
+        engine: What a run or bundle is opened on (see :func:`load`).
         progress: Where to report.
 
     Raises:
@@ -232,7 +262,7 @@ def predict_with_heatmaps(
     from keensight.show.anomaly import overlay
 
     check_writable(directory, folder=True)
-    detector = model if isinstance(model, Detector) else load_detector(model)
+    detector = model if isinstance(model, Detector) else load_detector(model, engine)
     progress = shown(progress)
     sources = find(images, progress)
     found = detector.predict(sources, progress=progress)

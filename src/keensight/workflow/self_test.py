@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,12 +16,13 @@ from keensight.core.anomaly import AnomalyScores
 from keensight.core.files import canonical_json, read_json, sha256, write_json
 from keensight.core.verification import contract_digest
 from keensight.errors import GateError, StoreError
-from keensight.workflow.bundle import versions
+from keensight.workflow.engines import engines_of, opened
 
 if TYPE_CHECKING:
     from keensight.core.predictions import Predictions
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector
+    from keensight.nets.network import Engine
     from keensight.store.bundle import Bundle, SelfTest
 
 M = TypeVar("M", bound="Classifier | Detector")
@@ -28,8 +30,9 @@ PROBABILITY_TOLERANCE = 1e-4
 """Maximum difference of a probability between the loaded and the trained model."""
 SCORE_TOLERANCE = 1e-3
 """The same for a detector's score, as a fraction of it."""
-_ANSWERING = ("keensight", "keras", "tensorflow", "numpy", "pillow")
-"""Packages that can change a prediction."""
+_ANSWERING = ("keensight", "numpy", "pillow")
+_ENGINES: dict[Engine, tuple[str, ...]] = {"keras": ("keras", "tensorflow"), "litert": ("ai-edge-litert",)}
+"""Packages that can change a prediction: always, and by engine."""
 _HINT = "the versions of Keras or Pillow may differ from those in its manifest, or the bundle was changed"
 
 
@@ -44,7 +47,8 @@ def run_self_test(model: Classifier | Detector, exam: SelfTest) -> float:
     """
     from keensight.nets.runtime import full_float32
 
-    with full_float32():  # a bundle made on a CPU must pass on a GPU
+    # On Keras, a bundle made on a CPU must pass on a GPU.
+    with full_float32() if model.engine == "keras" else nullcontext():
         predicted = model.predict(list(exam.images))
     if isinstance(predicted, AnomalyScores):
         scored, expected = predicted, exam.probabilities[:, 0]
@@ -82,8 +86,23 @@ def self_test(bundle: Bundle, model: Classifier | Detector) -> float:
     """Run the self-test of a loaded bundle, and remember that it passed (see :func:`run_self_test`)."""
     worst = run_self_test(model, bundle.exam())
     with suppress(StoreError):  # a full or read-only disk: it is run again next time
-        write_json(_note(bundle), {"worst": worst})
+        write_json(_note(bundle, model.engine), {"worst": worst})
     return worst
+
+
+def self_test_everywhere(bundle: Bundle, model: Classifier | Detector | None = None) -> None:
+    """Run the self-test of a bundle on all that it can run on here.
+
+    Args:
+        bundle: A checked bundle.
+        model: What it was opened as already; None: it was not.
+
+    Raises:
+        GateError: it fails.
+    """
+    for engine in engines_of(bundle):
+        done = model is not None and model.engine == engine
+        self_test(bundle, model if model is not None and done else opened(bundle, engine))
 
 
 def tested(bundle: Bundle, model: M) -> M:
@@ -92,7 +111,7 @@ def tested(bundle: Bundle, model: M) -> M:
     Raises:
         GateError: it fails.
     """
-    if not _remembered(_note(bundle)):
+    if not _remembered(_note(bundle, model.engine)):
         self_test(bundle, model)
     return model
 
@@ -104,16 +123,16 @@ def _remembered(note: Path) -> bool:
         return False
 
 
-def _note(bundle: Bundle) -> Path:
-    """The marker that this bundle passed, by everything that the result depends on, without the model card."""
+def _note(bundle: Bundle, engine: Engine) -> Path:
+    """The marker that this bundle passed on an engine, by all that the result depends on; the model card is not."""
     from keensight.data.cache import cache_directory
     from keensight.store.bundle import CARD
 
-    manifest, installed = bundle.manifest, versions()
+    manifest = bundle.manifest
     key = {
         "files": {name: digest for name, digest in manifest.files.items() if name != CARD},
         "contract": contract_digest(manifest),
-        "versions": {name: installed[name] for name in _ANSWERING},
+        "versions": {name: version(name) for name in (*_ANSWERING, *_ENGINES[engine])},
         "machine": [platform.node(), platform.machine()],
     }
     return cache_directory() / "self-tests" / f"{sha256(canonical_json(key).encode())[:32]}.json"

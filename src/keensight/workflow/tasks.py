@@ -1,4 +1,4 @@
-"""What depends on the task of a finished model: how it is opened, and how its run is read and reported."""
+"""What depends on the task of a finished model: how its run is read and reported."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from keensight.core.task import Task
 from keensight.workflow import anomaly, classification
 
 if TYPE_CHECKING:
-    from keensight.nets.classifier import Classifier
-    from keensight.nets.detector import Detector
-    from keensight.store.bundle import Bundle
     from keensight.store.run import Run
 
 
@@ -23,19 +20,17 @@ if TYPE_CHECKING:
 class Steps:
     """The steps of one task."""
 
-    open: Callable[[Bundle], Classifier | Detector]
-    """A checked bundle as what predicts."""
     stored: Callable[[Run], Evaluated | AnomalyEvaluation]
     """The evaluation that a run keeps, with its predictions and pictures."""
     report: Callable[[Run, Any], Path]
     """Writes the report of a run from its evaluation."""
 
 
-_CLASSES = Steps(classification.classifier_of, classification.stored, classification.report)
+_CLASSES = Steps(classification.stored, classification.report)
 STEPS: Mapping[Task, Steps] = {
     Task.MULTICLASS: _CLASSES,
     Task.MULTILABEL: _CLASSES,
-    Task.ANOMALY: Steps(anomaly.detector_of, anomaly.stored, anomaly.report),
+    Task.ANOMALY: Steps(anomaly.stored, anomaly.report),
 }
 
 
@@ -43,11 +38,6 @@ def of_run(run: Run) -> Steps:
     """The steps of a finished run's task."""
     # Classifiers' runs of older versions do not say which of the two kinds they are.
     return STEPS[Task(run.record.results.get("task", Task.MULTICLASS))]
-
-
-def opened(bundle: Bundle) -> Classifier | Detector:
-    """A checked bundle as what predicts."""
-    return STEPS[bundle.manifest.task].open(bundle)
 
 
 def is_detector(model: Any) -> bool:

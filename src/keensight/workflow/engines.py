@@ -1,0 +1,79 @@
+"""Opening a bundle as what predicts: on LiteRT, without TensorFlow, or on Keras."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from keensight.core.predictions import Decision
+from keensight.core.task import Task
+from keensight.errors import StoreError
+
+if TYPE_CHECKING:
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
+    from keensight.nets.light import LightNetwork
+    from keensight.nets.network import Deferred, Engine
+    from keensight.store.bundle import Bundle
+
+
+def opened(bundle: Bundle, engine: Engine = "auto") -> Classifier | Detector:
+    """A checked bundle as what predicts; for the arguments see :func:`classifier_of`."""
+    return (detector_of if bundle.manifest.task == Task.ANOMALY else classifier_of)(bundle, engine)
+
+
+def engines_of(bundle: Bundle) -> tuple[Engine, ...]:
+    """What a bundle can run on with the packages that are installed."""
+    found: list[Engine] = ["keras"] if find_spec("tensorflow") else []
+    return (*found, *(("litert",) if bundle.has_light else ()))
+
+
+def classifier_of(bundle: Bundle, engine: Engine = "auto") -> Classifier:
+    """Load the classifier of an open bundle.
+
+    Args:
+        bundle: A checked bundle.
+        engine: ``litert`` runs the bundle's light form, ``keras`` its Keras model; ``auto``: the light form if there is
+            one.
+
+    Raises:
+        StoreError: it has no light form, or one of the files cannot be loaded.
+    """
+    from keensight.nets.classifier import Classifier
+
+    manifest, several = bundle.manifest, bundle.manifest.task == Task.MULTILABEL
+    model, light = _networks(bundle, engine)
+    return Classifier(
+        model,
+        manifest.labels,
+        manifest.image,
+        temperature=manifest.temperature,
+        prototypes=bundle.prototypes(),
+        mirror=bool(manifest.decision.get("mirror", False)),
+        thresholds=tuple(manifest.decision["thresholds"]) if several else None,
+        decision=None if several else Decision.from_manifest(manifest.decision),
+        subspace=bundle.subspace(),
+        light=light,
+    )
+
+
+def detector_of(bundle: Bundle, engine: Engine = "auto") -> Detector:
+    """Load the anomaly detector of an open bundle; for the arguments see :func:`classifier_of`."""
+    from keensight.nets.detector import Detector
+    from keensight.store.bundle import limits_of
+
+    model, light = _networks(bundle, engine)
+    return Detector(model, bundle.manifest.image, limits_of(bundle.manifest), light=light)
+
+
+def _networks(bundle: Bundle, engine: Engine) -> tuple[Deferred, LightNetwork | None]:
+    from keensight.nets.light import LightNetwork
+    from keensight.nets.models.weights import open_model
+    from keensight.nets.network import Deferred
+
+    flatbuffer = None if engine == "keras" else bundle.light()
+    if engine == "litert" and flatbuffer is None:
+        raise StoreError(f"{bundle.path} has no light form", "add it: keensight export MODEL --to bundle")
+    light = None if flatbuffer is None else LightNetwork(flatbuffer)
+    return Deferred(partial(open_model, bundle.model_path)), light
