@@ -17,7 +17,7 @@ class ExportFormat:
     file: str
     """Name of the network in the folder of the export; ``saved_model`` is a folder."""
     runtime: str
-    """Package that runs it (besides NumPy), as ``pip install`` knows it."""
+    """Package that runs it (besides NumPy), as ``pip install`` knows it; the page of ``html`` needs none."""
     module: str
     """Its module."""
     writers: tuple[str, ...] = ()
@@ -34,5 +34,6 @@ for _one in (
     ExportFormat("litert", "float32", "model.tflite", "ai-edge-litert", "ai_edge_litert"),
     ExportFormat("litert-fp16", "float16", "model.tflite", "ai-edge-litert", "ai_edge_litert"),
     ExportFormat("openvino", "float32", "model.xml", "openvino", "openvino", ("openvino",), "openvino"),
+    ExportFormat("html", "float16", "classifier.html", "ai-edge-litert", "ai_edge_litert"),
 ):
     FORMATS[_one.name] = _one

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.anomaly import FRACTIONS, Limits
 from keensight.core.background import GROUNDS
+from keensight.core.codec import from_plain
 from keensight.core.ood import Subspace
 from keensight.core.predictions import Decision
 from keensight.core.prototypes import Prototypes
@@ -98,7 +100,7 @@ def _rendered(
         .get_template("app/app.html")
         .render(
             manifest=manifest,
-            named=_named(manifest),
+            described=_described(manifest),
             accept=ACCEPTED,
             policy=_policy([text for _, text in scripts], remote),
             promise=_SENT if remote else _KEPT,
@@ -160,7 +162,7 @@ def _model(contents: AppContents, remote: bool) -> dict[str, Any]:
     """What the page's scripts know of the model."""
     manifest = contents.manifest
     image, several = manifest.image, manifest.task == Task.MULTILABEL
-    rule = Decision() if several else Decision.from_manifest(manifest.decision)
+    rule = Decision.from_manifest(manifest.decision)
     return {
         "remote": remote,
         "labels": manifest.labels.names,
@@ -170,6 +172,7 @@ def _model(contents: AppContents, remote: bool) -> dict[str, Any]:
         },
         "thresholds": list(manifest.decision["thresholds"]) if several else None,
         "decision": {"threshold": rule.threshold, "set_threshold": rule.set_threshold},
+        "anomaly": _anomaly(manifest),
         "subspace": None if remote else _subspace(contents.subspace),
         "prototypes": None if remote else _prototypes(contents.prototypes),
         "samples": [
@@ -177,6 +180,13 @@ def _model(contents: AppContents, remote: bool) -> dict[str, Any]:
             for name, data, probabilities in contents.samples
         ],
     }  # fmt: skip
+
+
+def _anomaly(manifest: BundleManifest) -> dict[str, Any] | None:
+    if manifest.task != Task.ANOMALY:
+        return None
+    limits = from_plain(Limits, manifest.decision.get("limits"), "decision.limits")
+    return {"threshold": limits.threshold, "patch": limits.patch, "fractions": FRACTIONS}
 
 
 def _subspace(found: Subspace | None) -> dict[str, Any] | None:
@@ -197,24 +207,33 @@ def _arrays(**arrays: NDArray[np.float32]) -> dict[str, Any]:
     return {"arrays": list(arrays), **texts}
 
 
-def _named(manifest: BundleManifest) -> str:
+def _described(manifest: BundleManifest) -> str:
+    if manifest.task == Task.ANOMALY:
+        return "Anomaly detector, which learned from normal images only"
     names = manifest.labels.names
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"Image classifier with {len(names)} {manifest.task.nouns}: {listed}"
+
+
+_MAIN = {
+    Task.MULTICLASS: ("accuracy", "accuracy"),
+    Task.MULTILABEL: ("map", "mean average precision"),
+    Task.ANOMALY: ("auroc", "area under the ROC curve"),
+}
+"""Of each task the main metric: its key in a manifest, and its name."""
 
 
 def _measured(manifest: BundleManifest) -> dict[str, Any] | None:
     """The main result with its confidence interval and n; None: it was not evaluated."""
     found = manifest.provenance.get("metrics")
-    several = manifest.task == Task.MULTILABEL
-    key, name = ("map", "mean average precision") if several else ("accuracy", "accuracy")
+    key, name = _MAIN[manifest.task]
     if not isinstance(found, Mapping) or key not in found:
         return None
-    value = f"{found[key]:.3f}" if several else f"{found[key]:.1%}"
+    form = "{:.1%}" if manifest.task == Task.MULTICLASS else "{:.3f}"
     ends = found.get(f"{key}_ci")
-    low, high = (f"{end:.3f}" if several else f"{end:.1%}" for end in ends) if ends else ("", "")
-    interval = f"95% CI {low} to {high}, " if ends else ""
+    interval = f"95% CI {form.format(ends[0])} to {form.format(ends[1])}, " if ends else ""
     words = f"{name} on the {set_name(str(found.get('part', 'test')))} ({interval}n = {found.get('n', 0):,})"
-    return {"value": value, "words": words, "caveats": found.get("caveats", [])}
+    return {"value": form.format(found[key]), "words": words, "caveats": found.get("caveats", [])}
 
 
 def _sentences(contents: AppContents) -> list[str]:
@@ -224,6 +243,8 @@ def _sentences(contents: AppContents) -> list[str]:
     told = [rule_in_words(Decision.from_manifest(manifest.decision), refuses=refuses)]
     if manifest.task == Task.MULTILABEL:
         told = [f"It predicts each label whose probability reaches the line on its bar, the label's threshold{unlike}."]
+    elif manifest.task == Task.ANOMALY:
+        told = ["An image with a score of 1 or more is anomalous. The score is not the probability of a defect."]
     elif manifest.decision.get("enrolled"):
         told = ["It predicts the class whose mean is nearest, and abstains if none is near."]
     if _measured(manifest):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from keensight.core.exports import (
     ExportRecord,
     Output,
 )
-from keensight.core.files import check_writable
+from keensight.core.files import check_writable, write_bytes
 from keensight.core.parity import Parity
 from keensight.core.pixels import probe
 from keensight.core.predictions import Decision
@@ -31,6 +31,7 @@ from keensight.core.records import BundleManifest
 from keensight.core.task import Task
 from keensight.errors import GateError, UsageError
 from keensight.workflow.engines import opened
+from keensight.workflow.export_html import page_maker
 from keensight.workflow.export_images import Material, material
 from keensight.workflow.parity import by_export, by_model, label_of, self_test_pixels, table
 from keensight.workflow.steps import Source, shown
@@ -60,7 +61,8 @@ def export(
 
     Args:
         model: A run or a bundle.
-        to: ``keras``, ``savedmodel``, ``onnx``, ``litert``, ``litert-fp16``, ``litert-int8`` or ``openvino``.
+        to: ``keras``, ``savedmodel``, ``onnx``, ``litert``, ``litert-fp16``, ``litert-int8``, ``openvino`` or ``html``
+            (one file that predicts in a browser).
         out: Folder of the export; None: ``exports/FORMAT`` in the run, or beside the bundle.
         data: The image set that the model was trained on; None: where the run was trained on it, if it is still there.
         replace: Replace an export that is already there.
@@ -88,7 +90,8 @@ def export(
     check_place(place, replace)
     check_writable(place, folder=True)
     progress = shown(progress)
-    work = _Work(kind, bundle, material(kind, bundle, Path(path), data, progress), progress)
+    page = page_maker(bundle, progress) if kind.name == "html" else None
+    work = _Work(kind, bundle, material(kind, bundle, Path(path), data, progress), progress, page)
     return write_export(place, work.fill, work.files)
 
 
@@ -115,6 +118,8 @@ class _Work:
     bundle: Bundle
     material: Material
     progress: Progress
+    page: Callable[[bytes], bytes] | None = None
+    """Makes an HTML file of a network."""
 
     def fill(self, folder: Path) -> ExportRecord:
         """Write the network into a folder and compare it.
@@ -129,6 +134,8 @@ class _Work:
         model = opened(self.bundle, "keras")
         self.progress.say(f"exporting to {self.kind.name}")
         names = write_network(self.kind, model, file, self.material.calibration)
+        if self.page is not None:
+            write_bytes(file, self.page(file.read_bytes()))
         run = open_network(self.kind, file, names)
         exam = self.bundle.exam()
         images = np.concatenate([self_test_pixels(exam.images, manifest.image), self.material.held_out])
@@ -196,7 +203,8 @@ class _Work:
         """The other files of the export: name to content."""
         from keensight.nets.export.reader import reader_files
 
-        found = {name: text.encode() for name, text in reader_files(self.kind, record.task).items()}
+        readers = {} if self.page is not None else reader_files(self.kind, record.task)
+        found = {name: text.encode() for name, text in readers.items()}
         for test, image in zip(record.self_test, self.bundle.exam().images, strict=True):
             found[f"{SELF_TEST}/{test.file}"] = image
         if record.out_of_distribution is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keensight.core.files import write_bytes
 from keensight.core.progress import Progress
-from keensight.core.task import Task
-from keensight.errors import StoreError, UsageError
+from keensight.errors import StoreError
 
 if TYPE_CHECKING:
     from keensight.show.html_app import AppContents, BrowserEngine
@@ -22,30 +22,16 @@ _SAMPLES = 8
 _SECONDS = 30
 
 
-def check_task(bundle: Bundle) -> None:
-    """Refuse a model that the page cannot show.
+def page_maker(bundle: Bundle, progress: Progress) -> Callable[[bytes], bytes]:
+    """What makes an HTML file of the bundle's network, a flatbuffer for one image, with the engine at its side.
 
     Raises:
-        UsageError: it is an anomaly detector.
-    """
-    if bundle.manifest.task == Task.ANOMALY:
-        raise UsageError(
-            f"{bundle.path} is an anomaly detector: the HTML file shows classes or labels, not anomaly scores",
-            "export it with --to litert",
-        )
-
-
-def html_file(bundle: Bundle, flatbuffer: bytes, engine: BrowserEngine) -> bytes:
-    """The bundle's classifier as an HTML file.
-
-    Args:
-        bundle: A classifier.
-        flatbuffer: Its serving graph for LiteRT, for one image at a time.
-        engine: From :func:`browser_engine`.
+        StoreError: the engine cannot be downloaded, or it is not the pinned version.
     """
     from keensight.show.html_app import html_app
 
-    return html_app(app_contents(bundle), flatbuffer, engine)
+    engine, contents = browser_engine(progress), app_contents(bundle)
+    return lambda flatbuffer: html_app(contents, flatbuffer, engine)
 
 
 def app_contents(bundle: Bundle) -> AppContents:

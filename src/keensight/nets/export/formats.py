@@ -14,6 +14,7 @@ from keensight.core.export_formats import ExportFormat
 from keensight.core.files import write_bytes
 from keensight.errors import UsageError
 from keensight.nets.export.graph import serving_graph
+from keensight.nets.export.html import open_html
 from keensight.nets.export.keras_file import final_model, open_keras
 from keensight.nets.export.onnx import open_onnx, to_onnx
 from keensight.nets.export.openvino import open_openvino, write_openvino
@@ -58,7 +59,7 @@ def check_runtime(kind: ExportFormat) -> None:
 def write_network(
     kind: ExportFormat, model: Classifier | Detector, file: Path, calibration: Images | None = None
 ) -> tuple[str, ...]:
-    """Write a model in a format.
+    """Write a model in a format; for ``html``, the network that the page will contain.
 
     Args:
         kind: The format.
@@ -87,7 +88,9 @@ def write_network(
 def _flat(kind: ExportFormat, model: Classifier | Detector, graph: ServingGraph, calibration: Images | None) -> bytes:
     if kind.name == "onnx":
         return to_onnx(graph)
-    return to_float16(graph) if kind.precision == "float16" else to_tflite(graph)
+    if kind.precision == "float16":
+        return to_float16(graph, batch=1 if kind.name == "html" else None)  # LiteRT.js runs no other batches
+    return to_tflite(graph)
 
 
 def open_network(kind: ExportFormat, file: Path, outputs: tuple[str, ...]) -> Runner:
@@ -96,7 +99,10 @@ def open_network(kind: ExportFormat, file: Path, outputs: tuple[str, ...]) -> Ru
     Raises:
         StoreError: it cannot be read.
     """
-    openers = {"keras": open_keras, "savedmodel": open_savedmodel, "onnx": open_onnx, "openvino": open_openvino}
+    openers = {
+        "keras": open_keras, "savedmodel": open_savedmodel, "onnx": open_onnx, "openvino": open_openvino,
+        "html": open_html,
+    }  # fmt: skip
     return openers.get(kind.name, _open_litert)(file, outputs)
 
 

@@ -11,11 +11,16 @@ if TYPE_CHECKING:
     from keensight.nets.export.graph import ServingGraph
 
 
-def to_float16(graph: ServingGraph) -> bytes:
-    """Convert a serving graph with its weights in float16, half the size; it is computed in float32."""
+def to_float16(graph: ServingGraph, batch: int | None = None) -> bytes:
+    """Convert a serving graph with its weights in float16, half the size; it is computed in float32.
+
+    Args:
+        graph: The graph.
+        batch: Number of images that it takes; None: any.
+    """
     _, tf = framework()
     with silenced(), uncomplaining():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.concrete()])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.concrete(batch)])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
         flatbuffer: bytes = converter.convert()

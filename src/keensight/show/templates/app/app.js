@@ -2,6 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const model = withArrays(JSON.parse($("model").textContent));
 const PREVIEW = 440;
+const MILD = [255, 200, 0], STRONG = [213, 30, 0], FULL = 4; // a heatmap's colors, and the score of the strongest
 const waiting = [], rows = [];
 let predict = null, busy = false;
 
@@ -22,6 +23,11 @@ const listed = (names) => names.length < 2 ? names.join("") : `${names.slice(0, 
 
 /** A prediction in words: {verdict, detail, doubt}. */
 function inWords(row) {
+  if (row.score !== undefined) {
+    const unusual = row.score >= 1;
+    return { verdict: unusual ? "Anomalous" : "Normal", doubt: unusual, confidence: `score ${row.score.toFixed(2)}`,
+      detail: unusual ? "This image differs from the normal images that the model learned from." : "" };
+  }
   const [best, p] = row.top[0];
   const why = {
     "out-of-distribution": "This image looks nothing like the images that the model learned from.",
@@ -36,7 +42,22 @@ function inWords(row) {
   return { verdict: best, confidence: percent(p), detail: set };
 }
 
+/** An anomaly score on a scale on which the threshold is in the middle. */
+function scale(row) {
+  const list = element("ul", "bars"), item = element("li", row.score < 1 ? "meant" : ""), track = element("span", "track");
+  const fill = element("span", "fill"), mark = element("span", "mark");
+  fill.style.width = `${Math.min(100, 50 * row.score)}%`;
+  mark.style.left = "50%";
+  mark.title = "anomalous from 1 on";
+  track.append(fill, mark);
+  track.setAttribute("aria-hidden", "true");
+  item.append(element("span", "label", "anomaly score"), track, element("span", "value", row.score.toFixed(2)));
+  list.append(item);
+  return list;
+}
+
 function bars(row, doubt) {
+  if (row.score !== undefined) return scale(row);
   const list = element("ul", "bars");
   list.setAttribute("aria-label", doubt ? "Most likely classes, none of them predicted" : "Most likely classes");
   for (const [name, p] of row.top) {
@@ -77,7 +98,41 @@ function preview({ bitmap, orientation }, name) {
   return canvas;
 }
 
+/** The model's input with what differs from normal images in yellow to red, as `keensight predict --heatmaps` draws it. */
+function overlay({ heat, pixels }, name) {
+  const { height, width } = model.image, { rows, columns } = model.anomaly;
+  const canvas = element("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d"), drawn = context.createImageData(width, height);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      const score = between(heat, (x + 0.5) / width, (y + 0.5) / height, columns, rows);
+      const strength = Math.max(0, Math.min(1, (score - 1) / (FULL - 1)));
+      const opacity = strength && 0.35 + 0.5 * strength;
+      for (let c = 0; c < 3; c++) {
+        const color = MILD[c] + (STRONG[c] - MILD[c]) * strength;
+        drawn.data[4 * at + c] = Math.round(pixels[3 * at + c] * (1 - opacity) + color * opacity);
+      }
+      drawn.data[4 * at + 3] = 255;
+    }
+  }
+  context.putImageData(drawn, 0, 0);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `${name} with its anomaly heatmap`);
+  return canvas;
+}
+
+/** A map's value at a place between 0 and 1, between its four nearest ones. */
+function between(map, x, y, columns, rows) {
+  const u = Math.max(0, Math.min(columns - 1, x * columns - 0.5)), v = Math.max(0, Math.min(rows - 1, y * rows - 0.5));
+  const left = Math.floor(u), top = Math.floor(v), right = Math.min(columns - 1, left + 1), below = Math.min(rows - 1, top + 1);
+  const upper = map[top * columns + left] * (1 - u + left) + map[top * columns + right] * (u - left);
+  const lower = map[below * columns + left] * (1 - u + left) + map[below * columns + right] * (u - left);
+  return upper * (1 - v + top) + lower * (v - top);
+}
+
 async function pictureFor(found, file) {
+  if (found?.heat) return overlay(found, file.name);
   if (found?.image) return preview(found.image, file.name);
   try {
     return preview({ bitmap: await createImageBitmap(file), orientation: 1 }, file.name);
@@ -101,6 +156,7 @@ function answered(file, found, milliseconds, picture) {
   if (confidence) head.append(" ", element("span", "confidence", confidence));
   body.append(head);
   if (detail) body.append(element("p", "detail", detail));
+  if (found.row.note) body.append(element("p", "detail", `Note: ${found.row.note}`));
   body.append(bars(found.row, doubt), element("p", "file", `${file.name} · ${Math.round(milliseconds)} ms`));
   return [made, `${file.name}: ${verdict}${confidence ? `, ${confidence}` : ""}. ${detail}`];
 }
@@ -134,6 +190,7 @@ async function work() {
     const { file, first } = waiting.shift();
     if (first) before = $("cards").firstChild;
     $("results").hidden = false;
+    if (first) $("results").scrollIntoView({ block: "nearest" });
     say(waiting.length ? `Classifying image ${++done} of ${done + waiting.length} …` : "Classifying …");
     const [made, words] = await classify(file);
     $("cards").insertBefore(made, before);

@@ -6,11 +6,13 @@ globalThis.openNetwork = async (wasm, network) => {
   runtime.setDefaultEnvironment(await Environment.create({ webGpuDevice: null }));
   const compiled = await runtime.loadAndCompile(network, { accelerator: "wasm" });
   const shape = Array.from(compiled.getInputDetails()[0].shape, (size) => Math.max(1, size));
-  return async (pixels) => {
+  const run = async (pixels) => {
     const image = new Tensor(pixels, shape);
     const outputs = await compiled.run([image]);
     const found = outputs.map((output) => Float32Array.from(output.toTypedArray()));
     [image, ...outputs].forEach((tensor) => tensor.delete());
     return found;
   };
+  run.shape = Array.from(compiled.getOutputDetails()[0].shape);
+  return run;
 };

@@ -1,5 +1,5 @@
 // Who predicts: the network inside this page, or the server that sent it.
-const PREDICTED_WRONG = 0.05; // of a probability; 16-bit weights and another JPEG decoder stay below it
+const PREDICTED_WRONG = 0.05; // of a probability or a score; 16-bit weights and another JPEG decoder stay below it
 
 function bytesOf(base64) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
@@ -30,18 +30,26 @@ const samplesOf = (model) => (model.samples ?? []).map((sample) => ({
 async function inside(model) {
   const [wasm, network] = await Promise.all([inflated("engine"), inflated("network")]);
   const run = await globalThis.openNetwork(wasm, network);
+  if (model.anomaly) {
+    const [, rows, columns, levels] = run.shape;
+    Object.assign(model.anomaly, { rows, columns, fractions: model.anomaly.fractions.slice(0, levels) });
+  }
   return async (file) => {
     const image = await opened(file, model.image);
     const pixels = modelInput(image.picture, image.extent, model.image, image.orientation);
-    const [probabilities, vector] = await run(pixels);
-    return { row: decided(file.name, probabilities, vector, model), probabilities, pixels, image };
+    const [first, vector] = await run(pixels);
+    if (!model.anomaly) return { row: decided(file.name, first, vector, model), pixels, image };
+    return { row: scored(file.name, first, model.anomaly), heat: patchScores(first, model.anomaly), pixels, image };
   };
 }
 
 /** Whether this browser reproduces a prediction of the trained model: some change the pixels that a page may see. */
 async function selfTested(predict, sample, labels) {
   const { row } = await predict(sample.file);
-  const worst = Math.max(...row.top.map(([name, p]) => Math.abs(p - sample.probabilities[labels.indexOf(name)])));
+  const [score] = sample.probabilities; // of a detector
+  const worst = row.score === undefined
+    ? Math.max(...row.top.map(([name, p]) => Math.abs(p - sample.probabilities[labels.indexOf(name)])))
+    : Math.abs(row.score - score) / Math.max(score, 1);
   if (!(worst <= PREDICTED_WRONG)) {
     throw new Error(
       "This browser does not reproduce the model's own predictions, so it must not be used here. A privacy setting that " +

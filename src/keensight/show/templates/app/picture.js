@@ -1,7 +1,7 @@
 // What an image file is, from its first bytes, and its pixels through the browser's decoder.
 const MOST_BYTES = 256 * 2 ** 20;
 const MOST_PIXELS = 120e6; // a browser holds 4 bytes of each, twice
-const CONVERT = "Save it as JPEG or PNG; `keensight predict` on a computer reads it as it is.";
+const CONVERT = "Save it as JPEG or PNG. (The command keensight predict reads it as it is.)";
 
 class Unreadable extends Error {}
 

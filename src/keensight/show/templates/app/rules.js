@@ -75,3 +75,26 @@ function decided(path, probabilities, vector, model) {
 const unread = (path, error) => ({
   path, label: null, probability: null, top: [], decision: "abstain", reason: "unreadable", set: null, ood_score: null, error,
 });
+
+/** The row of an anomaly detector for an image, from the scores of its patches (rows, columns, levels). */
+function scored(path, levels, { threshold, fractions }) {
+  const depth = fractions.length, count = levels.length / depth;
+  const means = fractions.map((fraction, level) => {
+    const scores = Float32Array.from({ length: count }, (_, i) => levels[i * depth + level]).sort();
+    const top = Math.max(1, even(fraction * count));
+    return scores.subarray(count - top).reduce((sum, value) => sum + value, 0) / top;
+  });
+  const score = Math.fround(geometricMean(means) / threshold);
+  const label = score >= 1 ? "anomalous" : "normal";
+  return { path, label, probability: null, top: [], score, decision: "accept", error: null };
+}
+
+const geometricMean = (values) =>
+  Math.exp(values.reduce((sum, value) => sum + Math.log(Math.max(value, 1e-6)), 0) / values.length);
+
+/** Scores of patches over all levels; 1 is the highest that normal patches usually have. */
+function patchScores(levels, { patch, fractions }) {
+  const depth = fractions.length;
+  return Float32Array.from({ length: levels.length / depth },
+    (_, i) => geometricMean(levels.subarray(i * depth, (i + 1) * depth)) / patch);
+}
