@@ -325,6 +325,15 @@ def test_what_cannot_be_served_is_refused_in_a_sentence(bundle, tmp_path):
     assert (code, out) == (2, "") and "cannot read the token" in err
 
 
+def test_the_start_page_is_that_of_the_export_and_with_a_token_shows_no_test_images(bundle):
+    with serving(bundle.path) as open_to_all, serving(bundle.path, env={"KEENSIGHT_TOKEN": "long-enough"}) as guarded:
+        status, headers, page = open_to_all.ask("GET", "/")
+        assert status == 200 and headers["content-type"].startswith("text/html") and b"Ethical considerations" in page
+        status, _, bare = guarded.ask("GET", "/")
+        assert status == 200 and b"Ethical considerations" not in bare and len(bare) < len(page)
+        assert guarded.ask("GET", "/labels")[0] == 401
+
+
 def test_without_the_extra_it_says_what_to_install(bundle, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['fastapi'] = None\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

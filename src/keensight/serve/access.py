@@ -17,8 +17,8 @@ from keensight.serve.logs import LOGGER, event
 from keensight.serve.rejection import Problem, Reason
 from keensight.serve.service import Service, State
 
-_FREE = frozenset({"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
-"""Addresses that need no token: an orchestrator asks them."""
+_FREE = frozenset({"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"})
+"""Addresses that need no token: an orchestrator asks them, and the page asks its user for the token."""
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _GONE = 499
 """Status of a request whose client left, in log and metrics."""

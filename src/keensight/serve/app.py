@@ -228,5 +228,6 @@ async def docs(request: Request) -> Response:
 
 @router.get("/", include_in_schema=False)
 async def root(request: Request) -> Response:
-    """The start page."""
-    return RedirectResponse("docs")
+    """The page for people: choose or photograph an image and see its prediction."""
+    page = _service(request).page
+    return RedirectResponse("docs") if page is None else HTMLResponse(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import socket
 import threading
@@ -9,10 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keensight.errors import UsageError
 from keensight.serve.settings import Settings
+
+if TYPE_CHECKING:
+    from keensight.store.bundle import Bundle
 
 _GRACE = 5.0
 """Seconds beyond two time limits after which what is still running at the end is given up."""
@@ -84,6 +88,7 @@ def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]],
 
     def load() -> None:
         try:
+            service.page = _page(opened, settings)
             service.open(load_model(opened, settings.workers))
         except BaseException as error:
             failure.append(error)
@@ -114,6 +119,20 @@ def load_model(bundle: Any, workers: int) -> Any:
     model = opened(bundle)
     self_test(bundle, model)
     return model
+
+
+def _page(bundle: Bundle, settings: Settings) -> str | None:
+    """The start page: that of the HTML export, which sends its images here. With a token, it shows no test images and
+    no model card, because the page itself needs none.
+    """
+    from keensight.core.task import Task
+    from keensight.show.html_app import server_page
+    from keensight.workflow.export_html import app_contents
+
+    if bundle.manifest.task == Task.ANOMALY:
+        return None
+    contents = app_contents(bundle)
+    return server_page(contents if settings.token is None else dataclasses.replace(contents, samples=(), card=""))
 
 
 def _server(config: Any, stop: Callable[[], None], drain: float) -> Any:

@@ -41,6 +41,8 @@ class Service:
         self.pool = Pool(settings.workers, settings.queue, settings.max_pixels, self._done)
         self.metrics = Metrics(settings.name, self.digest, lambda: self.pool.unfinished, lambda: self.room.held)
         self.watch = watch
+        self.page: str | None = None
+        """The start page; None: the model has none, or it is being loaded."""
 
     @property
     def model(self) -> dict[str, str]:
