@@ -69,7 +69,8 @@ _HOMES = {
     "keensight.core.predictions": ("Embeddings", "Explanation", "Predictions"),
     "keensight.core.suggestions": ("Suggestions",),
     "keensight.core.drift": ("DriftReport",),
-    "keensight.core.anomaly": ("AnomalyEvaluation", "AnomalyScores"),
+    "keensight.core.anomaly": ("AnomalyScores",),
+    "keensight.core.anomaly_evaluation": ("AnomalyEvaluation",),
     "keensight.core.evaluation": ("Evaluated", "Evaluation"),
     "keensight.data.sources.readers": ("from_arrays", "from_frame"),
     "keensight.nets.classifier": ("Classifier",),
@@ -95,8 +96,8 @@ if TYPE_CHECKING:
     from keensight import errors as errors
     from keensight import show as show
     from keensight.assess.intervals import wilson as wilson
-    from keensight.core.anomaly import AnomalyEvaluation as AnomalyEvaluation
     from keensight.core.anomaly import AnomalyScores as AnomalyScores
+    from keensight.core.anomaly_evaluation import AnomalyEvaluation as AnomalyEvaluation
     from keensight.core.audit import AuditReport as AuditReport
     from keensight.core.config import RunConfig as RunConfig
     from keensight.core.drift import DriftReport as DriftReport

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.assess.intervals import auroc_interval, auroc_parts, share
-from keensight.core.anomaly import AnomalyEvaluation, KindScore, Limits
+from keensight.core.anomaly import Limits
+from keensight.core.anomaly_evaluation import AnomalyEvaluation, KindScore
 from keensight.core.interval import Interval
 from keensight.errors import DataError
 

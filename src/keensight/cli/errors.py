@@ -68,6 +68,12 @@ def _failure(error: BaseException) -> Failure:
             f"the output cannot be written: {error.strerror}",
             "free some space, or redirect it",
         )
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").split(".")[0]) not in _OWN:
+        return Failure(
+            UsageError.exit_code,
+            f"this needs the package {package}, which is not installed",
+            "run: pip install keensight",
+        )
     if _broke_an_import(error):
         return Failure(InterruptedRun.exit_code, "interrupted", None)
     return Failure(
@@ -75,6 +81,10 @@ def _failure(error: BaseException) -> Failure:
         f"unexpected {type(error).__name__}: {error}",
         "this is a bug in Keensight: please report it with the output of the same command and --debug",
     )
+
+
+_OWN = ("", "keensight")
+"""Modules whose absence is a bug; that of others is an installation without what training needs."""
 
 
 def _broke_an_import(error: BaseException) -> bool:

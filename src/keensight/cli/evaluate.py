@@ -12,7 +12,7 @@ from keensight.cli.options import table_options
 from keensight.core.training_overlap import LeftOut
 
 if TYPE_CHECKING:
-    from keensight.core.anomaly import AnomalyEvaluation
+    from keensight.core.anomaly_evaluation import AnomalyEvaluation
     from keensight.core.evaluation import Evaluation
 
 

@@ -14,11 +14,11 @@ from keensight.core.task import Task
 from keensight.errors import GateError, UsageError
 from keensight.nets.classifier import Classifier
 from keensight.nets.gradcam import Copier, flat
+from keensight.nets.inputs import evaluation_batch
 from keensight.nets.keras_private import producer
 from keensight.nets.models.backbones import NORMALISATIONS as IN_WORDS
 from keensight.nets.models.normalise import BGR_MEAN, MEAN, STD, normalise
 from keensight.nets.runtime import framework
-from keensight.nets.training.batches import evaluation_batch
 from keensight.nets.training.losses import OBJECTIVES, Objective, Sigmoid, Softmax
 
 if TYPE_CHECKING:

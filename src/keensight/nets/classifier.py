@@ -20,11 +20,8 @@ from keensight.core.sources import Images, Source, singles
 from keensight.core.task import Task
 from keensight.errors import DataError, StoreError
 from keensight.nets.embeddings import LAYER, both, embedding, head
-from keensight.nets.inputs import Read, check_images, check_input
-from keensight.nets.models.weights import open_model
+from keensight.nets.inputs import Read, check_images, check_input, evaluation_batch
 from keensight.nets.network import Deferred, Engine, KerasNetwork, Network, Outputs, Part, answered, named, part_of
-from keensight.nets.training.batches import evaluation_batch
-from keensight.nets.training.losses import OBJECTIVES
 
 if TYPE_CHECKING:
     import keras
@@ -103,7 +100,6 @@ class Classifier:
         self.decision = decision
         self.subspace = subspace
         self.task = Task.MULTICLASS if thresholds is None else Task.MULTILABEL
-        self._objective = OBJECTIVES[self.task]()
         check_input((self.keras_model.input_shape[1:]) if light is None else light.shape, spec)
         self._network: Network = light or self._keras_network()
         self.enrolled: int = len(labels) - self._network.outputs[0]
@@ -118,6 +114,8 @@ class Classifier:
         Raises:
             StoreError: Keras cannot load the file, or it does not fit the labels.
         """
+        from keensight.nets.models.weights import open_model
+
         return cls(open_model(path), labels, spec, **settings)
 
     def changed(self, **settings: Any) -> Classifier:
@@ -159,7 +157,10 @@ class Classifier:
         return KerasNetwork(answer, evaluation_batch(self.spec.shape), (model.output_shape[-1],), size)
 
     def _calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._objective.probabilities(logits.astype(np.float64) / self.temperature).astype(np.float32)
+        from keensight.nets.training.losses import OBJECTIVES
+
+        scaled = logits.astype(np.float64) / self.temperature
+        return OBJECTIVES[self.task]().probabilities(scaled).astype(np.float32)
 
     @property
     def class_names(self) -> tuple[str, ...]:

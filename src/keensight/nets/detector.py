@@ -16,11 +16,9 @@ from keensight.core.anomaly import AnomalyScores, Limits, NormalPatches, heatmap
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Images, Source, singles
-from keensight.nets.inputs import Read, check_images, check_input
-from keensight.nets.models.weights import open_model
+from keensight.nets.inputs import Read, check_images, check_input, evaluation_batch
 from keensight.nets.network import Deferred, Engine, KerasNetwork, Network, Outputs, Part, answered, named, part_of
 from keensight.nets.runtime import framework
-from keensight.nets.training.batches import evaluation_batch
 from keensight.nets.training.split_model import cuts
 
 if TYPE_CHECKING:
@@ -56,6 +54,8 @@ class Detector:
         Raises:
             StoreError: Keras cannot load the file.
         """
+        from keensight.nets.models.weights import open_model
+
         return cls(open_model(path), spec, limits)
 
     def on_light(self, light: LightNetwork) -> Detector:

@@ -64,3 +64,8 @@ def chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
     """``items`` in lists of ``size``."""
     while chunk := list(islice(items, size)):
         yield chunk
+
+
+def evaluation_batch(shape: tuple[int, int, int]) -> int:
+    """Images in a forward batch: about 8 MB of pixels, 16 at least and 512 at most."""
+    return int(np.clip(8_000_000 // int(np.prod(shape)), 16, 512))

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def framework() -> tuple[Any, Any]:
         The modules ``(keras, tensorflow)``.
 
     Raises:
-        UsageError: ``KERAS_BACKEND`` names another backend.
+        UsageError: ``KERAS_BACKEND`` names another backend, or they are not installed.
 
     Examples:
         >>> keras, tf = ks.framework()
@@ -72,14 +72,26 @@ def framework() -> tuple[Any, Any]:
     _check_backend(os.environ.setdefault("KERAS_BACKEND", BACKEND))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _IMPORTING:  # another thread may be importing it
-        if "tensorflow" in sys.modules:
+        keras, tensorflow = _imported()
+    _check_backend(keras.backend.backend())  # Keras may have been imported before with another backend
+    return keras, tensorflow
+
+
+def _imported() -> tuple[Any, Any]:
+    quiet = ExitStack()
+    if sys.modules.get("tensorflow") is None:
+        quiet.enter_context(silenced())
+        quiet.enter_context(_uncollected())
+    try:
+        with quiet:
             import keras
             import tensorflow
-        else:
-            with silenced(), _uncollected():
-                import keras
-                import tensorflow
-    _check_backend(keras.backend.backend())  # Keras may have been imported before with another backend
+    except ModuleNotFoundError as error:
+        if error.name not in ("keras", "tensorflow"):
+            raise
+        raise UsageError(
+            "this needs TensorFlow and Keras, which are not installed", "run: pip install keensight"
+        ) from error
     return keras, tensorflow
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, AnomalyEvaluation, AnomalyScores
+from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, AnomalyScores
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.records import RunRecord, Split
 from keensight.core.sanitize import command_without_places, toml_without_places
 from keensight.errors import UsageError

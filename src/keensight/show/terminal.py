@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.audit import AuditReport, Column, Finding, Probe, by_severity
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.evaluation import BinaryScores, Evaluation, MultilabelScores, Slices

@@ -15,10 +15,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from keensight.core.anomaly import AnomalyEvaluation
 from keensight.core.drift import Measured
-from keensight.core.evaluation import Evaluation
 from keensight.core.files import sha256_file, write_bytes, write_json, write_text
 from keensight.core.fingerprints import LearnedFrom
 from keensight.core.ood import Subspace
@@ -44,7 +43,6 @@ from keensight.store.manifest import (
     limits_of,
     read_manifest,
 )
-from keensight.store.model_card import model_card
 from keensight.store.npz import (
     SelfTest,
     read_learned,
@@ -60,6 +58,10 @@ from keensight.store.npz import (
 )
 from keensight.store.safety import check_model, inside
 from keensight.store.whole_folders import beside, swap
+
+if TYPE_CHECKING:
+    from keensight.core.anomaly_evaluation import AnomalyEvaluation
+    from keensight.core.evaluation import Evaluation
 
 __all__ = [
     "CARD",
@@ -215,6 +217,8 @@ def write_bundle(  # noqa: PLR0913 - one a file of the bundle
     Raises:
         StoreError: the folder is taken, the disk refuses, or what was written is no valid bundle.
     """
+    from keensight.store.model_card import model_card
+
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise StoreError(f"{directory} already exists", "choose another folder; nothing is ever overwritten")
     manifest = _without_places(manifest)
@@ -263,6 +267,8 @@ def add_evaluation(
     Raises:
         StoreError: the bundle cannot be read or written.
     """
+    from keensight.store.model_card import model_card
+
     provenance = {**bundle.manifest.provenance, "metrics": {"part": evaluation.part, **evaluation.headline()}}
     manifest = dataclasses.replace(bundle.manifest, provenance=provenance)
     card = model_card(manifest, evaluation, refuses=SUBSPACE in manifest.files)

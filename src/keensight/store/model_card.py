@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.evaluation import ClassScore, Evaluation, MultilabelScores
 from keensight.core.interval import Interval
 from keensight.core.predictions import Decision

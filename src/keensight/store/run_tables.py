@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores
+from keensight.core.anomaly import AnomalyScores
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.codec import to_plain
 from keensight.core.evaluation import Evaluation
 from keensight.core.files import write_bytes, write_json, write_text

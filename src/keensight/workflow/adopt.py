@@ -24,7 +24,8 @@ from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.finish import Trained, finish
 from keensight.workflow.prepare import Prepared, prepare_data
 from keensight.workflow.prepare import split as split_set
-from keensight.workflow.steps import Source, configure, open, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, configure, open
 from keensight.workflow.train import recorded
 from keensight.workflow.unused_settings import without_effect
 

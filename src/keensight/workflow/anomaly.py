@@ -14,16 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core import anomaly
-from keensight.core.anomaly import (
-    ANOMALOUS,
-    NORMAL,
-    PATCH_MEMORY,
-    AnomalyEvaluation,
-    AnomalyScores,
-    Limits,
-    NormalPatches,
-    PatchSampler,
-)
+from keensight.core.anomaly import ANOMALOUS, NORMAL, PATCH_MEMORY, AnomalyScores, Limits, NormalPatches, PatchSampler
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.config import RunConfig
 from keensight.core.folds import deal
 from keensight.core.progress import Phase, Progress

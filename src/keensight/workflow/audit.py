@@ -13,7 +13,8 @@ from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.errors import GateError
-from keensight.workflow.steps import Source, open, prepare, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, open, prepare
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels

@@ -19,7 +19,8 @@ from keensight.core.sanitize import without_place
 from keensight.errors import ImageError
 from keensight.nets.classifier import Classifier
 from keensight.workflow.light_form import compared_images, light_form
-from keensight.workflow.steps import Source, open, prepare, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, open, prepare
 from keensight.workflow.training_overlap import learned_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from keensight.core.task import Task
 from keensight.errors import UsageError
 from keensight.workflow.features import Features
 from keensight.workflow.measure import EvaluationSet, probabilities_of
+from keensight.workflow.progress import shown
 from keensight.workflow.prototypes import known_of
-from keensight.workflow.steps import Source, open, shown
+from keensight.workflow.steps import Source, open
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.audit import AuditReport, Finding
 from keensight.core.evaluation import Caveat, Evaluated
 from keensight.core.interval import Interval

@@ -16,7 +16,8 @@ from keensight.core.records import split_digest
 from keensight.core.training_overlap import LeftOut
 from keensight.errors import DataError
 from keensight.workflow.evaluate import evaluate, finished, on_source
-from keensight.workflow.steps import Source, open, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, open
 
 if TYPE_CHECKING:
     from keensight.store.run import Run

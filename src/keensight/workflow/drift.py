@@ -23,7 +23,7 @@ from keensight.core.records import SEPARATOR, ImageInfo, LabelSet
 from keensight.core.sources import Images, Source, read_source
 from keensight.errors import DataError, ImageError, StoreError, UsageError
 from keensight.workflow.predict import find, load
-from keensight.workflow.steps import shown
+from keensight.workflow.progress import shown
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels

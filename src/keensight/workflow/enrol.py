@@ -25,8 +25,8 @@ from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow.engines import classifier_of
 from keensight.workflow.predict import find
+from keensight.workflow.progress import shown
 from keensight.workflow.self_test import self_test, self_test_everywhere
-from keensight.workflow.steps import shown
 from keensight.workflow.training_overlap import extended
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from keensight.workflow.features import features_of
 from keensight.workflow.finish import choose, with_held_out
 from keensight.workflow.measure import EvaluationSet
 from keensight.workflow.prepare import input_spec, prepare_data
-from keensight.workflow.steps import configure, prepare, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import configure, prepare
 from keensight.workflow.train import resolve, train_network
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
@@ -19,7 +19,8 @@ from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow.caveats import caveats_of
 from keensight.workflow.measure import EvaluationSet, measure
 from keensight.workflow.predict import load
-from keensight.workflow.steps import Source, open, prepare, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, open, prepare
 from keensight.workflow.tasks import is_detector, of_run
 from keensight.workflow.training_overlap import left_out
 

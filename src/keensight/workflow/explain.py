@@ -20,7 +20,7 @@ from keensight.core.registry import did_you_mean
 from keensight.core.sources import Images, Source, name_of, read_source
 from keensight.errors import ImageError, UsageError
 from keensight.workflow.predict import find, load
-from keensight.workflow.steps import shown
+from keensight.workflow.progress import shown
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels

@@ -34,7 +34,8 @@ from keensight.workflow.engines import opened
 from keensight.workflow.export_html import page_maker
 from keensight.workflow.export_images import Material, material
 from keensight.workflow.parity import by_export, by_model, label_of, self_test_pixels, table
-from keensight.workflow.steps import Source, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source
 
 if TYPE_CHECKING:
     from keensight.nets.classifier import Classifier

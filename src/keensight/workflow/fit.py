@@ -18,7 +18,8 @@ from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.core.registry import did_you_mean
 from keensight.errors import InterruptedRun, UsageError
 from keensight.workflow.features import caches, images_of
-from keensight.workflow.steps import Source, configure, open, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, configure, open
 
 if TYPE_CHECKING:
     import keras

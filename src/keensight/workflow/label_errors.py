@@ -20,7 +20,8 @@ from keensight.errors import DataError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.fit import transfers
 from keensight.workflow.prepare import input_spec
-from keensight.workflow.steps import Source, build, image_spec, open, prepare, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, build, image_spec, open, prepare
 
 if TYPE_CHECKING:
     from keensight.assess.confident_learning import Judgement

@@ -15,7 +15,8 @@ from keensight.core.records import Dataset, Split
 from keensight.errors import DataError, UsageError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.prepare import input_spec, open_source, prepare_data
-from keensight.workflow.steps import Source, build, configure, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, build, configure
 
 if TYPE_CHECKING:
     from keensight.core.config import RunConfig

@@ -169,7 +169,7 @@ def answers_of(
     features: Features | None = None,
 ) -> Answers:
     """All outputs of a classifier for samples, from features if available."""
-    from keensight.nets.training.batches import evaluation_batch
+    from keensight.nets.inputs import evaluation_batch
 
     if features is not None:
         mirrored = features(classifier, rows, mirror=True) if classifier.mirror else None

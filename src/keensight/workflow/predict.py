@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from keensight.core.anomaly import AnomalyScores
 from keensight.core.deprecation import renamed
 from keensight.core.files import check_writable, write_bytes, write_json, write_text
 from keensight.core.predictions import Embeddings, Predictions
@@ -19,12 +18,13 @@ from keensight.core.sources import Images, Source
 from keensight.core.task import Task
 from keensight.errors import UsageError
 from keensight.workflow.engines import classifier_of, detector_of, opened
+from keensight.workflow.progress import shown
 from keensight.workflow.self_test import tested
-from keensight.workflow.steps import shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from keensight.core.anomaly import AnomalyScores
     from keensight.core.similar import Similar
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector

@@ -18,7 +18,8 @@ from keensight.core.records import Dataset, ImageSpec, Split
 from keensight.core.task import Task
 from keensight.errors import DataError, UsageError
 from keensight.workflow.audit import audit as audit_images
-from keensight.workflow.steps import Source, corrected, image_spec, open, prepare, shown
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, corrected, image_spec, open, prepare
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels

@@ -13,7 +13,7 @@ from keensight.core.progress import Progress
 from keensight.core.prototypes import Prototypes
 from keensight.core.records import Dataset, Split
 from keensight.workflow.features import Features
-from keensight.workflow.steps import shown
+from keensight.workflow.progress import shown
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
@@ -114,7 +114,7 @@ def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 
 def _embed(classifier: Classifier, pixels: Pixels, progress: Progress, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    from keensight.nets.training.batches import evaluation_batch
+    from keensight.nets.inputs import evaluation_batch
 
     size = evaluation_batch(classifier.spec.shape)
     vectors = np.empty((len(rows), classifier.embedding_size), np.float32)

@@ -18,8 +18,9 @@ from keensight.core.task import Task
 from keensight.errors import DataError, UsageError
 from keensight.workflow.evaluate import finished
 from keensight.workflow.label_errors import check_labels
+from keensight.workflow.progress import shown
 from keensight.workflow.run_images import Unchanged, config_of, with_images
-from keensight.workflow.steps import Source, shown
+from keensight.workflow.steps import Source
 
 if TYPE_CHECKING:
     from keensight.store.run import Run

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import AnomalyScores
 from keensight.core.files import canonical_json, read_json, sha256, write_json
 from keensight.core.verification import contract_digest
 from keensight.errors import GateError, StoreError
@@ -45,6 +44,7 @@ def run_self_test(model: Classifier | Detector, exam: SelfTest) -> float:
     Raises:
         GateError: it is above ``PROBABILITY_TOLERANCE`` (of scores ``SCORE_TOLERANCE``), or an image cannot be read.
     """
+    from keensight.core.anomaly import AnomalyScores
     from keensight.nets.runtime import full_float32
 
     # On Keras, a bundle made on a CPU must pass on a GPU.
@@ -125,7 +125,7 @@ def _remembered(note: Path) -> bool:
 
 def _note(bundle: Bundle, engine: Engine) -> Path:
     """The marker that this bundle passed on an engine, by all that the result depends on; the model card is not."""
-    from keensight.data.cache import cache_directory
+    from keensight.data.shards import cache_directory
     from keensight.store.bundle import CARD
 
     manifest = bundle.manifest

@@ -22,6 +22,7 @@ from keensight.core.registry import did_you_mean
 from keensight.data.sources.assemble import OneClass
 from keensight.data.sources.tfdata import Stream, Streams
 from keensight.errors import DataError, UsageError
+from keensight.workflow.progress import shown
 
 if TYPE_CHECKING:
     import keras
@@ -307,15 +308,6 @@ def models() -> list[dict[str, Any]]:
         }
         for item in ARCHITECTURES.values()
     ]
-
-
-def shown(progress: Progress | None) -> Progress:
-    """Where to report: the given progress, or the default for this terminal, notebook or file."""
-    if progress is not None:
-        return progress
-    from keensight.show.progress import best_progress
-
-    return best_progress()
 
 
 def start_weights(setting: str) -> str | Path:

@@ -20,7 +20,7 @@ from keensight.core.sources import Images
 from keensight.core.suggestions import Suggestion, Suggestions
 from keensight.errors import DataError, ImageError, UsageError
 from keensight.workflow.predict import predict_and_embed
-from keensight.workflow.steps import shown
+from keensight.workflow.progress import shown
 
 if TYPE_CHECKING:
     from keensight.nets.classifier import Classifier

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keensight.core.anomaly import AnomalyEvaluation
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.evaluation import Evaluated
 from keensight.core.task import Task
 from keensight.workflow import anomaly, classification

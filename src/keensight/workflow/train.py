@@ -31,7 +31,8 @@ from keensight.workflow.finish import Trained, finish
 from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
 from keensight.workflow.prepare import as_prepared, input_spec, open_source, prepare_data, refuse_unsplittable
-from keensight.workflow.steps import Source, build, configure, prepare, shown, start_weights
+from keensight.workflow.progress import shown
+from keensight.workflow.steps import Source, build, configure, prepare, start_weights
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:

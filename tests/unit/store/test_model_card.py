@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from keensight.core.anomaly import AnomalyEvaluation, Limits
+from keensight.core.anomaly import Limits
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.evaluation import Caveat, Evaluation
 from keensight.core.interval import Interval
 from keensight.core.predictions import Decision

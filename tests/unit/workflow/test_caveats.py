@@ -7,7 +7,8 @@ import pytest
 
 from keensight.assess import metrics
 from keensight.assess.intervals import share
-from keensight.core.anomaly import AnomalyEvaluation, AnomalyScores, Limits
+from keensight.core.anomaly import AnomalyScores, Limits
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.audit import AuditReport, Finding
 from keensight.core.evaluation import Evaluated
 from keensight.core.interval import Interval

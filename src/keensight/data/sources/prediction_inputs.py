@@ -13,9 +13,6 @@ from typing import Any
 from keensight.core.sources import Images, Source, Unread, singles
 from keensight.data.sources.listing import list_images
 from keensight.data.sources.names import junk_reason, natural_key, suffix_of
-from keensight.data.sources.table_columns import path_column
-from keensight.data.sources.table_files import is_table_name, read_table, table_of
-from keensight.data.sources.table_paths import locate
 from keensight.errors import DataError
 
 COMPANIONS = frozenset(
@@ -112,6 +109,9 @@ def _in_folder(folder: Path) -> list[Source]:
 
 def _in_table(file: Path) -> list[Source]:
     """The images that a table lists; a text file that is no list is taken as it is."""
+    from keensight.data.sources.table_columns import path_column
+    from keensight.data.sources.table_files import is_table_name, read_table
+    from keensight.data.sources.table_paths import locate
 
     if not file.is_file() or not is_table_name(file.name):
         return [file]
@@ -150,6 +150,8 @@ def _without_companions(found: Iterable[Source]) -> Inputs:
 
 
 def _of_table(frame: Any) -> list[Source]:
+    from keensight.data.sources.table_columns import path_column
+    from keensight.data.sources.table_files import table_of
 
     try:
         column, _ = path_column(table_of(frame, "the table"), "the table")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from keensight.core.config import AugmentConfig
 from keensight.core.decoded import IndexedImages
+from keensight.nets.inputs import evaluation_batch
 from keensight.nets.runtime import framework
 from keensight.nets.training import augment
 from keensight.nets.training.losses import image_weights
@@ -105,8 +106,3 @@ def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: 
         return tf.ensure_shape(images, (None, *pixels.shape)), tf.ensure_shape(hot, (None, classes))
 
     return _made(range(0, len(rows), size), load, prefetch=1)
-
-
-def evaluation_batch(shape: tuple[int, int, int]) -> int:
-    """IndexedImages in a forward batch: about 8 MB of pixels, 16 at least and 512 at most."""
-    return int(np.clip(8_000_000 // int(np.prod(shape)), 16, 512))
