@@ -1,6 +1,7 @@
 """Copies by decoded pixels: planted ones are found, other images are not."""
 
 from dataclasses import replace
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -143,3 +144,25 @@ def test_a_real_leak_is_found_whole(real_data) -> None:  # type: ignore[no-untyp
     copies = find_near_duplicates(data, prepare(data, ImageSpec(128, 128)))
     parts = [{data.samples[pair.first].split, data.samples[pair.second].split} for pair in copies.pairs]
     assert parts == [{"train", "test"}] * 160
+
+
+def test_pictures_of_one_aligned_object_raise_the_threshold_and_their_copies_are_found() -> None:
+    rng = np.random.default_rng(3)
+    part = np.asarray(_picture(0, 96), np.float64)
+    images = []
+    for number in range(1, 161):
+        strength = rng.uniform(0.2, 0.45)
+        mixed = part * (1 - strength) + np.asarray(_picture(number, 96), np.float64) * strength
+        images.append(mixed.clip(0, 255).astype(np.uint8))
+    copies = [_recompressed(images[number]) for number in range(12)]
+    data = from_arrays(np.stack([*images, *copies]), ["a", "b"] * 86)
+    found = find_near_duplicates(data, prepare(data, ImageSpec(96, 96)))
+    assert found.threshold > NEAR
+    assert {(pair.first, pair.second) for pair in found.pairs} == {(number, 160 + number) for number in range(12)}
+
+
+def _recompressed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    sink = BytesIO()
+    Image.fromarray(image).save(sink, "JPEG", quality=85)
+    with Image.open(sink) as again:
+        return np.asarray(again)

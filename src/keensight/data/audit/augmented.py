@@ -18,6 +18,7 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.data.audit.candidates import CONTRAST
+from keensight.data.audit.chance import above_chance, many, random_pairs
 from keensight.data.audit.near_duplicates import Copies, Pair, threshold_of
 from keensight.data.audit.registration import Floats
 from keensight.data.audit.rotated import BLUR, LARGE, LIKELY, SMALL, confirmed, upright_sizes
@@ -79,6 +80,9 @@ def find_augmented(
     first, second = _neighbors(space, units, every, _MORE if hit >= MANY else _EACH)
     scores = _registered(dataset, pixels, rows, first, second, progress)
     least = threshold_of(scores, pixels)
+    if many(scores, least, len(rows)):
+        drawn = _registered(dataset, pixels, rows, *random_pairs(len(rows)), progress)
+        least = above_chance(least, scores, drawn, len(rows))
     return Copies(tuple(_pairs(rows[first], rows[second], scores, least)), least)
 
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -23,8 +24,9 @@ from keensight.core.pixels import decode
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageInfo, ImageSpec
 from keensight.data.audit.candidates import Candidates, candidates
+from keensight.data.audit.chance import FRACTION, HIGHEST, STEP, above_chance, many, random_pairs
 from keensight.data.audit.registration import WHOLE, Floats, correlation, details, fit_windows, resampling, windows_of
-from keensight.data.audit.rotated import find_rotated, upright_sizes
+from keensight.data.audit.rotated import Rotated, find_rotated, upright_sizes
 from keensight.data.pixels import scan
 from keensight.data.units import joined
 from keensight.errors import ImageError
@@ -39,13 +41,13 @@ NEAR = 0.9
 TINY = 32
 """Images with a shorter side of at most this (px) have too little detail to distinguish similar ones."""
 NEAR_TINY = 0.98
-CHANCE = 0.05
-"""Fraction of the pairs found that may be due to chance, as :func:`_threshold` estimates it."""
 
 _THUMB, _PICTURE = 32, 64
 _LIKELY = 0.87
 _MAYBE_EXACT = 0.99
 _CHUNK = 128
+_ANGLES = 200
+"""Ways to lay one image onto another by a rotation, mirrored or not, that differ by 2 px at the edge of 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,20 @@ def find_near_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | 
     pairs += same
     likely = _registered(thumbs[kept], candidates(thumbs[kept], progress))
     one, other, mirrored, scores = _scored(pixels, rows[kept], likely, progress)
-    least = threshold_of(scores, pixels)
+    drawn = cache(lambda: _drawn_scores(pixels, rows[kept], progress))
+
+    def limit(scores: Floats, tries: int) -> float:
+        least = threshold_of(scores, pixels)
+        return above_chance(least, scores, drawn(), len(kept), tries) if many(scores, least, len(kept)) else least
+
+    least = limit(scores, 1)
     pairs += [
         _pair(dataset, pixels.spec, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
         for k in np.flatnonzero(scores >= least)
     ]
-    pairs += _rotated(dataset, pixels, rows[kept], thumbs[kept], pairs, progress)
+    if min(pixels.shape[:2]) > TINY:  # a rotation blurs so few pixels beyond the threshold
+        found = find_rotated(pixels, rows[kept], upright_sizes(dataset, rows[kept]), thumbs[kept], progress)
+        pairs += _rotated(found, rows[kept], pairs, max(least, limit(found.scores, _ANGLES)))
     return Copies(tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second))), least)
 
 
@@ -113,7 +123,7 @@ def threshold_of(scores: Floats, pixels: Pixels) -> float:
 
 
 def _threshold(scores: Floats, least: float) -> float:
-    """Choose the score at which at most one pair, or 5% of the pairs, is expected by chance.
+    """Choose the score at which at most one of these pairs, or 5% of them, is expected by chance.
 
     Different but similar images also have high scores, especially in sets of simple, similar images. Their number is
     estimated from the pairs between 0.8 and 0.9, where planted copies are rare, assuming that the number of chance
@@ -121,25 +131,21 @@ def _threshold(scores: Floats, least: float) -> float:
     faces, 2.7 on traffic signs and 3.4 on digits.
     """
     band = int(((scores >= 0.8) & (scores < 0.9)).sum()) / (0.2**2 - 0.1**2)
-    for candidate in np.arange(least, 0.9995, 0.0005):
-        if band * (1 - candidate) ** 2 <= max(1, CHANCE * int((scores >= candidate).sum())):
+    for candidate in np.arange(least, HIGHEST, STEP):
+        if band * (1 - candidate) ** 2 <= max(1, FRACTION * int((scores >= candidate).sum())):
             return round(float(candidate), 4)
-    return 0.9995
+    return HIGHEST
 
 
-def _rotated(
-    dataset: Dataset,
-    pixels: Pixels,
-    rows: NDArray[np.int64],
-    thumbs: NDArray[np.uint8],
-    known: Iterable[Pair],
-    progress: Progress,
-) -> Iterator[Pair]:
+def _drawn_scores(pixels: Pixels, rows: NDArray[np.int64], progress: Progress) -> Floats:
+    """Scores of pairs drawn at random."""
+    first, second = random_pairs(len(rows))
+    whole = np.repeat(WHOLE[None], len(first), axis=0)
+    return _scored(pixels, rows, Candidates(first, second, whole, np.zeros(len(first), np.bool_)), progress)[3]
+
+
+def _rotated(found: Rotated, rows: NDArray[np.int64], known: Iterable[Pair], least: float) -> Iterator[Pair]:
     """Pairs of rotated copies that are not among the known ones."""
-    if min(pixels.shape[:2]) <= TINY:  # a rotation blurs so few pixels beyond the threshold
-        return iter(())
-    found = find_rotated(pixels, rows, upright_sizes(dataset, rows), thumbs, progress)
-    least = threshold_of(found.scores, pixels)
     told = {(pair.first, pair.second) for pair in known}
     best: dict[tuple[int, int], float] = {}
     ends = np.sort(np.stack([rows[found.first], rows[found.second]], axis=1), axis=1)
