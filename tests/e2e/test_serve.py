@@ -101,9 +101,9 @@ class Server:
 
 
 @contextmanager
-def serving(bundle, *options, env=None):
+def serving(bundle, *options, env=None, command=(sys.executable, "-m", "keensight")):
     process = subprocess.Popen(
-        [sys.executable, "-m", "keensight", "serve", str(bundle), "--port", "0", "--json", *options],
+        [*command, "serve", str(bundle), "--port", "0", "--json", *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | (env or {}),
     )  # fmt: skip
     lines = []
