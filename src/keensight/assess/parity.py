@@ -27,6 +27,8 @@ RECALL = 0.10
 """Largest recall that a class may lose in int8, unless it is a single image."""
 SMALLER = 3.0
 """How many times smaller than float32 an int8 file must be."""
+REFUSED = 0.05
+"""Largest fraction of the images that are out-of-distribution for an int8 export alone, or for its model alone."""
 _EASE = 1e-9
 
 Floats = NDArray[np.float32]
@@ -48,11 +50,21 @@ class Outputs:
     """Of a multi-label model."""
     groups: NDArray[np.int64] | None = None
     """Shape (m,): test images with the same number are not independent."""
+    refused: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    """Which images are out-of-distribution for the model and for the export, shape (n,) each; None: there is no
+    rule."""
 
     @property
     def scores(self) -> bool:
         """Whether the outputs are anomaly scores."""
         return bool(self.original.shape[1] == 1)
+
+    def fractions_refused(self) -> tuple[float, float] | None:
+        """Fraction of the images that are out-of-distribution for the model and for the export."""
+        if self.refused is None:
+            return None
+        first, second = self.refused
+        return float(first.mean()), float(second.mean())
 
     def predicted(self, outputs: Floats) -> NDArray[np.bool_]:
         """The predictions, shape (n, classes): one class, all labels at or above their threshold, or anomalous."""
@@ -93,11 +105,12 @@ def compare(outputs: Outputs, precision: Precision, smaller: float, note: str = 
         difference=accuracies[2],
         worst_class=worst.label,
         worst_drop=worst.drop,
+        refused=outputs.fractions_refused(),
         note=note,
     )
     tolerance = (SCORE_TOLERANCE if outputs.scores else TOLERANCE).get(precision)
     limits = _exact(found, tolerance, outputs.scores) if tolerance is not None else _as_good(found, worst)
-    return replace(found, limits=limits)
+    return replace(found, limits=(*limits, *_same_refused(outputs, precision)))
 
 
 def _accuracies(
@@ -161,3 +174,13 @@ def _as_good(found: Parity, worst: _Worst) -> tuple[Limit, ...]:
         Limit("largest loss of recall of a class", dropped, f"{RECALL:.2f}, or a single image", kept),
         size,
     )
+
+
+def _same_refused(outputs: Outputs, precision: Precision) -> tuple[Limit, ...]:
+    """The condition on the embedding: the out-of-distribution rule, which is based on it, must still work."""
+    if outputs.refused is None:
+        return ()
+    first, second = outputs.refused
+    same = float((first == second).mean())
+    least = AGREEMENT.get(precision, 1 - REFUSED)
+    return (Limit("agreement on out-of-distribution", f"{same:.4f}", f"{least:g}", same >= least - _EASE),)

@@ -33,6 +33,7 @@ for _one in (
     ExportFormat("onnx", "float32", "model.onnx", "onnxruntime", "onnxruntime", ("tf2onnx", "onnxruntime"), "onnx"),
     ExportFormat("litert", "float32", "model.tflite", "ai-edge-litert", "ai_edge_litert"),
     ExportFormat("litert-fp16", "float16", "model.tflite", "ai-edge-litert", "ai_edge_litert"),
+    ExportFormat("litert-int8", "int8", "model.tflite", "ai-edge-litert", "ai_edge_litert"),
     ExportFormat("openvino", "float32", "model.xml", "openvino", "openvino", ("openvino",), "openvino"),
     ExportFormat("html", "float16", "classifier.html", "ai-edge-litert", "ai_edge_litert"),
 ):

@@ -24,6 +24,8 @@ KEEP = 0.97
 """Minimum fraction of in-distribution images below the threshold, given at least 33 validation images."""
 LARGEST = 2.0
 """Maximum possible score: directions have length 1, and their mean has at most that."""
+EASE = 1e-5
+"""The threshold is the score of a validation image, which another runtime computes with another rounding."""
 _AXES, _EACH = 64, 4
 _TINY = 1e-12
 
@@ -86,7 +88,7 @@ def score(vectors: NDArray[np.float32], subspace: Subspace) -> NDArray[np.float3
 
 def odd(scores: NDArray[np.float32], subspace: Subspace) -> NDArray[np.bool_]:
     """Which images are OOD, shape (n,), including those whose embedding is not finite."""
-    refused: NDArray[np.bool_] = ~(scores <= np.float32(subspace.threshold))
+    refused: NDArray[np.bool_] = ~(scores <= np.float32(subspace.threshold + EASE))
     return refused
 
 

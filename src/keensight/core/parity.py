@@ -53,6 +53,8 @@ class Parity:
     """The class whose recall decreases most; empty: none does."""
     worst_drop: float = 0.0
     """By how much it decreases, 0 to 1."""
+    refused: tuple[float, float] | None = None
+    """Fraction of the images that are out-of-distribution for the model and for its export; None: there is no rule."""
     limits: tuple[Limit, ...] = ()
     note: str = ""
     """What could not be compared, in a sentence."""

@@ -27,13 +27,13 @@ from keensight.core.parity import Parity
 from keensight.core.pixels import probe
 from keensight.core.predictions import Decision
 from keensight.core.progress import Progress
-from keensight.core.records import BundleManifest
+from keensight.core.records import BundleManifest, LabelSet
 from keensight.core.task import Task
 from keensight.errors import GateError, UsageError
 from keensight.workflow.engines import opened
 from keensight.workflow.export_html import page_maker
 from keensight.workflow.export_images import Material, material
-from keensight.workflow.parity import by_export, by_model, label_of, self_test_pixels, table
+from keensight.workflow.parity import Found, by_export, by_model, label_of, self_test_pixels, table
 from keensight.workflow.progress import shown
 from keensight.workflow.steps import Source
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from keensight.nets.detector import Detector
     from keensight.store.bundle import Bundle, SelfTest
     from keensight.store.run import Run
+
+HTML = "html"
 
 
 def export(
@@ -91,7 +93,7 @@ def export(
     check_place(place, replace)
     check_writable(place, folder=True)
     progress = shown(progress)
-    page = page_maker(bundle, progress) if kind.name == "html" else None
+    page = page_maker(bundle, progress) if kind.name == HTML else None
     work = _Work(kind, bundle, material(kind, bundle, Path(path), data, progress), progress, page)
     return write_export(place, work.fill, work.files)
 
@@ -99,10 +101,10 @@ def export(
 def _check_exportable(kind: ExportFormat, bundle: Bundle) -> None:
     """Refuse what a format cannot hold."""
     manifest = bundle.manifest
-    if manifest.decision.get("enrolled"):
+    if manifest.decision.get("enrolled") and kind.name != HTML:
         raise UsageError(
             f"{bundle.path} has classes that were added without training: they are outside the network",
-            "use the bundle itself, or train with those classes and export that model",
+            "use the bundle itself or --to html, or train with those classes and export that model",
         )
     if kind.precision == "int8" and manifest.task == Task.ANOMALY:
         raise UsageError(
@@ -132,7 +134,7 @@ class _Work:
         from keensight.store.export import network_size
 
         manifest, file = self.bundle.manifest, folder / self.kind.file
-        model = opened(self.bundle, "keras")
+        model = _trained(opened(self.bundle, "keras"))
         self.progress.say(f"exporting to {self.kind.name}")
         names = write_network(self.kind, model, file, self.material.calibration)
         if self.page is not None:
@@ -140,7 +142,7 @@ class _Work:
         run = open_network(self.kind, file, names)
         exam = self.bundle.exam()
         images = np.concatenate([self_test_pixels(exam.images, manifest.image), self.material.held_out])
-        original, exported = by_model(model, images), by_export(run, images, manifest)
+        original, exported = by_model(model, images), by_export(run, images, manifest, self.bundle.subspace())
         parity = self._compared(
             original, exported, len(exam.images), _float_size(self.bundle, model) / network_size(file)
         )
@@ -153,18 +155,17 @@ class _Work:
                 "export to another format; docs/export.md compares them",
             )
         outputs = tuple(Output(name, one.shape[1:]) for name, one in zip(names, run(images[:1]), strict=True))
-        return self._record(parity, outputs, exam, exported)
+        return self._record(parity, outputs, exam, exported.outputs)
 
-    def _compared(
-        self, original: NDArray[np.float32], exported: NDArray[np.float32], self_test: int, smaller: float
-    ) -> Parity:
+    def _compared(self, original: Found, exported: Found, self_test: int, smaller: float) -> Parity:
         from keensight.assess.parity import Outputs, compare
 
         manifest, material = self.bundle.manifest, self.material
         thresholds = manifest.decision.get("thresholds")
         outputs = Outputs(
-            original, exported, self_test, material.truth, manifest.labels.names,
+            original.outputs, exported.outputs, self_test, material.truth, manifest.labels.names,
             tuple(thresholds) if thresholds else None, material.groups,
+            None if original.refused is None or exported.refused is None else (original.refused, exported.refused),
         )  # fmt: skip
         return compare(outputs, self.kind.precision, smaller, material.note)
 
@@ -211,6 +212,15 @@ class _Work:
         if record.out_of_distribution is not None:
             found[SUBSPACE] = (self.bundle.path / SUBSPACE).read_bytes()
         return found
+
+
+def _trained(model: Classifier | Detector) -> Classifier | Detector:
+    """The model without classes that were added after training: its network does not know them."""
+    from keensight.nets.detector import Detector
+
+    if isinstance(model, Detector) or not model.enrolled:
+        return model
+    return model.changed(labels=LabelSet(model.labels.names[: -model.enrolled]), prototypes=None)
 
 
 def _rule(manifest: BundleManifest) -> dict[str, Any]:

@@ -58,8 +58,8 @@ def converted(model: Classifier | Detector, images: Images) -> bytes:
     flatbuffer = to_tflite(serving_graph(model))
     light = model.on_light(LightNetwork(flatbuffer))
     thresholds = model.thresholds if isinstance(model, Classifier) else None
-    found = Outputs(by_model(model, images), by_model(light, images), len(images), thresholds=thresholds)
-    parity = compare(found, "float32", 1.0)
+    first, second = by_model(model, images).outputs, by_model(light, images).outputs
+    parity = compare(Outputs(first, second, len(images), thresholds=thresholds), "float32", 1.0)
     if not parity.ok:
         raise GateError(f"the light form does not predict as the model does: {parity.refusal()}", "use --engine keras")
     return flatbuffer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from keensight.core.anomaly import ANOMALOUS, NORMAL, image_scores
 from keensight.core.export_formats import FORMATS
 from keensight.core.exports import SELF_TEST, Exported, ExportRecord
+from keensight.core.ood import Subspace, odd, score
 from keensight.core.parity import Parity, Precision
 from keensight.core.pixels import decode
 from keensight.core.records import SEPARATOR, BundleManifest
@@ -34,21 +36,34 @@ Rule: TypeAlias = "BundleManifest | ExportRecord"
 """What has task, labels and decision rule."""
 
 
-def by_model(model: Classifier | Detector, images: NDArray[np.uint8]) -> Floats:
-    """Probabilities (n, classes) of a classifier, or scores (n, 1) of a detector, for decoded images."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a model or its export gives for n images."""
+
+    outputs: Floats
+    """Probabilities (n, classes) of a classifier, or scores (n, 1) of a detector."""
+    refused: NDArray[np.bool_] | None
+    """Which images are out-of-distribution, shape (n,); None: there is no rule."""
+
+
+def by_model(model: Classifier | Detector, images: NDArray[np.uint8]) -> Found:
+    """What a model gives for decoded images."""
     from keensight.nets.detector import Detector
     from keensight.nets.runtime import full_float32
 
     with full_float32():  # a GPU must compute what a CPU does
         if isinstance(model, Detector):
-            return model.score(model.predict_levels(images))[:, None]
-        return model.predict_array(images)
+            return Found(model.score(model.predict_levels(images))[:, None], None)
+        found = model.answer_array(images)
+    return Found(found.probabilities, None if model.subspace is None else odd(found.ood_scores, model.subspace))
 
 
-def by_export(run: Runner, images: NDArray[np.uint8], rule: Rule) -> Floats:
-    """The same by an export."""
-    parts = [run(images[begin : begin + _CHUNK])[0].copy() for begin in range(0, len(images), _CHUNK)]
-    return final(np.concatenate(parts), rule)
+def by_export(run: Runner, images: NDArray[np.uint8], rule: Rule, subspace: Subspace | None = None) -> Found:
+    """What an export gives for decoded images."""
+    parts = [[one.copy() for one in run(images[begin : begin + _CHUNK])] for begin in range(0, len(images), _CHUNK)]
+    first, *vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
+    refused = odd(score(vectors[0], subspace), subspace) if subspace is not None and vectors else None
+    return Found(final(first, rule), refused)
 
 
 def final(outputs: Floats, rule: Rule) -> Floats:
@@ -97,7 +112,7 @@ def export_outputs(made: Exported) -> Floats:
     check_runtime(kind)
     images = [(made.path / SELF_TEST / one.file).read_bytes() for one in record.self_test]
     run = open_network(kind, made.file, tuple(output.name for output in record.outputs))
-    return by_export(run, self_test_pixels(images, record.image), record)
+    return by_export(run, self_test_pixels(images, record.image), record).outputs
 
 
 def judged(record: ExportRecord, found: Floats) -> tuple[float, str]:

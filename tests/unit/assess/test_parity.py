@@ -118,3 +118,17 @@ def test_images_of_a_group_are_not_independent():
     assert alone.difference.high < 0 and not alone.ok
     assert grouped.difference.method == "paired bootstrap of groups"
     assert grouped.difference.value == pytest.approx(-0.04) and grouped.difference.high >= 0
+
+
+def test_the_out_of_distribution_rule_must_still_work():
+    first = probabilities(TRUTH)
+    none, some = np.zeros(120, bool), np.arange(120) < 5
+    found = compare(outputs(first, first, TRUTH, refused=(none, none)), "float32", 1.0)
+    assert found.ok and found.refused == (0, 0)
+    for precision in ("float32", "float16"):
+        found = compare(outputs(first, first, TRUTH, refused=(none, some)), precision, 1.0)
+        assert failed(found) == ["agreement on out-of-distribution"] and found.refused == (0, 5 / 120)
+    assert compare(outputs(first, first, TRUTH, refused=(none, some)), "int8", 4.0).ok
+    many = np.arange(120) < 7
+    found = compare(outputs(first, first, TRUTH, refused=(none, many)), "int8", 4.0)
+    assert failed(found) == ["agreement on out-of-distribution"]

@@ -18,7 +18,7 @@ from keensight.nets.export.html import open_html
 from keensight.nets.export.keras_file import final_model, open_keras
 from keensight.nets.export.onnx import open_onnx, to_onnx
 from keensight.nets.export.openvino import open_openvino, write_openvino
-from keensight.nets.export.quantize import to_float16
+from keensight.nets.export.quantize import to_float16, to_int8
 from keensight.nets.export.savedmodel import open_savedmodel, write_savedmodel
 from keensight.nets.export.tflite import to_tflite
 
@@ -86,8 +86,13 @@ def write_network(
 
 
 def _flat(kind: ExportFormat, model: Classifier | Detector, graph: ServingGraph, calibration: Images | None) -> bytes:
+    from keensight.nets.detector import Detector
+
     if kind.name == "onnx":
         return to_onnx(graph)
+    if kind.precision == "int8":
+        assert calibration is not None and not isinstance(model, Detector)
+        return to_int8(model, calibration)
     if kind.precision == "float16":
         return to_float16(graph, batch=1 if kind.name == "html" else None)  # LiteRT.js runs no other batches
     return to_tflite(graph)
