@@ -86,8 +86,8 @@ def test_a_place_that_is_taken_is_refused_before_any_work_and_replaced_if_asked(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--to", "tflight"), "error: Invalid value for '--to'"),
-        ((), "error: Missing option '--to'"),
+        (("--to", "tflight"), "error: invalid value for '--to': 'tflight' is not one of 'keras', "),
+        ((), "error: missing option '--to'. Choose from: keras, "),
     ],
 )
 def test_a_wrong_option_is_a_usage_error(place, arguments, told):
@@ -153,7 +153,7 @@ def test_a_tampered_export_is_refused_by_name(export):
 def test_labels_in_another_order_fail_the_self_test_even_with_a_new_digest(export):
     path = Path(export / "export.json")
     plain = json.loads(path.read_text())
-    plain["labels"] = plain["labels"][::-1]
+    plain["labels"] = [*plain["labels"][1:], plain["labels"][0]]
     path.write_text(json.dumps({**plain, "digest": digest_of(plain)}))
     found = ks.verify(export)
     assert not found.ok and not found.damaged and "disagree" in found.checks[-1].message
