@@ -90,7 +90,7 @@ def test_gray_values_without_a_scale_are_refused():
         decoder()(io.BytesIO(IMAGES["12 bits"]), to_plain(ImageSpec(8, 8)))
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", [name for name in FORMATS if name != "html"])
 @pytest.mark.parametrize("task", Task)
 def test_a_reader_is_short_imports_no_keensight_and_names_what_it_needs(kind, task):
     files = reader_files(FORMATS[kind], task)
