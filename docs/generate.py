@@ -199,7 +199,8 @@ TOPICS = {
     "predict": (
         "Predict and explain",
         "Use a trained model on new images.",
-        ["load", "load_detector", "Classifier", "predict", "Predictions", "AnomalyScores", "write_predictions", "embed",
+        ["load", "load_detector", "Classifier", "predict", "Predictions", "AnomalyScores", "write_predictions",
+         "predict_to_file", "embed",
          "Embeddings", "write_embeddings", "similar", "explain", "Explanation", "write_explanations",
          "suggest", "Suggestions", "write_suggestions", "label_images"],
     ),

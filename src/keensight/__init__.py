@@ -46,6 +46,7 @@ _HOMES = {
         "open",
         "operating_point",
         "predict",
+        "predict_to_file",
         "prepare",
         "report",
         "review",
@@ -154,6 +155,7 @@ if TYPE_CHECKING:
     from keensight.workflow import open as open
     from keensight.workflow import operating_point as operating_point
     from keensight.workflow import predict as predict
+    from keensight.workflow import predict_to_file as predict_to_file
     from keensight.workflow import prepare as prepare
     from keensight.workflow import report as report
     from keensight.workflow import review as review

@@ -70,6 +70,7 @@ PUBLIC = [
     "open_run",
     "operating_point",
     "predict",
+    "predict_to_file",
     "prepare",
     "report",
     "review",

@@ -11,7 +11,7 @@ import keensight as ks
 from keensight.cli.main import root
 from keensight.core.progress import Silent
 from keensight.errors import DataError, UsageError
-from keensight.workflow.predict import write_predictions
+from keensight.workflow import write_predictions
 from keensight.workflow.review import open_session
 from multilabel_builders import SHAPES, write_shapes
 
@@ -114,8 +114,8 @@ def test_predictions_name_all_labels(run, tmp_path):
     write_predictions(ks.predict(run, images / "0.png"), tmp_path / "out.csv", top=2)
     with (tmp_path / "out.csv").open(newline="") as stream:
         row = next(csv.DictReader(stream))
-    assert list(row) == ["path", "label", "probability", "decision", "error", "label_1", "probability_1", "label_2",
-                         "probability_2", "reason", "set", "ood_score"]  # fmt: skip
+    assert list(row) == ["path", "label", "probability", "decision", "reason", "error", "note", "set", "ood_score",
+                         "model", "label_1", "probability_1", "label_2", "probability_2"]  # fmt: skip
     assert row["label_1"] == rows[0]["top"][0][0]
 
 

@@ -86,7 +86,7 @@ def test_a_class_is_added_verified_and_predicted_without_tensorflow(place):
     [
         (("predict", "bundle", "new.png", "--engine", "keras"), "TensorFlow and Keras, which are"),
         (("explain", "bundle", "new.png", "--out", "maps"), "the package matplotlib, which is"),
-        (("predict", "bundle", "new.png", "--out", "found.parquet"), "the package pandas, which is"),
+        (("predict", "bundle", "new.png", "--out", "found.parquet"), "the package pyarrow, which is"),
     ],
 )
 def test_what_needs_more_packages_says_what_to_install(place, command, lacking):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keensight.cli.invocation import Invocation, shared, table
-from keensight.core.sanitize import guarded, visible
+from keensight.core.sanitize import visible
 
 if TYPE_CHECKING:
     from keensight.core.anomaly import AnomalyScores
     from keensight.core.predictions import Predictions
     from keensight.nets.network import Engine
+    from keensight.workflow.prediction_tables import Written
 
 
 @click.command()
@@ -54,28 +53,28 @@ def predict(
     top: int,
     engine: Engine,
 ) -> None:
-    """Classify images: files, folders (searched recursively) or patterns such as 'photos/*.jpg'.
+    """Classify images: files, folders (searched recursively), patterns such as 'photos/*.jpg', or lists of files.
 
-    MODEL is a run or a bundle. Without --out the result goes to standard output: a table on a terminal, CSV
-    elsewhere. A file that cannot be read or has an unsupported format becomes a row with its error; the exit code is 1
-    only if every file fails. An image whose gray values do not fit the scale of the training images has a note in its
-    row. Text files and tables next to images are skipped.
+    MODEL is a run or a bundle. A list is a table (CSV, Parquet) with a column of paths, or a text file with one path
+    per line. Without --out the result goes to standard output: a table on a terminal, CSV elsewhere. With --out, any
+    number of images needs little memory, and a command that was stopped continues when it is given again. A file that
+    cannot be read or has an unsupported format becomes a row with its error; the exit code is 1 only if every file
+    fails. An image whose gray values do not fit the scale of the training images has a note in its row. Text files and
+    tables next to images are skipped.
     """
     from keensight import workflow
 
     if out is not None:
         workflow.check_predictions_place(out)
-    found = _predicted(model, paths, vectors, heatmaps, engine)
-    if out:
-        workflow.write_predictions(found, out, top)
-    asked.answer(found.rows(top), lambda: _written(found, out) if out else _listed(found, top, sys.stdout.isatty()))
-    if found.notes:
-        click.echo(
-            f"note on {len(found.notes):,} of {len(found):,} images: {next(iter(found.notes.values()))}", err=True
-        )
-    if found.errors:
-        click.echo(f"{len(found.errors):,} of {len(found):,} files could not be read", err=True)
-        context.exit(int(len(found.errors) == len(found)))
+    if out is not None and out.suffix.lower() != ".json" and not (asked.json or vectors or heatmaps):
+        done = workflow.predict_to_file(model, paths, out, top=top, engine=engine)
+        asked.answer(None, lambda: _written(done.images, out))
+    else:
+        found = _predicted(model, paths, vectors, heatmaps, engine)
+        done = _kept(found, model, out, top)
+        asked.answer(found.rows(top), lambda: _written(done.images, out) if out else _listed(found, model, top))
+    _tell(done)
+    context.exit(int(0 < done.images == done.unreadable))
 
 
 def _predicted(
@@ -96,26 +95,37 @@ def _predicted(
     return found
 
 
-def _written(found: Predictions | AnomalyScores, out: Path) -> str:
-    return f"{len(found):,} predictions in {out}"
+def _kept(found: Predictions | AnomalyScores, model: Path, out: Path | None, top: int) -> Written:
+    """Write predictions that are in memory, if requested."""
+    from keensight import workflow
+
+    if out is not None:
+        workflow.write_predictions(found, out, top, workflow.named_model(model))
+    return workflow.Written(out, len(found), len(found.errors), len(found.notes), next(iter(found.notes.values()), ""))
 
 
-def _listed(found: Predictions | AnomalyScores, top: int, on_terminal: bool) -> str:
-    rows = [_flat(row) for row in found.rows(top)]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    if on_terminal:
-        unused = {name for name in columns if all(row.get(name) is None for row in rows)} | {"ood_score"}
+def _written(images: int, out: Path) -> str:
+    return f"{images:,} predictions in {out}"
+
+
+def _tell(done: Written) -> None:
+    if done.noted:
+        click.echo(f"note on {done.noted:,} of {done.images:,} images: {done.note}", err=True)
+    if done.unreadable:
+        click.echo(f"{done.unreadable:,} of {done.images:,} files could not be read", err=True)
+
+
+def _listed(found: Predictions | AnomalyScores, model: Path, top: int) -> str:
+    from keensight import workflow
+
+    layout = workflow.Layout.of(found, top, workflow.named_model(model))
+    rows = [_rounded(layout.cells(row)) for row in found.rows(top)]
+    if sys.stdout.isatty():
+        unused = {name for name in layout.columns if all(row[name] is None for row in rows)} | {"ood_score", "model"}
         unused |= {"decision"} if all(row["decision"] != "abstain" for row in rows) else set()
-        return table(rows, [name for name in columns if name not in unused])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: guarded(cell) for name, cell in row.items()} for row in rows)
-    return text.getvalue().removesuffix("\n")
+        return table(rows, [name for name in layout.columns if name not in unused])
+    return workflow.as_csv(rows, layout.columns).removesuffix("\n")
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """One row as text: the same columns as in a CSV file of ``--out``."""
-    from keensight.workflow.predict import flat
-
-    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in flat(row).items()}
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in row.items()}

@@ -258,16 +258,17 @@ class Classifier:
         """
         return self._collected(images, progress, 0)[0]
 
-    def stream(self, images: Iterable[Source]) -> Iterator[Predictions]:
+    def stream(self, images: Iterable[Source], first: int = 0) -> Iterator[Predictions]:
         """Predict any number of images with bounded memory.
 
         Args:
             images: Single images, taken as they are needed.
+            first: Position of the first of them, for the names of those that are not files.
 
         Yields:
             Predictions of some images at a time, in the order given.
         """
-        for part in answered(self._network, named(images), self.spec):
+        for part in answered(self._network, named(images, first), self.spec):
             yield self._gathered([part], len(part.names), 0)[0]
 
     def predict_read(self, images: Sequence[Read]) -> Predictions:

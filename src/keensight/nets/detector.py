@@ -107,16 +107,17 @@ class Detector:
         with (progress or Silent()).task("predicting", len(sources)) as task:
             return self._gathered(answered(self._network, named(sources), self.spec, task.advance), len(sources))
 
-    def stream(self, images: Iterable[Source]) -> Iterator[AnomalyScores]:
+    def stream(self, images: Iterable[Source], first: int = 0) -> Iterator[AnomalyScores]:
         """Score any number of images with bounded memory.
 
         Args:
             images: Single images, taken as they are needed.
+            first: Position of the first of them, for the names of those that are not files.
 
         Yields:
             AnomalyScores of some images at a time, in the order given.
         """
-        for part in answered(self._network, named(images), self.spec):
+        for part in answered(self._network, named(images, first), self.spec):
             yield self._gathered([part], len(part.names))
 
     def predict_read(self, images: Sequence[Read]) -> AnomalyScores:

@@ -107,9 +107,9 @@ class Part:
     """Name to what is strange about an image that was read."""
 
 
-def named(images: Iterable[Source]) -> Iterator[tuple[str, Source]]:
-    """Single images with their names in results."""
-    return ((name_of(source, place), source) for place, source in enumerate(images))
+def named(images: Iterable[Source], first: int = 0) -> Iterator[tuple[str, Source]]:
+    """Single images with their names in results; the position of the first of them is ``first``."""
+    return ((name_of(source, place), source) for place, source in enumerate(images, first))
 
 
 def answered(

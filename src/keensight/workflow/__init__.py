@@ -30,7 +30,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "operating_point": ("operating_point",),
     "predict": (
         "check_embeddings_place",
-        "check_predictions_place",
         "embed",
         "load",
         "load_detector",
@@ -39,6 +38,14 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "predict_with_heatmaps",
         "similar",
         "write_embeddings",
+    ),
+    "prediction_tables": (
+        "Layout",
+        "Written",
+        "as_csv",
+        "check_predictions_place",
+        "named_model",
+        "predict_to_file",
         "write_predictions",
     ),
     "prepare": ("split",),
@@ -80,7 +87,6 @@ if TYPE_CHECKING:
     from keensight.workflow.light_form import add_light_form as add_light_form
     from keensight.workflow.operating_point import operating_point as operating_point
     from keensight.workflow.predict import check_embeddings_place as check_embeddings_place
-    from keensight.workflow.predict import check_predictions_place as check_predictions_place
     from keensight.workflow.predict import embed as embed
     from keensight.workflow.predict import load as load
     from keensight.workflow.predict import load_detector as load_detector
@@ -89,7 +95,13 @@ if TYPE_CHECKING:
     from keensight.workflow.predict import predict_with_heatmaps as predict_with_heatmaps
     from keensight.workflow.predict import similar as similar
     from keensight.workflow.predict import write_embeddings as write_embeddings
-    from keensight.workflow.predict import write_predictions as write_predictions
+    from keensight.workflow.prediction_tables import Layout as Layout
+    from keensight.workflow.prediction_tables import Written as Written
+    from keensight.workflow.prediction_tables import as_csv as as_csv
+    from keensight.workflow.prediction_tables import check_predictions_place as check_predictions_place
+    from keensight.workflow.prediction_tables import named_model as named_model
+    from keensight.workflow.prediction_tables import predict_to_file as predict_to_file
+    from keensight.workflow.prediction_tables import write_predictions as write_predictions
     from keensight.workflow.prepare import split as split
     from keensight.workflow.prototypes import prototypes_of as prototypes_of
     from keensight.workflow.review import review as review

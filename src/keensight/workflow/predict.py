@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from keensight.core.deprecation import renamed
-from keensight.core.files import check_writable, write_bytes, write_json, write_text
+from keensight.core.files import check_writable, write_bytes, write_text
 from keensight.core.predictions import Embeddings, Predictions
 from keensight.core.progress import Progress
-from keensight.core.records import SEPARATOR
 from keensight.core.sanitize import guarded
 from keensight.core.sources import Images, Source
 from keensight.core.task import Task
@@ -22,8 +21,6 @@ from keensight.workflow.progress import shown
 from keensight.workflow.self_test import tested
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from keensight.core.anomaly import AnomalyScores
     from keensight.core.similar import Similar
     from keensight.nets.classifier import Classifier
@@ -274,45 +271,6 @@ def predict_with_heatmaps(
     return found
 
 
-def write_predictions(predictions: Predictions | AnomalyScores, path: str | Path, top: int = 5) -> None:
-    """Write predictions as a CSV, JSON or Parquet table, by the file's ending.
-
-    CSV and Parquet have one row an image: path, label, probability, decision, error, then the ``top`` classes as
-    ``label_2``, ``probability_2`` and so on, then reason, set (its classes with ``|`` between) and ood_score. Of a
-    multi-label model ``label`` is a list such as ``cat|dog``, empty where no label reaches its threshold, and the most
-    probable labels begin with ``label_1``. ``note`` comes after error where an image has one.
-
-    Raises:
-        UsageError: the ending is none of the three.
-        StoreError: the file cannot be written.
-
-    Examples:
-        >>> ks.write_predictions(ks.predict(run, "photos/"), "predictions.csv")
-        >>> import pandas as pd
-        >>> list(pd.read_csv("predictions.csv").columns[:4])
-        ['path', 'label', 'probability', 'decision']
-    """
-    path = Path(path)
-    check_predictions_place(path)
-    rows = predictions.rows(top)
-    ending = path.suffix.lower()
-    if ending == ".json":
-        write_json(path, rows)
-        return
-    import pandas as pd
-
-    table = pd.DataFrame([flat(row) for row in rows])
-    if ending == ".csv":
-        write_text(path, _as_csv(table))
-    else:
-        write_bytes(path, table.to_parquet(index=False))
-
-
-def _as_csv(table: pd.DataFrame) -> str:
-    texts = table.select_dtypes(exclude="number")
-    return table.assign(**{str(name): texts[name].map(guarded) for name in texts}).to_csv(index=False)
-
-
 def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
     """Write embeddings as NumPy's ``.npz`` or as a CSV or Parquet table, by the file's ending.
 
@@ -341,19 +299,11 @@ def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
     table.insert(0, "path", list(embeddings.paths))
     table["error"] = [embeddings.errors.get(name) for name in embeddings.paths]
     if ending == ".csv":
-        write_text(path, _as_csv(table))
+        texts = table.select_dtypes(exclude="number")
+        table = table.assign(**{str(name): texts[name].map(guarded) for name in texts})
+        write_text(path, table.to_csv(index=False))
     else:
         write_bytes(path, table.to_parquet(index=False))
-
-
-def check_predictions_place(path: Path) -> None:
-    """Refuse a file that predictions cannot be written to, before predicting.
-
-    Raises:
-        UsageError: its ending is none of ``.csv``, ``.json`` and ``.parquet``.
-        StoreError: it cannot be written.
-    """
-    _check_place(path, "predictions", (".csv", ".json", ".parquet"))
 
 
 def check_embeddings_place(path: Path) -> None:
@@ -363,17 +313,21 @@ def check_embeddings_place(path: Path) -> None:
         UsageError: its ending is none of ``.npz``, ``.csv`` and ``.parquet``.
         StoreError: it cannot be written.
     """
-    _check_place(path, "embeddings", (".npz", ".csv", ".parquet"))
-
-
-def _check_place(path: Path, what: str, endings: tuple[str, str, str]) -> None:
-    ending = path.suffix.lower()
-    if ending not in endings:
-        one, other, last = endings
-        raise UsageError(
-            f"cannot write {what} as {ending or 'a file without an extension'}", f"use {one}, {other} or {last}"
-        )
+    check_ending(path, "embeddings", (".npz", ".csv", ".parquet"))
     check_writable(path)
+
+
+def check_ending(path: Path, what: str, endings: tuple[str, ...]) -> None:
+    """Refuse a file whose ending is not among those that ``what`` can be written as.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if path.suffix.lower() not in endings:
+        raise UsageError(
+            f"cannot write {what} as {path.suffix.lower() or 'a file without an extension'}",
+            f"use {', '.join(endings[:-1])} or {endings[-1]}",
+        )
 
 
 def _as_npz(embeddings: Embeddings) -> bytes:
@@ -385,17 +339,3 @@ def _as_npz(embeddings: Embeddings) -> bytes:
         errors=np.array([embeddings.errors.get(name, "") for name in embeddings.paths], dtype=np.str_),
     )
     return sink.getvalue()
-
-
-def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of :meth:`Predictions.rows` as columns of a table (see :func:`write_predictions`)."""
-    flat: dict[str, Any] = {
-        key: row[key] for key in ("path", "label", "probability", "score", "decision", "error", "note") if key in row
-    }
-    skipped = 0 if "labels" in row else 1  # the most probable class is the label, except in multi-label sets
-    for rank, (label, probability) in enumerate(row["top"][skipped:], start=skipped + 1):
-        flat[f"label_{rank}"], flat[f"probability_{rank}"] = label, probability
-    flat |= {key: row[key] for key in ("reason", "set", "ood_score") if key in row}
-    if flat.get("set") is not None:
-        flat["set"] = SEPARATOR.join(flat["set"])
-    return flat

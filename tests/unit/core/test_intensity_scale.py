@@ -13,7 +13,7 @@ from keensight.core.pixels import decode_each
 from keensight.core.predictions import Predictions
 from keensight.core.records import ImageSpec, LabelSet
 from keensight.errors import UsageError
-from keensight.workflow.predict import flat
+from keensight.workflow import Layout
 
 
 def levels(low: float, high: float, inner: tuple[float, float] | None = None) -> Levels:
@@ -109,4 +109,4 @@ def test_the_decoder_notes_it_once_for_each_image() -> None:
 def test_a_note_is_in_the_row_of_its_image_alone() -> None:
     found = Predictions(("a", "b"), LabelSet(("x", "y")), np.full((2, 2), 0.5, np.float32), notes={"b": "odd"})
     assert ["note" in row for row in found.rows()] == [False, True]
-    assert flat(found.rows()[1])["note"] == "odd"
+    assert Layout.of(found, 5).cells(found.rows()[1])["note"] == "odd"
