@@ -121,16 +121,13 @@ def load_model(bundle: Any, workers: int) -> Any:
     return model
 
 
-def _page(bundle: Bundle, settings: Settings) -> str | None:
+def _page(bundle: Bundle, settings: Settings) -> str:
     """The start page: that of the HTML export, which sends its images here. With a token, it shows no test images and
     no model card, because the page itself needs none.
     """
-    from keensight.core.task import Task
     from keensight.show.html_app import server_page
     from keensight.workflow.export_html import app_contents
 
-    if bundle.manifest.task == Task.ANOMALY:
-        return None
     contents = app_contents(bundle)
     return server_page(contents if settings.token is None else dataclasses.replace(contents, samples=(), card=""))
 

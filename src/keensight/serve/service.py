@@ -42,7 +42,7 @@ class Service:
         self.metrics = Metrics(settings.name, self.digest, lambda: self.pool.unfinished, lambda: self.room.held)
         self.watch = watch
         self.page: str | None = None
-        """The start page; None: the model has none, or it is being loaded."""
+        """The start page; None: the model is being loaded."""
 
     @property
     def model(self) -> dict[str, str]:

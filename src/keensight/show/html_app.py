@@ -25,7 +25,7 @@ from keensight.core.task import Task
 from keensight.show.page import environment
 
 ACCEPTED = "image/jpeg,image/png,image/webp,image/gif,image/bmp,image/avif"
-"""What a browser offers to choose; a phone then converts its HEIC photos to JPEG."""
+"""What a browser offers to choose for a page that decodes by itself; a phone then converts its HEIC photos to JPEG."""
 _SCRIPTS = ("resize.js", "picture.js", "rules.js", "model.js", "app.js")
 _NAMED = 12
 _IMPORT = 'import { createWasmLib } from "@litertjs/wasm-utils";'
@@ -101,7 +101,7 @@ def _rendered(
         .render(
             manifest=manifest,
             described=_described(manifest),
-            accept=ACCEPTED,
+            accept="image/*" if remote else ACCEPTED,
             policy=_policy([text for _, text in scripts], remote),
             promise=_SENT if remote else _KEPT,
             remote=remote,

@@ -23,11 +23,7 @@ const listed = (names) => names.length < 2 ? names.join("") : `${names.slice(0, 
 
 /** A prediction in words: {verdict, detail, doubt}. */
 function inWords(row) {
-  if (row.score !== undefined) {
-    const unusual = row.score >= 1;
-    return { verdict: unusual ? "Anomalous" : "Normal", doubt: unusual, confidence: `score ${row.score.toFixed(2)}`,
-      detail: unusual ? "This image differs from the normal images that the model learned from." : "" };
-  }
+  if (row.score !== undefined) return judged(row.score);
   const [best, p] = row.top[0];
   const why = {
     "out-of-distribution": "This image looks nothing like the images that the model learned from.",
@@ -42,9 +38,15 @@ function inWords(row) {
   return { verdict: best, confidence: percent(p), detail: set };
 }
 
+function judged(score) {
+  const where = model.remote ? "This image differs" : "The colored places differ";
+  const detail = score >= 1 ? `${where} from the normal images that the model learned from.` : "";
+  return { verdict: score >= 1 ? "Anomalous" : "Normal", doubt: score >= 1, confidence: `score ${score.toFixed(2)}`, detail };
+}
+
 /** An anomaly score on a scale on which the threshold is in the middle. */
 function scale(row) {
-  const list = element("ul", "bars"), item = element("li", row.score < 1 ? "meant" : ""), track = element("span", "track");
+  const list = element("ul", "bars"), item = element("li", row.score < 1 ? "meant" : "alarm"), track = element("span", "track");
   const fill = element("span", "fill"), mark = element("span", "mark");
   fill.style.width = `${Math.min(100, 50 * row.score)}%`;
   mark.style.left = "50%";
@@ -222,7 +224,8 @@ function take(files) {
 }
 
 function asTable() {
-  const columns = ["path", "label", "probability", "decision", "reason", "set", "ood_score", "error"];
+  const columns = model.anomaly ? ["path", "label", "score", "decision", "error"]
+    : ["path", "label", "probability", "decision", "reason", "set", "ood_score", "error"];
   const cell = (value) => {
     let plain = Array.isArray(value) ? value.join("|") : String(value ?? "");
     if (typeof value === "string" && /^[=+\-@\t\r]/.test(plain)) plain = `'${plain}`; // a spreadsheet would calculate it
@@ -291,7 +294,7 @@ async function start() {
   offer(samples);
   try {
     const found = model.remote ? remote() : await inside(model);
-    if (samples.length) await selfTested(found, samples[0], model.labels);
+    if (samples.length && !model.remote) await selfTested(found, samples[0], model.labels);
     predict = found;
     say("Ready.");
     work();
