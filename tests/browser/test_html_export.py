@@ -91,22 +91,26 @@ def test_a_changed_network_is_found(place, page):
         page.write_text(text)
 
 
-def test_predictions_equal_those_of_the_command(place, page):
-    photos = sorted((place / "photos").rglob("*.png"))[::6]
-    expected = ks.predict(place / "run", photos).rows()
+def predicted(page, photos):
+    """Rows of the page's own function."""
     with Chromium() as browser:
         browser.open(page.as_uri())
         browser.run("keensight.ready")
         browser.run("document.body.insertAdjacentHTML('beforeend', '<input type=file multiple id=t>')")
         browser.choose("#t", *photos)
-        found = browser.run(
+        return browser.run(
             """(async () => {
               const rows = [];
               for (const file of document.getElementById("t").files) rows.push((await keensight.predict(file)).row);
               return rows;
             })()"""
         )
-    for one, other in zip(found, expected, strict=True):
+
+
+def test_predictions_equal_those_of_the_command(place, page):
+    photos = sorted((place / "photos").rglob("*.png"))[::6]
+    expected = ks.predict(place / "run", photos).rows()
+    for one, other in zip(predicted(page, photos), expected, strict=True):
         assert (one["label"], one["decision"], one["reason"]) == (other["label"], other["decision"], other["reason"])
         assert one["probability"] == pytest.approx(other["probability"], abs=0.03)
         assert one["ood_score"] == pytest.approx(other["ood_score"], abs=0.02)
@@ -188,3 +192,24 @@ def test_a_paste_and_a_drop_are_taken(place, page):
         finished(browser, 2)
         names = browser.run("[...document.querySelectorAll('.result .file')].map((line) => line.textContent)")
         assert {name.partition(" ")[0] for name in names} == {"paste.png", "drop.png"}
+
+
+def test_enrolled_classes_are_predicted_too(place):
+    (place / "green").mkdir()
+    rng = np.random.default_rng(1)
+    for i in range(8):
+        image = rng.integers(0, 60, (60, 80, 3))
+        image[..., 1] += 150
+        image[10:50:4, 20:60] = 255
+        Image.fromarray(image.astype(np.uint8)).save(place / "green" / f"{i}.png")
+    assert keensight("enrol", "run", "striped", "green", "--out", "more", cwd=place)[0] == 0
+    code, _, err = keensight("export", "more", "--to", "html", "--out", "more-html", cwd=place)
+    assert code == 0, err
+    assert keensight("verify", "more-html", cwd=place)[0] == 0
+    photos = [*sorted((place / "green").glob("*.png")), *sorted((place / "photos").rglob("*.png"))[::20]]
+    expected = ks.predict(place / "more", photos).rows()
+    assert "striped" in {row["label"] for row in expected}
+    found = predicted(place / "more-html" / "classifier.html", photos)
+    for one, other in zip(found, expected, strict=True):
+        assert (one["label"], one["decision"], one["reason"]) == (other["label"], other["decision"], other["reason"])
+        assert one["probability"] == pytest.approx(other["probability"], abs=0.03)

@@ -27,7 +27,7 @@ from keensight.core.parity import Parity
 from keensight.core.pixels import probe
 from keensight.core.predictions import Decision
 from keensight.core.progress import Progress
-from keensight.core.records import BundleManifest, LabelSet
+from keensight.core.records import BundleManifest
 from keensight.core.task import Task
 from keensight.errors import GateError, UsageError
 from keensight.workflow.engines import opened
@@ -134,7 +134,7 @@ class _Work:
         from keensight.store.export import network_size
 
         manifest, file = self.bundle.manifest, folder / self.kind.file
-        model = _trained(opened(self.bundle, "keras"))
+        model = opened(self.bundle, "keras")
         self.progress.say(f"exporting to {self.kind.name}")
         names = write_network(self.kind, model, file, self.material.calibration)
         if self.page is not None:
@@ -212,15 +212,6 @@ class _Work:
         if record.out_of_distribution is not None:
             found[SUBSPACE] = (self.bundle.path / SUBSPACE).read_bytes()
         return found
-
-
-def _trained(model: Classifier | Detector) -> Classifier | Detector:
-    """The model without classes that were added after training: its network does not know them."""
-    from keensight.nets.detector import Detector
-
-    if isinstance(model, Detector) or not model.enrolled:
-        return model
-    return model.changed(labels=LabelSet(model.labels.names[: -model.enrolled]), prototypes=None)
 
 
 def _rule(manifest: BundleManifest) -> dict[str, Any]:
