@@ -13,6 +13,7 @@ from typing import Any
 
 import tables_certainty as certainty
 import tables_data as data
+import tables_deploy as deploy
 import tables_training as training
 import tables_wide as wide
 
@@ -77,6 +78,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("split-stability",), each(data.stability_section)),
     (("saliency-",), each(data.saliency_section, "Faithfulness of heatmaps")),
     (("interrupts",), each(training.interrupts_section)),
+    (("html-export",), each(deploy.html_section)),
     (("recipe-",), lambda documents: []),  # docs/recipes.md has them
 )
 """How the names of a section's results begin (a dot ends a name), and what writes the section."""
