@@ -6,8 +6,7 @@
 FROM python:3.12-slim AS build
 COPY . /src
 RUN python -m venv /opt/keensight
-RUN /opt/keensight/bin/pip install --no-cache-dir --requirement /src/requirements-serve.txt
-RUN /opt/keensight/bin/pip install --no-cache-dir --no-deps /src
+RUN /opt/keensight/bin/pip install --no-cache-dir "/src/packaging/runtime[serve]"
 
 FROM python:3.12-slim
 COPY --from=build /opt/keensight /opt/keensight

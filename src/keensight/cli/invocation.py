@@ -6,6 +6,7 @@ import functools
 import json
 import shlex
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -150,13 +151,18 @@ def tolerate_any_console(*streams: TextIO | None) -> None:
 
 def table(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
     """Rows as aligned text columns with a header; None is shown as ``-``."""
-    from rich.cells import cell_len, set_cell_size
-
     lines = [list(columns)]
     lines += [["-" if row.get(name) is None else visible(str(row[name])) for name in lines[0]] for row in rows]
-    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    padded = [[set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = [[cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join("  ".join(line).rstrip() for line in padded)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a text takes: East Asian wide characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in ("W", "F")) for sign in text
+    )
 
 
 def size(count: float) -> str:

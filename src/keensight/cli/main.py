@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from keensight import __version__
 from keensight.cli.errors import explain
 from keensight.cli.invocation import Invocation, tolerate_any_console, verbosity_options
 from keensight.cli.lazy import LazyGroup
@@ -41,7 +42,7 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @verbosity_options
-@click.version_option(package_name="keensight", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def root() -> None:
     """Train, test and explain an image classifier from a folder of labeled images."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight import __version__
 from keensight.core import pixels as decoder
 from keensight.core.prototypes import Prototypes
 from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Split
@@ -149,15 +150,13 @@ def _encoded(dataset: Dataset, index: int) -> bytes | None:
     return raw if isinstance(raw, bytes) else decoder.encode_png(raw)
 
 
-_PACKAGES = ("keensight", "keras", "tensorflow", "numpy", "pillow", "scikit-learn")
-_OPTIONAL = ("openvino",)
+_PACKAGES = ("keras", "tensorflow", "numpy", "pillow", "scikit-learn", "openvino")
 
 
 def versions() -> dict[str, str]:
     """Package name to version, with Python and the operating system; imports none of them."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    found |= {name: version(name) for name in _PACKAGES}
-    for name in _OPTIONAL:
+    found = {"python": platform.python_version(), "platform": platform.platform(), "keensight": __version__}
+    for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight import __version__
 from keensight.core.files import canonical_json, read_json, sha256, write_json
 from keensight.core.verification import contract_digest
 from keensight.errors import GateError, StoreError
@@ -29,7 +30,7 @@ PROBABILITY_TOLERANCE = 1e-4
 """Maximum difference of a probability between the loaded and the trained model."""
 SCORE_TOLERANCE = 1e-3
 """The same for a detector's score, as a fraction of it."""
-_ANSWERING = ("keensight", "numpy", "pillow")
+_ANSWERING = ("numpy", "pillow")
 _ENGINES: dict[Engine, tuple[str, ...]] = {"keras": ("keras", "tensorflow"), "litert": ("ai-edge-litert",)}
 """Packages that can change a prediction: always, and by engine."""
 _HINT = "the versions of Keras or Pillow may differ from those in its manifest, or the bundle was changed"
@@ -132,7 +133,7 @@ def _note(bundle: Bundle, engine: Engine) -> Path:
     key = {
         "files": {name: digest for name, digest in manifest.files.items() if name != CARD},
         "contract": contract_digest(manifest),
-        "versions": {name: version(name) for name in (*_ANSWERING, *_ENGINES[engine])},
+        "versions": {name: version(name) for name in (*_ANSWERING, *_ENGINES[engine])} | {"keensight": __version__},
         "machine": [platform.node(), platform.machine()],
     }
     return cache_directory() / "self-tests" / f"{sha256(canonical_json(key).encode())[:32]}.json"
