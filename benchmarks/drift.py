@@ -24,9 +24,9 @@ from keensight.core.drift import NUMBERS, Measured
 from keensight.core.progress import Silent
 from keensight.workflow.drift import measure_images
 
-HALVES = 2000
-STREAMS, WINDOWS = 1000, 50
-ODDS = 400
+HALVES = 1000
+STREAMS, WINDOWS = 300, 50
+MOST = 300
 """Test images that are measured at most."""
 
 
@@ -68,7 +68,7 @@ def of_set(
     draw = np.random.default_rng(0)
     where = {sample.path: i for i, sample in enumerate(data.samples)}
     test = [where[run.dataset.samples[i].path] for i in run.split.test]
-    chosen = [test[int(i)] for i in draw.permutation(len(test))[:ODDS]]
+    chosen = [test[int(i)] for i in draw.permutation(len(test))[:MOST]]
     images = [Image.open(io.BytesIO(data.load(i))).convert("RGB") for i in chosen]
     original = [bytes(data.load(i)) for i in chosen]
     half = len(images) // 2
@@ -87,7 +87,7 @@ def of_set(
     new |= {f"images of {name}": measure_images(model, some, Silent())[0] for name, some in others}
     for name, changed in new.items():
         for n in (50, min(200, half)):
-            some = [draw.permutation(len(changed))[:n] for _ in range(200)]
+            some = [draw.permutation(len(changed))[:n] for _ in range(100)]
             hits = []
             for places in some:
                 rest = np.setdiff1d(np.arange(len(measured)), places) if name in CHANGES else np.arange(len(measured))

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 import keensight
 from keensight.serve import documents
@@ -171,7 +171,10 @@ async def ready(request: Request) -> Response:
     return _json({"status": state, "ready": False}, 503, {"retry-after": "1"})
 
 
-@router.get("/metrics", responses=documents.UNAUTHORIZED, summary="Metrics for Prometheus")
+@router.get(
+    "/metrics", responses=documents.UNAUTHORIZED | documents.TEXT, response_class=PlainTextResponse,
+    summary="Metrics for Prometheus",
+)  # fmt: skip
 async def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     return Response(_service(request).metrics.text(), media_type=CONTENT_TYPE)

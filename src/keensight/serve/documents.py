@@ -67,6 +67,8 @@ def _responses(*reasons: Reason) -> dict[int | str, dict[str, Any]]:
 REFUSALS = _responses(*(reason for reason in Reason if reason != Reason.GONE))
 """What ``POST /predict`` may respond besides predictions."""
 UNAUTHORIZED = _responses(Reason.NO_TOKEN)
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+"""A response that is no JSON."""
 BODY = {
     "requestBody": {
         "required": True,
@@ -78,7 +80,9 @@ BODY = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                    "properties": {
+                        "file": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+                    },
                 }
             },
         },
