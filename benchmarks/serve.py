@@ -13,11 +13,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -69,9 +73,7 @@ class Client:
             self.next += 1
             writer.write(self.requests[number])
             await writer.drain()
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            body = await reader.readexactly(length)
+            head, body = await _response(reader)
             self.times.append((begin, time.perf_counter() - begin))
             self.check(head, body, number)
         writer.close()
@@ -99,18 +101,102 @@ class Client:
         }  # fmt: skip
 
 
-def _request(file: Path, form: bool) -> bytes:
-    body, kind = file.read_bytes(), "image/jpeg"
-    if form:
-        head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n\r\n'
-        body, kind = head.encode() + body + b"\r\n--b--\r\n", "multipart/form-data; boundary=b"
+class Faulty(Client):
+    """Sends every photo once and bad requests among them, and checks every response."""
+
+    def __init__(self, port: int, files: list[Path], rows: list[dict], good: int, bad: int) -> None:
+        super().__init__(port, files, rows, form=False)
+        self.bad = _bad(files[0].read_bytes())
+        draw = random.Random(0)
+        self.jobs = [("", i % len(files)) for i in range(good)]
+        self.jobs += [(draw.choice(list(self.bad)), 0) for _ in range(bad)]
+        draw.shuffle(self.jobs)
+        self.right = self.refused = self.lost = 0
+
+    async def connection(self, until: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        while self.jobs:
+            kind, number = self.jobs.pop()
+            body, expected = self.bad[kind] if kind else (self.requests[number], 200)
+            try:
+                writer.write(body)
+                head, found = await _response(reader)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                self.lost += 1
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                continue
+            status = int(head.split()[1])
+            self.failed += status >= 500
+            if kind:
+                self.refused += status == expected and bool(json.loads(found)["error"]["message"])
+            elif status == 200:
+                row = json.loads(found)["predictions"][0]
+                self.right += all(row[key] == self.rows[number][key] for key in ("label", "decision", "reason"))
+        writer.close()
+
+    async def faults(self, connections: int) -> dict[str, object]:
+        good = sum(not kind for kind, _ in self.jobs)
+        found: dict[str, object] = {"good": good, "bad": len(self.jobs) - good, "connections": connections}
+        await asyncio.gather(*(self.connection(0) for _ in range(connections)))
+        kinds = {kind: status for kind, (_, status) in self.bad.items()}
+        return found | {
+            "right": self.right,
+            "refused": self.refused,
+            "failed": self.failed,
+            "lost": self.lost,
+            "kinds": kinds,
+        }
+
+
+async def _response(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    return head, await reader.readexactly(length)
+
+
+def _bad(photo: bytes) -> dict[str, tuple[bytes, int]]:
+    """Requests that must be refused, and their statuses."""
+    side = 20_000
+    header = side.to_bytes(4, "big") * 2 + bytes((8, 0, 0, 0, 0))
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(side * side // 8))), (b"IEND", b"")]
+    bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big") for kind, data in chunks
+    )
+    return {
+        "truncated JPEG": (_post(photo[: len(photo) // 2]), 422),
+        "empty body": (_post(b""), 422),
+        "text": (_post(b"no image, but text"), 415),
+        "PDF": (_post(b"%PDF-1.7\n" + bytes(500)), 415),
+        "damaged header": (_post(photo[:20] + bytes(2000)), 422),
+        "image of 400 megapixels": (_post(bomb), 413),
+        "form that ends early": (_post(b"--b\r\nContent-Disposition: form-data; name=f\r\n", FORM), 400),
+        "compressed body": (_post(photo, "image/jpeg\r\nContent-Encoding: gzip"), 415),
+    }
+
+
+FORM = "multipart/form-data; boundary=b"
+
+
+def _post(body: bytes, kind: str = "image/jpeg") -> bytes:
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-def client(port: int, files: list[Path], reference: Path, connections: int, seconds: float, form: bool) -> None:
-    rows = json.loads(reference.read_text())["rows"]
-    print(json.dumps(asyncio.run(Client(port, files, rows, form).run(connections, seconds))))
+def _request(file: Path, form: bool) -> bytes:
+    body, kind = file.read_bytes(), "image/jpeg"
+    if form:
+        head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n\r\n'
+        body, kind = head.encode() + body + b"\r\n--b--\r\n", FORM
+    return _post(body, kind)
+
+
+def client(asked: argparse.Namespace, files: list[Path]) -> None:
+    rows = json.loads(asked.reference.read_text())["rows"]
+    if asked.faults:
+        found = Faulty(asked.client, files, rows, 10 * asked.faults, asked.faults).faults(asked.connections)
+    else:
+        found = Client(asked.client, files, rows, asked.form).run(asked.connections, asked.seconds)
+    print(json.dumps(asyncio.run(found)))
 
 
 def resident(process: int) -> float:
@@ -129,64 +215,91 @@ def call(*arguments: object) -> str:
     return done.stdout
 
 
-def measure(asked: argparse.Namespace, place: Path) -> dict[str, object]:
-    def batched(name: str) -> dict:
-        call(asked.bundle, asked.photos, "--count", asked.count, "--batch", place / name)
-        return json.loads((place / name).read_text())
-
-    first = batched("reference.json")
+@contextmanager
+def serving(asked: argparse.Namespace, place: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[..., dict]]]:
+    """A server, and what runs a client of it."""
+    command = [sys.executable, "-m", "keensight", "serve", str(asked.bundle), "--port", "0", "--json"]
     with (place / "log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "keensight", "serve", str(asked.bundle), "--port", "0", "--json",
-             "--workers", str(asked.workers)],
-            stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
+            [*command, "--workers", str(asked.workers)], stdout=subprocess.PIPE, stderr=log, text=True
+        )
         document = ""
         while not document.endswith("}\n}\n"):
             document += server.stdout.readline()
         port = json.loads(document)["url"].rsplit(":", 1)[1]
 
-        def load(connections: int, seconds: float) -> dict[str, float]:
-            form = ["--form"] if asked.form else []
+        def load(connections: int, seconds: float, *options: str) -> dict:
             return json.loads(
                 call(asked.bundle, asked.photos, "--count", asked.count, "--client", port, "--reference",
-                     place / "reference.json", "--connections", connections, "--seconds", seconds, *form)
+                     place / "reference.json", "--connections", connections, "--seconds", seconds, *options)
             )  # fmt: skip
 
-        lone = load(1, 5)
-        samples: list[tuple[float, float]] = []
-        over = threading.Event()
+        try:
+            yield server, load
+        finally:
+            server.terminate()
+            server.wait(60)
 
-        def watch() -> None:
-            begin = time.perf_counter()
-            while not over.wait(0.5):
-                samples.append((time.perf_counter() - begin, resident(server.pid)))
 
-        watching = threading.Thread(target=watch)
-        watching.start()
+def batched(asked: argparse.Namespace, place: Path, name: str) -> dict:
+    call(asked.bundle, asked.photos, "--count", asked.count, "--batch", place / name)
+    return json.loads((place / name).read_text())
+
+
+class Memory(threading.Thread):
+    """Samples the memory of a process until it is stopped."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__()
+        self.process, self.over = process, threading.Event()
+        self.samples: list[tuple[float, float]] = []
+
+    def run(self) -> None:
+        begin = time.perf_counter()
+        while not self.over.wait(0.5):
+            self.samples.append((time.perf_counter() - begin, resident(self.process)))
+
+    def stop(self, after: float) -> tuple[float, float, float]:
+        """Mean of the first and of the last quarter of the samples from ``after`` on, and their maximum, in MiB."""
+        self.over.set()
+        self.join()
+        settled = [mib for at, mib in self.samples if at >= after]
+        quarter = max(1, len(settled) // 4)
+        return float(np.mean(settled[:quarter])), float(np.mean(settled[-quarter:])), max(settled)
+
+
+def measure(asked: argparse.Namespace, place: Path) -> dict[str, object]:
+    first = batched(asked, place, "reference.json")
+    form = ("--form",) if asked.form else ()
+    with serving(asked, place) as (server, load):
+        lone = load(1, 5, *form)
+        memory = Memory(server.pid)
+        memory.start()
         cpu = cpu_seconds(server.pid)
-        loaded = load(asked.connections, asked.seconds)
+        loaded = load(asked.connections, asked.seconds, *form)
         cpu = cpu_seconds(server.pid) - cpu
-        over.set()
-        watching.join()
-        server.terminate()
-        code = server.wait(60)
-    last = batched("again.json")
+        early, late, most = memory.stop(asked.seconds / 6)
+    last = batched(asked, place, "again.json")
     rate = (first["rate"] + last["rate"]) / 2
-    settled = [mib for at, mib in samples if at >= asked.seconds / 6]
-    early, late = np.mean(settled[: len(settled) // 4]), np.mean(settled[-len(settled) // 4 :])
-    bound = 1.5 * asked.connections / asked.workers * lone["p50_ms"]
     return {
         "connections": asked.connections, "workers": asked.workers, "seconds": asked.seconds,
-        "body": "form" if asked.form else "raw bytes",
+        "body": "form" if asked.form else "raw bytes", "exit_code": server.returncode,
         "batch_rate": rate, "batch_rates": [first["rate"], last["rate"]], "batch_cpu_ms": first["cpu_ms"],
         "rate": loaded["rate"], "ratio": loaded["rate"] / rate, "server_cpu_ms": 1000 * cpu / loaded["requests"],
         "client_cpu_ms": loaded["client_cpu_ms"], "requests": loaded["requests"],
-        "lone_ms": lone["p50_ms"], "p50_ms": loaded["p50_ms"], "p99_ms": loaded["p99_ms"], "p99_bound_ms": bound,
+        "lone_ms": lone["p50_ms"], "p50_ms": loaded["p50_ms"], "p99_ms": loaded["p99_ms"],
+        "p99_bound_ms": 1.5 * asked.connections / asked.workers * lone["p50_ms"],
         "wrong": loaded["wrong"], "failed": loaded["failed"], "largest_difference": loaded["largest_difference"],
-        "memory_mib": [float(early), float(late), max(mib for _, mib in samples)],
-        "memory_growth": float(late / early - 1), "exit_code": code,
+        "memory_mib": [early, late, most], "memory_growth": late / early - 1,
+        **({"note": asked.note} if asked.note else {}),
     }  # fmt: skip
+
+
+def measure_faults(asked: argparse.Namespace, place: Path) -> dict[str, object]:
+    batched(asked, place, "reference.json")
+    with serving(asked, place) as (server, load):
+        found = load(asked.connections, 0, "--faults", str(asked.faults))
+    return found | {"exit_code": server.returncode}
 
 
 def main() -> None:
@@ -198,6 +311,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--form", action="store_true", help="send forms in place of raw bytes")
+    parser.add_argument("--faults", type=int, help="send this many bad requests among ten times as many photos instead")
+    parser.add_argument("--note", help="a sentence about the circumstances, for the page")
     parser.add_argument("--batch", type=Path, help="(for this script itself)")
     parser.add_argument("--client", type=int, help="(for this script itself)")
     parser.add_argument("--reference", type=Path, help="(for this script itself)")
@@ -206,7 +321,11 @@ def main() -> None:
     if asked.batch:
         batch(asked.bundle, files, asked.batch)
     elif asked.client:
-        client(asked.client, files, asked.reference, asked.connections, asked.seconds, asked.form)
+        client(asked, files)
+    elif asked.faults:
+        with tempfile.TemporaryDirectory() as place:
+            found = measure_faults(asked, Path(place))
+        save("serve-faults", len(files), found, "every photo predicted as by predict, every bad request refused")
     else:
         with tempfile.TemporaryDirectory() as place:
             found = measure(asked, Path(place))

@@ -14,6 +14,7 @@ from typing import Any
 import tables_certainty as certainty
 import tables_data as data
 import tables_deploy as deploy
+import tables_serving as serving
 import tables_training as training
 import tables_wide as wide
 
@@ -79,6 +80,9 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("saliency-",), each(data.saliency_section, "Faithfulness of heatmaps")),
     (("interrupts",), each(training.interrupts_section)),
     (("html-export",), each(deploy.html_section)),
+    (("serve.", "serve-form"), serving.serve_section),
+    (("serve-faults",), each(serving.faults_section)),
+    (("drift",), each(serving.drift_section)),
     (("recipe-",), lambda documents: []),  # docs/recipes.md has them
 )
 """How the names of a section's results begin (a dot ends a name), and what writes the section."""
