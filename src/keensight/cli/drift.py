@@ -14,6 +14,9 @@ from keensight.errors import GateError
 if TYPE_CHECKING:
     from keensight.core.drift import DriftReport
 
+_BAR = 20
+"""Characters for a distance of 1."""
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
@@ -58,7 +61,7 @@ def _listed(found: DriftReport) -> str:
             "property": one.property,
             "test images": _number(one.tested),
             "new images": _number(one.new) or one.change,
-            "distance": f"{one.distance:.2f}",
+            "distance": f"{one.distance:.2f} {'#' * round(_BAR * one.distance)}",
             "p": f"{one.adjusted:.2g}",
             "": "differs" if one.differs else "",
         }

@@ -134,6 +134,16 @@ def test_unreadable_images_are_not_measured_and_rotation_counts():
     infos = [ImageInfo("JPEG", "RGB", 200, 100), None, ImageInfo("JPEG", "RGB", 200, 100, orientation=6)]
     rows = measured([image, None, image], infos, found)
     assert rows.classes.tolist() == [1, 0]
-    assert rows.column("aspect ratio").tolist() == [2.0, 0.5]
+    assert rows.column("aspect ratio") == pytest.approx([2.0, 0.5], rel=0.025)
     assert rows.column("brightness") == pytest.approx([0.2, 0.2])
     assert rows.column("confidence") == pytest.approx([0.8, 0.6]) and not len(rows.column("out-of-distribution score"))
+
+
+def test_a_pixel_more_is_no_difference():
+    image, found = (
+        np.full((4, 4, 3), 51, np.uint8),
+        Predictions(("a",), LabelSet(("x", "y")), np.ones((1, 2), np.float32)),
+    )
+    rows = [measured([image], [ImageInfo("JPEG", "RGB", 400, height)], found).values[0] for height in (533, 534, 600)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert (rows[0] != rows[2])[[NUMBERS.index("megapixels"), NUMBERS.index("aspect ratio")]].all()
