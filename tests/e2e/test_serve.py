@@ -271,6 +271,18 @@ def test_a_stop_signal_loses_nothing_that_was_accepted(bundle):
     assert json.loads(server.lines[-1])["event"] == "stopped"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_other_signals_stop_it_gently_too_and_a_second_one_by_force(bundle, number):
+    with serving(bundle.path, "--drain", "0") as gentle, serving(bundle.path, "--drain", "60") as forced:
+        gentle.process.send_signal(number)
+        forced.process.send_signal(number)
+        assert gentle.process.wait(20) == 0
+        assert forced.predict(photo(0))[0] == 200
+        forced.process.send_signal(number)
+        assert forced.process.wait(20) == 130
+    assert "Traceback" not in "".join(forced.lines)
+
+
 def test_the_log_is_json_without_names(bundle):
     with serving(bundle.path, "--host", "0.0.0.0") as server:
         server.predict(form(("Mrs Smith.jpg", photo(0))), FORM)

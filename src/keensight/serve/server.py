@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import signal
 import socket
 import threading
 import time
@@ -16,6 +17,8 @@ from keensight.errors import UsageError
 from keensight.serve.settings import Settings
 
 if TYPE_CHECKING:
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
     from keensight.store.bundle import Bundle
 
 _GRACE = 5.0
@@ -42,7 +45,7 @@ def check_installed() -> None:
 
 
 def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]], None], quiet: bool = False) -> None:
-    """Serve a bundle until SIGTERM or SIGINT.
+    """Serve a bundle until SIGTERM, SIGINT or SIGHUP.
 
     The port is open while the model is loaded; ``/readyz`` turns true when it passed its self-test. After the signal
     ``/readyz`` is false, requests are still taken for ``settings.drain`` seconds on connections that then close, and
@@ -62,6 +65,7 @@ def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]],
     """
     check_installed()
     import uvicorn
+    from prometheus_client import disable_created_metrics
 
     from keensight.serve.access import Access
     from keensight.serve.app import application
@@ -74,6 +78,7 @@ def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]],
     opened = open_bundle(bundle)
     listener = _listen(settings)
     write_as_json(quiet)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     service = Service(settings, opened.manifest, watch_of(opened))
     if settings.is_exposed:
         event("other computers can use this server without a token", level=logging.WARNING, host=settings.host)
@@ -89,7 +94,7 @@ def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]],
     def load() -> None:
         try:
             service.page = _page(opened, settings)
-            service.open(load_model(opened, settings.workers))
+            service.open(load_model(opened))
         except BaseException as error:
             failure.append(error)
             server.should_exit = True
@@ -97,6 +102,10 @@ def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]],
         event("ready", address=address, model=service.model)
         announce({"url": address, "model": service.model})
 
+    if (
+        hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    ):  # uvicorn handles the others
+        signal.signal(signal.SIGHUP, server.handle_exit)
     threading.Thread(target=load, name="keensight-load", daemon=True).start()
     server.run([listener])
     if failure:
@@ -107,7 +116,7 @@ def serve(bundle: Path, settings: Settings, announce: Callable[[dict[str, Any]],
     event("stopped", requests=server.server_state.total_requests)
 
 
-def load_model(bundle: Any, workers: int) -> Any:
+def load_model(bundle: Bundle) -> Classifier | Detector:
     """The model of an open bundle after its self-test.
 
     Raises:
