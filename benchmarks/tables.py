@@ -15,6 +15,7 @@ import tables_certainty as certainty
 import tables_data as data
 import tables_deploy as deploy
 import tables_serving as serving
+import tables_export as export
 import tables_training as training
 import tables_wide as wide
 
@@ -66,6 +67,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("coverage-",), certainty.splits_section),
     (("calibration-",), certainty.calibration_section),
     (("temperature",), each(certainty.temperature_section)),
+    (("export-",), export.export_section),
     (("ood-",), each(data.ood_section, "Out-of-distribution detection")),
     (("enrol-",), data.enrol_section),
     (("anomaly-",), each(data.anomaly_section)),
@@ -167,6 +169,8 @@ def main() -> None:
     results = load()
     (ROOT / "docs" / "benchmarks.md").write_text(page(results), encoding="utf-8")
     between(ROOT / "docs" / "recipes.md", MARKS, recipes_table(results))
+    exports = [document for name, document in results.items() if name.startswith("export-")]
+    between(ROOT / "docs" / "export.md", MARKS, "\n".join(["", *export.table(exports), ""]))
     write_expectations(results)
 
 

@@ -104,14 +104,24 @@ def test_int8_needs_images_and_says_so(place, tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_the_gate_refuses_is_not_written_and_the_table_says_why(place):
-    # The network is so small that the file's frame outweighs the weights: int8 is not 3 times smaller.
-    code, out, err = keensight("export", "run", "--to", "litert-int8", "--out", "exports/int8", "--json", cwd=place)
+@pytest.fixture(scope="module")
+def tiny(place):
+    """A bundle of a network that is so small that the frame of its file outweighs the weights."""
+    data = ks.open(place / "photos")
+    split, spec = ks.split(data), ks.ImageSpec(24, 24)
+    model = ks.Classifier(ks.build(data, spec, "cnn", width=2), data.labels, spec)
+    return ks.bundle(model, data, split, place / "tiny", name="cnn").path
+
+
+def test_what_the_gate_refuses_is_not_written_and_the_table_says_why(place, tiny):
+    code, out, err = keensight(
+        "export", tiny.name, "--to", "litert-int8", "--data", "photos", "--out", "made/int8", "--json", cwd=place
+    )
     assert code == 3, err
-    assert "FAILED  size of the file" in err
+    assert "FAILED  size of the file" in err and "Traceback" not in err and "Warning" not in err
     error = json.loads(out)["error"]
     assert error["code"] == 3 and "size of the file is" in error["message"] and "(allowed: 3x)" in error["message"]
-    assert not (place / "exports").exists() or not list((place / "exports").iterdir())
+    assert not list((place / "made").iterdir())
 
 
 def test_without_its_images_an_export_is_compared_on_the_self_test_alone_and_says_so(place, tmp_path):
@@ -167,3 +177,19 @@ def test_predictions_that_changed_fail_the_self_test(export):
     code, out, _ = keensight("verify", export.name, cwd=export.parent)
     assert code == 3 and "FAILED  self-test: its predictions differ" in out
     assert out.splitlines()[-1].endswith("does not predict as when it was made")
+
+
+def test_an_older_bundle_gets_its_light_form(place, tmp_path):
+    shutil.copytree(place / "run" / "bundle", tmp_path / "bundle")
+    manifest = tmp_path / "bundle" / "manifest.json"
+    plain = json.loads(manifest.read_text())
+    del plain["files"]["model.tflite"]
+    manifest.write_text(json.dumps(plain))
+    (tmp_path / "bundle" / "model.tflite").unlink()
+    code, out, err = keensight("export", "bundle", "--to", "bundle", "--out", "x", cwd=tmp_path)
+    assert (code, out) == (2, "") and err.startswith("error: --to bundle changes the bundle itself\nhint: ")
+    code, out, err = keensight("export", "bundle", "--to", "bundle", "--json", cwd=tmp_path)
+    assert code == 0, err
+    told = json.loads(out)
+    assert (tmp_path / told["file"]).stat().st_size == told["bytes"]
+    assert ks.open_bundle(tmp_path / "bundle").has_light

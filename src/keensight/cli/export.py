@@ -10,14 +10,18 @@ import click
 from keensight.cli.errors import SCHEMA
 from keensight.cli.invocation import Invocation, shared
 from keensight.core.export_formats import FORMATS
+from keensight.errors import UsageError
 
 if TYPE_CHECKING:
     from keensight.core.exports import Exported
 
+BUNDLE = "bundle"
+"""What is no format of its own: it adds a file to the bundle."""
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--to", "to", type=click.Choice(tuple(FORMATS)), required=True, help="Format.")
+@click.option("--to", "to", type=click.Choice((*FORMATS, BUNDLE)), required=True, help="Format.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Directory of the export; default: exports/FORMAT in the run."
 )
@@ -32,12 +36,31 @@ def export(asked: Invocation, model: Path, to: str, out: Path | None, data: str 
     The network takes raw pixels (uint8) and returns calibrated probabilities and the embedding; scaling, temperature,
     softmax and test-time augmentation are inside. A record (labels, preprocessing, decision rule, test results), a
     self-test and a short reader in Python are written beside it. The export must predict as the model does on the
-    self-test and up to 500 test images; otherwise nothing is written and the exit code is 3.
+    self-test and up to 500 test images; otherwise nothing is written and the exit code is 3. `bundle` adds
+    model.tflite to the bundle of an earlier version, so that it predicts without TensorFlow.
     """
     from keensight import workflow
 
+    if to == BUNDLE:
+        _light(asked, model, alone=out is None and data is None and not replace)
+        return
     made = workflow.export(model, to, out=out, data=data, replace=replace)
     asked.answer(document(made), made.sentence)
+
+
+def _light(asked: Invocation, model: Path, alone: bool) -> None:
+    """Add the light form to a bundle."""
+    from keensight import workflow
+
+    if not alone:
+        raise UsageError("--to bundle changes the bundle itself", "remove --out, --data and --replace")
+    bundle = workflow.add_light_form(model)
+    file = bundle.path / "model.tflite"
+    found = {"schema": SCHEMA, "export": str(bundle.path), "format": BUNDLE, "file": str(file)}
+    asked.answer(
+        {**found, "bytes": file.stat().st_size},
+        lambda: f"{bundle.path} has {file.name}: it predicts without TensorFlow",
+    )
 
 
 def document(made: Exported) -> dict[str, Any]:

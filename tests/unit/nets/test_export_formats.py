@@ -76,6 +76,31 @@ def test_a_multi_label_model_has_sigmoids(name, network, tmp_path):
     assert np.abs(probabilities.sum(axis=1) - 1).max() > 0.01
 
 
+@pytest.fixture(scope="module")
+def detector():
+    from keensight.core.anomaly import Limits, PatchSampler
+    from keensight.nets.detector import Detector, levels, with_memory
+
+    spec = ks.ImageSpec(72, 64)
+    images = np.random.default_rng(0).integers(0, 256, (20, *spec.shape)).astype(np.uint8)
+    lower, patches = levels(ks.build(2, spec, "efficientnet_lite0", weights="none")), []
+    for level in lower(images):
+        sampler = PatchSampler(int(np.prod(level.shape[:3])))
+        sampler.add(np.asarray(level))
+        patches.append(sampler.finish())
+    return Detector(with_memory(lower, patches), spec, Limits(2.0, 1.5, 0.05, 20))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_detector_gives_the_scores_of_its_patches(name, detector, tmp_path):
+    new = np.random.default_rng(1).integers(0, 256, (3, *detector.spec.shape)).astype(np.uint8)
+    outputs, (found,) = exported(name, detector, tmp_path, new)
+    assert outputs == ("levels",)
+    scores = detector.score(detector.predict_levels(new))
+    relative = {"float32": 1e-4, "float16": 0.03}[FORMATS[name].precision]
+    np.testing.assert_allclose(detector.score(found), scores, rtol=relative)
+
+
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_missing_packages_are_named_with_the_extra_that_installs_them(name, monkeypatch):
     monkeypatch.setattr("keensight.nets.export.formats.find_spec", lambda module: None)
