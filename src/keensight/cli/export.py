@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keensight.core.exports import Exported
 
 BUNDLE = "bundle"
-"""What is no format of its own: it adds a file to the bundle."""
+"""Not a format: it adds a file to the bundle."""
 
 
 @click.command()
