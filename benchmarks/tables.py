@@ -14,8 +14,8 @@ from typing import Any
 import tables_certainty as certainty
 import tables_data as data
 import tables_deploy as deploy
-import tables_serving as serving
 import tables_export as export
+import tables_serving as serving
 import tables_training as training
 import tables_wide as wide
 
