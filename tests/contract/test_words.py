@@ -144,7 +144,7 @@ def hits(path: Path) -> list[str]:
 FILES = sorted(
     path
     for pattern in (
-        "src/keensight/**/*.py", "src/keensight/show/templates/**/*.html", "src/keensight/show/templates/*.js",
+        "src/keensight/**/*.py", "src/keensight/show/templates/**/*.html", "src/keensight/show/templates/**/*.js",
         "src/keensight/show/templates/*.txt", "docs/**/*.md", "*.md", "recipes/*.py",
         "notebooks/**/*.ipynb", ".github/**/*.md",
     )

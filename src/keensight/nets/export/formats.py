@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from keensight.nets.detector import Detector
     from keensight.nets.export.graph import ServingGraph
 
+_SMALL = 7 * 2**20
+"""Bytes up to which the network of an HTML file stays float32: EfficientNet-Lite0 has 6.8 MB in float16."""
 Images = NDArray[np.uint8]
 Runner = Callable[[Images], list[NDArray[np.float32]]]
 """A function from uint8 images (n, height, width, 3) to the outputs, in order."""
@@ -93,9 +95,15 @@ def _flat(kind: ExportFormat, model: Classifier | Detector, graph: ServingGraph,
     if kind.precision == "int8":
         assert calibration is not None and not isinstance(model, Detector)
         return to_int8(model, calibration)
-    if kind.precision == "float16":
-        return to_float16(graph, batch=1 if kind.name == "html" else None)  # LiteRT.js runs no other batches
-    return to_tflite(graph)
+    if kind.name == "html":
+        return _for_browsers(graph)
+    return to_float16(graph) if kind.precision == "float16" else to_tflite(graph)
+
+
+def _for_browsers(graph: ServingGraph) -> bytes:
+    """A network for one image at a time, since LiteRT.js runs no other batches; in float32 if it is small anyway."""
+    exact = to_tflite(graph, batch=1)
+    return exact if len(exact) <= _SMALL else to_float16(graph, batch=1)
 
 
 def open_network(kind: ExportFormat, file: Path, outputs: tuple[str, ...]) -> Runner:

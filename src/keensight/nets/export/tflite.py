@@ -18,8 +18,12 @@ _UNSUPPORTED = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 """Of the converter's message of many lines, the one that names the operations."""
 
 
-def to_tflite(graph: ServingGraph) -> bytes:
+def to_tflite(graph: ServingGraph, batch: int | None = None) -> bytes:
     """Convert a serving graph in float32.
+
+    Args:
+        graph: The graph.
+        batch: Number of images that it takes; None: any.
 
     Returns:
         A flatbuffer with one input, uint8 (n, height, width, 3), whose ``n`` is set with ``resize_tensor_input``, and
@@ -29,7 +33,7 @@ def to_tflite(graph: ServingGraph) -> bytes:
         StoreError: LiteRT does not support one of its operations.
     """
     try:
-        return convert(graph.concrete())
+        return convert(graph.concrete(batch))
     except Exception as error:  # the converter raises its private error, and for some operations others
         named = _UNSUPPORTED.search(str(error))
         found = f"it has no {named[1].strip()}" if named else str(error).strip().splitlines()[0][:200]

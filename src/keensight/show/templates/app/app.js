@@ -33,7 +33,10 @@ function inWords(row) {
   }[row.reason];
   if (why) return { verdict: "I don't know", detail: why, doubt: true };
   if (row.labels && !row.labels.length) return { verdict: "No label", detail: "No label reaches its threshold." };
-  if (row.labels) return { verdict: row.labels.join(", "), detail: "" };
+  if (row.labels) {
+    const rank = (name) => row.top.findIndex(([other]) => other === name) >>> 0; // those without a bar come last
+    return { verdict: [...row.labels].sort((a, b) => rank(a) - rank(b)).join(", "), detail: "" };
+  }
   const set = row.set?.length > 1 ? `Could also be ${listed(row.set.slice(1))}.` : "";
   return { verdict: best, confidence: percent(p), detail: set };
 }

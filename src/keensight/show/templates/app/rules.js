@@ -55,7 +55,7 @@ function decided(path, probabilities, vector, model) {
   const names = model.labels, order = found.map((_, i) => i).sort((a, b) => found[b] - found[a] || a - b);
   const best = found[order[0]], several = model.thresholds;
   let reason = null;
-  // An image near the mean of an enrolled class may well be unlike all training images.
+  // An image near the mean of an enrolled class is known, whatever the network was trained on.
   if (model.subspace && !(score <= model.subspace.threshold) && !(model.prototypes && !unknown)) reason = "out-of-distribution";
   else if (unknown) reason = "like none of the classes";
   else if (!several && !(best >= model.decision.threshold - EASE)) reason = "below the threshold";
