@@ -27,6 +27,7 @@ def serve_section(documents: list[Document]) -> list[str]:
     row("**ratio**", *(f"**{one['ratio']:.2f}**" for one in found))
     row("CPU time per image: batch, server, client (ms)",
         *(f"{one['batch_cpu_ms']:.1f}, {one['server_cpu_ms']:.1f}, {one['client_cpu_ms']:.2f}" for one in found))  # fmt: skip
+    row("ratio by CPU time: batch / server", *(f"{one['cpu_ratio']:.2f}" for one in found))
     row("a lone request, median (ms)", *(f"{one['lone_ms']:.0f}" for one in found))
     row("median and p99 (ms), bound of the p99",
         *(f"{one['p50_ms']:.0f}, {one['p99_ms']:.0f}, {one['p99_bound_ms']:.0f}" for one in found))  # fmt: skip

@@ -184,11 +184,11 @@ def _measured_rows(evaluation: Evaluated, decoded: Pixels, chosen: NDArray[np.in
 
 def _predictions_table(path: str | Path) -> Any | None:
     """A file of predictions as a pandas table; None: it is something else."""
-    import pandas as pd
-
     path = Path(path)
     if path.suffix.lower() not in _TABLES or not path.is_file():
         return None
+    import pandas as pd
+
     try:
         table = getattr(pd, _TABLES[path.suffix.lower()])(path)
     except (ValueError, OSError) as error:
