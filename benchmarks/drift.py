@@ -37,6 +37,7 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
 
 
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "none (stored again as PNG)": lambda image: image,
     "20% darker": lambda image: ImageEnhance.Brightness(image).enhance(0.8),
     "20% brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
     "half the contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.5),
