@@ -25,6 +25,8 @@ HELD_OUT = 500
 """Largest number of test images that an export is compared on."""
 CALIBRATION = 300
 """Largest number of training images that int8 is calibrated on."""
+_GROUPS = 10
+"""Fewer groups are too few to resample: images then count as independent."""
 _NO_TEST_SET = (
     "the images of the run were not found, so only the self-test was compared; --data SOURCE (data= in Python) gives "
     "them"
@@ -64,6 +66,8 @@ def material(kind: ExportFormat, bundle: Bundle, path: Path, source: Source | No
     if not len(rows):
         return Material(images, calibration=calibration, note=_NO_TEST_SET)
     groups = group_numbers([dataset.samples[int(row)].group for row in rows])
+    if groups is not None and int(groups.max()) + 1 < _GROUPS:
+        groups = None
     truth = None if bundle.manifest.task == Task.ANOMALY else _truth(dataset, bundle)[rows]
     return Material(images, truth, groups, calibration)
 

@@ -45,6 +45,8 @@ def test_one_other_prediction_fails_float32_and_not_float16():
     assert failed(compare(tied, "float32", 1.0)) == ["largest difference of a probability", "agreement of predictions"]
     found = compare(tied, "float16", 2.0)
     assert found.ok and found.agreement == 399 / 400
+    few = outputs(first[:50], second[:50])
+    assert compare(few, "float16", 2.0).ok and not compare(few, "float32", 1.0).ok
     second[:3] = [0.33, 0.34, 0.33]
     assert failed(compare(outputs(first, second), "float16", 2.0)) == ["agreement of predictions"]
 
