@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from keensight.core.codec import to_plain
-from keensight.core.exports import SCHEMA, SIDECAR, Exported, ExportRecord, digest_of
+from keensight.core.exports import SCHEMA, SELF_TEST, SIDECAR, Exported, ExportRecord, digest_of
 from keensight.core.files import sha256_file, write_bytes, write_json
 from keensight.errors import StoreError
 from keensight.store.json_records import read_versioned, strict_json
@@ -88,6 +88,9 @@ def read_export(folder: Path) -> Exported:
     for name, digest in record.files.items():
         if found[name] != digest:
             raise StoreError(f"{folder / name} was changed or is damaged: checksum mismatch (SHA-256)", _AGAIN)
+    unlisted = [one.file for one in record.self_test if f"{SELF_TEST}/{one.file}" not in record.files]
+    if unlisted:
+        raise StoreError(f"{path} does not list the images {', '.join(unlisted[:5])} of its self-test", _AGAIN)
     if record.file not in record.files and not any(name.startswith(f"{record.file}/") for name in record.files):
         raise StoreError(f"{path} does not list its network {record.file}", _AGAIN)
     return Exported(folder, record, network_size(folder / record.file))

@@ -104,6 +104,26 @@ def test_a_damaged_folder_is_refused_with_the_reason(made, change, message):
         read_export(made.path)
 
 
+@pytest.mark.parametrize("name", ["../../secret.png", "/etc/passwd", "1.png"])
+def test_images_of_the_self_test_are_files_of_the_export(made, name):
+    path = made.path / "export.json"
+    plain = json.loads(path.read_text())
+    plain["self_test"][0]["file"] = name
+    path.write_text(json.dumps({**plain, "digest": digest_of(plain)}))
+    with pytest.raises(StoreError, match="does not list the images"):
+        read_export(made.path)
+
+
+@pytest.mark.parametrize("name", ["../model.onnx", "/etc/passwd", "other.onnx"])
+def test_the_network_is_a_file_of_the_export(made, name):
+    path = made.path / "export.json"
+    plain = json.loads(path.read_text())
+    plain["file"] = name
+    path.write_text(json.dumps({**plain, "digest": digest_of(plain)}))
+    with pytest.raises(StoreError, match="does not list its network"):
+        read_export(made.path)
+
+
 def test_what_python_and_systems_leave_is_ignored(made):
     (made.path / "__pycache__").mkdir()
     (made.path / "__pycache__" / "pixels.cpython-311.pyc").write_bytes(b"x")
