@@ -66,8 +66,8 @@ def test_an_older_export_stays_until_the_new_one_is_complete(made, tmp_path):
     with pytest.raises(GateError):
         write_export(made.path, refuse, files)
     assert read_export(made.path) == made
-    new = write_export(made.path, fill, lambda _: {"reader.py": b"other"})
-    assert set(read_export(made.path).record.files) == {"model.onnx", "reader.py"} and new.path == made.path
+    new = write_export(made.path, fill, lambda _: {"self_test/0.png": b"picture"})
+    assert set(read_export(made.path).record.files) == {"model.onnx", "self_test/0.png"} and new.path == made.path
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "reader.py", "self_test/0.png"])
