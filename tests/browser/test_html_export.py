@@ -65,7 +65,7 @@ def page(place):
 
 
 def finished(browser, count):
-    for _ in range(200):
+    for _ in range(1200):
         ready = browser.run("document.getElementById('status').textContent") == "Ready."
         if ready and browser.run("document.querySelectorAll('.result').length") >= count:
             return
@@ -146,6 +146,25 @@ def test_images_are_chosen_shown_refused_and_cleared_without_a_request(place, pa
         assert browser.run("document.activeElement.id") == "choose"
         assert browser.complaints() == []
         assert {url.partition(":")[0] for url in browser.requests()} <= {"file", "blob"}
+
+
+def test_of_many_images_a_hundred_are_shown_and_all_are_counted(place, page, tmp_path):
+    photo = sorted((place / "photos" / "red").glob("*.png"))[0].read_bytes()
+    many = [tmp_path / f"{i}.png" for i in range(103)]
+    for path in many:
+        path.write_bytes(photo)
+    with Chromium() as browser:
+        browser.open(page.as_uri())
+        browser.run("keensight.ready")
+        browser.choose("#files", many[0])
+        finished(browser, 1)
+        browser.choose("#files", *many[1:])
+        finished(browser, 100)
+        count = browser.run("document.getElementById('count').textContent")
+        assert count.startswith("103 images") and count.endswith("100 shown, all in the CSV")
+        names = browser.run("[...document.querySelectorAll('.result .file')].map((line) => line.textContent)")
+        assert len(names) == 100 and names[0].startswith("1.png") and names[99].startswith("100.png")
+        assert browser.complaints() == []
 
 
 def test_a_request_would_be_blocked(page):

@@ -63,7 +63,7 @@ def test_images_are_predicted_by_the_server(bundle, address):
         browser.open(address)
         browser.run("keensight.ready")
         browser.choose("#files", bundle / "photo.png", bundle / "broken.png")
-        for _ in range(200):
+        for _ in range(1200):
             if browser.run("document.querySelectorAll('.result').length") == 2:
                 break
             time.sleep(0.05)

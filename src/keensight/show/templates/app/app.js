@@ -1,7 +1,7 @@
 // The page: from dropped, pasted, chosen or photographed images to cards with predictions.
 const $ = (id) => document.getElementById(id);
 const model = withArrays(JSON.parse($("model").textContent));
-const PREVIEW = 440;
+const PREVIEW = 440, MOST_CARDS = 100; // pixels; a phone cannot hold the pictures of thousands
 const MILD = [255, 200, 0], STRONG = [213, 30, 0], FULL = 4; // a heatmap's colors, and the score of the strongest
 const waiting = [], rows = [];
 let predict = null, busy = false;
@@ -85,7 +85,7 @@ function bars(row, doubt) {
   return list;
 }
 
-/** The picture as it was read, upright, small: a phone cannot hold a hundred photos. */
+/** The picture as it was read, upright and small. */
 function preview({ bitmap, orientation }, name) {
   const turned = orientation >= 5, scale = Math.min(1, PREVIEW / Math.max(bitmap.width, bitmap.height));
   const width = Math.max(1, Math.round(bitmap.width * scale)), height = Math.max(1, Math.round(bitmap.height * scale));
@@ -198,7 +198,8 @@ async function work() {
     if (first) $("results").scrollIntoView({ block: "nearest" });
     say(waiting.length ? `Classifying image ${++done} of ${done + waiting.length} …` : "Classifying …");
     const [made, words] = await classify(file);
-    $("cards").insertBefore(made, before);
+    $("cards").insertBefore(made, before?.isConnected ? before : null);
+    if ($("cards").childElementCount > MOST_CARDS) $("cards").lastChild.remove();
     $("said").textContent = words;
     $("count").textContent = summary();
     await new Promise((resolve) => setTimeout(resolve)); // let the page be drawn
@@ -211,7 +212,8 @@ function summary() {
   if (rows.length === 1) return "1 image";
   const failed = rows.filter((row) => row.error).length;
   const unsure = rows.filter((row) => row.decision === "abstain").length - failed;
-  return [`${rows.length} images`, unsure && `${unsure} without a prediction`, failed && `${failed} not read`]
+  const shown = rows.length > MOST_CARDS && `${MOST_CARDS} shown, all in the CSV`;
+  return [`${rows.length} images`, unsure && `${unsure} without a prediction`, failed && `${failed} not read`, shown]
     .filter(Boolean).join(" · ");
 }
 
