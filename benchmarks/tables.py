@@ -15,6 +15,7 @@ import tables_certainty as certainty
 import tables_data as data
 import tables_deploy as deploy
 import tables_export as export
+import tables_predict as predict
 import tables_serving as serving
 import tables_training as training
 import tables_wide as wide
@@ -81,6 +82,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("split-stability",), each(data.stability_section)),
     (("saliency-",), each(data.saliency_section, "Faithfulness of heatmaps")),
     (("interrupts",), each(training.interrupts_section)),
+    (("predict-cold", "predict-batch", "install"), predict.predict_section),
     (("html-export",), each(deploy.html_section)),
     (("serve.", "serve-form"), serving.serve_section),
     (("serve-faults",), each(serving.faults_section)),

@@ -11,6 +11,10 @@ from keensight.core.task import Task
 from keensight.errors import StoreError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector
     from keensight.nets.light import LightNetwork
@@ -69,11 +73,16 @@ def detector_of(bundle: Bundle, engine: Engine = "auto") -> Detector:
 
 def _networks(bundle: Bundle, engine: Engine) -> tuple[Deferred, LightNetwork | None]:
     from keensight.nets.light import LightNetwork
-    from keensight.nets.models.weights import open_model
     from keensight.nets.network import Deferred
 
     flatbuffer = None if engine == "keras" else bundle.light()
     if engine == "litert" and flatbuffer is None:
         raise StoreError(f"{bundle.path} has no light form", "add it: keensight export MODEL --to bundle")
     light = None if flatbuffer is None else LightNetwork(flatbuffer)
-    return Deferred(partial(open_model, bundle.model_path)), light
+    return Deferred(partial(_open_model, bundle.model_path)), light
+
+
+def _open_model(path: Path) -> keras.Model:
+    from keensight.nets.models.weights import open_model
+
+    return open_model(path)

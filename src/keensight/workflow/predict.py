@@ -21,6 +21,8 @@ from keensight.workflow.progress import shown
 from keensight.workflow.self_test import tested
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from keensight.core.anomaly import AnomalyScores
     from keensight.core.similar import Similar
     from keensight.nets.classifier import Classifier
@@ -80,15 +82,16 @@ def predict(
         >>> len(found), found.rows(top=1)[0]["label"]
         (120, 'day')
     """
-    from keensight.nets.classifier import Classifier
-    from keensight.nets.detector import Detector
-
     progress = shown(progress)
     found = find(images, progress)
-    if isinstance(model, (Classifier, Detector)):
+    if _is_open(model):
         return model.predict(found, progress=progress)
     package = _opened(model)
     return tested(package, opened(package, engine)).predict(found, progress=progress)
+
+
+def _is_open(model: str | Path | Run | Classifier | Detector) -> TypeIs[Classifier | Detector]:
+    return hasattr(type(model), "stream")
 
 
 def embed(model: str | Path | Run | Classifier, images: Images, *, progress: Progress | None = None) -> Embeddings:

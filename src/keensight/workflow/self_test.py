@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from keensight import __version__
@@ -30,9 +30,6 @@ PROBABILITY_TOLERANCE = 1e-4
 """Maximum difference of a probability between the loaded and the trained model."""
 SCORE_TOLERANCE = 1e-3
 """The same for a detector's score, as a fraction of it."""
-_ANSWERING = ("numpy", "pillow")
-_ENGINES: dict[Engine, tuple[str, ...]] = {"keras": ("keras", "tensorflow"), "litert": ("ai-edge-litert",)}
-"""Packages that can change a prediction: always, and by engine."""
 _HINT = "the versions of Keras or Pillow may differ from those in its manifest, or the bundle was changed"
 
 
@@ -133,7 +130,19 @@ def _note(bundle: Bundle, engine: Engine) -> Path:
     key = {
         "files": {name: digest for name, digest in manifest.files.items() if name != CARD},
         "contract": contract_digest(manifest),
-        "versions": {name: version(name) for name in (*_ANSWERING, *_ENGINES[engine])} | {"keensight": __version__},
+        "versions": _versions(engine),
         "machine": [platform.node(), platform.machine()],
     }
     return cache_directory() / "self-tests" / f"{sha256(canonical_json(key).encode())[:32]}.json"
+
+
+def _versions(engine: Engine) -> dict[str, str]:
+    """Versions of the packages that can change a prediction."""
+    found = {"keensight": __version__, "numpy": np.__version__, "pillow": PIL.__version__}
+    if engine == "litert":
+        import ai_edge_litert
+
+        return found | {"litert": ai_edge_litert.__version__}
+    from keensight.nets.runtime import versions
+
+    return found | versions()
