@@ -210,14 +210,21 @@ def classifier(model: Any) -> Card:
     """Input, classes and size of a classifier."""
     names = model.labels.names
     listed = ", ".join(_short(name, 24) for name in names[:_ROWS]) + (", …" if len(names) > _ROWS else "")
-    spec, net = model.spec, model.keras_model
+    spec = model.spec
     facts = (
         ("input", f"uint8 ({spec.height}, {spec.width}, 3), {spec.fit}"),
         ("classes" if model.thresholds is None else "labels", listed),
-        ("network", f"{net.name}: {net.count_params():,} parameters in {len(net.layers)} layers"),
+        ("network", _network(model)),
     )
     headline = plural(len(names), "class", "classes")
     return Card("Classifier", headline, facts, note="model.predict(...) predicts; .keras_model is the Keras model.")
+
+
+def _network(model: Any) -> str:
+    if model.engine == "litert":  # to count its layers, TensorFlow would be loaded
+        return "runs on LiteRT, without TensorFlow"
+    net = model.keras_model
+    return f"{net.name}: {net.count_params():,} parameters in {len(net.layers)} layers"
 
 
 def picture(dataset: Dataset, index: int) -> tuple[str, bool] | None:
