@@ -25,7 +25,7 @@ from keensight.core.progress import Silent
 from keensight.workflow.drift import measure_images
 
 HALVES = 1000
-STREAMS, WINDOWS = 300, 50
+STREAMS, WINDOWS = 1500, 30
 MOST = 300
 """Test images that are measured at most."""
 
