@@ -280,13 +280,13 @@ def measure(asked: argparse.Namespace, place: Path) -> dict[str, object]:
         cpu = cpu_seconds(server.pid) - cpu
         early, late, most = memory.stop(asked.seconds / 6)
     last = batched(asked, place, "again.json")
-    rate = (first["rate"] + last["rate"]) / 2
+    rate, batch_cpu = (first["rate"] + last["rate"]) / 2, (first["cpu_ms"] + last["cpu_ms"]) / 2
     return {
         "connections": asked.connections, "workers": asked.workers, "seconds": asked.seconds,
         "body": "form" if asked.form else "raw bytes", "exit_code": server.returncode,
-        "batch_rate": rate, "batch_rates": [first["rate"], last["rate"]], "batch_cpu_ms": first["cpu_ms"],
+        "batch_rate": rate, "batch_rates": [first["rate"], last["rate"]], "batch_cpu_ms": batch_cpu,
         "rate": loaded["rate"], "ratio": loaded["rate"] / rate, "server_cpu_ms": 1000 * cpu / loaded["requests"],
-        "client_cpu_ms": loaded["client_cpu_ms"], "cpu_ratio": first["cpu_ms"] / (1000 * cpu / loaded["requests"]),
+        "client_cpu_ms": loaded["client_cpu_ms"], "cpu_ratio": batch_cpu / (1000 * cpu / loaded["requests"]),
         "requests": loaded["requests"],
         "lone_ms": lone["p50_ms"], "p50_ms": loaded["p50_ms"], "p99_ms": loaded["p99_ms"],
         "p99_bound_ms": 1.5 * asked.connections / asked.workers * lone["p50_ms"],
