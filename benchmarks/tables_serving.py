@@ -10,7 +10,7 @@ Document = dict[str, Any]
 def serve_section(documents: list[Document]) -> list[str]:
     lines = ["\n## Server\n", f"*Target*: {documents[0]['bar']}. Photos of clothing_small; batch prediction, server and client are "
              "processes of one machine, and the client's work is on the same CPUs.\n",
-             "| | " + " | ".join(f"`{document['command']}`" for document in documents) + " |",
+             "| | " + " | ".join(f"`{document['command'].split(' --note')[0]}`" for document in documents) + " |",
              "|---|" + "---|" * len(documents)]  # fmt: skip
 
     def row(what: str, *cells: str) -> None:
