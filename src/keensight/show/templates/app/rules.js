@@ -1,6 +1,7 @@
 // From the network's outputs to a prediction, or to none: the rules of `core.ood`, `core.prototypes` and
 // `core.predictions`, in the same order.
 const EASE = 1e-6; // probabilities are float32: a value that differs from a threshold only by rounding reaches it
+const OOD_EASE = 1e-5; // as in core.ood: another runtime computes the score with another rounding
 const TOP = 5;
 const LARGEST = 2, TINY = 1e-12;
 
@@ -56,7 +57,7 @@ function decided(path, probabilities, vector, model) {
   const best = found[order[0]], several = model.thresholds;
   let reason = null;
   // An image near the mean of an enrolled class is known, whatever the network was trained on.
-  if (model.subspace && !(score <= model.subspace.threshold) && !(model.prototypes && !unknown)) reason = "out-of-distribution";
+  if (model.subspace && !(score <= model.subspace.threshold + OOD_EASE) && !(model.prototypes && !unknown)) reason = "out-of-distribution";
   else if (unknown) reason = "like none of the classes";
   else if (!several && !(best >= model.decision.threshold - EASE)) reason = "below the threshold";
   const row = {
