@@ -91,4 +91,4 @@ def test_it_takes_neither_long_nor_much_memory(walked: tuple[Dataset, AuditRepor
 
 def test_the_audit_tells_what_is_odd(walked: tuple[Dataset, AuditReport, float, int]) -> None:
     kinds = {finding.kind for finding in walked[1].findings}
-    assert {"unreadable", "animated", "unusual-mode", "mixed-sizes", "duplicate", "skipped"} <= kinds
+    assert {"unreadable", "animated", "unusual-mode", "mixed-sizes", "duplicate", "unsupported-format"} <= kinds
