@@ -49,17 +49,18 @@ class Explainer:
         classifier: Its network may be flat or nested. With test-time augmentation, both heatmaps are averaged; for an
             enrolled class, the cosine to its mean is explained.
         method: ``gradcam``, ``hirescam`` or ``layercam``.
+        finer: Whether the finer map counts too. The last map alone gives class activation maps (Zhou et al. 2016).
 
     Raises:
         UsageError: the network is subclassed or has no feature maps, or there is no such method.
     """
 
-    def __init__(self, classifier: Classifier, method: str = METHOD) -> None:
+    def __init__(self, classifier: Classifier, method: str = METHOD, *, finer: bool = True) -> None:
         keras, tf = framework()
         if method not in _METHODS:
             raise UsageError(f"there is no explanation method {method!r}", did_you_mean(method, list(_METHODS)))
         model = flat(classifier.keras_model)
-        maps, fine = last_maps(model), fine_map(model)
+        maps, fine = last_maps(model), fine_map(model) if finer else None
         inner = embedding(model)
         outputs = [*model.outputs] if inner is None else [*model.outputs, inner]
         # Cut at all last maps at once, so that paths around the last map are not attributed to it.
