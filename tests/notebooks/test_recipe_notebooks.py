@@ -58,5 +58,8 @@ def test_a_recipe_runs_and_its_figures_are_those_it_expects(trade, real_data, tm
     stored = json.loads((ROOT / "benchmarks" / "results" / f"recipe-{trade}.json").read_text())
     for full, (_, low, high) in stored["figures"]["recipe"]:
         name = re.escape(full.partition(", n = ")[0])
-        value = float(re.search(rf"^{name}(?:, n = \d+)?: (\d\.\d+)", texts(notebook), flags=re.MULTILINE).group(1))
-        assert low - 0.02 <= value <= high + 0.02, name
+        printed = re.search(
+            rf"^{name}(?:, n = \d+)?: (\d\.\d+) \((\d\.\d+) to (\d\.\d+)\)", texts(notebook), re.MULTILINE
+        )
+        # Another processor trains another network from the same seed, with an interval of its own.
+        assert float(printed[2]) <= high and low <= float(printed[3]), (printed[0], low, high)

@@ -100,16 +100,24 @@ def test_it_stops_early_when_validation_gets_no_better():
 
 
 def test_it_leaves_when_it_is_told_that_there_is_no_hope():
-    from keensight.nets.training.fit import fit
+    from keensight.nets.training import batches
+    from keensight.nets.training.fit import drive, plan, schedule
+    from keensight.nets.training.losses import objective_of
 
     pixels, targets, split = _bright_or_dark()
+    config, rows, val = _config(**{"train.epochs": 5}), split.part("train"), split.part("val")
+    numbers = schedule(config.train, "cnn", len(rows))
+    training = batches.training(plan(config.train, "cnn", rows, targets, 2), pixels, config.augment, numbers.epochs)
     asked = []
 
-    def hopeless(reached):
+    def hopeless(reached, epochs):
         asked.append(list(reached))
-        return len(reached) == 2
+        return epochs == 5 and len(reached) == 2
 
-    history = fit(_model(), pixels, targets, split, _config(**{"train.epochs": 5}), hopeless=hopeless)
+    history = drive(
+        _model(), training, batches.plain(val, targets[val], 2, pixels), config, numbers, hopeless=hopeless,
+        objective=objective_of(targets[rows], config.train.class_weights), val_targets=targets[val],
+    )  # fmt: skip
     assert (history.stopped, len(history.epochs)) == ("early", 2)
     assert asked[-1] == [epoch.reached for epoch in history.epochs]
 
