@@ -17,7 +17,7 @@ def predict_section(documents: list[dict[str, Any]]) -> list[str]:
     return [
         "\n## Prediction without TensorFlow\n",
         f"**One image**, `keensight predict BUNDLE IMAGE` as a process (EfficientNet-Lite0, 224 px), with LiteRT and Keras in "
-        f"turn, on a machine that was busy with other work; median of {cold['n']}. Target: {cold['bar']}. "
+        f"turn; median of {cold['n']}. Target: {cold['bar']}. "
         f"Keras takes {cold['figures']['ratio']:.1f} times as long.\n",
         "| engine | seconds (lowest to highest) | CPU seconds | peak memory, MB |",
         "|---|---|---|---|",
