@@ -201,7 +201,7 @@ for name, result in results.items():
 # strangers say little about all others: do not let this open a door. A printed photo of you has your face, too. The
 # inspection features were chosen on the same boards, so that result is a little too optimistic. The threshold for faces
 # is set on some 40 validation photos and moves with the split: with four seeds, 44% to 80% of people 31 to 40, of whom
-# none was added, were rejected, and 89% to 100% of the known people's test photos accepted. On another processor, which
+# none was added, were rejected, and 89% to 100% of the known people's test photos accepted. On another CPU, which
 # trains another network from the same seed, 0.600 of the strangers above were rejected.
 #
 # **Ethics.** Faces are personal data; identifying people in public is forbidden or licensed in many places. Ask before
