@@ -61,5 +61,9 @@ def test_a_recipe_runs_and_its_figures_are_those_it_expects(trade, real_data, tm
         printed = re.search(
             rf"^{name}(?:, n = \d+)?: (\d\.\d+) \((\d\.\d+) to (\d\.\d+)\)", texts(notebook), re.MULTILINE
         )
-        # Another processor trains another network from the same seed, with an interval of its own.
-        assert float(printed[2]) <= high and low <= float(printed[3]), (printed[0], low, high)
+        value, lower, upper = (float(number) for number in printed.groups())
+        if name == "strangers\\ rejected":
+            # Depends on the CPU, as the recipe says: another one trains another network, with an interval of its own.
+            assert lower <= high and low <= upper, name
+        else:
+            assert low - 0.02 <= value <= high + 0.02, name
