@@ -146,7 +146,7 @@ def assert_holds(now: Any, then: Any, where: str) -> None:
         assert now == then, where
 
 
-LATER = {"contract", "process"}
+LATER = {"contract", "process", "resumed"}
 """Fields of schema 4: ``schema4`` and ``run4`` have them."""
 
 

@@ -453,6 +453,11 @@ class Process:
     started: str
     """Its start time in the system's units, to distinguish it from a later process with the same number; may be
     empty."""
+    boot: str = ""
+    """Identifier of the time since the computer was started; empty: the system has none, or schema 4 and earlier, where
+    it is in ``started``."""
+    namespace: str = ""
+    """Identifier of the container in which ``id`` is unique; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,7 +481,9 @@ class RunRecord:
     results: Mapping[str, Any] = field(default_factory=dict)
     """The results that ``train --json`` prints."""
     process: Process | None = None
-    """The process that wrote the run; None: not recorded."""
+    """The process that writes the run, or wrote it last; None: not recorded."""
+    resumed: tuple[str, ...] = ()
+    """When it was resumed, ISO 8601, UTC; empty: never, or before schema 5."""
 
 
 def group_numbers(names: Sequence[str | None]) -> NDArray[np.int64] | None:

@@ -56,6 +56,7 @@ from keensight.store.npz import (
     write_self_test,
     write_subspace,
 )
+from keensight.store.run import is_run, open_run
 from keensight.store.safety import check_model, inside
 from keensight.store.whole_folders import beside, swap
 
@@ -351,10 +352,12 @@ def bundle_folder(path: str | Path) -> Path:
         raise StoreError(f"{path} is {kind}", hint)
     if (path / MANIFEST).is_file():
         return path
-    if (path / "run.json").is_file():
+    if is_run(path):
         if (path / "bundle" / MANIFEST).is_file():
             return inside(path, "bundle")
-        raise StoreError(f"the run {path} has no bundle, because it stopped before that", "wait until it is finished")
+        run = open_run(path)
+        why = f": {run.record.message}" if run.record.message else ""
+        raise StoreError(f"the run {path} has no bundle: its state is {run.state}{why}", run.next_step or "train again")
     if (path / "saved_model.pb").is_file():
         raise StoreError(f"{path} is a TensorFlow SavedModel, which has no labels", _TRAIN)
     raise StoreError(f"{path} is neither a run nor a bundle", "give a folder with run.json or manifest.json")

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from keensight.core.codec import to_plain
 from keensight.core.files import storing, write_json
+from keensight.core.locks import locked
 from keensight.core.records import RunRecord
 from keensight.errors import StoreError
 from keensight.store.liveness import this_process
 from keensight.store.run import RECORD_FILE, SCHEMA, Run, is_run, now
+from keensight.store.run_lock import LOCK_FILE
 
-_CLAIM = ".claim"
+_LEFTOVERS = (LOCK_FILE, ".claim", f".{RECORD_FILE}.")
 
 
 def create_run(  # noqa: PLR0913 - each is a field of the run's record
@@ -51,8 +53,8 @@ def create_run(  # noqa: PLR0913 - each is a field of the run's record
             model=model, command=command, seed=seed, versions=dict(versions), process=this_process(),
         )  # fmt: skip
         run = Run(path, record)
-        run.save_config(config_toml)
         write_json(path / RECORD_FILE, to_plain(record))
+        run.save_config(config_toml)
         return run
 
 
@@ -75,31 +77,25 @@ def _fresh(name: str) -> Path:
 
 @contextmanager
 def _claimed(path: Path) -> Iterator[Path]:
-    """Lock an empty or new folder while a run starts in it, so that only one of two processes gets it. No other process
-    can create the lock file while it exists, and one that creates it afterwards finds a run.
+    """Lock an empty or new folder while a run starts in it, so that only one of two processes gets it; a later one
+    finds a run.
     """
     if path.exists() and not path.is_dir():
         raise StoreError(f"{path} is a file, not a folder", "choose another --run")
-    claim = path / _CLAIM
     with storing(path):
         path.mkdir(parents=True, exist_ok=True)
-        _refuse_taken(path, list(path.iterdir()))
-        try:
-            claim.touch(exist_ok=False)
-        except FileExistsError:
-            _refuse_taken(path, [claim])
-    try:
-        _refuse_taken(path, [item for item in path.iterdir() if item.name != _CLAIM])
-        yield path
-    finally:
-        claim.unlink(missing_ok=True)
+        _refuse_taken(path)
+        with locked(path / LOCK_FILE) as held:
+            _refuse_taken(path, held)
+            yield path
 
 
-def _refuse_taken(path: Path, items: list[Path]) -> None:
-    if items:
-        begun = is_run(path) or any(item.name == _CLAIM for item in items)
+def _refuse_taken(path: Path, mine: bool = True) -> None:
+    begun = is_run(path)
+    # A process that was killed before its run began leaves hidden files only.
+    if not mine or begun or any(not item.name.startswith(_LEFTOVERS) for item in path.iterdir()):
         raise StoreError(
-            f"{path} {'contains a run' if begun else 'is not empty'} already",
+            f"{path} {'is not empty' if mine and not begun else 'contains a run'} already",
             "choose another --run; nothing is ever overwritten",
         )
 

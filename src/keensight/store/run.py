@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,16 +21,17 @@ from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, Epoch, History, LabelSet, RunRecord, Skipped, Split, split_digest
 from keensight.core.task import Task
 from keensight.errors import StoreError
-from keensight.store import run_tables
+from keensight.store import liveness, run_tables
 from keensight.store.json_records import checked, read_record, read_versioned, strict_json
-from keensight.store.liveness import gone
 from keensight.store.safety import inside
 
-SCHEMA = 4
+SCHEMA = 5
 """Number of the layout of a run that this version writes; 2: audits with scores, probes and columns, multi-label and
 leak-cleaned metrics, label suspects, slices; 3: intervals of every metric, calibration, decisions; 4: predictions and
-findings by row, because a table may list a path twice, and groups of duplicates (clusters)."""
+findings by row, because a table may list a path twice, and groups of duplicates (clusters); 5: boot and container of
+the process, and when a run was resumed."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
+UNDER_WAY = ("created", "training")
 RECORD_FILE = "run.json"
 _LIMIT = 8 << 20
 
@@ -49,10 +51,33 @@ class Run:
 
     @property
     def state(self) -> str:
-        """The record's state, or ``dead`` if its process no longer exists although it did not finish."""
-        process = self.record.process
-        under_way = self.record.state in ("created", "training")
-        return "dead" if under_way and process is not None and gone(process) else self.record.state
+        """The record's state, or ``dead`` if its process no longer exists although it did not finish.
+
+        It is derived on reading: a process that is killed cannot record that it was.
+        """
+        return "dead" if self.record.state in UNDER_WAY and self.alive is False else self.record.state
+
+    @property
+    def alive(self) -> bool | None:
+        """Whether a process is working on it; None: it did not finish, and its process cannot be seen from here (it is
+        of another computer or container, or was not recorded)."""
+        if self.record.state not in UNDER_WAY:
+            return False
+        return None if self.record.process is None else liveness.alive(self.record.process)
+
+    @property
+    def next_step(self) -> str:
+        """How to continue it if it did not finish, in one sentence; empty if it did."""
+        if self.record.state == "finished":
+            return ""
+        name, process = shlex.quote(str(self.path)), self.record.process
+        again = f"`keensight train --resume {name}` continues it, and `keensight runs delete {name}` deletes it"
+        if self.alive:
+            return f"wait until it is finished; process {process.id if process else '?'} is working on it"
+        if self.alive is None:
+            where = "another process" if process is None else f"process {process.id} on {process.host}"
+            return f"whether {where} is still working on it cannot be seen from here; if it is not, {again}"
+        return again
 
     def update(
         self,
@@ -260,9 +285,10 @@ class Run:
     def _existing(self, name: str) -> Path:
         path = inside(self.path, name)
         if not path.is_file():
+            why = f": {self.record.message}" if self.record.message else ""
             raise StoreError(
-                f"the run {self.path} has no {name}: it is {self.state}",
-                self.record.message or ("train again" if self.state == "dead" else "wait until it is finished"),
+                f"the run {self.path} has no {name}: its state is {self.state}{why}",
+                self.next_step or "restore the file, or train again",
             )
         return path
 

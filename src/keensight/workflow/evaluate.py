@@ -192,10 +192,8 @@ def finished(run: str | Path | Run) -> Run:
 
     handle = run if isinstance(run, Run) else open_run(Path(run))
     if handle.record.state != "finished":
-        raise StoreError(
-            f"the run {handle.path} is {handle.state}, not finished: {handle.record.message or 'no message'}",
-            "train again, or choose another run; `keensight runs` lists them",
-        )
+        why = f": {handle.record.message}" if handle.record.message else ""
+        raise StoreError(f"the run {handle.path} is {handle.state}, not finished{why}", handle.next_step)
     return handle
 
 

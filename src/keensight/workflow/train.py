@@ -279,7 +279,19 @@ def _from_scratch(model: ModelConfig) -> ModelConfig:
 
 @contextmanager
 def recorded(run: Run) -> Iterator[None]:
-    """Record in the run how it ended."""
+    """Hold the run while it is worked on, and record in it how that ended.
+
+    Raises:
+        StoreError: another process is working on it.
+    """
+    from keensight.store.run_lock import locked_run
+
+    with locked_run(run.path), _ending(run):
+        yield
+
+
+@contextmanager
+def _ending(run: Run) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from keensight.core.codec import to_plain
 from keensight.core.files import write_json
 from keensight.core.records import Process
 from keensight.errors import StoreError
-from keensight.store.liveness import gone, this_process
+from keensight.store.liveness import alive, this_process
 from keensight.store.run import Run, open_run
 from store_builders import make_run
 
@@ -34,23 +34,35 @@ def of(run: Run, process: Process | None) -> Run:
 
 
 def test_this_process_is_there() -> None:
-    assert not gone(this_process())
+    assert alive(this_process()) is True
 
 
 def test_a_process_that_ended_is_gone() -> None:
-    assert gone(ended())
+    assert alive(ended()) is False
 
 
 def test_a_later_process_of_the_same_number_is_another() -> None:
     now = this_process()
     if now.started:
-        assert gone(dataclasses.replace(now, started=now.started + "1"))
-    assert not gone(dataclasses.replace(now, started=""))
+        assert alive(dataclasses.replace(now, started=now.started + "1")) is False
+    assert alive(dataclasses.replace(now, started="")) is True
 
 
-def test_of_another_machine_nothing_is_known() -> None:
-    assert not gone(dataclasses.replace(ended(), host="another"))
-    assert not gone(dataclasses.replace(ended(), id=-1))
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no boot ID")
+def test_after_a_restart_of_the_computer_no_process_is_there() -> None:
+    now = this_process()
+    assert now.boot
+    assert now.namespace
+    assert alive(dataclasses.replace(now, boot="another")) is False
+    assert alive(dataclasses.replace(now, started=f"another {now.started}", boot="", namespace="")) is False
+    assert alive(dataclasses.replace(now, started=f"{now.boot} {now.started}", boot="", namespace="")) is True
+
+
+def test_of_another_machine_or_container_nothing_is_known() -> None:
+    assert alive(dataclasses.replace(ended(), host="another")) is None
+    assert alive(dataclasses.replace(ended(), id=-1)) is None
+    if this_process().namespace:
+        assert alive(dataclasses.replace(ended(), namespace="pid:[1]")) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
@@ -58,7 +70,7 @@ def test_a_child_that_nobody_waited_for_is_gone() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     try:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert gone(dataclasses.replace(this_process(), id=child.pid, started=""))
+        assert alive(dataclasses.replace(this_process(), id=child.pid, started="")) is False
     finally:
         child.wait()
 
@@ -69,11 +81,31 @@ def test_a_run_says_that_it_is_dead_and_its_file_does_not(tmp_path: Path) -> Non
     run = of(run, ended())
     assert (run.state, run.record.state) == ("dead", "training")
     assert "dead" in repr(run)
-    with pytest.raises(StoreError, match="it is dead") as caught:
+    with pytest.raises(StoreError, match=r"has no audit\.json: its state is dead$") as caught:
         _ = run.audit
-    assert caught.value.hint == "train again"
+    assert caught.value.hint == run.next_step
+    assert f"`keensight train --resume {run.path}` continues it" in run.next_step
     assert of(run.update(state="finished"), ended()).state == "finished"
     assert of(run.update(state="training"), None).state == "training"
+
+
+def test_how_to_go_on_depends_on_what_is_known_of_the_process(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert (run.alive, run.next_step) == (
+        True, f"wait until it is finished; process {os.getpid()} is working on it",
+    )  # fmt: skip
+    far = of(run, dataclasses.replace(ended(), host="far"))
+    assert (far.alive, far.state) == (None, "created")
+    assert "on far is still working on it cannot be seen from here" in far.next_step
+    old = of(run, None)
+    assert (old.alive, old.state) == (None, "created")
+    assert "whether another process is still working" in old.next_step
+    failed = run.update(state="failed", message="the disk is full")
+    assert failed.alive is False
+    assert failed.next_step.startswith("`keensight train --resume")
+    with pytest.raises(StoreError, match=r"its state is failed: the disk is full$"):
+        _ = failed.audit
+    assert run.update(state="finished").next_step == ""
 
 
 def test_a_record_that_a_link_leads_out_for_is_refused(tmp_path: Path) -> None:

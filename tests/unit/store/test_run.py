@@ -190,9 +190,9 @@ def test_the_log_has_a_time_and_one_line_a_message(run: Run) -> None:
 def test_what_is_not_there_yet_is_said_with_the_state(run: Run) -> None:
     run = run.update(state="failed", message="the loss became nan")
     for name in ("dataset", "audit", "split", "history", "evaluation", "predictions"):
-        with pytest.raises(StoreError, match="it is failed") as caught:
+        with pytest.raises(StoreError, match="its state is failed: the loss became nan") as caught:
             getattr(run, name)
-        assert caught.value.hint == "the loss became nan"
+        assert caught.value.hint == run.next_step
 
 
 @pytest.mark.parametrize(
