@@ -6,10 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of a full disk, and of a full quota."""
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # neither is known everywhere
 
 
@@ -32,10 +35,10 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in FULL:
             raise StoreError(
                 f"the disk is full: {path} was not written",
-                "free some space, or point --run or KEENSIGHT_CACHE at another disk",
+                "free some space, or point --run, KEENSIGHT_CACHE or TMPDIR at another disk",
             ) from error
         reason = error.strerror or str(error)
         raise StoreError(f"cannot write {path}: {reason}", "check the folder and its permissions") from error
@@ -62,25 +65,94 @@ def check_writable(path: Path, folder: bool = False) -> None:
         raise StoreError(f"cannot write {path}: Permission denied", "check the folder and its permissions")
 
 
+class Draft:
+    """A file written under a hidden name next to its place, which it takes when it is complete: readers see the old
+    file or the new one, never half a file.
+
+    Every method but :meth:`discard` raises StoreError if the disk is full or the folder cannot be written.
+
+    Args:
+        path: The place of the file; missing folders are created.
+        buffering: Bytes to gather before they are written; -1: the system's block size.
+    """
+
+    def __init__(self, path: Path, buffering: int = -1) -> None:
+        self._place = path
+        self._hidden = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.stream = self._hidden.open("xb", buffering)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        with storing(self._place):
+            self.stream.write(data)
+
+    def commit(self) -> None:
+        """Move the complete file to its place, once the disk has all of it."""
+        try:
+            with storing(self._place):
+                self.stream.flush()
+                os.fsync(self.stream.fileno())
+                self.stream.close()
+                self._hidden.replace(self._place)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove what was written, unless it is in its place already."""
+        with suppress(OSError):  # closing flushes, which fails again on a full disk
+            self.stream.close()
+        with suppress(OSError):
+            self._hidden.unlink(missing_ok=True)
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Draft]:
+    """A :class:`Draft` that takes its place at the end of the ``with`` block, or is removed after an error."""
+    draft = Draft(path)
+    try:
+        yield draft
+    except BaseException:
+        draft.discard()
+        raise
+    draft.commit()
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that readers see the old file or the new one, never half a file.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
     """
-    with storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    with drafted(path) as draft:
+        draft.write(data)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a text file (UTF-8), immediately readable by others; an error may leave half of it.
+
+    Raises:
+        StoreError: the disk is full or the file cannot be written.
+    """
+    with storing(path), path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+        stream.write(line + "\n")
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder where the system keeps temporary files, removed at the end of the ``with`` block.
+
+    Raises:
+        StoreError: it cannot be created.
+    """
+    with storing(Path("the temporary folder")):
+        place = Path(tempfile.gettempdir())
+    with storing(place):
+        folder = tempfile.TemporaryDirectory(prefix="keensight-", dir=place, ignore_cleanup_errors=True)
+    with folder as path:
+        yield Path(path)
 
 
 def write_text(path: Path, text: str) -> None:

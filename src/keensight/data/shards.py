@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.files import read_json, storing, write_json
+from keensight.core.files import Draft, read_json, storing, write_json
 from keensight.core.records import ImageSpec
 from keensight.errors import StoreError
 
@@ -165,19 +165,15 @@ class ShardWriter:
     def __init__(self, folder: Path) -> None:
         # Names begin with the time, so that a folder lists its shards by age.
         self._rows = folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.rows"
-        self._hidden = self._rows.with_name(f".{self._rows.name}")
+        self._draft = Draft(self._rows, _BUFFER_BYTES)
         self._digests: list[str] = []
         self._failed: dict[str, str] = {}
         self.size = 0
         """Bytes of pixels so far."""
-        with storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._stream = self._hidden.open("wb", buffering=_BUFFER_BYTES)
 
     def add(self, digest: str, pixels: NDArray[np.uint8] | NDArray[np.float32]) -> None:
         """Append one image's row, a C-contiguous array."""
-        with storing(self._rows):
-            self._stream.write(pixels.data)
+        self._draft.write(pixels.data)
         self._digests.append(digest)
         self.size += pixels.nbytes
 
@@ -191,11 +187,7 @@ class ShardWriter:
             self.abort()
             return
         try:
-            with storing(self._rows):
-                self._stream.flush()
-                os.fsync(self._stream.fileno())
-                self._stream.close()
-                self._hidden.replace(self._rows)
+            self._draft.commit()
             index = {"schema": _SCHEMA, "digests": self._digests, "failed": self._failed}
             write_json(self._rows.with_suffix(".json"), index)
         except BaseException:
@@ -203,11 +195,11 @@ class ShardWriter:
             raise
 
     def abort(self) -> None:
-        """Remove everything written."""
-        with suppress(OSError):  # closing flushes, which fails again on a full disk
-            self._stream.close()
-        for path in (self._hidden, self._rows.with_suffix(".json"), self._rows):
-            path.unlink(missing_ok=True)
+        """Remove everything written, the index first."""
+        self._draft.discard()
+        for path in (self._rows.with_suffix(".json"), self._rows):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 class MappedShards:

@@ -7,14 +7,13 @@ from contextlib import closing, suppress
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.files import sha256, write_bytes
+from keensight.core.files import sha256, temporary_folder, write_bytes
 from keensight.core.parallel import ordered
 from keensight.errors import StoreError
 from keensight.nets.export.graph import traced
@@ -116,9 +115,9 @@ def openvino(flatbuffer: bytes, count: int) -> Iterator[Engine]:
     core = ov.Core()
     core.set_property({"ENABLE_MMAP": False})  # the file is deleted
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": count, "NUM_STREAMS": count}
-    with TemporaryDirectory(prefix="keensight-") as folder:
-        file = Path(folder, "network.tflite")
-        file.write_bytes(flatbuffer)
+    with temporary_folder() as folder:
+        file = folder / "network.tflite"
+        write_bytes(file, flatbuffer)
         network = core.read_model(file)
     one_at_a_time = Lock()  # a network compiled twice has twice the streams, which then share CPUs
     shape = tuple(int(n.get_length()) for n in list(network.output(0).partial_shape)[1:])

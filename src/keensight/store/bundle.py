@@ -26,6 +26,7 @@ from keensight.core.records import BundleManifest
 from keensight.core.sanitize import command_without_places
 from keensight.core.task import Task
 from keensight.core.verification import contract_digest, contract_text, differing, digest_of, plain_manifest
+from keensight.core.whole_folders import whole_folder
 from keensight.errors import StoreError
 from keensight.store.manifest import (
     AGAIN,
@@ -58,7 +59,6 @@ from keensight.store.npz import (
 )
 from keensight.store.run import is_run, open_run
 from keensight.store.safety import check_model, inside
-from keensight.store.whole_folders import beside, swap
 
 if TYPE_CHECKING:
     from keensight.core.anomaly_evaluation import AnomalyEvaluation
@@ -224,7 +224,7 @@ def write_bundle(  # noqa: PLR0913 - one a file of the bundle
         raise StoreError(f"{directory} already exists", "choose another folder; nothing is ever overwritten")
     manifest = _without_places(manifest)
     manifest = dataclasses.replace(manifest, schema=SCHEMA, contract=contract_digest(manifest))
-    with beside(directory) as folder:
+    with whole_folder(directory) as folder:
         save_model(folder / MODEL)
         write_self_test(folder / EXAM, dataclasses.replace(exam, contract=contract_text(manifest)))
         if prototypes is not None:
@@ -237,9 +237,6 @@ def write_bundle(  # noqa: PLR0913 - one a file of the bundle
             write_bytes(folder / LIGHT, light)
         _describe(folder, manifest, card or model_card(manifest, refuses=subspace is not None))
         checked = open_bundle(folder)
-        if directory.exists():
-            directory.rmdir()
-        folder.rename(directory)
     return Bundle(directory, checked.manifest)
 
 
@@ -302,12 +299,11 @@ def add_light(bundle: Bundle, light: bytes) -> Bundle:
 def _rewritten(bundle: Bundle, change: Callable[[Path], None]) -> Bundle:
     """A copy of a bundle's folder, changed and checked, in its place."""
     place = bundle.path.resolve()
-    with beside(place) as folder:
+    with whole_folder(place, replace=True) as folder:
         for name in bundle.manifest.files:
             shutil.copy2(place / name, folder / name)
         change(folder)
         checked = open_bundle(folder)
-        swap(folder, place)
     return Bundle(bundle.path, checked.manifest)
 
 

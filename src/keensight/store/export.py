@@ -9,9 +9,9 @@ from pathlib import Path
 from keensight.core.codec import to_plain
 from keensight.core.exports import SCHEMA, SELF_TEST, SIDECAR, Exported, ExportRecord, digest_of
 from keensight.core.files import sha256_file, write_bytes, write_json
+from keensight.core.whole_folders import whole_folder
 from keensight.errors import StoreError
 from keensight.store.json_records import read_versioned, strict_json
-from keensight.store.whole_folders import beside, swap
 
 CHECK = "record, files and SHA-256"
 """Name of the check of :func:`read_export`."""
@@ -54,19 +54,13 @@ def write_export(
         StoreError: a file cannot be written.
         GateError: from ``fill``: the export may not be used; nothing is written.
     """
-    with beside(folder) as place:
+    with whole_folder(folder, replace=True) as place:
         record = fill(place)
         for name, content in files(record).items():
             write_bytes(place / name, content)
         record = replace(record, schema=SCHEMA, files=_digests(place)).sealed()
         write_json(place / SIDECAR, to_plain(record))
         size = network_size(place / record.file)
-        if folder.exists() and any(folder.iterdir()):
-            swap(place, folder)
-        else:
-            if folder.exists():
-                folder.rmdir()
-            place.rename(folder)
     return Exported(folder, record, size)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from keensight.core.audit import AuditReport
 from keensight.core.codec import to_plain
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
-from keensight.core.files import storing, write_json, write_text
+from keensight.core.files import append_line, storing, write_json, write_text
 from keensight.core.labels import Correction, LabelSuspects, read_corrections, write_corrections
 from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, Epoch, History, LabelSet, RunRecord, Skipped, Split, split_digest
@@ -98,44 +98,44 @@ class Run:
         given = {"state": state, "message": message, "model": model, "results": results}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         record = dataclasses.replace(open_run(self.path).record, **changes, updated=now())
-        write_json(self.path / RECORD_FILE, to_plain(record))
+        write_json(self._place(RECORD_FILE), to_plain(record))
         return Run(self.path, record)
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``, with the time (UTC)."""
-        _append(self.path / "log.txt", f"{now()} {' '.join(line.splitlines())}")
+        append_line(self._place("log.txt"), f"{now()} {' '.join(line.splitlines())}")
 
     def append_epoch(self, epoch: Epoch) -> None:
         """Append an epoch to ``history.jsonl``, immediately readable by others."""
         plain = {name: _number(value) for name, value in to_plain(epoch).items() if value is not None}
-        _append(self.path / "history.jsonl", json.dumps(plain, allow_nan=False))
+        append_line(self._place("history.jsonl"), json.dumps(plain, allow_nan=False))
 
     def save_history(self, history: History) -> None:
         """Save the best epoch and why training stopped; the epochs are already in ``history.jsonl``. Without training,
         that file is created empty.
         """
         with storing(self.path):
-            (self.path / "history.jsonl").touch()
-        write_json(self.path / "history.json", {"best_epoch": history.best_epoch, "stopped": history.stopped})
+            self._place("history.jsonl").touch()
+        write_json(self._place("history.json"), {"best_epoch": history.best_epoch, "stopped": history.stopped})
 
     def save_config(self, toml: str) -> None:
         """Write ``config.toml``."""
-        write_text(self.config_path, toml)
+        write_text(self._place(self.config_path.name), toml)
 
     def save_dataset(self, dataset: Dataset) -> None:
         """Write ``dataset.parquet``: paths, classes, digests and headers of the images, not their pixels."""
-        run_tables.write_dataset(self.path / "dataset.parquet", dataset)
+        run_tables.write_dataset(self._place("dataset.parquet"), dataset)
 
     def save_audit(self, report: AuditReport) -> None:
         """Write ``audit.json``."""
         # Not sorted by key as other files are: the order of classes and sizes is meaningful.
         text = json.dumps(to_plain(report), ensure_ascii=False, allow_nan=False, indent=1)
-        write_text(self.path / "audit.json", text + "\n")
+        write_text(self._place("audit.json"), text + "\n")
 
     def save_split(self, split: Split, dataset: Dataset) -> None:
         """Write ``split.csv``, and in ``split.json`` how it was made."""
-        write_json(self.path / "split.json", {"digest": split_digest(split, dataset), "method": split.method})
-        run_tables.write_split(self.path / "split.csv", split, dataset)
+        write_json(self._place("split.json"), {"digest": split_digest(split, dataset), "method": split.method})
+        run_tables.write_split(self._place("split.csv"), split, dataset)
 
     def save_evaluation(self, evaluation: Evaluation, report: str | None = None) -> None:
         """Write ``evaluation/``: the metrics, the confusion matrix, and one row per image.
@@ -147,7 +147,7 @@ class Run:
         Raises:
             StoreError: a file cannot be written.
         """
-        folder = self.path / "evaluation"
+        folder = self._place("evaluation")
         if isinstance(evaluation, Evaluated):
             run_tables.write_predictions(folder / "predictions.csv", evaluation.predictions)
         run_tables.write_confusion(folder / "confusion.csv", evaluation)
@@ -157,12 +157,12 @@ class Run:
 
     def save_label_suspects(self, found: LabelSuspects) -> None:
         """Write ``labels.json``, and the suspects as ``suspects.csv``."""
-        write_json(self.path / "labels.json", to_plain(found))
-        run_tables.write_suspects(self.path / "suspects.csv", found.suspects)
+        write_json(self._place("labels.json"), to_plain(found))
+        run_tables.write_suspects(self._place("suspects.csv"), found.suspects)
 
     def save_slices(self, found: Slices) -> None:
         """Write ``evaluation/slices.json``."""
-        write_json(self.path / "evaluation" / "slices.json", to_plain(found))
+        write_json(self._place("evaluation/slices.json"), to_plain(found))
 
     @property
     def slices(self) -> Slices | None:
@@ -172,7 +172,7 @@ class Run:
 
     def save_corrections(self, corrections: Iterable[Correction]) -> None:
         """Save the corrections applied to the dataset, as ``applied_corrections.csv``."""
-        write_corrections(self.path / "applied_corrections.csv", corrections)
+        write_corrections(self._place("applied_corrections.csv"), corrections)
 
     @property
     def label_suspects(self) -> LabelSuspects | None:
@@ -237,7 +237,7 @@ class Run:
     def save_held_out(self, predictions: Predictions) -> None:
         """Write ``held_out.csv``: cross-validated predictions, before calibration, of the images that a model was
         fitted to."""
-        run_tables.write_predictions(self.path / "held_out.csv", predictions)
+        run_tables.write_predictions(self._place("held_out.csv"), predictions)
 
     def held_out(self, labels: LabelSet, task: Task) -> Predictions | None:
         """What :meth:`save_held_out` wrote; None: the model was not fitted to validation images."""
@@ -281,6 +281,12 @@ class Run:
             told = f"test accuracy {test['accuracy']:.4f} (95% CI {low:.4f} to {high:.4f}, n = {test['n']:,})"
         headline = ", ".join(part for part in (self.record.model, f"on {self.record.source}", told) if part)
         return f"<Run {self.path} {self.state}: {headline}>"
+
+    def _place(self, name: str) -> Path:
+        """Where a file of the run is written; a run that was removed meanwhile is not begun again by it."""
+        if not self.path.is_dir():
+            raise StoreError(f"the run {self.path} was removed while it was written", "train again")
+        return self.path / name
 
     def _existing(self, name: str) -> Path:
         path = inside(self.path, name)
@@ -356,11 +362,6 @@ def _folders(directory: Path) -> list[Path]:
 def now() -> str:
     """The current time in the format of runs."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _append(path: Path, line: str) -> None:
-    with storing(path), path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-        stream.write(line + "\n")
 
 
 def _number(value: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_
 
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.config import RunConfig
+from keensight.core.files import temporary_folder, write_bytes
 from keensight.core.predictions import Decision
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec, LabelSet, Split
@@ -250,8 +250,8 @@ def _refuse_unreadable(errors: Mapping[str, str]) -> None:
 
 def _packed(classifier: Classifier) -> dict[str, Any]:
     """Convert a classifier to plain values, with its network as the bytes of a ``.keras`` file."""
-    with TemporaryDirectory(prefix="keensight-") as folder:
-        path = Path(folder) / "model.keras"
+    with temporary_folder() as folder:
+        path = folder / "model.keras"
         classifier.keras_model.save(path)
         return {
             "model": path.read_bytes(), "labels": classifier.labels.names, "spec": to_plain(classifier.spec),
@@ -264,9 +264,9 @@ def _unpacked(packed: Mapping[str, Any]) -> Classifier:
     from keensight.nets.classifier import Classifier
     from keensight.store.safety import check_model
 
-    with TemporaryDirectory(prefix="keensight-") as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(packed["model"])
+    with temporary_folder() as folder:
+        path = folder / "model.keras"
+        write_bytes(path, packed["model"])
         check_model(path)
         return Classifier.open(
             path,

@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.files import sha256
+from keensight.core.files import sha256, temporary_folder
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, Split
 
@@ -59,11 +57,11 @@ def features_of(
     from keensight.nets.training.images import features
 
     images = images_of(dataset, split, pixels)
-    with TemporaryDirectory(prefix="keensight-") as folder:
+    with temporary_folder() as folder:
         shop = caches(progress)
         if trained:
             remembered = Remembered()
-            shop = dataclasses.replace(shop, known=lambda network, values: remembered, networks=Path(folder))
+            shop = dataclasses.replace(shop, known=lambda network, values: remembered, networks=folder)
 
         def find(model: Classifier, rows: NDArray[np.int64], *, mirror: bool = False) -> NDArray[np.float32]:
             return features(model.keras_model, images.mirrored() if mirror else images, rows, shop)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -17,7 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keensight.core.codec import from_plain, to_plain
-from keensight.core.files import canonical_json, check_writable, read_json, sha256, storing, write_bytes, write_json
+from keensight.core.files import (
+    Draft,
+    canonical_json,
+    check_writable,
+    drafted,
+    read_json,
+    sha256,
+    storing,
+    write_bytes,
+    write_json,
+)
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR
 from keensight.core.sanitize import guarded
@@ -152,13 +161,12 @@ def _encode_csv(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
     return as_csv(rows, columns).encode("utf-8", "backslashreplace")
 
 
-def _join_csv(parts: list[Path], whole: Path) -> None:
-    with whole.open("wb") as stream:
-        for number, part in enumerate(parts):
-            with part.open("rb") as rows:
-                if number:
-                    rows.readline()  # the header
-                shutil.copyfileobj(rows, stream)
+def _join_csv(parts: list[Path], whole: Draft) -> None:
+    for number, part in enumerate(parts):
+        with part.open("rb") as rows:
+            if number:
+                rows.readline()  # the header
+            shutil.copyfileobj(rows, whole.stream)
 
 
 def _encode_parquet(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
@@ -172,10 +180,10 @@ def _encode_parquet(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> byt
     return sink.getvalue()
 
 
-def _join_parquet(parts: list[Path], whole: Path) -> None:
+def _join_parquet(parts: list[Path], whole: Draft) -> None:
     from pyarrow import parquet
 
-    with parquet.ParquetWriter(whole, parquet.read_schema(parts[0])) as writer:
+    with parquet.ParquetWriter(whole.stream, parquet.read_schema(parts[0])) as writer:
         for part in parts:
             writer.write_table(parquet.read_table(part))
 
@@ -321,10 +329,10 @@ class _Parts:
 
     def finish(self) -> Written:
         """Join the parts in their place."""
-        state, whole = self._state, self._folder / "whole"
-        with storing(self._out):
+        state = self._state
+        with storing(self._out), drafted(self._out) as whole:
             self._join([self._place(number) for number in range(state.parts)], whole)
-            os.replace(whole, self._out)  # noqa: PTH105
+        with storing(self._folder):
             shutil.rmtree(self._folder)
         return Written(self._out, state.rows, state.unreadable, state.noted, state.note)
 

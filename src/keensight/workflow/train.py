@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from keensight.core.progress import Logged, Progress
 from keensight.core.reading import reading_lines
 from keensight.core.records import Dataset, Epoch, Split
 from keensight.core.task import Task
-from keensight.errors import InterruptedRun, KeensightError, UsageError
+from keensight.errors import InterruptedRun, KeensightError, StoreError, UsageError
 from keensight.workflow import anomaly, anomaly_split
 from keensight.workflow.audit import refuse_severe
 from keensight.workflow.augmented_copies import tie_augmented_copies
@@ -295,17 +295,23 @@ def _ending(run: Run) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        run.update(state="interrupted", message="stopped by the user")
+        _note_end(run, "interrupted", "stopped by the user")
         again = "train again to start over; decoded images stay cached"
         if run.bundle_path.is_dir():
             again = f"the best model so far, not yet evaluated, is in {run.bundle_path}; or {again}"
         raise InterruptedRun(f"stopped; completed steps are saved in the run {run.path}", again) from None
     except KeensightError as error:
-        run.update(state="failed", message=error.message)
+        _note_end(run, "failed", error.message)
         raise
     except BaseException as error:
-        run.update(state="failed", message=f"{type(error).__name__}: {error}")
+        _note_end(run, "failed", f"{type(error).__name__}: {error}")
         raise
+
+
+def _note_end(run: Run, state: Literal["failed", "interrupted"], message: str) -> None:
+    # Where the disk is full or the folder was removed, the first error is what users must see; the run is then dead.
+    with suppress(StoreError):
+        run.update(state=state, message=message)
 
 
 @with_options(SeedsOptions)

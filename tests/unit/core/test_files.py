@@ -21,7 +21,12 @@ def test_a_write_replaces_the_whole_file_and_leaves_no_other(tmp_path: Path) -> 
     assert path.read_bytes() == b"second"
     assert [p.name for p in path.parent.iterdir()] == ["a.bin"]
     if sys.platform != "win32":
-        assert path.stat().st_mode & 0o777 == 0o644
+        before = os.umask(0o027)
+        try:
+            files.write_bytes(path, b"third")
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == 0o640  # as of any file that this user writes
 
 
 def test_a_very_long_name_leaves_room_for_the_temporary_one(tmp_path: Path) -> None:
@@ -201,3 +206,30 @@ def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_made(
     with pytest.raises(StoreError, match="Permission denied"):
         files.check_writable(tmp_path / "a.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_draft_is_hidden_until_it_is_complete(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "rows.bin"
+    draft = files.Draft(place)
+    draft.write(b"one")
+    assert not place.exists()
+    draft.write(b"two")
+    draft.commit()
+    assert place.read_bytes() == b"onetwo"
+    assert [p.name for p in place.parent.iterdir()] == ["rows.bin"]
+    with pytest.raises(KeyError), files.drafted(place) as draft:
+        draft.write(b"half")
+        raise KeyError
+    assert place.read_bytes() == b"onetwo"
+    assert [p.name for p in place.parent.iterdir()] == ["rows.bin"]
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    with files.temporary_folder() as folder:
+        assert folder.parent == tmp_path
+        assert folder.is_dir()
+    assert not folder.exists()
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StoreError, match=r"cannot write .*gone"), files.temporary_folder():
+        pass

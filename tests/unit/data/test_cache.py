@@ -424,9 +424,9 @@ def disk_fills_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "_SHARD_BYTES", 10 * 240)
     original = Path.open
 
-    def full(self: Path, mode: str = "r", **options: object) -> object:
-        stream = original(self, mode, **options)  # type: ignore[call-overload]
-        if not self.name.endswith(".rows") or mode != "wb":
+    def full(self: Path, mode: str = "r", *given: int, **options: object) -> object:
+        stream = original(self, mode, *given, **options)  # type: ignore[call-overload]
+        if ".rows." not in self.name or mode != "xb":
             return stream
         complete = list(self.parent.glob("*.json"))
         return FullDisk(stream, 3 * 240 if complete else 10**9)

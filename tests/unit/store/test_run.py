@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -308,3 +309,12 @@ def test_suspects_and_corrections_come_back_as_they_were_saved(run: Run) -> None
     decisions = (Correction("a.jpg", "cd" * 32, "ant", "drop", ""),)
     run.save_corrections(decisions)
     assert run.applied_corrections == decisions
+
+
+def test_a_run_that_was_removed_is_not_begun_again(tmp_path):
+    run = make_run(tmp_path / "run")
+    shutil.rmtree(run.path)
+    for write in (lambda: run.log("on"), lambda: run.save_config(""), lambda: run.update(state="failed")):
+        with pytest.raises(StoreError, match="run"):
+            write()
+    assert not run.path.exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from keensight.core.files import storing
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset
 from keensight.core.registry import Registry
+from keensight.core.whole_folders import whole_folder
 from keensight.data.sources.arrays import Pair, from_arrays
 from keensight.errors import StoreError
 
@@ -102,17 +101,8 @@ def write(name: str, directory: str | Path, *, progress: Progress | None = None)
     with storing(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StoreError(f"{target} exists and is not empty", "choose a new folder, or empty this one first")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=".keensight-"))
-        try:
-            _write_all(dataset, draft, progress or Silent())
-            draft.chmod(0o755)
-            if target.exists():
-                target.rmdir()  # empty: Windows does not rename onto a folder
-            draft.replace(target)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+    with whole_folder(target) as draft:
+        _write_all(dataset, draft, progress or Silent())
     return len(dataset)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.files import temporary_folder, write_bytes
 from keensight.nets.export.graph import INPUT
 from keensight.nets.export.tflite import to_tflite
 
@@ -23,9 +23,9 @@ def write_openvino(graph: ServingGraph, file: Path) -> None:
 
     core = ov.Core()
     core.set_property({"ENABLE_MMAP": False})  # the file is deleted
-    with TemporaryDirectory(prefix="keensight-") as folder:
-        light = Path(folder, "network.tflite")
-        light.write_bytes(to_tflite(graph))
+    with temporary_folder() as folder:
+        light = folder / "network.tflite"
+        write_bytes(light, to_tflite(graph))
         network = core.read_model(light)
     network.input(0).tensor.set_names({INPUT})
     for output, name in zip(network.outputs, graph.outputs, strict=True):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from keensight.core.files import temporary_folder
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Reading
 from keensight.data.sources.assemble import OneClass
@@ -63,8 +63,8 @@ def _of_archive(dataset: Dataset, archive: Archive) -> Dataset:
 @contextmanager
 def _outline(archive: Archive, listing: Listing) -> Iterator[Path]:
     """A temporary folder of the archive's name, with its tables and the names of its images."""
-    with TemporaryDirectory(prefix="keensight-") as temporary:
-        folder = Path(temporary).resolve() / (archive.path.name.split(".")[0] or "archive")
+    with temporary_folder() as temporary:
+        folder = temporary.resolve() / (archive.path.name.split(".")[0] or "archive")
         folder.mkdir()
         others = [item.path for item in listing.others]
         try:

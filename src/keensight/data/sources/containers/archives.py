@@ -14,7 +14,6 @@ import shutil
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from keensight.core.decode_limits import MAX_BYTES
-from keensight.core.files import sha256, storing
+from keensight.core.files import Draft, drafted, sha256
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Sample, Skipped
 from keensight.data.cache import cache_directory
@@ -258,18 +257,10 @@ def decompressed(path: Path, progress: Progress | None = None) -> Path:
         return target
     limit = _MOST_FREE + _MOST_TIMES * status.st_size
     (progress or Silent()).say(f"decompressing {path.name} into the cache (once)")
-    with storing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with drafted(target) as draft:
         limit = min(limit, shutil.disk_usage(target.parent).free)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as out, _decompressor(path) as stream:
-            _copy(stream, out, limit, path)
-        with storing(target):
-            Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        with _decompressor(path) as stream:
+            _copy(stream, draft, limit, path)
     return target
 
 
@@ -280,7 +271,7 @@ def _decompressor(path: Path) -> IO[bytes]:
     return cast(IO[bytes], opened(path, "rb"))
 
 
-def _copy(stream: IO[bytes], out: IO[bytes], limit: int, path: Path) -> None:
+def _copy(stream: IO[bytes], out: Draft, limit: int, path: Path) -> None:
     done = 0
     while piece := stream.read(1 << 20):
         done += len(piece)
@@ -289,8 +280,7 @@ def _copy(stream: IO[bytes], out: IO[bytes], limit: int, path: Path) -> None:
                 f"{path.name} expands to more than {limit / 2**20:,.0f} MiB: it is a bomb, or the disk is too small",
                 "unpack it and give the folder",
             )
-        with storing(path):
-            out.write(piece)
+        out.write(piece)
 
 
 @dataclass(slots=True)

@@ -13,23 +13,34 @@ from keensight.core.files import storing
 
 
 @contextmanager
-def beside(directory: Path) -> Iterator[Path]:
-    """A new folder next to ``directory``, removed unless it has been moved away.
+def whole_folder(directory: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A new folder next to ``directory``, whose place it takes at the end of the ``with`` block; after an error it is
+    removed, and what was there stays.
+
+    Args:
+        directory: Its place: nothing, or an empty folder.
+        replace: A folder with files may be there, and is replaced.
 
     Raises:
-        StoreError: it cannot be created.
+        StoreError: it cannot be written.
     """
     directory = Path(os.path.abspath(directory))  # noqa: PTH100 - keeps symbolic links, as Path.resolve would not
-    folder = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
+    folder = directory.with_name(f".{directory.name[:40]}.{secrets.token_hex(4)}")
     with storing(directory):
         try:
             folder.mkdir(parents=True)
             yield folder
+            if replace and directory.exists():
+                _swap(folder, directory)
+            else:
+                if directory.exists():
+                    directory.rmdir()  # empty: Windows does not rename onto a folder
+                folder.rename(directory)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def swap(new: Path, place: Path) -> None:
+def _swap(new: Path, place: Path) -> None:
     """Replace an older folder by ``new``; if that fails, the older one is restored."""
     old = new.with_name(f"{new.name}.old")
     place.rename(old)
@@ -38,4 +49,4 @@ def swap(new: Path, place: Path) -> None:
     except BaseException:
         old.rename(place)
         raise
-    shutil.rmtree(old)
+    shutil.rmtree(old, ignore_errors=True)
