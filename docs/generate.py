@@ -207,8 +207,8 @@ TOPICS = {
     "runs": (
         "Runs and saved models",
         "A *run* is the folder of one training; its *bundle* is the saved model.",
-        ["open_run", "list_runs", "Run", "bundle", "open_bundle", "Bundle", "export", "verify", "enrol",
-         "drift", "DriftReport"],
+        ["open_run", "list_runs", "rename_run", "delete_run", "Run", "bundle", "open_bundle", "Bundle", "export",
+         "verify", "enrol", "drift", "DriftReport"],
     ),
     "errors": (
         "Errors",

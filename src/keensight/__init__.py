@@ -77,6 +77,7 @@ _HOMES = {
     "keensight.nets.classifier": ("Classifier",),
     "keensight.nets.runtime": ("framework",),
     "keensight.store.bundle": ("Bundle", "open_bundle"),
+    "keensight.store.manage_runs": ("delete_run", "rename_run"),
     "keensight.store.run": ("Run", "list_runs", "open_run"),
     "keensight.errors": (
         "DataError",
@@ -128,6 +129,8 @@ if TYPE_CHECKING:
     from keensight.nets.runtime import framework as framework
     from keensight.store.bundle import Bundle as Bundle
     from keensight.store.bundle import open_bundle as open_bundle
+    from keensight.store.manage_runs import delete_run as delete_run
+    from keensight.store.manage_runs import rename_run as rename_run
     from keensight.store.run import Run as Run
     from keensight.store.run import list_runs as list_runs
     from keensight.store.run import open_run as open_run

@@ -33,7 +33,7 @@ COMMANDS = {
     "report": "Rewrite a run's HTML report.",
     "notebook": "Write a Jupyter notebook for your images.",
     "models": "List the available architectures.",
-    "runs": "List the runs in a directory.",
+    "runs": "List, delete and rename runs.",
     "cache": "Show or clear the cache of decoded images.",
     "doctor": "Check the installation and the machine.",
 }

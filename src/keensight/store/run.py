@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +35,8 @@ the process, and when a run was resumed."""
 State = Literal["created", "training", "finished", "failed", "interrupted"]
 UNDER_WAY = ("created", "training")
 RECORD_FILE = "run.json"
+DELETED = ".keensight-deleted-"
+"""How the names of folders begin that are being deleted."""
 _LIMIT = 8 << 20
 
 
@@ -64,6 +68,11 @@ class Run:
         if self.record.state not in UNDER_WAY:
             return False
         return None if self.record.process is None else liveness.alive(self.record.process)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files in its folder; symbolic links are not followed."""
+        return folder_bytes(self.path)
 
     @property
     def next_step(self) -> str:
@@ -352,9 +361,20 @@ def scan_runs(directory: str | Path) -> tuple[list[Run], list[Skipped]]:
     return runs, broken
 
 
+def folder_bytes(path: Path) -> int:
+    """Size of all files in a folder; symbolic links are not followed."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            with suppress(OSError):  # it has just been replaced or removed
+                total += Path(folder, name).lstat().st_size
+    return total
+
+
 def _folders(directory: Path) -> list[Path]:
     try:
-        return sorted(path for path in directory.iterdir() if is_run(path)) if directory.exists() else []
+        found = sorted(directory.iterdir()) if directory.exists() else []
+        return [path for path in found if is_run(path) and not path.name.startswith(DELETED)]
     except OSError as error:
         raise StoreError(f"{directory} cannot be read: {error.strerror or error}", "give a folder of runs") from error
 

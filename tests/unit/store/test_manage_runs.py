@@ -1,0 +1,140 @@
+"""Runs are deleted and renamed as a whole, and nothing else is."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from keensight.core.codec import to_plain
+from keensight.core.files import write_json
+from keensight.core.locks import locked
+from keensight.errors import StoreError, UsageError
+from keensight.store.liveness import this_process
+from keensight.store.manage_runs import delete_run, rename_run
+from keensight.store.run import DELETED, list_runs, open_run
+from keensight.store.run_lock import LOCK_FILE
+from store_builders import make_run
+
+NO_LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+
+
+def finished(path: Path):
+    return make_run(path).update(state="finished")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir())
+
+
+def test_a_run_is_deleted_with_all_that_is_in_it(tmp_path: Path) -> None:
+    run = finished(tmp_path / "runs" / "a")
+    (run.path / "exports").mkdir()
+    (run.path / "exports" / "model.onnx").write_bytes(b"x" * 5000)
+    kept = finished(tmp_path / "runs" / "b")
+    size = run.bytes
+    assert size > 5000
+    assert delete_run(run) == size
+    assert names(tmp_path / "runs") == ["b"]
+    assert kept.bytes > 0
+    with pytest.raises(StoreError, match="there is no run"):
+        delete_run(run)
+
+
+@pytest.mark.parametrize("change", [delete_run, lambda path: rename_run(path, "other")])
+def test_what_is_no_run_or_in_use_is_refused(tmp_path: Path, change) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"precious")
+    with pytest.raises(StoreError, match="is not a run"):
+        change(folder)
+    (folder / "run.json").write_text('{"name": "of another program"}')
+    with pytest.raises(StoreError, match="has no schema number"):
+        change(folder)
+    run = finished(tmp_path / "busy")
+    with locked(run.path / LOCK_FILE), pytest.raises(StoreError, match=r"busy is in use: process \d+ on"):
+        change(run.path)
+    parent = dataclasses.replace(this_process(), id=os.getppid(), started="")
+    record = dataclasses.replace(run.record, state="training", process=parent)
+    write_json(run.path / "run.json", to_plain(record))
+    with pytest.raises(StoreError, match=f"busy is in use: process {os.getppid()} on"):
+        change(run.path)
+    write_json(run.path / "run.json", to_plain(dataclasses.replace(record, process=None)))
+    finished(run.path / "inner" / "seed-0")
+    with pytest.raises(StoreError, match=r"contains another run, .*seed-0"):
+        change(run.path)
+    assert names(tmp_path) == ["busy", "photos"]
+    assert (folder / "a.jpg").read_bytes() == b"precious"
+
+
+def test_the_working_directory_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished(tmp_path / "run")
+    (run.path / "exports").mkdir()
+    monkeypatch.chdir(run.path / "exports")
+    with pytest.raises(StoreError, match="contains the working directory"):
+        delete_run(run.path)
+
+
+@NO_LINKS
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"precious" * 1000)
+    (run.path / "photos").symlink_to(tmp_path / "photos")
+    (run.path / "photo.jpg").symlink_to(tmp_path / "photos" / "a.jpg")
+    (tmp_path / "latest").symlink_to(run.path)
+    assert run.bytes < 8000
+    with pytest.raises(StoreError, match="latest is a symbolic link"):
+        delete_run(tmp_path / "latest")
+    with pytest.raises(StoreError, match="latest is a symbolic link"):
+        rename_run(tmp_path / "latest", "newest")
+    delete_run(run)
+    assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"precious" * 1000
+
+
+def test_a_deletion_that_was_cut_short_leaves_no_run_and_is_finished_later(tmp_path: Path) -> None:
+    left = finished(tmp_path / "runs" / "a").path.rename(tmp_path / "runs" / f"{DELETED}0123")
+    finished(tmp_path / "runs" / "b")
+    assert [run.path.name for run in list_runs(tmp_path / "runs")] == ["b"]
+    delete_run(tmp_path / "runs" / "b")
+    assert not left.exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_a_file_that_cannot_be_deleted_is_reported_and_no_run_is_left(tmp_path: Path) -> None:
+    run = finished(tmp_path / "runs" / "a")
+    (run.path / "exports").mkdir()
+    (run.path / "exports" / "x").write_bytes(b"x")
+    (run.path / "exports").chmod(0o500)
+    with pytest.raises(StoreError, match="was not deleted completely"):
+        delete_run(run)
+    assert list_runs(tmp_path / "runs") == []
+    next((tmp_path / "runs").glob(f"{DELETED}*/exports")).chmod(0o700)
+
+
+def test_a_run_gets_another_name(tmp_path: Path) -> None:
+    run = finished(tmp_path / "runs" / "a")
+    renamed = rename_run(run, "näme 2.0")
+    assert renamed.path == tmp_path / "runs" / "näme 2.0"
+    assert renamed == open_run(renamed.path)
+    assert renamed.record == dataclasses.replace(run.record, name="näme 2.0")
+    assert rename_run(renamed, str(tmp_path / "runs" / "c")).path.name == "c"
+    assert names(tmp_path / "runs") == ["c"]
+    assert names(tmp_path / "runs" / "c") == ["config.toml", "run.json"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../b", ".hidden", "-x", "a:b", "a\nb", "a.", "x" * 101, "a*"])
+def test_an_impossible_name_is_refused(tmp_path: Path, name: str) -> None:
+    run = finished(tmp_path / "runs" / "a")
+    with pytest.raises(UsageError):
+        rename_run(run, name)
+    assert names(tmp_path) == ["runs"]
+    assert names(tmp_path / "runs") == ["a"]
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    run = finished(tmp_path / "runs" / "a")
+    (tmp_path / "runs" / "b").mkdir()
+    with pytest.raises(StoreError, match="b already exists"):
+        rename_run(run, "b")
