@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keensight.cli.errors import SCHEMA
 from keensight.cli.invocation import Invocation, shared, table
 from keensight.errors import GateError
 
@@ -50,7 +49,7 @@ def drift(
     from keensight import workflow
 
     found = workflow.drift(model, images, reference=reference, level=level)
-    asked.answer({"schema": SCHEMA, **found.document()}, lambda: _listed(found))
+    asked.answer(found.document(), lambda: _listed(found))
     if strict and found.differs:
         context.exit(GateError.exit_code)
 

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 
 import click
 
-from keensight.cli.invocation import Invocation, as_json
+from keensight.cli.invocation import SCHEMA, Invocation, as_json
 from keensight.core.registry import did_you_mean
 from keensight.core.sanitize import visible
 from keensight.errors import InterruptedRun, KeensightError, UsageError
-
-SCHEMA = 1
-"""Number of the layout of the JSON documents that the command line prints."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keensight.cli.errors import SCHEMA
 from keensight.cli.invocation import Invocation, shared
 from keensight.core.export_formats import FORMATS
 from keensight.errors import UsageError
@@ -56,7 +55,7 @@ def _light(asked: Invocation, model: Path, alone: bool) -> None:
         raise UsageError("--to bundle changes the bundle itself", "remove --out, --data and --replace")
     bundle = workflow.add_light_form(model)
     file = bundle.path / "model.tflite"
-    found = {"schema": SCHEMA, "export": str(bundle.path), "format": BUNDLE, "file": str(file)}
+    found = {"export": str(bundle.path), "format": BUNDLE, "file": str(file)}
     asked.answer(
         {**found, "bytes": file.stat().st_size},
         lambda: f"{bundle.path} has {file.name}: it predicts without TensorFlow",
@@ -69,7 +68,6 @@ def document(made: Exported) -> dict[str, Any]:
 
     record = made.record
     return {
-        "schema": SCHEMA,
         "export": str(made.path),
         "format": record.format,
         "file": str(made.file),

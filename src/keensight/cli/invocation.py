@@ -21,6 +21,9 @@ from keensight.errors import UsageError
 if TYPE_CHECKING:
     from keensight.core.records import Dataset
 
+SCHEMA = 1
+"""Number of the layout of the JSON documents that the command line prints; it is in each that is an object."""
+
 
 @dataclass
 class Invocation:
@@ -61,6 +64,8 @@ class Invocation:
         self.answered = True
         if self.reading is not None:
             document = {**document, "reading": self.reading}
+        if isinstance(document, dict):
+            document = {"schema": SCHEMA, **document}
         click.echo(as_json(document, self.encoding) if self.json else self._plain(text()), file=self.output)
 
     def _plain(self, text: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from keensight.cli.errors import SCHEMA
 from keensight.cli.invocation import Invocation, shared
 from keensight.core.progress import Verbosity
 from keensight.errors import UsageError
@@ -70,7 +69,7 @@ def serve(asked: Invocation, model: Path, name: str | None, token_file: Path | N
     chosen = {key: value for key, value in options.items() if value is not None}
     settings = Settings(name or as_name(_called(model)), token=_token(token_file), **chosen)
     quiet = asked.verbosity == Verbosity.QUIET
-    run(model, settings, lambda found: asked.answer({"schema": SCHEMA, **found}, lambda: _text(found)), quiet)
+    run(model, settings, lambda found: asked.answer(found, lambda: _text(found)), quiet)
 
 
 def _called(model: Path) -> str:

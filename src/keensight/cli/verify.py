@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keensight.cli.errors import SCHEMA, one_line
+from keensight.cli.errors import one_line
 from keensight.cli.invocation import Invocation, shared
 from keensight.errors import GateError, StoreError
 
@@ -36,7 +36,6 @@ def verify(context: click.Context, asked: Invocation, model: Path) -> None:
 
 def _document(found: Verification) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
         "bundle": found.bundle,
         "checks": [{"name": check.name, "ok": check.ok, "message": check.message or None} for check in found.checks],
         "worst": found.worst,

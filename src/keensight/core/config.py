@@ -418,7 +418,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"the config file {path} cannot be read: {error}", "give a TOML file") from error
     values: dict[str, Any] = {}
     for section, content in tree.items():

@@ -184,7 +184,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError(f"{path} is missing", "is this a Keensight run or bundle?") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read: {error}", "restore the file or repeat the run") from error
 
 
@@ -248,5 +248,6 @@ def to_toml(sections: Mapping[str, Mapping[str, Any]], comments: Mapping[str, st
 
 
 def _toml_value(value: Any) -> str:
-    # A JSON string, number, boolean or list of those is also TOML.
-    return json.dumps(value, ensure_ascii=False)
+    # A JSON string, number, boolean or list of those is also TOML, but for the character DEL and halves of surrogates.
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "replace").decode("utf-8")

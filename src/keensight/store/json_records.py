@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from keensight import __version__
 from keensight.core.codec import from_plain
 from keensight.errors import KeensightError, StoreError
 
 R = TypeVar("R")
 _DAMAGED = "the file is damaged or was written by another program; restore it or train again"
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,3}")
 
 
 def read_versioned(path: Path, cls: type[R], *, newest: int, limit: int) -> R:
@@ -27,15 +31,44 @@ def read_versioned(path: Path, cls: type[R], *, newest: int, limit: int) -> R:
         StoreError: the file is missing, too large, damaged, or of a newer schema.
     """
     plain = _read_object(path, limit)
+    check_schema(path, plain, newest)
+    return checked(path, cls, plain)
+
+
+def check_schema(place: Path | str, plain: Mapping[str, Any], newest: int) -> None:
+    """Refuse a file without a ``schema`` number, or with one that this version does not know.
+
+    Args:
+        place: The file, for messages.
+        plain: What is in it; where it names the version that wrote it, the hint does too.
+        newest: Highest schema number that this version reads.
+
+    Raises:
+        StoreError: there is no number, or a higher one.
+    """
     schema = plain.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise StoreError(f"{path} has no schema number", _DAMAGED)
+        raise StoreError(f"{place} has no schema number", _DAMAGED)
     if schema > newest:
+        version = _written_by(plain)
         raise StoreError(
-            f"{path} was written by a newer Keensight: its schema is {schema}, this version reads up to {newest}",
-            "upgrade: pip install --upgrade keensight",
+            f"{place} was written by a newer Keensight{f' ({version})' if version else ''}: its schema is {schema}, "
+            f"this version ({__version__}) reads up to {newest}",
+            f'upgrade: pip install --upgrade "keensight>={version}"'
+            if version
+            else "upgrade: pip install --upgrade keensight",
         )
-    return checked(path, cls, plain)
+
+
+def _written_by(plain: Mapping[str, Any]) -> str | None:
+    """The version of Keensight that a record says it was written by, if it is nothing but a version."""
+    provenance = plain.get("provenance")
+    for holder in (plain, provenance if isinstance(provenance, Mapping) else {}):
+        versions = holder.get("versions")
+        found = versions.get("keensight") if isinstance(versions, Mapping) else None
+        if isinstance(found, str) and _VERSION.fullmatch(found) and found != __version__:
+            return found
+    return None
 
 
 def read_record(path: Path, cls: type[R], *, limit: int = 1 << 30) -> R:

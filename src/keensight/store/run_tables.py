@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight import __version__
 from keensight.core.anomaly import AnomalyScores
 from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.codec import to_plain
@@ -29,8 +30,10 @@ from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSe
 from keensight.core.sanitize import guarded, unguarded
 from keensight.core.task import Task
 from keensight.errors import StoreError
-from keensight.store.json_records import checked, read_record
+from keensight.store.json_records import check_schema, checked, read_record
 
+DATASET_SCHEMA = 1
+"""Number of the layout of ``dataset.parquet``."""
 _KEY = b"keensight"
 _INFO = ("format", "mode", "width", "height", "frames", "orientation")
 _FACTS = ("path", "true", "predicted", "confidence", "correct")
@@ -42,7 +45,9 @@ _FURTHER: dict[str, tuple[str, type]] = {
 """Columns after the probabilities, in their order: the field of Predictions that each is, and its type."""
 _NUMBERS = {"size": "int64", "width": "int32", "height": "int32", "frames": "int32", "orientation": "int8"}
 
-_DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError, csv.Error)
+_DAMAGE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, NotImplementedError, RecursionError, csv.Error
+)  # fmt: skip
 
 
 @contextmanager
@@ -86,8 +91,9 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
         kinds["labels"] = pa.list_(pa.string())
     schema = pa.schema(list(kinds.items()))
     whole = {
-        "schema": 1, "name": dataset.name, "kind": dataset.kind, "labels": dataset.labels, "skipped": dataset.skipped,
-        "task": dataset.task, "reading": dataset.reading,
+        "schema": DATASET_SCHEMA, "name": dataset.name, "kind": dataset.kind, "labels": dataset.labels,
+        "skipped": dataset.skipped, "task": dataset.task, "reading": dataset.reading,
+        "versions": {"keensight": __version__},
     }  # fmt: skip
     table = pa.table(columns, schema=schema.with_metadata({_KEY: json.dumps(to_plain(whole)).encode()}))
     sink = io.BytesIO()
@@ -107,6 +113,7 @@ def read_dataset(path: Path) -> Dataset:
         with pq.ParquetFile(path) as file:
             table = file.read()
         whole = json.loads(table.schema.metadata[_KEY])
+        check_schema(path, whole, DATASET_SCHEMA)
         column = {name: table.column(name).to_pylist() for name in table.column_names}
         infos = list(map(_info, *(column[name] for name in _INFO)))
         metadata = [json.loads(text) if text else {} for text in column["metadata"]]

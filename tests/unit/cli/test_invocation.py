@@ -33,7 +33,7 @@ def test_text_is_the_default(monkeypatch):
 
 def test_json_leaves_nothing_else_on_standard_output(monkeypatch):
     out, err = run("--json", monkeypatch=monkeypatch)
-    assert json.loads(out) == {"name": "café ✓", "n": 1}
+    assert json.loads(out) == {"schema": 1, "name": "café ✓", "n": 1}
     assert err.strip() == "a library prints"
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keensight.core.sanitize import unguarded
 from keensight.core.sources import is_missing
 from keensight.core.text_tables import DELIMITERS, read_cells
 from keensight.data.sources.names import is_image_name
@@ -36,6 +37,10 @@ FRAME = "pandas table"
 """What a table in memory is called."""
 _LARGEST = 2 << 30
 """Bytes that a packed table may unpack to."""
+_DAMAGE = (
+    ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RecursionError, MemoryError
+)  # fmt: skip
+"""What Python's and Arrow's readers raise for a damaged table: most of Arrow's errors are ValueErrors."""
 _WEB = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _EXPECTED = "expected CSV, TSV, Excel (.xlsx), JSON lines, JSON records or Parquet"
 
@@ -105,7 +110,7 @@ def read_table(path: Path) -> Table:
         table = read(path)
         if not table.columns:
             raise ValueError("it is empty")
-    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:  # Arrow's errors are ValueErrors
+    except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path.name} cannot be read as a table: {reason}", _EXPECTED) from error
     return table
@@ -159,12 +164,13 @@ def _read_bytes(path: Path) -> bytes:
 def _read_text(path: Path) -> Table:
     suffix = table_suffix(path.name)
     found = read_cells(_read_bytes(path), looks_like_path, "\t" if suffix == ".tsv" else None)
+    rows = [list(map(unguarded, row)) for row in found.rows]
     notes = []
     if found.encoding != "UTF-8":
         notes.append(f"encoding {found.encoding}")
     if found.delimiter != {".tsv": "\t", ".txt": " ", ".lst": " "}.get(suffix, ","):
         notes.append(f"delimiter {DELIMITERS[found.delimiter]}")
-    return replace(_with_names(found.rows, found.lines, path, notes), text=True)
+    return replace(_with_names(rows, found.lines, path, notes), text=True)
 
 
 def _with_names(rows: Sequence[Sequence[Any]], lines: Sequence[int], path: Path, notes: Sequence[str]) -> Table:
