@@ -11,8 +11,11 @@ from pathlib import Path
 from keensight.core.files import write_bytes
 from keensight.core.records import Sample
 from keensight.errors import ImageError, StoreError
+from keensight.store.safety import UNREADABLE, check_archive
 
 _INDEX = "index.json"
+_MOST = 1_000_000
+"""Members of a file, at most."""
 
 
 def save_pictures(path: Path, pictures: Mapping[str, bytes]) -> None:
@@ -46,6 +49,8 @@ class KeptPictures:
             StoreError: the file is damaged.
         """
         try:
+            if self._numbers is None and self._path.exists():
+                check_archive(self._path, _MOST)
             with zipfile.ZipFile(self._path) as archive:
                 if self._numbers is None:
                     self._numbers = {path: i for i, path in enumerate(json.loads(archive.read(_INDEX)))}
@@ -53,6 +58,6 @@ class KeptPictures:
                     return archive.read(str(self._numbers[sample.path]))
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (*UNREADABLE, KeyError, TypeError, RuntimeError) as error:
             raise StoreError(f"{self._path} cannot be read: {error}", "the file is damaged; train again") from error
         raise ImageError("the run has no copy of this image")

@@ -42,8 +42,12 @@ _FOREIGN = frozenset({
 _MODELS = ("Functional", "Model", "Sequential")
 
 
-def check_archive(path: Path) -> list[zipfile.ZipInfo]:
+def check_archive(path: Path, most: int = MAX_MEMBERS) -> list[zipfile.ZipInfo]:
     """The members of a zip file, after checks on their number, names, sizes and kinds.
+
+    Args:
+        path: The file.
+        most: Largest number of members.
 
     Raises:
         StoreError: the file is not a zip file or exceeds a limit.
@@ -54,8 +58,8 @@ def check_archive(path: Path) -> list[zipfile.ZipInfo]:
             members = archive.infolist()
     except UNREADABLE as error:
         raise StoreError(f"{path.name} is not a readable zip file: {error}", _HINT) from error
-    if len(members) > MAX_MEMBERS:
-        raise StoreError(f"{path.name} has {len(members):,} members, more than {MAX_MEMBERS}", _HINT)
+    if len(members) > most:
+        raise StoreError(f"{path.name} has {len(members):,} members, more than {most:,}", _HINT)
     names = [member.filename for member in members]
     if len(set(names)) != len(names):
         raise StoreError(f"{path.name} contains a member twice", _HINT)
