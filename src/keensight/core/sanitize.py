@@ -1,4 +1,4 @@
-"""Make foreign text (file and class names, headers, messages) safe for terminals and spreadsheets."""
+"""Make foreign text (file and class names, headers, messages) safe for terminals, web pages and spreadsheets."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def visible(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(sign if _is_harmless(sign) or sign in keep else repr(sign)[1:-1] for sign in text)
+
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def unsteered(text: str) -> str:
+    """Escape control characters and changes of direction, and nothing else: pages show what a terminal may not, such as
+    joined emoji and the joiners of Persian.
+    """
+    return _STEERING.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def _is_harmless(sign: str) -> bool:

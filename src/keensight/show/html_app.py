@@ -20,6 +20,7 @@ from keensight.core.ood import Subspace
 from keensight.core.predictions import Decision
 from keensight.core.prototypes import Prototypes
 from keensight.core.records import BundleManifest
+from keensight.core.sanitize import unsteered
 from keensight.core.statements import rule_in_words, set_name
 from keensight.core.task import Task
 from keensight.show.page import environment
@@ -176,10 +177,14 @@ def _model(contents: AppContents, remote: bool) -> dict[str, Any]:
         "subspace": None if remote else _subspace(contents.subspace),
         "prototypes": None if remote else _prototypes(contents.prototypes),
         "samples": [
-            {"name": name.rpartition("/")[2], "data": _base64(data), "probabilities": [float(p) for p in probabilities]}
+            {"name": _last(name), "data": _base64(data), "probabilities": [float(p) for p in probabilities]}
             for name, data, probabilities in contents.samples
         ],
     }  # fmt: skip
+
+
+def _last(name: str) -> str:
+    return unsteered(name.rpartition("/")[2])
 
 
 def _anomaly(manifest: BundleManifest) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from keensight.core.files import write_bytes
 from keensight.core.records import Dataset
+from keensight.core.sanitize import unsteered
 from keensight.core.statements import set_name
 from keensight.show.misclassified import spread
 from keensight.show.text import duration, ends, percent, plural
@@ -53,12 +54,12 @@ def write_page(path: Path, template: str, context: Mapping[str, Any]) -> Path:
 
 
 def environment() -> Any:
-    """Jinja with this package's templates; everything is escaped."""
+    """Jinja with this package's templates; everything is escaped, markup as well as changes of direction."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("keensight.show", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_finalized,
     )  # fmt: skip
     environment.filters |= {
         "percent": percent,
@@ -72,11 +73,17 @@ def environment() -> Any:
     return environment
 
 
+def _finalized(value: Any) -> Any:
+    from markupsafe import Markup
+
+    return unsteered(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _breakable(path: str) -> Any:
     """A path or class name that may wrap after slashes, underscores and hyphens."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(path))))
+    return Markup(re.sub(r"([/_-])", r"\1<wbr>", str(escape(unsteered(path)))))
 
 
 def _markdown(text: str) -> Any:
@@ -85,7 +92,7 @@ def _markdown(text: str) -> Any:
     from markupsafe import Markup
 
     body = text.split("\n", 1)[1].replace("\n## ", "\n### ") if text.startswith("# ") else text
-    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(body))
+    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(unsteered(body)))
 
 
 def picture(dataset: Dataset | None, index: int, label: str, path: str, side: int = _THUMB) -> Picture:
@@ -122,7 +129,7 @@ def svg(figure: Any, salt: str) -> str:
     # Matplotlib reuses the ids of glyphs and axes in every figure; on one page they must differ.
     text = re.sub(r'( id="| xlink:href="#|url\(#)', rf"\g<1>{salt}-", text)
     width, height = (round(float(inches) * 96) for inches in figure.get_size_inches())
-    head = (f'<svg class="figure" role="img" aria-label="{escape(figure.alt)}" style="--natural:{width}px" '
+    head = (f'<svg class="figure" role="img" aria-label="{escape(unsteered(figure.alt))}" style="--natural:{width}px" '
             f'viewBox="0 0 {width * 0.75:g} {height * 0.75:g}" xmlns="http://www.w3.org/2000/svg" '
             'xmlns:xlink="http://www.w3.org/1999/xlink">')  # fmt: skip
     text = re.sub(r"<svg[^>]*>", lambda _: head, text, count=1, flags=re.DOTALL)

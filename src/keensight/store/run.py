@@ -21,6 +21,7 @@ from keensight.core.files import append_line, storing, write_json, write_text
 from keensight.core.labels import Correction, LabelSuspects, read_corrections, write_corrections
 from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, Epoch, History, LabelSet, RunRecord, Skipped, Split, split_digest
+from keensight.core.sanitize import visible
 from keensight.core.task import Task
 from keensight.errors import StoreError
 from keensight.store import liveness, run_tables
@@ -112,7 +113,7 @@ class Run:
 
     def log(self, line: str) -> None:
         """Append a line to ``log.txt``, with the time (UTC)."""
-        append_line(self._place("log.txt"), f"{now()} {' '.join(line.splitlines())}")
+        append_line(self._place("log.txt"), f"{now()} {visible(' '.join(line.splitlines()))}")
 
     def append_epoch(self, epoch: Epoch) -> None:
         """Append an epoch to ``history.jsonl``, immediately readable by others."""

@@ -2,6 +2,10 @@
 const $ = (id) => document.getElementById(id);
 let state, at = 0;
 
+// Control characters and changes of direction in a name are shown as they are written.
+const plain = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+  (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0"));
+
 const asked = async (address, body) => {
   const sent = body === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
@@ -89,7 +93,7 @@ const show = () => {
   $("image").hidden = false;
   $("image").alt = (question.given ? "labeled " + question.given + ", " : "") + "looks like " + question.suggested;
   $("image").src = "image/" + at;
-  $("path").textContent = question.part + ": " + question.path;
+  $("path").textContent = question.part + ": " + plain(question.path);
   $("reason").textContent = reasons[question.reason];
   $("given").textContent = `${question.given} (${percent(question.given_probability)})`;
   $("suggested").textContent = `${question.suggested} (${percent(question.probability)})`;
@@ -173,8 +177,8 @@ for (const [id, act] of [["keep", keys.a], ["drop", keys.d], ["undo", keys.u], [
 asked("state").then((found) => {
   state = found;
   setTask();
-  $("name").textContent = state.name;
-  $("out").textContent = state.out;
+  $("name").textContent = plain(state.name);
+  $("out").textContent = plain(state.out);
   const open = state.questions.findIndex((question) => !decided(question));
   go(open < 0 ? 0 : open);
 }).catch(alarm);

@@ -1,6 +1,9 @@
 // The page: from dropped, pasted, chosen or photographed images to cards with predictions.
 const $ = (id) => document.getElementById(id);
 const model = withArrays(JSON.parse($("model").textContent));
+// Control characters and changes of direction in a file's name are shown as they are written.
+const plain = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+  (sign) => "\\u" + sign.charCodeAt(0).toString(16).padStart(4, "0"));
 const PREVIEW = 440, MOST_CARDS = 100; // pixels; a phone cannot hold the pictures of thousands
 const MILD = [255, 200, 0], STRONG = [213, 30, 0], FULL = 4; // a heatmap's colors, and the score of the strongest
 const waiting = [], rows = [];
@@ -137,10 +140,10 @@ function between(map, x, y, columns, rows) {
 }
 
 async function pictureFor(found, file) {
-  if (found?.heat) return overlay(found, file.name);
-  if (found?.image) return preview(found.image, file.name);
+  if (found?.heat) return overlay(found, plain(file.name));
+  if (found?.image) return preview(found.image, plain(file.name));
   try {
-    return preview({ bitmap: await createImageBitmap(file), orientation: 1 }, file.name);
+    return preview({ bitmap: await createImageBitmap(file), orientation: 1 }, plain(file.name));
   } catch {
     return element("span", "blank", "No preview");
   }
@@ -162,15 +165,15 @@ function answered(file, found, milliseconds, picture) {
   body.append(head);
   if (detail) body.append(element("p", "detail", detail));
   if (found.row.note) body.append(element("p", "detail", `Note: ${found.row.note}`));
-  body.append(bars(found.row, doubt), element("p", "file", `${file.name} · ${Math.round(milliseconds)} ms`));
-  return [made, `${file.name}: ${verdict}${confidence ? `, ${confidence}` : ""}. ${detail}`];
+  body.append(bars(found.row, doubt), element("p", "file", `${plain(file.name)} · ${Math.round(milliseconds)} ms`));
+  return [made, `${plain(file.name)}: ${verdict}${confidence ? `, ${confidence}` : ""}. ${detail}`];
 }
 
 function refused(file, sentence, picture) {
   const [made, body] = card(file, picture);
   made.classList.add("refused");
-  body.append(element("h3", "", "Not read"), element("p", "detail", sentence), element("p", "file", file.name));
-  return [made, `${file.name} was not read: ${sentence}`];
+  body.append(element("h3", "", "Not read"), element("p", "detail", sentence), element("p", "file", plain(file.name)));
+  return [made, `${plain(file.name)} was not read: ${sentence}`];
 }
 
 async function classify(file) {
@@ -182,7 +185,7 @@ async function classify(file) {
     return answered(file, found, milliseconds, await pictureFor(found, file));
   } catch (error) {
     const sentence = error instanceof Unreadable ? error.message : `Something went wrong: ${error.message}`;
-    rows.push(unread(file.name, sentence));
+    rows.push(unread(plain(file.name), sentence));
     return refused(file, sentence, element("span", "blank", "No picture"));
   }
 }
