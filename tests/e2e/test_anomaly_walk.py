@@ -113,3 +113,19 @@ def test_without_a_normal_class_the_error_names_the_classes(walked, capsys, tmp_
     error = capsys.readouterr().err
     assert "blot, plain" in error
     assert not (tmp_path / "r").exists()
+
+
+def test_images_of_different_shapes_are_stretched_unless_asked_otherwise(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    for name, count in (("good", 60), ("blot", 20)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(count):
+            image = stripes(rng, name == "blot")[: 64 - 24 * (i % 2)]
+            (tmp_path / "set" / name / f"{i}.png").write_bytes(encode_png(image))
+    source, told = str(tmp_path / "set"), "the images have different shapes: stretched to one"
+    for run, options, fit in (("auto", [], "stretch"), ("asked", ["--set", "data.fit=pad"], "pad")):
+        folder = tmp_path / run
+        assert main(["train", source, "--task", "anomaly", "--run", str(folder), *options]) == 0
+        captured = capsys.readouterr()
+        assert (told in captured.out + captured.err) == (fit == "stretch")
+        assert tomllib.loads((folder / "config.toml").read_text())["data"]["fit"] == fit

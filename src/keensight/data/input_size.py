@@ -14,6 +14,8 @@ _SMALLEST, _OWN_SIZE, _LARGEST = 8, 96, 128
 _PRETRAINED_SMALLEST, _STEP, _SHAPE_STEP = 96, 32, 16
 _SQUARE, _LONGEST = 1.1, 2.0
 """Aspect ratios: below the first an image counts as square; above the second the frame gets no longer."""
+_MIDDLE = (0.1, 0.9)
+"""Quantiles of the aspect ratios between which a set's images count."""
 
 
 def choose_spec(
@@ -74,10 +76,21 @@ def survey_spec(dataset: Dataset) -> ImageSpec:
     return ImageSpec(_LARGEST, _LARGEST)
 
 
-def _median_aspect(infos: Sequence[ImageInfo]) -> float:
-    """Median aspect ratio (width over height) after EXIF rotation."""
+def shapes_differ(dataset: Dataset) -> bool:
+    """Whether the aspect ratios of a set's images, without the extreme tenths, differ by more than 10%."""
+    infos = [sample.info for sample in dataset.samples if sample.info is not None]
+    low, high = np.quantile(_aspects(infos), _MIDDLE) if infos else (1.0, 1.0)
+    return bool(high > _SQUARE * low)
+
+
+def _aspects(infos: Sequence[ImageInfo]) -> list[float]:
+    """Aspect ratios (width over height) after EXIF rotation."""
     turned = ((info.height, info.width) if info.orientation >= 5 else (info.width, info.height) for info in infos)
-    return float(np.median([width / height for width, height in turned]))
+    return [width / height for width, height in turned]
+
+
+def _median_aspect(infos: Sequence[ImageInfo]) -> float:
+    return float(np.median(_aspects(infos)))
 
 
 def _frame(side: int, aspect: float) -> tuple[int, int]:

@@ -101,6 +101,7 @@ def walk(
 
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
     config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
+    config = _without_borders(dataset, config, progress)
     spec = input_spec(dataset, config, name, "quick")
     prepared = prepare_data(dataset, spec, config, progress, divide=partial(divide, normal, config))
     pixels, split = prepared.pixels, prepared.split
@@ -128,6 +129,17 @@ def walk(
     run = run.update(state="finished", results=_results(prepared, normal, name, evaluation, started))
     report(run, stored(run))
     return run
+
+
+def _without_borders(dataset: Dataset, config: RunConfig, progress: Progress) -> RunConfig:
+    """Settings that stretch images of different shapes, unless the user chose: to a memory of normal patches, the black
+    border of an unusual shape is an anomaly."""
+    from keensight.data.input_size import shapes_differ
+
+    if config.data.fit != "auto" or not shapes_differ(dataset):
+        return config
+    progress.say("the images have different shapes: stretched to one, because black borders would look like anomalies")
+    return config.with_values({"data.fit": "stretch"})
 
 
 def _results(

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keensight.core.records import Dataset, ImageInfo, ImageSpec, LabelSet, Sample
-from keensight.data.input_size import choose_spec
+from keensight.data.input_size import choose_spec, shapes_differ
 from keensight.errors import DataError
 
 
@@ -34,6 +34,14 @@ def test_nearly_square_and_small_images_get_a_square() -> None:
 def test_from_scratch_images_are_stretched_as_before() -> None:
     assert choose_spec(_data((400, 533))) == ImageSpec(128, 128, "stretch")
     assert choose_spec(_data((28, 28))) == ImageSpec(28, 28, "stretch")
+
+
+def test_a_set_has_different_shapes_if_more_than_its_extremes_differ() -> None:
+    same, tall = [(400, 300)] * 18, (300, 400)
+    assert not shapes_differ(_data(*same, tall, tall))
+    assert not shapes_differ(_data((400, 300), (404, 300), (800, 600)))
+    assert shapes_differ(_data(*same, *[tall] * 6))
+    assert not shapes_differ(Dataset("set", "folder", LabelSet(("a", "b")), ()))
 
 
 def test_what_is_asked_for_wins() -> None:
