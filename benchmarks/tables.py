@@ -16,6 +16,7 @@ import tables_data as data
 import tables_deploy as deploy
 import tables_export as export
 import tables_predict as predict
+import tables_robustness as robustness
 import tables_serving as serving
 import tables_training as training
 import tables_wide as wide
@@ -87,6 +88,8 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("serve.", "serve-form"), serving.serve_section),
     (("serve-faults",), each(serving.faults_section)),
     (("drift",), each(serving.drift_section)),
+    (("fuzz",), each(robustness.fuzz_section)),
+    (("mutants",), each(robustness.mutants_section)),
     (("recipe-",), lambda documents: []),  # docs/recipes.md has them
 )
 """How the names of a section's results begin (a dot ends a name), and what writes the section."""

@@ -129,12 +129,15 @@ def find_shards(folder: Path, row_bytes: int | None = None) -> list[Shard]:
 def _read_shard(path: Path, row_bytes: int | None) -> Shard | None:
     try:
         index = read_json(path)
+        if index["schema"] != _SCHEMA:
+            return None
         shard = Shard(path.with_suffix(".rows"), tuple(index["digests"]), dict(index["failed"]))
         size = shard.rows.stat().st_size
     except (StoreError, OSError, KeyError, TypeError, ValueError):
         return None
+    texts = all(isinstance(text, str) for text in (*shard.digests, *shard.failed, *shard.failed.values()))
     whole = row_bytes is None or size == len(shard.digests) * row_bytes
-    return shard if whole and index["schema"] == _SCHEMA else None
+    return shard if whole and texts else None
 
 
 def locate(shards: Collection[Shard], wanted: Collection[str]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:

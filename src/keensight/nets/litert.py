@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import cache, partial
@@ -24,6 +25,8 @@ from keensight.nets.runtime import threads_in_force
 
 if TYPE_CHECKING:
     import keras
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 class FrozenNet:
@@ -66,13 +69,23 @@ def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
         TrainingError: LiteRT cannot run one of its operations.
     """
     kept = None if memory is None else memory / f"{digest(model)}.tflite"
-    if kept is not None and kept.is_file():
-        return FrozenNet(kept.read_bytes())
+    if kept is not None and (flatbuffer := _kept(kept)) is not None:
+        return FrozenNet(flatbuffer)
     flatbuffer = _convert(model)
     if kept is not None:
         with suppress(StoreError):  # without the cache, conversion takes a second or two next time
-            write_bytes(kept, flatbuffer)
+            write_bytes(kept, flatbuffer + hashlib.sha256(flatbuffer).digest())
     return FrozenNet(flatbuffer)
+
+
+def _kept(path: Path) -> bytes | None:
+    """A cached network, before the SHA-256 at the end of its file; None: there is none, or it is damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    flatbuffer, stored = data[:-_DIGEST], data[-_DIGEST:]
+    return flatbuffer if hashlib.sha256(flatbuffer).digest() == stored else None
 
 
 def digest(model: keras.Model) -> str:

@@ -91,7 +91,7 @@ def test_damaged_gzip(tmp_path: Path) -> None:
         path.read_bytes()[:20] + b"????" + path.read_bytes()[24:],
     ):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"cannot be read|shorter"):
+        with pytest.raises(DataError, match=r"cannot be read|shorter|as bombs do"):
             open_source(folder)
 
 

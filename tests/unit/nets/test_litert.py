@@ -69,6 +69,20 @@ def test_a_converted_network_is_kept_and_found_by_its_weights(net, tmp_path, mon
     np.testing.assert_array_equal(litert.freeze(net, tmp_path)(_images(2)), first)
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: data[:-32], lambda data: b"", lambda data: b"\0" + data[1:]]
+)
+def test_a_damaged_converted_network_is_converted_again(net, tmp_path, damage):
+    from keensight.nets import litert
+
+    first = litert.freeze(net, tmp_path)(_images(2))
+    (kept,) = tmp_path.glob("*.tflite")
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    np.testing.assert_array_equal(litert.freeze(net, tmp_path)(_images(2)), first)
+    assert kept.read_bytes()[:-32] == whole[:-32]
+
+
 def test_another_weight_is_another_network(net):
     from keensight.nets.litert import digest
 

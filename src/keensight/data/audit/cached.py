@@ -18,7 +18,7 @@ from keensight.data.cache import StreamedPixels
 from keensight.data.feature_cache import FeatureCache
 from keensight.data.pixels import scan
 from keensight.data.shards import cache_directory
-from keensight.errors import StoreError
+from keensight.errors import KeensightError, StoreError
 
 _VERSION = 3
 """Raised where :func:`find_near_duplicates` comes to find other pairs."""
@@ -58,9 +58,11 @@ def cached_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | Non
     if not _remembers(pixels):
         return find_near_duplicates(dataset, pixels, progress)
     path = cache_directory() / "copies" / f"{_key(dataset, pixels)}.json"
-    with suppress(StoreError):
+    with suppress(KeensightError):  # damaged: computed again
         if path.exists():
-            return from_plain(Copies, read_json(path))
+            known = from_plain(Copies, read_json(path))
+            if all(0 <= pair.first < pair.second < len(dataset) for pair in known.pairs):
+                return known
     found = find_near_duplicates(dataset, pixels, progress)
     with suppress(StoreError):  # a full disk: computed again the next time
         write_json(path, to_plain(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +26,7 @@ from keensight.errors import ImageError, StoreError
 VERSION = 2
 """Raised when what an entry holds changes; an index of another version is built again."""
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 RACY_NS = 2_000_000_000
 """A file changed less than this long ago could change again within its time stamp's resolution (FAT: 2 s)."""
 
@@ -168,14 +170,20 @@ def _index_path(source: Path) -> Path:
 
 def _read_index(source: Path) -> dict[str, tuple[int, int, Facts]]:
     # The index only saves time: if anything is wrong with it, the files are read again.
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, StoreError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, StoreError):
         document = json.loads(_index_path(source).read_bytes())
         if document["version"] == VERSION:
-            return {
-                path: (size, mtime_ns, Facts(digest, ImageInfo(*info), None))
-                for path, (size, mtime_ns, digest, info) in document["entries"].items()
-            }
+            return {path: _entry(*entry) for path, entry in document["entries"].items()}
     return {}
+
+
+def _entry(size: int, mtime_ns: int, digest: str, info: Sequence[Any]) -> tuple[int, int, Facts]:
+    known = ImageInfo(*info)
+    if not (_DIGEST.fullmatch(digest) and isinstance(known.format, str) and isinstance(known.mode, str)):
+        raise ValueError("a digest or a header of another kind")
+    if not all(type(number) is int for number in (known.width, known.height, known.frames, known.orientation)):
+        raise ValueError("a size that is no number")
+    return size, mtime_ns, Facts(digest, known, None)
 
 
 def _write_index(source: Path, files: Sequence[Found], facts: Mapping[str, Facts]) -> None:

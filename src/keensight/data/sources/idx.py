@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from keensight.core.records import PARTS, Dataset, Part, Reading
 from keensight.data.sources.arrays import Pair, from_parts
+from keensight.data.sources.containers.archives import refuse_bomb
 from keensight.errors import DataError
 
 _IMAGES = re.compile(r"(?P<stem>.*)images?[.-]idx(?P<dims>[34])-ubyte(\.gz)?", re.IGNORECASE)
@@ -88,7 +89,7 @@ def _labels_of(images: Path) -> Path:
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
         with _open(path) as stream:
-            return _parse(stream, path.name)
+            return _parse(stream, path)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise DataError(f"{path.name} cannot be read: {error}", "the file is damaged: download it again") from error
 
@@ -97,7 +98,8 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _parse(stream: IO[bytes], name: str) -> NDArray[np.uint8]:
+def _parse(stream: IO[bytes], path: Path) -> NDArray[np.uint8]:
+    name = path.name
     zero, kind, dimensions = struct.unpack(">HBB", stream.read(4))
     expected = (3, 4) if _IMAGES.fullmatch(name) else (1,)
     if zero != 0 or kind != _UNSIGNED_BYTE or dimensions not in expected:
@@ -108,6 +110,8 @@ def _parse(stream: IO[bytes], name: str) -> NDArray[np.uint8]:
         )
     shape = struct.unpack(f">{dimensions}I", stream.read(4 * dimensions))
     count = math.prod(shape)
+    if path.suffix == ".gz":
+        refuse_bomb(path, count)
     data = _read_exactly(stream, count)
     if len(data) != count or stream.read(1):
         raise DataError(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from keensight.core.sanitize import unguarded
 from keensight.core.sources import is_missing
 from keensight.core.text_tables import DELIMITERS, read_cells
+from keensight.data.sources.containers.archives import most_expanded, refuse_bomb
 from keensight.data.sources.names import is_image_name
 from keensight.errors import DataError
 
@@ -35,8 +36,6 @@ TABLE_SUFFIXES = frozenset(LAYOUTS) - {".txt", ".lst", ".json"}
 """Extensions of files that are nothing but tables; ``LAYOUTS`` has those that may be one."""
 FRAME = "pandas table"
 """What a table in memory is called."""
-_LARGEST = 2 << 30
-"""Bytes that a packed table may unpack to."""
 _DAMAGE = (
     ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RecursionError, MemoryError
 )  # fmt: skip
@@ -154,10 +153,11 @@ def _plain(value: Any) -> Any:
 def _read_bytes(path: Path) -> bytes:
     if path.suffix.lower() != ".gz":
         return path.read_bytes()
+    limit = most_expanded(path.stat().st_size)
     with gzip.open(path) as stream:
-        data = stream.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise ValueError(f"it unpacks to more than {_LARGEST >> 30} GiB")
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"it expands to more than {limit >> 20:,} MiB, as bombs do")
     return data
 
 
@@ -316,8 +316,7 @@ def _read_excel(path: Path) -> Table:
             "pip install 'keensight[excel]', or save it as CSV",
         ) from error
     with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > _LARGEST:
-            raise ValueError(f"it unpacks to more than {_LARGEST >> 30} GiB")
+        refuse_bomb(path, sum(member.file_size for member in archive.infolist()))
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         sheets = [(sheet.title, _trimmed_rows(sheet.iter_rows(values_only=True))) for sheet in book.worksheets]

@@ -38,7 +38,7 @@ FOREIGN_SUFFIXES = (".7z", ".rar", ".tar.zst", ".zst", ".tar.z", ".iso", ".dmg")
 
 _MOST_TIMES = 100
 _MOST_FREE = 256 << 20
-"""An archive may expand to so many times its size, and to so many bytes in any case; more is taken for a bomb."""
+"""A packed file may expand to so many times its size, and to so many bytes in any case."""
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _STORED, _DEFLATED = 0, 8
@@ -150,6 +150,25 @@ def _content(stream: IO[bytes], member: Member) -> bytes:
     return data
 
 
+def most_expanded(size: int) -> int:
+    """How many bytes a packed file of ``size`` bytes may expand to; more is taken for a bomb."""
+    return _MOST_FREE + _MOST_TIMES * size
+
+
+def refuse_bomb(path: Path, expanded: int) -> None:
+    """Refuse a file that says it expands to implausibly much, before it is unpacked.
+
+    Raises:
+        DataError: it does.
+    """
+    size = path.stat().st_size
+    if expanded > most_expanded(size):
+        raise DataError(
+            f"{path.name} says that its {size / 2**20:,.1f} MiB expand to {expanded / 2**20:,.0f} MiB, as bombs do",
+            "if it is none, unpack it and give the folder, or save it with less compression",
+        )
+
+
 def archive_kind(name: str) -> str | None:
     """``zip``, ``tar``, or the extension of an archive that cannot be read; None: it is no archive."""
     lower = name.lower()
@@ -188,7 +207,7 @@ def _zip(path: Path) -> Archive:
     index = _Index(path)
     if any(info.flag_bits & 1 for info in infos):
         raise DataError(f"{path.name} is encrypted", "unpack it with its password and give the folder")
-    index.refuse_bomb(sum(info.file_size for info in infos))
+    refuse_bomb(path, sum(info.file_size for info in infos))
     if sum(info.compress_size for info in infos) > path.stat().st_size:
         raise DataError(f"{path.name} contains files that overlap, as bombs do", "do not open it")
     for info in infos:
@@ -255,7 +274,7 @@ def decompressed(path: Path, progress: Progress | None = None) -> Path:
     target = cache_directory() / "archives" / f"{key[:32]}.plain"
     if target.exists():
         return target
-    limit = _MOST_FREE + _MOST_TIMES * status.st_size
+    limit = most_expanded(status.st_size)
     (progress or Silent()).say(f"decompressing {path.name} into the cache (once)")
     with drafted(target) as draft:
         limit = min(limit, shutil.disk_usage(target.parent).free)
@@ -298,15 +317,6 @@ class _Index:
         if name in self.members:
             self.skipped.append(Skipped(name, "twice in the archive: the later one is read"))
         self.members[name] = member
-
-    def refuse_bomb(self, expanded: int) -> None:
-        size = self.path.stat().st_size
-        if expanded > _MOST_FREE + _MOST_TIMES * size:
-            raise DataError(
-                f"{self.path.name} says that its {size / 2**20:,.1f} MiB expand to "
-                f"{expanded / 2**20:,.0f} MiB, as bombs do",
-                "if it is none, unpack it and give the folder",
-            )
 
     def archive(self, plain: Path) -> Archive:
         if not self.members:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from keensight.core.records import Dataset, Reading
 from keensight.data.sources.arrays import from_parts
+from keensight.data.sources.containers.archives import refuse_bomb
 from keensight.data.sources.containers.array_names import ArrayShape, Pairing, pair_arrays
 from keensight.errors import DataError
 
@@ -38,6 +39,7 @@ def open_npz(path: Path, *, label: str | None = None) -> Dataset:
     """
     with _reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         shapes = {key: _header(archive, key) for key in archive.files}
+        refuse_bomb(path, sum(array.size for array in shapes.values()))
         return _from_named(shapes, archive.__getitem__, path.stem, ".npz arrays", label)
 
 
@@ -94,6 +96,7 @@ def open_hdf5(path: Path, *, label: str | None = None) -> Dataset:
         found: dict[str, Any] = {}
         file.visititems(lambda key, item: found.update({key: item}) if isinstance(item, h5py.Dataset) else None)
         shapes = {key: _hdf5_shape(item, path.name) for key, item in found.items()}
+        refuse_bomb(path, sum(array.size for array in shapes.values()))
         return _from_named(shapes, lambda key: _hdf5_values(found[key]), path.stem, "HDF5 arrays", label)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class ArrayShape:
     """NumPy's letter for its type: ``u``, ``i``, ``f``, ``b``, or ``U``, ``S``, ``O`` for text."""
     itemsize: int = 1
     """Bytes of a value."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole array."""
+        return math.prod(self.shape) * self.itemsize
 
 
 @dataclass(frozen=True, slots=True)
