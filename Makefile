@@ -1,11 +1,12 @@
 # Every recipe works from a fresh clone with Python 3.11+, pip and make; the environment is made once, in .venv.
 PYTHON ?= python3
 PEERS ?= .peers
+AUDIT ?= .audit
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test engines fast coverage check docs notebooks bench peers clean
+.PHONY: demo test engines fast coverage check docs notebooks bench peers audit fuzz mutants clean
 
 demo: $(VENV)/.installed            ## set up, then train, test and report on a built-in sample dataset
 	$(BIN)/keensight demo
@@ -39,10 +40,21 @@ notebooks: $(VENV)/.dev             ## run the tour and the recipes, and write t
 bench: $(VENV)/.installed           ## time the start of the command line
 	$(BIN)/python benchmarks/startup.py
 
+audit: $(VENV)/.installed           ## look for known vulnerabilities in what is installed; needs a network
+	$(PYTHON) -m venv --without-pip $(AUDIT)
+	$(PYTHON) -m pip --python $(AUDIT)/bin/python install --quiet --upgrade pip-audit
+	$(AUDIT)/bin/pip-audit --strict --skip-editable --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+fuzz: $(VENV)/.dev                  ## two minutes of damaged files for each reader, about 50 minutes
+	$(BIN)/python benchmarks/fuzz.py --minutes 2
+
+mutants: $(VENV)/.dev               ## whether the unit tests notice a random sample of small changes, about an hour
+	$(BIN)/python benchmarks/mutants.py --sample 200
+
 peers: $(PEERS)/.installed          ## set up the tools that Keensight is compared with, several GB
 
 clean:                              ## remove the environment and the caches of the tools
-	rm -rf $(VENV) .peers site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .peers .audit site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # --without-pip, then pip from outside: works where ensurepip is missing (Debian), and brings a pip that knows --group.
 $(BIN)/pip:
