@@ -25,6 +25,7 @@ from PIL import Image
 
 from archive_builders import class_folders, image_examples, web_samples, write_records, write_tar, write_zip
 from keensight.core.config import RunConfig, read_config
+from keensight.core.decode_limits import reasons
 from keensight.core.labels import read_corrections
 from keensight.core.pixels import cutout, decode, levels, probe
 from keensight.core.records import ImageSpec, LabelSet, Sample
@@ -402,7 +403,8 @@ def read_image(path: Path) -> None:
 def read_patient(path: Path) -> None:
     from keensight.core.dicom import patient
 
-    patient(path.read_bytes())
+    with reasons("DICOM"):
+        patient(path.read_bytes())
     read_image(path)
 
 

@@ -24,7 +24,8 @@ from keensight.core.config import read_config
 from keensight.data.sources.idx import open_idx
 from keensight.data.sources.readers import open_source
 from keensight.data.sources.table_files import read_table
-from keensight.errors import DataError, UsageError
+from keensight.errors import DataError, StoreError, UsageError
+from keensight.store.npz import read_subspace
 
 pytestmark = pytest.mark.slow  # seconds in all
 INPUTS = 12
@@ -129,3 +130,45 @@ def test_a_packed_excel_table_that_unpacks_to_far_more(tmp_path: Path) -> None:
             stream.write(b" " * (1 << 20))
     with pytest.raises(DataError, match="bomb"):
         read_table(tmp_path / "set.xlsx")
+
+
+HEADERS = (
+    b"{'descr': '<i8', 'fortran_order': False, 'shape': (4,), }}", b"{'descr': '<i8', 'fortran_order': (", b"\0" * 60,
+    b"{'descr': '<i8', 'fortran_order': False, 'shape': (4L,), '''", b"(" * 5000, b"{'descr': '<i8'",
+)  # fmt: skip
+"""NumPy reads the header of an array as Python: what it raises is whatever Python's parsers raise."""
+
+
+def array_file(header: bytes) -> bytes:
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + bytes(32)
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+def test_headers_of_arrays_that_are_no_python(header: bytes, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
+        archive.writestr("images.npy", array_file(header))
+        archive.writestr("labels.npy", array_file(header))
+    with pytest.raises(DataError, match="cannot be read"):
+        open_source(tmp_path / "set.npz")
+    (tmp_path / "folder").mkdir()
+    for name in ("images.npy", "labels.npy"):
+        (tmp_path / "folder" / name).write_bytes(array_file(header))
+    with pytest.raises(DataError, match="cannot be read"):
+        open_source(tmp_path / "folder")
+    for content in (array_file(header), header):
+        with zipfile.ZipFile(tmp_path / "subspace.npz", "w") as archive:
+            for name in ("axes", "scale", "mean", "known", "threshold", "refused"):
+                archive.writestr(f"{name}.npy", content)
+        with pytest.raises(StoreError, match="cannot be read"):
+            read_subspace(tmp_path / "subspace.npz")
+
+
+def test_a_deflated_dicom_file_is_not_inflated_for_its_patient() -> None:
+    pytest.importorskip("pydicom")
+    from keensight.core.dicom import patient
+
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packer.compress(bytes(64 << 20)) + packer.flush()
+    syntax = b"\x02\0\x10\0UI\x16\x001.2.840.10008.1.2.1.99"
+    length = b"\x02\0\0\0UL\4\0" + struct.pack("<I", len(syntax))
+    assert patient(bytes(128) + b"DICM" + length + syntax + body) is None

@@ -204,6 +204,8 @@ class DicomImageFile(ImageFile.ImageFile):
 
 def patient(data: bytes) -> str | None:
     """A name for the patient of a file, which does not tell who that is: a digest of the ID; None: it has no ID."""
+    if _DEFLATED in data[:4096]:  # it may inflate to any size
+        return None
     header = dcmread(io.BytesIO(data[:_HEADER]), stop_before_pixels=True, specific_tags=["PatientID"])
     given = str(header.get("PatientID") or "").strip()
     return f"patient {sha256(given.encode())[:12]}" if given else None

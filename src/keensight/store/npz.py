@@ -116,6 +116,9 @@ def _read(path: Path, table: Table, classes: int | None = None) -> Arrays:
             arrays = {name: stored[name] for member, name in known.items() if member in members}
     except (*UNREADABLE, KeyError, MemoryError, RuntimeError) as error:
         raise StoreError(f"{path.name} cannot be read: {error}", _HINT) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of a member that is not an array
+            raise StoreError(f"{path.name} cannot be read: {name} is not an array", _HINT)
     sizes = {} if classes is None else {"classes": classes}
     for name, array in arrays.items():
         if problem := _problem(array, *table.arrays[name], sizes):

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any
 
 from keensight.errors import StoreError
@@ -26,9 +27,10 @@ _MODEL_MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 _HINT = "the file is damaged or malicious: get the bundle again from its source"
 
 UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RecursionError, NotImplementedError
+    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RecursionError, NotImplementedError,
+    SyntaxError, TokenError,
 )  # fmt: skip
-"""Exceptions of Python's zip and JSON readers for a damaged file."""
+"""Exceptions of Python's zip and JSON readers, and of NumPy's of headers, for a damaged file."""
 
 _PACKAGES = (
     "layers", "ops", "initializers", "regularizers", "constraints", "activations", "models", "dtype_policies"

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -23,6 +24,13 @@ from keensight.errors import DataError
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf"})
 
 _FALLBACK_MEMORY = 8 << 30
+
+_DAMAGE = (
+    ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, MemoryError, SyntaxError, TokenError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What readers raise for a damaged file. TypeError: a bare array, which is no archive; SyntaxError: a header of NumPy,
+which is Python."""
 
 Load = Callable[[str], NDArray[Any]]
 
@@ -175,8 +183,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    # TypeError: one bare array, which is no archive.
-    except (ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         if "allow_pickle" in str(error) or "Object arrays" in str(error):
             raise _pickled(path.name) from error
         raise DataError(
