@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 
 from keensight.core.files import sha256, temporary_folder, write_bytes
 from keensight.core.parallel import ordered
-from keensight.errors import StoreError
+from keensight.errors import StoreError, UsageError
 from keensight.nets.export.graph import traced
 from keensight.nets.export.tflite import convert
 from keensight.nets.light import Engine, Pool, litert
 from keensight.nets.models.backbones import Choice
-from keensight.nets.runtime import threads_in_force
+from keensight.nets.runtime import threads_in_force, versions
 
 if TYPE_CHECKING:
     import keras
@@ -89,9 +90,11 @@ def _kept(path: Path) -> bytes | None:
 
 
 def digest(model: keras.Model) -> str:
-    """SHA-256 of a network: its input, its layers in order with all their settings but the names, and its weights."""
+    """SHA-256 of a network: its input, its layers in order with all their settings but the names, its weights, and the
+    version of the converter.
+    """
     layers = [(layer.__class__.__name__, {**layer.get_config(), "name": ""}) for layer in model.layers]
-    parts = [repr((model.input_shape, layers)).encode()]
+    parts = [repr((model.input_shape, layers, versions())).encode()]
     parts += [np.ascontiguousarray(weight).tobytes() for weight in model.get_weights()]
     return sha256("".join(sha256(part) for part in parts).encode())
 
@@ -100,8 +103,50 @@ def _convert(model: keras.Model) -> bytes:
     return convert(traced(partial(model, training=False), model.input_shape[1:]))
 
 
+_DISTRIBUTIONS = {"LiteRT": "ai-edge-litert", "OpenVINO": "openvino"}
+_wanted: ContextVar[str | None] = ContextVar("keensight_engine", default=None)
+
+
+@contextmanager
+def using(engine: str | None) -> Iterator[None]:
+    """Run frozen layers on an engine inside the ``with`` block, whatever is installed.
+
+    Args:
+        engine: Its name, followed by a version or not; None: chosen as always.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    name = None if engine is None else engine.partition(" ")[0]
+    if name is not None and _version(name) is None:
+        raise UsageError(
+            f"frozen layers ran on {engine}, which is not installed here",
+            f"install it (pip install {_DISTRIBUTIONS.get(name, name)}); other engines give slightly other results",
+        )
+    before = _wanted.set(name)
+    try:
+        yield
+    finally:
+        _wanted.reset(before)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(_DISTRIBUTIONS.get(name, name))
+    except PackageNotFoundError:
+        return None
+
+
+def identity() -> str:
+    """The engine for frozen layers with its version, such as ``LiteRT 2.3.0``: another one gives other last digits."""
+    name = chosen().name
+    return f"{name} {_version(name)}"
+
+
 def chosen() -> Choice:
     """The engine for frozen layers on this machine, and why."""
+    if (wanted := _wanted.get()) is not None:
+        return Choice(wanted, "as before in this run")
     try:
         return Choice("OpenVINO", f"version {version('openvino')} is installed")
     except PackageNotFoundError:

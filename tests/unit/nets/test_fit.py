@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -107,7 +108,8 @@ def test_it_leaves_when_it_is_told_that_there_is_no_hope():
     pixels, targets, split = _bright_or_dark()
     config, rows, val = _config(**{"train.epochs": 5}), split.part("train"), split.part("val")
     numbers = schedule(config.train, "cnn", len(rows))
-    training = batches.training(plan(config.train, "cnn", rows, targets, 2), pixels, config.augment, numbers.epochs)
+    steps = plan(config.train, "cnn", rows, targets, 2)
+    training = partial(batches.training, steps, pixels, config.augment, numbers.epochs)
     asked = []
 
     def hopeless(reached, epochs):

@@ -51,8 +51,14 @@ class TrainingPlan:
         return order, np.concatenate(draws, axis=1)
 
 
-def training(plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, epochs: int) -> tf.data.Dataset:
-    """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights)."""
+def training(
+    plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, epochs: int, first: int = 0
+) -> tf.data.Dataset:
+    """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights).
+
+    With ``first``, the number of a step, the batches before it are left out. So that Keras still counts whole epochs,
+    as many follow the last one as its epoch lacks at the beginning.
+    """
     _, tf = framework()
     current: list[Any] = [-1, None]  # the current epoch; steps arrive in order
 
@@ -78,7 +84,7 @@ def training(plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, e
         changed = augment.apply(images, draws, config, side)
         return changed, tf.ensure_shape(targets, (n, len(plan.weights))), tf.ensure_shape(weights, (n,))
 
-    return _made(range(epochs * plan.steps), load, prefetch=2)
+    return _made(range(first, epochs * plan.steps + first % plan.steps), load, prefetch=2)
 
 
 def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.Dataset:

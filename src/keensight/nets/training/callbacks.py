@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from keensight.core.progress import Phase
 from keensight.core.records import Epoch, History
+from keensight.core.training_state import TrainingState
 from keensight.errors import TrainingError
 from keensight.nets.runtime import framework
 from keensight.nets.training.hooks import Hooks
@@ -98,6 +99,26 @@ class Watcher(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         self._hooks.epoch_end(done)
         if self._hooks.stops:
             self._stopped, self.model.stop_training = "callback", True
+
+    def state(self, *, epoch: int, step: int, averaged: bool) -> TrainingState:
+        """How far the training is, after ``step`` steps of ``epoch`` (counted from 0)."""
+        found = self.history()
+        return TrainingState(
+            self._phase, epoch, step, self._numbers.steps, found.epochs, found.best_epoch, found.stopped, averaged
+        )
+
+    @property
+    def best_weights(self) -> Sequence[NDArray[np.float32]]:
+        """Weights of the best epoch so far; empty before the first one is finished."""
+        return self._best_weights
+
+    def resume(self, state: TrainingState, best_weights: Sequence[NDArray[np.float32]]) -> None:
+        """Continue from a state that was saved."""
+        self._epochs, self._stopped = list(state.epochs), state.stopped
+        self._best = state.epochs[state.best_epoch - 1] if state.best_epoch else None
+        self._best_weights = list(best_weights)
+        if self.task is not None:
+            self.task.advance((state.epoch + state.ended) * state.steps)
 
     @contextmanager
     def outlasting(self) -> Iterator[None]:

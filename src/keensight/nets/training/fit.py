@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from keensight.core.decoded import IndexedImages
 from keensight.core.effort import EFFORTS
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Epoch, History, Split
+from keensight.core.training_state import Begun, Checkpoints
 from keensight.nets.models.backbones import ARCHITECTURES
 from keensight.nets.runtime import framework
 from keensight.nets.training import batches
@@ -147,6 +149,7 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
     tensorboard: Path | None = None,
     progress: Progress | None = None,
     hooks: Hooks | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train ``model`` in place; it ends with its best weights.
 
@@ -160,6 +163,7 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
         tensorboard: Folder for TensorBoard events.
         progress: Where to report.
         hooks: The user's callbacks.
+        checkpoints: Where the training's state is kept, and resumed from; None: nowhere.
 
     Returns:
         The history; ``best_epoch`` is the one with the lowest validation loss (of several labels: the highest mAP).
@@ -174,7 +178,7 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
     steps = plan(config.train, config.model.name, rows, targets, classes)
     return drive(
         model,
-        batches.training(steps, pixels, config.augment, numbers.epochs),
+        partial(batches.training, steps, pixels, config.augment, numbers.epochs),
         batches.plain(val_rows, targets[val_rows], classes, pixels),
         config,
         numbers,
@@ -184,12 +188,13 @@ def fit(  # noqa: PLR0913 - callbacks by keyword
         tensorboard=tensorboard,
         progress=progress,
         hooks=hooks,
+        checkpoints=checkpoints,
     )
 
 
 def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     model: keras.Model,
-    training: tf.data.Dataset,
+    training: Callable[[int], tf.data.Dataset],
     validation: tf.data.Dataset,
     config: RunConfig,
     numbers: Schedule,
@@ -202,12 +207,13 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     hooks: Hooks | None = None,
     phase: str = "train",
     hopeless: Callable[[list[float], int], bool] = lambda reached, epochs: False,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Run Keras' ``fit`` on prepared batches; the model ends with its best weights.
 
     Args:
         model: Inputs to logits.
-        training: Batches of all epochs: inputs, one-hot targets, sample weights.
+        training: Gives the batches of all epochs from a step on: inputs, one-hot targets, sample weights.
         validation: Batches: inputs, one-hot targets.
         config: Settings with no ``auto`` left in ``train.precision``.
         numbers: The schedule.
@@ -220,14 +226,16 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
         phase: Name of the phase in the history.
         hopeless: Whether to leave, given the accuracy (or mAP) reached after each epoch so far, and the number of
             epochs planned.
+        checkpoints: Where the training's state is kept, and resumed from; None: nowhere.
 
     Raises:
         TrainingError: the loss became NaN or infinite; the message names the step.
         TrainingInterrupted: the user interrupted, after at least one epoch.
     """
     keras, _ = framework()
-    # Both subclass Keras classes, so they are imported late.
+    # They subclass Keras classes, so they are imported late.
     from keensight.nets.training.callbacks import Watcher
+    from keensight.nets.training.resume import Saver
     from keensight.nets.training.training_copy import carry, training_form
 
     trained = training_form(model, config.train.precision)
@@ -249,23 +257,27 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
             on_epoch(epoch)
 
     watcher = Watcher(numbers, follow, phase, ranking, hooks, hopeless)
-    callbacks = [watcher]
-    if numbers.ema:
-        # Before our callback, so that it evaluates and keeps the averaged weights.
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    watcher.set_model(trained)  # Keras does so too, unless nothing is left to train
+    averages = keras.callbacks.SwapEMAWeights(swap_on_epoch=True) if numbers.ema else None
+    saver = None if checkpoints is None else Saver(trained, watcher, averages, checkpoints, phase)
+    # The averaged weights come first, so that our callback evaluates and keeps them.
+    callbacks = [one for one in (averages, watcher, saver) if one is not None]
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
     steps = numbers.epochs * numbers.steps
     with watcher.outlasting(), (progress or Silent()).task("training", steps, "steps") as watcher.task:
-        trained.fit(
-            training,
-            epochs=numbers.epochs,
-            steps_per_epoch=numbers.steps,
-            validation_data=validation,
-            callbacks=callbacks,
-            shuffle=False,  # the batches have their own order
-            verbose=0,
-        )
+        begun = Begun() if saver is None else saver.begin()
+        if not begun.stopped and begun.epoch < numbers.epochs:
+            trained.fit(
+                training(begun.step),
+                initial_epoch=begun.epoch,
+                epochs=numbers.epochs,
+                steps_per_epoch=numbers.steps,
+                validation_data=validation,
+                callbacks=callbacks,
+                shuffle=False,  # the batches have their own order
+                verbose=0,
+            )
     watcher.restore_best()
     carry(trained, model)
     return settled(watcher.history())

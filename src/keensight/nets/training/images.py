@@ -15,7 +15,8 @@ from keensight.core.decoded import IndexedImages
 from keensight.core.files import sha256
 from keensight.core.progress import Progress
 from keensight.core.records import Epoch, Split
-from keensight.nets.litert import digest, freeze
+from keensight.core.training_state import Checkpoints
+from keensight.nets.litert import digest, freeze, identity
 from keensight.nets.runtime import framework
 from keensight.nets.training.features import Known, extract
 
@@ -75,6 +76,8 @@ class Caches:
     """The user's callbacks."""
     hopeless: Callable[[list[float], int], bool] = lambda reached, epochs: False
     """Whether to leave a phase, given the accuracy (or mAP) after each epoch so far and the planned epochs."""
+    checkpoints: Checkpoints | None = None
+    """Where the state of fine-tuning is kept; None: nowhere."""
 
 
 def features_of(model: keras.Model) -> keras.Model:
@@ -87,7 +90,8 @@ def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches
     """Features of samples, float32 (n, d), cached or computed now."""
     lower = features_of(model)
     digests = [images.digests[int(row)] for row in rows]
-    known = caches.known(digest(lower), int(lower.output_shape[-1]))
+    # Another engine gives other last digits: a run must not depend on which one was used first.
+    known = caches.known(sha256(f"{digest(lower)} {identity()}".encode()), int(lower.output_shape[-1]))
     return extract(
         lambda: freeze(lower, caches.networks), images.pixels, rows, digests, known, progress=caches.progress
     )

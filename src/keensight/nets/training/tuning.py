@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from keensight.core.config import RunConfig
@@ -33,7 +34,7 @@ def train_whole(model: keras.Model, images: Images, config: RunConfig, caches: C
     with keeping_statistics(model):
         return drive(
             model,
-            batches.training(steps, images.pixels, config.augment, numbers.epochs),
+            partial(batches.training, steps, images.pixels, config.augment, numbers.epochs),
             batches.plain(val_rows, val_targets, classes, images.pixels),
             config,
             numbers,
@@ -44,6 +45,7 @@ def train_whole(model: keras.Model, images: Images, config: RunConfig, caches: C
             hooks=caches.hooks,
             phase="whole",
             hopeless=caches.hopeless,
+            checkpoints=caches.checkpoints,
         )
 
 

@@ -1,0 +1,82 @@
+"""What a training's bits depend on beside its settings and images: versions, processor, environment variables."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from keensight.core.decisions import Decisions, Difference
+from keensight.core.parallel import processors
+from keensight.workflow.bundle import versions
+
+_PACKAGES = ("ai-edge-litert", "scipy", "h5py", "threadpoolctl")
+_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS", "XLA_FLAGS",
+)  # fmt: skip
+"""Variables by which libraries choose other routines."""
+_INSTRUCTIONS = ("avx", "avx2", "fma", "f16c", "avx_vnni", "asimd", "sve")
+_CPUINFO = Path("/proc/cpuinfo")
+
+_MAY = "the results may differ in their last digits"
+_NOTHING = "no consequence for the results is known"
+
+
+def environment() -> dict[str, str]:
+    """What a training's bits depend on, name to value; nothing heavy is imported."""
+    found = versions()
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    model, flags = _processor()
+    found |= {"machine": platform.machine(), "processor": model, "instructions": flags, "CPUs": str(processors())}
+    return found | {f"${name}": os.environ[name] for name in _VARIABLES if name in os.environ}
+
+
+def _processor() -> tuple[str, str]:
+    """Name of the processor, and the vector instructions that libraries choose their routines by."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor(), ""
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = facts.get("flags", facts.get("Features", "")).split()
+    kept = sorted(flag for flag in flags if flag in _INSTRUCTIONS or flag.startswith(("avx512", "amx")))
+    return facts.get("model name", platform.processor()), " ".join(kept)
+
+
+def differences(recorded: Decisions) -> tuple[Difference, ...]:
+    """What of this process is not as it was in a run, and what that means."""
+    here = environment()
+    names = sorted({*recorded.environment, *here}, key=lambda name: (name.startswith("$"), name.lower()))
+    return tuple(
+        Difference(name, recorded.environment.get(name, ""), here.get(name, ""), _consequence(name, recorded))
+        for name in names
+        if recorded.environment.get(name) != here.get(name)
+    )
+
+
+def _consequence(name: str, recorded: Decisions) -> str:
+    if name == "CPUs" and recorded.threads is not None:
+        return f"{_NOTHING}: the run's {recorded.threads} threads are used"
+    if name == "openvino" and (recorded.engine or "").startswith("LiteRT"):
+        return f"{_NOTHING}: the run used {recorded.engine}, which is used again"
+    if name == "platform":
+        return _NOTHING
+    if name == "keensight":
+        return "another version may decide otherwise or train differently"
+    return _MAY
+
+
+def in_words(found: tuple[Difference, ...]) -> list[str]:
+    """One line for each difference that may change the results."""
+    return [
+        f"{one.what}: {one.recorded or 'not set'} in the run, {one.here or 'not set'} here"
+        for one in found
+        if not one.consequence.startswith(_NOTHING)
+    ]
+
