@@ -49,6 +49,8 @@ _HOMES = {
         "predict_to_file",
         "prepare",
         "report",
+        "rerun",
+        "resume",
         "review",
         "similar",
         "slices_of",
@@ -161,6 +163,8 @@ if TYPE_CHECKING:
     from keensight.workflow import predict_to_file as predict_to_file
     from keensight.workflow import prepare as prepare
     from keensight.workflow import report as report
+    from keensight.workflow import rerun as rerun
+    from keensight.workflow import resume as resume
     from keensight.workflow import review as review
     from keensight.workflow import similar as similar
     from keensight.workflow import slices_of as slices_of

@@ -13,8 +13,10 @@ import pytest
 
 from keensight import errors
 from keensight.cli.invocation import SCHEMA as ANSWER
-from keensight.core import exports
+from keensight.core import decisions, exports
+from keensight.core.config import RunConfig
 from keensight.store import export, manifest, run, run_tables
+from keensight.store.json_records import read_versioned
 
 ROOT = Path(__file__).parents[2]
 SOURCE, GOLDEN = ROOT / "src" / "keensight", ROOT / "tests" / "golden"
@@ -24,6 +26,12 @@ NUMBER = re.compile(r"(?:\w*_)?(?:SCHEMA|VERSION)")
 def read_run(folder: Path) -> None:
     found = run.open_run(folder)
     assert found.audit and found.split and found.history and found.evaluation and len(found.predictions)
+
+
+def read_decisions(folder: Path) -> None:
+    path = folder / "decisions.json"
+    found = read_versioned(path, decisions.Decisions, newest=decisions.SCHEMA, limit=1 << 20)
+    assert RunConfig().with_values(found.settings) and found.dataset and found.environment and found.threads
 
 
 def read_dataset(folder: Path) -> None:
@@ -36,6 +44,7 @@ FORMATS: dict[str, tuple[int, Callable[[int], str], Callable[[Path], Any]]] = {
     "store.manifest.SCHEMA": (
         manifest.SCHEMA, "schema{}".format, lambda folder: manifest.read_manifest(folder / "manifest.json")
     ),
+    "core.decisions.SCHEMA": (decisions.SCHEMA, "decisions{}".format, read_decisions),
     "store.run_tables.DATASET_SCHEMA": (run_tables.DATASET_SCHEMA, "dataset{}".format, read_dataset),
     "core.exports.SCHEMA": (exports.SCHEMA, "export{}".format, export.read_export),
 }  # fmt: skip

@@ -75,6 +75,8 @@ PUBLIC = [
     "prepare",
     "rename_run",
     "report",
+    "rerun",
+    "resume",
     "review",
     "show",
     "similar",

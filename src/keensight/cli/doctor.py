@@ -17,13 +17,54 @@ LOW_DISK, LOW_MEMORY = 2 * GIB, 2 * GIB
 
 
 @click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path))
 @shared
 @click.pass_context
-def doctor(context: click.Context, asked: Invocation) -> None:
-    """Check the installation and the machine: versions, CPUs, memory, disk, devices, sample datasets."""
+def doctor(context: click.Context, asked: Invocation, run: Path | None) -> None:
+    """Check the installation and the machine: versions, CPUs, memory, disk, devices, sample datasets.
+
+    With RUN, show instead what is not as it was when RUN was trained, and what that means for the results of resuming
+    or repeating it.
+    """
+    if run is not None:
+        unlike = unlike_run(run)
+        return asked.answer(unlike, lambda: unlike_described(unlike))
     found = examine()
     asked.answer(found, lambda: described(found))
     context.exit(int(bool(found["problems"])))
+
+
+def unlike_run(path: Path) -> dict[str, Any]:
+    """What of this machine and its versions is not as in a run, as plain values.
+
+    Raises:
+        StoreError: it is not a run, or records nothing of this.
+    """
+    from keensight.core.codec import to_plain
+    from keensight.nets.runtime import devices
+    from keensight.store.run import open_run
+    from keensight.workflow.environment import differences
+    from keensight.workflow.resume import decisions_of
+
+    known = decisions_of(open_run(path))
+    found = differences(known, ",".join(devices()))
+    kept = ("model", "precision", "threads", "engine", "device")
+    return {
+        "run": str(path),
+        "decisions": {name: getattr(known, name) for name in kept},
+        "environment": dict(known.environment),
+        "differences": to_plain(found),
+    }
+
+
+def unlike_described(unlike: dict[str, Any]) -> str:
+    """The same as lines of text."""
+    decided = ", ".join(f"{name} {value}" for name, value in unlike["decisions"].items() if value is not None)
+    lines = [f"decided in the run, and used again: {decided or 'nothing yet'}", ""]
+    for one in unlike["differences"]:
+        lines.append(f"{one['what']}: {one['recorded'] or 'not there'} in the run, {one['here'] or 'not there'} here")
+        lines.append(f"    {one['consequence']}")
+    return "\n".join(lines if unlike["differences"] else [*lines, "everything else is as it was in the run"])
 
 
 def examine() -> dict[str, Any]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "report": "Rewrite a run's HTML report.",
     "notebook": "Write a Jupyter notebook for your images.",
     "models": "List the available architectures.",
+    "rerun": "Repeat a run from its own settings and images, and compare.",
     "runs": "List, delete and rename runs.",
     "cache": "Show or clear the cache of decoded images.",
     "doctor": "Check the installation and the machine.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from keensight.cli.options import (
     table_options,
     tables_options,
 )
+from keensight.errors import UsageError
 
 if TYPE_CHECKING:
     from keensight.core.comparison import Spread
@@ -23,8 +25,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", required=False)
 @run_option
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Continue a run that was stopped, with its own settings; SOURCE: where its images are now, if they "
+    "were moved.",
+)
+@click.option("--replace", is_flag=True, help="Delete an earlier run in the directory of --run first.")
 @setting_option("--model", "model.name")
 @setting_option("--effort", "train.effort")
 @setting_option("--epochs", "train.epochs")
@@ -48,7 +58,14 @@ if TYPE_CHECKING:
 @settings_options
 @shared
 def train(
-    asked: Invocation, source: str, run: Path | None, settings: dict[str, Any], seeds: int | None, **shortcuts: Any
+    asked: Invocation,
+    source: str | None,
+    run: Path | None,
+    settings: dict[str, Any],
+    seeds: int | None,
+    resume: Path | None,
+    replace: bool,
+    **shortcuts: Any,
 ) -> None:
     """Train a classifier on SOURCE, test it on held-out images, and write a report.
 
@@ -58,14 +75,35 @@ def train(
     win over --set, and --set over --config.
 
     With --task anomaly it is trained on normal images only (--normal CLASS) and tested on all.
+
+    With --resume RUN, a training that was killed, interrupted or failed continues from its last checkpoint, with the
+    same result as if it had never stopped.
     """
     from keensight import workflow
 
+    if resume is not None:
+        _refuse_others(resume, run=run, replace=replace, seeds=seeds, settings=settings, **shortcuts)
+        finished = workflow.resume(resume, source)
+        return asked.answer(workflow.document(finished), lambda: summary(finished))
+    if source is None:
+        raise UsageError("the SOURCE of the images is missing", "keensight train SOURCE, or --resume RUN")
+    if replace and run is None:
+        raise UsageError("--replace deletes the run in the directory of --run, which is not given", "add --run DIR")
+    options: dict[str, Any] = {"run": run, "settings": settings, "command": asked.command, **shortcuts}
     if seeds is not None:
-        options = {"run": run, "settings": settings, "command": asked.command, **shortcuts}
-        return spread(asked, *workflow.train_seeds(source, seeds, **options))
-    finished = workflow.train(source, run=run, settings=settings, command=asked.command, **shortcuts)
+        return spread(asked, *workflow.train_seeds(source, seeds, replace=replace, **options))
+    finished = workflow.train(source, replace=replace, **options)
     return asked.answer(workflow.document(finished), lambda: summary(finished))
+
+
+def _refuse_others(resume: Path, **options: Any) -> None:
+    """A resumed run keeps its settings."""
+    for name, value in options.items():
+        if value:
+            raise UsageError(
+                f"--{name.replace('_', '-')} has no effect together with --resume: a run keeps its own settings",
+                f"leave it out: keensight train --resume {shlex.quote(str(resume))}",
+            )
 
 
 def spread(asked: Invocation, runs: list[Run], figures: tuple[Spread, ...]) -> None:

@@ -176,6 +176,11 @@ class TrainConfig:
         choices=("auto", "yes", "no"),
     )  # fmt: skip
     tensorboard: bool = setting(False, "write TensorBoard events into the run")
+    checkpoint_minutes: float = setting(
+        2.0, "longest time between two checkpoints, from which a stopped training continues (keensight train "
+        "--resume); there are more at the end of epochs, as far as they take under 2% of the time; 0: after each step",
+        low=0.0, high=1440.0, unit="minutes",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Decisions:
     settings: Mapping[str, Any]
     """Setting to value as given, such as ``train.epochs`` to None, before any ``auto`` was resolved."""
     dataset: str
-    """Digest of the image set (``Dataset.digest``)."""
+    """SHA-256 over paths, contents, labels, groups and predefined splits of all images, in their order."""
     environment: Mapping[str, str]
     """What else the results depend on: versions, processor, environment variables."""
     source: str = ""
@@ -62,7 +62,7 @@ class Check:
     """One comparison of a run with its repetition."""
 
     what: str
-    """Such as ``weights``."""
+    """``split``, ``weights``, ``test metrics``, ``history``, or ``decision``: temperature and decision rule."""
     first: Any
     second: Any
 
@@ -79,7 +79,7 @@ class Rerun:
     Examples:
         >>> again = ks.rerun(run, "photos/")
         >>> again.same, [check.what for check in again.checks]
-        (True, ['split', 'weights', 'history', 'temperature', 'test metrics'])
+        (True, ['split', 'weights', 'test metrics', 'history', 'decision'])
     """
 
     first: str

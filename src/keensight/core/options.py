@@ -94,6 +94,7 @@ class SeedsOptions(DataOptions, FitOptions, total=False):
     threads: int | None
     label_check: Literal["auto", "yes", "no"]
     tensorboard: bool
+    checkpoint_minutes: float
     target_precision: float | None
     target_coverage: float | None
     set_level: float

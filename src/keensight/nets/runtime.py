@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from keensight.core import parallel
-from keensight.core.files import read_json, write_json
+from keensight.core.files import read_json, sha256, write_json
 from keensight.core.parallel import processors
 from keensight.errors import StoreError, UsageError
 from keensight.nets.models.backbones import Choice
@@ -189,6 +189,11 @@ def versions() -> dict[str, str]:
     """Versions of the framework in use."""
     keras, tensorflow = framework()
     return {"keras": keras.__version__, "tensorflow": tensorflow.__version__}
+
+
+def weights_digest(model: Any) -> str:
+    """SHA-256 of a Keras model's weights in their order: equal if and only if all bits are."""
+    return sha256("".join(sha256(np.ascontiguousarray(weight).tobytes()) for weight in model.get_weights()).encode())
 
 
 _GAIN = 1.05

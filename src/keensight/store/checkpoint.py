@@ -67,6 +67,8 @@ class CheckpointFolder:
             StoreError: it cannot be written; the earlier ones are untouched.
         """
         begun = time.monotonic()
+        if not self.folder.parent.is_dir():
+            raise StoreError(f"the run {self.folder.parent} was removed while it was trained", "train again")
         path = self.folder / f"{state.phase}-{state.epoch:05d}-{state.step:07d}{SUFFIX}"
         write_checkpoint(path, state, arrays)
         for old in sorted(self.folder.glob(f"{state.phase}-*{SUFFIX}"))[:-KEPT]:

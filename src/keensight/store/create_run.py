@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from keensight.core.codec import to_plain
+from keensight.core.decisions import Decisions
 from keensight.core.files import storing, write_json
 from keensight.core.locks import locked
 from keensight.core.records import RunRecord
 from keensight.errors import StoreError
 from keensight.store.liveness import this_process
-from keensight.store.run import RECORD_FILE, SCHEMA, Run, is_run, now
+from keensight.store.run import DECISIONS_FILE, RECORD_FILE, SCHEMA, Run, is_run, now
 from keensight.store.run_lock import LOCK_FILE
 
-_LEFTOVERS = (LOCK_FILE, ".claim", f".{RECORD_FILE}.")
+_LEFTOVERS = (LOCK_FILE, ".claim", f".{RECORD_FILE}.", DECISIONS_FILE, f".{DECISIONS_FILE}.")
 
 
 def create_run(  # noqa: PLR0913 - each is a field of the run's record
@@ -30,8 +31,9 @@ def create_run(  # noqa: PLR0913 - each is a field of the run's record
     seed: int,
     versions: Mapping[str, str],
     config_toml: str,
+    decisions: Callable[[Path], Decisions] | None = None,
 ) -> Run:
-    """Create a new run's folder with ``config.toml`` and ``run.json``, state ``created``.
+    """Create a new run's folder with ``config.toml``, ``run.json`` and ``decisions.json``, state ``created``.
 
     Args:
         directory: An empty or new folder; None: ``runs/NAME-DATE-TIME`` in the working directory.
@@ -42,6 +44,7 @@ def create_run(  # noqa: PLR0913 - each is a field of the run's record
         seed: Random seed.
         versions: Package to version.
         config_toml: The settings.
+        decisions: Gives what the run is to be repeated by, for its folder; None: it cannot be resumed.
 
     Raises:
         StoreError: the folder is not empty, or cannot be written.
@@ -53,6 +56,8 @@ def create_run(  # noqa: PLR0913 - each is a field of the run's record
             model=model, command=command, seed=seed, versions=dict(versions), process=this_process(),
         )  # fmt: skip
         run = Run(path, record)
+        if decisions is not None:
+            run.save_decisions(decisions(path))  # before it is a run, so that every run has them
         write_json(path / RECORD_FILE, to_plain(record))
         run.save_config(config_toml)
         return run
@@ -92,7 +97,7 @@ def _claimed(path: Path) -> Iterator[Path]:
 
 def _refuse_taken(path: Path, mine: bool = True) -> None:
     begun = is_run(path)
-    # A process that was killed before its run began leaves hidden files only.
+    # A process that was killed before its run began leaves these.
     if not mine or begun or any(not item.name.startswith(_LEFTOVERS) for item in path.iterdir()):
         raise StoreError(
             f"{path} {'is not empty' if mine and not begun else 'contains a run'} already",

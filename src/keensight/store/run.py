@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from typing import Any, Literal
 
 from keensight.core.audit import AuditReport
 from keensight.core.codec import to_plain
+from keensight.core.decisions import SCHEMA as DECISIONS_SCHEMA
+from keensight.core.decisions import Decisions
 from keensight.core.evaluation import Evaluated, Evaluation, Slices
 from keensight.core.files import append_line, storing, write_json, write_text
 from keensight.core.labels import Correction, LabelSuspects, read_corrections, write_corrections
@@ -38,6 +41,15 @@ UNDER_WAY = ("created", "training")
 RECORD_FILE = "run.json"
 DELETED = ".keensight-deleted-"
 """How the names of folders begin that are being deleted."""
+DECISIONS_FILE = "decisions.json"
+_RESULTS = frozenset(
+    {"bundle", "evaluation", "history.json", "held_out.csv", "labels.json", "suspects.csv", "report.html"}
+)
+_HALF_WRITTEN = tuple(
+    f".{name}." for name in (*_RESULTS, RECORD_FILE, DECISIONS_FILE, "config.toml", "history.jsonl", "split.csv",
+                             "split.json", "dataset.parquet", "audit.json", "applied_corrections.csv")
+)  # fmt: skip
+"""Prefixes of files and folders that are not yet at their place."""
 _LIMIT = 8 << 20
 
 
@@ -116,17 +128,49 @@ class Run:
         append_line(self._place("log.txt"), f"{now()} {visible(' '.join(line.splitlines()))}")
 
     def append_epoch(self, epoch: Epoch) -> None:
-        """Append an epoch to ``history.jsonl``, immediately readable by others."""
-        plain = {name: _number(value) for name, value in to_plain(epoch).items() if value is not None}
-        append_line(self._place("history.jsonl"), json.dumps(plain, allow_nan=False))
+        """Append an epoch to ``history.jsonl``, immediately readable by others; in a resumed run, it takes the place of
+        what was recorded of it and of later ones.
+        """
+        path = self._place("history.jsonl")
+        with storing(path):
+            *whole, torn = path.read_text(encoding="utf-8").split("\n") if path.is_file() else [""]
+        if torn or len(whole) >= epoch.epoch:
+            write_text(path, "".join(f"{line}\n" for line in whole[: epoch.epoch - 1]))
+        append_line(path, _epoch_line(epoch))
 
     def save_history(self, history: History) -> None:
-        """Save the best epoch and why training stopped; the epochs are already in ``history.jsonl``. Without training,
-        that file is created empty.
+        """Save the epochs, which one is the best and why training stopped. Without training, ``history.jsonl`` is
+        empty.
+        """
+        lines = "".join(f"{_epoch_line(epoch)}\n" for epoch in history.epochs)
+        write_text(self._place("history.jsonl"), lines)
+        write_json(self._place("history.json"), {"best_epoch": history.best_epoch, "stopped": history.stopped})
+
+    def save_decisions(self, decisions: Decisions) -> None:
+        """Write ``decisions.json``."""
+        write_json(self._place(DECISIONS_FILE), to_plain(decisions))
+
+    @property
+    def decisions(self) -> Decisions | None:
+        """The settings as given and what was decided since; None: it was adopted, or made before there were any."""
+        path = inside(self.path, DECISIONS_FILE)
+        return read_versioned(path, Decisions, newest=DECISIONS_SCHEMA, limit=_LIMIT) if path.is_file() else None
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """The folder of the training's checkpoints (:mod:`keensight.store.checkpoint`)."""
+        return self.path / "checkpoints"
+
+    def clear_results(self) -> None:
+        """Delete what comes after the training, and what a killed process has left half-written.
+
+        Raises:
+            StoreError: something cannot be deleted.
         """
         with storing(self.path):
-            self._place("history.jsonl").touch()
-        write_json(self._place("history.json"), {"best_epoch": history.best_epoch, "stopped": history.stopped})
+            for path in [*self.path.iterdir()]:
+                if path.name in _RESULTS or path.name.startswith(_HALF_WRITTEN):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def save_config(self, toml: str) -> None:
         """Write ``config.toml``."""
@@ -383,6 +427,11 @@ def _folders(directory: Path) -> list[Path]:
 def now() -> str:
     """The current time in the format of runs."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _epoch_line(epoch: Epoch) -> str:
+    plain = {name: _number(value) for name, value in to_plain(epoch).items() if value is not None}
+    return json.dumps(plain, allow_nan=False)
 
 
 def _number(value: Any) -> Any:

@@ -50,6 +50,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "prepare": ("split",),
     "prototypes": ("prototypes_of",),
+    "rerun": ("rerun",),
+    "resume": ("resume",),
     "review": ("review",),
     "self_test": ("run_self_test",),
     "steps": ("build", "changes_since", "configure", "image_spec", "models", "open", "prepare"),
@@ -104,6 +106,8 @@ if TYPE_CHECKING:
     from keensight.workflow.prediction_tables import write_predictions as write_predictions
     from keensight.workflow.prepare import split as split
     from keensight.workflow.prototypes import prototypes_of as prototypes_of
+    from keensight.workflow.rerun import rerun as rerun
+    from keensight.workflow.resume import resume as resume
     from keensight.workflow.review import review as review
     from keensight.workflow.self_test import run_self_test as run_self_test
     from keensight.workflow.steps import build as build

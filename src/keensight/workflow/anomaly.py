@@ -27,6 +27,7 @@ from keensight.workflow.anomaly_split import as_divided, divide, seen_normals
 from keensight.workflow.audit import refuse_severe
 from keensight.workflow.bundle import origin, self_test_images, versions
 from keensight.workflow.caveats import anomaly_caveats
+from keensight.workflow.decide import Decider
 from keensight.workflow.engines import detector_of
 from keensight.workflow.light_form import compared_images, light_form
 from keensight.workflow.prepare import Prepared, as_prepared, input_spec, prepare_data
@@ -78,7 +79,7 @@ def normal_classes(dataset: Dataset, config: RunConfig) -> tuple[str, ...]:
 
 
 def walk(
-    run: Run,
+    decider: Decider,
     dataset: Dataset,
     normal: tuple[str, ...],
     config: RunConfig,
@@ -88,7 +89,7 @@ def walk(
     """Decode, audit, split, fit normal images, bundle, evaluate, report.
 
     Args:
-        run: The new run.
+        decider: The run, with its decisions.
         dataset: The image set with its own classes.
         normal: The classes that are normal.
         config: Settings.
@@ -96,9 +97,11 @@ def walk(
         started: When the command began, of ``time.perf_counter``.
     """
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED
+    from keensight.nets.runtime import weights_digest
     from keensight.store.bundle import add_evaluation
     from keensight.store.run_tables import save_anomalies
 
+    run = decider.run
     name = DEFAULT_PRETRAINED if config.model.name == "auto" else config.model.name
     config = config.with_values({"model.name": name, "data.normal": ",".join(normal)})
     config = _without_borders(dataset, config, progress)
@@ -113,6 +116,9 @@ def walk(
     if config.data.strict:
         refuse_severe(findings)
     run.save_split(split, dataset)
+    decider.keep_split(split, dataset)
+    decider.keep_threads()
+    decider.note(model=name)
     config = as_prepared(config, spec)
     run.save_config(config.to_toml(without_effect(config, dataset, "detector")))
     run = run.update(state="training", model=name)
@@ -126,7 +132,9 @@ def walk(
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
     keep_pictures(run, evaluation, pixels)
-    run = run.update(state="finished", results=_results(prepared, normal, name, evaluation, started))
+    weights = weights_digest(detector.keras_model)
+    results = _results(prepared, normal, name, evaluation, started) | {"weights_digest": weights}
+    run = run.update(state="finished", results=results)
     report(run, stored(run))
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,13 @@ _RACE_PIXELS = 3e7
 _RACE_MOST = 20
 
 
-def choose_model(dataset: Dataset, split: Split, config: RunConfig, progress: Progress) -> Choice:
+def choose_model(
+    dataset: Dataset,
+    split: Split,
+    config: RunConfig,
+    progress: Progress,
+    use_threads: Callable[[int | None], object] | None = None,
+) -> Choice:
     """Resolve ``model.name``.
 
     Photographs (median shorter side of 96 px or more) are for the pretrained network. Tiny images (40 px at
@@ -44,6 +51,7 @@ def choose_model(dataset: Dataset, split: Split, config: RunConfig, progress: Pr
         split: Its split; the test set is not touched.
         config: Settings as given.
         progress: Where to report.
+        use_threads: Sets the number of threads, before anything is computed; None: chosen as always.
     """
     from keensight.data.input_size import median_side
     from keensight.nets.models.backbones import DEFAULT_PRETRAINED, Choice
@@ -59,7 +67,15 @@ def choose_model(dataset: Dataset, split: Split, config: RunConfig, progress: Pr
             f"comparing it with {scratch.name} ({least} epochs) would take too long for --effort {config.train.effort}"
         )
         return Choice(DEFAULT_PRETRAINED, f"images of {side} px; {what}")
+    (use_threads or _use_threads)(config.train.threads)
     return _race(few, shares, config, (DEFAULT_PRETRAINED, scratch.name), progress)
+
+
+def _use_threads(asked: int | None) -> None:
+    from keensight.data.cache import cache_directory
+    from keensight.nets import runtime
+
+    runtime.use_threads(asked, cache_directory() / "threads.json")
 
 
 def likely_model(dataset: Dataset, config: RunConfig) -> str:
@@ -104,12 +120,9 @@ def _race_spec(few: Dataset, config: RunConfig, name: str) -> ImageSpec:
 
 
 def _race(few: Dataset, split: Split, config: RunConfig, names: tuple[str, str], progress: Progress) -> Choice:
-    from keensight.data.cache import cache_directory
-    from keensight.nets import runtime
     from keensight.nets.models.backbones import Choice
 
     started = time.perf_counter()
-    runtime.use_threads(config.train.threads, cache_directory() / "threads.json")
     reached = {name: _reached(name, few, split, config, progress) for name in names}
     reached_by = ", ".join(f"{name} {accuracy:.3f}" for name, accuracy in reached.items())
     seconds = time.perf_counter() - started

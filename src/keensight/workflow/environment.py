@@ -49,14 +49,21 @@ def _processor() -> tuple[str, str]:
     return facts.get("model name", platform.processor()), " ".join(kept)
 
 
-def differences(recorded: Decisions) -> tuple[Difference, ...]:
-    """What of this process is not as it was in a run, and what that means."""
-    here = environment()
-    names = sorted({*recorded.environment, *here}, key=lambda name: (name.startswith("$"), name.lower()))
+def differences(recorded: Decisions, device: str | None = None) -> tuple[Difference, ...]:
+    """What of this process is not as it was in a run, and what that means.
+
+    Args:
+        recorded: The run's record.
+        device: What TensorFlow computes on here; None: not asked, as that takes an import of seconds.
+    """
+    then, here = dict(recorded.environment), environment()
+    if device is not None and recorded.device is not None:
+        then["device"], here["device"] = recorded.device, device
+    names = sorted({*then, *here}, key=lambda name: (name.startswith("$"), name.lower()))
     return tuple(
-        Difference(name, recorded.environment.get(name, ""), here.get(name, ""), _consequence(name, recorded))
+        Difference(name, then.get(name, ""), here.get(name, ""), _consequence(name, recorded))
         for name in names
-        if recorded.environment.get(name) != here.get(name)
+        if then.get(name) != here.get(name)
     )
 
 
@@ -79,4 +86,3 @@ def in_words(found: tuple[Difference, ...]) -> list[str]:
         for one in found
         if not one.consequence.startswith(_NOTHING)
     ]
-

@@ -268,6 +268,8 @@ def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, progress: P
 def _results(
     trained: Trained, evaluation: Evaluated, weak: Slices | None, suspects: LabelSuspects | None, started: float
 ) -> dict[str, Any]:
+    from keensight.nets.runtime import weights_digest
+
     dataset, split = trained.dataset, trained.split
     results = {
         "task": dataset.task,
@@ -277,6 +279,7 @@ def _results(
         "data": {part: len(split.part(part)) for part in PARTS} | {"quarantined": len(trained.findings.quarantined)},
         "dataset_digest": dataset.digest,
         "split_digest": split_digest(split, dataset),
+        "weights_digest": weights_digest(trained.classifier.keras_model),
         "test": evaluation.headline(),
         **_adoption(trained),
     }

@@ -16,6 +16,7 @@ from keensight.core.options import FitOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.core.registry import did_you_mean
+from keensight.core.training_state import Checkpoints
 from keensight.errors import InterruptedRun, UsageError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.progress import shown
@@ -162,6 +163,7 @@ _ELSEWHERE = {
     "train.threads": "it belongs to ks.train",
     "train.label_check": "it belongs to ks.train; ks.check_labels finds label errors",
     "train.tensorboard": "it belongs to ks.train",
+    "train.checkpoint_minutes": "it belongs to ks.train",
 }
 """Settings, or whole sections, that :func:`fit` does not use, and where they belong."""
 
@@ -189,6 +191,7 @@ def run_fit(  # noqa: PLR0913 - callbacks by keyword
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
     hooks: Hooks | None = None,
+    checkpoints: Checkpoints | None = None,
     refit: bool = False,
     progress: Progress,
 ) -> Transferred:
@@ -198,10 +201,11 @@ def run_fit(  # noqa: PLR0913 - callbacks by keyword
 
     if transfers(config):
         images = images_of(dataset, split, pixels)
-        return transfer(model, images, config, caches(progress, on_epoch, hooks), refit=refit)
+        shop = dataclasses.replace(caches(progress, on_epoch, hooks), checkpoints=checkpoints)
+        return transfer(model, images, config, shop, refit=refit)
     history = train_from_scratch(
         model, pixels, dataset.truth(), split, config,
-        on_epoch=on_epoch, tensorboard=tensorboard, hooks=hooks, progress=progress,
+        on_epoch=on_epoch, tensorboard=tensorboard, hooks=hooks, progress=progress, checkpoints=checkpoints,
     )  # fmt: skip
     return Transferred(history, None)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -15,18 +16,21 @@ import numpy as np
 from keensight.core.comparison import Spread
 from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.effort import EFFORTS
+from keensight.core.labels import Correction
 from keensight.core.options import SeedsOptions, TrainOptions, with_options
 from keensight.core.progress import Logged, Progress
 from keensight.core.reading import reading_lines
 from keensight.core.records import Dataset, Epoch, Split
 from keensight.core.task import Task
+from keensight.core.training_state import Checkpoints
 from keensight.errors import InterruptedRun, KeensightError, StoreError, UsageError
 from keensight.workflow import anomaly, anomaly_split
 from keensight.workflow.audit import refuse_severe
 from keensight.workflow.augmented_copies import tie_augmented_copies
 from keensight.workflow.bundle import versions
 from keensight.workflow.calibrate import check as check_decision
-from keensight.workflow.choose_model import choose_model, likely_model
+from keensight.workflow.choose_model import likely_model
+from keensight.workflow.decide import Decider, begun
 from keensight.workflow.finish import Trained, finish
 from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
@@ -44,10 +48,11 @@ if TYPE_CHECKING:
 
 
 @with_options(TrainOptions)
-def train(
+def train(  # noqa: PLR0913 - public options, by keyword
     source: Source,
     *,
     run: str | Path | None = None,
+    replace: bool = False,
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     command: str = "",
@@ -59,6 +64,7 @@ def train(
     Args:
         source: See :func:`open`.
         run: Folder of the run; None: a new one under ``runs/``.
+        replace: Delete an earlier run in that folder first.
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"train.epochs": 5}``.
         command: The command line, for the record.
@@ -83,6 +89,8 @@ def train(
     from keensight.nets import runtime
     from keensight.nets.models.backbones import ARCHITECTURES
     from keensight.store.create_run import create_run
+    from keensight.store.manage_runs import delete_run
+    from keensight.store.run import is_run
 
     started = time.perf_counter()
     chosen = configure(config, settings, **options)
@@ -94,13 +102,15 @@ def train(
         runtime.start_in_background()
     dataset, decisions = open_source(source, chosen, progress)
     check_decision(chosen.decision, dataset.task)
-    normal = anomaly.normal_classes(dataset, chosen) if chosen.data.task == Task.ANOMALY else ()
-    if normal:
-        anomaly_split.refuse_unsplittable(dataset, normal, chosen)
+    if chosen.data.task == Task.ANOMALY:
+        anomaly_split.refuse_unsplittable(dataset, anomaly.normal_classes(dataset, chosen), chosen)
     else:
         refuse_unsplittable(dataset, chosen)
+    place = None if run is None else Path(run)
+    if replace and place is not None and is_run(place):
+        delete_run(place)
     handle = create_run(
-        None if run is None else Path(run),
+        place,
         name=dataset.name,
         source=dataset.name,
         model=chosen.model.name,
@@ -108,22 +118,49 @@ def train(
         seed=chosen.train.seed,
         versions=versions(),
         config_toml=chosen.to_toml(),
+        decisions=partial(begun, dataset, chosen, source),
     )
-    progress = Logged(progress, handle.log)
-    with recorded(handle):
+    return go_on(handle, dataset, chosen, decisions, progress, started)
+
+
+def go_on(
+    run: Run,
+    dataset: Dataset,
+    config: RunConfig,
+    corrections: Sequence[Correction],
+    progress: Progress,
+    started: float,
+) -> Run:
+    """Everything after a run was created, or taken up again.
+
+    Args:
+        run: The run, with its decisions so far.
+        dataset: The image set.
+        config: The settings as given.
+        corrections: What was applied to the dataset.
+        progress: Where to report.
+        started: When the command began, of ``time.perf_counter``.
+    """
+    known = run.decisions
+    assert known is not None
+    progress = Logged(progress, run.log)
+    with recorded(run):
         for line in reading_lines(dataset):
-            handle.log(line)
-        if decisions:
-            handle.save_corrections(decisions)
-        if normal:
-            return anomaly.walk(handle, dataset, normal, chosen, progress, started)
-        return _walk(handle, dataset, chosen, progress, started)
+            run.log(line)
+        if corrections:
+            run.save_corrections(corrections)
+        decider = Decider(run, known)
+        with decider.engine():
+            if config.data.task == Task.ANOMALY:
+                normal = anomaly.normal_classes(dataset, config)
+                return anomaly.walk(decider, dataset, normal, config, progress, started)
+            return _walk(decider, dataset, config, progress, started)
 
 
-def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, started: float) -> Run:
-    from keensight.data.cache import cache_directory
-    from keensight.nets.runtime import use_threads
+def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, started: float) -> Run:
+    from keensight.store.checkpoint import CheckpointFolder
 
+    run = decider.run
     likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
     probes = EFFORTS[config.train.effort].shortcuts
     prepared = prepare_data(dataset, input_spec(dataset, config, likely), config, progress, probes=probes)
@@ -133,21 +170,23 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     if config.data.strict:
         refuse_severe(findings)
     run.save_split(split, dataset)
-    choice = choose_model(dataset, split, config, progress)
+    choice = decider.model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
     pixels = prepared.pixels
     if choice.name != likely:  # a comparison chose another one, with another input size
         spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
         pixels = prepare(dataset, spec, cache=cache, progress=progress)
     # This late, to avoid waiting for the framework's import.
-    threads = use_threads(config.train.threads, cache_directory() / "threads.json")
+    threads = decider.use_threads(config.train.threads)
     told, (findings, split) = findings, tie_augmented_copies(dataset, pixels, findings, split, config, progress)
     if findings is not told:
         run.save_audit(findings)
         run.save_split(split, dataset)
         if config.data.strict:
             refuse_severe(findings)
-    config, reasons, details = resolve(config, dataset, split, pixels)
+    decider.keep_split(split, dataset)
+    config, reasons, details = resolve(decider.with_precision(config), dataset, split, pixels)
+    decider.note(precision=config.train.precision)
     progress.say(f"model: {choice.name} ({choice.reason})")
     for reason in reasons:
         progress.say(reason)
@@ -156,10 +195,21 @@ def _walk(run: Run, dataset: Dataset, config: RunConfig, progress: Progress, sta
     run.save_config(config.to_toml(without_effect(config, dataset)))
     run = run.update(state="training", model=config.model.name)
     tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
-    noted = partial(_note_epoch, run)
-    classifier, done = train_network(dataset, split, pixels, config, progress, on_epoch=noted, tensorboard=tensorboard)
+    checkpoints = CheckpointFolder(run.checkpoints_path, config.train.checkpoint_minutes, progress.say)
+    classifier, done = train_network(
+        dataset,
+        split,
+        pixels,
+        config,
+        progress,
+        on_epoch=partial(_note_epoch, run),
+        tensorboard=tensorboard,
+        checkpoints=checkpoints,
+    )
     trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
-    return finish(run, trained, progress, started)
+    run = finish(run, trained, progress, started)
+    checkpoints.clear()
+    return run
 
 
 def train_network(  # noqa: PLR0913 - callbacks by keyword
@@ -171,6 +221,7 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Classifier, Transferred]:
     """Build and train the network in the settings; no ``auto`` is left in them.
 
@@ -196,6 +247,7 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
             config,
             on_epoch=on_epoch,
             tensorboard=tensorboard,
+            checkpoints=checkpoints,
             refit=True,
             progress=progress,
         )
@@ -296,9 +348,9 @@ def _ending(run: Run) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _note_end(run, "interrupted", "stopped by the user")
-        again = "train again to start over; decoded images stay cached"
+        again = f"continue with: keensight train --resume {shlex.quote(str(run.path))}"
         if run.bundle_path.is_dir():
-            again = f"the best model so far, not yet evaluated, is in {run.bundle_path}; or {again}"
+            again += f"; the best model so far, not yet evaluated, is in {run.bundle_path}"
         raise InterruptedRun(f"stopped; completed steps are saved in the run {run.path}", again) from None
     except KeensightError as error:
         _note_end(run, "failed", error.message)
@@ -320,6 +372,7 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
     count: int,
     *,
     run: str | Path | None = None,
+    replace: bool = False,
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     command: str = "",
@@ -334,6 +387,7 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
         source: What ``train`` takes.
         count: How often, 2 or more.
         run: Folder that gets ``seed-0``, ``seed-1`` and so on; None: each a new one under ``runs/``.
+        replace: Delete earlier runs in these folders first.
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"train.epochs": 5}``.
         command: The command line, for the record.
@@ -359,7 +413,8 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
     runs = []
     for seed in range(chosen.train.seed, chosen.train.seed + count):
         folder = None if run is None else Path(run) / f"seed-{seed}"
-        runs.append(train(source, run=folder, config=chosen, seed=seed, command=command, progress=progress))
+        made = train(source, run=folder, replace=replace, config=chosen, seed=seed, command=command, progress=progress)
+        runs.append(made)
     return runs, spread_of(runs)
 
 

@@ -39,7 +39,10 @@ class Saver(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         if found is not None and not _fits(model, *found):
             checkpoints.drop("the checkpoints do not fit this training, which starts from the beginning")
             found = None
-        self._state, self._arrays = found or (None, {})
+        self._state: TrainingState | None = None
+        self._arrays: Arrays = {}
+        if found is not None:
+            self._state, self._arrays = found
 
     def begin(self) -> Begun:
         """Give the other callback its records and best weights; where the training goes on."""
@@ -57,6 +60,8 @@ class Saver(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         _assign(self.model.variables, _listed(self._arrays, "model"))
         _assign(self.model.optimizer.variables, _listed(self._arrays, "optimizer"))
         if not self._state.ended:
+            nothing = np.zeros((1, *self.model.output_shape[1:]), np.float32)
+            self.model.compute_metrics(None, nothing, nothing)  # some have no variables before their first use
             self._left_out = self._state.step
             self._skip(self._state.step)
 
