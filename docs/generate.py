@@ -187,8 +187,8 @@ TOPICS = {
         "Train",
         "`ks.train` does everything; the other functions are its single steps. Options are "
         "[settings](../settings.md), where their meanings and defaults are listed.",
-        ["train", "train_seeds", "build", "fit", "batches", "History", "ImageClassifier", "adopt", "learning_curve",
-         "RunConfig", "framework"],
+        ["train", "train_seeds", "resume", "rerun", "build", "fit", "batches", "History", "ImageClassifier", "adopt",
+         "learning_curve", "RunConfig", "framework"],
     ),
     "evaluate": (
         "Evaluate and compare",

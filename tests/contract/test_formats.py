@@ -161,8 +161,8 @@ def test_every_number_is_on_the_page_of_formats() -> None:
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([^`]+)` \|.*?\| (\d+) \|", page, re.MULTILINE))
     wanted = {
-        "run.json": run.SCHEMA, "dataset.parquet": run_tables.DATASET_SCHEMA, "manifest.json": manifest.SCHEMA,
-        "export.json": exports.SCHEMA, "--json": ANSWER,
+        "run.json": run.SCHEMA, "decisions.json": decisions.SCHEMA, "dataset.parquet": run_tables.DATASET_SCHEMA,
+        "manifest.json": manifest.SCHEMA, "export.json": exports.SCHEMA, "--json": ANSWER,
         "pixels/": _cache("data.shards._SCHEMA"), "index/": _cache("data.sources.file_index.VERSION"),
         "copies/": _cache("data.audit.cached._VERSION"), "features/": _cache("data.shards._SCHEMA"),
     }  # fmt: skip

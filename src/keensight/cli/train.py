@@ -86,7 +86,7 @@ def train(
         finished = workflow.resume(resume, source)
         return asked.answer(workflow.document(finished), lambda: summary(finished))
     if source is None:
-        raise UsageError("the SOURCE of the images is missing", "keensight train SOURCE, or --resume RUN")
+        raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'SOURCE'", param_type="argument")
     if replace and run is None:
         raise UsageError("--replace deletes the run in the directory of --run, which is not given", "add --run DIR")
     options: dict[str, Any] = {"run": run, "settings": settings, "command": asked.command, **shortcuts}

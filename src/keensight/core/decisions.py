@@ -23,7 +23,7 @@ class Decisions:
     dataset: str
     """SHA-256 over paths, contents, labels, groups and predefined splits of all images, in their order."""
     environment: Mapping[str, str]
-    """What else the results depend on: versions, processor, environment variables."""
+    """What else the results depend on: versions, CPU, environment variables."""
     source: str = ""
     """Where the images are: a path relative to the run's folder, or the name of a sample dataset; empty: in memory."""
     folder: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,7 +16,7 @@ from keensight.core.locks import locked
 from keensight.core.records import RunRecord
 from keensight.errors import StoreError
 from keensight.store.liveness import this_process
-from keensight.store.run import DECISIONS_FILE, RECORD_FILE, SCHEMA, Run, is_run, now
+from keensight.store.run import DECISIONS_FILE, RECORD_FILE, SCHEMA, Run, is_run, now, open_run
 from keensight.store.run_lock import LOCK_FILE
 
 _LEFTOVERS = (LOCK_FILE, ".claim", f".{RECORD_FILE}.", DECISIONS_FILE, f".{DECISIONS_FILE}.")
@@ -99,10 +100,25 @@ def _refuse_taken(path: Path, mine: bool = True) -> None:
     begun = is_run(path)
     # A process that was killed before its run began leaves these.
     if not mine or begun or any(not item.name.startswith(_LEFTOVERS) for item in path.iterdir()):
-        raise StoreError(
-            f"{path} {'is not empty' if mine and not begun else 'contains a run'} already",
-            "choose another --run; nothing is ever overwritten",
-        )
+        if mine and not begun:
+            raise StoreError(f"{path} is not empty already", "choose another --run; nothing is ever overwritten")
+        raise _taken(path)
+
+
+def _taken(path: Path) -> StoreError:
+    """Refuse a folder with a run; one that did not finish can be continued."""
+    try:
+        run = open_run(path)
+    except StoreError:  # just being created, or damaged
+        return StoreError(f"{path} contains a run already", "choose another --run; nothing is ever overwritten")
+    if run.state not in ("dead", "failed", "interrupted"):
+        hint = "choose another --run; nothing is overwritten unless you ask for it with --replace"
+        return StoreError(f"{path} contains a run already", hint)
+    again = f"continue it with `keensight train --resume {shlex.quote(str(path))}`"
+    return StoreError(
+        f"{path} contains a run already, which is {run.state}",
+        f"{again}, or start over with --replace, which deletes it",
+    )
 
 
 def _slug(name: str) -> str:

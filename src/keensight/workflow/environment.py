@@ -1,4 +1,4 @@
-"""What a training's bits depend on beside its settings and images: versions, processor, environment variables."""
+"""What a training's bits depend on beside its settings and images: versions, CPU, environment variables."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def environment() -> dict[str, str]:
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
-    model, flags = _processor()
-    found |= {"machine": platform.machine(), "processor": model, "instructions": flags, "CPUs": str(processors())}
+    model, flags = _cpu()
+    found |= {"machine": platform.machine(), "CPU": model, "instructions": flags, "CPU count": str(processors())}
     return found | {f"${name}": os.environ[name] for name in _VARIABLES if name in os.environ}
 
 
-def _processor() -> tuple[str, str]:
-    """Name of the processor, and the vector instructions that libraries choose their routines by."""
+def _cpu() -> tuple[str, str]:
+    """Name of the CPU, and the vector instructions that libraries choose their routines by."""
     try:
         lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
     except OSError:
@@ -68,7 +68,7 @@ def differences(recorded: Decisions, device: str | None = None) -> tuple[Differe
 
 
 def _consequence(name: str, recorded: Decisions) -> str:
-    if name == "CPUs" and recorded.threads is not None:
+    if name == "CPU count" and recorded.threads is not None:
         return f"{_NOTHING}: the run's {recorded.threads} threads are used"
     if name == "openvino" and (recorded.engine or "").startswith("LiteRT"):
         return f"{_NOTHING}: the run used {recorded.engine}, which is used again"

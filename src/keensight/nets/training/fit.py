@@ -235,7 +235,7 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     keras, _ = framework()
     # They subclass Keras classes, so they are imported late.
     from keensight.nets.training.callbacks import Watcher
-    from keensight.nets.training.resume import Saver
+    from keensight.nets.training.saver import Saver
     from keensight.nets.training.training_copy import carry, training_form
 
     trained = training_form(model, config.train.precision)

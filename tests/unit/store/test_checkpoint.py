@@ -1,0 +1,133 @@
+"""A checkpoint is whole or passed over, and there are never more than two."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from keensight.core.records import Epoch
+from keensight.core.training_state import Begun, TrainingState
+from keensight.errors import StoreError
+from keensight.store import checkpoint
+from keensight.store.checkpoint import FORMAT, CheckpointFolder, read_checkpoint, write_checkpoint
+
+EPOCH = Epoch(1, "train", 5, 0.5, 0.1, 0.7, 0.6, float("nan"), 0.4)
+ARRAYS = {
+    "model/0": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "model/1": np.zeros((0, 4), np.float32),
+    "optimizer/0": np.int64(7),
+    "seed": np.array([1, 2], np.uint32),
+}
+
+
+def state(epoch=1, step=2, epochs=(EPOCH,), stopped="completed"):
+    return TrainingState("train", epoch, step, 5, tuple(epochs), len(epochs), stopped, averaged=False)
+
+
+def test_it_comes_back_as_it_was(tmp_path):
+    write_checkpoint(tmp_path / "one", state(epochs=[Epoch(1, "train", 5, 0.5, 0.1, 0.7, 0.6, 0.5, 0.4)]), ARRAYS)
+    found, arrays = read_checkpoint(tmp_path / "one")
+    assert (found.epoch, found.step, found.best_epoch, found.epochs[0].val_loss) == (1, 2, 1, 0.5)
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
+
+
+def test_a_loss_that_is_no_number_comes_back_too(tmp_path):
+    write_checkpoint(tmp_path / "one", state(), ARRAYS)
+    assert np.isnan(read_checkpoint(tmp_path / "one")[0].epochs[0].val_loss)
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        (state(0, 0, ()), Begun(0, 0, stopped=False)),
+        (state(1, 2), Begun(1, 7, stopped=False)),
+        (state(0, 5), Begun(1, 5, stopped=False)),
+        (state(0, 5, stopped="early"), Begun(1, 5, stopped=True)),
+        (state(1, 5), Begun(1, 10, stopped=False)),
+    ],
+)
+def test_the_place_where_a_training_goes_on(at, expected):
+    assert at.next == expected
+
+
+def test_any_changed_byte_is_noticed(tmp_path):
+    path = tmp_path / "one"
+    write_checkpoint(path, state(), ARRAYS)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StoreError, match="damaged"):
+            read_checkpoint(path)
+    for length in (0, 10, len(FORMAT), len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(StoreError, match="damaged"):
+            read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        [["model/0", "|O", [1]]],
+        [["model/0", "<f4", [100]]],
+        [["model/0", "<f4", [-1]]],
+        [],
+        "text",
+        [["model/0", "nonsense", [1]]],
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_even_with_the_right_digest(tmp_path, table):
+    header = json.dumps({"state": {}, "arrays": table}).encode() + b"\n"
+    parts = [header, b"1234"]
+    (tmp_path / "one").write_bytes(b"".join([FORMAT, checkpoint._digest(parts), *parts]))
+    with pytest.raises(StoreError, match="damaged"):
+        read_checkpoint(tmp_path / "one")
+
+
+def test_the_newest_two_are_kept_and_a_damaged_one_is_passed_over(tmp_path):
+    told = []
+    folder = CheckpointFolder(tmp_path / "run", 0, told.append)
+    (tmp_path / "run").mkdir()
+    folder = CheckpointFolder(tmp_path / "run" / "checkpoints", 0, told.append)
+    for step in range(4):
+        folder.save(state(step=step), ARRAYS)
+    names = sorted(path.name for path in folder.folder.iterdir())
+    assert names == ["train-00001-0000002.checkpoint", "train-00001-0000003.checkpoint"]
+    (folder.folder / names[1]).write_bytes(b"")
+    found = folder.newest("train")
+    assert found is not None and found[0].step == 2
+    assert told == [f"the checkpoint {names[1]} is damaged or of another format: the one before it is used"]
+    assert folder.newest("whole") is None
+    (folder.folder / f".{names[0]}.0123").write_bytes(b"half")
+    folder.clear()
+    assert not folder.folder.exists()
+
+
+def test_a_removed_run_is_not_begun_again_by_a_checkpoint(tmp_path):
+    with pytest.raises(StoreError, match="was removed"):
+        CheckpointFolder(tmp_path / "gone" / "checkpoints", 0).save(state(), ARRAYS)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_the_clock_decides_when_to_save(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    folder = CheckpointFolder(tmp_path / "checkpoints", minutes=2)
+    assert not folder.due(epoch_ended=False) and folder.due(epoch_ended=True)
+    now[0] = 119
+    assert not folder.due(epoch_ended=False)
+    now[0] = 120
+    assert folder.due(epoch_ended=False)
+
+    def slow(path, state, arrays):
+        now[0] += 1.0
+
+    monkeypatch.setattr(checkpoint, "write_checkpoint", slow)
+    folder.save(state(), ARRAYS)
+    now[0] += 49.0  # saving took one second, which is more than 2% of this
+    assert not folder.due(epoch_ended=True)
+    now[0] += 1.0
+    assert folder.due(epoch_ended=True)

@@ -1,0 +1,109 @@
+"""What a run records of its beginning, and how it is found again from elsewhere."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from keensight.core.config import RunConfig
+from keensight.core.decisions import Decisions
+from keensight.core.records import Dataset, LabelSet, Sample
+from keensight.errors import DataError, StoreError
+from keensight.store.run import Run
+from keensight.workflow import decide, environment
+from keensight.workflow.decide import Decider, begun, identity, settings_of, source_of
+from keensight.workflow.environment import differences, in_words
+from keensight.workflow.resume import reopen
+from store_builders import make_run
+
+
+def data(*digests: str) -> Dataset:
+    samples = tuple(Sample(f"{number}.png", "a", digest) for number, digest in enumerate(digests))
+    return Dataset("set", "folder", LabelSet(("a",)), samples)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return make_run(tmp_path / "runs" / "one")
+
+
+def test_settings_and_places_come_back_from_another_working_directory(tmp_path, run, monkeypatch):
+    work = tmp_path / "work"
+    (work / "photos").mkdir(parents=True)
+    (work / "val.csv").touch()
+    (work / "old").mkdir()
+    monkeypatch.chdir(work)
+    given = RunConfig().with_values(
+        {"data.val": "val.csv", "data.test": "gone.csv", "model.weights": "run:old", "train.epochs": 5}
+    )
+    known = begun(data("x"), given, "photos", run.path)
+    assert (known.source, known.folder) == ("../../work/photos", "../../work")
+    assert str(tmp_path) not in str(known.settings)
+    assert settings_of(run, known) == given
+    monkeypatch.chdir(tmp_path)
+    moved = settings_of(run, known)
+    assert (moved.data.val, moved.data.test) == (os.path.join("work", "val.csv"), "gone.csv")  # noqa: PTH118
+    assert moved.model.weights == f"run:{Path('work', 'old')}"
+    assert moved.train == given.train
+    assert Path(source_of(run, known)) == Path("work", "photos")
+    (work / "photos").rmdir()
+    with pytest.raises(StoreError, match="not where they were"):
+        source_of(run, known)
+
+
+def test_sample_names_and_images_in_memory_are_no_places(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert source_of(run, begun(data("x"), RunConfig(), "digits", run.path)) == "digits"
+    (run.path / "inner").mkdir()
+    inner = begun(data("x"), RunConfig(), run.path / "inner", run.path)
+    assert inner.source == "./inner"
+    with pytest.raises(StoreError, match="in memory"):
+        source_of(run, begun(data("x"), RunConfig(), data("x"), run.path))
+
+
+def test_a_decision_is_recorded_at_once_and_kept(run):
+    decider = Decider(run, begun(data("x"), RunConfig(), "digits", run.path))
+    decider.note(precision="bfloat16")
+    known = run.decisions
+    assert known is not None and known.precision == "bfloat16"
+    assert Decider(run, known).with_precision(RunConfig()).train.precision == "bfloat16"
+    assert Decider(run, dataclasses.replace(known, precision=None)).with_precision(RunConfig()) == RunConfig()
+
+
+def test_another_order_group_or_split_is_another_image_set():
+    both = data("x", "y")
+    other = [
+        dataclasses.replace(both, samples=both.samples[::-1]),
+        dataclasses.replace(both, samples=tuple(dataclasses.replace(one, group="g") for one in both.samples)),
+        dataclasses.replace(both, samples=tuple(dataclasses.replace(one, split="val") for one in both.samples)),
+        data("x", "z"),
+    ]
+    assert len({identity(one) for one in (both, *other)}) == 5
+    assert identity(both) == identity(data("x", "y"))
+
+
+def test_changed_images_are_refused_with_what_changed(run, monkeypatch):
+    known = begun(data("x", "y"), RunConfig(), "digits", run.path)
+    run.save_dataset(data("x", "y"))
+    module = sys.modules[reopen.__module__]  # its name is also that of a function
+    monkeypatch.setattr(module, "open_source", lambda source, config, progress: (data("x", "z"), ()))
+    with pytest.raises(DataError, match="1 changed"):
+        reopen(run, known, RunConfig(), None, None)
+
+
+def test_a_difference_says_what_it_means(monkeypatch):
+    here = environment.environment()
+    then = Decisions(1, {}, "", {**here, "numpy": "1.0", "CPU count": "64", "openvino": "1"}, threads=2,
+                     engine="LiteRT 2")  # fmt: skip
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    found = {one.what: one for one in differences(then, "CPU:0")}
+    assert found.keys() >= {"numpy", "CPU count", "openvino"}
+    assert found["numpy"].consequence == "the results may differ in their last digits"
+    assert "the run's 2 threads are used" in found["CPU count"].consequence
+    assert found["$OMP_NUM_THREADS"].here == "3"
+    told = in_words(tuple(found.values()))
+    assert any(line.startswith("numpy: 1.0 in the run") for line in told)
+    assert not any(line.startswith(("CPU count", "openvino")) for line in told)
+    assert decide.SCHEMA == 1
