@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keensight.cli.errors import one_line
 from keensight.cli.invocation import Invocation, shared
 from keensight.core.export_formats import FORMATS
 from keensight.errors import UsageError
@@ -44,7 +45,7 @@ def export(asked: Invocation, model: Path, to: str, out: Path | None, data: str 
         _light(asked, model, alone=out is None and data is None and not replace)
         return
     made = workflow.export(model, to, out=out, data=data, replace=replace)
-    asked.answer(document(made), made.sentence)
+    asked.answer(document(made), lambda: one_line(made.sentence()))
 
 
 def _light(asked: Invocation, model: Path, alone: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keensight.cli.errors import one_line
 from keensight.cli.invocation import Invocation, shared
 from keensight.cli.options import flag_option, setting_option, table_options, tables_options
 
@@ -49,7 +50,7 @@ def inspect(
     document = to_plain(report) | {"figures": [str(path) for path in written]}
     document |= {"against": to_plain(since) | {"same": since.same}} if since else {}
     told = [terminal.audit(report), *([terminal.changes(since)] if since else ())]
-    asked.answer(document, lambda: "\n".join([*told, *(f"wrote {path}" for path in written)]))
+    asked.answer(document, lambda: "\n".join([*told, *(f"wrote {one_line(str(path))}" for path in written)]))
     if strict:
         workflow.refuse_severe(report)
 

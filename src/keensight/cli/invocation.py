@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shlex
 import sys
 import unicodedata
@@ -21,6 +22,7 @@ from keensight.errors import UsageError
 if TYPE_CHECKING:
     from keensight.core.records import Dataset
 
+_COLORS = re.compile(r"(\x1b\[[0-9;]*m)")
 SCHEMA = 1
 """Number of the layout of the JSON documents that the command line prints; it is in each that is an object."""
 
@@ -69,9 +71,10 @@ class Invocation:
         click.echo(as_json(document, self.encoding) if self.json else self._plain(text()), file=self.output)
 
     def _plain(self, text: str) -> str:
-        """Only a terminal gets color codes; names are escaped where they are inserted."""
+        """Only a terminal gets color codes, and no other control character."""
         terminal = self.output is not None and self.output.isatty()
-        return text if terminal else visible(text, keep="\n\t")
+        parts = _COLORS.split(text) if terminal else [text]
+        return "".join(part if _COLORS.fullmatch(part) else visible(part, keep="\n\t") for part in parts)
 
 
 def _want_json(context: click.Context, _: click.Parameter, wanted: bool) -> None:

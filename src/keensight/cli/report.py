@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from keensight.cli.errors import one_line
 from keensight.cli.invocation import Invocation, shared
 
 
@@ -17,4 +18,4 @@ def report(asked: Invocation, run: Path) -> None:
     from keensight import workflow
 
     path = workflow.report(run)
-    asked.answer({"run": str(run), "report": str(path)}, lambda: str(path))
+    asked.answer({"run": str(run), "report": str(path)}, lambda: one_line(str(path)))

@@ -45,4 +45,6 @@ def _document(found: Verification) -> dict[str, Any]:
 
 def _listed(found: Verification) -> str:
     told = [(f"{check.name}: {check.message}" if check.message else check.name, check.ok) for check in found.checks]
-    return "\n".join([*(f"{'ok    ' if ok else 'FAILED'}  {one_line(text)}" for text, ok in told), found.sentence()])
+    return "\n".join(
+        [*(f"{'ok    ' if ok else 'FAILED'}  {one_line(text)}" for text, ok in told), one_line(found.sentence())]
+    )
