@@ -34,6 +34,14 @@ SOURCE, TESTS = ROOT / "src" / "keensight", ROOT / "tests"
 PACKAGES = ("core", "assess", "store", "data/splits.py")
 _QUICK = "pytest.mark.slow  # seconds in all"
 """Tests of this mark are run too: they are many, but train nothing."""
+_FURTHER = {
+    "core/tiff.py": ("unit/core/test_formats.py", "unit/core/test_pixels.py", "hostile/test_odd_images.py"),
+    "store/json_records.py": ("contract/test_formats.py", "unit/store/test_run.py", "hostile/test_record_types.py"),
+    "assess/confident_learning.py": ("unit/assess/test_confident_learning.py",),
+}
+"""Tests of modules that only their callers name."""
+_LEFT_OUT = ("test_fuzz.py", "test_cache_files.py")
+"""Tests of everything at once."""
 _LEAST, _TIMES = 30.0, 8.0
 """Seconds of CPU time that tests may take in any case, and as a multiple of what they take without a mutant."""
 
@@ -196,12 +204,13 @@ def tests_of(module: str) -> list[Path]:
     dotted = "keensight." + module.removesuffix(".py").replace("/", ".")
     package, _, name = dotted.rpartition(".")
     names = re.compile(rf"{re.escape(dotted)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
-    found = []
+    found = [TESTS / path for path in _FURTHER.get(module, ())]
     for folder in ("unit", "property", "golden", "hostile"):
         for path in sorted((TESTS / folder).rglob("test_*.py")):
             text = path.read_text(encoding="utf-8")
             fits = "pytestmark = pytest.mark.slow" not in text or _QUICK in text
-            if fits and "tensorflow" not in text and names.search(text):
+            trains = "tensorflow" in text or "nets" in path.parts or path.name in _LEFT_OUT
+            if fits and not trains and path not in found and names.search(text):
                 found.append(path)
     return sorted(found, key=lambda path: (path.stem != f"test_{name}", path.stat().st_size))
 
