@@ -257,8 +257,8 @@ def _child(module: str, tree: ast.Module | None, tests: list[Path], seconds: flo
     signal.alarm(int(40 * seconds))  # a test that waits takes no CPU time
     if tree is not None:
         sys.meta_path.insert(0, _Finder(module, tree))
-    quick = any(_QUICK in path.read_text(encoding="utf-8") for path in tests)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", *([] if quick else ["-m", "not slow"])]
+    whole = any("pytestmark = pytest.mark.slow" in path.read_text(encoding="utf-8") for path in tests)
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", *([] if whole else ["-m", "not slow"])]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
             return int(pytest.main([*options, *map(str, tests)]))

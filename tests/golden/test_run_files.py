@@ -117,6 +117,12 @@ def test_settings_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert again == made
 
 
+def test_settings_with_a_name_that_is_not_unicode_can_be_read(tmp_path: Path) -> None:
+    made = RunConfig().with_values({"train.epochs": 7, "data.path": "caf\udce9"})
+    (tmp_path / "config.toml").write_text(made.to_toml(), encoding="utf-8")
+    assert RunConfig().with_values(read_config(tmp_path / "config.toml")).train.epochs == 7
+
+
 if __name__ == "__main__":
     shutil.rmtree(HERE, ignore_errors=True)
     write_all(HERE)

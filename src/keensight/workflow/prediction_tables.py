@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keensight import __version__
 from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import (
     Draft,
@@ -246,7 +247,7 @@ def predict_to_file(
     sources = find(images, progress)
     predictor = tested(package, opened(package, engine))
     named = named_model(package.path)
-    parts = _Parts(out, sha256(canonical_json([named, top, engine, _digest(sources)]).encode()))
+    parts = _Parts(out, sha256(canonical_json([__version__, named, top, engine, _digest(sources)]).encode()))
     state = parts.resumed()
     if state.rows:
         progress.say(f"continuing: {state.rows:,} of {len(sources):,} images are done")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keensight.core.sanitize import guarded, unguarded, visible
+from keensight.core.sanitize import guarded, unguarded, unsteered, visible
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,15 @@ def test_no_cell_is_a_formula(cell: Any, want: Any) -> None:
 @given(st.text("'=+-@\t\r\n1a.", max_size=8))
 def test_every_cell_comes_back(text: str) -> None:
     assert unguarded(guarded(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("\x1b[31mred", "\\u001b[31mred"), ("abc\u202egnp.exe", "abc\\u202egnp.exe"),
+        ("\u2066a\u2069", "\\u2066a\\u2069"), ("a\u2028b", "a\\u2028b"), ("\x7f\x9b", "\\u007f\\u009b"),
+        ("a\tb\nc", "a\tb\nc"), ("👩\u200d👧 می\u200cخواهم Ñandú", "👩\u200d👧 می\u200cخواهم Ñandú"),
+    ],
+)  # fmt: skip
+def test_a_page_shows_joined_signs_but_no_change_of_direction(text: str, want: str) -> None:
+    assert unsteered(text) == want
