@@ -341,6 +341,9 @@ def layer(**changes: Any) -> dict[str, Any]:
     "config",
     [
         layer(class_name="Lambda"),
+        layer(class_name=["Lambda"]),
+        layer(class_name={"Lambda": None}),
+        layer(class_name=None),
         layer(class_name="TFSMLayer"),
         layer(class_name="StringLookup"),
         layer(module="os", class_name="system"),

@@ -121,6 +121,18 @@ def test_pytorch_weights_with_a_pickle_that_does_more_are_refused(zipped: bool, 
     assert not trace.exists()
 
 
+def test_encrypted_pytorch_weights_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\1\2") + 8] |= 1
+    data[6] |= 1
+    path.write_bytes(data)
+    with pytest.raises(KeensightError, match="not a readable PyTorch state dict"):
+        read_state(path)
+
+
 def test_pictures_of_a_run_are_data(tmp_path: Path, trace: Path) -> None:
     with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
         archive.writestr("index.json", pickle.dumps(Payload(trace)))

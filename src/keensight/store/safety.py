@@ -103,9 +103,9 @@ def check_model(path: Path) -> None:
     config = _config(path, members["config.json"])
     for one in objects(config):
         class_name, module = one["class_name"], one.get("module")
-        if class_name in _FOREIGN or not _is_stock(class_name, module):
+        if not isinstance(class_name, str) or class_name in _FOREIGN or not _is_stock(class_name, module):
             raise StoreError(
-                f"{path.name} would run code that is not part of Keras: {class_name!r} of {module!r}",
+                f"{path.name} would run code that is not part of Keras: {repr(class_name)[:80]} of {repr(module)[:80]}",
                 "Keensight only loads models made of built-in Keras layers",
             )
     check_memory(config, members["model.weights.h5"].file_size)

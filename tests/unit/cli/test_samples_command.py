@@ -13,7 +13,7 @@ def test_samples_are_listed(answer, document):
 
 @pytest.mark.slow
 def test_a_sample_set_is_written_as_folders(answer, document):
-    assert document("samples", "digits", "out") == {"name": "digits", "directory": "out", "images": 1797}
+    assert document("samples", "digits", "out") == {"schema": 1, "name": "digits", "directory": "out", "images": 1797}
     assert len(list(Path("out").glob("*/*.png"))) == 1797
     again = answer("samples", "digits", "out", code=1)
     assert "not empty" in again.err

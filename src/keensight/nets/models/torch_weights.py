@@ -41,9 +41,9 @@ _TYPES = {
 }
 _DAMAGE = (
     pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError,
-    OverflowError, MemoryError, RecursionError, struct.error, zipfile.BadZipFile, NotImplementedError, OSError,
+    OverflowError, MemoryError, RuntimeError, struct.error, zipfile.BadZipFile, OSError,
 )  # fmt: skip
-"""Exceptions of Python's pickle and zip readers for a damaged file."""
+"""Exceptions of Python's pickle and zip readers for a damaged file; RuntimeError: encrypted, or nested too deep."""
 
 Find = Callable[[str, str, int], memoryview | bytes]
 """Bytes of the storage with this key, dtype and number of elements."""
