@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.config import DecisionConfig
+from keensight.core.config import DecisionConfig, RunConfig
+from keensight.core.effort import EFFORTS
 from keensight.core.progress import Progress
 from keensight.core.records import Split
 from keensight.core.task import Task
@@ -177,22 +178,33 @@ def mirrored_if_it_pays(
 ) -> Classifier:
     """Use test-time augmentation (averaging with the mirror image, at twice the cost) if it helps.
 
-    It helps if the validation loss is lower and the accuracy (multi-label: mean average precision) is not lower.
-
     Args:
         classifier: The trained classifier.
         images: The validation set.
         progress: Where to report.
         features: Faster access to features than through the classifier.
     """
+    double = classifier.changed(mirror=True)
+    plain, both = (
+        probabilities_of(candidate, images.rows, images.pixels, progress, features)
+        for candidate in (classifier, double)
+    )
+    return double if mirror_pays(plain, both, images.targets, progress) else classifier
+
+
+def averages_mirror_images(config: RunConfig) -> bool:
+    """Whether averaging with the mirror image is to be tried: the class does not depend on left and right."""
+    return EFFORTS[config.train.effort].mirror and config.augment.flip in ("horizontal", "both")
+
+
+def mirror_pays(plain: NDArray[Any], double: NDArray[Any], targets: NDArray[Any], progress: Progress) -> bool:
+    """Whether probabilities (n, classes) averaged with those of mirror images, ``double``, are better: a lower loss,
+    and no lower accuracy (multi-label: mean average precision)."""
     from keensight.nets.training.losses import objective_of
 
-    double = classifier.changed(mirror=True)
-    targets = images.targets
     objective = objective_of(targets)
     reached = []
-    for candidate in (classifier, double):
-        probabilities = probabilities_of(candidate, images.rows, images.pixels, progress, features)
+    for probabilities in (plain, double):
         loss, accuracy = objective.score(probabilities, targets)
         ranking = objective.ranking(probabilities, targets)
         reached.append((accuracy if ranking is None else ranking, loss))
@@ -203,4 +215,4 @@ def mirrored_if_it_pays(
         f"test-time augmentation (mirror images): {'on' if pays else 'off'} (validation {metric} {double_right:.1%} "
         f"with, {plain_right:.1%} without)"
     )
-    return double if pays else classifier
+    return pays

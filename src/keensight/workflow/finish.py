@@ -25,7 +25,7 @@ from keensight.core.records import PARTS, Dataset, History, Part, Split, split_d
 from keensight.core.task import Task
 from keensight.errors import DataError
 from keensight.workflow.bundle import bundle
-from keensight.workflow.calibrate import decide, mirrored_if_it_pays
+from keensight.workflow.calibrate import averages_mirror_images, decide, mirrored_if_it_pays
 from keensight.workflow.caveats import caveats_of
 from keensight.workflow.classification import keep_pictures
 from keensight.workflow.drift import reference_of
@@ -174,8 +174,7 @@ def choose(
 
     Averaging over mirror images needs validation images that the head was not fitted to.
     """
-    flips = EFFORTS[config.train.effort].mirror and config.augment.flip in ("horizontal", "both")
-    if flips and images.held_out is None:
+    if averages_mirror_images(config) and images.held_out is None:
         classifier = mirrored_if_it_pays(classifier, images, progress, features)
     return decide(classifier, images, config.decision, progress, features)
 

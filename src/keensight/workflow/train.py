@@ -36,6 +36,7 @@ from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
 from keensight.workflow.prepare import as_prepared, input_spec, open_source, prepare_data, refuse_unsplittable
 from keensight.workflow.progress import shown
+from keensight.workflow.refit_head import refit_head
 from keensight.workflow.steps import Source, build, configure, prepare, start_weights
 from keensight.workflow.unused_settings import without_effect
 
@@ -185,6 +186,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
         if config.data.strict:
             refuse_severe(findings)
     decider.keep_split(split, dataset)
+    largest = input_spec(dataset, config, choice.name, "quick")
     config, reasons, details = resolve(decider.with_precision(config), dataset, split, pixels)
     decider.note(precision=config.train.precision)
     progress.say(f"model: {choice.name} ({choice.reason})")
@@ -207,7 +209,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
         checkpoints=checkpoints,
     )
     trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
-    run = finish(run, trained, progress, started)
+    run = finish(run, refit_head(trained, largest, progress), progress, started)
     checkpoints.clear()
     return run
 

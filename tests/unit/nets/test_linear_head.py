@@ -47,6 +47,18 @@ def test_out_of_fold_logits_are_those_of_heads_fitted_without_the_fold():
     assert np.corrcoef(mine.ravel(), chosen.logits[held].ravel())[0, 1] > 0.99
 
 
+def test_images_that_are_never_held_out_choose_nothing():
+    from keensight.nets.training.linear_head import choose_strength, fit_head, score
+
+    features, targets = _clusters(300, 3, spread=3)
+    fold = np.where(np.arange(300) < 200, -1, 0)
+    chosen = choose_strength(features, targets, 3, units=np.arange(300), fold=fold)
+    assert chosen.loss == pytest.approx(score(chosen.logits[200:], targets[200:])[0])
+    assert not chosen.logits[:200].any()
+    mine = fit_head(features[:200], targets[:200], 3, chosen.strength).logits(features[200:])
+    assert np.corrcoef(mine.ravel(), chosen.logits[200:].ravel())[0, 1] > 0.95
+
+
 def test_the_penalty_is_inside_the_grid_and_suits_noisy_classes():
     from keensight.nets.training.linear_head import choose_strength
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,8 +40,9 @@ class HeadInputs:
     levels: Sequence[int]
     """Number of features from each map of the network."""
 
-    def chosen(self, progress: Progress) -> Chosen:
-        """The regularization, by cross-validation on all images."""
+    def chosen(self, progress: Progress, *, validated: bool = False) -> Chosen:
+        """The regularization, by cross-validation on all images, or ``validated``: by the validation images alone,
+        because the network below was fitted to the others."""
         return choose_strength(
             self.features,
             self.targets,
@@ -48,8 +50,17 @@ class HeadInputs:
             units=self.units,
             levels=self.levels,
             weights=self.weights,
+            fold=np.where(np.arange(len(self.rows)) < self.train, -1, 0) if validated else None,
             progress=progress,
         )
+
+    def validation(self) -> HeadInputs:
+        """Of the validation images alone."""
+        rest = slice(self.train, None)
+        return dataclasses.replace(
+            self, rows=self.rows[rest], features=self.features[rest], targets=self.targets[rest],
+            units=self.units[rest], weights=self.weights[rest], train=0,
+        )  # fmt: skip
 
     def head(self, strength: float, *, everything: bool) -> Head:
         """The head, fitted to the training images or to all."""

@@ -70,9 +70,10 @@ def choose_strength(  # noqa: PLR0913 - arrays by keyword
     units: NDArray[np.int64],
     levels: Sequence[int] = (),
     weights: Floats | None = None,
+    fold: NDArray[np.int64] | None = None,
     progress: Progress | None = None,
 ) -> Chosen:
-    """Choose the regularization by the loss of a 5-fold cross-validation.
+    """Choose the regularization by the loss of a 5-fold cross-validation, or of ``fold``.
 
     The search goes by factors of ten from 0.01 until the loss rises, upwards and then, if that did not help,
     downwards; finally it tries both sides of the best. The folds' heads are fitted together, on the principal axes of
@@ -85,18 +86,21 @@ def choose_strength(  # noqa: PLR0913 - arrays by keyword
         units: Shape (n,): images with the same number are in one fold.
         levels: How many features each level of the network gives, in order; default: one level.
         weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
+        fold: Shape (n,): the fold of each image, from 0; -1: it is never held out. None: 5 folds.
         progress: Where to report.
 
     Returns:
-        The best strength and its out-of-fold logits.
+        The best strength and its out-of-fold logits; those of images that are never held out are 0.
     """
-    strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
-    fold = deal(strata.astype(np.int64), units, FOLDS)
+    if fold is None:
+        strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
+        fold = deal(strata.astype(np.int64), units, FOLDS)
+    folds, out = int(fold.max()) + 1, fold >= 0
     mean, scale = _standard(features, levels)
     inputs = (features - mean) * scale
     inputs = inputs @ principal_axes(inputs)
     counted = np.ones((len(targets), 1), np.float32) if weights is None else weights.reshape(len(targets), -1)
-    held = fold[:, None] == np.arange(FOLDS)
+    held = fold[:, None] == np.arange(folds)
     solve = _solver(inputs, targets, classes, np.where(held[..., None], 0, counted[:, None, :]))
     points: dict[float, NDArray[np.float64]] = {}
     found: dict[float, Chosen] = {}
@@ -105,11 +109,11 @@ def choose_strength(  # noqa: PLR0913 - arrays by keyword
 
         def attempt(strength: float, start: float | None) -> None:
             points[strength] = solve(strength, None if start is None else points[start], _ROUGH)
-            heads = _kernels(points[strength], FOLDS, classes)
-            logits = np.empty((len(targets), classes), np.float32)
+            heads = _kernels(points[strength], folds, classes)
+            logits = np.zeros((len(targets), classes), np.float32)
             for number, (kernel, bias) in enumerate(heads):
                 logits[fold == number] = inputs[fold == number] @ kernel + bias
-            found[strength] = Chosen(strength, logits, score(logits, targets)[0])
+            found[strength] = Chosen(strength, logits, score(logits[out], targets[out])[0])
             task.advance(int(len(found) <= _TRIES), f"loss {found[strength].loss:.3f}")
 
         _search(attempt, found)
