@@ -83,6 +83,8 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("split-stability",), each(data.stability_section)),
     (("saliency-",), each(data.saliency_section, "Faithfulness of heatmaps")),
     (("interrupts",), each(training.interrupts_section)),
+    (("kills",), each(training.kills_section)),
+    (("checkpoints",), each(training.checkpoints_section)),
     (("predict-cold", "predict-batch", "install"), predict.predict_section),
     (("html-export",), each(deploy.html_section)),
     (("serve.", "serve-form"), serving.serve_section),

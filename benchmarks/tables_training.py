@@ -178,3 +178,37 @@ def interrupts_section(document: Document) -> list[str]:
         f"Ctrl-C at random times during training must give one sentence, exit code 130 and no traceback: {kinds}. "
         f"`{document['command']}`",
     ]
+
+
+def kills_section(document: Document) -> list[str]:
+    cases = document["figures"]["cases"]
+    stages: dict[str, int] = {}
+    for case in cases:
+        for stage, count in case["stages"].items():
+            stages[stage] = stages.get(stage, 0) + count
+    told = ", ".join(f"{stage} {count}" for stage, count in sorted(stages.items(), key=lambda one: -one[1]))
+    lines = [
+        "\n## Resuming after kills\n",
+        f"Trainings on small parts of four sets, killed (SIGKILL) at random times and resumed, {document['n']:,} kills in all, "
+        "several in one training. *Same*: trainings that ended with the same weights (bit for bit), split, history, "
+        f"temperature, decision rule and test metrics as the undisturbed one. When they were killed: {told}. "
+        f"`{document['command']}`\n",
+        "| training | kills | ended | same |",
+        "|---" * 4 + "|",
+    ]
+    return lines + [f"| {case['name']} | {case['kills']} | {case['ended']} | {case['same']} |" for case in cases]
+
+
+def checkpoints_section(document: Document) -> list[str]:
+    lines = [
+        "\n## Cost of checkpoints\n",
+        "Time of saving all checkpoints as a fraction of the time of training, within the same training, at the default "
+        f"settings. `{document['command']}`\n",
+        "| training | seconds | checkpoints | one has | fraction of the time |",
+        "|---" * 5 + "|",
+    ]
+    return lines + [
+        f"| {one['name']} | {one['training_seconds']:.0f} | {one['checkpoints']} | {one['megabytes']:.1f} MB | "
+        f"{one['fraction']:.2%} |"
+        for one in document["figures"]["cases"]
+    ]

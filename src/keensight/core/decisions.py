@@ -74,13 +74,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """A run and its repetition from the same settings, decisions and images.
-
-    Examples:
-        >>> again = ks.rerun(run, "photos/")
-        >>> again.same, [check.what for check in again.checks]
-        (True, ['split', 'weights', 'test metrics', 'history', 'decision'])
-    """
+    """A run and its repetition from the same settings, decisions and images."""
 
     first: str
     """Folder of the run."""

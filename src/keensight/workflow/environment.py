@@ -68,8 +68,6 @@ def differences(recorded: Decisions, device: str | None = None) -> tuple[Differe
 
 
 def _consequence(name: str, recorded: Decisions) -> str:
-    if name == "CPU count" and recorded.threads is not None:
-        return f"{_NOTHING}: the run's {recorded.threads} threads are used"
     if name == "openvino" and (recorded.engine or "").startswith("LiteRT"):
         return f"{_NOTHING}: the run used {recorded.engine}, which is used again"
     if name == "platform":

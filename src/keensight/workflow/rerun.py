@@ -56,8 +56,9 @@ def rerun(
             this process.
 
     Examples:
-        >>> ks.rerun(run, into="runs/repeated").same
-        True
+        >>> again = ks.rerun(run, "photos/", into="runs/repeated")
+        >>> again.same, [check.what for check in again.checks]
+        (True, ['split', 'weights', 'test metrics', 'history', 'decision'])
     """
     from keensight.store.create_run import create_run
 

@@ -350,7 +350,9 @@ def _ending(run: Run) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _note_end(run, "interrupted", "stopped by the user")
-        again = f"continue with: keensight train --resume {shlex.quote(str(run.path))}"
+        again = "start again"
+        if run.decisions is not None:
+            again = f"continue with: keensight train --resume {shlex.quote(str(run.path))}"
         if run.bundle_path.is_dir():
             again += f"; the best model so far, not yet evaluated, is in {run.bundle_path}"
         raise InterruptedRun(f"stopped; completed steps are saved in the run {run.path}", again) from None
