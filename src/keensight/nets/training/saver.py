@@ -82,6 +82,7 @@ class Saver(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         self._epoch = epoch
         if self._left_out:
             _assign(self.model.metrics_variables, _listed(self._arrays, "metrics"))
+        self._arrays = {}
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Save after a step, if it is time."""
