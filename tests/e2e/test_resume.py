@@ -28,16 +28,16 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX systems do"),
 ]
 COMMAND = (sys.executable, "-m", "keensight")
-OPTIONS = ("--model", "cnn", "--epochs", "4", "--set", "model.width=4", "--set", "train.batch_size=16",
+OPTIONS = ("--model", "cnn", "--effort", "quick", "--epochs", "4", "--set", "model.width=4", "--set", "train.batch_size=16",
            "--set", "train.checkpoint_minutes=0.005")  # fmt: skip
 
 
 def keensight(*arguments: object, cwd: Path) -> tuple[int, str, str]:
-    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, timeout=300, check=False)
+    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, timeout=900, check=False)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def killed(*arguments: object, cwd: Path, when: Callable[[], bool], at_most: float = 120) -> bool:
+def killed(*arguments: object, cwd: Path, when: Callable[[], bool], at_most: float = 600) -> bool:
     """Start a command, and kill it when a condition holds; whether it was still running then."""
     with (cwd / "err").open("ab") as errors:
         process = subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=cwd, stdout=subprocess.DEVNULL, stderr=errors)
