@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import json
 import os
 import random
 import shutil
@@ -23,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,16 +82,16 @@ CASES = (
     Case("faces, cnn, quick", FACES, ("--model", "cnn", "--effort", "quick", "--image-size", "32")),
     Case("circuits, resnet, quick", CIRCUITS,
          ("--model", "resnet", "--effort", "quick", "--image-size", "32", "--epochs", "6")),
+    Case("clothes, pretrained, quick", CLOTHES, ("--effort", "quick")),
+    Case("circuits, anomaly", CIRCUITS, ("--task", "anomaly", "--normal", "good")),
+    Case("plants, several labels, pretrained, quick", crops_and_diseases, ("--effort", "quick", "--image-size", "96")),
+    Case("clothes, pretrained, standard", CLOTHES, ("--image-size", "96")),
     Case("circuits, cnn, standard", CIRCUITS,
          ("--model", "cnn", "--image-size", "32", "--epochs", "20", "--set", "train.optimizer=adamw")),
     Case("circuits, chosen by comparison, quick", CIRCUITS, ("--effort", "quick")),
-    Case("clothes, pretrained, quick", CLOTHES, ("--effort", "quick")),
-    Case("clothes, pretrained, standard", CLOTHES, ("--image-size", "96")),
-    Case("clothes, pretrained, best", CLOTHES, ("--effort", "best", "--image-size", "96")),
-    Case("plants, several labels, pretrained, quick", crops_and_diseases, ("--effort", "quick", "--image-size", "96")),
     Case("plants, several labels, cnn, best", crops_and_diseases,
          ("--model", "cnn", "--effort", "best", "--image-size", "32", "--epochs", "12")),
-    Case("circuits, anomaly", CIRCUITS, ("--task", "anomaly", "--normal", "good")),
+    Case("clothes, pretrained, best", CLOTHES, ("--effort", "best", "--image-size", "96")),
 )  # fmt: skip
 
 
@@ -222,13 +221,17 @@ def main() -> None:
     until = time.monotonic() + 60 * given.minutes
     while sum(one.kills for one in tallies.values()) < given.kills and time.monotonic() < until:
         for number, one in enumerate(under_way):
-            if time.monotonic() < until or number not in tallies:
+            if time.monotonic() < until:
                 tallies[number] = next(one)
+                keep(tallies.values())
     for one in under_way:
         one.close()
-    rows = [dataclasses.asdict(tally) | {"stages": dict(tally.stages)} for tally in tallies.values()]
-    save("kills", sum(tally.kills for tally in tallies.values()), {"cases": rows}, "all the same")
-    print(json.dumps(rows, indent=1))
+
+
+def keep(tallies: Iterable[Tally]) -> None:
+    """Record what was found so far."""
+    rows = [dataclasses.asdict(tally) | {"stages": dict(tally.stages)} for tally in tallies]
+    save("kills", sum(row["kills"] for row in rows), {"cases": rows}, "all the same")
 
 
 if __name__ == "__main__":
