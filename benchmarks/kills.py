@@ -3,9 +3,10 @@
 python benchmarks/kills.py DATA [--kills 200] [--seed 0] [--only NAME ...] [--minutes 30]
 
 DATA contains clothing_small, deeppcb_crops, orl_faces and plantvillage15. Each case is a small part of one of them. It
-is first trained undisturbed, from an empty cache. Then chains of kills: a training from an empty cache is killed at a
-random time, resumed, killed again, and so on; the last one is let run to its end. Weights (bit for bit), split, history
-but for the seconds, temperature, decision rule and test metrics must be those of the undisturbed training.
+is first trained undisturbed, from an empty cache. Then chains of kills: a training from an empty cache is killed after
+a random number of CPU seconds, resumed, killed again, and so on; the last one is let run to its end. Weights (bit for
+bit), split, history but for the seconds, temperature, decision rule and test metrics must be those of the undisturbed
+training.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Tally:
 
     name: str
     seconds: float = 0.0
-    """Of the undisturbed training."""
+    """CPU time of the undisturbed training."""
     kills: int = 0
     stages: Counter[str] = field(default_factory=Counter)
     """What the run was doing when it was killed."""
@@ -146,12 +147,31 @@ def start(words: list[str], place: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
 
 
+def spent(process: subprocess.Popen[bytes]) -> float:
+    """CPU seconds of a process so far: a busy machine then changes nothing about where a kill meets it."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait(process: subprocess.Popen[bytes], most: float = float("inf")) -> float | None:
+    """CPU seconds of a process that ended by itself; None: it has spent the most that it may, and still runs."""
+    last = 0.0
+    while process.poll() is None:
+        last = max(last, spent(process))
+        if last >= most:
+            return None
+        time.sleep(0.01)
+    return last
+
+
 def alone(case: Case, source: str, place: Path, tally: Tally) -> dict[str, Any]:
     """The results of a training that is left alone."""
-    begun = time.monotonic()
-    code = start(command(place / "alone", source, case.options), place).wait()
-    tally.seconds = round(time.monotonic() - begun, 1)
-    if code:
+    process = start(command(place / "alone", source, case.options), place)
+    tally.seconds = round(wait(process) or 0.0, 1)
+    if process.returncode:
         raise SystemExit(f"{case.name}: {(place / 'err').read_text(errors='replace')[-2000:]}")
     return outcome(place / "alone")
 
@@ -159,20 +179,16 @@ def alone(case: Case, source: str, place: Path, tally: Tally) -> dict[str, Any]:
 def chain(case: Case, source: str, place: Path, tally: Tally, draw: random.Random, kills: int) -> dict[str, Any]:
     """The results of a training that is killed several times; ``tally`` counts the kills."""
     run = place / "run"
-    for _ in range(kills):
+    for left in reversed(range(kills + 1)):
         process = start(command(run, source, case.options), place)
-        try:
-            process.wait(draw.uniform(0.1, tally.seconds))
-            break  # it has reached its end
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            tally.kills += 1
-            tally.stages[stage(run)] += 1
-    else:
-        code = start(command(run, source, case.options), place).wait()
-        if code:
-            raise RuntimeError((place / "err").read_text(errors="replace")[-600:])
+        if wait(process, draw.uniform(0.1, tally.seconds) if left else float("inf")) is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        tally.kills += 1
+        tally.stages[stage(run)] += 1
+    if process.returncode:
+        raise RuntimeError((place / "err").read_text(errors="replace")[-600:])
     return outcome(run)
 
 
@@ -192,7 +208,7 @@ def trials(case: Case, data: Path, draw: random.Random, links: int) -> Iterator[
         place = Path(folder)
         source = case.make(data, place)
         expected = alone(case, source, place, tally)
-        print(f"{case.name}: {tally.seconds} s undisturbed", flush=True)
+        print(f"{case.name}: {tally.seconds} CPU seconds undisturbed", flush=True)
         while True:
             for name in ("run", "cache"):
                 shutil.rmtree(place / name, ignore_errors=True)

@@ -28,8 +28,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX systems do"),
 ]
 COMMAND = (sys.executable, "-m", "keensight")
-OPTIONS = ("--model", "cnn", "--effort", "quick", "--epochs", "4", "--set", "model.width=4", "--set", "train.batch_size=16",
-           "--set", "train.checkpoint_minutes=0.005")  # fmt: skip
+OPTIONS = ("--model", "cnn", "--effort", "quick", "--epochs", "4", "--set", "model.width=4",
+           "--set", "train.batch_size=16", "--set", "train.checkpoint_minutes=0.005")  # fmt: skip
 
 
 def keensight(*arguments: object, cwd: Path) -> tuple[int, str, str]:

@@ -56,7 +56,7 @@ def resume(run: str | Path | Run, source: Source | None = None, *, progress: Pro
         >>> ks.resume(run).state
         'finished'
     """
-    from keensight.nets import runtime
+    from keensight.nets import litert, runtime
     from keensight.store.run import Run, open_run
     from keensight.store.run_lock import locked_run, refuse_busy, take_over
 
@@ -72,6 +72,8 @@ def resume(run: str | Path | Run, source: Source | None = None, *, progress: Pro
     dataset, corrections = reopen(handle, known, config, source, progress)
     for line in in_words(differences(known)):
         progress.say(f"not as before, so that the results may differ in their last digits: {line}")
+    with litert.using(known.engine):  # else refused, before anything of the run is touched
+        pass
     handle = take_over(handle)
     handle.clear_results()
     handle.log("resumed")
