@@ -35,7 +35,7 @@ COMMANDS = {
     "models": "List the available architectures.",
     "rerun": "Repeat a run from its own settings and images, and compare.",
     "runs": "List, delete and rename runs.",
-    "cache": "Show or clear the cache of decoded images.",
+    "cache": "Show, limit or clear the cache of decoded images and features.",
     "doctor": "Check the installation and the machine.",
 }
 """Command to what it does, so that the root help imports none of them; each is in the module of its name."""

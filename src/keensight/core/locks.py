@@ -30,6 +30,11 @@ class Lock:
     path: Path
     _descriptor: int
 
+    def note(self, text: str) -> None:
+        """Append text to the file, for others to read."""
+        with storing(self.path):
+            os.write(self._descriptor, text.encode("utf-8"))
+
     def release(self) -> None:
         """Let others have it, and remove its file."""
         # While it is still locked, so that nobody can have locked the file that is removed; but Windows removes no open

@@ -6,7 +6,6 @@ which batches are read. The files are those of :mod:`.shards`.
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,20 +23,20 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode, decode_each
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
+from keensight.data.cache_entries import CacheUsage, Claim, clear, usage
+from keensight.data.cache_limit import make_room
+from keensight.data.cache_sets import note_set
 from keensight.data.input_size import survey_spec
 from keensight.data.pixels import ArrayPixels, Surveyed, array_pixels, checked_indices
 from keensight.data.shards import (
-    CacheUsage,
     MappedShards,
     Shard,
     ShardWriter,
     cache_directory,
-    clear,
     find_shards,
     locate,
     remove_stale,
     spec_folder,
-    usage,
 )
 from keensight.errors import DataError, ImageError, StoreError
 
@@ -115,6 +114,14 @@ class _Size:
         self.found, failed = locate(self.shards, wanted)
         self.failed = {digest: reason for digest, reason in failed.items() if digest not in self.found}
 
+    def hold(self, claim: Claim, wanted: Collection[str]) -> None:
+        """Claim the shards that were found; if some have been removed before that, look again."""
+        while used := [self.shards[number] for number in {shard for shard, _ in self.found.values()}]:
+            claim.add([shard.name for shard in used])
+            if all(shard.rows.exists() for shard in used):
+                break
+            self.look(wanted)
+
     def lacks(self, digest: str) -> bool:
         """Whether it has neither pixels nor an error."""
         return digest not in self.found and digest not in self.failed
@@ -135,6 +142,7 @@ class _Job:
             else:
                 raise DataError(f"{sample.path} has neither a digest nor an error", "open the dataset again")
         self.sizes = [_Size(spec, self.indices) for spec in specs]
+        self.claim = Claim()
         self.failed: dict[str, str] = {}
         self.checked: set[str] = set()
 
@@ -143,8 +151,11 @@ class _Job:
         if mode == "never":
             return self._stream()
         try:
+            for size in self.sizes:
+                size.hold(self.claim, self.indices)
             self._require_space(_DISK_MARGIN if mode == "auto" else 0)
             self._write()
+            self.claim.add([note_set(self.dataset, self.indices)])
             return {size.spec: CachedPixels(self, size) for size in self.sizes}
         except StoreError as error:
             if mode == "always":
@@ -156,14 +167,10 @@ class _Job:
         return [digest for digest in self.indices if size.lacks(digest)]
 
     def _require_space(self, margin: int) -> None:
-        """Raise StoreError if decoding the rest would not leave ``margin`` bytes of the disk free."""
+        """Raise StoreError if the cache has no room for the rest, or the disk would not have ``margin`` bytes left."""
         needed = sum(len(self._missing(size)) * size.row_bytes for size in self.sizes)
-        directory = cache_directory()
-        if needed and (free := _free_bytes(directory)) < needed + margin:
-            raise StoreError(
-                f"not enough space in {directory}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free",
-                "free some space, or point KEENSIGHT_CACHE at another disk",
-            )
+        if needed:
+            make_room(needed, margin)
 
     def _write(self) -> None:
         """Decode what is missing into new shards.
@@ -176,7 +183,7 @@ class _Job:
         missing = [digest for digest in self.indices if any(size.lacks(digest) for size in self.sizes)]
         if not missing:
             return
-        with _Shards() as shards, closing(self._decode(missing, self.sizes)) as outcomes:
+        with _Shards(self.claim) as shards, closing(self._decode(missing, self.sizes)) as outcomes:
             for digest, outcome, lasting in outcomes:
                 if isinstance(outcome, str):
                     lacking = [size.folder for size in self.sizes if lasting and size.lacks(digest)]
@@ -186,6 +193,7 @@ class _Job:
         expected = self.indices.keys() - self.failed.keys()
         for size in self.sizes:
             size.look(self.indices)
+            size.hold(self.claim, self.indices)
             if any(size.lacks(digest) for digest in expected):
                 raise StoreError("the cache was cleared while it was written", "run it again")
 
@@ -247,12 +255,6 @@ class _Job:
         return {size.spec: StreamedPixels(self, size) for size in self.sizes}
 
 
-def _free_bytes(directory: Path) -> int:
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
-    return shutil.disk_usage(directory).free
-
-
 class _Shards:
     """The shards of one call: a new one starts when one is full, so that a killed process loses little.
 
@@ -260,7 +262,8 @@ class _Shards:
     everything that this call wrote is removed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
         self._writers: list[ShardWriter] = []
         self._open: dict[Path, ShardWriter] = {}
 
@@ -269,6 +272,7 @@ class _Shards:
             self._open.pop(folder).finish()
         if folder not in self._open:
             self._open[folder] = ShardWriter(folder)
+            self._claim.add([self._open[folder].name])
             self._writers.append(self._open[folder])
         return self._open[folder]
 
@@ -314,6 +318,7 @@ class CachedPixels(Surveyed):
         self.errors: Mapping[int, str] = job.all_errors()
         self.decoded = size.decoded
         self._dataset = job.dataset
+        self._claim = job.claim
         used = sorted({shard for shard, _ in size.found.values()})
         shards = [size.shards[number] for number in used]
         small = sum(len(shard.digests) for shard in shards) * size.row_bytes < _RESIDENT_BYTES

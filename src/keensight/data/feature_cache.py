@@ -8,6 +8,8 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.data.cache_entries import Claim
+from keensight.data.cache_limit import make_room
 from keensight.data.shards import ShardWriter, cache_directory, find_shards, locate, remove_stale
 from keensight.errors import StoreError
 
@@ -23,22 +25,28 @@ class FeatureCache:
     def __init__(self, network: str, values: int) -> None:
         self._folder = cache_directory() / "features" / network[:32]
         self._values = values
+        self._claim = Claim()
 
     def find(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The cached vectors, float32 (values,) each."""
         shards = find_shards(self._folder, 4 * self._values)
         places, _ = locate(shards, set(digests))
         rows: dict[int, NDArray[np.float32]] = {}
-        for number in {shard for shard, _ in places.values()}:
-            with suppress(OSError, ValueError):  # cleared by another process: computed again
+        used = {shard for shard, _ in places.values()}
+        self._claim.add(sorted(shards[number].name for number in used))
+        for number in used:
+            with suppress(OSError, ValueError):  # removed by another process before that: computed again
                 rows[number] = np.memmap(shards[number].rows, np.float32, "r").reshape(-1, self._values)
         return {digest: rows[shard][row] for digest, (shard, row) in places.items() if shard in rows}
 
     def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
-        """Save vectors, shape (n, values); if the disk is full, they are computed again next time."""
+        """Save vectors, shape (n, values); if the disk or the cache is full, they are computed again next
+        time."""
         with suppress(StoreError):
             remove_stale(self._folder)
+            make_room(rows.nbytes)
             writer = ShardWriter(self._folder)
+            self._claim.add([writer.name])
             try:
                 for digest, row in zip(digests, np.ascontiguousarray(rows), strict=True):
                     writer.add(digest, row)

@@ -5,7 +5,7 @@ images one after the other, and ``NAME.json``, the digests of those images in th
 the reasons of images that cannot be decoded. Both are written under hidden names and renamed when
 complete, the index last; so a shard is complete or absent, two processes can write at once, and a killed one leaves
 only a hidden file, which a later one removes. ``<cache>/features`` contains features in the same format, and
-``<cache>/networks`` converted networks.
+``<cache>/networks`` converted networks. :mod:`.cache_entries` lists and removes them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.files import Draft, read_json, storing, write_json
+from keensight.core.files import Draft, read_json, write_json
 from keensight.core.records import ImageSpec
 from keensight.errors import StoreError
 
@@ -32,17 +32,6 @@ _STALE_SECONDS = 3600.0
 _BUFFER_BYTES = 128 * 2**10
 _MAP_LIMIT = 64 * 2**20
 _PAGE_CLUSTER = 64 * 2**10
-
-
-@dataclass(frozen=True, slots=True)
-class CacheUsage:
-    """Size of the cache."""
-
-    directory: Path
-    images: int
-    """Decoded images, over all sizes."""
-    files: int
-    bytes: int
 
 
 def cache_directory() -> Path:
@@ -57,49 +46,6 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keensight"
 
 
-def usage() -> CacheUsage:
-    """Count the contents of the cache directory."""
-    sizes = [path.stat().st_size for path in _cache_files()]
-    images = sum(len(shard.digests) for folder in _folders("pixels") for shard in find_shards(folder))
-    return CacheUsage(cache_directory(), images, len(sizes), sum(sizes))
-
-
-def clear() -> int:
-    """Remove everything that Keensight stored in the cache directory; return the bytes freed.
-
-    Raises:
-        StoreError: a file cannot be removed.
-    """
-    freed = 0
-    for path in list(_cache_files()):
-        with storing(path):
-            freed += path.stat().st_size
-            path.unlink(missing_ok=True)
-    kinds = ("pixels", "features", "index", "copies", "networks", "archives")
-    for folder in (*_folders("pixels"), *_folders("features"), *(cache_directory() / kind for kind in kinds)):
-        with suppress(OSError):  # it contains something that is not ours
-            folder.rmdir()
-    return freed
-
-
-def _folders(kind: str) -> list[Path]:
-    return [path for path in (cache_directory() / kind).glob("*") if path.is_dir()]
-
-
-def _cache_files() -> Iterator[Path]:
-    """The files of the cache, and no others in that directory."""
-    for folder in (*_folders("pixels"), *_folders("features")):
-        yield from (path for path in folder.iterdir() if path.is_file() and _is_ours(path))
-    for kind in ("index", "copies", "self-tests"):
-        yield from (cache_directory() / kind).glob("*.json")
-    yield from (cache_directory() / "networks").glob("*.tflite")
-    yield from (cache_directory() / "archives").glob("*.plain")
-
-
-def _is_ours(path: Path) -> bool:
-    return path.suffix in (".rows", ".json") or path.name.startswith(".")
-
-
 @dataclass(frozen=True, slots=True)
 class Shard:
     """The index of one shard."""
@@ -108,6 +54,23 @@ class Shard:
     digests: tuple[str, ...]
     failed: Mapping[str, str]
     """Digest to error message, for images that cannot be decoded."""
+
+    @property
+    def name(self) -> str:
+        """Its path in the cache, without suffix."""
+        return _name(self.rows)
+
+
+def _name(rows: Path) -> str:
+    return rows.with_suffix("").relative_to(cache_directory()).as_posix()
+
+
+def digests_of(index: Path) -> Iterator[str]:
+    """The images of a shard by its index, then those that cannot be decoded; nothing if it is damaged."""
+    with suppress(StoreError, KeyError, TypeError):
+        plain = read_json(index)
+        yield from plain["digests"]
+        yield from plain["failed"]
 
 
 def spec_folder(spec: ImageSpec) -> Path:
@@ -169,6 +132,8 @@ class ShardWriter:
         # Names begin with the time, so that a folder lists its shards by age.
         self._rows = folder / f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.rows"
         self._draft = Draft(self._rows, _BUFFER_BYTES)
+        self.name = _name(self._rows)
+        """Its path in the cache, without suffix."""
         self._digests: list[str] = []
         self._failed: dict[str, str] = {}
         self.size = 0

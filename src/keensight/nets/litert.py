@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
@@ -85,6 +86,8 @@ def _kept(path: Path) -> bytes | None:
         data = path.read_bytes()
     except OSError:
         return None
+    with suppress(OSError):  # it was used now, which keeps it in the cache for longer
+        os.utime(path)
     flatbuffer, stored = data[:-_DIGEST], data[-_DIGEST:]
     return flatbuffer if hashlib.sha256(flatbuffer).digest() == stored else None
 

@@ -47,8 +47,8 @@ def test_each_distinct_image_is_computed_once_and_never_again():
 
 
 def test_the_cache_on_disk_keeps_rows_by_network_and_digest(tmp_path, monkeypatch):
+    from keensight.data.cache import clear, usage
     from keensight.data.feature_cache import FeatureCache
-    from keensight.data.shards import clear, usage
 
     monkeypatch.setenv("KEENSIGHT_CACHE", str(tmp_path))
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)

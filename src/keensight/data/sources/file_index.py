@@ -20,6 +20,7 @@ from keensight.core.parallel import ordered, processors
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageInfo, Sample
 from keensight.data.cache import cache_directory
+from keensight.data.cache_entries import touch
 from keensight.data.sources.listing import Found
 from keensight.errors import ImageError, StoreError
 
@@ -164,14 +165,18 @@ def _examine_file(load: Load, found: Found) -> Facts:
 
 
 def _index_path(source: Path) -> Path:
-    name = sha256(os.fsencode(os.path.realpath(source)))[:32]
-    return cache_directory() / "index" / f"{name}.json"
+    return cache_directory() / f"{_index_name(source)}.json"
+
+
+def _index_name(source: Path) -> str:
+    return f"index/{sha256(os.fsencode(os.path.realpath(source)))[:32]}"
 
 
 def _read_index(source: Path) -> dict[str, tuple[int, int, Facts]]:
     # The index only saves time: if anything is wrong with it, the files are read again.
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, StoreError):
         document = json.loads(_index_path(source).read_bytes())
+        touch(_index_name(source))
         if document["version"] == VERSION:
             return {path: _entry(*entry) for path, entry in document["entries"].items()}
     return {}

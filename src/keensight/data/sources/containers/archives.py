@@ -27,9 +27,11 @@ from keensight.core.files import Draft, drafted, sha256
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Sample, Skipped
 from keensight.data.cache import cache_directory
+from keensight.data.cache_entries import Claim
+from keensight.data.cache_limit import make_room
 from keensight.data.sources.listing import UNKNOWN_TYPE, Found, Listing
 from keensight.data.sources.names import is_encodable, is_image_name, junk_reason, natural_key, printable, suffix_of
-from keensight.errors import DataError, ImageError
+from keensight.errors import DataError, ImageError, StoreError
 
 ZIP_SUFFIXES = (".zip",)
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -71,6 +73,8 @@ class Archive:
     members: Mapping[str, Member]
     folders: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    claim: Claim | None = field(default=None, compare=False, repr=False)
+    """Of a decompressed copy, so that it is not removed."""
 
     def load(self, sample: Sample) -> bytes:
         """The bytes of an image.
@@ -232,7 +236,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 
 
 def _tar(path: Path, progress: Progress) -> Archive:
-    plain = decompressed(path, progress) if is_compressed(path) else path
+    plain, claim = decompressed(path, progress) if is_compressed(path) else (path, None)
     index = _Index(path)
     with tarfile.open(plain, "r:") as archive:
         for info in archive:
@@ -253,7 +257,7 @@ def _tar(path: Path, progress: Progress) -> Archive:
                 f"{path.name} is damaged or incomplete: it cannot be read beyond {len(index.members):,} files",
                 "copy or download it again, or unpack it and give the folder",
             )
-    return index.archive(plain)
+    return index.archive(plain, claim)
 
 
 def is_compressed(path: Path) -> bool:
@@ -262,8 +266,9 @@ def is_compressed(path: Path) -> bool:
         return stream.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"))
 
 
-def decompressed(path: Path, progress: Progress | None = None) -> Path:
-    """A decompressed copy of a file, in the cache; made once as long as the file does not change.
+def decompressed(path: Path, progress: Progress | None = None) -> tuple[Path, Claim]:
+    """A decompressed copy of a file, in the cache; made once as long as the file does not change. It is not removed as
+    long as the claim is referenced.
 
     Raises:
         DataError: it expands to implausibly much.
@@ -271,16 +276,20 @@ def decompressed(path: Path, progress: Progress | None = None) -> Path:
     """
     status = path.stat()
     key = sha256(f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}".encode("utf-8", "surrogateescape"))
-    target = cache_directory() / "archives" / f"{key[:32]}.plain"
+    name, claim = f"archives/{key[:32]}", Claim()
+    claim.add([name])
+    target = cache_directory() / f"{name}.plain"
     if target.exists():
-        return target
+        return target, claim
+    with suppress(StoreError):  # what the cache may have; a copy is needed in any case
+        make_room(status.st_size)
     limit = most_expanded(status.st_size)
     (progress or Silent()).say(f"decompressing {path.name} into the cache (once)")
     with drafted(target) as draft:
         limit = min(limit, shutil.disk_usage(target.parent).free)
         with _decompressor(path) as stream:
             _copy(stream, draft, limit, path)
-    return target
+    return target, claim
 
 
 def _decompressor(path: Path) -> IO[bytes]:
@@ -318,10 +327,10 @@ class _Index:
             self.skipped.append(Skipped(name, "twice in the archive: the later one is read"))
         self.members[name] = member
 
-    def archive(self, plain: Path) -> Archive:
+    def archive(self, plain: Path, claim: Claim | None = None) -> Archive:
         if not self.members:
             raise DataError(f"{self.path.name} is empty", "expected images in it")
-        return Archive(self.path, plain, self.members, tuple(self.folders), tuple(self.skipped))
+        return Archive(self.path, plain, self.members, tuple(self.folders), tuple(self.skipped), claim)
 
     def _checked(self, name: str) -> str:
         """A path with ``/`` and without ``./``; as an extracting program would write it, but within the archive."""

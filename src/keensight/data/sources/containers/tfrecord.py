@@ -67,7 +67,7 @@ def open_tfrecord(
     image_key = label_key = ""
     shards: list[Shard] = []
     for path in files:
-        plain = decompressed(path, progress) if is_compressed(path) else path
+        plain, claim = decompressed(path, progress) if is_compressed(path) else (path, None)
         if not plain.stat().st_size:
             raise _damaged(path.name, 0)
         members: dict[str, Member] = {}
@@ -80,7 +80,7 @@ def open_tfrecord(
                 name = f"{number:06d}"
                 members[name] = Member(offset, size, size, error=None if size else "the record has no image")
                 entries.append(Entry(name, _labels(data, example, label_key)))
-        shards.append(Shard(Archive(path, plain, members), entries))
+        shards.append(Shard(Archive(path, plain, members, claim=claim), entries))
     return open_shards(source, shards, "TFRecord", f"the feature {label_key}", progress)
 
 
