@@ -140,7 +140,7 @@ def test_rename_and_list(tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "a").update(state="finished", results={"test": {"accuracy": 0.5, "n": 9}})
     assert keensight("runs", "rename", "runs/a", "b", cwd=tmp_path) == (0, "renamed runs/a to runs/b\n", "")
     code, out, err = keensight("runs", "rename", "runs/b", "c", "--json", cwd=tmp_path)
-    assert (code, json.loads(out), err) == (0, {"run": "runs/c", "was": "runs/b"}, "")
+    assert (code, json.loads(out), err) == (0, {"schema": 1, "run": "runs/c", "was": "runs/b"}, "")
     for command in (["runs"], ["runs", "list"], ["runs", "runs"], ["runs", "list", "runs"]):
         code, out, err = keensight(*command, cwd=tmp_path)
         assert (code, err) == (0, "")

@@ -34,8 +34,9 @@ def limit() -> float:
     given = os.environ.get(VARIABLE)
     if given:
         return parse_size(given, VARIABLE)
-    with suppress(StoreError, KeyError, TypeError, ValueError):
-        return parse_size(read_json(_stored())["limit"])
+    with suppress(StoreError, KeyError, TypeError, UsageError):  # none is stored, or the file is damaged
+        if isinstance(stored := read_json(_stored())["limit"], str):
+            return parse_size(stored)
     return max(_LEAST, _FRACTION * _disk()[0])
 
 

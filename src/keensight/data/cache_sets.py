@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from keensight.core.codec import from_plain, to_plain
 from keensight.core.files import read_json, sha256, write_json
 from keensight.core.records import Dataset
 from keensight.data.cache_entries import Entry, clear, entries, touch
@@ -44,6 +45,17 @@ class CachedSet:
 
 
 @dataclass(frozen=True, slots=True)
+class _File:
+    """What ``sets/KEY.json`` contains."""
+
+    schema: int
+    name: str
+    source: str | None
+    digests: str
+    """The first digits of each digest, joined."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     entry: Entry
     name: str
@@ -57,13 +69,14 @@ def note_set(dataset: Dataset, digests: Collection[str]) -> str:
     source = os.path.realpath(root) if isinstance(root, Path) else None
     name = f"sets/{sha256(f'{dataset.name} {source}'.encode('utf-8', 'surrogateescape'))[:32]}"
     path = cache_directory() / f"{name}.json"
-    known, new = _digests(path), {digest[:_DIGITS] for digest in digests}
-    if new <= known:
+    before = _read(path)
+    known, new = _pieces(before.digests if before else ""), {digest[:_DIGITS] for digest in digests}
+    if before and new <= known:
         touch(name)
         return name
     joined = "".join(sorted(known | new))
     with suppress(StoreError):
-        write_json(path, {"schema": _SCHEMA, "name": dataset.name, "source": source, "digests": joined})
+        write_json(path, to_plain(_File(_SCHEMA, dataset.name, source, joined)))
     return name
 
 
@@ -108,17 +121,17 @@ def clear_sets(sets: Collection[CachedSet]) -> int:
 def _known(found: Collection[Entry]) -> Iterator[_Known]:
     for entry in found:
         if entry.kind == "sets" and entry.whole:
-            with suppress(StoreError, KeyError, TypeError):
-                plain = read_json(entry.files[0])
-                if plain["schema"] == _SCHEMA:
-                    yield _Known(entry, plain["name"], plain["source"], frozenset(_pieces(plain["digests"])))
+            known = _read(entry.files[0])
+            if known is not None:
+                yield _Known(entry, known.name, known.source, frozenset(_pieces(known.digests)))
 
 
-def _digests(path: Path) -> set[str]:
-    with suppress(StoreError, KeyError, TypeError):
-        plain = read_json(path)
-        return _pieces(plain["digests"]) if plain["schema"] == _SCHEMA else set()
-    return set()
+def _read(path: Path) -> _File | None:
+    """None: there is none, or it is damaged or of another version."""
+    with suppress(StoreError, RecursionError):
+        found = from_plain(_File, read_json(path))
+        return found if found.schema == _SCHEMA else None
+    return None
 
 
 def _pieces(joined: str) -> set[str]:

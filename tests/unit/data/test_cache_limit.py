@@ -1,6 +1,7 @@
 """The cache stays below its limit; what was not used for longest goes first, and nothing that a process uses."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -188,3 +189,21 @@ def test_a_set_grows_with_its_images_and_other_sizes_belong_to_it() -> None:
     assert birds.images == 6
     with pytest.raises(UsageError, match="the cache has nothing of fish"):
         matching("fish")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"limit": "much"}', '{"limit": null}', '{"limit": 3}'])
+def test_a_damaged_stored_limit_is_ignored(cache_folder: Path, text: str) -> None:
+    cache_folder.mkdir()
+    (cache_folder / "limit.json").write_text(text)
+    assert limit() == max(20e9, 0.1 * shutil.disk_usage(cache_folder).total)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1, "name": 5, "source": null, "digests": 3}', '{"schema": 9}'])
+def test_a_damaged_list_of_a_set_is_written_again(cache_folder: Path, text: str) -> None:
+    prepare(named("birds", pngs(4)), SPEC)
+    (path,) = (cache_folder / "sets").iterdir()
+    whole = path.read_text()
+    path.write_text(text)
+    assert [one.name for one in cached_sets()] == ["other images", "indexes and results of checks"]
+    prepare(named("birds", pngs(4)), SPEC)
+    assert path.read_text() == whole
