@@ -25,6 +25,7 @@ from pathlib import Path
 from store_builders import make_run
 from keensight.store.run_lock import locked_run
 run = make_run(Path("runs/live"))
+(run.path / "decisions.json").touch()
 with locked_run(run.path):
     run.update(state="training")
     print("training", flush=True)

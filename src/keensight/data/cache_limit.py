@@ -76,7 +76,7 @@ def make_room(needed: int, margin: int = 0) -> None:
         margin: Bytes of the disk to leave free.
 
     Raises:
-        StoreError: there is no room even without all that.
+        StoreError: that is not enough.
         UsageError: the limit is not a size.
     """
     most, (_, free) = limit(), _disk()

@@ -77,6 +77,7 @@ def test_a_child_that_nobody_waited_for_is_gone() -> None:
 
 def test_a_run_says_that_it_is_dead_and_its_file_does_not(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run").update(state="training")
+    (run.path / "decisions.json").touch()
     assert run.state == "training"
     run = of(run, ended())
     assert (run.state, run.record.state) == ("dead", "training")
@@ -102,7 +103,7 @@ def test_how_to_go_on_depends_on_what_is_known_of_the_process(tmp_path: Path) ->
     assert "whether another process is still working" in old.next_step
     failed = run.update(state="failed", message="the disk is full")
     assert failed.alive is False
-    assert failed.next_step.startswith("`keensight train --resume")
+    assert failed.next_step.startswith("it cannot be continued: train again, and `keensight runs delete")
     with pytest.raises(StoreError, match=r"its state is failed: the disk is full$"):
         _ = failed.audit
     assert run.update(state="finished").next_step == ""
