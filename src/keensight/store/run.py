@@ -93,10 +93,9 @@ class Run:
         if self.record.state == "finished":
             return ""
         name, process = shlex.quote(str(self.path)), self.record.process
-        resumable = inside(self.path, DECISIONS_FILE).is_file()
-        again = (
-            f"`keensight train --resume {name}` continues it" if resumable else "it cannot be continued: train again"
-        )
+        again = "it cannot be continued: train again"  # it was adopted, or is of an earlier version
+        if (self.path / DECISIONS_FILE).is_file():
+            again = f"`keensight train --resume {name}` continues it"
         again += f", and `keensight runs delete {name}` deletes it"
         if self.alive:
             return f"wait until it is finished; process {process.id if process else '?'} is working on it"
