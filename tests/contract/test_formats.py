@@ -51,7 +51,7 @@ FORMATS: dict[str, tuple[int, Callable[[int], str], Callable[[Path], Any]]] = {
 """Constant: its value, the folder of the fixture of a number, and what reads it."""
 CACHES = {
     "data.shards._SCHEMA", "data.sources.file_index.VERSION", "data.audit.cached._VERSION",
-    "data.audit.cached._LOOKS_VERSION",
+    "data.audit.cached._LOOKS_VERSION", "data.cache_sets._SCHEMA",
 }  # fmt: skip
 """Files of the cache: of another number they are made again, see tests/hostile/test_cache_files.py."""
 ANSWERS = {"cli.invocation.SCHEMA"}
