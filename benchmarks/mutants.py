@@ -33,11 +33,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE, TESTS = ROOT / "src" / "keensight", ROOT / "tests"
 PACKAGES = ("core", "assess", "store", "data/splits.py")
 _QUICK = "pytest.mark.slow  # seconds in all"
-"""Tests of this mark are run too: they are many, but train nothing."""
+"""Files of this mark are run too: they have many tests, but train nothing."""
 _FURTHER = {
     "core/tiff.py": ("unit/core/test_formats.py", "unit/core/test_pixels.py", "hostile/test_odd_images.py"),
     "store/json_records.py": ("contract/test_formats.py", "unit/store/test_run.py", "hostile/test_record_types.py"),
-    "assess/confident_learning.py": ("unit/assess/test_confident_learning.py",),
 }
 """Tests of modules that only their callers name."""
 _LEFT_OUT = ("test_fuzz.py", "test_cache_files.py")
@@ -208,7 +207,7 @@ def tests_of(module: str) -> list[Path]:
     for folder in ("unit", "property", "golden", "hostile"):
         for path in sorted((TESTS / folder).rglob("test_*.py")):
             text = path.read_text(encoding="utf-8")
-            fits = "pytestmark = pytest.mark.slow" not in text or _QUICK in text
+            fits = "pytestmark = pytest.mark.slow" not in text or _QUICK in text or "assess" in path.parts
             trains = "tensorflow" in text or "nets" in path.parts or path.name in _LEFT_OUT
             if fits and not trains and path not in found and names.search(text):
                 found.append(path)
@@ -257,8 +256,7 @@ def _child(module: str, tree: ast.Module | None, tests: list[Path], seconds: flo
     signal.alarm(int(40 * seconds))  # a test that waits takes no CPU time
     if tree is not None:
         sys.meta_path.insert(0, _Finder(module, tree))
-    whole = any("pytestmark = pytest.mark.slow" in path.read_text(encoding="utf-8") for path in tests)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", *([] if whole else ["-m", "not slow"])]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header"]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
             return int(pytest.main([*options, *map(str, tests)]))
