@@ -36,11 +36,15 @@ _QUICK = "pytest.mark.slow  # seconds in all"
 """Files of this mark are run too: they have many tests, but train nothing."""
 _FURTHER = {
     "core/tiff.py": ("unit/core/test_formats.py", "unit/core/test_pixels.py", "hostile/test_odd_images.py"),
+    "core/decode_limits.py": ("unit/core/test_pixels.py", "unit/core/test_formats.py", "hostile/test_bad_images.py"),
+    "core/dicom.py": ("unit/core/test_dicom.py",),
+    "core/parallel.py": ("unit/core/test_pixels.py", "unit/data/test_file_index.py"),
     "store/json_records.py": ("contract/test_formats.py", "unit/store/test_run.py", "hostile/test_record_types.py"),
 }
 """Tests of modules that only their callers name."""
-_LEFT_OUT = ("test_fuzz.py", "test_cache_files.py")
+_LEFT_OUT = ("test_fuzz.py", "test_cache_files.py", "test_memory.py")
 """Tests of everything at once."""
+_TRAINS = re.compile(r"^\s*(?:import|from) (?:tensorflow|keras)\b", re.MULTILINE)
 _LEAST, _TIMES = 30.0, 8.0
 """Seconds of CPU time that tests may take in any case, and as a multiple of what they take without a mutant."""
 
@@ -199,19 +203,26 @@ def _replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> None:
 
 
 def tests_of(module: str) -> list[Path]:
-    """Tests that name a module and train nothing: first the one called like it."""
+    """Tests that name a module and train nothing: of its own layer, else of any; first the one called like it."""
     dotted = "keensight." + module.removesuffix(".py").replace("/", ".")
     package, _, name = dotted.rpartition(".")
     names = re.compile(rf"{re.escape(dotted)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
-    found = [TESTS / path for path in _FURTHER.get(module, ())]
-    for folder in ("unit", "property", "golden", "hostile"):
-        for path in sorted((TESTS / folder).rglob("test_*.py")):
-            text = path.read_text(encoding="utf-8")
-            fits = "pytestmark = pytest.mark.slow" not in text or _QUICK in text or "assess" in path.parts
-            trains = "tensorflow" in text or "nets" in path.parts or path.name in _LEFT_OUT
-            if fits and not trains and path not in found and names.search(text):
-                found.append(path)
-    return sorted(found, key=lambda path: (path.stem != f"test_{name}", path.stat().st_size))
+    further = [TESTS / path for path in _FURTHER.get(module, ())]
+    layer = f"unit/{module.split('/')[0]}"
+    found = [path for path in _naming(names, layer, "property", "golden", "hostile") if path not in further]
+    found = found or ([] if further else _naming(names, "unit"))
+    return [*further, *sorted(found, key=lambda path: (path.stem != f"test_{name}", path.stat().st_size))]
+
+
+def _naming(names: re.Pattern[str], *folders: str) -> list[Path]:
+    found = []
+    for path in (path for folder in folders for path in sorted((TESTS / folder).rglob("test_*.py"))):
+        text = path.read_text(encoding="utf-8")
+        fits = "pytestmark = pytest.mark.slow" not in text or _QUICK in text or "assess" in path.parts
+        left_out = _TRAINS.search(text) or path.name in _LEFT_OUT or "nets" in path.parts
+        if fits and not left_out and names.search(text):
+            found.append(path)
+    return found
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
