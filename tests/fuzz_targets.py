@@ -255,6 +255,21 @@ class Session:
     def __len__(self) -> int:
         return len(self._files)
 
+    def contents(self) -> list[bytes]:
+        """The seeds."""
+        return [self._content[path] for path in self._files]
+
+    def read_content(self, place: int, content: bytes) -> None:
+        """Read one of the files (its number counts modulo theirs) with another content."""
+        path = self._files[place % len(self._files)]
+        if not self._work.exists():
+            shutil.copytree(self._folder, self._work)
+        (self._work / path).write_bytes(content)
+        try:
+            self.target.read(self._work / path)
+        finally:
+            (self._work / path).write_bytes(self._content[path])
+
     def read(self, number: int) -> str:
         """Make and read one input; number -1, -2 and so on are the seeds.
 
