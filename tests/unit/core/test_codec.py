@@ -74,3 +74,20 @@ def test_other_shapes_are_refused(plain: Any) -> None:
 def test_a_whole_number_that_no_float_can_hold_is_refused_in_short() -> None:
     with pytest.raises(StoreError, match="'high' is a number of very many digits, but a number was expected"):
         from_plain(Interval, {"value": 1, "low": 0, "high": 10**400, "n": 1})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "null"), (True, "true"), (False, "false"), (3, "the number 3"), (0.5, "the number 0.5"),
+        (10**40, "a number of very many digits"), (-(10**41), "a number of very many digits"), ([1], "a list"),
+        ((1, 2), "a list"), ({"a": 1}, "an object"), ("9" * 50, f"the text '{'9' * 40}'"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_described_in_the_words_of_json(value: Any, said: str) -> None:
+    plain = through_json(Interval(0.5, 0.25, 1))
+    wrong = "method" if not isinstance(value, str) else "value"
+    with pytest.raises(StoreError) as caught:
+        from_plain(Interval, plain | {wrong: value}, "accuracy")
+    expected = "text" if wrong == "method" else "a number"
+    assert caught.value.message == f"the key 'accuracy.{wrong}' is {said}, but {expected} was expected"

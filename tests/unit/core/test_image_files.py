@@ -1,12 +1,13 @@
 """Traces that a writer leaves in a file."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.image_files import traces
+from keensight.core.image_files import traces, unpack
 from keensight.core.pixels import encode_png
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
@@ -35,3 +36,26 @@ def test_damage_counts_as_absence() -> None:
     for length in range(0, 700, 7):
         traces(stream.getvalue()[:length])
     assert traces(b"") == traces(b"text")
+
+
+def gif(everywhere: int | None, own: int | None, frames: int) -> bytes:
+    """Frames of a GIF with color tables of 2 to 256 colors; None: no table."""
+
+    def table(bits: int | None) -> bytes:
+        return b"" if bits is None else b"\x3b" * (3 << (bits + 1))
+
+    def flags(bits: int | None) -> int:
+        return 0 if bits is None else 0x80 | bits
+
+    head = b"GIF89a" + struct.pack("<HHBBB", 4, 4, flags(everywhere), 0, 0) + table(everywhere)
+    frame = b"\x2c" + struct.pack("<4HB", 0, 0, 4, 4, flags(own)) + table(own) + b"\x02\x02\x4c\x01\x00"
+    comment = b"\x21\xfe\x05hello\x03you\x00"
+    return head + (comment + frame) * frames + b";"
+
+
+@pytest.mark.parametrize("everywhere", [None, 0, 3, 7])
+@pytest.mark.parametrize("own", [None, 0, 4, 7])
+def test_frames_of_a_gif_are_counted_behind_tables_of_any_size(everywhere: int | None, own: int | None) -> None:
+    for frames in (1, 3):
+        assert unpack(gif(everywhere, own, frames)).frames == frames
+    assert unpack(gif(everywhere, own, 3)[:-20]).frames >= 2
