@@ -24,7 +24,7 @@ from keensight.core.pixels import decode, decode_each
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, ImageSpec
 from keensight.data.cache_entries import CacheUsage, Claim, clear, usage
-from keensight.data.cache_limit import make_room
+from keensight.data.cache_limit import INDEX_BYTES, make_room
 from keensight.data.cache_sets import note_set
 from keensight.data.input_size import survey_spec
 from keensight.data.pixels import ArrayPixels, Surveyed, array_pixels, checked_indices
@@ -168,9 +168,9 @@ class _Job:
 
     def _require_space(self, margin: int) -> None:
         """Raise StoreError if the cache has no room for the rest, or the disk would not have ``margin`` bytes left."""
-        needed = sum(len(self._missing(size)) * size.row_bytes for size in self.sizes)
-        if needed:
-            make_room(needed, margin)
+        missing = [(len(self._missing(size)), size.row_bytes) for size in self.sizes]
+        if needed := sum(count * (row_bytes + INDEX_BYTES) for count, row_bytes in missing):
+            make_room(needed + INDEX_BYTES, margin)
 
     def _write(self) -> None:
         """Decode what is missing into new shards.

@@ -14,6 +14,8 @@ from keensight.data.shards import cache_directory
 from keensight.errors import StoreError, UsageError
 
 VARIABLE = "KEENSIGHT_CACHE_LIMIT"
+INDEX_BYTES = 120
+"""What an image takes in the index of its shard and in the list of its set."""
 _LEAST, _FRACTION = 20 * 10**9, 0.1
 """The default limit: 20 GB, or a tenth of the disk if that is more."""
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keensight.data.cache_entries import Claim
-from keensight.data.cache_limit import make_room
+from keensight.data.cache_limit import INDEX_BYTES, make_room
 from keensight.data.shards import ShardWriter, cache_directory, find_shards, locate, remove_stale
 from keensight.errors import StoreError
 
@@ -44,7 +44,7 @@ class FeatureCache:
         time."""
         with suppress(StoreError):
             remove_stale(self._folder)
-            make_room(rows.nbytes)
+            make_room(rows.nbytes + (len(rows) + 1) * INDEX_BYTES)
             writer = ShardWriter(self._folder)
             self._claim.add([writer.name])
             try:

@@ -207,3 +207,38 @@ def test_a_damaged_list_of_a_set_is_written_again(cache_folder: Path, text: str)
     assert [one.name for one in cached_sets()] == ["other images", "indexes and results of checks"]
     prepare(named("birds", pngs(4)), SPEC)
     assert path.read_text() == whole
+
+
+_CROWD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_cache import SPEC, Notes, check, pngs, shelf
+from keensight.data.cache import prepare
+for turn in range(6):
+    first = 40 * (int(sys.argv[2]) + turn) % 240
+    files, notes = pngs(40, first), Notes()
+    check(prepare(shelf(files)[0], SPEC, progress=notes), files)
+    assert all("too little" in line for line in notes.said), notes.said
+"""
+
+
+@pytest.mark.slow
+def test_many_processes_share_a_cache_that_is_too_small_for_all(
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEENSIGHT_CACHE_LIMIT", f"{100 * ROW + 30_000}B")
+    children = [
+        subprocess.Popen([sys.executable, "-c", _CROWD, str(Path(__file__).parent), str(number)], text=True,
+                         stderr=subprocess.PIPE)
+        for number in range(4)
+    ]  # fmt: skip
+    killed = subprocess.Popen([sys.executable, "-c", _CROWD, str(Path(__file__).parent), "5"])
+    time.sleep(1.5)
+    killed.kill()
+    killed.wait()
+    told = [child.communicate(timeout=300)[1] for child in children]
+    assert [child.returncode for child in children] == [0] * 4, told
+    assert not claimed()
+    assert [path for path in (cache_folder / "in-use").iterdir() if path.suffix == ".lock"] == []
+    prepare(named("after", pngs(40, first=2000)), SPEC)
+    assert usage().bytes <= limit()
