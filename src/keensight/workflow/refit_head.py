@@ -1,11 +1,12 @@
-"""The head, fitted once more after fine-tuning, to larger images than the network was trained on."""
+"""The head, fitted once more after the training of a pretrained network, to larger images than that took."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core.files import temporary_folder
 from keensight.core.progress import Progress
@@ -20,26 +21,29 @@ if TYPE_CHECKING:
     import keras
 
     from keensight.data.cache import CacheMode
-    from keensight.nets.training.images import Caches
+    from keensight.nets.training.images import Caches, Images
+    from keensight.nets.training.linear_head import Head
 
 
 def refit_head(trained: Trained, spec: ImageSpec, progress: Progress) -> Trained:
-    """Fit the head of a fine-tuned network again, on ``spec``; kept only if it is better on the validation set.
+    """Fit the head of a transferred network again, on ``spec``; kept only if it is better on unseen images.
 
     Fine-tuning takes each image often, and so takes it small; a head takes each image once, so it can take it large.
     The network below serves both (Touvron et al. 2019, "Fixing the train-test resolution discrepancy"). Kept, the head
-    is fitted to the validation images too, and calibrated on their logits by a head that was not.
+    is fitted to the validation images too, and calibrated on the logits of heads that were not.
 
     Args:
         trained: The results of training.
         spec: The network's input from now on, at least as large as that of the training.
         progress: Where to report.
     """
-    if trained.history.stopped == "interrupted" or not (trained.history.tuned and transfers(trained.config)):
+    if trained.history.stopped == "interrupted" or not transfers(trained.config):
         return trained
-    with temporary_folder() as folder:
-        from keensight.nets.training.features import Remembered
+    if not trained.history.tuned:
+        return trained if spec == trained.pixels.spec else _refitted(trained, spec, caches(progress))
+    from keensight.nets.training.features import Remembered
 
+    with temporary_folder() as folder:
         remembered = Remembered()  # the features of a network of this run alone
         shop = dataclasses.replace(caches(progress), known=lambda network, values: remembered, networks=folder)
         return _refitted(trained, spec, shop)
@@ -48,42 +52,76 @@ def refit_head(trained: Trained, spec: ImageSpec, progress: Progress) -> Trained
 def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
     from keensight.nets.classifier import Classifier
     from keensight.nets.training.head import adjust, head_inputs
-    from keensight.nets.training.images import features
     from keensight.nets.training.linear_head import fold
-    from keensight.nets.training.losses import objective_of
-    from keensight.nets.training.transfer import Examination, HeldOut
-    from keensight.nets.training.verdict import judge
+    from keensight.nets.training.transfer import HeldOut
 
     dataset, split, config, progress = trained.dataset, trained.split, trained.config, shop.progress
-    before = Examination.by_head(trained.classifier.keras_model, images_of(dataset, split, trained.pixels), shop)
+    before = _logits_before(trained, shop)
     pixels = trained.pixels
     if spec != pixels.spec:
         pixels = prepare(dataset, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
     images, network = images_of(dataset, split, pixels), _of_size(trained, spec)
     inputs = head_inputs(network, images, config, shop)
-    chosen, val = inputs.chosen(progress, validated=True), inputs.validation()
-    head = inputs.head(chosen.strength, everything=False)
-    after = dataclasses.replace(before, logits=head.logits(val.features))
-    verdict = judge(before.logits, after.logits, val.targets)
-    progress.say(
-        f"head fitted again at {spec.width}x{spec.height} px: {'kept' if verdict.kept else 'discarded'}, "
-        f"validation {after.reached:.1%}, {before.reached:.1%} before"
-    )
-    if not verdict.kept:
+    tuned = trained.history.tuned
+    chosen, unseen = inputs.chosen(progress, validated=tuned), inputs.validation() if tuned else inputs
+    head = inputs.head(chosen.strength, everything=False) if tuned else None
+    logits = chosen.logits if head is None else head.logits(unseen.features)
+    if not _better(before, logits, unseen.targets, spec, progress):
         return trained
-    logits, mirror = after.logits, False
-    if averages_mirror_images(config):
-        mirrored = head.logits(features(network, images.mirrored(), val.rows, shop))
-        double = (logits + mirrored) / np.float32(2)
-        probabilities = objective_of(val.targets).probabilities
-        mirror = mirror_pays(probabilities(logits), probabilities(double), val.targets, progress)
-        logits = double if mirror else logits
+    mirror = False
+    if head is not None and averages_mirror_images(config):
+        logits, mirror = _averaged(head, network, images, unseen.rows, logits, shop)
     fold(network, inputs.head(chosen.strength, everything=True))
-    offsets = adjust(network, val, dataclasses.replace(chosen, logits=logits), config, shop)
+    offsets = adjust(network, unseen, dataclasses.replace(chosen, logits=logits), config, shop)
     old = trained.classifier
     classifier = Classifier(network, old.labels, spec, thresholds=old.thresholds, mirror=mirror)
-    held_out = HeldOut(val.rows, logits - offsets)
+    held_out = HeldOut(unseen.rows, logits - offsets)
     return dataclasses.replace(trained, classifier=classifier, pixels=pixels, held_out=held_out)
+
+
+def _logits_before(trained: Trained, shop: Caches) -> NDArray[Any]:
+    """Logits of the images that the head is judged on: of a cross-validation, or after fine-tuning the validation
+    images."""
+    from keensight.nets.training.transfer import Examination
+
+    if not trained.history.tuned:
+        assert trained.held_out is not None, "a head on frozen features is cross-validated"
+        return trained.held_out.logits
+    images = images_of(trained.dataset, trained.split, trained.pixels)
+    return Examination.by_head(trained.classifier.keras_model, images, shop).logits
+
+
+def _better(
+    before: NDArray[Any], after: NDArray[Any], targets: NDArray[Any], spec: ImageSpec, progress: Progress
+) -> bool:
+    from keensight.nets.training.losses import objective_of
+    from keensight.nets.training.verdict import judge
+
+    def reached(logits: NDArray[Any]) -> float:
+        objective = objective_of(targets)
+        ranking = objective.ranking(logits, targets)
+        return objective.score(objective.probabilities(logits), targets)[1] if ranking is None else ranking
+
+    kept = judge(before, after, targets).kept
+    progress.say(
+        f"head fitted again at {spec.width}x{spec.height} px: {'kept' if kept else 'discarded'}, "
+        f"validation {reached(after):.1%}, {reached(before):.1%} before"
+    )
+    return kept
+
+
+def _averaged(
+    head: Head, network: keras.Model, images: Images, rows: NDArray[np.int64], logits: NDArray[Any], shop: Caches
+) -> tuple[NDArray[Any], bool]:
+    """Logits averaged with those of the mirror images if that helps, and whether it does."""
+    from keensight.nets.training.images import features
+    from keensight.nets.training.losses import objective_of
+
+    double = (logits + head.logits(features(network, images.mirrored(), rows, shop))) / np.float32(2)
+    targets = images.targets[rows]
+    probabilities = objective_of(targets).probabilities
+    pays = mirror_pays(probabilities(logits), probabilities(double), targets, shop.progress)
+    return (double, True) if pays else (logits, False)
 
 
 def _of_size(trained: Trained, spec: ImageSpec) -> keras.Model:

@@ -82,13 +82,23 @@ def test_a_head_that_is_no_better_is_discarded(trained):
     assert any("head fitted again at 96x96 px: discarded" in line for line in said.lines)
 
 
-@pytest.mark.parametrize(
-    "history",
-    [History((_epoch(1, "head"),), 1), History((_epoch(1, "head"), _epoch(2, "whole")), 2, "interrupted")],
-    ids=["head alone", "interrupted"],
-)
-def test_without_a_finished_fine_tuning_nothing_is_done(trained, history):
+def test_without_fine_tuning_the_head_is_cross_validated_on_larger_images(trained):
+    from keensight.nets.training.transfer import HeldOut
     from keensight.workflow.refit_head import refit_head
 
-    same = dataclasses.replace(trained, history=history)
-    assert refit_head(same, LARGE, Silent()) is same
+    rows = np.concatenate([trained.split.part("train"), trained.split.part("val")])
+    history, unknown = History((_epoch(1, "head"),), 1), HeldOut(rows, np.zeros((len(rows), 2), np.float32))
+    head_alone = dataclasses.replace(trained, history=history, held_out=unknown)
+    again = refit_head(head_alone, LARGE, Silent())
+    assert again.held_out is not None
+    assert again.held_out.rows.tolist() == rows.tolist()
+    assert (again.held_out.logits.argmax(axis=1) == trained.dataset.targets()[rows]).mean() > 0.9
+    assert again.classifier.spec == LARGE
+    assert refit_head(head_alone, SMALL, Silent()) is head_alone
+
+
+def test_after_an_interrupt_nothing_is_done(trained):
+    from keensight.workflow.refit_head import refit_head
+
+    stopped = dataclasses.replace(trained, history=dataclasses.replace(trained.history, stopped="interrupted"))
+    assert refit_head(stopped, LARGE, Silent()) is stopped
