@@ -91,6 +91,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("serve-faults",), each(serving.faults_section)),
     (("drift",), each(serving.drift_section)),
     (("fuzz",), each(robustness.fuzz_section)),
+    (("guided-fuzz",), each(robustness.guided_section)),
     (("mutants",), each(robustness.mutants_section)),
     (("recipe-",), lambda documents: []),  # docs/recipes.md has them
 )

@@ -41,6 +41,17 @@ def fuzz_section(document: Document) -> list[str]:
     return lines + rows + told
 
 
+def guided_section(document: Document) -> list[str]:
+    found = document["figures"]
+    lines = [
+        "\n## Fuzzing guided by coverage\n",
+        f"*Target*: {document['bar']}. atheris {document['versions']['atheris']} chooses the inputs by the lines of Keensight that they "
+        f"reach; {document['n']:,} inputs. `{document['command']}`\n",
+        "| reader | inputs | fault |", "|---|---|---|",
+    ]  # fmt: skip
+    return lines + [f"| {name} | {row['inputs']:,} | {row['fault'] or 'none'} |" for name, row in found.items()]
+
+
 def mutants_section(document: Document) -> list[str]:
     found = document["figures"]
     lines = [

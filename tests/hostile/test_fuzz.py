@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz_targets import TARGETS, Session, mutated
+from fuzz_targets import GOLDEN, TARGETS, Session, mutated
 from keensight.core.config import read_config
 from keensight.data.sources.idx import open_idx
 from keensight.data.sources.readers import open_source
@@ -172,3 +172,34 @@ def test_a_deflated_dicom_file_is_not_inflated_for_its_patient() -> None:
     syntax = b"\x02\0\x10\0UI\x16\x001.2.840.10008.1.2.1.99"
     length = b"\x02\0\0\0UL\4\0" + struct.pack("<I", len(syntax))
     assert patient(bytes(128) + b"DICM" + length + syntax + body) is None
+
+
+def test_a_history_that_is_no_text(tmp_path: Path) -> None:
+    import shutil
+
+    from keensight.store.run import open_run
+
+    shutil.copytree(GOLDEN / "run4", tmp_path / "run")
+    path = tmp_path / "run" / "history.jsonl"
+    path.write_bytes(path.read_bytes()[:40] + b"\xa8" + path.read_bytes()[41:])
+    with pytest.raises(StoreError, match=r"history\.jsonl cannot be read"):
+        _ = open_run(tmp_path / "run").history
+
+
+def test_half_a_surrogate_pair_in_the_record_of_an_export(tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    from keensight.store.export import read_export
+
+    shutil.copytree(GOLDEN / "export1", tmp_path / "export")
+    path = tmp_path / "export" / "export.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"name": "\ud800"}))
+    with pytest.raises(StoreError, match="its digest differs"):
+        read_export(tmp_path / "export")
+
+
+def test_images_whose_names_are_not_unicode_have_a_digest() -> None:
+    from keensight.workflow.prediction_tables import _digest
+
+    assert _digest(["caf\udce9.png", "b.png"]) != _digest(["caf\udce8.png", "b.png"])

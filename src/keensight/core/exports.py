@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keensight.core.codec import to_plain
-from keensight.core.files import canonical_json, sha256
+from keensight.core.files import canonical_json, sha256_text
 from keensight.core.parity import Parity
 from keensight.core.records import ImageSpec
 from keensight.core.task import Task
@@ -88,7 +88,7 @@ class ExportRecord:
 
 def digest_of(plain: Mapping[str, Any]) -> str:
     """SHA-256 of the plain values of a record, without its digest."""
-    return sha256(canonical_json({name: value for name, value in plain.items() if name != "digest"}).encode())
+    return sha256_text(canonical_json({name: value for name, value in plain.items() if name != "digest"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,11 @@ def sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def sha256_text(text: str) -> str:
+    """SHA-256 of text as :func:`write_text` writes it: names of files may hold what UTF-8 cannot encode."""
+    return sha256(text.encode("utf-8", "backslashreplace"))
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, read in chunks."""
     with path.open("rb") as stream:

@@ -10,7 +10,7 @@ from typing import Any
 
 from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, Limits
 from keensight.core.codec import from_plain
-from keensight.core.files import canonical_json, sha256
+from keensight.core.files import canonical_json, sha256_text
 from keensight.core.predictions import Decision
 from keensight.core.prototypes import RULE
 from keensight.core.records import BundleManifest, ImageSpec
@@ -59,7 +59,7 @@ def read_manifest(path: Path) -> BundleManifest:
 def model_digest(manifest: BundleManifest) -> str:
     """SHA-256 of what predictions depend on: network, class means, subspace, labels, preprocessing, decision rule."""
     files = {name: digest for name, digest in manifest.files.items() if name in (MODEL, PROTOTYPES, SUBSPACE)}
-    return sha256(canonical_json({"files": files, "contract": contract_digest(manifest)}).encode())
+    return sha256_text(canonical_json({"files": files, "contract": contract_digest(manifest)}))
 
 
 def limits_of(manifest: BundleManifest) -> Limits:

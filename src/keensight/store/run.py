@@ -136,7 +136,7 @@ class Run:
         """
         path = self._place("history.jsonl")
         with storing(path):
-            *whole, torn = path.read_text(encoding="utf-8").split("\n") if path.is_file() else [""]
+            *whole, torn = _lines(path) if path.is_file() else [""]
         if torn or len(whole) >= epoch.epoch:
             write_text(path, "".join(f"{line}\n" for line in whole[: epoch.epoch - 1]))
         append_line(path, _epoch_line(epoch))
@@ -444,8 +444,15 @@ def _number(value: Any) -> Any:
 
 def _epochs(path: Path) -> tuple[Epoch, ...]:
     """Finished epochs, without an incomplete last line."""
-    *whole, _ = path.read_text(encoding="utf-8").split("\n")
+    *whole, _ = _lines(path)
     return tuple(_epoch(f"{path}, line {number}", line) for number, line in enumerate(whole, start=1))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} cannot be read: {error}", "the file is damaged; train again") from error
 
 
 def _epoch(place: str, line: str) -> Epoch:

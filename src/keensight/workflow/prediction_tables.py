@@ -23,7 +23,7 @@ from keensight.core.files import (
     check_writable,
     drafted,
     read_json,
-    sha256,
+    sha256_text,
     storing,
     write_bytes,
     write_json,
@@ -247,7 +247,7 @@ def predict_to_file(
     sources = find(images, progress)
     predictor = tested(package, opened(package, engine))
     named = named_model(package.path)
-    parts = _Parts(out, sha256(canonical_json([__version__, named, top, engine, _digest(sources)]).encode()))
+    parts = _Parts(out, sha256_text(canonical_json([__version__, named, top, engine, _digest(sources)])))
     state = parts.resumed()
     if state.rows:
         progress.say(f"continuing: {state.rows:,} of {len(sources):,} images are done")
@@ -260,7 +260,7 @@ def predict_to_file(
 
 def _digest(sources: Iterable[Any]) -> str:
     """Of the images' names in order; images in memory have only their position."""
-    return sha256("\n".join(name_of(source, place) for place, source in enumerate(sources)).encode())
+    return sha256_text("\n".join(name_of(source, place) for place, source in enumerate(sources)))
 
 
 def _thousands(found: Iterator[Any], done: Callable[[int], object]) -> Iterator[list[Any]]:

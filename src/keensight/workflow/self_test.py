@@ -13,7 +13,7 @@ import PIL
 from numpy.typing import NDArray
 
 from keensight import __version__
-from keensight.core.files import canonical_json, read_json, sha256, write_json
+from keensight.core.files import canonical_json, read_json, sha256_text, write_json
 from keensight.core.verification import contract_digest
 from keensight.errors import GateError, StoreError
 from keensight.workflow.engines import engines_of, opened
@@ -133,7 +133,7 @@ def _note(bundle: Bundle, engine: Engine) -> Path:
         "versions": _versions(engine),
         "machine": [platform.node(), platform.machine()],
     }
-    return cache_directory() / "self-tests" / f"{sha256(canonical_json(key).encode())[:32]}.json"
+    return cache_directory() / "self-tests" / f"{sha256_text(canonical_json(key))[:32]}.json"
 
 
 def _versions(engine: Engine) -> dict[str, str]:

@@ -71,3 +71,10 @@ def test_lines_are_those_of_the_file():
 def test_an_open_quotation_mark_is_refused():
     with pytest.raises(ValueError, match="not closed"):
         read_cells(b'a,"b\nc,d\n')
+
+
+def test_the_header_decides_between_delimiters_of_a_ragged_table():
+    """Decimal commas are in more rows than the semicolon, but not in the header."""
+    found = read_cells(b"name;note\n1,5;x\n2,5\n3,5\n")
+    assert found.delimiter == ";"
+    assert found.rows == [["name", "note"], ["1,5", "x"], ["2,5"], ["3,5"]]
