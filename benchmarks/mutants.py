@@ -300,6 +300,7 @@ def main() -> None:
     parser.add_argument(
         "--modules", type=int, default=1000, help="at most, drawn at random; each costs a run of its tests"
     )
+    parser.add_argument("--longest", type=float, default=600, help="seconds of CPU time that a module's tests may take")
     parser.add_argument("--only", action="append", default=[], help="all mutants of this module")
     parser.add_argument(
         "--minutes", type=float, default=1e9, help="stop after so long; what was not tried is not counted"
@@ -311,7 +312,7 @@ def main() -> None:
     chosen = [mutant for module in asked.only for mutant in mutants(module)]
     chosen = chosen or sampled(asked.sample, asked.seed, asked.modules)
     random.Random(asked.seed).shuffle(chosen)  # so that a stop leaves a sample, too
-    figures = judged(chosen, time.monotonic() + 60 * asked.minutes)
+    figures = judged(chosen, time.monotonic() + 60 * asked.minutes, asked.longest)
     total = sum(row[1] for row in figures["packages"].values())
     figures["fraction"] = round(figures["killed"] / total, 3)
     print(json.dumps(figures, indent=1))
@@ -319,15 +320,15 @@ def main() -> None:
         save("mutants", total, figures, "at least 85% killed")
 
 
-def judged(chosen: list[Mutant], end: float) -> dict[str, Any]:
-    """Run the tests of each mutant until some time."""
+def judged(chosen: list[Mutant], end: float, longest: float) -> dict[str, Any]:
+    """Run the tests of each mutant until some time; of modules whose tests take at most so many seconds."""
     known: dict[str, tuple[list[Path], float]] = {}
     counts: dict[str, list[int]] = {}
     survivors: list[str] = []
     for mutant in chosen:
         if time.monotonic() > end:
             break
-        tests, seconds = known.setdefault(mutant.module, known.get(mutant.module) or baseline(mutant.module))
+        tests, seconds = known.setdefault(mutant.module, known.get(mutant.module) or baseline(mutant.module, longest))
         if not tests:
             continue
         survived, _ = tried(mutant.module, mutated(mutant), tests, seconds)
@@ -342,12 +343,12 @@ def judged(chosen: list[Mutant], end: float) -> dict[str, Any]:
     return {"modules": tested, "killed": killed, "packages": counts, "survivors": survivors}
 
 
-def baseline(module: str) -> tuple[list[Path], float]:
+def baseline(module: str, longest: float) -> tuple[list[Path], float]:
     """The tests of a module, none if they fail without a mutant, and the CPU time that they may take with one."""
     tests = tests_of(module)
-    passed, seconds = tried(module, None, tests, 600)
+    passed, seconds = tried(module, None, tests, longest)
     if not passed:
-        print(f"left out: the tests of {module} fail without a mutant", flush=True)
+        print(f"left out: the tests of {module} fail without a mutant, or take too long", flush=True)
     return tests if passed else [], max(_LEAST, _TIMES * seconds)
 
 
