@@ -102,4 +102,5 @@ def _bits(data: bytes) -> Iterator[int]:
 
 
 def _number(bits: Iterator[int], length: int) -> int:
-    return sum(next(bits) << place for place in range(length))
+    # A list: a generator would turn StopIteration into RuntimeError.
+    return sum([next(bits) << place for place in range(length)])
