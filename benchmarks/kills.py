@@ -201,6 +201,14 @@ def compare(case: Case, tally: Tally, expected: dict[str, Any], found: dict[str,
     print(f"{case.name}: {tally.kills} kills, {tally.same} of {tally.ended} the same {dict(tally.stages)}", flush=True)
 
 
+def clear(place: Path) -> None:
+    """Delete run and cache, but for the measurements of this machine: they decide what bits a training begins with."""
+    shutil.rmtree(place / "run", ignore_errors=True)
+    for path in (place / "cache").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
 def trials(case: Case, data: Path, draw: random.Random, links: int) -> Iterator[Tally]:
     """One chain of kills after the other."""
     tally = Tally(case.name)
@@ -210,8 +218,7 @@ def trials(case: Case, data: Path, draw: random.Random, links: int) -> Iterator[
         expected = alone(case, source, place, tally)
         print(f"{case.name}: {tally.seconds} CPU seconds undisturbed", flush=True)
         while True:
-            for name in ("run", "cache"):
-                shutil.rmtree(place / name, ignore_errors=True)
+            clear(place)
             try:
                 compare(case, tally, expected, chain(case, source, place, tally, draw, links))
             except Exception as error:
