@@ -30,6 +30,8 @@ _KINDS = frozenset("biuf")
 """Kinds of arrays that a file may contain: numbers and truth values."""
 _PORTION = 0.02
 """Largest fraction of the time that saving at the end of epochs may take; what comes by the clock is rarer."""
+_GUESS = 1.0
+"""Seconds that saving is assumed to take until it was done once: a training of under a minute needs no checkpoint."""
 
 
 class CheckpointFolder:
@@ -43,7 +45,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, minutes: float, report: Callable[[str], None] = lambda sentence: None) -> None:
         self.folder, self._seconds, self._report = folder, 60.0 * minutes, report
-        self._last, self._cost = time.monotonic(), 0.0
+        self._last, self._cost = time.monotonic(), _GUESS
 
     def newest(self, phase: str) -> tuple[TrainingState, Arrays] | None:
         """The last good state of a phase; damaged newer ones are deleted."""

@@ -116,18 +116,19 @@ def test_the_clock_decides_when_to_save(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     folder = CheckpointFolder(tmp_path / "checkpoints", minutes=2)
-    assert not folder.due(epoch_ended=False) and folder.due(epoch_ended=True)
+    now[0] = 49
+    assert not folder.due(epoch_ended=True)
     now[0] = 119
-    assert not folder.due(epoch_ended=False)
+    assert not folder.due(epoch_ended=False) and folder.due(epoch_ended=True)
     now[0] = 120
     assert folder.due(epoch_ended=False)
 
     def slow(path, state, arrays):
-        now[0] += 1.0
+        now[0] += 2.0
 
     monkeypatch.setattr(checkpoint, "write_checkpoint", slow)
     folder.save(state(), ARRAYS)
-    now[0] += 49.0  # saving took one second, which is more than 2% of this
+    now[0] += 99.0  # saving took two seconds, which is more than 2% of this
     assert not folder.due(epoch_ended=True)
     now[0] += 1.0
     assert folder.due(epoch_ended=True)
