@@ -170,10 +170,22 @@ class Run:
         Raises:
             StoreError: something cannot be deleted.
         """
+        self.clear_half_written()
+        with storing(self.path):
+            for path in [self.path / name for name in _RESULTS]:
+                if os.path.lexists(path):
+                    _remove(path)
+
+    def clear_half_written(self) -> None:
+        """Delete what a killed process has left half-written.
+
+        Raises:
+            StoreError: something cannot be deleted.
+        """
         with storing(self.path):
             for path in [*self.path.iterdir()]:
-                if path.name in _RESULTS or path.name.startswith(_HALF_WRITTEN):
-                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                if path.name.startswith(_HALF_WRITTEN):
+                    _remove(path)
 
     def save_config(self, toml: str) -> None:
         """Write ``config.toml``."""
@@ -430,6 +442,10 @@ def _folders(directory: Path) -> list[Path]:
 def now() -> str:
     """The current time in the format of runs."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _epoch_line(epoch: Epoch) -> str:

@@ -83,12 +83,15 @@ def resume(run: str | Path | Run, source: Source | None = None, *, progress: Pro
 def _complete(run: Run, progress: Progress) -> Run:
     """A finished run; its report, which is written last, may be missing."""
     from keensight.store.checkpoint import CheckpointFolder
+    from keensight.store.run_lock import locked_run
 
-    CheckpointFolder(run.checkpoints_path, minutes=0).clear()
-    if run.report_path.is_file():
-        progress.say(f"the run {run.path} is finished already")
-    else:
-        report(run)
+    with locked_run(run.path):
+        CheckpointFolder(run.checkpoints_path, minutes=0).clear()
+        run.clear_half_written()
+        if run.report_path.is_file():
+            progress.say(f"the run {run.path} is finished already")
+        else:
+            report(run)
     return run
 
 
