@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -150,9 +151,11 @@ def temporary_folder() -> Iterator[Path]:
     with storing(Path("the temporary folder")):
         place = Path(tempfile.gettempdir())
     with storing(place):
-        folder = tempfile.TemporaryDirectory(prefix="keensight-", dir=place, ignore_cleanup_errors=True)
-    with folder as path:
-        yield Path(path)
+        folder = tempfile.mkdtemp(prefix="keensight-", dir=place)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

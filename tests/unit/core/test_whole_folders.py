@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from keensight.core import whole_folders
 from keensight.core.whole_folders import whole_folder
 from keensight.errors import StoreError
 
@@ -64,8 +65,26 @@ def test_an_older_folder_is_restored_if_the_new_one_cannot_be_moved(
             raise PermissionError(13, "Permission denied")
         return original(self, target)
 
+    monkeypatch.setattr(whole_folders, "_exchanged", lambda new, place: False)  # as on systems other than Linux
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(StoreError, match="Permission denied"), whole_folder(place, replace=True) as folder:
         fill(folder, "new")
     assert (place / "file.txt").read_text() == "old"
     assert names(tmp_path) == ["export"]
+
+
+def test_an_older_folder_that_cannot_be_restored_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, original = tmp_path / "export", Path.rename
+    place.mkdir()
+    fill(place, "old")
+
+    def refuse(self: Path, target: Path) -> Path:
+        if target == place:
+            raise OSError(30, "Read-only file system")
+        return original(self, target)
+
+    monkeypatch.setattr(whole_folders, "_exchanged", lambda new, place: False)
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(StoreError, match=r"what was there is now in .*\.old"), whole_folder(place, replace=True) as new:
+        fill(new, "new")
+    assert [(path / "file.txt").read_text() for path in tmp_path.glob(".export.*.old")] == ["old"]

@@ -65,9 +65,9 @@ def _outline(archive: Archive, listing: Listing) -> Iterator[Path]:
     """A temporary folder of the archive's name, with its tables and the names of its images."""
     with temporary_folder() as temporary:
         folder = temporary.resolve() / (archive.path.name.split(".")[0] or "archive")
-        folder.mkdir()
         others = [item.path for item in listing.others]
         try:
+            folder.mkdir()
             _write_side_files(archive, folder, others)
             if list_tables(others, {name.rpartition("/")[0] for name in others}):
                 _write_names(archive, folder, listing)
