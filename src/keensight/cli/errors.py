@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from contextlib import suppress
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import click
 
 from keensight.cli.invocation import SCHEMA, Invocation, as_json
+from keensight.core.files import FULL
 from keensight.core.registry import did_you_mean
 from keensight.core.sanitize import visible
 from keensight.errors import InterruptedRun, KeensightError, UsageError
@@ -59,12 +61,8 @@ def _failure(error: BaseException) -> Failure:
         return Failure(error.exit_code, error.message, error.hint)
     if isinstance(error, click.ClickException):
         return Failure(error.exit_code, _sentence(error), _hint(error))
-    if isinstance(error, OSError) and error.errno in _OUTPUT_FAILS and error.filename is None:
-        return Failure(
-            KeensightError.exit_code,
-            f"the output cannot be written: {error.strerror}",
-            "free some space, or redirect it",
-        )
+    if (refused := _refused(error)) is not None:
+        return refused
     if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").split(".")[0]) not in _OWN:
         return Failure(
             UsageError.exit_code,
@@ -80,6 +78,26 @@ def _failure(error: BaseException) -> Failure:
     )
 
 
+def _refused(error: BaseException) -> Failure | None:
+    """What the system does not allow, or has not enough of; None: something else."""
+    code = KeensightError.exit_code
+    if isinstance(error, MemoryError):
+        return Failure(code, "out of memory", _SMALLER)
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return Failure(code, f"the system refuses: {error}", "raise the limit of processes and threads (ulimit -u)")
+    if not isinstance(error, OSError) or not error.strerror:
+        return None
+    if error.errno in _OUTPUT_FAILS and error.filename is None:
+        return Failure(code, f"the output cannot be written: {error.strerror}", "free some space, or redirect it")
+    where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+    hint = "free some space, or point TMPDIR at another disk" if error.errno in FULL else "check it and its permissions"
+    return Failure(code, f"the system refuses{where}: {error.strerror}", hint)
+
+
+_SMALLER = (
+    "close other programs, or use less: smaller batches (--set train.batch_size=16), smaller images (--image-size), or "
+    "fewer at a time"
+)
 _OWN = ("", "keensight")
 """Modules whose absence is a bug; that of others is an installation without what training needs."""
 

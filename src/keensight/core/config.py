@@ -129,6 +129,7 @@ class TrainConfig:
     batch_size: int | None = setting(
         None, "batch size; default: 128, smaller for small sets", low=1, high=4096, unit="images"
     )
+    halve_batch: bool = setting(False, "train with half the batch size, as often as needed, if memory is exhausted")
     optimizer: str = setting(
         "auto",
         "optimizer (sgd: with Nesterov momentum); auto: set by the architecture",

@@ -40,7 +40,8 @@ class Lock:
         # While it is still locked, so that nobody can have locked the file that is removed; but Windows removes no open
         # file.
         if sys.platform != "win32" and _is_at(self._descriptor, self.path):
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # an empty file stays, which anyone can lock
+                self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
         if sys.platform == "win32":
             with suppress(OSError):  # it is already held by another one

@@ -93,6 +93,7 @@ class SeedsOptions(DataOptions, FitOptions, total=False):
     dropout: float | None
     threads: int | None
     label_check: Literal["auto", "yes", "no"]
+    halve_batch: bool
     tensorboard: bool
     checkpoint_minutes: float
     target_precision: float | None

@@ -356,7 +356,7 @@ class StreamedPixels(Surveyed):
         """Images in the given order (see :class:`Pixels`).
 
         Raises:
-            ImageError: a file that could be decoded before can no longer be read.
+            ImageError: a file that could be decoded before has changed, or can no longer be read.
         """
         wanted = checked_indices(indices, self.errors, self._dataset)
         out = np.empty((len(wanted), *self.shape), np.uint8)
@@ -365,7 +365,10 @@ class StreamedPixels(Surveyed):
 
     def _fill(self, row: NDArray[np.uint8], index: int) -> None:
         try:
-            row[...] = decode(self._dataset.load(index), self.spec)
+            raw = self._dataset.load(index)
+            if isinstance(raw, bytes) and sha256(raw) != self._dataset.samples[index].digest:
+                raise ImageError(CHANGED)
+            row[...] = decode(raw, self.spec)
         except ImageError as error:
             raise ImageError(f"{self._dataset.samples[index].path}: {error.message}", error.hint) from error
 

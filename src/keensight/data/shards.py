@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.files import Draft, read_json, write_json
+from keensight.core.files import Draft, read_json, storing, write_json
 from keensight.core.records import ImageSpec
 from keensight.errors import StoreError
 
@@ -43,7 +44,23 @@ def cache_directory() -> Path:
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "keensight" / "cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "keensight"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keensight"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "keensight"
+
+
+def _home() -> Path:
+    """The user's home folder, or one of temporary files if this user has none, as in some containers.
+
+    Raises:
+        StoreError: another user has created that one.
+    """
+    with suppress(RuntimeError):
+        return Path.home()
+    folder = Path(tempfile.gettempdir()) / f"keensight-{os.getuid()}"
+    with storing(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+            raise StoreError(f"{folder} belongs to another user", "set KEENSIGHT_CACHE to a folder for decoded images")
+    return folder
 
 
 @dataclass(frozen=True, slots=True)

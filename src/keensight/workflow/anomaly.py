@@ -293,7 +293,7 @@ def write(
                     "command": record.command, "seed": record.seed},
         files={},
     )  # fmt: skip
-    names, images = self_test_images(dataset, split, detector.spec)
+    names, images = self_test_images(dataset, split, prepared.pixels)
     exam = SelfTest(names, images, detector.predict(images).scores[:, None])
     compared = compared_images(exam, detector.spec, split.part("test"), prepared.pixels)
     return write_bundle(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keensight import __version__
 from keensight.core import pixels as decoder
 from keensight.core.prototypes import Prototypes
-from keensight.core.records import PARTS, BundleManifest, Dataset, ImageSpec, Split
+from keensight.core.records import PARTS, BundleManifest, Dataset, Split
 from keensight.core.sanitize import without_place
 from keensight.errors import ImageError
 from keensight.nets.classifier import Classifier
@@ -92,8 +92,8 @@ def bundle(  # noqa: PLR0913 - public options, by keyword
         provenance={"versions": versions(), "data": origin(data, split), **(provenance or {})},
         files={},
     )
-    exam = _make_self_test(model, data, split)
     seen = pixels if pixels is not None and pixels.spec == model.spec else prepare(data, model.spec)
+    exam = _make_self_test(model, data, split, seen)
     compared = compared_images(exam, model.spec, split.part("test"), seen)
     return write_bundle(
         Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes,
@@ -117,15 +117,18 @@ def origin(dataset: Dataset, split: Split) -> dict[str, Any]:
     return {"name": dataset.name, "digest": dataset.digest, "split": split.method, **counts}
 
 
-def _make_self_test(model: Classifier, dataset: Dataset, split: Split) -> SelfTest:
+def _make_self_test(model: Classifier, dataset: Dataset, split: Split, pixels: Pixels) -> SelfTest:
     from keensight.store.bundle import SelfTest
 
-    names, images = self_test_images(dataset, split, model.spec)
+    names, images = self_test_images(dataset, split, pixels)
     return SelfTest(names, images, model.predict(images).probabilities)
 
 
-def self_test_images(dataset: Dataset, split: Split, spec: ImageSpec) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
-    """Names and bytes of a few encoded test images, and a gray and an EXIF-rotated copy of the first."""
+def self_test_images(dataset: Dataset, split: Split, pixels: Pixels) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Names and bytes of a few encoded test images, and a gray and an EXIF-rotated copy of the first.
+
+    Images whose files were deleted during the training are left out; the copies come from the decoded ones.
+    """
     names: list[str] = []
     images: list[bytes] = []
     for index in split.test:
@@ -135,7 +138,7 @@ def self_test_images(dataset: Dataset, split: Split, spec: ImageSpec) -> tuple[t
             images.append(encoded)
         if len(images) == _SELF_TEST_IMAGES:
             break
-    first = decoder.decode(dataset.load(split.test[0]), spec)
+    first = pixels.take([split.test[0]])[0]
     gray: NDArray[np.uint8] = np.repeat(first.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
     names += ["gray copy", "EXIF-rotated copy"]
     images += [decoder.encode_png(gray), decoder.encode_png(first, orientation=6)]

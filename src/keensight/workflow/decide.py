@@ -108,6 +108,10 @@ class Decider:
         known = self.decisions.precision
         return config if known is None else config.with_values({"train.precision": known})
 
+    def keep_batch_size(self, size: int) -> None:
+        """Record a batch size that memory forced, as if it had been given: a resumed or repeated run begins with it."""
+        self.note(settings={**self.decisions.settings, "train.batch_size": size})
+
     def keep_split(self, split: Split, dataset: Dataset) -> None:
         """Record the split that is trained on.
 

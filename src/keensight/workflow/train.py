@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from keensight.data.cache import CacheMode
     from keensight.nets.classifier import Classifier
     from keensight.nets.training.transfer import Transferred
+    from keensight.store.checkpoint import CheckpointFolder
     from keensight.store.run import Run
 
 
@@ -159,8 +160,6 @@ def go_on(
 
 
 def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, started: float) -> Run:
-    from keensight.store.checkpoint import CheckpointFolder
-
     run = decider.run
     likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
     probes = EFFORTS[config.train.effort].shortcuts
@@ -187,31 +186,59 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
             refuse_severe(findings)
     decider.keep_split(split, dataset)
     largest = input_spec(dataset, config, choice.name, "quick")
-    config, reasons, details = resolve(decider.with_precision(config), dataset, split, pixels)
-    decider.note(precision=config.train.precision)
     progress.say(f"model: {choice.name} ({choice.reason})")
-    for reason in reasons:
-        progress.say(reason)
-    for detail in (f"CPU threads: {threads.name} ({threads.reason})", *details):
-        progress.detail(detail)
-    run.save_config(config.to_toml(without_effect(config, dataset)))
-    run = run.update(state="training", model=config.model.name)
-    tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
-    checkpoints = CheckpointFolder(run.checkpoints_path, config.train.checkpoint_minutes, progress.say)
-    classifier, done = train_network(
-        dataset,
-        split,
-        pixels,
-        config,
-        progress,
-        on_epoch=partial(_note_epoch, run),
-        tensorboard=tensorboard,
-        checkpoints=checkpoints,
-    )
+    progress.detail(f"CPU threads: {threads.name} ({threads.reason})")
+    config, classifier, done = _fitted(decider, dataset, split, pixels, config, progress)
     trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
     run = finish(run, refit_head(trained, largest, progress), progress, started)
-    checkpoints.clear()
+    _checkpoints(run, config, progress).clear()
     return run
+
+
+def _checkpoints(run: Run, config: RunConfig, progress: Progress) -> CheckpointFolder:
+    from keensight.store.checkpoint import CheckpointFolder
+
+    return CheckpointFolder(run.checkpoints_path, config.train.checkpoint_minutes, progress.say)
+
+
+def _fitted(
+    decider: Decider, dataset: Dataset, split: Split, pixels: Pixels, asked: RunConfig, progress: Progress
+) -> tuple[RunConfig, Classifier, Transferred]:
+    """Resolve the settings and train; if memory is exhausted and they ask for it, again with smaller batches."""
+    from keensight.nets.training.failures import OutOfMemory
+
+    checkpoints = _checkpoints(decider.run, asked, progress)
+    while True:
+        config, reasons, details = resolve(decider.with_precision(asked), dataset, split, pixels)
+        decider.note(precision=config.train.precision)
+        for reason in reasons:
+            progress.say(reason)
+        for detail in details:
+            progress.detail(detail)
+        decider.run.save_config(config.to_toml(without_effect(config, dataset)))
+        run = decider.run.update(state="training", model=config.model.name)
+        tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
+        try:
+            done = train_network(
+                dataset,
+                split,
+                pixels,
+                config,
+                progress,
+                on_epoch=partial(_note_epoch, run),
+                tensorboard=tensorboard,
+                checkpoints=checkpoints,
+            )
+        except OutOfMemory as error:
+            size = config.train.batch_size or 1
+            if size == 1 or not config.train.halve_batch:
+                raise
+            progress.say(f"{error.message}: training starts again with {size // 2}")
+            asked = asked.with_values({"train.batch_size": size // 2})
+            decider.keep_batch_size(size // 2)
+            checkpoints.clear()
+        else:
+            return config, *done
 
 
 def train_network(  # noqa: PLR0913 - callbacks by keyword

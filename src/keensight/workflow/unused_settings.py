@@ -17,7 +17,7 @@ Kind = Literal["classifier", "detector", "adopted"]
 _STEPS = (
     "train.epochs", "train.batch_size", "train.optimizer", "train.learning_rate", "train.schedule",
     "train.weight_decay", "train.label_smoothing", "train.ema", "train.patience", "train.precision", "model.dropout",
-    "train.checkpoint_minutes",
+    "train.checkpoint_minutes", "train.halve_batch",
 )  # fmt: skip
 """Settings of stepwise training; a logistic-regression head on frozen features does not use them."""
 

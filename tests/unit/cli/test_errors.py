@@ -1,3 +1,4 @@
+import errno
 import json
 
 import click
@@ -136,3 +137,30 @@ def test_a_model_that_is_none(answer, place):
         printed = answer(*line, code=1)
         assert printed.err.splitlines()[-2].startswith("error: ")
         assert "unexpected" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (MemoryError(), "error: out of memory", "train.batch_size"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a/b.bin"),
+            "error: the system refuses: a/b.bin: No space",
+            "free",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a/b.bin"),
+            "error: the system refuses: a/b.bin: Perm",
+            "permissions",
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), "error: the output cannot be written: No space", "redirect"),
+        (RuntimeError("can't start new thread"), "error: the system refuses: can't start new thread", "ulimit"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(error, message, hint, capsys):
+    assert explain(error, Invocation()) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(message)
+    assert second.startswith("hint: ")
+    assert hint in second
+    assert "bug" not in second

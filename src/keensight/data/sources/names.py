@@ -104,7 +104,14 @@ def is_encodable(text: str) -> bool:
 
 def readable_path(path: str) -> str:
     """A relative path as people read it: folders and names that are not UTF-8 are taken for Latin-1."""
-    return "/".join(name if is_encodable(name) else os.fsencode(name).decode("latin-1") for name in path.split("/"))
+    return "/".join(name if is_encodable(name) else _decoded(os.fsencode(name)) for name in path.split("/"))
+
+
+def _decoded(name: bytes) -> str:
+    try:
+        return name.decode("utf-8")  # in the C locale, Python may take file names for ASCII
+    except UnicodeDecodeError:
+        return name.decode("latin-1")
 
 
 def printable(text: str) -> str:

@@ -21,6 +21,7 @@ from keensight.core.training_state import Begun, Checkpoints
 from keensight.nets.models.backbones import ARCHITECTURES
 from keensight.nets.runtime import framework
 from keensight.nets.training import batches
+from keensight.nets.training.failures import explained
 from keensight.nets.training.losses import Objective, Sigmoid, objective_of
 
 if TYPE_CHECKING:
@@ -229,7 +230,8 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
         checkpoints: Where the training's state is kept, and resumed from; None: nowhere.
 
     Raises:
-        TrainingError: the loss became NaN or infinite; the message names the step.
+        TrainingError: the loss became NaN or infinite (the message names the step), or memory is exhausted.
+        DataError: an image can no longer be read.
         TrainingInterrupted: the user interrupted, after at least one epoch.
     """
     keras, _ = framework()
@@ -265,7 +267,11 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     if tensorboard is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(tensorboard)))
     steps = numbers.epochs * numbers.steps
-    with watcher.outlasting(), (progress or Silent()).task("training", steps, "steps") as watcher.task:
+    with (
+        explained(numbers.batch_size),
+        watcher.outlasting(),
+        (progress or Silent()).task("training", steps, "steps") as watcher.task,
+    ):
         begun = Begun() if saver is None else saver.begin()
         if not begun.stopped and begun.epoch < numbers.epochs:
             trained.fit(
