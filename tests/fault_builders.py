@@ -248,4 +248,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    import fault_builders  # so that its classes are those that the scenarios import
+
+    fault_builders.main()

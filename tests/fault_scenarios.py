@@ -341,7 +341,7 @@ def trained() -> Scenario:
         shutil.rmtree(place / "run", ignore_errors=True)
         act(place)
 
-    return Scenario(act, _run_reading, lambda place: images(place / "set"), again)
+    return Scenario(act, _run_reading, lambda place: images(place / "set"), again, {"finished": (False,)})
 
 
 def _run_reading(place: Path) -> Reading:
@@ -357,7 +357,7 @@ def _run_reading(place: Path) -> Reading:
         return _weights(open_bundle(run).model_path)
 
     def history() -> Any:
-        return [(epoch.loss, epoch.val_loss) for epoch in open_run(run).history.epochs]
+        return None if not finished() else [(epoch.loss, epoch.val_loss) for epoch in open_run(run).history.epochs]
 
     def page() -> Any:
         return run.joinpath("report.html").read_text().rstrip()[-7:] if run.joinpath("report.html").exists() else None

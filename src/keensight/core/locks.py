@@ -106,6 +106,8 @@ def _open(path: Path) -> int:
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
         except PermissionError:  # another user's, in a shared folder; locking it needs no more than reading
+            if not path.exists():
+                raise
             return os.open(path, os.O_RDONLY | _NOFOLLOW)
 
 

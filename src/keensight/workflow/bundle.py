@@ -44,6 +44,7 @@ def bundle(  # noqa: PLR0913 - public options, by keyword
     prototypes: Prototypes | None = None,
     normalisation: str | None = None,
     pixels: Pixels | None = None,
+    quick: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
     """Write a bundle: model, labels, preprocessing, decision rule, and a self-test.
@@ -65,6 +66,7 @@ def bundle(  # noqa: PLR0913 - public options, by keyword
         prototypes: Its class means (:func:`prototypes_of`); None: no class can be enrolled later.
         normalisation: What the graph does to its pixels, in words; None: as the architecture of that name does.
         pixels: The decoded images; None: they are taken from the cache, or decoded.
+        quick: Leave out what takes seconds: the light form, and the fingerprints of the training images.
         progress: Where to report.
 
     Raises:
@@ -94,11 +96,13 @@ def bundle(  # noqa: PLR0913 - public options, by keyword
     )
     seen = pixels if pixels is not None and pixels.spec == model.spec else prepare(data, model.spec)
     exam = _make_self_test(model, data, split, seen)
-    compared = compared_images(exam, model.spec, split.part("test"), seen)
+    light, learned = None, None
+    if not quick:
+        compared = compared_images(exam, model.spec, split.part("test"), seen)
+        light, learned = light_form(model, compared, shown(progress)), learned_of(data, split, seen)
     return write_bundle(
         Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes,
-        subspace=model.subspace, learned=learned_of(data, split, seen),
-        light=light_form(model, compared, shown(progress)),
+        subspace=model.subspace, learned=learned, light=light,
     )  # fmt: skip
 
 

@@ -207,6 +207,7 @@ def _bundled(run: Run, trained: Trained, progress: Progress, means: Prototypes |
         prototypes=means,
         normalisation=trained.normalisation,
         pixels=trained.pixels,
+        quick=trained.history.stopped == "interrupted",  # the user waits for the prompt
         progress=progress,
     )
 
