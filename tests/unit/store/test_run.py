@@ -318,3 +318,12 @@ def test_a_run_that_was_removed_is_not_begun_again(tmp_path):
         with pytest.raises(StoreError, match="run"):
             write()
     assert not run.path.exists()
+
+
+def test_the_places_of_a_run_are_in_its_folder(run: Run) -> None:
+    places = {
+        run.config_path: "config.toml", run.bundle_path: "bundle", run.report_path: "report.html",
+        run.heatmaps_path: "evaluation/heatmaps.zip", run.pictures_path: "evaluation/pictures.zip",
+    }  # fmt: skip
+    assert {path.relative_to(run.path).as_posix() for path in places} == set(places.values())
+    assert all(path == run.path / name for path, name in places.items())
