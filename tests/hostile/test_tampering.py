@@ -202,3 +202,19 @@ def test_pictures_of_a_run_have_limits(tmp_path: Path) -> None:
         for i in range(2 * MAX_MEMBERS):
             archive.writestr(str(i), b"a picture")
     assert KeptPictures(path).load(Sample("99.jpg", "cat", "")) == b"a picture"
+
+
+LARGEST = {
+    "exam.npz": 64, "MODEL_CARD.md": 8, "prototypes.npz": 256, "subspace.npz": 256, "learned.npz": 1024,
+    "model.tflite": 1024, "model.keras": 4096,
+}  # fmt: skip
+"""MiB."""
+
+
+@pytest.mark.parametrize("name", BUNDLE)
+def test_a_file_of_a_bundle_that_is_too_large_is_not_even_digested(name: str, bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "copy")
+    with (tmp_path / "copy" / name).open("r+b") as stream:
+        stream.truncate((LARGEST[name] << 20) + 1)  # sparse: no disk is used
+    with pytest.raises(StoreError, match=f"more than {LARGEST[name] << 20:,}"):
+        open_bundle(tmp_path / "copy")
