@@ -69,6 +69,8 @@ def test_the_codestream_is_found_behind_boxes() -> None:
     assert codestream(head + box(b"jxlp", b"\0\0\0\0" + plain)) == plain
     long = (16 + len(plain)).to_bytes(8, "big")
     assert codestream(head + box(b"jxlc", long + plain, size=1)) == plain
+    skipped = box(b"Exif", (16 + 4).to_bytes(8, "big") + b"\xff\xff\xff\xff", size=1)
+    assert codestream(head + skipped + box(b"jxlc", plain)) == plain
     for data in (head, head + box(b"free", b"", size=4), b""):
         with pytest.raises(ImageError, match="no image data"):
             codestream(data)
