@@ -189,7 +189,7 @@ def kills_section(document: Document) -> list[str]:
     told = ", ".join(f"{stage} {count}" for stage, count in sorted(stages.items(), key=lambda one: -one[1]))
     lines = [
         "\n## Resuming after kills\n",
-        f"Trainings on small parts of four sets, killed (SIGKILL) at random times and resumed, {document['n']:,} kills in all, "
+        f"Trainings on small parts of image sets, killed (SIGKILL) at random times and resumed, {document['n']:,} kills in all, "
         "several in one training. *Same*: trainings that ended with the same weights (bit for bit), split, history, "
         f"temperature, decision rule and test metrics as the undisturbed one. When they were killed: {told}. "
         f"`{document['command']}`\n",
