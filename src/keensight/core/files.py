@@ -236,6 +236,20 @@ def sha256_text(text: str) -> str:
     return sha256(text.encode("utf-8", "backslashreplace"))
 
 
+OWNER_DIGITS = 16
+"""First digits of an image's digest, which tell the images of a computer apart."""
+
+
+def derived_digest(digest: str, what: str) -> str:
+    """The digest of what is computed from an image; it begins like the image's, so that a cache shows whose it is.
+
+    Args:
+        digest: That of the image.
+        what: All else that the result depends on.
+    """
+    return digest[:OWNER_DIGITS] + sha256(f"{digest} {what}".encode())[OWNER_DIGITS:]
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, read in chunks."""
     with path.open("rb") as stream:

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keensight.core.codec import from_plain, to_plain
-from keensight.core.files import read_json, sha256, write_json
+from keensight.core.files import OWNER_DIGITS, read_json, sha256, write_json
 from keensight.core.records import Dataset
 from keensight.data.cache_entries import Entry, clear, entries, touch
 from keensight.data.shards import cache_directory, digests_of
 from keensight.errors import StoreError, UsageError
 
 _SCHEMA = 1
-_DIGITS = 16
-"""Of a digest: enough to tell the images of a cache apart."""
 OTHER = {"pixels": "other images", "features": "other images", "networks": "converted networks",
          "archives": "decompressed archives"}  # fmt: skip
 _REST = "indexes and results of checks"
@@ -70,7 +68,7 @@ def note_set(dataset: Dataset, digests: Collection[str]) -> str:
     name = f"sets/{sha256(f'{dataset.name} {source}'.encode('utf-8', 'surrogateescape'))[:32]}"
     path = cache_directory() / f"{name}.json"
     before = _read(path)
-    known, new = _pieces(before.digests if before else ""), {digest[:_DIGITS] for digest in digests}
+    known, new = _pieces(before.digests if before else ""), {digest[:OWNER_DIGITS] for digest in digests}
     if before and new <= known:
         touch(name)
         return name
@@ -135,13 +133,13 @@ def _read(path: Path) -> _File | None:
 
 
 def _pieces(joined: str) -> set[str]:
-    return {joined[place : place + _DIGITS] for place in range(0, len(joined), _DIGITS)}
+    return {joined[place : place + OWNER_DIGITS] for place in range(0, len(joined), OWNER_DIGITS)}
 
 
 def _group(entry: Entry, known: Collection[_Known]) -> str:
     """Of a shard, the last used set that has its first image."""
     if entry.kind in ("pixels", "features"):
-        first = next(digests_of(entry.files[0]), "")[:_DIGITS]
+        first = next(digests_of(entry.files[0]), "")[:OWNER_DIGITS]
         owner = next((one.entry.name for one in known if first in one.digests), None)
         if owner is not None:
             return owner

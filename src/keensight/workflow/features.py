@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.files import sha256, temporary_folder
+from keensight.core.files import derived_digest, temporary_folder
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset, Epoch, Split
 
@@ -27,7 +27,7 @@ def images_of(dataset: Dataset, split: Split, pixels: Pixels) -> Images:
     from keensight.nets.training.images import Images
 
     # The same file gives different pixels, and so different features, with another fit.
-    names = [sha256(f"{sample.digest} {pixels.spec.key}".encode()) for sample in dataset.samples]
+    names = [derived_digest(sample.digest, pixels.spec.key) for sample in dataset.samples]
     units = unit_numbers(dataset.samples, np.arange(len(dataset)))
     return Images(pixels, dataset.truth(), names, units, split)
 

@@ -233,3 +233,11 @@ def test_a_temporary_folder_that_cannot_be_made_is_named(tmp_path: Path, monkeyp
     monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(StoreError, match=r"cannot write .*gone"), files.temporary_folder():
         pass
+
+
+def test_what_is_derived_from_an_image_shows_whose_it_is() -> None:
+    image, other = files.sha256(b"image"), files.sha256(b"other")
+    found = [files.derived_digest(digest, what) for digest in (image, other) for what in ("32px", "64px")]
+    assert len(set(found)) == 4
+    assert {len(digest) for digest in found} == {64}
+    assert [digest[:16] for digest in found] == [image[:16]] * 2 + [other[:16]] * 2

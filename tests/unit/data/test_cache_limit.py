@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from test_cache import SPEC, Notes, check, pngs, shelf
 
+from keensight.core.files import derived_digest
 from keensight.core.records import Dataset, ImageSpec
 from keensight.data.cache import clear, prepare, usage
 from keensight.data.cache_entries import Claim, claimed, entries, evict
@@ -156,7 +157,7 @@ def test_features_are_of_the_set_of_their_images_and_are_not_stored_without_room
     pixels = prepare(dataset, SPEC)
     digests = [sample.digest for sample in dataset.samples]
     rows = np.ones((6, 4), np.float32)
-    FeatureCache("net", 4).add(digests, rows)
+    FeatureCache("net", 4).add([derived_digest(digest, SPEC.key) for digest in digests], rows)
     FeatureCache("net", 4).add(["unknown"], rows[:1])
     (birds,) = matching("birds")
     assert birds.pixels > 6 * ROW

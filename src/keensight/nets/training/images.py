@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keensight.core.decoded import IndexedImages
-from keensight.core.files import sha256
+from keensight.core.files import derived_digest, sha256
 from keensight.core.progress import Progress
 from keensight.core.records import Epoch, Split
 from keensight.core.training_state import Checkpoints
@@ -46,7 +46,7 @@ class Images:
 
     def mirrored(self) -> Images:
         """The mirrored images."""
-        names = [sha256(f"{digest} mirrored".encode()) for digest in self.digests]
+        names = [derived_digest(digest, "mirrored") for digest in self.digests]
         return dataclasses.replace(self, pixels=_Mirrored(self.pixels), digests=names)
 
 
