@@ -140,11 +140,13 @@ def test_an_interrupted_audit_is_one_sentence_and_the_next_one_works(tmp_path: P
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     text = err.decode()
-    assert process.returncode in (0, 130), text  # it may have been quicker
+    # On a busy machine, Python may still be starting; nothing of ours can be said then.
+    begun = process.returncode != -number or "in command" in text
+    assert process.returncode in (0, 130) or not begun, text  # it may have been quicker
     if process.returncode == 130:
         assert sum(line.startswith("error: ") for line in text.splitlines()) == 1, text
         assert "Traceback" not in text
-    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]  # nothing half-written is left
+    assert not list(tmp_path.glob("found/**/.*"))  # nothing half-written is left
     code, _, text = keensight("inspect", "set", "--out", "found", cwd=tmp_path)
     assert code == 0, text
 

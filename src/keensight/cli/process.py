@@ -24,11 +24,17 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 def run() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
     _open_missing_streams()
-    interrupts = Interrupts()
-    interrupts.install()
-    from keensight.cli.main import main
+    from keensight.cli.main import main  # during this import, an interrupt still ends the process at once
 
-    end(main(on_end=interrupts.answered))
+    interrupts = Interrupts()
+    try:
+        interrupts.install()
+        code = main(on_end=interrupts.answered)
+    except KeyboardInterrupt:  # just before or after the command
+        interrupts.answered()
+        _say_interrupted()
+        code = InterruptedRun.exit_code
+    end(code)
 
 
 def end(code: int) -> NoReturn:
@@ -108,10 +114,14 @@ class Interrupts:
             os.kill(os.getpid(), number)
             if self._answered.wait(_PATIENCE):
                 return
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write("error: interrupted\n")
-            sys.stderr.flush()
+        _say_interrupted()
         os._exit(InterruptedRun.exit_code)
+
+
+def _say_interrupted() -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write("error: interrupted\n")
+        sys.stderr.flush()
 
 
 def _unless_interrupt(hook: Callable[[Any], None]) -> Callable[[Any], None]:
