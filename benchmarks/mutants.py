@@ -39,7 +39,11 @@ _FURTHER = {
     "core/decode_limits.py": ("unit/core/test_pixels.py", "unit/core/test_formats.py", "hostile/test_bad_images.py"),
     "core/dicom.py": ("unit/core/test_dicom.py",),
     "core/parallel.py": ("unit/core/test_pixels.py", "unit/data/test_file_index.py"),
-    "store/json_records.py": ("contract/test_formats.py", "unit/store/test_run.py", "hostile/test_record_types.py"),
+    "store/json_records.py": (
+        "contract/test_format_numbers.py",
+        "unit/store/test_run.py",
+        "hostile/test_record_types.py",
+    ),
 }
 """Tests of modules that only their callers name."""
 _LEFT_OUT = ("test_fuzz.py", "test_cache_files.py", "test_memory.py")

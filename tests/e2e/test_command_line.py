@@ -238,7 +238,7 @@ def test_cache_is_shown_and_cleared(trained, place, cache):
     held = json.loads(keensight("cache", "show", "--json", cwd=place, cache=cache).stdout)
     assert held["bytes"] > 0
     assert Path(held["directory"]) == cache
-    cleared = keensight("cache", "clear", "--json", cwd=place, cache=cache)
+    cleared = keensight("cache", "clear", "--yes", "--json", cwd=place, cache=cache)
     assert cleared.returncode == 0, cleared.stderr
     assert json.loads(keensight("cache", "--json", cwd=place, cache=cache).stdout)["bytes"] == 0
 

@@ -134,7 +134,7 @@ def adjust(
         layer.set_weights([kernel, bias - found.offsets])
         (f1, better), (accuracy, changed) = found.macro_f1, found.accuracy
         caches.progress.say(
-            f"rare classes: logit adjustment {found.strength:g}, by cross-validation: macro F1 {f1:.1%} without, "
+            f"rare classes: logit adjustment {found.strength:g}, on held-out images: macro F1 {f1:.1%} without, "
             f"{better:.1%} with; accuracy {accuracy:.1%} without, {changed:.1%} with"
         )
     return found.offsets
