@@ -418,7 +418,7 @@ def exported(kind: str) -> Scenario:
     from keensight.store.export import read_export
 
     def act(place: Path) -> None:
-        command("export", "run", kind, "--out", "made", "--replace")
+        command("export", "run", "--to", kind, "--out", "made", "--replace")
 
     def read(place: Path) -> Reading:
         return {"export": lambda: read_export(place / "made").record.outputs[0].name}
@@ -449,6 +449,6 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "train": trained,
     "predict csv": partial(predicted, ".csv"),
     "predict parquet": partial(predicted, ".parquet"),
-    **{f"export {kind}": partial(exported, kind) for kind in ("tflite", "onnx", "openvino", "savedmodel", "keras")},
+    **{f"export {kind}": partial(exported, kind) for kind in ("litert", "onnx", "openvino", "savedmodel", "keras")},
 }
 __all__ = ["SCENARIOS", "KeensightError", "Refused"]

@@ -20,8 +20,8 @@ FAST = {
 }  # fmt: skip
 """Scenario to the number of calls that it makes at least."""
 SPREAD = {
-    "sample": 300, "inspect": 6, "train": 40, "predict csv": 5, "predict parquet": 5, "export tflite": 7,
-    "export onnx": 7, "export openvino": 9, "export savedmodel": 12, "export keras": 9,
+    "sample": 300, "inspect": 24, "train": 150, "predict csv": 13, "predict parquet": 13, "export litert": 19,
+    "export onnx": 19, "export openvino": 25, "export savedmodel": 31, "export keras": 25,
 }  # fmt: skip
 """Scenario to the distance of the calls that fail in the suite."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -290,6 +291,15 @@ class _State:
     note: str = ""
 
 
+_OURS = re.compile(r"\.?(state\.json|\d+)(\.\w+)?")
+"""Names in the folder of parts, also of files that were not finished."""
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is one of parts, perhaps just begun or half removed."""
+    return folder.is_dir() and all(_OURS.fullmatch(path.name) for path in folder.iterdir())
+
+
 class _Parts:
     """The parts of a table that is being written."""
 
@@ -301,7 +311,7 @@ class _Parts:
     def resumed(self) -> _State:
         """The parts that the same work has left; those of other work are removed."""
         state = self._folder / "state.json"
-        if self._folder.exists() and not state.is_file():
+        if self._folder.exists() and not _is_ours(self._folder):
             raise StoreError(f"{self._folder} is in the way and was not written by Keensight", "move it away")
         with suppress(KeensightError, OSError):
             left = from_plain(_State, read_json(state), "state")

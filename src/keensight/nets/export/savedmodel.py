@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.files import storing
 from keensight.nets.export.graph import INPUT
 from keensight.nets.runtime import framework, silenced
 
@@ -31,8 +34,17 @@ def write_savedmodel(model: Classifier | Detector, graph: ServingGraph, folder: 
     module = tf.Module()
     module.weights = model.keras_model.variables  # what is not an attribute of the module is not saved
     module.serve = tf.function(named, input_signature=signature, autograph=False)
-    with silenced():
-        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    with storing(folder), silenced():
+        try:
+            tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+        except tf.errors.OpError as error:
+            raise _of_the_system(error.message) from error
+
+
+def _of_the_system(message: str) -> OSError:
+    """TensorFlow's error in writing a file as what the operating system said: it ends TensorFlow's own message."""
+    reason = message.rpartition("; ")[2].partition(" [Op:")[0]
+    return OSError(errno.ENOSPC if os.strerror(errno.ENOSPC) in reason else errno.EIO, reason)
 
 
 def open_savedmodel(folder: Path, outputs: tuple[str, ...]) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
