@@ -19,6 +19,8 @@ FAST = {
     "features": 8, "index": 4, "archive": 10, "predictions csv": 4, "predictions json": 4, "predictions parquet": 4,
 }  # fmt: skip
 """Scenario to the number of calls that it makes at least."""
+LONGER = ("run", "bundle", "bundle rewritten", "cache auto", "cache always", "archive")
+"""Those of them that take seconds."""
 SPREAD = {
     "sample": 300, "inspect": 24, "train": 150, "predict csv": 13, "predict parquet": 13, "export litert": 19,
     "export onnx": 19, "export openvino": 25, "export savedmodel": 31, "export keras": 25,
@@ -50,7 +52,9 @@ def check(outcomes: dict[str, list[Outcome]], least: int = 0) -> None:
         assert all(any(word in message for word in (MESSAGES[mode], *words)) for message in told), told[:5]
 
 
-@pytest.mark.parametrize("scenario", FAST)
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(one, marks=[pytest.mark.slow] if one in LONGER else []) for one in FAST]
+)
 def test_a_fault_at_any_call_leaves_the_old_or_the_new(library: Path, scenario: str) -> None:
     check(every_fault(library, scenario), FAST[scenario])
 

@@ -17,7 +17,7 @@ from keensight.errors import DataError, StoreError, TrainingError
 
 pytestmark = pytest.mark.slow
 OPTIONS: dict[str, Any] = {
-    "model": "cnn", "width": 4, "epochs": 2, "image_size": 16, "batch_size": 16, "flip": "none", "threads": 1,
+    "model": "cnn", "width": 4, "epochs": 2, "image_size": 16, "batch_size": 16, "flip": "none",
     "precision": "float32",
 }  # fmt: skip
 
