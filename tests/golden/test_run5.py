@@ -1,7 +1,6 @@
 """A run's files of schema 5, kept as text: every later version reads them, and this one writes them to the letter.
 
-Schema 4 of runs added the rows of findings and of quarantined images, and ``row`` and ``cluster`` to
-``predictions.csv``: a table may list one path twice.
+Schema 5 of runs added start time, boot and container of the process that works on a run, and when it was resumed.
 If a change of the format is meant: raise the schema number, keep this folder and its readers, and begin another.
 ``python tests/golden/test_run5.py`` wrote the files from the records below.
 """

@@ -122,8 +122,13 @@ def seen_normals(findings: AuditReport, dataset: Dataset, split: Split, normal: 
     return len({i for tie in ties(findings, dataset) if learned.intersection(tie) for i in tie if i in test})
 
 
+_NO_ANOMALY_TO_LEARN = ("absent-class", "severe")
+"""Kind and severity of the finding that a class has no training images."""
+
+
 def as_divided(findings: AuditReport, split: Split, seen: int, tested: int) -> AuditReport:
-    """Correct the audit's messages where the split does not keep near-duplicates together.
+    """Correct what the audit, which knows no anomaly detection, says of the split: no training image need be anomalous,
+    and near-duplicates may be on both sides.
 
     Args:
         findings: The audit.
@@ -133,6 +138,8 @@ def as_divided(findings: AuditReport, split: Split, seen: int, tested: int) -> A
     """
     from keensight.data.audit.duplicates import KEPT_TOGETHER
 
+    kept = tuple(one for one in findings.findings if (one.kind, one.severity) != _NO_ANOMALY_TO_LEARN)
+    findings = dataclasses.replace(findings, findings=kept)
     if _APART not in split.method:
         return findings
     told = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -53,20 +53,25 @@ def features_of(
         progress: Where to report.
         trained: The network itself was trained: its features are not needed again, and not cached.
     """
-    from keensight.nets.training.features import Remembered
     from keensight.nets.training.images import features
 
     images = images_of(dataset, split, pixels)
-    with temporary_folder() as folder:
-        shop = caches(progress)
-        if trained:
-            remembered = Remembered()
-            shop = dataclasses.replace(shop, known=lambda network, values: remembered, networks=folder)
+    with caches_of_a_run(progress) if trained else nullcontext(caches(progress)) as shop:
 
         def find(model: Classifier, rows: NDArray[np.int64], *, mirror: bool = False) -> NDArray[np.float32]:
             return features(model.keras_model, images.mirrored() if mirror else images, rows, shop)
 
         yield find
+
+
+@contextmanager
+def caches_of_a_run(progress: Progress) -> Iterator[Caches]:
+    """Caches for a network that this run has trained: nobody asks for its features again, so they are forgotten."""
+    from keensight.nets.training.features import Remembered
+
+    with temporary_folder() as folder:
+        remembered = Remembered()
+        yield dataclasses.replace(caches(progress), known=lambda network, values: remembered, networks=folder)
 
 
 def caches(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.files import temporary_folder
 from keensight.core.progress import Progress
 from keensight.core.records import ImageSpec
 from keensight.workflow.calibrate import averages_mirror_images, mirror_pays
-from keensight.workflow.features import caches, images_of
+from keensight.workflow.features import caches, caches_of_a_run, images_of
 from keensight.workflow.finish import Trained
 from keensight.workflow.fit import transfers
 from keensight.workflow.steps import build, prepare
@@ -39,13 +39,9 @@ def refit_head(trained: Trained, spec: ImageSpec, progress: Progress) -> Trained
     """
     if trained.history.stopped == "interrupted" or not transfers(trained.config):
         return trained
-    if not trained.history.tuned:
-        return trained if spec == trained.pixels.spec else _refitted(trained, spec, caches(progress))
-    from keensight.nets.training.features import Remembered
-
-    with temporary_folder() as folder:
-        remembered = Remembered()  # the features of a network of this run alone
-        shop = dataclasses.replace(caches(progress), known=lambda network, values: remembered, networks=folder)
+    if not trained.history.tuned and spec == trained.pixels.spec:
+        return trained
+    with caches_of_a_run(progress) if trained.history.tuned else nullcontext(caches(progress)) as shop:
         return _refitted(trained, spec, shop)
 
 
@@ -53,7 +49,8 @@ def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
     from keensight.nets.classifier import Classifier
     from keensight.nets.training.head import adjust, head_inputs
     from keensight.nets.training.linear_head import fold
-    from keensight.nets.training.transfer import HeldOut
+    from keensight.nets.training.transfer import HeldOut, reached
+    from keensight.nets.training.verdict import judge
 
     dataset, split, config, progress = trained.dataset, trained.split, trained.config, shop.progress
     before = _logits_before(trained, shop)
@@ -66,7 +63,13 @@ def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
     chosen, unseen = inputs.chosen(progress, validated=tuned), inputs.validation() if tuned else inputs
     head = inputs.head(chosen.strength, everything=False) if tuned else None
     logits = chosen.logits if head is None else head.logits(unseen.features)
-    if not _better(before, logits, unseen.targets, spec, progress):
+    kept = judge(before, logits, unseen.targets).kept
+    progress.say(
+        f"head fitted again at {spec.width}x{spec.height} px: {'kept' if kept else 'discarded'}, "
+        f"{'validation' if tuned else 'cross-validated'} {reached(logits, unseen.targets):.1%}, "
+        f"{reached(before, unseen.targets):.1%} before"
+    )
+    if not kept:
         return trained
     mirror = False
     if head is not None and averages_mirror_images(config):
@@ -89,25 +92,6 @@ def _logits_before(trained: Trained, shop: Caches) -> NDArray[Any]:
         return trained.held_out.logits
     images = images_of(trained.dataset, trained.split, trained.pixels)
     return Examination.by_head(trained.classifier.keras_model, images, shop).logits
-
-
-def _better(
-    before: NDArray[Any], after: NDArray[Any], targets: NDArray[Any], spec: ImageSpec, progress: Progress
-) -> bool:
-    from keensight.nets.training.losses import objective_of
-    from keensight.nets.training.verdict import judge
-
-    def reached(logits: NDArray[Any]) -> float:
-        objective = objective_of(targets)
-        ranking = objective.ranking(logits, targets)
-        return objective.score(objective.probabilities(logits), targets)[1] if ranking is None else ranking
-
-    kept = judge(before, after, targets).kept
-    progress.say(
-        f"head fitted again at {spec.width}x{spec.height} px: {'kept' if kept else 'discarded'}, "
-        f"validation {reached(after):.1%}, {reached(before):.1%} before"
-    )
-    return kept
 
 
 def _averaged(

@@ -1,5 +1,6 @@
 """Normal images are dealt out, anomalous ones test; what the split does not keep is said with its figure."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -94,6 +95,17 @@ def test_where_all_look_alike_the_audit_takes_its_promise_back_with_the_figure(s
     assert (
         f"{seen} of {tested} normal test images have a near-duplicate among the training or validation" in told.message
     )
+
+
+def test_an_anomalous_class_without_training_images_is_no_finding() -> None:
+    from keensight.data.audit.checks import absent_class
+
+    data = _data(split={i: "train" if i < 50 else "test" for i in range(160)})
+    (absent,) = absent_class(data, None)
+    assert (absent.severity, "no image of hole" in absent.message) == ("severe", True)
+    findings = dataclasses.replace(_findings(data, [(0, 1)]), findings=(*_findings(data, [(0, 1)]).findings, absent))
+    split = divide(GOOD, RunConfig(), data, findings)
+    assert [one.kind for one in as_divided(findings, split, 0, 50).findings] == ["near-duplicate"]
 
 
 def test_a_tie_of_a_normal_and_an_anomalous_image_binds_nothing() -> None:

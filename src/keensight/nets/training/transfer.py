@@ -99,6 +99,12 @@ def _tuned(model: keras.Model, history: History, images: Images, config: RunConf
     return _kept_if_better(model, history, partial(train_whole, model, images, config), val, caches)
 
 
+def reached(logits: NDArray[Any], targets: NDArray[Any]) -> float:
+    """Accuracy of logits (n, classes); of several labels mean average precision."""
+    ranking = objective_of(targets).ranking(logits, targets)
+    return float((logits.argmax(axis=1) == targets).mean()) if ranking is None else ranking
+
+
 @dataclass(frozen=True)
 class Examination:
     """A model's logits of the validation images, (n, classes), and what these images are."""
@@ -111,8 +117,7 @@ class Examination:
     @property
     def reached(self) -> float:
         """Accuracy; of several labels mean average precision."""
-        ranking = objective_of(self.targets).ranking(self.logits, self.targets)
-        return float((self.logits.argmax(axis=1) == self.targets).mean()) if ranking is None else ranking
+        return reached(self.logits, self.targets)
 
     @classmethod
     def by_head(cls, model: keras.Model, images: Images, caches: Caches) -> Examination:
