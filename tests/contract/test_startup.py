@@ -10,8 +10,8 @@ import pytest
 from keensight.cli.main import COMMANDS, root
 
 HEAVY = {
-    "IPython", "PIL", "jinja2", "keras", "matplotlib", "mlxtend", "numpy", "pandas", "pyarrow", "rich",
-    "scipy", "seaborn", "sklearn", "tensorflow",
+    "IPython", "PIL", "fsspec", "jax", "jinja2", "keras", "matplotlib", "mlxtend", "numpy", "pandas", "pyarrow", "ray",
+    "rich", "scipy", "seaborn", "sklearn", "tensorflow",
 }  # fmt: skip
 
 

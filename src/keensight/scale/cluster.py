@@ -1,0 +1,205 @@
+"""A Ray cluster for as long as it is needed: one that runs already, or one started on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from keensight import __version__
+from keensight.core.parallel import processors
+from keensight.errors import DataError, UsageError
+
+INSTALL = "pip install 'keensight[cluster]'"
+_PATIENCE = 5.0
+"""Seconds until an address without a cluster is given up; Ray itself tries for minutes."""
+_PROBE = 60.0
+"""Seconds in which each machine of a cluster must say what is installed there."""
+
+
+@contextmanager
+def connected(address: str | None, workers: int) -> Iterator[None]:
+    """Be connected to a Ray cluster inside the ``with`` block, quietly.
+
+    What is started here is stopped at the end, also on an error; a cluster that was joined goes on. A program that is
+    connected to Ray already stays so, if no address is given.
+
+    Args:
+        address: ``auto``: the cluster of this machine; ``host:port`` or ``ray://host:port``: that one; None: a cluster
+            on this machine with ``workers`` CPUs, for this block only.
+        workers: CPUs that are needed, at least 1.
+
+    Raises:
+        UsageError: Ray is not installed; there are fewer CPUs than workers; or a machine of the cluster has no
+            Keensight, or another version of it or of Python.
+        DataError: there is no cluster at the address.
+
+    Examples:
+        >>> with connected(None, workers=2):
+        ...     ...
+    """
+    ray = installed()
+    if address is None and ray.is_initialized():
+        check_cpus(_cpus(ray), workers, "the cluster")
+        yield
+        return
+    if address is None:
+        check_cpus(processors(), workers, "this machine")
+        _start(ray, workers)
+    else:
+        _join(ray, address)
+    try:
+        if address is not None:
+            check_cpus(_cpus(ray), workers, f"the cluster at {address}")
+            _check_versions(ray)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def installed() -> Any:
+    """The package ``ray``.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone, unless the user wants it
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning on machines without a GPU
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(f"several workers need the package {error.name}, which is not installed", INSTALL) from error
+    return ray
+
+
+def check_cpus(there: int, workers: int, where: str) -> None:
+    """Refuse more workers than CPUs.
+
+    Args:
+        there: CPUs that there are.
+        workers: Workers with one CPU each.
+        where: What has these CPUs, such as ``this machine``.
+
+    Raises:
+        UsageError: there are more workers.
+    """
+    if there < workers:
+        raise UsageError(
+            f"{where} has {there} CPU{'s' * (there != 1)}, and {workers} workers need one each",
+            f"use --workers {max(1, there)}" + (", or a cluster (--address)" if where == "this machine" else ""),
+        )
+
+
+def _start(ray: Any, workers: int) -> None:
+    try:
+        with _no_other_address():
+            ray.init(address="local", num_cpus=workers, include_dashboard=False, **_QUIET)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"Ray does not start on this machine: {_first_line(error)}",
+            f"its log is in {tempfile.gettempdir()}/ray; without --workers, one process does the work",
+        ) from error
+
+
+_QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+@contextmanager
+def _no_other_address() -> Iterator[None]:
+    """Without RAY_ADDRESS, which Ray prefers to its arguments."""
+    before = os.environ.pop("RAY_ADDRESS", None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["RAY_ADDRESS"] = before
+
+
+def _join(ray: Any, address: str) -> None:
+    _check_reachable(address)
+    try:
+        ray.init(address=address, **_QUIET)
+    except ConnectionError as error:
+        raise _no_cluster(address, _first_line(error)) from error
+    except (RuntimeError, ValueError) as error:  # another version of Ray or of Python there
+        raise UsageError(
+            f"the cluster at {address} cannot be used from here: {_first_line(error)}",
+            "both sides need the same versions of Python and Ray",
+        ) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address that cannot be reached, before Ray tries for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(
+            f"{address} is not an address of a cluster", "give auto, host:port (6379), or ray://host:port (10001)"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> DataError:
+    if address == "auto":
+        return DataError(
+            "no Ray cluster is running on this machine", "start one (ray start --head), or leave --address out"
+        )
+    return DataError(f"no Ray cluster at {address}: {reason}", "check the address, and that the port is open from here")
+
+
+def _cpus(ray: Any) -> int:
+    return int(ray.cluster_resources().get("CPU", 0))
+
+
+def _check_versions(ray: Any) -> None:
+    """Refuse a cluster on whose machines the work would fail, or give other results, by name."""
+
+    def version() -> str:
+        # Nested, so that it is sent by value: by its name it could not be read where Keensight is not installed.
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as of
+
+        try:
+            import keensight
+        except ImportError:
+            with suppress(PackageNotFoundError):
+                return of("keensight-runtime")
+            return "none"
+        return keensight.__version__
+
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    asking = ray.remote(num_cpus=0)(version)
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    asked = [
+        asking.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
+        for node in nodes
+    ]
+    for node, answer in zip(nodes, asked, strict=True):
+        try:
+            found = ray.get(answer, timeout=_PROBE)
+        except ray.exceptions.RayError as error:
+            raise DataError(
+                f"the machine {node['NodeManagerHostname']} of the cluster does not start a worker: "
+                f"{_first_line(error)}",
+                "see its log in /tmp/ray/session_latest/logs",
+            ) from error
+        if found != __version__:
+            raise UsageError(
+                f"the machine {node['NodeManagerHostname']} of the cluster has "
+                + ("no Keensight" if found == "none" else f"Keensight {found}, and this one {__version__}"),
+                f"install it there: pip install 'keensight[cluster]=={__version__}'",
+            )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
