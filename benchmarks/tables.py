@@ -86,6 +86,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("kills",), each(training.kills_section)),
     (("checkpoints",), each(training.checkpoints_section)),
     (("predict-cold", "predict-batch", "install"), predict.predict_section),
+    (("predict-cluster",), each(predict.cluster_section)),
     (("html-export",), each(deploy.html_section)),
     (("serve.", "serve-form"), serving.serve_section),
     (("serve-faults",), each(serving.faults_section)),

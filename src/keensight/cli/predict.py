@@ -10,6 +10,7 @@ import click
 
 from keensight.cli.invocation import Invocation, shared, table
 from keensight.core.sanitize import visible
+from keensight.errors import UsageError
 
 if TYPE_CHECKING:
     from keensight.core.anomaly import AnomalyScores
@@ -40,6 +41,15 @@ if TYPE_CHECKING:
     help="What runs the model. litert: the bundle's light form, without TensorFlow; keras: its Keras model; auto: "
     "litert where there is a light form.",
 )  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(1, 65536),
+    help="Predict on this many workers with one CPU each, through Ray, into a folder of Parquet files (default: in "
+    "this process, on all CPUs).",
+)  # fmt: skip
+@click.option(
+    "--address",
+    help="Ray cluster of the workers: auto, host:port or ray://host:port (default: one started on this machine).",
+)
 @shared
 @click.pass_context
 def predict(
@@ -52,6 +62,8 @@ def predict(
     heatmaps: Path | None,
     top: int,
     engine: Engine,
+    workers: int | None,
+    address: str | None,
 ) -> None:
     """Classify images: files, folders (searched recursively), patterns such as 'photos/*.jpg', or lists of files.
 
@@ -61,12 +73,17 @@ def predict(
     cannot be read or has an unsupported format becomes a row with its error; the exit code is 1 only if every file
     fails. An image whose gray values do not fit the scale of the training images has a note in its row. Text files and
     tables next to images are skipped.
+
+    With --workers, images may also be addresses such as s3://bucket/photos, and Parquet files with a column of paths or
+    of encoded images. A worker that ends is replaced, and its images are predicted again.
     """
     from keensight import workflow
 
-    if out is not None:
-        workflow.check_predictions_place(out)
-    if out is not None and out.suffix.lower() != ".json" and not (asked.json or vectors or heatmaps):
+    _check_combination(workers, address, out, vectors or heatmaps)
+    if workers is not None and out is not None:
+        done = _spread(model, paths, out, workers=workers, address=address, top=top, engine=engine)
+        asked.answer(_counts(done), lambda: _written(done.images, out))
+    elif out is not None and out.suffix.lower() in (".csv", ".parquet") and not (asked.json or vectors or heatmaps):
         done = workflow.predict_to_file(model, paths, out, top=top, engine=engine)
         asked.answer(None, lambda: _written(done.images, out))
     else:
@@ -75,6 +92,32 @@ def predict(
         asked.answer(found.rows(top), lambda: _written(done.images, out) if out else _listed(found, model, top))
     _tell(done)
     context.exit(int(0 < done.images == done.unreadable))
+
+
+def _check_combination(workers: int | None, address: str | None, out: Path | None, more: Path | None) -> None:
+    """Refuse options that do not go together, and places that cannot be written, before any work."""
+    from keensight import workflow
+
+    if workers is None:
+        if address is not None:
+            raise UsageError("--address needs --workers", "give --workers N: how many CPUs of the cluster to use")
+        if out is not None:
+            workflow.check_predictions_place(out)
+    elif out is None or more is not None:
+        raise UsageError(
+            "several workers write predictions into a folder of Parquet files, and nothing else",
+            "give --out NAME.parquet, without --embeddings and --heatmaps; or leave --workers out",
+        )
+
+
+def _spread(model: Path, paths: tuple[str, ...], out: Path, **options: Any) -> Written:
+    from keensight.scale.predict import predict_with_workers
+
+    return predict_with_workers(model, paths, out, **options)
+
+
+def _counts(done: Written) -> dict[str, Any]:
+    return {"out": str(done.path), "images": done.images, "unreadable": done.unreadable, "noted": done.noted}
 
 
 def _predicted(

@@ -13,6 +13,7 @@ from typing import Any
 from keensight import __version__
 from keensight.core.parallel import processors
 from keensight.errors import DataError, UsageError
+from keensight.nets.runtime import silenced
 
 INSTALL = "pip install 'keensight[cluster]'"
 _PATIENCE = 5.0
@@ -26,7 +27,8 @@ def connected(address: str | None, workers: int) -> Iterator[None]:
     """Be connected to a Ray cluster inside the ``with`` block, quietly.
 
     What is started here is stopped at the end, also on an error; a cluster that was joined goes on. A program that is
-    connected to Ray already stays so, if no address is given.
+    connected to Ray already stays so, if no address is given. Descriptor 2 is silenced, as Ray's C++ side writes to it
+    past all loggers: a progress bar must begin inside the block.
 
     Args:
         address: ``auto``: the cluster of this machine; ``host:port`` or ``ray://host:port``: that one; None: a cluster
@@ -45,20 +47,23 @@ def connected(address: str | None, workers: int) -> Iterator[None]:
     ray = installed()
     if address is None and ray.is_initialized():
         check_cpus(_cpus(ray), workers, "the cluster")
-        yield
+        with silenced():
+            yield
         return
     if address is None:
         check_cpus(processors(), workers, "this machine")
-        _start(ray, workers)
-    else:
-        _join(ray, address)
-    try:
-        if address is not None:
-            check_cpus(_cpus(ray), workers, f"the cluster at {address}")
-            _check_versions(ray)
-        yield
-    finally:
-        ray.shutdown()
+    with silenced():
+        if address is None:
+            _start(ray, workers)
+        else:
+            _join(ray, address)
+        try:
+            if address is not None:
+                check_cpus(_cpus(ray), workers, f"the cluster at {address}")
+                _check_versions(ray)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def installed() -> Any:
@@ -98,7 +103,7 @@ def _start(ray: Any, workers: int) -> None:
     try:
         with _no_other_address():
             ray.init(address="local", num_cpus=workers, include_dashboard=False, **_QUIET)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of no narrower class, where one of its processes took too long
         raise DataError(
             f"Ray does not start on this machine: {_first_line(error)}",
             f"its log is in {tempfile.gettempdir()}/ray; without --workers, one process does the work",

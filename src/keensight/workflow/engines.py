@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from keensight.store.bundle import Bundle
 
 
-def opened(bundle: Bundle, engine: Engine = "auto") -> Classifier | Detector:
+def opened(bundle: Bundle, engine: Engine = "auto", threads: int | None = None) -> Classifier | Detector:
     """A checked bundle as what predicts; for the arguments see :func:`classifier_of`."""
-    return (detector_of if bundle.manifest.task == Task.ANOMALY else classifier_of)(bundle, engine)
+    return (detector_of if bundle.manifest.task == Task.ANOMALY else classifier_of)(bundle, engine, threads)
 
 
 def engines_of(bundle: Bundle) -> tuple[Engine, ...]:
@@ -33,13 +33,14 @@ def engines_of(bundle: Bundle) -> tuple[Engine, ...]:
     return (*found, *(("litert",) if bundle.has_light else ()))
 
 
-def classifier_of(bundle: Bundle, engine: Engine = "auto") -> Classifier:
+def classifier_of(bundle: Bundle, engine: Engine = "auto", threads: int | None = None) -> Classifier:
     """Load the classifier of an open bundle.
 
     Args:
         bundle: A checked bundle.
         engine: ``litert`` runs the bundle's light form, ``keras`` its Keras model; ``auto``: the light form if there is
             one.
+        threads: Threads that decode images and run the light form; None: one for each CPU.
 
     Raises:
         StoreError: it has no light form, or one of the files cannot be loaded.
@@ -47,7 +48,7 @@ def classifier_of(bundle: Bundle, engine: Engine = "auto") -> Classifier:
     from keensight.nets.classifier import Classifier
 
     manifest, several = bundle.manifest, bundle.manifest.task == Task.MULTILABEL
-    model, light = _networks(bundle, engine)
+    model, light = _networks(bundle, engine, threads)
     return Classifier(
         model,
         manifest.labels,
@@ -62,23 +63,23 @@ def classifier_of(bundle: Bundle, engine: Engine = "auto") -> Classifier:
     )
 
 
-def detector_of(bundle: Bundle, engine: Engine = "auto") -> Detector:
+def detector_of(bundle: Bundle, engine: Engine = "auto", threads: int | None = None) -> Detector:
     """Load the anomaly detector of an open bundle; for the arguments see :func:`classifier_of`."""
     from keensight.nets.detector import Detector
     from keensight.store.bundle import limits_of
 
-    model, light = _networks(bundle, engine)
+    model, light = _networks(bundle, engine, threads)
     return Detector(model, bundle.manifest.image, limits_of(bundle.manifest), light=light)
 
 
-def _networks(bundle: Bundle, engine: Engine) -> tuple[Deferred, LightNetwork | None]:
+def _networks(bundle: Bundle, engine: Engine, threads: int | None) -> tuple[Deferred, LightNetwork | None]:
     from keensight.nets.light import LightNetwork
     from keensight.nets.network import Deferred
 
     flatbuffer = None if engine == "keras" else bundle.light()
     if engine == "litert" and flatbuffer is None:
         raise StoreError(f"{bundle.path} has no light form", "add it: keensight export MODEL --to bundle")
-    light = None if flatbuffer is None else LightNetwork(flatbuffer)
+    light = None if flatbuffer is None else LightNetwork(flatbuffer, threads)
     return Deferred(partial(_open_model, bundle.model_path)), light
 
 

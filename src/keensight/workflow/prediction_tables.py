@@ -171,7 +171,8 @@ def _join_csv(parts: list[Path], whole: Draft) -> None:
             shutil.copyfileobj(rows, whole.stream)
 
 
-def _encode_parquet(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
+def encode_parquet(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
+    """Rows as a Parquet file; text and numbers have the same types whatever is in the rows."""
     import pyarrow
     from pyarrow import parquet
 
@@ -190,7 +191,7 @@ def _join_parquet(parts: list[Path], whole: Draft) -> None:
             writer.write_table(parquet.read_table(part))
 
 
-_FORMS = {".csv": (_encode_csv, _join_csv), ".parquet": (_encode_parquet, _join_parquet)}
+_FORMS = {".csv": (_encode_csv, _join_csv), ".parquet": (encode_parquet, _join_parquet)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ COMPANIONS = frozenset(
 )  # fmt: skip
 """Extensions of files that are often next to images and clearly not images."""
 
-_LISTS = frozenset({".csv", ".tsv", ".txt", ".lst", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".gz"})
+LISTS = frozenset({".csv", ".tsv", ".txt", ".lst", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx", ".gz"})
 """Extensions of files that may list images, where they are given themselves."""
 _HINT = "give image files, folders or patterns such as photos/*.jpg"
 
@@ -83,7 +83,7 @@ def find_images(path: str | Path) -> Inputs:
     elif glob.has_magic(str(path)) and not Path(path).exists():
         found = _without_companions(_matching(str(path)))
     else:
-        return Inputs(_in_table(Path(path)) if suffix_of(str(path)) in _LISTS else [Path(path)])
+        return Inputs(_in_table(Path(path)) if suffix_of(str(path)) in LISTS else [Path(path)])
     if not found.images:
         beside = f": {in_words(found.companions)}" if found.companions else ""
         raise DataError(f"{path} contains no images{beside}", _HINT)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from keensight.core import pixels
 from keensight.core.decode_limits import MAX_BYTES
@@ -120,8 +120,8 @@ _USUAL = frozenset({"image", "img", "picture", "photo", "imagebytes", "imagedata
 """Names of columns of images, without spaces and punctuation."""
 
 
-def image_columns(path: Path) -> list[str]:
-    """The columns of encoded images in a Parquet file, the likeliest first; empty if it is none.
+def image_columns(path: Path | BinaryIO) -> list[str]:
+    """The columns of encoded images in a Parquet file (or open file), the likeliest first; empty if it is none.
 
     They are what Hugging Face's ``datasets`` declares as such, structs with ``bytes``, and binary columns that are
     called so or begin with an image.
@@ -143,7 +143,7 @@ def _has_bytes(kind: pa.DataType) -> bool:
     return any(kind.field(i).name == "bytes" and _is_binary(kind.field(i).type) for i in range(kind.num_fields))
 
 
-def _begins_with_image(path: Path, column: str) -> bool:
+def _begins_with_image(path: Path | BinaryIO, column: str) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -179,7 +179,7 @@ def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def parquet_schema(path: Path) -> pa.Schema | None:
+def parquet_schema(path: Path | BinaryIO) -> pa.Schema | None:
     """The schema of a Parquet file; None: it is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
