@@ -187,7 +187,8 @@ TOPICS = {
         "Train",
         "`ks.train` does everything; the other functions are its single steps. Options are "
         "[settings](../settings.md), where their meanings and defaults are listed.",
-        ["train", "train_seeds", "resume", "rerun", "build", "fit", "batches", "History", "ImageClassifier", "adopt",
+        ["train", "train_seeds", "tune", "resume", "resume_study", "rerun", "build", "fit", "batches", "History",
+         "ImageClassifier", "adopt",
          "learning_curve", "RunConfig", "framework"],
     ),
     "evaluate": (
@@ -207,8 +208,8 @@ TOPICS = {
     "runs": (
         "Runs and saved models",
         "A *run* is the folder of one training; its *bundle* is the saved model.",
-        ["open_run", "list_runs", "rename_run", "delete_run", "Run", "bundle", "open_bundle", "Bundle", "export",
-         "verify", "enrol", "drift", "DriftReport"],
+        ["open_run", "list_runs", "rename_run", "delete_run", "Run", "open_study", "Study", "bundle", "open_bundle",
+         "Bundle", "export", "verify", "enrol", "drift", "DriftReport"],
     ),
     "errors": (
         "Errors",

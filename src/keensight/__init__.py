@@ -9,7 +9,7 @@
 
 Names are imported on first use, so that ``import keensight`` stays light. The examples in the documentation of each
 name are run as tests; in them ``data`` is an open image set, ``split`` its split, ``pixels`` its decoded images,
-``run`` a finished run and ``model`` the classifier of that run.
+``run`` a finished run, ``model`` the classifier of that run and ``study`` a finished search of settings.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ _HOMES = {
         "report",
         "rerun",
         "resume",
+        "resume_study",
         "review",
         "similar",
         "slices_of",
@@ -58,6 +59,7 @@ _HOMES = {
         "suggest",
         "train",
         "train_seeds",
+        "tune",
         "verify",
         "write_embeddings",
         "write_explanations",
@@ -81,6 +83,7 @@ _HOMES = {
     "keensight.store.bundle": ("Bundle", "open_bundle"),
     "keensight.store.manage_runs": ("delete_run", "rename_run"),
     "keensight.store.run": ("Run", "list_runs", "open_run"),
+    "keensight.store.study": ("Study", "open_study"),
     "keensight.errors": (
         "DataError",
         "GateError",
@@ -136,6 +139,8 @@ if TYPE_CHECKING:
     from keensight.store.run import Run as Run
     from keensight.store.run import list_runs as list_runs
     from keensight.store.run import open_run as open_run
+    from keensight.store.study import Study as Study
+    from keensight.store.study import open_study as open_study
     from keensight.workflow import adopt as adopt
     from keensight.workflow import audit as audit
     from keensight.workflow import batches as batches
@@ -165,6 +170,7 @@ if TYPE_CHECKING:
     from keensight.workflow import report as report
     from keensight.workflow import rerun as rerun
     from keensight.workflow import resume as resume
+    from keensight.workflow import resume_study as resume_study
     from keensight.workflow import review as review
     from keensight.workflow import similar as similar
     from keensight.workflow import slices_of as slices_of
@@ -172,6 +178,7 @@ if TYPE_CHECKING:
     from keensight.workflow import suggest as suggest
     from keensight.workflow import train as train
     from keensight.workflow import train_seeds as train_seeds
+    from keensight.workflow import tune as tune
     from keensight.workflow import verify as verify
     from keensight.workflow import write_embeddings as write_embeddings
     from keensight.workflow import write_explanations as write_explanations

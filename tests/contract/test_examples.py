@@ -20,7 +20,7 @@ PUBLIC = {
     **{f"ks.show.{name}": getattr(ks.show, name) for name in ks.show.__all__},
 }
 _TRAINS = re.compile(r"ks\.(train|train_seeds|fit|build|batches|adopt|learning_curve|check_labels|framework|audit)\(")
-_TRAINED = {"run", "model", "detector", "tagger"}
+_TRAINED = {"run", "model", "detector", "tagger", "study"}
 
 
 def examples_of(thing: Any) -> list[doctest.Example]:
@@ -78,6 +78,12 @@ class World:
     def _train(self, source: str, name: str, **options: Any) -> Any:
         return ks.train(self.folder / source, run=self.folder / "runs" / name, seed=0, label_check="no", **options)
 
+    def _tune(self) -> Any:
+        return ks.tune(
+            self.folder / "photos", 2, study=self.folder / "studies" / "first", space={"model.dropout": [0.1, 0.3]},
+            model="cnn", effort="quick", epochs=1, image_size=16, label_check="no",
+        )  # fmt: skip
+
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
             makers: dict[str, Callable[[], Any]] = {
@@ -90,12 +96,13 @@ class World:
                 "model": lambda: ks.load(self["first"]),
                 "detector": lambda: self._train("parts", "detector", task="anomaly", normal="good"),
                 "tagger": lambda: self._train("tagged.csv", "tagger", model="cnn", effort="quick", epochs=2),
+                "study": self._tune,
             }
             self._made[name] = makers[name]()
         return self._made[name]
 
 
-NAMES = {"data", "split", "pixels", "first", "second", "run", "model", "detector", "tagger"}
+NAMES = {"data", "split", "pixels", "first", "second", "run", "model", "detector", "tagger", "study"}
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ import pytest
 from keensight import errors
 from keensight.cli.invocation import SCHEMA as ANSWER
 from keensight.core import decisions, exports
+from keensight.core import study as records_of_studies
 from keensight.core.config import RunConfig
-from keensight.store import export, manifest, run, run_tables
+from keensight.store import export, manifest, run, run_tables, study
 from keensight.store.json_records import read_versioned
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,12 @@ def read_dataset(folder: Path) -> None:
         assert len(run_tables.read_dataset(path))
 
 
+def read_study(folder: Path) -> None:
+    found = study.open_study(folder).record
+    assert found.best is not None and found.best.number == found.chosen and found.space and found.test["accuracy"]
+    assert [trial.state for trial in found.trials] == ["complete", "stopped", "failed"]
+
+
 FORMATS: dict[str, tuple[int, Callable[[int], str], Callable[[Path], Any]]] = {
     "store.run.SCHEMA": (run.SCHEMA, lambda n: "schema1" if n == 1 else f"run{n}", read_run),
     "store.manifest.SCHEMA": (
@@ -47,6 +54,7 @@ FORMATS: dict[str, tuple[int, Callable[[int], str], Callable[[Path], Any]]] = {
     "core.decisions.SCHEMA": (decisions.SCHEMA, "decisions{}".format, read_decisions),
     "store.run_tables.DATASET_SCHEMA": (run_tables.DATASET_SCHEMA, "dataset{}".format, read_dataset),
     "core.exports.SCHEMA": (exports.SCHEMA, "export{}".format, export.read_export),
+    "core.study.SCHEMA": (records_of_studies.SCHEMA, "study{}".format, read_study),
 }  # fmt: skip
 """Constant: its value, the folder of the fixture of a number, and what reads it."""
 CACHES = {
@@ -120,11 +128,12 @@ def test_every_number_ever_written_has_a_fixture_that_loads(name: str, number: i
 
 
 @pytest.mark.parametrize("version", ["9.8.7", "; rm -rf ~", "", None])
-@pytest.mark.parametrize("name", ["run.json", "manifest.json", "export.json"])
+@pytest.mark.parametrize("name", ["run.json", "manifest.json", "export.json", "study.json"])
 def test_a_number_that_this_version_does_not_know_is_refused_with_what_to_install(
     name: str, version: str | None, tmp_path: Path
 ) -> None:
-    kinds = {"run.json": "store.run", "manifest.json": "store.manifest", "export.json": "core.exports"}
+    kinds = {"run.json": "store.run", "manifest.json": "store.manifest", "export.json": "core.exports",
+             "study.json": "core.study"}  # fmt: skip
     newest, folder, _ = FORMATS[f"{kinds[name]}.SCHEMA"]
     shutil.copytree(GOLDEN / folder(newest), tmp_path / "later")
     path = tmp_path / "later" / name
@@ -135,7 +144,7 @@ def test_a_number_that_this_version_does_not_know_is_refused_with_what_to_instal
     path.write_text(json.dumps(plain), encoding="utf-8")
     readers: dict[str, Callable[[], Any]] = {
         "run.json": lambda: run.open_run(path.parent), "manifest.json": lambda: manifest.read_manifest(path),
-        "export.json": lambda: export.read_export(path.parent),
+        "export.json": lambda: export.read_export(path.parent), "study.json": lambda: study.open_study(path.parent),
     }  # fmt: skip
     with pytest.raises(errors.StoreError) as caught:
         readers[name]()
@@ -162,7 +171,8 @@ def test_every_number_is_on_the_page_of_formats() -> None:
     rows = dict(re.findall(r"^\| `([^`]+)` \|.*?\| (\d+) \|", page, re.MULTILINE))
     wanted = {
         "run.json": run.SCHEMA, "decisions.json": decisions.SCHEMA, "dataset.parquet": run_tables.DATASET_SCHEMA,
-        "manifest.json": manifest.SCHEMA, "export.json": exports.SCHEMA, "--json": ANSWER,
+        "manifest.json": manifest.SCHEMA, "export.json": exports.SCHEMA,
+        "study.json": records_of_studies.SCHEMA, "--json": ANSWER,
         "pixels/": _cache("data.shards._SCHEMA"), "index/": _cache("data.sources.file_index.VERSION"),
         "copies/": _cache("data.audit.cached._VERSION"), "features/": _cache("data.shards._SCHEMA"),
     }  # fmt: skip

@@ -20,6 +20,7 @@ KNOWN = {setting.option: setting for setting in settings()}
 FUNCTIONS = {
     ks.train: options.TrainOptions,
     ks.train_seeds: options.SeedsOptions,
+    ks.tune: options.SeedsOptions,
     ks.learning_curve: options.CurveOptions,
     ks.fit: options.FitOptions,
     ks.open: options.SourceOptions,

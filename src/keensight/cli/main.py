@@ -18,6 +18,7 @@ COMMANDS = {
     "samples": "List the built-in sample datasets, or export one.",
     "inspect": "Explore and audit an image set.",
     "train": "Train and test a classifier, and write a report.",
+    "tune": "Search settings, and test the model chosen on the validation set.",
     "evaluate": "Show a model's test results, or evaluate it on other images.",
     "review": "Review suspicious labels and mistakes in the browser.",
     "predict": "Classify images.",

@@ -17,6 +17,14 @@ run_option = click.option(
     "--run", type=click.Path(path_type=Path), help="Directory of the run; default: a new one under runs/."
 )
 
+track_option = click.option(
+    "--track",
+    multiple=True,
+    metavar="NAME[=PLACE]",
+    help="Report to an experiment tracker: mlflow[=URI], wandb[=PROJECT], tensorboard[=DIR], or one that another "
+    "package adds; repeatable. One that fails costs a warning, never the training.",
+)
+
 
 class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.5 on
     """A setting's validation as a click type, so that its range is defined once."""

@@ -16,6 +16,7 @@ from keensight.cli.options import (
     settings_options,
     table_options,
     tables_options,
+    track_option,
 )
 from keensight.errors import UsageError
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 @setting_option("--target-coverage", "decision.target_coverage")
 @setting_option("--task", "data.task")
 @setting_option("--normal", "data.normal")
+@track_option
 @settings_options
 @shared
 def train(
@@ -65,6 +67,7 @@ def train(
     seeds: int | None,
     resume: Path | None,
     replace: bool,
+    track: tuple[str, ...],
     **shortcuts: Any,
 ) -> None:
     """Train a classifier on SOURCE, test it on held-out images, and write a report.
@@ -83,13 +86,13 @@ def train(
 
     if resume is not None:
         _refuse_others(resume, run=run, replace=replace, seeds=seeds, settings=settings, **shortcuts)
-        finished = workflow.resume(resume, source)
+        finished = workflow.resume(resume, source, track=track)
         return asked.answer(workflow.document(finished), lambda: summary(finished))
     if source is None:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'SOURCE'", param_type="argument")
     if replace and run is None:
         raise UsageError("--replace deletes the run in the directory of --run, which is not given", "add --run DIR")
-    options: dict[str, Any] = {"run": run, "settings": settings, "command": asked.command, **shortcuts}
+    options: dict[str, Any] = {"run": run, "settings": settings, "command": asked.command, "track": track, **shortcuts}
     if seeds is not None:
         return spread(asked, *workflow.train_seeds(source, seeds, replace=replace, **options))
     finished = workflow.train(source, replace=replace, **options)

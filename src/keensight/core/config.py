@@ -177,6 +177,12 @@ class TrainConfig:
         choices=("auto", "yes", "no"),
     )  # fmt: skip
     tensorboard: bool = setting(False, "write TensorBoard events into the run")
+    evaluate_on: str = setting(
+        "test",
+        "images that the finished model is evaluated on; validation: the test set is not used, for models that are "
+        "compared to choose one of them (as the trials of keensight tune are); the run then has no report",
+        choices=("test", "validation"),
+    )
     checkpoint_minutes: float = setting(
         2.0, "longest time between two checkpoints, from which a stopped training continues (keensight train "
         "--resume); there are more at the end of epochs, as far as they take under 2% of the time; 0: after each step",
@@ -262,6 +268,14 @@ class RunConfig:
         }  # fmt: skip
         note = "\n".join(f"# No effect on this run: {', '.join(names)}" for names in _by_section(without_effect))
         return f"{note}\n\n{to_toml(sections)}" if note else to_toml(sections)
+
+    def by_name(self) -> dict[str, Any]:
+        """Every setting by its full name, such as ``train.epochs``."""
+        return {
+            f"{section}.{name}": value
+            for section, given in dataclasses.asdict(self).items()
+            for name, value in given.items()
+        }
 
     def with_values(self, values: Mapping[str, Any]) -> RunConfig:
         """Return a copy with changed settings, such as ``{"train.epochs": 5}``; text is converted.

@@ -107,6 +107,7 @@ class TrainOptions(SeedsOptions, total=False):
 
     task: Literal["classify", "multiclass", "multilabel", "anomaly"]
     normal: str | None
+    evaluate_on: Literal["test", "validation"]
 
 
 def with_options(options: type) -> Callable[[Function], Function]:

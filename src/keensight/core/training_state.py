@@ -13,6 +13,10 @@ from keensight.core.records import Epoch
 Arrays = Mapping[str, NDArray[Any]]
 
 
+class StoppedEarly(Exception):
+    """Raised by a callback after an epoch, to end a training whose result is not needed; says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """Where a training begins."""

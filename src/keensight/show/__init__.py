@@ -32,6 +32,10 @@ _HOMES = {
     "keensight.show.notebook.widgets": ("classify",),
     "keensight.show.roc_curve": ("roc",),
     "keensight.show.similar_images": ("similar",),
+    "keensight.show.study": (
+        "study_history",
+        "study_importance",
+    ),
     "keensight.workflow.source_pictures": (
         "browse",
         "class_balance",
@@ -57,6 +61,8 @@ if TYPE_CHECKING:
     from keensight.show.notebook.widgets import classify as classify
     from keensight.show.roc_curve import roc as roc
     from keensight.show.similar_images import similar as similar
+    from keensight.show.study import study_history as study_history
+    from keensight.show.study import study_importance as study_importance
     from keensight.workflow.source_pictures import browse as browse
     from keensight.workflow.source_pictures import class_balance as class_balance
     from keensight.workflow.source_pictures import samples as samples

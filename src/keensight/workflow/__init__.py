@@ -58,6 +58,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "suggest": ("check_suggestions_place", "label_images", "suggest", "write_suggestions"),
     "tour": ("SAMPLE", "write_tour"),
     "train": ("train", "train_seeds"),
+    "tune": ("resume_study", "tune"),
     "verify": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -125,6 +126,8 @@ if TYPE_CHECKING:
     from keensight.workflow.tour import write_tour as write_tour
     from keensight.workflow.train import train as train
     from keensight.workflow.train import train_seeds as train_seeds
+    from keensight.workflow.tune import resume_study as resume_study
+    from keensight.workflow.tune import tune as tune
     from keensight.workflow.verify import verify as verify
 
 

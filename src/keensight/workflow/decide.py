@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from keensight.core.config import RunConfig
 from keensight.core.decisions import SCHEMA, Decisions
@@ -137,13 +137,13 @@ def begun(dataset: Dataset, config: RunConfig, source: Source, run: Path) -> Dec
         source: What was opened.
         run: The run's folder.
     """
-    values = {
-        f"{section}.{name}": value
-        for section, given in dataclasses.asdict(config).items()
-        for name, value in given.items()
-    }
     return Decisions(
-        SCHEMA, values, identity(dataset), environment(), source=_source(source, run), folder=_relative(Path.cwd(), run)
+        SCHEMA,
+        config.by_name(),
+        identity(dataset),
+        environment(),
+        source=_source(source, run),
+        folder=_relative(Path.cwd(), run),
     )
 
 
@@ -169,7 +169,16 @@ def _relative(path: Path, run: Path) -> str:
     return found if found.startswith("..") else _INSIDE + found
 
 
-def source_of(run: Run, decisions: Decisions) -> str:
+class Placed(Protocol):
+    """What has a folder of its own: a run or a study."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        ...
+
+
+def source_of(run: Placed, decisions: Decisions) -> str:
     """Where the images of a run are.
 
     Raises:
@@ -188,7 +197,7 @@ def source_of(run: Run, decisions: Decisions) -> str:
     return os.path.relpath(path)
 
 
-def settings_of(run: Run, decisions: Decisions) -> RunConfig:
+def settings_of(run: Placed, decisions: Decisions) -> RunConfig:
     """The settings as they were given to a run; files that they name relative to the working directory of that time are
     found from here.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -177,7 +178,7 @@ def report(run: str | Path | Run, *, evaluation: Evaluated | None = None) -> Pat
         >>> ks.report(run).name
         'report.html'
     """
-    handle = finished(run)
+    handle = tested(run)
     steps = of_run(handle)
     return steps.report(handle, evaluation or steps.stored(handle))
 
@@ -197,6 +198,22 @@ def finished(run: str | Path | Run) -> Run:
     return handle
 
 
+def tested(run: str | Path | Run) -> Run:
+    """Open a finished run that was evaluated on its test set.
+
+    Raises:
+        StoreError: it is not a run, is not finished, or was not tested.
+    """
+    handle = finished(run)
+    if "validation" in handle.record.results and "test" not in handle.record.results:
+        raise StoreError(
+            f"the run {handle.path} was not tested: it was evaluated on the validation set only, to be compared with "
+            "others",
+            f"evaluate it on other images: keensight evaluate {shlex.quote(str(handle.path))} SOURCE",
+        )
+    return handle
+
+
 def _stored(model: str | Path | Run | Classifier | Detector) -> Evaluated | AnomalyEvaluation:
     from keensight.nets.classifier import Classifier
     from keensight.nets.detector import Detector
@@ -205,7 +222,7 @@ def _stored(model: str | Path | Run | Classifier | Detector) -> Evaluated | Anom
         raise DataError("a model on its own has no stored evaluation", "give images to evaluate it on")
     if isinstance(model, Detector):
         raise DataError("a model on its own has no stored evaluation", "give the run that it comes from")
-    handle = finished(model)
+    handle = tested(model)
     return of_run(handle).stored(handle)
 
 

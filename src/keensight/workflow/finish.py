@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from keensight.core.config import RunConfig
 from keensight.core.drift import Measured
 from keensight.core.effort import EFFORTS
 from keensight.core.evaluation import Evaluated, Slices
+from keensight.core.interval import Interval
 from keensight.core.labels import LabelSuspects
 from keensight.core.predictions import Predictions
 from keensight.core.progress import Progress
@@ -81,6 +82,9 @@ class Trained:
 def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Run:
     """Calibrate on the validation set, bundle, run the self-test, evaluate on the test set, analyze, report.
 
+    With ``train.evaluate_on`` ``validation``, the test set is not used: the run has a bundle, and the metrics on the
+    validation set in its results, but no evaluation and no report.
+
     Args:
         run: The run, with everything before training saved.
         trained: The results of training.
@@ -96,32 +100,76 @@ def finish(run: Run, trained: Trained, progress: Progress, started: float) -> Ru
     if trained.history.stopped == "interrupted":
         _bundled(run, trained, progress)
         raise KeyboardInterrupt
-    with _quicker(trained, progress) as features:
+    with quicker(trained, progress) as features:
         trained = _decided(trained, features, progress)
         _keep_held_out(run, trained)
         trained, means = _knowing(trained, features, progress)
         package = _bundled(run, trained, progress, means)
         trusted = classifier_of(package, "keras")  # from here on only the bundle loaded from disk is used
         self_test_everywhere(package, trusted)
-        evaluation = measure(trusted, _images(trained, "test"), progress, features)
+        trained = dataclasses.replace(trained, classifier=trusted)
+        if trained.config.train.evaluate_on == "validation":
+            return _untested(run, trained, measure(trusted, _unseen(trained), progress, features), started)
+        evaluation = measure(trusted, evaluation_images(trained, "test"), progress, features)
         validation = validation_accuracy(trusted, _unseen(trained), progress, features)
+    return conclude(run, trained, evaluation, validation, progress, started)
+
+
+NOT_TESTED = "not tested: it was evaluated on the validation set only"
+"""The message of a finished run without test results, which earlier versions show too."""
+
+
+def _untested(run: Run, trained: Trained, evaluation: Evaluated, started: float) -> Run:
+    """The end of a run that is only compared with others."""
+    results = {**_facts(trained, started), "validation": _without_caveats(evaluation)}
+    return run.update(state="finished", results=results, message=NOT_TESTED)
+
+
+def _without_caveats(evaluation: Evaluated) -> dict[str, Any]:
+    return {name: value for name, value in evaluation.headline().items() if name != "caveats"}
+
+
+def conclude(  # noqa: PLR0913 - what was measured, and where it goes
+    run: Run,
+    trained: Trained,
+    evaluation: Evaluated,
+    validation: Interval,
+    progress: Progress,
+    started: float,
+    more: Mapping[str, Any] | None = None,
+) -> Run:
+    """Save the evaluation on the test set, analyze it, and write the report.
+
+    Args:
+        run: The run, with its bundle.
+        trained: The results of training; its classifier is that of the bundle.
+        evaluation: On the test set.
+        validation: The accuracy on the validation set.
+        progress: Where to report.
+        started: When the command began, of ``time.perf_counter``.
+        more: Further results.
+    """
+    from keensight.store.bundle import open_bundle
+
     evaluation = dataclasses.replace(
         evaluation, caveats=caveats_of(evaluation, trained.findings, trained.split, validation)
     )
-    _keep_evaluation(run, package, evaluation, reference_of(evaluation, trained.pixels))
+    _keep_evaluation(run, open_bundle(run.path), evaluation, reference_of(evaluation, trained.pixels))
     weak = _keep_slices(run, evaluation, trained.pixels)
     suspects = _check_labels(run, trained, evaluation, progress)
-    keep_heatmaps(run, trusted, evaluation, trained.pixels, EFFORTS[trained.config.train.effort].heatmaps, progress)
+    most = EFFORTS[trained.config.train.effort].heatmaps
+    keep_heatmaps(run, trained.classifier, evaluation, trained.pixels, most, progress)
     keep_pictures(
         run, evaluation, () if suspects is None else [one.path for one in (*suspects.suspects, *suspects.doubtful)]
     )
-    run = run.update(state="finished", results=_results(trained, evaluation, weak, suspects, started))
+    results = {**_facts(trained, started), **_found(evaluation, weak, suspects), **(more or {})}
+    run = run.update(state="finished", results=results, message="")
     report(run, evaluation=evaluation)
     return run
 
 
 @contextmanager
-def _quicker(trained: Trained, progress: Progress) -> Iterator[Features | None]:
+def quicker(trained: Trained, progress: Progress) -> Iterator[Features | None]:
     """A way to features that is quicker than the classifier's own; None if it is not worthwhile."""
     dataset, split, pixels = trained.dataset, trained.split, trained.pixels
     with features_of(dataset, split, pixels, progress, trained=trained.tuned) as features:
@@ -133,7 +181,7 @@ def _passes(trained: Trained) -> int:
     return 3 * len(trained.split.val) + 2 * len(trained.split.test) if transfers(trained.config) else 0
 
 
-def _images(trained: Trained, part: Part) -> EvaluationSet:
+def evaluation_images(trained: Trained, part: Part) -> EvaluationSet:
     """The validation or test images of a training."""
     from keensight.data.audit.duplicates import seen, ties
 
@@ -145,7 +193,7 @@ def _images(trained: Trained, part: Part) -> EvaluationSet:
 
 def _unseen(trained: Trained) -> EvaluationSet:
     """The validation images, or where the head was fitted to them, all of its images, each predicted without it."""
-    images = _images(trained, "val")
+    images = evaluation_images(trained, "val")
     return images if trained.held_out is None else with_held_out(images, trained.held_out)
 
 
@@ -265,13 +313,12 @@ def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, progress: P
     return found
 
 
-def _results(
-    trained: Trained, evaluation: Evaluated, weak: Slices | None, suspects: LabelSuspects | None, started: float
-) -> dict[str, Any]:
+def _facts(trained: Trained, started: float) -> dict[str, Any]:
+    """The results that need no evaluation."""
     from keensight.nets.runtime import weights_digest
 
     dataset, split = trained.dataset, trained.split
-    results = {
+    return {
         "task": dataset.task,
         "labels": list(dataset.labels.names),
         "model": trained.config.model.name,
@@ -280,9 +327,12 @@ def _results(
         "dataset_digest": dataset.digest,
         "split_digest": split_digest(split, dataset),
         "weights_digest": weights_digest(trained.classifier.keras_model),
-        "test": evaluation.headline(),
         **_adoption(trained),
     }
+
+
+def _found(evaluation: Evaluated, weak: Slices | None, suspects: LabelSuspects | None) -> dict[str, Any]:
+    results: dict[str, Any] = {"test": evaluation.headline()}
     results |= {} if suspects is None else {"label_check": suspects.headline()}
     results |= {} if weak is None else {"weak_slices": [to_plain(score) for score in weak.weakest()]}
     return results

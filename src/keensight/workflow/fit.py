@@ -164,6 +164,7 @@ _ELSEWHERE = {
     "train.label_check": "it belongs to ks.train; ks.check_labels finds label errors",
     "train.tensorboard": "it belongs to ks.train",
     "train.checkpoint_minutes": "it belongs to ks.train",
+    "train.evaluate_on": "it belongs to ks.train",
 }
 """Settings, or whole sections, that :func:`fit` does not use, and where they belong."""
 

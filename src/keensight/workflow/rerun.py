@@ -94,7 +94,8 @@ def _pinned(
 
 
 def _checks(first: Run, second: Run) -> tuple[Check, ...]:
-    found = [("split", "split_digest"), ("weights", "weights_digest"), ("test metrics", "test")]
+    measured = ("test metrics", "test") if "test" in first.record.results else ("validation metrics", "validation")
+    found = [("split", "split_digest"), ("weights", "weights_digest"), measured]
     results = {what: (first.record.results.get(key), second.record.results.get(key)) for what, key in found}
     results["history"] = (_epochs(first), _epochs(second))
     results["decision"] = (_decision(first), _decision(second))

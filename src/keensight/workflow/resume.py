@@ -13,6 +13,7 @@ from keensight.core.decisions import Decisions
 from keensight.core.labels import Correction
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
+from keensight.core.trackers import Track
 from keensight.errors import DataError, StoreError
 from keensight.workflow.decide import identity, settings_of, source_of
 from keensight.workflow.environment import differences, in_words
@@ -20,6 +21,7 @@ from keensight.workflow.evaluate import report
 from keensight.workflow.prepare import open_source
 from keensight.workflow.progress import shown
 from keensight.workflow.steps import Source
+from keensight.workflow.trackers import tracking
 from keensight.workflow.train import go_on
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 _AGAIN = "train again with --replace"
 
 
-def resume(run: str | Path | Run, source: Source | None = None, *, progress: Progress | None = None) -> Run:
+def resume(
+    run: str | Path | Run, source: Source | None = None, *, track: Track = None, progress: Progress | None = None
+) -> Run:
     """Continue a run whose training was killed, interrupted or failed.
 
     The run's own settings, and what was decided in it (model, CPU threads, precision, engine), are used again, and
@@ -40,6 +44,7 @@ def resume(run: str | Path | Run, source: Source | None = None, *, progress: Pro
     Args:
         run: The run or its folder.
         source: The image set that it was trained on; None: where the run found it.
+        track: Experiment trackers, as for :func:`train`; there it is a new run, with the epochs from here on.
         progress: Where to report.
 
     Returns:
@@ -61,6 +66,7 @@ def resume(run: str | Path | Run, source: Source | None = None, *, progress: Pro
     from keensight.store.run_lock import locked_run, refuse_busy, take_over
 
     started, progress = time.perf_counter(), shown(progress)
+    tracker = tracking(track, progress.say)
     handle = open_run(run.path if isinstance(run, Run) else run)
     if handle.record.state == "finished":
         return _complete(handle, progress)
@@ -77,7 +83,7 @@ def resume(run: str | Path | Run, source: Source | None = None, *, progress: Pro
     handle = take_over(handle)
     handle.clear_results()
     handle.log("resumed")
-    return go_on(handle, dataset, config, corrections, progress, started)
+    return go_on(handle, dataset, config, corrections, progress, started, tracker=tracker)
 
 
 def _complete(run: Run, progress: Progress) -> Run:

@@ -7,12 +7,14 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Unpack, cast
 
 import numpy as np
 
+from keensight.core.audit import AuditReport
 from keensight.core.comparison import Spread
 from keensight.core.config import ModelConfig, RunConfig
 from keensight.core.effort import EFFORTS
@@ -22,7 +24,8 @@ from keensight.core.progress import Logged, Progress
 from keensight.core.reading import reading_lines
 from keensight.core.records import Dataset, Epoch, Split
 from keensight.core.task import Task
-from keensight.core.training_state import Checkpoints
+from keensight.core.trackers import Track, TrackedRun
+from keensight.core.training_state import Checkpoints, StoppedEarly
 from keensight.errors import InterruptedRun, KeensightError, StoreError, UsageError
 from keensight.workflow import anomaly, anomaly_split
 from keensight.workflow.audit import refuse_severe
@@ -34,10 +37,11 @@ from keensight.workflow.decide import Decider, begun
 from keensight.workflow.finish import Trained, finish
 from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
-from keensight.workflow.prepare import as_prepared, input_spec, open_source, prepare_data, refuse_unsplittable
+from keensight.workflow.prepare import Prepared, as_prepared, input_spec, open_source, prepare_data, refuse_unsplittable
 from keensight.workflow.progress import shown
 from keensight.workflow.refit_head import refit_head
 from keensight.workflow.steps import Source, build, configure, prepare, start_weights
+from keensight.workflow.trackers import tracking
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:
@@ -58,6 +62,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     command: str = "",
+    track: Track = None,
     progress: Progress | None = None,
     **options: Unpack[TrainOptions],
 ) -> Run:
@@ -70,6 +75,9 @@ def train(  # noqa: PLR0913 - public options, by keyword
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"train.epochs": 5}``.
         command: The command line, for the record.
+        track: Experiment trackers that follow the run: ``"mlflow"``, ``"mlflow=http://localhost:5000"``, ``"wandb"``,
+            ``"tensorboard"``, those of other packages, or objects (:class:`keensight.core.trackers.Tracker`). One that
+            fails costs a warning, never the training.
         progress: Where to report.
         **options: Every setting by its name, such as ``epochs=5``; they win over ``settings``.
 
@@ -99,7 +107,9 @@ def train(  # noqa: PLR0913 - public options, by keyword
     if chosen.model.name != "auto":
         ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
+    refuse_untestable(chosen)
     progress = shown(progress)
+    tracker = tracking(track, progress.say)
     if not isinstance(source, (str, Path)) or Path(source).exists():  # else open fails immediately
         runtime.start_in_background()
     dataset, decisions = open_source(source, chosen, progress)
@@ -122,16 +132,51 @@ def train(  # noqa: PLR0913 - public options, by keyword
         config_toml=chosen.to_toml(),
         decisions=partial(begun, dataset, chosen, source),
     )
-    return go_on(handle, dataset, chosen, decisions, progress, started)
+    return go_on(handle, dataset, chosen, decisions, progress, started, tracker=tracker)
 
 
-def go_on(
+def refuse_untestable(config: RunConfig) -> None:
+    """Refuse an anomaly detector without a test.
+
+    Raises:
+        UsageError: that is what the settings ask for.
+    """
+    if config.data.task == Task.ANOMALY and config.train.evaluate_on == "validation":
+        raise UsageError(
+            "train.evaluate_on=validation works for classification only", "an anomaly detector is always tested"
+        )
+
+
+class Follower(Protocol):
+    """What follows a training: trackers, or a study that may end it by raising an exception after an epoch."""
+
+    def started(self, run: TrackedRun, config: RunConfig) -> None:
+        """The settings are decided."""
+        ...
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch has ended."""
+        ...
+
+    def finished(self, results: Mapping[str, Any], artifacts: Mapping[str, Path]) -> None:
+        """The run is finished."""
+        ...
+
+    def failed(self, message: str) -> None:
+        """The run failed or was stopped."""
+        ...
+
+
+def go_on(  # noqa: PLR0913 - what a run begins with
     run: Run,
     dataset: Dataset,
     config: RunConfig,
     corrections: Sequence[Correction],
     progress: Progress,
     started: float,
+    *,
+    tracker: Follower | None = None,
+    divided: Divided | None = None,
 ) -> Run:
     """Everything after a run was created, or taken up again.
 
@@ -142,11 +187,14 @@ def go_on(
         corrections: What was applied to the dataset.
         progress: Where to report.
         started: When the command began, of ``time.perf_counter``.
+        tracker: What follows the training.
+        divided: Audit and split that are made already; None: they are made here.
     """
     known = run.decisions
     assert known is not None
+    tracker = tracker or tracking(None, progress.say)
     progress = Logged(progress, run.log)
-    with recorded(run):
+    with recorded(run, tracker):
         for line in reading_lines(dataset):
             run.log(line)
         if corrections:
@@ -155,30 +203,81 @@ def go_on(
         with decider.engine():
             if config.data.task == Task.ANOMALY:
                 normal = anomaly.normal_classes(dataset, config)
-                return anomaly.walk(decider, dataset, normal, config, progress, started)
-            return _walk(decider, dataset, config, progress, started)
+                tracker.started(tracked(run), config)
+                run = anomaly.walk(decider, dataset, normal, config, progress, started)
+            else:
+                run = _walk(decider, dataset, config, progress, Beside(started, tracker, divided))
+        tracker.finished(run.record.results, artifacts_of(run))
+        return run
 
 
-def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, started: float) -> Run:
-    run = decider.run
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """An audit and a split that several runs share."""
+
+    findings: AuditReport
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What accompanies a training."""
+
+    started: float
+    """When the command began, of ``time.perf_counter``."""
+    tracker: Follower
+    divided: Divided | None
+    """Audit and split; None: they are made."""
+
+
+def tracked(run: Run) -> TrackedRun:
+    """What a tracker is told of a run."""
+    record = run.record
+    return TrackedRun(
+        record.name, run.path, record.source, record.model, record.seed, record.command, dict(record.versions)
+    )
+
+
+def artifacts_of(run: Run) -> dict[str, Path]:
+    """The files of a finished run that a tracker keeps."""
+    paths = (run.report_path, run.config_path, run.bundle_path)
+    return {path.name: path for path in paths}
+
+
+def _prepared(
+    decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, divided: Divided | None
+) -> Prepared:
+    """Decoded images, audit and split, and the first two of them recorded."""
     likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
-    probes = EFFORTS[config.train.effort].shortcuts
-    prepared = prepare_data(dataset, input_spec(dataset, config, likely), config, progress, probes=probes)
-    findings, split = prepared.findings, prepared.split
+    spec, run = input_spec(dataset, config, likely), decider.run
+    if divided is None:
+        probes = EFFORTS[config.train.effort].shortcuts
+        prepared = prepare_data(dataset, spec, config, progress, probes=probes)
+    else:
+        pixels = prepare(dataset, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+        prepared = Prepared(dataset, pixels, divided.findings, divided.split)
     run.save_dataset(dataset)
-    run.save_audit(findings)
+    run.save_audit(prepared.findings)
     if config.data.strict:
-        refuse_severe(findings)
-    run.save_split(split, dataset)
+        refuse_severe(prepared.findings)
+    run.save_split(prepared.split, dataset)
+    return prepared
+
+
+def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, beside: Beside) -> Run:
+    run = decider.run
+    prepared = _prepared(decider, dataset, config, progress, beside.divided)
+    findings, split = prepared.findings, prepared.split
     choice = decider.model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
-    pixels = prepared.pixels
-    if choice.name != likely:  # a comparison chose another one, with another input size
-        spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
-        pixels = prepare(dataset, spec, cache=cache, progress=progress)
+    pixels, spec = prepared.pixels, input_spec(dataset, config, choice.name)
+    if spec != pixels.spec:  # a comparison chose another one, with another input size
+        pixels = prepare(dataset, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
     # This late, to avoid waiting for the framework's import.
     threads = decider.use_threads(config.train.threads)
-    told, (findings, split) = findings, tie_augmented_copies(dataset, pixels, findings, split, config, progress)
+    told = findings
+    if beside.divided is None:
+        findings, split = tie_augmented_copies(dataset, pixels, findings, split, config, progress)
     if findings is not told:
         run.save_audit(findings)
         run.save_split(split, dataset)
@@ -188,9 +287,10 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     largest = input_spec(dataset, config, choice.name, "quick")
     progress.say(f"model: {choice.name} ({choice.reason})")
     progress.detail(f"CPU threads: {threads.name} ({threads.reason})")
-    config, classifier, done = _fitted(decider, dataset, split, pixels, config, progress)
+    images = Images(dataset, split, pixels)
+    config, classifier, done = _fitted(decider, images, config, progress, beside.tracker)
     trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
-    run = finish(run, refit_head(trained, largest, progress), progress, started)
+    run = finish(run, refit_head(trained, largest, progress), progress, beside.started)
     _checkpoints(run, config, progress).clear()
     return run
 
@@ -201,13 +301,23 @@ def _checkpoints(run: Run, config: RunConfig, progress: Progress) -> CheckpointF
     return CheckpointFolder(run.checkpoints_path, config.train.checkpoint_minutes, progress.say)
 
 
+@dataclass(frozen=True, slots=True)
+class Images:
+    """An image set, its split and its decoded images."""
+
+    dataset: Dataset
+    split: Split
+    pixels: Pixels
+
+
 def _fitted(
-    decider: Decider, dataset: Dataset, split: Split, pixels: Pixels, asked: RunConfig, progress: Progress
+    decider: Decider, images: Images, asked: RunConfig, progress: Progress, tracker: Follower
 ) -> tuple[RunConfig, Classifier, Transferred]:
     """Resolve the settings and train; if memory is exhausted and they ask for it, again with smaller batches."""
     from keensight.nets.training.failures import OutOfMemory
 
     checkpoints = _checkpoints(decider.run, asked, progress)
+    dataset, split, pixels = images.dataset, images.split, images.pixels
     while True:
         config, reasons, details = resolve(decider.with_precision(asked), dataset, split, pixels)
         decider.note(precision=config.train.precision)
@@ -217,6 +327,7 @@ def _fitted(
             progress.detail(detail)
         decider.run.save_config(config.to_toml(without_effect(config, dataset)))
         run = decider.run.update(state="training", model=config.model.name)
+        tracker.started(tracked(run), config)
         tensorboard = run.path / "tensorboard" if config.train.tensorboard else None
         try:
             done = train_network(
@@ -225,7 +336,7 @@ def _fitted(
                 pixels,
                 config,
                 progress,
-                on_epoch=partial(_note_epoch, run),
+                on_epoch=partial(_note_epoch, run, tracker),
                 tensorboard=tensorboard,
                 checkpoints=checkpoints,
             )
@@ -286,7 +397,7 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
     return Classifier(model, dataset.labels, pixels.spec, thresholds=thresholds), done
 
 
-def _note_epoch(run: Run, epoch: Epoch) -> None:
+def _note_epoch(run: Run, tracker: Follower, epoch: Epoch) -> None:
     run.append_epoch(epoch)
     run.log(
         f"epoch {epoch.epoch} ({epoch.phase}) loss {epoch.loss:.4f} accuracy {epoch.accuracy:.4f} "
@@ -294,6 +405,7 @@ def _note_epoch(run: Run, epoch: Epoch) -> None:
         + (f"val_map {epoch.val_map:.4f} " if epoch.val_map is not None else "")
         + f"in {epoch.seconds:.1f} s"
     )
+    tracker.epoch(epoch)
 
 
 def resolve(
@@ -359,7 +471,7 @@ def _from_scratch(model: ModelConfig) -> ModelConfig:
 
 
 @contextmanager
-def recorded(run: Run) -> Iterator[None]:
+def recorded(run: Run, tracker: Follower | None = None) -> Iterator[None]:
     """Hold the run while it is worked on, and record in it how that ended.
 
     Raises:
@@ -367,34 +479,38 @@ def recorded(run: Run) -> Iterator[None]:
     """
     from keensight.store.run_lock import locked_run
 
-    with locked_run(run.path), _ending(run):
+    with locked_run(run.path), _ending(run, tracker or tracking(None, lambda line: None)):
         yield
 
 
 @contextmanager
-def _ending(run: Run) -> Iterator[None]:
+def _ending(run: Run, tracker: Follower) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _note_end(run, "interrupted", "stopped by the user")
+        _note_end(run, "interrupted", "stopped by the user", tracker)
         again = "start again"
         if run.decisions is not None:
             again = f"continue with: keensight train --resume {shlex.quote(str(run.path))}"
         if run.bundle_path.is_dir():
             again += f"; the best model so far, not yet evaluated, is in {run.bundle_path}"
         raise InterruptedRun(f"stopped; completed steps are saved in the run {run.path}", again) from None
+    except StoppedEarly as stop:
+        _note_end(run, "interrupted", str(stop), tracker)
+        raise
     except KeensightError as error:
-        _note_end(run, "failed", error.message)
+        _note_end(run, "failed", error.message, tracker)
         raise
     except BaseException as error:
-        _note_end(run, "failed", f"{type(error).__name__}: {error}")
+        _note_end(run, "failed", f"{type(error).__name__}: {error}", tracker)
         raise
 
 
-def _note_end(run: Run, state: Literal["failed", "interrupted"], message: str) -> None:
+def _note_end(run: Run, state: Literal["failed", "interrupted"], message: str, tracker: Follower) -> None:
     # Where the disk is full or the folder was removed, the first error is what users must see; the run is then dead.
     with suppress(StoreError):
         run.update(state=state, message=message)
+    tracker.failed(message)
 
 
 @with_options(SeedsOptions)
@@ -407,6 +523,7 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
     config: RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     command: str = "",
+    track: Track = None,
     progress: Progress | None = None,
     **options: Unpack[SeedsOptions],
 ) -> tuple[list[Run], tuple[Spread, ...]]:
@@ -422,6 +539,7 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"train.epochs": 5}``.
         command: The command line, for the record.
+        track: As for :func:`train`; each training is a run of its own there.
         progress: Where to report.
         **options: As for :func:`train`; ``seed`` is the first one.
 
@@ -439,12 +557,17 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
     chosen = configure(config, settings, **options)
     if count < 2:
         raise UsageError("a standard deviation needs at least two seeds", "train with two or more, for example 5")
+    if chosen.train.evaluate_on == "validation":
+        raise UsageError("several seeds are compared by their test results", "leave train.evaluate_on out")
     if chosen.data.task == Task.ANOMALY:
         raise UsageError("several seeds work for classification only", "train an anomaly detector once")
     runs = []
     for seed in range(chosen.train.seed, chosen.train.seed + count):
         folder = None if run is None else Path(run) / f"seed-{seed}"
-        made = train(source, run=folder, replace=replace, config=chosen, seed=seed, command=command, progress=progress)
+        made = train(
+            source, run=folder, replace=replace, config=chosen, seed=seed, command=command, track=track,
+            progress=progress,
+        )  # fmt: skip
         runs.append(made)
     return runs, spread_of(runs)
 

@@ -86,6 +86,16 @@ def without_download() -> list[str]:
     return [item.name for item in ARCHITECTURES.values() if item.embedded is not None]
 
 
+def installed() -> list[str]:
+    """Pretrained architectures whose weights are installed here, so that nothing is downloaded."""
+    from importlib.util import find_spec
+
+    return [
+        item.name for item in ARCHITECTURES.values()
+        if item.embedded is not None and find_spec(item.embedded.package) is not None
+    ]  # fmt: skip
+
+
 def normalisation_of(name: str) -> str:
     """Description of a network's normalization."""
     return NORMALISATIONS[ARCHITECTURES[name].normalisation if name in ARCHITECTURES else "tf"]
