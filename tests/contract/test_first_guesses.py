@@ -62,7 +62,7 @@ def test_a_name_stands_in_one_layer_unless_it_is_the_same_subject():
     shared = {
         "adopt", "anomaly", "audit", "bundle", "calibration", "comparison", "drift", "export", "features", "fit",
         "intensity", "background", "learning_curve", "multilabel", "operating_point", "parity", "pixels", "progress",
-        "prototypes", "review", "slices", "tour", "training_overlap",
+        "prototypes", "review", "slices", "study", "tour", "training_overlap",
     }  # fmt: skip
     layers = {}
     for path in SOURCE.rglob("*.py"):

@@ -170,7 +170,7 @@ def _relative(path: Path, run: Path) -> str:
 
 
 class Placed(Protocol):
-    """What has a folder of its own: a run or a study."""
+    """What has its own folder: a run or a study."""
 
     @property
     def path(self) -> Path:

@@ -62,7 +62,8 @@ class Sampler:
         self._sign = -1.0 if record.lower_is_better else 1.0
         self._random = max(2, min(_RANDOM, record.wanted // 3))
         with _quiet():
-            self._study = _opened(study.journal_path, record)
+            self._storage = _storage(study.journal_path)
+            self._study = _opened(self._storage, study.journal_path, record)
         self._asked: dict[int, Any] = {}
         if not self._study.get_trials(deepcopy=False):
             first = {one.name: defaults[one.name] for one in self._space if one.contains(defaults.get(one.name))}
@@ -74,7 +75,9 @@ class Sampler:
         from optuna.trial import TrialState
 
         found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        self._asked = {one.number: Asked(self._study, one._trial_id) for one in found}
+        whole = self._storage.get_study_id_from_name(self._study.study_name)
+        numbered = self._storage.get_trial_id_from_study_id_trial_number
+        self._asked = {one.number: Asked(self._study, numbered(whole, one.number)) for one in found}
         return sorted(self._asked)
 
     def settings(self, number: int) -> dict[str, Any]:
@@ -157,25 +160,37 @@ def _measured(asked: Any) -> bool:
     return bool(asked.study.get_trials(deepcopy=False)[asked.number].intermediate_values)
 
 
-def _opened(journal: Path, record: StudyRecord) -> Any:
-    import optuna
-    from optuna.pruners import SuccessiveHalvingPruner
+def _storage(journal: Path) -> Any:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     _repair(journal)
     place = str(journal)
     try:
+        return JournalStorage(JournalFileBackend(place, lock_obj=JournalFileOpenLock(place)))
+    except (ValueError, KeyError, AssertionError) as error:
+        raise _damaged(journal, error) from error
+
+
+def _damaged(journal: Path, error: Exception) -> StoreError:
+    return StoreError(f"{journal} cannot be read: {error}", "the file is damaged; start a new study")
+
+
+def _opened(storage: Any, journal: Path, record: StudyRecord) -> Any:
+    import optuna
+    from optuna.pruners import SuccessiveHalvingPruner
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
         return optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(place, lock_obj=JournalFileOpenLock(place))),
+            storage=storage,
             study_name=record.name,
             direction="minimize" if record.lower_is_better else "maximize",
             pruner=SuccessiveHalvingPruner(min_resource=_FIRST_RUNG, reduction_factor=_REDUCTION),
             load_if_exists=True,
         )
     except (ValueError, KeyError, AssertionError) as error:
-        raise StoreError(f"{journal} cannot be read: {error}", "the file is damaged; start a new study") from error
+        raise _damaged(journal, error) from error
 
 
 def _repair(journal: Path) -> None:

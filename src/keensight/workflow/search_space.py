@@ -120,7 +120,7 @@ def kind_of(config: RunConfig) -> Kind:
 def search_space(
     config: RunConfig, dataset: Dataset, given: Sequence[Dimension], fixed: Mapping[str, Any]
 ) -> tuple[Dimension, ...]:
-    """The default space of a kind of training, with the user's dimensions in place of its own.
+    """The default space of a kind of training, or the user's dimensions in its place.
 
     Args:
         config: The settings of all trials, with the name of the model.

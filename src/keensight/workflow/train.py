@@ -231,7 +231,7 @@ class Beside:
 
 
 def tracked(run: Run) -> TrackedRun:
-    """What a tracker is told of a run."""
+    """A run as trackers see it."""
     record = run.record
     return TrackedRun(
         record.name, run.path, record.source, record.model, record.seed, record.command, dict(record.versions)
@@ -539,7 +539,7 @@ def train_seeds(  # noqa: PLR0913 - public options, by keyword
         config: Settings; None: the defaults.
         settings: Changes to them, such as ``{"train.epochs": 5}``.
         command: The command line, for the record.
-        track: As for :func:`train`; each training is a run of its own there.
+        track: As for :func:`train`; each training is a separate run there.
         progress: Where to report.
         **options: As for :func:`train`; ``seed`` is the first one.
 

@@ -48,7 +48,7 @@ class TrialProcess:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *_given("PYTHONPATH")])}
         if not alone:
             environment |= dict.fromkeys(_ONE_THREAD, "1")
-        # A group of its own: Ctrl-C is for the study, which lets its processes save what they have done.
+        # In its own group: Ctrl-C is for the study, which lets its processes save what they have done.
         own: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

@@ -8,7 +8,6 @@ and not the study.
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
 import signal
@@ -74,7 +73,16 @@ class Channel:
         for line in self._reading:
             self._arrived.put(json.loads(line))
         self._arrived.put(None)
-        _thread.interrupt_main()
+        _interrupt()
+
+
+def _interrupt() -> None:
+    """Interrupt the main thread as Ctrl-C does, whatever it is waiting for."""
+    main = threading.main_thread().ident
+    if sys.platform != "win32" and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
 
 
 class Relayed:
@@ -398,7 +406,11 @@ _ANSWERS: Mapping[str, Callable[[Work, Message], Message]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run as a process of its own: the folder of the study, and where its images are if they were moved."""
+    """Run as a separate process.
+
+    Args:
+        arguments: The folder of the study, and where its images are if they were moved.
+    """
     # Libraries print to standard output, which is for messages here.
     writing, reading = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)

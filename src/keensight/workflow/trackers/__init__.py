@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 from keensight.core.registry import did_you_mean
 from keensight.core.trackers import Track, Tracker, Tracking
@@ -17,7 +18,7 @@ from keensight.errors import UsageError
 GROUP = "keensight.trackers"
 """The entry-point group of trackers."""
 _BUILT_IN = {"mlflow": "MlflowTracker", "wandb": "WandbTracker", "tensorboard": "TensorboardTracker"}
-"""Module of this package, which is also the name of the tracker and of the extra that installs it, to class."""
+"""Module of this package, which is also the name of the tracker, to class."""
 
 
 def tracking(track: Track, warn: Callable[[str], None]) -> Tracking:
@@ -67,9 +68,15 @@ def _package(point: EntryPoint) -> str:
     return "that provides it" if point.dist is None else point.dist.name
 
 
-def missing(name: str, error: ImportError) -> UsageError:
-    """The refusal of a built-in tracker whose package is not installed."""
-    return UsageError(
-        f"the tracker {name} needs a package that is not installed: {error.name or error}",
-        f"pip install 'keensight[{name}]'",
-    )
+def require(package: str, install: str) -> None:
+    """Refuse a built-in tracker whose package is not installed.
+
+    Args:
+        package: Its name, also that of the tracker.
+        install: What pip is to install.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if find_spec(package) is None:
+        raise UsageError(f"the tracker {package} needs a package that is not installed", f"pip install {install}")

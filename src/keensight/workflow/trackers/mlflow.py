@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from keensight.core.config import RunConfig
 from keensight.core.records import Epoch
 from keensight.core.trackers import TrackedRun, epoch_metrics, result_metrics
-from keensight.workflow.trackers import missing
+from keensight.workflow.trackers import require
 
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 """MLflow's own environment variable for the experiment; default: the name of the image set."""
@@ -38,8 +37,7 @@ class MlflowTracker:
     """
 
     def __init__(self, place: str = "", parent: MlflowTracker | None = None) -> None:
-        if find_spec("mlflow") is None:
-            raise missing("mlflow", ImportError("mlflow", name="mlflow"))
+        require("mlflow", "'keensight[mlflow]'")
         self._place, self._parent = place, parent
         self._client: Any = None
         self._experiment, self.run_id = "", ""

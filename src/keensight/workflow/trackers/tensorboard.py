@@ -10,14 +10,13 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from keensight.core.config import RunConfig
 from keensight.core.records import Epoch
 from keensight.core.trackers import TrackedRun, epoch_metrics, result_metrics
-from keensight.workflow.trackers import missing
+from keensight.workflow.trackers import require
 
 
 class TensorboardTracker:
@@ -32,8 +31,7 @@ class TensorboardTracker:
     """
 
     def __init__(self, place: str = "", above: Path | None = None) -> None:
-        if find_spec("tensorboard") is None:
-            raise missing("tensorboard", ImportError("tensorboard", name="tensorboard"))
+        require("tensorboard", "'keensight[tensorboard]'")
         self._place, self._above = place, above
         self._folder = Path()
         self._file: BinaryIO | None = None

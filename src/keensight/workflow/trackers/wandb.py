@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from keensight.core.config import RunConfig
 from keensight.core.records import Epoch
 from keensight.core.trackers import TrackedRun, epoch_metrics, result_metrics
-from keensight.workflow.trackers import missing
+from keensight.workflow.trackers import require
 
 
 class WandbTracker:
@@ -27,15 +27,12 @@ class WandbTracker:
     """
 
     def __init__(self, place: str = "", group: str = "") -> None:
-        if find_spec("wandb") is None:
-            raise missing("wandb", ImportError("wandb", name="wandb"))
+        require("wandb", "wandb")
         self._place, self._group, self._name = place, group, ""
         self._run: Any = None
 
     def started(self, run: TrackedRun, config: RunConfig) -> None:
         """Create the run, with every setting in its config; its files are written next to those of Keensight."""
-        import os
-
         import wandb
 
         entity, _, project = self._place.rpartition("/")
