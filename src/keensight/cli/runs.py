@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DIRECTORY = Path("runs")
 DEAD = "its process no longer exists: it was killed, or the computer shut down"
 _COLUMNS = ("run", "state", "source", "model", "accuracy", "n", "size", "created")
+_TAKE_OVER = click.option(
+    "--take-over", is_flag=True, help="Also a run that another computer did not finish and does not work on any more."
+)
 _RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
@@ -70,35 +73,38 @@ def listed(asked: Invocation, directory: Path) -> None:
 @runs.command()
 @_RUNS
 @YES
+@_TAKE_OVER
 @shared
-def delete(asked: Invocation, runs: tuple[Path, ...], yes: bool) -> None:
+def delete(asked: Invocation, runs: tuple[Path, ...], yes: bool, take_over: bool) -> None:
     """Delete runs, with everything in their folders.
 
     It asks first. A run that a process is working on is refused, and then none is deleted.
     """
     from keensight.store.manage_runs import delete_run, removable
 
-    found = {run.path: run.bytes for run in map(removable, dict.fromkeys(runs))}
+    listed = [removable(path, take_over=take_over) for path in dict.fromkeys(runs)]
+    found = {run.path: run.bytes for run in listed}
     names = ", ".join(f"{path} ({size(count)})" for path, count in found.items())
     if not confirmed(asked, f"delete {names}", yes):
         asked.answer([], lambda: "nothing was deleted")
         return
-    freed = [{"run": str(path), "bytes": delete_run(path)} for path in found]
+    freed = [{"run": str(path), "bytes": delete_run(path, take_over=take_over)} for path in found]
     asked.answer(freed, lambda: f"deleted {', '.join(map(str, found))}: {size(sum(found.values()))}")
 
 
 @runs.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("name")
+@_TAKE_OVER
 @shared
-def rename(asked: Invocation, run: Path, name: str) -> None:
+def rename(asked: Invocation, run: Path, name: str, take_over: bool) -> None:
     """Give a run another NAME, in the same directory.
 
     A run that a process is working on is refused.
     """
     from keensight.store.manage_runs import rename_run
 
-    renamed = rename_run(run, name)
+    renamed = rename_run(run, name, take_over=take_over)
     asked.answer({"run": str(renamed.path), "was": str(run)}, lambda: f"renamed {run} to {renamed.path}")
 
 

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     help="Continue a run that was stopped, with its own settings; SOURCE: where its images are now, if they "
     "were moved.",
 )
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="With --resume, also a run that another computer started and does not work on any more.",
+)
 @click.option("--replace", is_flag=True, help="Delete an earlier run in the directory of --run first.")
 @setting_option("--model", "model.name")
 @setting_option("--effort", "train.effort")
@@ -66,6 +71,7 @@ def train(
     settings: dict[str, Any],
     seeds: int | None,
     resume: Path | None,
+    take_over: bool,
     replace: bool,
     track: tuple[str, ...],
     **shortcuts: Any,
@@ -86,8 +92,10 @@ def train(
 
     if resume is not None:
         _refuse_others(resume, run=run, replace=replace, seeds=seeds, settings=settings, **shortcuts)
-        finished = workflow.resume(resume, source, track=track)
+        finished = workflow.resume(resume, source, take_over=take_over, track=track)
         return asked.answer(workflow.document(finished), lambda: summary(finished))
+    if take_over:
+        raise UsageError("--take-over is for --resume, which is not given", "add --resume RUN")
     if source is None:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'SOURCE'", param_type="argument")
     if replace and run is None:

@@ -22,7 +22,7 @@ _UNPORTABLE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]|^[.\-~\s]|[.\s]$')
 _LONGEST = 100
 
 
-def delete_run(run: str | Path | Run) -> int:
+def delete_run(run: str | Path | Run, *, take_over: bool = False) -> int:
     """Delete a run: its folder, and whatever else is in it.
 
     The folder is first renamed to a hidden name, so that a deletion that is cut short leaves no half of a run; the next
@@ -30,6 +30,7 @@ def delete_run(run: str | Path | Run) -> int:
 
     Args:
         run: A run or its folder.
+        take_over: Also one that another computer did not finish, whose process cannot be seen from here.
 
     Returns:
         The bytes freed.
@@ -43,17 +44,17 @@ def delete_run(run: str | Path | Run) -> int:
         >>> ks.delete_run("runs/copy") > 10_000
         True
     """
-    found = removable(run)
+    found = removable(run, take_over=take_over)
     for left in _leftovers(found.path.parent):
         shutil.rmtree(left, ignore_errors=True)
     freed = found.bytes
     hidden = found.path.with_name(f"{DELETED}{secrets.token_hex(6)}")
-    _move(found, hidden)
+    _move(found, hidden, take_over)
     _remove(hidden, found.path)
     return freed
 
 
-def rename_run(run: str | Path | Run, name: str) -> Run:
+def rename_run(run: str | Path | Run, name: str, *, take_over: bool = False) -> Run:
     """Give a run's folder another name, in the same directory.
 
     What was written into its saved model and its report when they were made keeps the old name.
@@ -61,6 +62,7 @@ def rename_run(run: str | Path | Run, name: str) -> Run:
     Args:
         run: A run or its folder.
         name: The new name, or the new path in the same directory.
+        take_over: Also one that another computer did not finish, whose process cannot be seen from here.
 
     Returns:
         The run in its new place.
@@ -75,18 +77,22 @@ def rename_run(run: str | Path | Run, name: str) -> Run:
         >>> ks.rename_run("runs/copy", "kept").record.name
         'kept'
     """
-    found = removable(run)
+    found = removable(run, take_over=take_over)
     place = _place(found.path, name)
     if os.path.lexists(place):
         raise StoreError(f"{place} already exists", "choose another name")
-    _move(found, place)
+    _move(found, place, take_over)
     record = dataclasses.replace(open_run(place).record, name=place.name)
     write_json(place / RECORD_FILE, to_plain(record))
     return Run(place, record)
 
 
-def removable(run: str | Path | Run) -> Run:
+def removable(run: str | Path | Run, *, take_over: bool = False) -> Run:
     """A run that can be deleted or renamed.
+
+    Args:
+        run: A run or its folder.
+        take_over: Also one that another computer did not finish, whose process cannot be seen from here.
 
     Raises:
         StoreError: it is not one.
@@ -100,7 +106,7 @@ def removable(run: str | Path | Run) -> Run:
     if (inner := next(_inner_runs(path), None)) is not None:
         raise StoreError(f"the run {path} contains another run, {inner}", "move that one elsewhere first")
     with locked_run(path):
-        refuse_busy(found)
+        refuse_busy(found, unseen=take_over)
     return found
 
 
@@ -110,10 +116,10 @@ def _inner_runs(path: Path) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _move(run: Run, place: Path) -> None:
+def _move(run: Run, place: Path, take_over: bool) -> None:
     """Rename a run's folder, while no process works on it."""
     with locked_run(run.path):
-        refuse_busy(open_run(run.path))
+        refuse_busy(open_run(run.path), unseen=take_over)
         if sys.platform != "win32":
             _rename(run.path, place)
             return

@@ -93,6 +93,7 @@ class Run:
         if self.record.state == "finished":
             return ""
         name, process = shlex.quote(str(self.path)), self.record.process
+        name += " --take-over" if self.alive is None else ""
         again = "it cannot be continued: train again"  # it was adopted, or is of an earlier version
         if (self.path / DECISIONS_FILE).is_file():
             again = f"`keensight train --resume {name}` continues it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,10 +68,12 @@ def refuse_busy(run: Run, *, unseen: bool = False) -> None:
         raise _busy(run.path, f"process {process.id} on {process.host}")
     # Of another container on this system, the lock would have told.
     if alive is None and process is not None and not unseen and not same_system(process):
+        name = shlex.quote(str(run.path))
         raise StoreError(
             f"the run {run.path} was started on {process.host}, and whether process {process.id} is still working on "
             "it cannot be seen from here",
-            "continue it on that computer",
+            f"if it is not: `keensight train --resume {name} --take-over` continues it, and `keensight runs delete "
+            f"{name} --take-over` deletes it",
         )
 
 

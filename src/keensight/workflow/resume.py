@@ -33,7 +33,12 @@ _AGAIN = "train again with --replace"
 
 
 def resume(
-    run: str | Path | Run, source: Source | None = None, *, track: Track = None, progress: Progress | None = None
+    run: str | Path | Run,
+    source: Source | None = None,
+    *,
+    take_over: bool = False,
+    track: Track = None,
+    progress: Progress | None = None,
 ) -> Run:
     """Continue a run whose training was killed, interrupted or failed.
 
@@ -44,6 +49,8 @@ def resume(
     Args:
         run: The run or its folder.
         source: The image set that it was trained on; None: where the run found it.
+        take_over: Also a run that another computer started and does not work on any more: from here, that cannot be
+            seen.
         track: Experiment trackers, as for :func:`train`; there it is a new run, with the epochs from here on.
         progress: Where to report.
 
@@ -62,16 +69,16 @@ def resume(
         'finished'
     """
     from keensight.nets import litert, runtime
+    from keensight.store import run_lock
     from keensight.store.run import Run, open_run
-    from keensight.store.run_lock import locked_run, refuse_busy, take_over
 
     started, progress = time.perf_counter(), shown(progress)
     tracker = tracking(track, progress.say)
     handle = open_run(run.path if isinstance(run, Run) else run)
     if handle.record.state == "finished":
         return _complete(handle, progress)
-    with locked_run(handle.path):
-        refuse_busy(handle)
+    with run_lock.locked_run(handle.path):
+        run_lock.refuse_busy(handle, unseen=take_over)
     known = decisions_of(handle)
     config = settings_of(handle, known)
     runtime.start_in_background()
@@ -80,7 +87,7 @@ def resume(
         progress.say(f"not as before, so that the results may differ in their last digits: {line}")
     with litert.using(known.engine):  # else refused, before anything of the run is touched
         pass
-    handle = take_over(handle)
+    handle = run_lock.take_over(handle, unseen=take_over)
     handle.clear_results()
     handle.log("resumed")
     return go_on(handle, dataset, config, corrections, progress, started, tracker=tracker)

@@ -138,3 +138,15 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs" / "b").mkdir()
     with pytest.raises(StoreError, match="b already exists"):
         rename_run(run, "b")
+
+
+def test_a_run_of_a_computer_that_is_gone_is_deleted_on_request(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    gone = dataclasses.replace(this_process(), host="cloud", boot="other")
+    write_json(run.path / "run.json", to_plain(dataclasses.replace(run.record, state="training", process=gone)))
+    for change in (delete_run, lambda path: rename_run(path, "other")):
+        with pytest.raises(StoreError, match="started on cloud"):
+            change(run.path)
+    assert rename_run(run.path, "other", take_over=True).path == tmp_path / "other"
+    assert delete_run(tmp_path / "other", take_over=True) > 0
+    assert names(tmp_path) == []

@@ -85,8 +85,10 @@ def test_a_live_process_is_enough_where_its_lock_is_not_seen(tmp_path: Path) -> 
 
 def test_a_run_of_another_computer_is_taken_over_only_on_request(tmp_path: Path) -> None:
     run = with_process(make_run(tmp_path / "run"), dataclasses.replace(this_process(), host="far", boot="other"))
-    with pytest.raises(StoreError, match=r"started on far, and whether process .* cannot be seen from here"):
+    with pytest.raises(StoreError, match=r"started on far, and whether process .* cannot be seen from here") as caught:
         take_over(run)
+    assert f"keensight runs delete {run.path} --take-over" in caught.value.hint
+    assert f"keensight runs delete {run.path} --take-over" in run.next_step
     assert open_run(run.path).record == run.record
     assert take_over(run, unseen=True).alive is True
 
