@@ -2,8 +2,11 @@
 PYTHON ?= python3
 PEERS ?= .peers
 AUDIT ?= .audit
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+# A file's tests stay in one process: they share what is slow to make.
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test engines fast coverage check docs notebooks bench peers audit fuzz mutants clean
@@ -12,14 +15,14 @@ demo: $(VENV)/.installed            ## set up, then train, test and report on a 
 	$(BIN)/keensight demo
 
 test: $(VENV)/.dev                  ## set up with the development tools, then run every test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 engines: $(VENV)/.dev               ## the tests of frozen networks once more, on OpenVINO, installed separately
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/openvino openvino
 	PYTHONPATH=$(VENV)/openvino $(BIN)/python -m pytest tests/unit/nets/test_litert.py tests/unit/nets/test_transfer.py
 
 fast: $(VENV)/.dev                  ## the tests that train nothing
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 coverage: $(VENV)/.dev              ## the same, and how much of the package they run
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term

@@ -22,7 +22,7 @@ FAST = {
 LONGER = ("run", "bundle", "bundle rewritten", "cache auto", "cache always", "archive")
 """Those of them that take seconds."""
 SPREAD = {
-    "sample": 300, "inspect": 24, "train": 150, "predict csv": 13, "predict parquet": 13, "export litert": 19,
+    "sample": 300, "inspect": 80, "train": 500, "predict csv": 13, "predict parquet": 13, "export litert": 19,
     "export onnx": 19, "export openvino": 25, "export savedmodel": 31, "export keras": 25,
 }  # fmt: skip
 """Scenario to the distance of the calls that fail in the suite."""
