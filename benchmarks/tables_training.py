@@ -94,9 +94,7 @@ def peers_section(documents: list[Document]) -> list[str]:
     lines = [
         "\n## Keensight and other tools\n",
         "The same images in each split, the same weights file, one tool after the other; times are from the start of the process. "
-        "Another tool reaches a test accuracy at the end of the first epoch that has it; Keensight at the end of the command. "
-        "`standard` and `best` were measured before they fitted the head again after fine-tuning: they take longer now, and are "
-        "not measured again on these sets.",
+        "Another tool reaches a test accuracy at the end of the first epoch that has it; Keensight at the end of the command.",
     ]
     return lines + [line for document in documents for line in _peers(document)]
 
@@ -120,7 +118,7 @@ def _peers(document: Document) -> list[str]:
             duration(one["seconds"]), *(duration(one["seconds_to"][target]) for target in targets),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    return lines + commands([document])
+    return [*lines, f"\n{document['machine']}, {document['date']}.", *commands([document])]
 
 
 def extraction_section(document: Document) -> list[str]:
