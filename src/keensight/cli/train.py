@@ -94,17 +94,22 @@ def train(
         _refuse_others(resume, run=run, replace=replace, seeds=seeds, settings=settings, **shortcuts)
         finished = workflow.resume(resume, source, take_over=take_over, track=track)
         return asked.answer(workflow.document(finished), lambda: summary(finished))
-    if take_over:
-        raise UsageError("--take-over is for --resume, which is not given", "add --resume RUN")
     if source is None:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'SOURCE'", param_type="argument")
-    if replace and run is None:
-        raise UsageError("--replace deletes the run in the directory of --run, which is not given", "add --run DIR")
+    _refuse_alone(take_over, replace and run is None)
     options: dict[str, Any] = {"run": run, "settings": settings, "command": asked.command, "track": track, **shortcuts}
     if seeds is not None:
         return spread(asked, *workflow.train_seeds(source, seeds, replace=replace, **options))
     finished = workflow.train(source, replace=replace, **options)
     return asked.answer(workflow.document(finished), lambda: summary(finished))
+
+
+def _refuse_alone(take_over: bool, replace: bool) -> None:
+    """Options that have an effect only together with another one."""
+    if take_over:
+        raise UsageError("--take-over is for --resume, which is not given", "add --resume RUN")
+    if replace:
+        raise UsageError("--replace deletes the run in the directory of --run, which is not given", "add --run DIR")
 
 
 def _refuse_others(resume: Path, **options: Any) -> None:
