@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,12 +64,12 @@ def write(root: Path, n: int) -> Iterator[tuple[str, Path]]:
         for name, file in zip(names, files, strict=True):
             archive.writestr(name, file)
     yield "zip", root / "set.zip"
-    yield "tar", _tar(root / "set.tar", zip(names, files, strict=True))
-    yield "tar.gz", _tar(root / "set.tar.gz", zip(names, files, strict=True))
+    yield "tar", write_tar(root / "set.tar", zip(names, files, strict=True))
+    yield "tar.gz", write_tar(root / "set.tar.gz", zip(names, files, strict=True))
     samples = [item for i, file in enumerate(files) for item in (
         (f"{i:06d}.png", file), (f"{i:06d}.cls", str(i % CLASSES).encode()))]  # fmt: skip
-    yield "WebDataset", _tar(root / "web.tar", samples)
-    yield "TFRecord", _records(root / "set.tfrecord", files)
+    yield "WebDataset", write_tar(root / "web.tar", samples)
+    yield "TFRecord", write_records(root / "set.tfrecord", files)
     pd.DataFrame({"image": files, "label": labels}).to_parquet(root / "set.parquet", row_group_size=1000)
     yield "Parquet with images", root / "set.parquet"
     np.savez(root / "set.npz", images=pixels, labels=np.array(labels))
@@ -84,7 +84,7 @@ def _folder(root: Path, names: list[str], files: list[bytes]) -> Path:
     return root
 
 
-def _tar(path: Path, files: object) -> Path:
+def write_tar(path: Path, files: object) -> Path:
     with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
         for name, file in files:  # type: ignore[attr-defined]
             info = tarfile.TarInfo(name)
@@ -93,13 +93,13 @@ def _tar(path: Path, files: object) -> Path:
     return path
 
 
-def _records(path: Path, files: list[bytes]) -> Path:
+def write_records(path: Path, files: Iterable[bytes], classes: int = CLASSES) -> Path:
     from keensight.data.sources.containers.tfrecord import _masked
 
     with path.open("wb") as stream:
         for i, file in enumerate(files):
             image = _feature(b"image", _message(1, _message(1, file)))
-            label = _feature(b"label", _message(3, _message(1, bytes([i % CLASSES]))))
+            label = _feature(b"label", _message(3, _message(1, _number(i % classes))))
             data = _message(1, image + label)
             head = struct.pack("<Q", len(data))
             stream.write(head + struct.pack("<I", _masked(head)) + data + bytes(4))
@@ -111,12 +111,15 @@ def _feature(name: bytes, value: bytes) -> bytes:
 
 
 def _message(number: int, data: bytes) -> bytes:
-    size = bytearray()
-    left = len(data)
-    while left > 127:
-        size.append(left & 127 | 128)
-        left >>= 7
-    return bytes([number << 3 | 2, *size, left]) + data
+    return bytes([number << 3 | 2]) + _number(len(data)) + data
+
+
+def _number(value: int) -> bytes:
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
 
 
 def opened(source: Path, n: int, cache: Path, code: Path | None = None) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -71,11 +71,12 @@ def probe(data: bytes) -> ImageInfo:
             within MEMORY.
     """
     container, image = _open(data)
-    width, height = image.size
-    return ImageInfo(
-        format=container.format, mode=f"{image.mode};16" if container.deep_color else image.mode,
-        width=width, height=height, frames=container.frames, orientation=container.orientation,
-    )  # fmt: skip
+    mode = f"{image.mode};16" if container.deep_color else image.mode
+    return _info(container.format, mode, *image.size, container.frames, container.orientation)
+
+
+_info = lru_cache(maxsize=4096)(ImageInfo)
+"""Images of a set often have equal headers: of these there is one record, however many images have it."""
 
 
 def decode(raw: bytes | NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:

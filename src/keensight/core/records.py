@@ -146,6 +146,10 @@ class ImageInfo:
     """EXIF orientation, 1 to 8."""
 
 
+NO_METADATA: Mapping[str, Any] = {}
+"""The same for all samples without: a dictionary each would take 64 bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One image of a dataset.
@@ -168,7 +172,7 @@ class Sample:
     """Images of one group (patient, track, product) are kept in the same split."""
     split: Part | None = None
     """The predefined split."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NO_METADATA)
     """Other columns of the source's table."""
     info: ImageInfo | None = None
     """The header; None if it could not be read."""

@@ -39,6 +39,21 @@ class FeatureCache:
                 rows[number] = np.memmap(shards[number].rows, np.float32, "r").reshape(-1, self._values)
         return {digest: rows[shard][row] for digest, (shard, row) in places.items() if shard in rows}
 
+    def read(self, digests: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The vectors of distinct images, (n, values), and which of them are cached, (n,)."""
+        place = {digest: row for row, digest in enumerate(digests)}
+        rows, known = np.zeros((len(place), self._values), np.float32), np.zeros(len(place), np.bool_)
+        for shard in find_shards(self._folder, 4 * self._values):
+            to = np.array([place.get(digest, -1) for digest in shard.digests], np.int64)
+            wanted = np.flatnonzero(to >= 0)
+            if not len(wanted):
+                continue
+            self._claim.add([shard.name])
+            with suppress(OSError, ValueError):  # removed by another process before that: computed again
+                held = np.memmap(shard.rows, np.float32, "r").reshape(-1, self._values)
+                rows[to[wanted]], known[to[wanted]] = held[wanted], True
+        return rows, known
+
     def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
         """Save vectors, shape (n, values); if the disk or the cache is full, they are computed again next
         time."""

@@ -145,9 +145,14 @@ def scan(
         images = pixels.take(chunk)
         return [measure(images) for measure in measures]
 
-    found: list[list[NDArray[Any]]] = []
+    found: list[NDArray[Any]] = []
+    done = 0
     with (progress or Silent()).task(purpose, len(rows)) as task:
-        for chunk, taken in zip(chunks, ordered(look, chunks, processors()), strict=True):
-            found.append(taken)
-            task.advance(len(chunk))
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        for taken in ordered(look, chunks, processors()):
+            # Filled in, not joined at the end: that would take the memory twice.
+            found = found or [np.empty((len(rows), *some.shape[1:]), some.dtype) for some in taken]
+            for whole, some in zip(found, taken, strict=True):
+                whole[done : done + len(some)] = some
+            done += len(taken[0])
+            task.advance(len(taken[0]))
+    return found

@@ -101,12 +101,12 @@ def _deal(
     samples = dataset.samples
     held = tokens(samples, ties)
     units = make_units(samples, parts["train"], seed, held)
-    given = {token for part in ("val", "test") for i in parts[part] for token in held[i]}
+    given = [*parts["val"], *parts["test"]]
+    tied = held.shared_with(given).tolist()
     free: list[Unit] = []
     fixed: list[Unit] = []
     for unit in units:
-        tied = given and any(token in given for i in unit.members for token in held[i])
-        (fixed if tied else free).append(unit)
+        (fixed if any(tied[i] for i in unit.members) else free).append(unit)
     assigned: dict[str, Part] = {unit.key: "train" for unit in fixed}
     small = moved = 0
     if dataset.task == Task.MULTILABEL:

@@ -9,7 +9,7 @@ depends on all before it, most of them move.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from keensight.core.records import Part, Sample
@@ -36,17 +36,28 @@ def stratify(samples: Sequence[Sample], units: Sequence[Unit], ranges: Ranges) -
     sizes = {unit.key: _sizes(samples, unit) for unit in units}
     room = _room(sizes.values(), ranges)
     assigned: dict[str, Part] = {}
-    left = list(units)
+    having = _by_label(units)
+    left = Counter({name: len(members) for name, members in having.items()})
     while left:
-        rarest = _rarest(left)
-        for unit in left:
-            if rarest in unit.classes or rarest == _ALL:
+        rarest = min(left, key=lambda name: (name == _ALL, left[name], natural_key(name)))
+        for unit in having[rarest]:
+            if unit.key not in assigned:
                 part = _choose(unit, sizes[unit.key], rarest, room, ranges)
                 assigned[unit.key] = part
                 for name, n in sizes[unit.key].items():
                     room[part][name] -= n
-        left = [unit for unit in left if unit.key not in assigned]
+                left.subtract(unit.classes)
+        left = Counter({name: n for name, n in left.items() if n > 0 and name != rarest})
     return assigned
+
+
+def _by_label(units: Sequence[Unit]) -> dict[str, list[Unit]]:
+    """The units with each label, and those without any."""
+    having: dict[str, list[Unit]] = defaultdict(list)
+    for unit in units:
+        for name in unit.classes or (_ALL,):
+            having[name].append(unit)
+    return having
 
 
 def _room(sizes: Collection[Counter[str]], ranges: Ranges) -> Room:
@@ -68,12 +79,6 @@ def _sizes(samples: Sequence[Sample], unit: Unit) -> Counter[str]:
     counts = Counter(name for i in unit.members for name in samples[i].labels)
     counts[_ALL] = len(unit.members)
     return counts
-
-
-def _rarest(units: Sequence[Unit]) -> str:
-    """The label with the fewest units; if only units without a label are left, all of them."""
-    count = Counter(name for unit in units for name in unit.classes)
-    return min(count, key=lambda name: (count[name], natural_key(name)), default=_ALL)
 
 
 def _choose(unit: Unit, size: Mapping[str, int], label: str, room: Room, ranges: Ranges) -> Part:

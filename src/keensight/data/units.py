@@ -8,7 +8,7 @@ groups with a common copy are joined.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -30,38 +30,76 @@ class Unit:
     classes: tuple[str, ...]
 
 
-def tokens(samples: Sequence[Sample], ties: Iterable[Sequence[int]] = ()) -> list[tuple[str, ...]]:
-    """What connects a sample to others: its content, its group and its ties."""
-    held = [[f"digest {sample.digest}" if sample.digest else f"path {sample.path}"] for sample in samples]
-    for own, sample in zip(held, samples, strict=True):
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What connects samples to others, as numbers: their contents, groups and ties."""
+
+    content: NDArray[np.int64]
+    """The number of each sample's content, shape (n,)."""
+    further: NDArray[np.int64]
+    """A sample and the number of its group or of one of its ties, shape (m, 2)."""
+    count: int
+    """How many numbers there are."""
+
+    def shared_with(self, rows: Iterable[int]) -> NDArray[np.bool_]:
+        """Which samples have the content, the group or a tie of one of these, shape (n,)."""
+        held = np.zeros(len(self.content), np.bool_)
+        held[list(rows)] = True
+        known = np.zeros(self.count, np.bool_)
+        known[self.content[held]] = True
+        sample, number = self.further.T
+        known[number[held[sample]]] = True
+        shared: NDArray[np.bool_] = known[self.content]
+        shared[sample[known[number]]] = True
+        return shared
+
+    def components(self, pool: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A number of each sample of a pool, equal for those that are connected within it, shape (n,)."""
+        inside = np.zeros(len(self.content), np.bool_)
+        inside[pool] = True
+        sample, number = self.further[inside[self.further[:, 0]]].T
+        return joined(self.count, np.stack([self.content[sample], number], axis=1))[self.content[pool]]
+
+
+def tokens(samples: Sequence[Sample], ties: Iterable[Sequence[int]] = ()) -> Tokens:
+    """What connects each sample to others: its content, its group and its ties."""
+    numbers: dict[tuple[str, str] | str, int] = {}
+    content = np.empty(len(samples), np.int64)
+    further: list[tuple[int, int]] = []
+    for i, sample in enumerate(samples):
+        content[i] = numbers.setdefault(sample.digest or ("path", sample.path), len(numbers))
         if sample.group is not None:
-            own.append(f"group {sample.group}")
-    for number, tie in enumerate(ties):
-        for i in tie:
-            held[i].append(f"tie {number}")
-    return [tuple(own) for own in held]
+            further.append((i, numbers.setdefault(("group", sample.group), len(numbers))))
+    count = len(numbers)
+    for tie in ties:
+        further += [(i, count) for i in tie]
+        count += 1
+    return Tokens(content, np.array(further, np.int64).reshape(-1, 2), count)
 
 
-def make_units(
-    samples: Sequence[Sample], pool: Iterable[int], seed: int, held: Sequence[tuple[str, ...]] | None = None
-) -> list[Unit]:
+def make_units(samples: Sequence[Sample], pool: Iterable[int], seed: int, held: Tokens | None = None) -> list[Unit]:
     """Join samples with a common token, in the order of their positions."""
-    pool, held = list(pool), tokens(samples) if held is None else held
-    numbers = {token: number for number, token in enumerate(dict.fromkeys(token for i in pool for token in held[i]))}
-    pairs = [(numbers[held[i][0]], numbers[token]) for i in pool for token in held[i][1:]]
-    component = joined(len(numbers), pairs)
-    members: dict[int, list[int]] = defaultdict(list)
-    for i in pool:
-        members[int(component[numbers[held[i][0]]])].append(i)
-    return sorted((_make_unit(samples, indices, seed) for indices in members.values()), key=lambda u: (u.place, u.key))
+    rows = np.fromiter(pool, np.int64)
+    component = (tokens(samples) if held is None else held).components(rows)
+    order = np.argsort(component, kind="stable")
+    members = rows[order].tolist()
+    begins = np.flatnonzero(np.diff(component[order], prepend=-1)).tolist()
+    ends = [*begins, len(members)][1:]
+    groups = (members[begin:end] for begin, end in zip(begins, ends, strict=True))
+    classes: dict[tuple[str, ...], tuple[str, ...]] = {}
+    return sorted((_make_unit(samples, group, seed, classes) for group in groups), key=lambda u: (u.place, u.key))
 
 
-def _make_unit(samples: Sequence[Sample], members: Sequence[int], seed: int) -> Unit:
+def _make_unit(
+    samples: Sequence[Sample], members: Sequence[int], seed: int, known: dict[tuple[str, ...], tuple[str, ...]]
+) -> Unit:
     groups = [group for i in members if (group := samples[i].group) is not None]
     key = min(groups) if groups else min(samples[i].digest or samples[i].path for i in members)
     number = int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big")
     classes = tuple(sorted({name for i in members for name in samples[i].classes}))
     # A group's name may look like a digest: the prefix keeps the keys distinct.
+    # Few sets of classes are shared by many units: each is kept once.
+    classes = known.setdefault(classes, classes)
     return Unit(number / 2**64, f"{'group' if groups else 'image'} {key}", tuple(members), classes)
 
 
@@ -94,12 +132,12 @@ def units_per_class(units: Iterable[Unit]) -> Counter[str]:
     return Counter(name for unit in units for name in unit.classes)
 
 
-def joined(n: int, pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+def joined(n: int, pairs: Sequence[tuple[int, int]] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Number of the connected component of each of ``n`` items, shape (n,).
 
     Args:
         n: Number of items.
-        pairs: Pairs that belong together, by their numbers from 0 to n - 1.
+        pairs: Pairs that belong together, by their numbers from 0 to n - 1, shape (m, 2).
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

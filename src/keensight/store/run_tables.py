@@ -9,9 +9,12 @@ import csv
 import dataclasses
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +26,22 @@ from keensight.core.anomaly import AnomalyScores
 from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.codec import to_plain
 from keensight.core.evaluation import Evaluation
-from keensight.core.files import write_bytes, write_json, write_text
+from keensight.core.files import drafted, write_json, write_text
 from keensight.core.labels import Suspect
 from keensight.core.predictions import Predictions
-from keensight.core.records import PARTS, SEPARATOR, Dataset, ImageInfo, LabelSet, Part, Reading, Sample, Skipped, Split
+from keensight.core.records import (
+    NO_METADATA,
+    PARTS,
+    SEPARATOR,
+    Dataset,
+    ImageInfo,
+    LabelSet,
+    Part,
+    Reading,
+    Sample,
+    Skipped,
+    Split,
+)
 from keensight.core.sanitize import guarded, unguarded
 from keensight.core.task import Task
 from keensight.errors import StoreError
@@ -35,6 +50,7 @@ from keensight.store.json_records import check_schema, checked, read_record
 DATASET_SCHEMA = 1
 """Number of the layout of ``dataset.parquet``."""
 _KEY = b"keensight"
+_NAMES = ("path", "label", "digest", "size", "group", "split")
 _INFO = ("format", "mode", "width", "height", "frames", "orientation")
 _FACTS = ("path", "true", "predicted", "confidence", "correct")
 _ODD, _ROW, _CLUSTER = ("ood_score", "unlike"), "row", "cluster"
@@ -43,6 +59,8 @@ _FURTHER: dict[str, tuple[str, type]] = {
     _ROW: ("indices", np.int64), _CLUSTER: ("clusters", np.int64),
 }  # fmt: skip
 """Columns after the probabilities, in their order: the field of Predictions that each is, and its type."""
+_ROWS = 1 << 16
+"""Rows of a table that are in memory at a time."""
 _NUMBERS = {"size": "int64", "width": "int32", "height": "int32", "frames": "int32", "orientation": "int8"}
 
 _DAMAGE = (
@@ -73,32 +91,39 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, list[Any]] = {
-        "path": [_utf8(sample.path) for sample in dataset.samples],
-        "label": [_utf8(sample.label) for sample in dataset.samples],
-        "digest": [sample.digest for sample in dataset.samples],
-        "size": [sample.size for sample in dataset.samples],
-        "group": [None if sample.group is None else _utf8(sample.group) for sample in dataset.samples],
-        "split": [sample.split for sample in dataset.samples],
-        "metadata": [_metadata(sample.metadata) for sample in dataset.samples],
-        **{name: [getattr(sample.info, name, None) for sample in dataset.samples] for name in _INFO},
-        "error": [None if sample.error is None else _utf8(sample.error) for sample in dataset.samples],
-    }
-    if dataset.task == Task.MULTILABEL:
-        columns["labels"] = [[_utf8(name) for name in sample.labels] for sample in dataset.samples]
-    kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in columns}
+    names = [*_NAMES, "metadata", *_INFO, "error", *(("labels",) if dataset.task == Task.MULTILABEL else ())]
+    kinds = {name: getattr(pa, _NUMBERS.get(name, "string"))() for name in names}
     if "labels" in kinds:
         kinds["labels"] = pa.list_(pa.string())
-    schema = pa.schema(list(kinds.items()))
     whole = {
         "schema": DATASET_SCHEMA, "name": dataset.name, "kind": dataset.kind, "labels": dataset.labels,
         "skipped": dataset.skipped, "task": dataset.task, "reading": dataset.reading,
         "versions": {"keensight": __version__},
     }  # fmt: skip
-    table = pa.table(columns, schema=schema.with_metadata({_KEY: json.dumps(to_plain(whole)).encode()}))
+    schema = pa.schema(list(kinds.items())).with_metadata({_KEY: json.dumps(to_plain(whole)).encode()})
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    write_bytes(path, sink.getvalue())
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for begin in range(0, max(1, len(dataset)), _ROWS):
+            writer.write_table(pa.table(_columns(dataset.samples[begin : begin + _ROWS], names), schema=schema))
+    with drafted(path) as draft:
+        draft.write(sink.getbuffer())
+
+
+def _columns(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {
+        "path": [_utf8(sample.path) for sample in samples],
+        "label": [_utf8(sample.label) for sample in samples],
+        "digest": [sample.digest for sample in samples],
+        "size": [sample.size for sample in samples],
+        "group": [None if sample.group is None else _utf8(sample.group) for sample in samples],
+        "split": [sample.split for sample in samples],
+        "metadata": [_metadata(sample.metadata) for sample in samples],
+        **{name: [getattr(sample.info, name, None) for sample in samples] for name in _INFO},
+        "error": [None if sample.error is None else _utf8(sample.error) for sample in samples],
+    }
+    if "labels" in names:
+        columns["labels"] = [[_utf8(name) for name in sample.labels] for sample in samples]
+    return columns
 
 
 def read_dataset(path: Path) -> Dataset:
@@ -115,11 +140,12 @@ def read_dataset(path: Path) -> Dataset:
         whole = json.loads(table.schema.metadata[_KEY])
         check_schema(path, whole, DATASET_SCHEMA)
         column = {name: table.column(name).to_pylist() for name in table.column_names}
+        for name in ("label", "group"):  # many images have one: each text is kept once
+            column[name] = [text if text is None else sys.intern(text) for text in column[name]]
         infos = list(map(_info, *(column[name] for name in _INFO)))
-        metadata = [json.loads(text) if text else {} for text in column["metadata"]]
-        names = ("path", "label", "digest", "size", "group", "split")
+        metadata = [json.loads(text) if text else NO_METADATA for text in column["metadata"]]
         several = map(tuple, column.get("labels") or [()] * len(infos))
-        samples = tuple(map(Sample, *(column[name] for name in names), metadata, infos, column["error"], several))
+        samples = tuple(map(Sample, *(column[name] for name in _NAMES), metadata, infos, column["error"], several))
         known = checked(path, _Known, whole)
         return Dataset(
             known.name, known.kind, known.labels, samples, known.skipped, task=known.task, reading=known.reading
@@ -138,6 +164,7 @@ class _Known:
     reading: Reading | None = None
 
 
+@lru_cache(maxsize=4096)
 def _info(format: str | None, mode: str, width: int, height: int, frames: int, orientation: int) -> ImageInfo | None:
     return None if format is None else ImageInfo(format, mode, width, height, frames, orientation)
 
@@ -325,11 +352,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     Raises:
         StoreError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(guarded, header))
-    writer.writerows(map(guarded, row) for row in rows)
-    write_text(path, text.getvalue())
+    lines = (map(guarded, row) for row in chain([header], rows))
+    with drafted(path) as draft:
+        while some := list(islice(lines, _ROWS)):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(some)
+            draft.write(text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _utf8(text: str) -> str:

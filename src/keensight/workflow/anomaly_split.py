@@ -86,10 +86,9 @@ def _with_anomalies(split: Split, dataset: Dataset, odd: Collection[int]) -> Spl
     ones."""
     from keensight.data.units import tokens
 
-    held = tokens(dataset.samples)
-    learned = {token for part in (split.train, split.val) for i in part for token in held[i]}
+    learned = tokens(dataset.samples).shared_with((*split.train, *split.val))
     kept = tuple(i for i in odd if dataset.samples[i].split == "val")
-    free = tuple(i for i in odd if i not in kept and learned.isdisjoint(held[i]))
+    free = tuple(i for i in odd if i not in kept and not learned[i])
     dealt = split.method.replace("of all images", "of the normal images")
     words = f"{dealt} {len(free):,} anomalous image{'s are' if len(free) != 1 else ' is'} in the test set."
     bound = len(odd) - len(kept) - len(free)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 
 import numpy as np
@@ -40,17 +41,17 @@ def remembered_looks(
         (measured,) = scan(pixels, rows, [looks], purpose=_PURPOSE, progress=progress)
         return measured
     cache = FeatureCache(sha256(f"looks {_LOOKS_VERSION} {pixels.spec.key}".encode()), MEASURES)
-    digests = [dataset.samples[int(row)].digest for row in rows]
-    place = dict(zip(digests, rows.tolist(), strict=True))
-    found = cache.find(digests)
-    missing = [digest for digest in place if digest not in found]
-    if missing:
-        (new,) = scan(
-            pixels, np.array([place[digest] for digest in missing]), [looks], purpose=_PURPOSE, progress=progress
-        )
-        cache.add(missing, new)
-        found.update(zip(missing, new, strict=True))
-    return np.stack([found[digest] for digest in digests])
+    number: dict[str, int] = {}
+    numbers = np.array([number.setdefault(dataset.samples[row].digest, len(number)) for row in rows.tolist()])
+    distinct = np.empty(len(number), np.int64)
+    distinct[numbers] = rows
+    digests = list(number)
+    found, known = cache.read(digests)
+    missing = np.flatnonzero(~known)
+    if len(missing):
+        (found[missing],) = scan(pixels, distinct[missing], [looks], purpose=_PURPOSE, progress=progress)
+        cache.add([digests[place] for place in missing.tolist()], found[missing])
+    return found[numbers]
 
 
 def cached_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
@@ -71,5 +72,7 @@ def cached_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | Non
 
 def _key(dataset: Dataset, pixels: Pixels) -> str:
     """A digest of all images in their order, and of how they were decoded."""
-    lines = (f"{sample.digest} {i in pixels.errors}" for i, sample in enumerate(dataset.samples))
-    return sha256("\n".join([f"{_VERSION} {pixels.spec.key}", *lines]).encode())[:32]
+    found = hashlib.sha256(f"{_VERSION} {pixels.spec.key}".encode())
+    for i, sample in enumerate(dataset.samples):
+        found.update(f"\n{sample.digest} {i in pixels.errors}".encode())
+    return found.hexdigest()[:32]

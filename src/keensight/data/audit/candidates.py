@@ -3,7 +3,8 @@
 Each picture is described by a 12 x 12 thumbnail of unit contrast, turned to the directions in which the set varies
 and scaled to the same spread in each (principal components, whitened). So what all pictures of a set share, such
 as the shape of a chest, counts for nothing. It is looked up as it is and mirrored, whole and through nine windows of
-93% of each side, among the pictures of the four nearest of about sqrt(n) cells: time grows with n ** 1.5.
+93% of each side, among the pictures of the four nearest of about sqrt(n) cells: time grows with n ** 1.5, memory
+with n.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ _PER_DIRECTION = 3
 _INNER = 0.93
 _ALIKE = 0.75
 """Cosine from which on a pair is looked at closely; planted copies had 0.83 and more, 98 in 100 of them 0.85."""
+_MANY, _HIGHEST = 100_000, 0.8
+"""From this many pictures on the cosine rises with their number, to at most the second."""
 _NEAREST = 4
 _PROBES = 4
 _BLOCK = 2048
+_COMPARED = 2**24
+"""Cosines of pictures and cells that are in memory at a time."""
 _SAMPLE = 20_000
 CONTRAST = 2.0
 """Levels of standard deviation below which a picture is blank."""
@@ -118,6 +123,15 @@ def _telling(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return told
 
 
+def _least_alike(n: int, directions: int) -> float:
+    """The cosine at which a picture has as many look-alikes by chance among ``n`` pictures as among 100,000.
+
+    Of random directions in space, the fraction within a cosine of c falls with (1 - c ** 2) ** ((directions - 1) / 2).
+    """
+    apart = (1 - _ALIKE**2) * (_MANY / max(n, _MANY)) ** (2 / max(1, directions - 1))
+    return float(min(_HIGHEST, np.sqrt(1 - apart)))
+
+
 class _Space:
     """The whitened descriptors of all pictures, in cells."""
 
@@ -129,11 +143,13 @@ class _Space:
         first = slice(-1, -1 - min(_DIRECTIONS, max(1, n // _PER_DIRECTION), len(spread) - 1), -1)
         floor = spread[first][-1]
         self._basis = (directions[:, first] / np.sqrt(spread[first] + floor + 1e-9)).astype(np.float32)
-        self._described = np.concatenate(
-            [self._describe(np.arange(begin, min(begin + _BLOCK, n)), 0) for begin in range(0, n, _BLOCK)]
-        )  # fmt: skip
+        self._least = _least_alike(n, self._basis.shape[1])
+        self._described = np.empty((n, self._basis.shape[1]), np.float32)
+        for begin in range(0, n, _BLOCK):
+            some = np.arange(begin, min(begin + _BLOCK, n))
+            self._described[some] = self._describe(some, 0)
         self._centres = self._described[: int(np.ceil(np.sqrt(n)))]
-        self._cell = (self._described @ self._centres.T).argmax(axis=1)
+        self._cell = self._nearest_cells(self._described, 1)[:, 0]
         order = np.argsort(self._cell, kind="stable")
         self._members = np.split(order, np.searchsorted(self._cell[order], np.arange(1, len(self._centres))))
         self._place = np.empty(n, np.int64)
@@ -145,13 +161,23 @@ class _Space:
         result: Floats = turned / (np.linalg.norm(turned, axis=1, keepdims=True) + 1e-9)
         return result
 
+    def _nearest_cells(self, descriptors: Floats, count: int) -> NDArray[np.int64]:
+        """The nearest cells (n, count) of descriptors, in no order."""
+        cells = np.empty((len(descriptors), count), np.int64)
+        rows = max(1, _COMPARED // len(self._centres))
+        for begin in range(0, len(descriptors), rows):
+            alike = descriptors[begin : begin + rows] @ self._centres.T
+            best = alike.argmax(axis=1)[:, None] if count == 1 else np.argpartition(alike, -count, axis=1)[:, -count:]
+            cells[begin : begin + rows] = best
+        return cells
+
     def look_up(self, some: NDArray[np.int64]) -> NDArray[np.int64]:
         """(3, m): picture, its neighbor and through which view; at most four neighbors a picture."""
         asked = np.concatenate([self._describe(some, view) for view in range(self._views)])
         owner = np.tile(some, self._views)
         view = np.repeat(np.arange(self._views), len(some))
         probes = min(_PROBES, len(self._centres))
-        cells = np.argpartition(asked @ self._centres.T, -probes, axis=1)[:, -probes:]
+        cells = self._nearest_cells(asked, probes)
         asker = np.argsort(cells.ravel(), kind="stable")
         ends = np.searchsorted(cells.ravel()[asker], np.arange(len(self._members) + 1))
         hits: list[tuple[NDArray[np.int64], ...]] = []
@@ -162,10 +188,10 @@ class _Space:
             alike = asked[mine] @ self._described[members].T
             own = np.flatnonzero(self._cell[owner[mine]] == cell)
             alike[own, self._place[owner[mine[own]]]] = -1
-            close = np.flatnonzero(alike.max(axis=1) >= _ALIKE)
+            close = np.flatnonzero(alike.max(axis=1) >= self._least)
             kept = min(_NEAREST, len(members))
             best = np.argpartition(alike[close], -kept, axis=1)[:, -kept:]
-            row, column = np.nonzero(np.take_along_axis(alike[close], best, axis=1) >= _ALIKE)
+            row, column = np.nonzero(np.take_along_axis(alike[close], best, axis=1) >= self._least)
             who, other = close[row], best[row, column]
             hits.append((owner[mine[who]], members[other], view[mine[who]], alike[who, other]))
         return _nearest(*(np.concatenate(parts) for parts in zip(*hits, strict=True)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from keensight.core.decoded import Pixels
 from keensight.core.records import Dataset
 from keensight.core.task import Task
 from keensight.data.audit.checks import SMALL_CLASS, Check, each, images_in_words, readable, readable_rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _FEWEST = 3
 """A label with fewer images than splits cannot be in every split."""
@@ -23,7 +28,8 @@ def near_empty_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     if dataset.task != Task.MULTILABEL:
         return []
     samples = readable(dataset, pixels)
-    held = {name: sum(name in sample.labels for sample in samples) for name in dataset.labels.names}
+    counted = Counter(name for sample in samples for name in set(sample.labels))
+    held = {name: counted[name] for name in dataset.labels.names}
     rare = {name: n for name, n in held.items() if 0 < n < SMALL_CLASS}
     lacking = {name: len(samples) - n for name, n in held.items() if len(samples) - n < SMALL_CLASS}
     findings = []
@@ -48,12 +54,12 @@ def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding
     """Number of labels per image, and which labels occur together more often than by chance."""
     if dataset.task != Task.MULTILABEL:
         return []
-    table = dataset.indicators().astype(np.int64)
+    table = _indicators(dataset)
     per_image = table.sum(axis=1)
-    together, rates = table.T @ table, table.mean(axis=0)
+    together, rates = (table.T @ table).toarray(), table.sum(axis=0) / len(dataset)
     names = dataset.labels.names
     pairs = [
-        (together[i, j] / max(rates[i] * rates[j] * len(table), 1e-9), int(together[i, j]), names[i], names[j])
+        (together[i, j] / max(rates[i] * rates[j] * len(dataset), 1e-9), int(together[i, j]), names[i], names[j])
         for i, j in combinations(range(len(names)), 2)
         if together[i, j]
     ]
@@ -67,6 +73,16 @@ def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding
         f"Most often together: {listed or 'none'}. {never:,} pairs of labels never occur together."
     )
     return [Finding("label-co-occurrence", "info", message, len(pairs))]
+
+
+def _indicators(dataset: Dataset) -> csr_array:
+    """:meth:`Dataset.indicators` as a sparse table: of many labels an image has few."""
+    from scipy.sparse import csr_array
+
+    held = [frozenset(sample.labels) for sample in dataset.samples]
+    columns = dataset.labels.encode([name for names in held for name in names])
+    ends = np.cumsum([0, *map(len, held)])
+    return csr_array((np.ones(len(columns), np.int64), columns, ends), shape=(len(held), len(dataset.labels)))
 
 
 def without_label(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:

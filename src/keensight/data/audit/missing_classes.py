@@ -111,6 +111,8 @@ def _in_words(name: str, items: list[tuple[str, str]], kept: int) -> str:
 
 def _attributed(dataset: Dataset) -> Iterator[tuple[str, Skipped]]:
     """Skipped entries that are a class or may be an image of one, with the class name."""
+    if not dataset.skipped:
+        return
     parents = _class_parents(dataset)
     names = set(dataset.labels.names)
     empty = {item.path for item in dataset.skipped if item.reason == EMPTY_CLASS}

@@ -22,7 +22,7 @@ from keensight.core.decoded import Pixels
 from keensight.core.parallel import ordered, processors
 from keensight.core.pixels import decode
 from keensight.core.progress import Progress, Silent
-from keensight.core.records import Dataset, ImageInfo, ImageSpec
+from keensight.core.records import Dataset, ImageInfo
 from keensight.data.audit.candidates import Candidates, candidates
 from keensight.data.audit.chance import FRACTION, HIGHEST, STEP, above_chance, many, random_pairs
 from keensight.data.audit.registration import WHOLE, Floats, correlation, details, fit_windows, resampling, windows_of
@@ -45,7 +45,7 @@ NEAR_TINY = 0.98
 _THUMB, _PICTURE = 32, 64
 _LIKELY = 0.87
 _MAYBE_EXACT = 0.99
-_CHUNK = 128
+_CHUNK, _BLOCK = 128, 2048
 _ANGLES = 200
 """Ways to lay one image onto another by a rotation, mirrored or not, that differ by 2 px at the edge of 64."""
 
@@ -90,31 +90,43 @@ def find_near_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | 
     rows = np.array([i for i in range(len(dataset)) if i not in pixels.errors], dtype=np.int64)
     if len(rows) < 2:
         return Copies((), NEAR)
-    digests = [sample.digest or f"path {sample.path}" for sample in dataset.samples]
-    files = _alike(rows.tolist(), digests.__getitem__)
-    pairs = [Pair(one[0], other, 1.0, "exact") for one in files for other in one[1:]]
-    # By digest, so that names and order of the files have no influence, and adding an image hardly any.
-    rows = np.array(sorted((one[0] for one in files), key=digests.__getitem__), dtype=np.int64)
+    rows, pairs = _same_files(dataset, rows)
     (thumbs,) = scan(pixels, rows, [_thumbnails], purpose="preparing the search for duplicates", progress=progress)
     kept, same = _same_pixels(dataset, pixels, rows, thumbs)
     pairs += same
-    likely = _registered(thumbs[kept], candidates(thumbs[kept], progress))
-    one, other, mirrored, scores = _scored(pixels, rows[kept], likely, progress)
-    drawn = cache(lambda: _drawn_scores(pixels, rows[kept], progress))
+    rows, thumbs = rows[kept], _compacted(thumbs, kept)
+    likely = _registered(thumbs, candidates(thumbs, progress), progress)
+    one, other, mirrored, scores = _scored(pixels, rows, likely, progress)
+    drawn = cache(lambda: _drawn_scores(pixels, rows, progress))
 
     def limit(scores: Floats, tries: int) -> float:
         least = threshold_of(scores, pixels)
-        return above_chance(least, scores, drawn(), len(kept), tries) if many(scores, least, len(kept)) else least
+        return above_chance(least, scores, drawn(), len(rows), tries) if many(scores, least, len(rows)) else least
 
     least = limit(scores, 1)
     pairs += [
-        _pair(dataset, pixels.spec, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
+        _pair(dataset, pixels, int(one[k]), int(other[k]), float(scores[k]), mirrored=bool(mirrored[k]))
         for k in np.flatnonzero(scores >= least)
     ]
     if min(pixels.shape[:2]) > TINY:  # a rotation blurs so few pixels beyond the threshold
-        found = find_rotated(pixels, rows[kept], upright_sizes(dataset, rows[kept]), thumbs[kept], progress)
-        pairs += _rotated(found, rows[kept], pairs, max(least, limit(found.scores, _ANGLES)))
+        found = find_rotated(pixels, rows, upright_sizes(dataset, rows), thumbs, progress)
+        pairs += _rotated(found, rows, pairs, max(least, limit(found.scores, _ANGLES)))
     return Copies(tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second))), least)
+
+
+def _same_files(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Pair]]:
+    """One row of each different file, by digest, and the pairs of the others with these.
+
+    By digest, so that names and order of the files have no influence, and adding an image hardly any.
+    """
+    first: dict[str, int] = {}
+    pairs: list[Pair] = []
+    for row in rows.tolist():
+        sample = dataset.samples[row]
+        known = first.setdefault(sample.digest or f"path {sample.path}", row)
+        if known != row:
+            pairs.append(Pair(known, row, 1.0, "exact"))
+    return np.array([first[digest] for digest in sorted(first)], dtype=np.int64), pairs
 
 
 def threshold_of(scores: Floats, pixels: Pixels) -> float:
@@ -192,34 +204,57 @@ def _same_pixels(
     dataset: Dataset, pixels: Pixels, rows: NDArray[np.int64], thumbs: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], list[Pair]]:
     """Positions in ``rows`` of one image per content, and the pairs of the others with these."""
-    kept: list[int] = []
+    kept = np.ones(len(rows), bool)
     pairs: list[Pair] = []
-    for place in _alike(range(len(rows)), lambda k: hashlib.sha256(thumbs[k].data).digest()):
-        groups = [place] if len(place) == 1 else _alike(place, lambda k: _pixel_digest(pixels, int(rows[k])))
-        for group in groups:
-            kept.append(group[0])
+    for place in _repeated(thumbs):
+        for group in _alike(place, lambda k: _pixel_digest(pixels, int(rows[k]))):
+            kept[group[1:]] = False
             first = int(rows[group[0]])
-            pairs += [_pair(dataset, pixels.spec, first, int(rows[k]), 1.0, mirrored=False) for k in group[1:]]
-    return np.array(sorted(kept), dtype=np.int64), pairs
+            pairs += [_pair(dataset, pixels, first, int(rows[k]), 1.0, mirrored=False) for k in group[1:]]
+    return np.flatnonzero(kept), pairs
+
+
+def _compacted(thumbs: NDArray[np.uint8], kept: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Some thumbnails by their ascending positions, moved to the front of the same memory."""
+    for begin in range(0, len(kept), _BLOCK):
+        some = kept[begin : begin + _BLOCK]
+        thumbs[begin : begin + len(some)] = thumbs[some]
+    return thumbs[: len(kept)]
+
+
+def _repeated(thumbs: NDArray[np.uint8]) -> list[list[int]]:
+    """The positions of each thumbnail that occurs more than once."""
+    sums = np.empty(len(thumbs), np.uint64)
+    weights = np.random.default_rng(0).integers(1, 2**63, thumbs[0].size, dtype=np.uint64)
+    # Equal thumbnails have equal sums, and nearly all others differ in theirs: few must be compared.
+    for begin in range(0, len(thumbs), _BLOCK):
+        some = thumbs[begin : begin + _BLOCK]
+        sums[begin : begin + _BLOCK] = some.reshape(len(some), -1) @ weights
+    _, number, count = np.unique(sums, return_inverse=True, return_counts=True)
+    groups = _alike(np.flatnonzero(count[number] > 1).tolist(), lambda k: hashlib.sha256(thumbs[k].data).digest())
+    return [group for group in groups if len(group) > 1]
 
 
 def _pixel_digest(pixels: Pixels, row: int) -> bytes:
     return hashlib.sha256(pixels.take([row]).data).digest()
 
 
-def _pair(dataset: Dataset, spec: ImageSpec, one: int, other: int, score: float, *, mirrored: bool) -> Pair:
+def _pair(dataset: Dataset, pixels: Pixels, one: int, other: int, score: float, *, mirrored: bool) -> Pair:
     first, second = sorted((one, other))
     if mirrored:
         return Pair(first, second, score, "mirror")
-    exact = score >= _MAYBE_EXACT and _decode_alike(dataset, spec, first, second)
+    exact = score >= _MAYBE_EXACT and _decode_alike(dataset, pixels, first, second)
     return Pair(first, second, 1.0 if exact else score, "exact" if exact else "near")
 
 
-def _decode_alike(dataset: Dataset, spec: ImageSpec, first: int, second: int) -> bool:
+def _decode_alike(dataset: Dataset, pixels: Pixels, first: int, second: int) -> bool:
     """Whether both decode to the same pixels at their own size, on the intensity scale of the set."""
     one, other = (_upright(dataset.samples[i].info) for i in (first, second))
     if one != other or one is None:
         return False
+    spec = pixels.spec
+    if one == (spec.height, spec.width):  # decoded at that size already
+        return np.array_equal(*pixels.take([first, second]))
     try:
         left, right = (decode(dataset.load(i), replace(spec, height=one[0], width=one[1])) for i in (first, second))
     except ImageError:  # removed since it was decoded
@@ -233,7 +268,7 @@ def _upright(info: ImageInfo | None) -> tuple[int, int] | None:
     return (info.width, info.height) if info.orientation >= 5 else (info.height, info.width)
 
 
-def _registered(thumbs: NDArray[np.uint8], found: Candidates) -> Candidates:
+def _registered(thumbs: NDArray[np.uint8], found: Candidates, progress: Progress) -> Candidates:
     """The pairs whose thumbnails agree after registration."""
     if not len(found.first):
         return found
@@ -242,8 +277,14 @@ def _registered(thumbs: NDArray[np.uint8], found: Candidates) -> Candidates:
         first, second = (thumbs[rows[some]].astype(np.float32) for rows in (found.first, found.second))
         return _compare(first, second, found.windows[some], found.mirrored[some], steps=6)
 
-    fitted, scores = zip(*_in_chunks(compare, len(found.first)), strict=True)
-    windows, kept = np.concatenate(fitted), np.concatenate(scores) >= _LIKELY
+    windows, kept = np.empty_like(found.windows), np.empty(len(found.first), bool)
+    done = 0
+    with progress.task("comparing similar images", len(found.first), "pairs") as task:
+        for fitted, scores in _in_chunks(compare, len(found.first)):
+            some = slice(done, done + len(scores))
+            windows[some], kept[some] = fitted, scores >= _LIKELY
+            done += len(scores)
+            task.advance(len(scores))
     return Candidates(found.first[kept], found.second[kept], windows[kept], found.mirrored[kept])
 
 

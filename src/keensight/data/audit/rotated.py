@@ -112,7 +112,12 @@ def _upright(info: ImageInfo | None) -> tuple[int, int]:
 
 
 def _in_blocks(work: Callable[[NDArray[np.int64]], NDArray[Any]], n: int) -> NDArray[Any]:
-    return np.concatenate([work(np.arange(begin, min(begin + _BLOCK, n))) for begin in range(0, n, _BLOCK)])
+    first = work(np.arange(min(_BLOCK, n)))
+    found = np.empty((n, *first.shape[1:]), first.dtype)
+    found[: len(first)] = first
+    for begin in range(_BLOCK, n, _BLOCK):
+        found[begin : begin + _BLOCK] = work(np.arange(begin, min(begin + _BLOCK, n)))
+    return found
 
 
 def _once(

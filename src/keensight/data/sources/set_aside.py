@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -45,11 +46,17 @@ def set_aside(paths: Sequence[str]) -> tuple[dict[str, Folders], str, tuple[Skip
         kept = [path for path in kept if path not in aside]
         top = inner
     start = len(top) + 1 if top else 0
-    below = {path: tuple(path[start:].split("/")) for path in kept}
+    below = {path: _folders(path[start:]) for path in kept}
     for copy in _copies(below):
         aside |= {path: COPY for path, folders in below.items() if folders[0] == copy}
         below = {path: folders for path, folders in below.items() if folders[0] != copy}
     return below, top, tuple(Skipped(path, reason) for path, reason in aside.items())
+
+
+def _folders(path: str) -> Folders:
+    """A path as its folders, each of which is kept once for all its images, and its name."""
+    *folders, name = path.split("/")
+    return *map(sys.intern, folders), name
 
 
 def _parents(paths: Collection[str]) -> list[list[str]]:

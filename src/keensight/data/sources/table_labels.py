@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def label_text(value: Any) -> str | None:
     if value is None:
         return None
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    return clean_label(text if is_encodable(text) else printable(text)) or None
+    return sys.intern(clean_label(text if is_encodable(text) else printable(text))) or None
 
 
 def _singles(texts: list[str | None], column: str, notices: Notices) -> Labels:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keensight.core.progress import Progress
-from keensight.core.records import SEPARATOR, Dataset, Part, Sample, Skipped
+from keensight.core.records import NO_METADATA, SEPARATOR, Dataset, Part, Sample, Skipped
 from keensight.core.task import Task
 from keensight.data.sources.assemble import assemble
 from keensight.data.sources.file_index import Facts, FileReader, examine
@@ -229,7 +229,7 @@ def read_rows(table: Table, columns: Columns, name: str) -> Rows:
         elif not is_encodable(path):
             skipped.append(Skipped(printable(path), "its name is not valid UTF-8: rename it"))
         else:
-            metadata = {column: values[i] for column, values in others.items()}
+            metadata = {column: values[i] for column, values in others.items()} if others else NO_METADATA
             several = None if found.several is None else found.several[i]
             rows.append(Row(path.strip(), found.texts[i], _text(groups[i]), parts[i], metadata, several, i))
     unused = Notices(notes=(f"other columns: {listed(others)}",)) if others else Notices()

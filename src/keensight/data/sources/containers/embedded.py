@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -55,8 +57,10 @@ class ParquetReader:
 
     files: tuple[Path, ...]
     column: str
-    places: Sequence[tuple[int, int, int]]
-    """File, row group and row in that, of each row."""
+    groups: Sequence[tuple[int, int]]
+    """File and row group in it, of each row group of all files."""
+    begins: Sequence[int]
+    """The first row of each of these."""
     rows: Mapping[str, int]
     _held: dict[tuple[int, int], Any] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
@@ -70,8 +74,8 @@ class ParquetReader:
         number = self.rows.get(sample.path)
         if number is None:
             raise ImageError("not an image of this set")
-        file, group, row = self.places[number]
-        return image_bytes(self._group(file, group)[row].as_py())
+        place = bisect_right(self.begins, number) - 1
+        return image_bytes(self._group(*self.groups[place])[number - self.begins[place]].as_py())
 
     def _group(self, file: int, group: int) -> Any:
         with self._lock:
@@ -218,7 +222,7 @@ def open_parquet(
     splits = [split_of(path.relative_to(root)) for path in files]
     if len(set(splits)) == 1:
         splits = [None] * len(files)
-    frame, places = _other_columns(files, column, splits)
+    frame, groups, begins = _other_columns(files, column, splits)
     images: list[_Image] = []
     with (progress or Silent()).task("reading", len(frame)) as task:
         for image in ordered(_examine, _cells(files, column), processors() + 2, ahead=64):
@@ -235,7 +239,7 @@ def open_parquet(
         known,
         column,
         images,
-        lambda rows: ParquetReader(tuple(files), column, places, rows),
+        lambda rows: ParquetReader(tuple(files), column, groups, begins, rows),
         wanted,
         name,
         layout,
@@ -317,25 +321,28 @@ def _cells(files: Sequence[Path], column: str) -> Iterator[Any]:
 
 def _other_columns(
     files: Sequence[Path], column: str, splits: Sequence[Part | None]
-) -> tuple[pd.DataFrame, list[tuple[int, int, int]]]:
-    """All other columns of all files, and for each row its file, row group and row in that."""
+) -> tuple[pd.DataFrame, list[tuple[int, int]], list[int]]:
+    """All other columns of all files; the file and number of each row group, and its first row among all."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     frames: list[pd.DataFrame] = []
-    places: list[tuple[int, int, int]] = []
+    groups: list[tuple[int, int]] = []
+    sizes: list[int] = []
     for number, (path, split) in enumerate(zip(files, splits, strict=True)):
         try:
             with pq.ParquetFile(path) as file:
-                sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+                filled = [(g, n) for g in range(file.num_row_groups) if (n := file.metadata.row_group(g).num_rows)]
                 others = [name for name in file.schema_arrow.names if name != column]
-                frame = file.read(columns=others).to_pandas() if others else pd.DataFrame(index=range(sum(sizes)))
+                rows = range(file.metadata.num_rows)
+                frame = file.read(columns=others).to_pandas() if others else pd.DataFrame(index=rows)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
         frames.append(frame.assign(split=split) if split else frame)
-        places += [(number, group, row) for group, rows in enumerate(sizes) for row in range(rows)]
-    return pd.concat(frames, ignore_index=True), places
+        groups += [(number, group) for group, _ in filled]
+        sizes += [rows_of_group for _, rows_of_group in filled]
+    return pd.concat(frames, ignore_index=True), groups, [0, *accumulate(sizes)][:-1]
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

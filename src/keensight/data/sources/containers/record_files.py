@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keensight.core.progress import Progress
-from keensight.core.records import SEPARATOR, Dataset, Part, Reading, Sample, Skipped
+from keensight.core.records import NO_METADATA, SEPARATOR, Dataset, Part, Reading, Sample, Skipped
 from keensight.core.task import Task
 from keensight.data.sources.arrays import NO_LABEL
 from keensight.data.sources.assemble import assemble
@@ -31,7 +31,7 @@ class Entry:
     """Its name among the members of the archive."""
     labels: tuple[str, ...] | None
     """None: it has none; an empty tuple: it has none of the labels of a multi-label set."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NO_METADATA)
 
 
 @dataclass(frozen=True, slots=True)

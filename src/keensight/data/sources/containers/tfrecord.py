@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ def _span(example: dict[str, _Feature], key: str) -> tuple[int, int]:
 def _labels(data: mmap.mmap, example: dict[str, _Feature], key: str) -> tuple[str, ...] | None:
     if key not in example:
         return None
-    found = tuple(clean_label(_text(data, value)) for value in example[key].values)
+    found = tuple(sys.intern(clean_label(_text(data, value))) for value in example[key].values)
     return None if found == ("",) else found
 
 

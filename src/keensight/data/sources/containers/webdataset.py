@@ -6,12 +6,13 @@ Format: https://github.com/webdataset/webdataset (files of one sample share thei
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keensight.core.progress import Progress
-from keensight.core.records import Dataset, Skipped
+from keensight.core.records import NO_METADATA, Dataset, Skipped
 from keensight.data.sources.containers.archives import Archive
 from keensight.data.sources.containers.record_files import Entry, Shard, open_shards
 from keensight.data.sources.names import clean_label, is_image_name, natural_key
@@ -85,14 +86,14 @@ def _entry(archive: Archive, name: str, label: str | None) -> Entry:
     file = next((f"{key}.{kind}" for kind in _CLASS_FILES if f"{key}.{kind}" in archive.members), None)
     if given is None and file is not None and label is None:
         given = _text(archive, file)
-    others = {column: value for column, value in facts.items() if isinstance(value, (str, int, float))}
-    return Entry(name, _labels(given), {column: value for column, value in others.items() if column != wanted})
+    others = {c: value for c, value in facts.items() if c != wanted and isinstance(value, (str, int, float))}
+    return Entry(name, _labels(given), others or NO_METADATA)
 
 
 def _labels(given: Any) -> tuple[str, ...] | None:
     if isinstance(given, list):
-        return tuple(clean_label(str(item)) for item in given)
-    text = "" if given is None else clean_label(str(given))
+        return tuple(sys.intern(clean_label(str(item))) for item in given)
+    text = "" if given is None else sys.intern(clean_label(str(given)))
     return (text,) if text else None
 
 
