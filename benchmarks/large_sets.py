@@ -52,7 +52,7 @@ def pictures(block: int) -> NDArray[np.uint8]:
     """The pixels of 1,000 images, (1000, 32, 32, 3)."""
     rng = np.random.default_rng(block)
     canvas = np.zeros((BLOCK, SIDE, SIDE, 3), np.uint8)
-    for cells, strength in ((4, 120), (8, 80), (16, 55)):
+    for cells, strength in ((4, 140), (8, 80), (16, 30)):
         blots = rng.integers(0, strength, (BLOCK, cells, cells, 3), dtype=np.uint8)
         canvas += blots.repeat(SIDE // cells, axis=1).repeat(SIDE // cells, axis=2)
     return canvas
@@ -77,7 +77,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
 def file_of(number: int, n: int) -> bytes:
     """The bytes of an image."""
     source = source_of(number, n)
-    original = encoded(Image.fromarray(pictures(source // BLOCK)[source % BLOCK]), quality=85, subsampling=0)
+    original = encoded(Image.fromarray(pictures(source // BLOCK)[source % BLOCK]), quality=75)
     if source == number:
         return original
     image = Image.open(io.BytesIO(original)).convert("RGB")
@@ -85,11 +85,11 @@ def file_of(number: int, n: int) -> bytes:
         case "same pixels":
             return encoded(image, "PNG")
         case "compressed again":
-            return encoded(image, quality=75, subsampling=0)
+            return encoded(image, quality=85)
         case "brighter":
             return encoded(image.point([round(0.85 * level + 30) for level in range(256)] * 3), quality=90)
         case "mirrored":
-            return encoded(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), quality=90, subsampling=0)
+            return encoded(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), quality=90)
     return original
 
 
@@ -152,7 +152,7 @@ def open_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any], d
     def after(dataset: Any) -> dict[str, Any]:
         assert len(dataset) == n, len(dataset)
         write_dataset(root / "dataset.parquet", dataset)
-        size = sum(path.stat().st_size for path in (root / "images").iterdir())
+        size = sum(sample.size for sample in dataset.samples)
         return {"classes": len(dataset.class_names), "bytes_an_image": round(size / n)}
 
     return lambda: ks.open(root / "images", progress=Silent()), after
@@ -319,7 +319,7 @@ def sources(root: Path, n: int) -> Iterator[tuple[str, Path]]:
         name = folder / label_of(i, n) / f"{i:07d}.{'png' if file_of(i, n)[:1] != bytes([255]) else 'jpg'}"
         name.parent.mkdir(parents=True, exist_ok=True)
         name.write_bytes(file_of(i, n))
-    yield f"{len(os.listdir(folder)):,} folders of files", folder
+    yield f"{len(list(folder.iterdir())):,} folders of files", folder
     yield "Parquet with images", write_parquet(root / "parquet", n)
     samples = (
         item for i in range(n)
@@ -389,9 +389,9 @@ def _interrupted(name: str, root: Path, n: int, after: float) -> float:
         with tempfile.TemporaryDirectory(dir=root) as empty:
             kinds = ("pixels", "sets") if name != "decode" else ()
             for kind in kinds:
-                os.symlink(root / "cache" / kind, Path(empty) / kind)
+                (Path(empty) / kind).symlink_to(root / "cache" / kind)
             if name == "audit":
-                os.symlink(root / "cache" / "copies", Path(empty) / "copies")
+                (Path(empty) / "copies").symlink_to(root / "cache" / "copies")
             return _signaled(command(name, root, n), work | {"KEENSIGHT_CACHE": empty}, after)
     return _signaled(command(name, root, n), work, after)
 

@@ -20,6 +20,7 @@ import tables_robustness as robustness
 import tables_serving as serving
 import tables_training as training
 import tables_wide as wide
+from tables_large import large_section
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -55,6 +56,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("newcomer", "startup", "second-quick-run", "warm-start"), training.start_section),
     (("decoding-", "prepare-memory", "growth"), training.growth_section),
     (("open-sources",), each(data.sources_section)),
+    (("large-sets",), each(large_section)),
     (("peers-",), training.peers_section),
     (("wide/",), wide.wide_section),
     (("head/",), wide.head_section),

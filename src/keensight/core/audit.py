@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from keensight.core.interval import Interval
@@ -13,6 +13,8 @@ from keensight.core.records import Dataset, Skipped
 Severity = Literal["info", "warning", "severe"]
 SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "info")
 """The most severe first."""
+LISTED = 10_000
+"""Images, or sets of images, that a finding lists at most. Duplicates are all listed: a split keeps them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Finding:
     """One sentence: what was found, in how many images, and what to do."""
     count: int
     images: tuple[tuple[str, ...], ...] = ()
-    """Paths of the images concerned; images that belong together (duplicates of one another) are in one tuple."""
+    """Paths of the images concerned; images that belong together (duplicates of one another) are in one tuple. Of more
+    than 10,000 the first, unless they are duplicates."""
     scores: tuple[float, ...] = ()
     """One score per entry of ``images``, in the same order; empty if the finding has no score."""
     threshold: float | None = None
@@ -60,6 +63,18 @@ class Finding:
         rows = tuple(tuple(int(i) for i in group) for group in groups)
         images = tuple(tuple(dataset.samples[i].path for i in group) for group in rows)
         return cls(kind, severity, message, len(rows) if count is None else count, images, rows=rows, **graded)
+
+    def shortened(self) -> Finding:
+        """The same with the first 10,000 of its images."""
+        if len(self.images) <= LISTED:
+            return self
+        listed = (self.images[:LISTED], self.scores[:LISTED], self.rows[:LISTED])
+        return replace(self, images=listed[0], scores=listed[1], rows=listed[2])
+
+    @property
+    def total(self) -> int:
+        """The length of ``images``, had it not been shortened."""
+        return self.count if len(self.images) == LISTED else len(self.images)
 
     def groups(self, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
         """Its images as indices into a dataset's samples; looked up by path for an older audit or another dataset."""

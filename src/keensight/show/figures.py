@@ -29,6 +29,7 @@ from keensight.show.thumbnails import thumbnail
 _WIDTH = 9.0  # inches: a notebook's column
 _ANNOTATED = 20  # beyond this, counts do not fit into the cells
 _SORTED = 20  # beyond this, classes are sorted by size
+_MOST = 100  # of more classes, half as many of the largest and of the smallest are drawn
 
 
 _CURVES = {
@@ -58,7 +59,7 @@ def samples(dataset: Dataset, n: int = 25, seed: int = 0) -> Figure:
 
 
 def class_balance(source: Dataset | AuditReport, split: Split | None = None) -> Figure:
-    """Images per class as bars, stacked by split if one is given.
+    """Images per class as bars, stacked by split if one is given; of more than 100 classes the 50 largest and smallest.
 
     Args:
         source: A dataset or its audit.
@@ -74,13 +75,18 @@ def class_balance(source: Dataset | AuditReport, split: Split | None = None) -> 
         names, totals = [names[i] for i in order], totals[order]
         stacks = {part: counts[order] for part, counts in stacks.items()}
     alt = f"{plural(len(names), 'class', 'classes')} of {totals.min():,} to {totals.max():,} images."
+    heading = "Images per class" + (", largest first" if len(names) > _SORTED else "")
+    if len(names) > _MOST:
+        heading = f"Images per class, the {_MOST // 2} largest and the {_MOST // 2} smallest of {len(names):,} classes"
+        names = [*names[: _MOST // 2], *names[-_MOST // 2 :]]
+        stacks = {p: np.r_[counts[: _MOST // 2], counts[-_MOST // 2 :]] for p, counts in stacks.items()}
     rows = len(names) > 6 or any(len(name) > 12 for name in names)
     figure = Chart(_WIDTH, 1.1 + len(names) * (0.3 if len(names) <= 20 else 0.19) if rows else 3.4, alt)
     ax = figure.subplots()
     _draw_bars(ax, names, stacks, rows)
     if split is not None:
         ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
-    title(ax, "Images per class" + (", largest first" if len(names) > _SORTED else ""))
+    title(ax, heading)
     return figure
 
 

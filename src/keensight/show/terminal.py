@@ -381,7 +381,7 @@ def _finding(finding: Finding, console: Console) -> Text:
     text = Text.assemble((f"{finding.severity}: ", style), clean(finding.message, console.encoding))
     for together in finding.images[:3]:
         text.append("\n    " + clean("  =  ".join(together[:3]), console.encoding), style="dim")
-    rest = len(finding.images) - 3
+    rest = finding.total - 3
     if rest > 0:
         text.append(f"\n    and {rest:,} more", style="dim")
     return text

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keensight.core.audit import AuditReport, Column, Finding, by_severity
 from keensight.core.decoded import Pixels
-from keensight.core.progress import Progress
+from keensight.core.progress import Progress, Silent
 from keensight.core.records import PARTS, Dataset, Sample, Skipped
 from keensight.data.audit.cached import cached_duplicates, remembered_looks
 from keensight.data.audit.checks import CHECKS, each, odd_aspect, odd_size, quarantine
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 
 _CHECKS = (*CHECKS, *LABEL_CHECKS, suggested_groups, patients, odd_size, odd_aspect, intensity, background)
+_PURPOSE, _LONG = "checking names, headers and labels", 50_000
+"""From this many images on, that takes seconds."""
 _GRAY_MODES = frozenset({"L", "LA", "La", "1", "I", "F"})
 _GRAY_TOLERANCE = 8
 """Largest difference between the channels of a pixel that still counts as gray: JPEG rounds each on its own."""
@@ -53,14 +56,17 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
     parts = Counter(sample.split for sample in dataset.samples if sample.split is not None)
     copies = None if pixels is None else cached_duplicates(dataset, pixels, progress)
     findings = copy_findings(dataset, pixels, copies)
-    findings += [finding for check in _CHECKS for finding in check(dataset, pixels)]
-    colors: dict[int, float] = {}
+    with ((progress if len(dataset) >= _LONG else None) or Silent()).task(_PURPOSE, len(_CHECKS), "checks") as task:
+        for check in _CHECKS:
+            findings += check(dataset, pixels)
+            task.advance()
+    colors = np.full(len(dataset), np.nan, np.float32)
     rows = np.array([i for i in range(len(dataset)) if i not in bad], dtype=np.int64)
     if pixels is not None and len(rows):
         scores = remembered_looks(dataset, pixels, rows, progress)
-        colors = dict(zip(rows.tolist(), scores[:, COLOR].tolist(), strict=True))
-        lit = {i: color for (i, color), light in zip(colors.items(), scores[:, LIGHT], strict=True) if light >= DARK}
-        findings += [*quality(dataset, rows, scores), *_color_exceptions(dataset, lit)]
+        colors[rows] = scores[:, COLOR]
+        lit = rows[scores[:, LIGHT] >= DARK]
+        findings += [*quality(dataset, rows, scores), *_color_exceptions(dataset, lit, colors)]
     return AuditReport(
         dataset=dataset.name,
         n=len(dataset),
@@ -72,7 +78,7 @@ def audit(dataset: Dataset, pixels: Pixels | None = None, *, progress: Progress 
         width_range=_range([info.width for info in infos]),
         height_range=_range([info.height for info in infos]),
         grey_share=_gray_fraction(dataset, bad, colors),
-        findings=tuple(by_severity(findings)),
+        findings=tuple(by_severity(one if one.kind in COPY_KINDS else one.shortened() for one in findings)),
         quarantined=tuple(Skipped(dataset.samples[i].path, reason) for i, reason in sorted(bad.items())),
         skipped=dataset.skipped,
         quarantined_rows=tuple(sorted(bad)),
@@ -104,27 +110,28 @@ def _range(values: Sequence[int]) -> tuple[int, int, int]:
     return (min(values), int(np.median(values)), max(values)) if values else (0, 0, 0)
 
 
-def _gray_fraction(dataset: Dataset, bad: Mapping[int, str], colors: Mapping[int, float]) -> float:
+def _gray_fraction(dataset: Dataset, bad: Mapping[int, str], colors: NDArray[np.float32]) -> float:
     """Fraction of readable images without color: by their mode, or because no pixel shows any."""
     usable = [i for i, sample in enumerate(dataset.samples) if i not in bad and sample.info is not None]
-    return sum(_is_gray(dataset.samples[i], colors.get(i)) for i in usable) / max(1, len(usable))
+    return sum(_is_gray(dataset.samples[i], colors[i]) for i in usable) / max(1, len(usable))
 
 
-def _is_gray(sample: Sample, color: float | None) -> bool:
+def _is_gray(sample: Sample, color: float) -> bool:
+    """``color`` is not a number where the pixels are not known."""
     mode = sample.info.mode if sample.info is not None else ""
-    return mode in _GRAY_MODES or mode.startswith("I;16") or (color is not None and color <= _GRAY_TOLERANCE)
+    return mode in _GRAY_MODES or mode.startswith("I;16") or bool(color <= _GRAY_TOLERANCE)
 
 
-def _color_exceptions(dataset: Dataset, colors: Mapping[int, float]) -> list[Finding]:
+def _color_exceptions(dataset: Dataset, rows: NDArray[np.int64], colors: NDArray[np.float32]) -> list[Finding]:
     """The few gray images of a colored set, or the few colored ones of a gray set."""
-    gray = [i for i, color in colors.items() if _is_gray(dataset.samples[i], color)]
-    few, many = ("without", "with") if 2 * len(gray) < len(colors) else ("with", "without")
-    odd = gray if few == "without" else sorted(colors.keys() - set(gray))
-    if not 0 < len(odd) <= _FEW * len(colors):
+    gray = np.array([_is_gray(dataset.samples[i], colors[i]) for i in rows.tolist()], bool)
+    few, many = ("without", "with") if 2 * gray.sum() < len(rows) else ("with", "without")
+    odd = rows[gray] if few == "without" else rows[~gray]
+    if not 0 < len(odd) <= _FEW * len(rows):
         return []
     subject = f"1 image is {few} color" if len(odd) == 1 else f"{len(odd)} images are {few} color"
     message = f"{subject} in a set {many} it: check whether they come from another source."
-    return [Finding.on(dataset, each(odd), "odd-colour", "info", message)]
+    return [Finding.on(dataset, each(odd.tolist()), "odd-colour", "info", message)]
 
 
 _COMMON = 8
@@ -141,12 +148,14 @@ def describe(dataset: Dataset) -> tuple[Column, ...]:
     import pandas as pd
 
     frame = pd.DataFrame([dict(sample.metadata) for sample in dataset.samples])
-    table = dataset.indicators().astype(bool)
-    members = {name: pd.Series(table[:, i]) for i, name in enumerate(dataset.labels.names)}
+    members: dict[str, list[int]] = {name: [] for name in dataset.labels.names}
+    for i, sample in enumerate(dataset.samples):
+        for name in set(sample.classes):
+            members[name].append(i)
     return tuple(_describe(str(name), frame[name], members) for name in frame.columns)
 
 
-def _describe(name: str, values: pd.Series[Any], members: Mapping[str, pd.Series[bool]]) -> Column:
+def _describe(name: str, values: pd.Series[Any], members: Mapping[str, list[int]]) -> Column:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     present = values.dropna()
@@ -154,13 +163,13 @@ def _describe(name: str, values: pd.Series[Any], members: Mapping[str, pd.Series
     if distinct < 2:
         return Column(name, "constant" if distinct else "empty", missing, distinct)
     if is_numeric_dtype(present) and not is_bool_dtype(present) and distinct >= _NUMERIC:
-        by_class = {label: present[held.loc[present.index]] for label, held in members.items()}
+        by_class = {label: values.iloc[rows].dropna() for label, rows in members.items()}
         return Column(name, "number", missing, distinct, quantiles=_quantiles(by_class))
     if distinct > _UNIQUE * len(present):
         return Column(name, "identifier", missing, distinct)
     texts = present.map(str)
     top = [str(value) for value in texts.value_counts().index[:_COMMON]]
-    counts = {label: Counter(texts[held.loc[texts.index]]) for label, held in members.items()}
+    counts = {label: Counter(values.iloc[rows].dropna().map(str)) for label, rows in members.items()}
     return Column(name, "category", missing, distinct, {k: {v: n[v] for v in top} for k, n in counts.items()})
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.progress import Progress
+from keensight.core.progress import Phase, Progress
 from keensight.data.audit.registration import WHOLE, Floats, windows_of
 
 _SIDE, _DIRECTIONS = 12, 32
@@ -94,13 +94,13 @@ def look_alikes(
         progress: Where to report.
         purpose: Label of the progress line.
     """
-    space = _Space(describe, n, views)
     found = []
-    with progress.task(purpose, n) as task:
+    with progress.task(purpose, (1 + views) * n, "descriptions") as task:
+        space = _Space(describe, n, views, task)
         for begin in range(0, n, _BLOCK):
             some = np.arange(begin, min(begin + _BLOCK, n))
             found.append(space.look_up(some))
-            task.advance(len(some))
+            task.advance(views * len(some))
     return np.concatenate(found, axis=1)
 
 
@@ -135,7 +135,7 @@ def _least_alike(n: int, directions: int) -> float:
 class _Space:
     """The whitened descriptors of all pictures, in cells."""
 
-    def __init__(self, describe: Describe, n: int, views: int) -> None:
+    def __init__(self, describe: Describe, n: int, views: int, task: Phase) -> None:
         self._raw, self._views = describe, views
         plain = describe(np.arange(min(n, _SAMPLE)), 0)
         self._mean = plain.mean(axis=0)
@@ -148,6 +148,7 @@ class _Space:
         for begin in range(0, n, _BLOCK):
             some = np.arange(begin, min(begin + _BLOCK, n))
             self._described[some] = self._describe(some, 0)
+            task.advance(len(some))
         self._centres = self._described[: int(np.ceil(np.sqrt(n)))]
         self._cell = self._nearest_cells(self._described, 1)[:, 0]
         order = np.argsort(self._cell, kind="stable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from keensight.core.records import Dataset
@@ -75,9 +75,10 @@ def tied_pairs(groups: Mapping[str, Sequence[int]]) -> int:
     return sum(len(group) * (len(group) - 1) // 2 for group in groups.values())
 
 
-def group_name(searched: re.Pattern[str], path: str) -> str | None:
-    """What a pattern finds in a path: its first group, else the whole match; None where there is neither."""
-    match = searched.search(path)
+def group_name(searched: re.Pattern[str], path: str, start: int = 0) -> str | None:
+    """What a pattern finds in a path, from a place on: its first group, else the whole match; None where there is
+    neither."""
+    match = searched.search(path, start)
     if match is None:
         return None
     return (match[1] if searched.groups else match[0]) or None
@@ -138,7 +139,8 @@ def _worded(paths: Sequence[str], labels: Sequence[str]) -> Iterator[str]:
 def _prefixes(paths: Sequence[str]) -> Iterator[str]:
     """Up to the first, second and third number; and past what begins so many names that it is a source."""
     first = f"({_NUMBER}){_REST}"
-    counted = Counter(group_name(re.compile(first), path) for path in paths)
+    searched, start = re.compile(first), _start_of(first)
+    counted = Counter(group_name(searched, path, start(path)) for path in paths)
     giants = [name for name, n in counted.most_common(_GIANTS + 1) if name and n > _PLAIN.largest * len(paths)]
     if 0 < len(giants) <= _GIANTS:
         begun = "|".join(f"{re.escape(name)}[-_. ()]" for name in giants)
@@ -159,10 +161,10 @@ def _without_class(paths: Sequence[str], labels: Sequence[str]) -> Iterator[str]
 
 def _candidate(paths: Sequence[str], labels: Sequence[str], pattern: str, limits: Limits) -> Candidate | None:
     """The groups that a pattern finds, if they look like subjects: many, none too large, not the classes again."""
-    searched = re.compile(pattern)
+    searched, start = re.compile(pattern), _start_of(pattern)
     members: Groups = defaultdict(list)
     for i, path in enumerate(paths):
-        name = group_name(searched, path)
+        name = group_name(searched, path, start(path))
         if name is not None:
             members[name].append(i)
     several = {name: group for name, group in members.items() if len(group) > 1}
@@ -176,6 +178,16 @@ def _candidate(paths: Sequence[str], labels: Sequence[str], pattern: str, limits
     if _restarts(several, labels):
         return None
     return Candidate(pattern, several, limits.told or _beyond_chance(several, len(paths)))
+
+
+def _start_of(pattern: str) -> Callable[[str], int]:
+    """Where in a path a pattern can begin: one that ends with the path and matches no ``/`` within the file's name, one
+    that matches one within that and the folder above. To try all places before takes several times as long."""
+    if pattern.startswith("^") or "(?:^|/)" in pattern or not pattern.endswith("$"):
+        return lambda path: 0
+    if "/" in pattern.replace("[^/", ""):
+        return lambda path: path.rfind("/", 0, max(0, path.rfind("/"))) + 1
+    return lambda path: path.rfind("/") + 1
 
 
 def _restarts(groups: Mapping[str, Sequence[int]], labels: Sequence[str]) -> bool:
