@@ -280,7 +280,8 @@ def command(name: str, root: Path, n: int) -> list[str]:
 
 
 def environment(root: Path) -> dict[str, str]:
-    return os.environ | {"KEENSIGHT_CACHE": str(root / "cache")}
+    """One thread for matrices: two on a core that others use, too, take CPU time while they wait for each other."""
+    return os.environ | {"KEENSIGHT_CACHE": str(root / "cache"), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def keep(new: dict[str, Any]) -> None:

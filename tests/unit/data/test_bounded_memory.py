@@ -20,6 +20,7 @@ from keensight.core.records import Dataset, ImageInfo, ImageSpec, LabelSet, Samp
 from keensight.core.task import Task
 from keensight.data import units
 from keensight.data.audit import candidates as search
+from keensight.data.audit.audit import audit
 from keensight.data.audit.cached import remembered_looks
 from keensight.data.audit.quality import looks
 from keensight.data.cache import prepare
@@ -251,3 +252,16 @@ def test_many_labels_need_no_table_of_images_by_labels() -> None:
     together = table.T @ table
     assert found.count == int((together[np.triu_indices(300, 1)] > 0).sum())
     assert _peak(lambda: label_co_occurrence(data, None)) < 600 * 300 * 8 + 300 * 300 * 24
+
+
+def test_a_finding_on_very_many_images_lists_the_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keensight.core.audit.LISTED", 5)
+    info = ImageInfo("PNG", "CMYK", 8, 8)
+    samples = tuple(Sample(f"{i}.png", f"class {i % 2}", str(i // 2), info=info) for i in range(40))
+    report = audit(Dataset("x", "folder", LabelSet(("class 0", "class 1")), samples))
+    found = {finding.kind: finding for finding in report.findings}
+    unusual = found["unusual-mode"]
+    assert (unusual.count, unusual.total) == (40, 40)
+    assert unusual.rows == ((0,), (1,), (2,), (3,), (4,))
+    assert unusual.images == tuple((f"{i}.png",) for i in range(5))
+    assert len(found["duplicate"].rows) == 20, "a split needs them all"

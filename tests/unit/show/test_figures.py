@@ -95,6 +95,15 @@ def test_class_balance_of_many_classes_is_rows_by_size(make_world):
     assert figure.get_size_inches()[1] / 60 > 0.15, "rows must not overlap"
 
 
+def test_class_balance_of_very_many_classes_shows_the_largest_and_the_smallest(make_world):
+    many = make_world(names=tuple(f"class {i:03d}" for i in range(120)), each=4)
+    fewer = Dataset("x", "arrays", many.dataset.labels, many.dataset.samples[:-3])
+    (ax,) = show.class_balance(fewer).axes
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert (labels[0], labels[49:51], labels[-1]) == ("class 000", ["class 049", "class 070"], "class 119")
+    assert "the 50 largest and the 50 smallest of 120 classes" in " ".join(texts(ax.figure))
+
+
 def test_class_balance_refuses_a_split_without_its_dataset(world):
     with pytest.raises(UsageError, match="does not contain the split"):
         show.class_balance(world.audit, world.split)

@@ -163,13 +163,16 @@ class _Space:
         return result
 
     def _nearest_cells(self, descriptors: Floats, count: int) -> NDArray[np.int64]:
-        """The nearest cells (n, count) of descriptors, in no order."""
+        """The nearest cells (n, count) of descriptors, the nearest first."""
         cells = np.empty((len(descriptors), count), np.int64)
         rows = max(1, _COMPARED // len(self._centres))
         for begin in range(0, len(descriptors), rows):
             alike = descriptors[begin : begin + rows] @ self._centres.T
-            best = alike.argmax(axis=1)[:, None] if count == 1 else np.argpartition(alike, -count, axis=1)[:, -count:]
-            cells[begin : begin + rows] = best
+            every = np.arange(len(alike))
+            for k in range(count):  # for a few, faster than to sort a part of each row
+                best = alike.argmax(axis=1)
+                cells[begin : begin + rows, k] = best
+                alike[every, best] = -np.inf
         return cells
 
     def look_up(self, some: NDArray[np.int64]) -> NDArray[np.int64]:
