@@ -44,6 +44,8 @@ _EACH, _MORE = 1, 4
 _FLOOR = 0.1
 """Least deviation of a feature, as a fraction of the median one."""
 _BLOCK, _CHUNK = 512, 128
+_COMPARED = 2**26
+"""Cosines of features that are in memory at a time."""
 _STARTS = 2
 """Registrations that are tried for a pair, of the six that spectra and hands suggest."""
 
@@ -110,8 +112,9 @@ def _neighbors(
     """The nearest images of other units for each image asked for, as pairs without repetition."""
     found = [np.zeros((0, 2), np.int64)]
     count = min(count, len(space) - 1)
-    for begin in range(0, len(asked), _BLOCK):
-        some = asked[begin : begin + _BLOCK]
+    rows = max(1, min(_BLOCK, _COMPARED // len(space)))
+    for begin in range(0, len(asked), rows):
+        some = asked[begin : begin + rows]
         alike = space[some] @ space.T
         alike[units[some][:, None] == units] = -2
         best = np.argpartition(alike, -count, axis=1)[:, -count:]

@@ -82,7 +82,7 @@ def find_rotated(
         "searching for rotated duplicates",
     )  # fmt: skip
     first, second, mirrored = _once(*found)
-    angles, alike = angles_between(rings[first], rings[second], mirrored)
+    angles, alike = _angles(rings, first, second, mirrored)
     likely = alike >= _RINGS_ALIKE
     first, second = kept[first[likely]], kept[second[likely]]
     maps = turns(angles[likely], mirrored[likely])
@@ -127,6 +127,17 @@ def _once(
     pairs = np.stack([np.minimum(first, second), np.maximum(first, second), view], axis=1)
     low, high, hand = np.unique(pairs, axis=0).T
     return low, high, hand == 1
+
+
+def _angles(
+    rings: Spectra, first: NDArray[np.int64], second: NDArray[np.int64], mirrored: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """:func:`angles_between` of pairs, some at a time: all their rings would take 3 kB a pair."""
+    angles, alike = (np.empty(len(first), np.float32) for _ in range(2))
+    for begin in range(0, len(first), _BLOCK):
+        some = slice(begin, begin + _BLOCK)
+        angles[some], alike[some] = angles_between(rings[first[some]], rings[second[some]], mirrored[some])
+    return angles, alike
 
 
 def _scored(
