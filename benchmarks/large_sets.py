@@ -231,14 +231,15 @@ def tables_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any],
 
 
 def batches_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any], dict[str, Any]]]:
-    from keensight.core.config import RunConfig
+    from keensight.core.config import AugmentConfig
     from keensight.nets.training.batches import TrainingPlan, training
 
     dataset, split = _dataset(root, n), _split(root)
     pixels, classes = _pixels(dataset), len(dataset.labels)
     rows = split.part("train")
     plan = TrainingPlan(rows, dataset.targets()[rows], np.ones(classes, np.float32), BATCH, 0)
-    steps = iter(training(plan, pixels, RunConfig().augment, 1 + STEPS // plan.steps))
+    augment = AugmentConfig(flip="horizontal", color="light", crop=1.0, erase=0.0)
+    steps = iter(training(plan, pixels, augment, 2 + STEPS // plan.steps))
     next(steps)
 
     def run() -> list[float]:

@@ -51,8 +51,8 @@ def remembered_looks(
     if len(missing):
         (found[missing],) = scan(pixels, distinct[missing], [looks], purpose=_PURPOSE, progress=progress)
         cache.add([digests[place] for place in missing.tolist()], found[missing])
-    measured: NDArray[np.float32] = found[numbers]
-    return measured
+    remembered: NDArray[np.float32] = found[numbers]
+    return remembered
 
 
 def cached_duplicates(dataset: Dataset, pixels: Pixels, progress: Progress | None = None) -> Copies:
