@@ -3,13 +3,14 @@ PYTHON ?= python3
 PEERS ?= .peers
 AUDIT ?= .audit
 PROCESSES ?= 2
+MLFLOW ?= .mlflow
 VENV := .venv
 BIN := $(VENV)/bin
 # A file's tests stay in one process: they share what is slow to make.
 PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test engines fast coverage check docs notebooks bench peers audit fuzz mutants clean
+.PHONY: demo test engines fast coverage check docs notebooks bench peers audit fuzz mutants trackers clean
 
 demo: $(VENV)/.installed            ## set up, then train, test and report on a built-in sample dataset
 	$(BIN)/keensight demo
@@ -20,6 +21,11 @@ test: $(VENV)/.dev                  ## set up with the development tools, then r
 engines: $(VENV)/.dev               ## the tests of frozen networks once more, on OpenVINO, installed separately
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/openvino openvino
 	PYTHONPATH=$(VENV)/openvino $(BIN)/python -m pytest tests/unit/nets/test_litert.py tests/unit/nets/test_transfer.py
+
+trackers: $(VENV)/.dev              ## the test of MLflow against a real server, which is installed separately
+	$(PYTHON) -m venv --without-pip $(MLFLOW)
+	$(PYTHON) -m pip --python $(MLFLOW)/bin/python install --quiet --upgrade mlflow
+	KEENSIGHT_MLFLOW=$(MLFLOW)/bin/mlflow $(BIN)/python -m pytest tests/e2e/test_mlflow_server.py
 
 fast: $(VENV)/.dev                  ## the tests that train nothing
 	$(PYTEST) -m "not slow"
@@ -57,7 +63,7 @@ mutants: $(VENV)/.dev               ## whether the unit tests notice a random sa
 peers: $(PEERS)/.installed          ## set up the tools that Keensight is compared with, several GB
 
 clean:                              ## remove the environment and the caches of the tools
-	rm -rf $(VENV) .peers .audit site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .peers .audit .mlflow site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # --without-pip, then pip from outside: works where ensurepip is missing (Debian), and brings a pip that knows --group.
 $(BIN)/pip:

@@ -136,6 +136,11 @@ def summary(run: Run) -> str:
     """What the terminal shows of a finished run."""
     from keensight import workflow
     from keensight.show import terminal
+    from keensight.show.study import scores_in_words
 
+    results = run.record.results
+    if "test" not in results and "validation" in results:
+        told = scores_in_words("validation", results["validation"])
+        return f"{told}; the test set was not used (train.evaluate_on)\nrun     {run.path}"
     told = terminal.result(workflow.evaluate(run), str(run.report_path), labels=run.label_suspects, slices=run.slices)
     return f"{told}\nrun     {run.path}"

@@ -148,6 +148,11 @@ class StudyRecord:
         """The trial with the best validation result; of equal ones the first."""
         return next(iter(self.complete), None)
 
+    @property
+    def ranked(self) -> dict[str, float]:
+        """Setting to importance, the most important one first."""
+        return dict(sorted(self.importance.items(), key=lambda item: -item[1]))
+
     def count(self, state: str) -> int:
         """Number of trials in a state."""
         return sum(trial.state == state for trial in self.trials)

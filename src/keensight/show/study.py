@@ -9,13 +9,12 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from keensight.core.study import METRICS, StudyRecord, Trial
-from keensight.core.task import Task
 from keensight.show import chart
 from keensight.show.page import svg, write_page
 from keensight.show.text import duration, percent, plural, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _LISTED = 10
 """Trials in the terminal."""
@@ -38,12 +37,15 @@ def setting_in_words(value: Any) -> str:
 
 def result_sentence(record: StudyRecord) -> str:
     """The result on the test set, which counts; empty if there is none."""
-    if not record.test:
-        return ""
-    several = record.task == Task.MULTILABEL
-    name, ends = ("mAP", "map_ci") if several else ("accuracy", "accuracy_ci")
-    value, (low, high) = record.test["map" if several else "accuracy"], record.test[ends]
-    return f"test {name} {percent(value)} (95% CI {percent(low)} to {percent(high)}, n = {record.test['n']:,})"
+    return scores_in_words("test", record.test) if record.test else ""
+
+
+def scores_in_words(part: str, scores: Mapping[str, Any]) -> str:
+    """The main result among the scores of a run on one split, with its confidence interval and n."""
+    key, name = ("map", "mAP") if "map" in scores else ("accuracy", "accuracy")
+    low, high = scores[f"{key}_ci"]
+    interval = f"(95% CI {percent(low)} to {percent(high)}, n = {scores['n']:,})"
+    return f"{part} {name} {percent(scores[key])} {interval}"
 
 
 def caution(record: StudyRecord) -> str:
@@ -72,7 +74,7 @@ def in_words(record: StudyRecord, run: str, page: str) -> str:
     ended = [f"{count:,} {what}" for what, count in _counts(record).items() if count]
     lines += ["", f"trials  {', '.join(ended)}, in {duration(record.spent)}"]
     if record.importance:
-        lines.append("matters " + ", ".join(f"{name} {share:.0%}" for name, share in record.importance.items()))
+        lines.append("matters " + ", ".join(f"{name} {share:.0%}" for name, share in record.ranked.items()))
     return "\n".join([*lines, f"page    {page}", f"run     {run}"])
 
 
@@ -142,9 +144,9 @@ def study_importance(study: Any) -> chart.Chart:
         >>> ks.show.study_importance(study).savefig("importance.png")
     """
     record: StudyRecord = getattr(study, "record", study)
-    found = dict(sorted(record.importance.items(), key=lambda item: item[1]))
+    found = dict(reversed([*record.ranked.items()]))
     told = "Too few trials to estimate the importance of settings." if not found else (
-        "Importance of settings: " + ", ".join(f"{name} {share:.0%}" for name, share in record.importance.items()) + "."
+        "Importance of settings: " + ", ".join(f"{name} {share:.0%}" for name, share in record.ranked.items()) + "."
     )  # fmt: skip
     figure = chart.Chart(7.4, 1.1 + 0.32 * max(1, len(found)), told)
     ax = figure.subplots()

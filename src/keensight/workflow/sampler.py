@@ -26,6 +26,8 @@ _LEAST = 3
 """Trials that are completed before any is stopped: of the first ones, ASHA would keep only each new best one."""
 _RANDOM = 10
 """Trials that are drawn at random, at most, before TPE has enough to go by."""
+_NUMBER = "trial"
+"""Attribute with the number of a trial; Optuna also counts draws whose settings were tried before."""
 _AGAIN = 30
 """Draws for settings that were not tried yet; if all were, the space is exhausted."""
 
@@ -76,8 +78,12 @@ class Sampler:
 
         found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         whole = self._storage.get_study_id_from_name(self._study.study_name)
-        numbered = self._storage.get_trial_id_from_study_id_trial_number
-        self._asked = {one.number: Asked(self._study, numbered(whole, one.number)) for one in found}
+        for one in found:
+            number = self._storage.get_trial_id_from_study_id_trial_number(whole, one.number)
+            if _NUMBER in one.user_attrs:
+                self._asked[one.user_attrs[_NUMBER]] = Asked(self._study, number)
+            else:  # drawn, but not begun
+                self._study.tell(one.number, state=TrialState.FAIL)
         return sorted(self._asked)
 
     def settings(self, number: int) -> dict[str, Any]:
@@ -99,8 +105,10 @@ class Sampler:
             others = self._study.get_trials(deepcopy=False)[: asked.number]
             same = [one for one in others if one.params == asked.params and one.state != TrialState.WAITING]
             if not same:
-                self._asked[asked.number] = asked
-                return int(asked.number)
+                number = sum(_NUMBER in one.user_attrs for one in others)
+                asked.set_user_attr(_NUMBER, number)
+                self._asked[number] = asked
+                return number
             # Its result is known: the sampler learns that there is nothing new, and draws again.
             known = next((one for one in same if one.state == TrialState.COMPLETE), None)
             if known is None:
@@ -119,7 +127,7 @@ class Sampler:
             complete: Trials that are completed.
         """
         asked, step = self._asked[number], round(100 * fraction)
-        known = self._study.get_trials(deepcopy=False)[number].intermediate_values
+        known = self._study.get_trials(deepcopy=False)[asked.number].intermediate_values
         if step in known or step >= 100:
             return False
         asked.report(self._sign * reached, step)

@@ -245,11 +245,10 @@ def artifacts_of(run: Run) -> dict[str, Path]:
 
 
 def _prepared(
-    decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, divided: Divided | None
+    decider: Decider, dataset: Dataset, config: RunConfig, model: str, progress: Progress, divided: Divided | None
 ) -> Prepared:
-    """Decoded images, audit and split, and the first two of them recorded."""
-    likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
-    spec, run = input_spec(dataset, config, likely), decider.run
+    """Images at the size of a model, audit and split; the last two are recorded."""
+    spec, run = input_spec(dataset, config, model), decider.run
     if divided is None:
         probes = EFFORTS[config.train.effort].shortcuts
         prepared = prepare_data(dataset, spec, config, progress, probes=probes)
@@ -266,13 +265,15 @@ def _prepared(
 
 def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, beside: Beside) -> Run:
     run = decider.run
-    prepared = _prepared(decider, dataset, config, progress, beside.divided)
+    likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
+    prepared = _prepared(decider, dataset, config, likely, progress, beside.divided)
     findings, split = prepared.findings, prepared.split
     choice = decider.model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
-    pixels, spec = prepared.pixels, input_spec(dataset, config, choice.name)
-    if spec != pixels.spec:  # a comparison chose another one, with another input size
-        pixels = prepare(dataset, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+    pixels = prepared.pixels
+    if choice.name != likely:  # a comparison chose another one, with another input size
+        spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
+        pixels = prepare(dataset, spec, cache=cache, progress=progress)
     # This late, to avoid waiting for the framework's import.
     threads = decider.use_threads(config.train.threads)
     told = findings

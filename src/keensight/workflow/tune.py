@@ -238,7 +238,8 @@ class _Search:
             with ExitStack() as ending:
                 ending.callback(self._end)
                 self._prepare()
-                self._search()
+                if self._study.record.chosen is None:
+                    self._search()
                 self._choose()
             self._publish()
         except KeyboardInterrupt:
