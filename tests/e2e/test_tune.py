@@ -69,7 +69,7 @@ def test_a_study_tests_only_the_chosen_model_and_a_killed_one_ends_alike(place: 
     said = json.loads(out)
     alone = open_study(place / "alone")
     assert said["schema"] == 1 and said["study"] == "alone" and said["trial"] == alone.record.chosen
-    assert said["best"] == alone.record.best.value and said["chosen"]["trials"] == 3  # type: ignore[union-attr]
+    assert said["best_value"] == alone.record.best.value and said["chosen"]["trials"] == 3  # type: ignore[union-attr]
     assert [one["state"] for one in said["trials"]] == ["complete"] * 3
     assert said["test"] == alone.run.record.results["test"]
     assert [one.number for one in alone.trials] == [0, 1, 2]

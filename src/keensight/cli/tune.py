@@ -124,6 +124,7 @@ def _answer(asked: Invocation, study: Study) -> None:
     best, run = study.record.best, study.run
     document = {
         "study": str(study.path), "page": str(study.page_path), "trial": study.record.chosen,
-        "best": None if best is None else best.value, **{name: plain[name] for name in kept}, **workflow.document(run),
+        "best_value": None if best is None else best.value, **{name: plain[name] for name in kept},
+        **workflow.document(run),
     }  # fmt: skip
     asked.answer(document, lambda: in_words(study.record, str(run.path), str(study.page_path)))

@@ -189,7 +189,7 @@ def write_study(folder: Path, record: StudyRecord) -> Path:
     ]
     context = {
         "s": record,
-        "best": record.best,
+        "best_trial": record.best,
         "best_value": "" if record.best is None else value_in_words(record, record.best.value),
         "metric": METRICS[record.metric],
         "test": result_sentence(record),
