@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 @click.argument("source", required=False)
 @click.option("--run", "into", type=click.Path(path_type=Path), help="Directory of the repetition; default: a new one "
               "under runs/.")  # fmt: skip
+@click.option("--address", metavar="auto|HOST:PORT", help="The Ray cluster, for a run that several workers have "
+              "trained; default: processes of this machine.")  # fmt: skip
 @shared
 @click.pass_context
-def rerun(context: click.Context, asked: Invocation, run: Path, source: str | None, into: Path | None) -> None:
+def rerun(
+    context: click.Context, asked: Invocation, run: Path, source: str | None, into: Path | None, address: str | None
+) -> None:
     """Repeat the finished run RUN from its own settings and images, and compare both.
 
     SOURCE is the image set; default: where RUN found it. What timing decided in RUN (model, CPU threads, precision,
@@ -30,8 +34,10 @@ def rerun(context: click.Context, asked: Invocation, run: Path, source: str | No
     """
     from keensight import workflow
     from keensight.core.codec import to_plain
+    from keensight.scale.train import workers_of
 
-    found = workflow.rerun(run, source, into=into, command=asked.command)
+    workers = workers_of(run, address)
+    found = workflow.rerun(run, source, into=into, command=asked.command, workers=workers)
     document = {"same": found.same, **to_plain(found)}
     asked.answer(document, lambda: described(found))
     context.exit(0 if found.same else GateError.exit_code)

@@ -22,6 +22,7 @@ from keensight.errors import UsageError
 
 if TYPE_CHECKING:
     from keensight.core.comparison import Spread
+    from keensight.scale.train import RayWorkers
     from keensight.store.run import Run
 
 
@@ -55,6 +56,14 @@ if TYPE_CHECKING:
     type=click.IntRange(min=2),
     help="Train N times with different seeds and report mean and standard deviation.",
 )
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N",
+    help="Train the network by N worker processes together, with one CPU each, through Ray (needs the extra cluster).",
+)
+@click.option(
+    "--address",
+    help="Ray cluster of the workers: auto, host:port or ray://host:port (default: one started on this machine).",
+)
 @table_options
 @tables_options
 @setting_option("--target-precision", "decision.target_precision")
@@ -74,6 +83,8 @@ def train(
     take_over: bool,
     replace: bool,
     track: tuple[str, ...],
+    workers: int | None,
+    address: str | None,
     **shortcuts: Any,
 ) -> None:
     """Train a classifier on SOURCE, test it on held-out images, and write a report.
@@ -86,21 +97,23 @@ def train(
     With --task anomaly it is trained on normal images only (--normal CLASS) and tested on all.
 
     With --resume RUN, a training that was killed, interrupted or failed continues from its last checkpoint, with the
-    same result as if it had never stopped.
+    same result as if it had never stopped. A run that several workers train is continued by as many.
     """
     from keensight import workflow
 
     if resume is not None:
-        _refuse_others(resume, run=run, replace=replace, seeds=seeds, settings=settings, **shortcuts)
-        finished = workflow.resume(resume, source, take_over=take_over, track=track)
+        _refuse_others(resume, run=run, replace=replace, seeds=seeds, settings=settings, workers=workers, **shortcuts)
+        group = recorded_workers(resume, address)
+        finished = workflow.resume(resume, source, take_over=take_over, track=track, workers=group)
         return asked.answer(workflow.document(finished), lambda: summary(finished))
     if source is None:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'SOURCE'", param_type="argument")
     _refuse_alone(take_over, replace and run is None)
     options: dict[str, Any] = {"run": run, "settings": settings, "command": asked.command, "track": track, **shortcuts}
+    group = chosen_workers(workers, address, seeds)
     if seeds is not None:
         return spread(asked, *workflow.train_seeds(source, seeds, replace=replace, **options))
-    finished = workflow.train(source, replace=replace, **options)
+    finished = workflow.train(source, replace=replace, workers=group, **options)
     return asked.answer(workflow.document(finished), lambda: summary(finished))
 
 
@@ -110,6 +123,30 @@ def _refuse_alone(take_over: bool, replace: bool) -> None:
         raise UsageError("--take-over is for --resume, which is not given", "add --resume RUN")
     if replace:
         raise UsageError("--replace deletes the run in the directory of --run, which is not given", "add --run DIR")
+
+
+def chosen_workers(count: int | None, address: str | None, seeds: int | None) -> RayWorkers | None:
+    """The workers that were asked for.
+
+    Raises:
+        UsageError: an address without workers, or several seeds with them.
+    """
+    if count is None:
+        if address is not None:
+            raise UsageError("--address needs --workers", "give --workers N: how many CPUs of the cluster to use")
+        return None
+    if seeds is not None:
+        raise UsageError("--seeds does not work together with --workers", "train once per seed with --seed")
+    from keensight.scale.train import RayWorkers
+
+    return RayWorkers(count, address)
+
+
+def recorded_workers(run: Path, address: str | None) -> RayWorkers | None:
+    """The workers that a run was started with."""
+    from keensight.scale.train import workers_of
+
+    return workers_of(run, address)
 
 
 def _refuse_others(resume: Path, **options: Any) -> None:

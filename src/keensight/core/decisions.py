@@ -42,6 +42,8 @@ class Decisions:
     """Digest of the split that was trained on (``split_digest``)."""
     device: str | None = None
     """What TensorFlow computes on: ``CPU``, or the names of GPUs."""
+    workers: int | None = None
+    """Number of worker processes that train together; None: the training is in one process."""
 
 
 @dataclass(frozen=True, slots=True)

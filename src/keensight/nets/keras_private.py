@@ -1,4 +1,4 @@
-"""All use of Keras' private API: how the layers of a functional model are connected.
+"""All use of Keras' private API: how the layers of a functional model are connected, and an optimizer's averages.
 
 Keras may change these names in any release, so they are used only here, and
 ``tests/unit/nets/test_keras_private.py`` checks each of them.
@@ -47,3 +47,8 @@ def rerun(model: Any, inputs: Any, apply: Callable[..., Any]) -> Any:
         apply: ``apply(operation, *args, **kwargs)`` gives an operation's outputs.
     """
     return model._run_through_graph(inputs, operation_fn=lambda operation: operation, call_fn=apply)
+
+
+def averages_of(optimizer: Any) -> list[Any]:
+    """The variables with the moving averages of the trained ones, in their order; the optimizer is built with them."""
+    return list(optimizer._model_variables_moving_average)

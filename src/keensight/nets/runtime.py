@@ -61,6 +61,9 @@ def framework() -> tuple[Any, Any]:
     Returns:
         The modules ``(keras, tensorflow)``.
 
+    In a worker process of a distributed training (:func:`in_group`) Keras computes with JAX, and TensorFlow only reads
+    and augments images.
+
     Raises:
         UsageError: ``KERAS_BACKEND`` names another backend, or they are not installed.
 
@@ -95,8 +98,14 @@ def _imported() -> tuple[Any, Any]:
     return keras, tensorflow
 
 
+def in_group() -> bool:
+    """Whether this process is one of a group that trains on JAX (``nets.training.data_parallel``)."""
+    jax = sys.modules.get("jax")
+    return jax is not None and bool(jax.distributed.is_initialized())
+
+
 def _check_backend(name: str) -> None:
-    if name != BACKEND:
+    if name != ("jax" if in_group() else BACKEND):
         raise UsageError(
             f"Keras' backend is {name!r}, but Keensight works only with {BACKEND}",
             f"set the environment variable KERAS_BACKEND to {BACKEND} before Keras is imported, or unset it",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
     from keensight.nets.training.augment import Augmentation
     from keensight.nets.training.hooks import Hooks
+    from keensight.nets.training.job import Team
     from keensight.nets.training.transfer import Transferred
 
 
@@ -193,17 +194,25 @@ def run_fit(  # noqa: PLR0913 - callbacks by keyword
     tensorboard: Path | None = None,
     hooks: Hooks | None = None,
     checkpoints: Checkpoints | None = None,
+    team: Team | None = None,
     refit: bool = False,
     progress: Progress,
 ) -> Transferred:
-    """Train from scratch or by transfer learning, depending on the architecture; no ``auto`` is left in ``config``."""
+    """Train from scratch or by transfer learning, depending on the architecture; no ``auto`` is left in ``config``.
+
+    With a ``team``, worker processes make the training steps.
+    """
     from keensight.nets.training.fit import fit as train_from_scratch
+    from keensight.nets.training.job import fit_together
     from keensight.nets.training.transfer import Transferred, transfer
 
     if transfers(config):
         images = images_of(dataset, split, pixels)
-        shop = dataclasses.replace(caches(progress, on_epoch, hooks), checkpoints=checkpoints)
+        shop = dataclasses.replace(caches(progress, on_epoch, hooks), checkpoints=checkpoints, team=team)
         return transfer(model, images, config, shop, refit=refit)
+    if team is not None:
+        history = fit_together(model, dataset.truth(), split, config, team, on_epoch=on_epoch, progress=progress)
+        return Transferred(history, None)
     history = train_from_scratch(
         model, pixels, dataset.truth(), split, config,
         on_epoch=on_epoch, tensorboard=tensorboard, hooks=hooks, progress=progress, checkpoints=checkpoints,

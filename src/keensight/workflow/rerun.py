@@ -13,6 +13,7 @@ from keensight.core.progress import Progress
 from keensight.errors import StoreError
 from keensight.workflow.bundle import versions
 from keensight.workflow.decide import begun, settings_of
+from keensight.workflow.distributed import Workers, refuse_other_workers
 from keensight.workflow.environment import differences, in_words
 from keensight.workflow.evaluate import finished
 from keensight.workflow.progress import shown
@@ -32,6 +33,7 @@ def rerun(
     *,
     into: str | Path | None = None,
     command: str = "",
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Rerun:
     """Repeat a finished run, and compare splits, weights, history, temperature and test metrics.
@@ -44,6 +46,7 @@ def rerun(
         source: The image set that it was trained on; None: where the run found it.
         into: Folder of the repetition; None: a new one under ``runs/``.
         command: The command line, for the record.
+        workers: As many worker processes as it was trained by; None: it was trained without.
         progress: Where to report.
 
     Returns:
@@ -52,8 +55,8 @@ def rerun(
     Raises:
         StoreError: it is not a finished run, or was not started by ``ks.train``.
         DataError: the images have changed since.
-        UsageError: an engine is not installed, or TensorFlow has already started with another number of threads in
-            this process.
+        UsageError: an engine is not installed, the number of workers is another one, or TensorFlow has already started
+            with another number of threads in this process.
 
     Examples:
         >>> again = ks.rerun(run, "photos/", into="runs/repeated")
@@ -67,6 +70,7 @@ def rerun(
     known = decisions_of(first)
     if "weights_digest" not in first.record.results:
         raise StoreError(f"the run {first.path} does not record a digest of its weights", "train again")
+    refuse_other_workers(first, known, workers)
     config = settings_of(first, known)
     dataset, corrections = reopen(first, known, config, source, progress)
     unlike = differences(known)
@@ -78,7 +82,7 @@ def rerun(
         config_toml=config.to_toml(),
         decisions=lambda place: _pinned(known, dataset, config, source, first, place),
     )  # fmt: skip
-    second = go_on(again, dataset, config, corrections, progress, started)
+    second = go_on(again, dataset, config, corrections, progress, started, workers=workers)
     return Rerun(str(first.path), str(second.path), _checks(first, second), unlike)
 
 
@@ -89,7 +93,7 @@ def _pinned(
     from keensight.workflow.decide import source_of
 
     fresh = begun(dataset, config, source_of(first, known) if source is None else source, place)
-    kept = ("threads", "engine", "model", "model_reason", "precision")
+    kept = ("threads", "engine", "model", "model_reason", "precision", "workers")
     return dataclasses.replace(fresh, **{name: getattr(known, name) for name in kept})
 
 

@@ -16,6 +16,7 @@ from keensight.core.records import Dataset
 from keensight.core.trackers import Track
 from keensight.errors import DataError, StoreError
 from keensight.workflow.decide import identity, settings_of, source_of
+from keensight.workflow.distributed import Workers, refuse_other_workers
 from keensight.workflow.environment import differences, in_words
 from keensight.workflow.evaluate import report
 from keensight.workflow.prepare import open_source
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
 _AGAIN = "train again with --replace"
 
 
-def resume(
+def resume(  # noqa: PLR0913 - public options, by keyword
     run: str | Path | Run,
     source: Source | None = None,
     *,
     take_over: bool = False,
     track: Track = None,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Continue a run whose training was killed, interrupted or failed.
@@ -52,6 +54,7 @@ def resume(
         take_over: Also a run that another computer started and does not work on any more: from here, that cannot be
             seen.
         track: Experiment trackers, as for :func:`train`; there it is a new run, with the epochs from here on.
+        workers: As many worker processes as it was started with; None: it was started without.
         progress: Where to report.
 
     Returns:
@@ -60,8 +63,8 @@ def resume(
     Raises:
         StoreError: it is not a run, a process is working on it, or it was not started by ``ks.train``.
         DataError: the images have changed since the run was started.
-        UsageError: an engine is not installed, or TensorFlow has already started with another number of threads in
-            this process.
+        UsageError: an engine is not installed, the number of workers is another one, or TensorFlow has already started
+            with another number of threads in this process.
         InterruptedRun: Ctrl-C, or a notebook's stop button; it can be resumed again.
 
     Examples:
@@ -80,6 +83,7 @@ def resume(
     with run_lock.locked_run(handle.path):
         run_lock.refuse_busy(handle, unseen=take_over)
     known = decisions_of(handle)
+    refuse_other_workers(handle, known, workers)
     config = settings_of(handle, known)
     runtime.start_in_background()
     dataset, corrections = reopen(handle, known, config, source, progress)
@@ -90,7 +94,7 @@ def resume(
     handle = run_lock.take_over(handle, unseen=take_over)
     handle.clear_results()
     handle.log("resumed")
-    return go_on(handle, dataset, config, corrections, progress, started, tracker=tracker)
+    return go_on(handle, dataset, config, corrections, progress, started, tracker=tracker, workers=workers)
 
 
 def _complete(run: Run, progress: Progress) -> Run:

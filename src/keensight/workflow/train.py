@@ -34,6 +34,13 @@ from keensight.workflow.bundle import versions
 from keensight.workflow.calibrate import check as check_decision
 from keensight.workflow.choose_model import likely_model
 from keensight.workflow.decide import Decider, begun
+from keensight.workflow.distributed import (
+    Workers,
+    for_workers,
+    refuse_head_only,
+    refuse_other_workers,
+    refuse_unsupported,
+)
 from keensight.workflow.finish import Trained, finish
 from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
@@ -48,6 +55,7 @@ if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
     from keensight.data.cache import CacheMode
     from keensight.nets.classifier import Classifier
+    from keensight.nets.training.job import Team
     from keensight.nets.training.transfer import Transferred
     from keensight.store.checkpoint import CheckpointFolder
     from keensight.store.run import Run
@@ -63,6 +71,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
     settings: Mapping[str, Any] | None = None,
     command: str = "",
     track: Track = None,
+    workers: Workers | None = None,
     progress: Progress | None = None,
     **options: Unpack[TrainOptions],
 ) -> Run:
@@ -78,6 +87,8 @@ def train(  # noqa: PLR0913 - public options, by keyword
         track: Experiment trackers that follow the run: ``"mlflow"``, ``"mlflow=http://localhost:5000"``, ``"wandb"``,
             ``"tensorboard"``, those of other packages, or objects (:class:`keensight.core.trackers.Tracker`). One that
             fails costs a warning, never the training.
+        workers: Worker processes that train the network together, ``keensight.scale.train.RayWorkers(2)`` for example;
+            None: this process trains it.
         progress: Where to report.
         **options: Every setting by its name, such as ``epochs=5``; they win over ``settings``.
 
@@ -88,8 +99,9 @@ def train(  # noqa: PLR0913 - public options, by keyword
         DataError: the images cannot be used; nothing has been written then.
         GateError: ``strict`` was asked for and the audit found something severe; the run says ``failed``.
         TrainingError: training broke off; the run says ``failed``.
+        UsageError: a setting is not for several workers.
         InterruptedRun: Ctrl-C, or a notebook's stop button; the run says ``interrupted``, and from the first epoch on
-            it keeps a bundle of the best weights so far, which was not measured.
+            it keeps a bundle of the best weights so far, which was not measured (not with workers).
 
     Examples:
         >>> run = ks.train("photos/", model="cnn", effort="quick", epochs=2, flip="none")
@@ -108,6 +120,8 @@ def train(  # noqa: PLR0913 - public options, by keyword
         ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
     refuse_untestable(chosen)
+    if workers is not None:
+        refuse_unsupported(chosen, workers)
     progress = shown(progress)
     tracker = tracking(track, progress.say)
     if not isinstance(source, (str, Path)) or Path(source).exists():  # else open fails immediately
@@ -118,6 +132,8 @@ def train(  # noqa: PLR0913 - public options, by keyword
         anomaly_split.refuse_unsplittable(dataset, anomaly.normal_classes(dataset, chosen), chosen)
     else:
         refuse_unsplittable(dataset, chosen)
+    if workers is not None:
+        refuse_head_only(chosen.with_values({"model.name": likely_model(dataset, chosen)}))
     place = None if run is None else Path(run)
     if replace and place is not None and is_run(place):
         delete_run(place)
@@ -130,9 +146,11 @@ def train(  # noqa: PLR0913 - public options, by keyword
         seed=chosen.train.seed,
         versions=versions(),
         config_toml=chosen.to_toml(),
-        decisions=partial(begun, dataset, chosen, source),
+        decisions=lambda place: dataclasses.replace(
+            begun(dataset, chosen, source, place), workers=None if workers is None else workers.count
+        ),
     )
-    return go_on(handle, dataset, chosen, decisions, progress, started, tracker=tracker)
+    return go_on(handle, dataset, chosen, decisions, progress, started, tracker=tracker, workers=workers)
 
 
 def refuse_untestable(config: RunConfig) -> None:
@@ -177,6 +195,7 @@ def go_on(  # noqa: PLR0913 - what a run begins with
     *,
     tracker: Follower | None = None,
     divided: Divided | None = None,
+    workers: Workers | None = None,
 ) -> Run:
     """Everything after a run was created, or taken up again.
 
@@ -189,9 +208,11 @@ def go_on(  # noqa: PLR0913 - what a run begins with
         started: When the command began, of ``time.perf_counter``.
         tracker: What follows the training.
         divided: Audit and split that are made already; None: they are made here.
+        workers: Worker processes that train the network.
     """
     known = run.decisions
     assert known is not None
+    refuse_other_workers(run, known, workers)
     tracker = tracker or tracking(None, progress.say)
     progress = Logged(progress, run.log)
     with recorded(run, tracker):
@@ -206,7 +227,7 @@ def go_on(  # noqa: PLR0913 - what a run begins with
                 tracker.started(tracked(run), config)
                 run = anomaly.walk(decider, dataset, normal, config, progress, started)
             else:
-                run = _walk(decider, dataset, config, progress, Beside(started, tracker, divided))
+                run = _walk(decider, dataset, config, progress, Beside(started, tracker, divided, workers))
         tracker.finished(run.record.results, artifacts_of(run))
         return run
 
@@ -228,6 +249,8 @@ class Beside:
     tracker: Follower
     divided: Divided | None
     """Audit and split; None: they are made."""
+    workers: Workers | None
+    """Worker processes that train the network; None: this process does."""
 
 
 def tracked(run: Run) -> TrackedRun:
@@ -270,6 +293,8 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     findings, split = prepared.findings, prepared.split
     choice = decider.model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
+    if beside.workers is not None:
+        refuse_head_only(config)
     pixels = prepared.pixels
     if choice.name != likely:  # a comparison chose another one, with another input size
         spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
@@ -289,7 +314,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     progress.say(f"model: {choice.name} ({choice.reason})")
     progress.detail(f"CPU threads: {threads.name} ({threads.reason})")
     images = Images(dataset, split, pixels)
-    config, classifier, done = _fitted(decider, images, config, progress, beside.tracker)
+    config, classifier, done = _fitted(decider, images, config, progress, beside)
     trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
     run = finish(run, refit_head(trained, largest, progress), progress, beside.started)
     _checkpoints(run, config, progress).clear()
@@ -312,13 +337,18 @@ class Images:
 
 
 def _fitted(
-    decider: Decider, images: Images, asked: RunConfig, progress: Progress, tracker: Follower
+    decider: Decider, images: Images, asked: RunConfig, progress: Progress, beside: Beside
 ) -> tuple[RunConfig, Classifier, Transferred]:
     """Resolve the settings and train; if memory is exhausted and they ask for it, again with smaller batches."""
     from keensight.nets.training.failures import OutOfMemory
 
     checkpoints = _checkpoints(decider.run, asked, progress)
     dataset, split, pixels = images.dataset, images.split, images.pixels
+    tracker, workers, team = beside.tracker, beside.workers, None
+    if workers is not None:
+        asked = for_workers(asked, split, workers)
+        team = workers.team(decider.run, asked.train.checkpoint_minutes, dataset, pixels)
+        progress.say(f"{workers.count} workers train the network; all other steps run on this machine")
     while True:
         config, reasons, details = resolve(decider.with_precision(asked), dataset, split, pixels)
         decider.note(precision=config.train.precision)
@@ -340,6 +370,7 @@ def _fitted(
                 on_epoch=partial(_note_epoch, run, tracker),
                 tensorboard=tensorboard,
                 checkpoints=checkpoints,
+                team=team,
             )
         except OutOfMemory as error:
             size = config.train.batch_size or 1
@@ -363,6 +394,7 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     tensorboard: Path | None = None,
     checkpoints: Checkpoints | None = None,
+    team: Team | None = None,
 ) -> tuple[Classifier, Transferred]:
     """Build and train the network in the settings; no ``auto`` is left in them.
 
@@ -389,6 +421,7 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
             on_epoch=on_epoch,
             tensorboard=tensorboard,
             checkpoints=checkpoints,
+            team=team,
             refit=True,
             progress=progress,
         )

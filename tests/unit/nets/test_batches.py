@@ -77,3 +77,15 @@ def test_no_tuner_runs_whose_waking_the_end_of_a_training_would_wait_for():
     rows = np.arange(4)
     for feed in (training(_plan(), _numbered(), OFF, 3), plain(rows, rows, 4, _numbered())):
         assert feed.options().autotune.enabled is False
+
+
+def test_slices_together_are_the_batch():
+    from keensight.nets.training.batches import Slice, training
+
+    changing = AugmentConfig(flip="horizontal", crop=0.5, shift=0.2, erase=0.3, color="light")
+    parts = [list(training(_plan(), _numbered(), changing, 2, 3, Slice(number, 2))) for number in range(2)]
+    whole = list(training(_plan(), _numbered(), changing, 2, 3))
+    assert len(whole) == len(parts[0])
+    for batch, first, second in zip(whole, *parts, strict=True):
+        for all_of_it, a, b in zip(batch, first, second, strict=True):
+            np.testing.assert_array_equal(np.concatenate([a, b]), all_of_it)

@@ -51,13 +51,36 @@ class TrainingPlan:
         return order, np.concatenate(draws, axis=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One of several equal slices of every batch."""
+
+    number: int = 0
+    """Counted from 0."""
+    count: int = 1
+    """A divisor of the batch size."""
+
+    def of(self, size: int) -> slice:
+        """Its place in ``size`` images."""
+        each = size // self.count
+        return slice(self.number * each, (self.number + 1) * each)
+
+
+WHOLE = Slice()
+
+
 def training(
-    plan: TrainingPlan, pixels: IndexedImages, config: AugmentConfig, epochs: int, first: int = 0
+    plan: TrainingPlan,
+    pixels: IndexedImages,
+    config: AugmentConfig,
+    epochs: int,
+    first: int = 0,
+    part: Slice = WHOLE,
 ) -> tf.data.Dataset:
     """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights).
 
     With ``first``, the number of a step, the batches before it are left out. So that Keras still counts whole epochs,
-    as many follow the last one as its epoch lacks at the beginning.
+    as many follow the last one as its epoch lacks at the beginning. Of each batch only ``part`` is read and augmented.
     """
     _, tf = framework()
     current: list[Any] = [-1, None]  # the current epoch; steps arrive in order
@@ -67,13 +90,14 @@ def training(
         if current[0] != number:
             current[:] = [number, plan.epoch(number)]
         order, draws = current[1]
-        chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size]
+        chosen = order[position * plan.batch_size : (position + 1) * plan.batch_size][taken]
         targets = plan.targets[chosen]
         hot, weights = target_rows(targets, len(plan.weights)), image_weights(targets, plan.weights)
         return pixels.take(plan.rows[chosen]), draws[chosen], hot, weights
 
     side = pixels.shape[:2]
-    n = min(plan.batch_size, len(plan.rows))
+    taken = part.of(min(plan.batch_size, len(plan.rows)))
+    n = taken.stop - taken.start
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def load(step: Any) -> Any:

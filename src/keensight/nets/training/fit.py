@@ -244,7 +244,7 @@ def drive(  # noqa: PLR0913 - data, schedule, and callbacks by keyword
     if trained is model and (isinstance(objective, Sigmoid) or numbers.head_rate != 1.0):
         # A second model of the same layers is compiled, so that the saved one does not refer to our loss or optimizer.
         trained = keras.Model(model.inputs, model.outputs, name=model.name)
-    _compile(trained, config, numbers, objective)
+    compile_for(trained, config, numbers, objective)
 
     def ranking() -> float | None:
         """Mean average precision of the validation set: one more pass over it, for multi-label sets only."""
@@ -300,7 +300,8 @@ def settled(history: History) -> History:
     return history
 
 
-def _compile(model: keras.Model, config: RunConfig, numbers: Schedule, objective: Objective) -> None:
+def compile_for(model: keras.Model, config: RunConfig, numbers: Schedule, objective: Objective) -> None:
+    """Compile a model: optimizer with its learning rates, loss, metric."""
     keras, _ = framework()
     train = config.train
     options = {
@@ -334,11 +335,18 @@ def slowed(kind: Any, slow: Sequence[Any], factor: float) -> Any:
         slow: Keras variables.
         factor: Their rate, as a fraction of that of the others.
     """
-    chosen = {variable.value.ref() for variable in slow}
+    keras, _ = framework()
+
+    def key(variable: Any) -> Any:
+        """Which variable it is: TensorFlow's optimizers get that inside a Keras variable, JAX's the Keras variable."""
+        inner = variable.value if isinstance(variable, keras.Variable) else variable
+        return inner.ref() if hasattr(inner, "ref") else id(variable)
+
+    chosen = set(map(key, slow))
 
     class Slowed(kind):  # type: ignore[misc]
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            rate = learning_rate * factor if variable.ref() in chosen else learning_rate
+            rate = learning_rate * factor if key(variable) in chosen else learning_rate
             super().update_step(gradient, variable, rate)
 
     return Slowed

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from keensight.nets.training.hooks import Hooks
+    from keensight.nets.training.job import Before, Team
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ class Caches:
     """Whether to leave a phase, given the accuracy (or mAP) after each epoch so far and the planned epochs."""
     checkpoints: Checkpoints | None = None
     """Where the state of fine-tuning is kept; None: nowhere."""
+    team: Team | None = None
+    """Workers that fine-tune; None: this process does."""
+    before: Before | None = None
+    """What fine-tuning has to improve on."""
 
 
 def features_of(model: keras.Model) -> keras.Model:

@@ -30,6 +30,10 @@ class Objective(Protocol):
         """A Keras metric called ``accuracy``, from logits."""
         ...
 
+    def right(self, truth: Any, logits: Any) -> Any:
+        """The same of each image, (n,), on either backend."""
+        ...
+
     def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
         """TensorFlow: the loss terms, (n, 1) or (n, classes), and the probabilities (n, classes)."""
         ...
@@ -62,6 +66,10 @@ class Softmax:
     def accuracy(self) -> Any:
         """Fraction of images whose most probable class is right."""
         return framework()[0].metrics.CategoricalAccuracy(name="accuracy")
+
+    def right(self, truth: Any, logits: Any) -> Any:
+        """1 where the most probable class is right."""
+        return framework()[0].metrics.categorical_accuracy(truth, logits)
 
     def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
         """Cross-entropy of each image, (n, 1)."""
@@ -99,25 +107,26 @@ class Sigmoid:
 
     def loss(self, smoothing: float) -> Any:
         """Binary cross-entropy, mean over the labels."""
+        keras, _ = framework()
         if self.weights is None:
-            return framework()[0].losses.BinaryCrossentropy(from_logits=True)
-        tf = framework()[1]
-        absent, present = map(tf.constant, self.weights)
+            return keras.losses.BinaryCrossentropy(from_logits=True)
+        ops, (absent, present) = keras.ops, self.weights
 
-        def weighted(truth: Any, logits: Any) -> Any:
-            terms = tf.nn.sigmoid_cross_entropy_with_logits(truth, logits)
-            return tf.reduce_mean(terms * (truth * present + (1.0 - truth) * absent), axis=-1)
+        class Weighted(keras.losses.Loss):  # type: ignore[misc, name-defined]
+            def call(self, truth: Any, logits: Any) -> Any:
+                terms = ops.binary_crossentropy(truth, logits, from_logits=True)
+                return ops.mean(terms * (truth * present + (1.0 - truth) * absent), axis=-1)
 
-        return weighted
+        return Weighted()
 
     def accuracy(self) -> Any:
         """Fraction of (image, label) pairs that are right at a probability of 0.5, which is a logit of 0."""
-        keras, tf = framework()
+        return framework()[0].metrics.MeanMetricWrapper(self.right, name="accuracy")
 
-        def right(truth: Any, logits: Any) -> Any:
-            return tf.reduce_mean(tf.cast((truth > 0.5) == (logits >= 0.0), tf.float32), axis=-1)
-
-        return keras.metrics.MeanMetricWrapper(right, name="accuracy")
+    def right(self, truth: Any, logits: Any) -> Any:
+        """The fraction for each image."""
+        ops = framework()[0].ops
+        return ops.mean(ops.cast(ops.equal(truth > 0.5, logits >= 0.0), "float32"), axis=-1)
 
     def terms(self, truth: Any, logits: Any) -> tuple[Any, Any]:
         """Binary cross-entropy of each image and label, (n, classes)."""

@@ -23,6 +23,7 @@ from keensight.nets.training import batches
 from keensight.nets.training.fit import TrainingInterrupted, settled
 from keensight.nets.training.head import adjust, head_inputs, train_head
 from keensight.nets.training.images import Caches, Images, features
+from keensight.nets.training.job import Before
 from keensight.nets.training.linear_head import fold
 from keensight.nets.training.losses import objective_of
 from keensight.nets.training.tuning import train_whole
@@ -171,6 +172,7 @@ def _kept_if_better(
                 caches,
                 on_epoch=lambda epoch: caches.on_epoch(counted(epoch)),
                 hopeless=lambda reached, epochs: hopeless(reached, epochs, best.reached, len(val.targets)),
+                before=Before(best.reached, len(val.targets)),
             )
         )
     except TrainingInterrupted as stop:

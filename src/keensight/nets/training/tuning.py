@@ -14,6 +14,7 @@ from keensight.nets.runtime import framework
 from keensight.nets.training import batches
 from keensight.nets.training.fit import drive, plan, schedule
 from keensight.nets.training.images import Caches, Images
+from keensight.nets.training.job import Job, Plan, together
 from keensight.nets.training.losses import objective_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ def train_whole(model: keras.Model, images: Images, config: RunConfig, caches: C
     classes = int(model.output_shape[-1])
     numbers = dataclasses.replace(schedule(config.train, config.model.name, len(rows)), head_rate=_HEAD_RATE)
     steps = plan(config.train, config.model.name, rows, images.targets, classes)
+    if caches.team is not None:
+        wanted = Plan(config, numbers, "whole", classes, caches.before)
+        with keeping_statistics(model):
+            return together(
+                caches.team, Job(model, rows, images.split.part("val"), images.targets, wanted),
+                on_epoch=caches.on_epoch, progress=caches.progress,
+            )  # fmt: skip
     with keeping_statistics(model):
         return drive(
             model,
