@@ -86,6 +86,8 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("saliency-",), each(data.saliency_section, "Faithfulness of heatmaps")),
     (("interrupts",), each(training.interrupts_section)),
     (("kills",), each(training.kills_section)),
+    (("worker-kills",), each(training.worker_kills_section)),
+    (("scaling-",), training.scaling_section),
     (("checkpoints",), each(training.checkpoints_section)),
     (("predict-cold", "predict-batch", "install"), predict.predict_section),
     (("predict-cluster",), each(predict.cluster_section)),

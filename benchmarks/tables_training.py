@@ -199,6 +199,55 @@ def kills_section(document: Document) -> list[str]:
     return lines + [f"| {case['name']} | {case['kills']} | {case['ended']} | {case['same']} |" for case in cases]
 
 
+def worker_kills_section(document: Document) -> list[str]:
+    found = document["figures"]
+    return [
+        "\n## Kills of workers\n",
+        f"Trainings by {found['workers']} workers ({found['steps']} steps), of which random workers were killed (SIGKILL) after "
+        f"random steps, {found['kills']} in all, and {found['drivers']} commands, continued with `--resume`. Of "
+        f"{found['trainings']} trainings {found['same']} ended with the same digest of the weights, history, temperature, "
+        f"decision rule and test metrics as the one that was left alone. `{document['command']}`\n",
+    ]
+
+
+def scaling_section(documents: list[Document]) -> list[str]:
+    lines = [
+        "\n## Scaling of distributed training\n",
+        "Training from scratch by worker processes with a CPU each, on generated images, in images per second (median of the "
+        "rounds). *Apart*: two workers with half a batch each that exchange nothing, which is what these two CPUs can do at all. "
+        "*Efficiency*: two workers, as a fraction of twice one worker; *of apart*: as a fraction of the two that exchange nothing. "
+        "*Bytes*: sent in a step by two workers, measured and by theory (gradients, and statistics of batch normalization).\n",
+        "| network, batch | one | two | apart | efficiency | of apart | bytes | theory |",
+        "|---" * 8 + "|",
+    ]
+    for document in documents:
+        found, rate = document["figures"], document["figures"]["images_per_second"]
+        lines.append(
+            f"| {document['name'].removeprefix('scaling-')}, {found['batch']} of {found['side']} px | {rate['one']:.1f} "
+            f"| {rate['two']:.1f} | {rate['apart']:.1f} | {found['efficiency']:.2f} (apart: {found['efficiency_apart']:.2f}) "
+            f"| {found['of_apart']:.2f} | {found['bytes']:,.0f} | {found['bytes_theory']:,} |"
+        )
+    lines += [f"\n`{document['command']}`\n" for document in documents]
+    return lines + [line for document in documents for line in _on_paper(document)]
+
+
+def _on_paper(document: Document) -> list[str]:
+    found, assumed = document["figures"], document["figures"]["assumed"]
+    rows = [
+        f"| {count} | {one['moving']:.3f} | {one['waiting']:.3f} | {one['efficiency']:.2f} |"
+        for count, one in found["paper"].items()
+    ]
+    return [
+        f"\n**On paper, not measured**: larger groups for {document['name'].removeprefix('scaling-')}, each worker with "
+        f"{found['batch'] // 2} images of a batch, from the measured time of its step and the theory of the bytes, in a ring "
+        f"over a network of {assumed['bytes_per_second'] * 8 / 1e9:.0f} Gbit/s with {1e6 * assumed['latency']:.0f} microseconds "
+        f"for each of the messages of {found['messages']} operations.\n",
+        "| workers | seconds of moving bytes in a step | of waiting for messages | efficiency |",
+        "|---" * 4 + "|",
+        *rows,
+    ]
+
+
 def checkpoints_section(document: Document) -> list[str]:
     lines = [
         "\n## Cost of checkpoints\n",

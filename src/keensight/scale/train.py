@@ -107,12 +107,11 @@ class RayTeam:
             }  # fmt: skip
             told = progress or Silent()
             label = f"training ({self.workers.count} workers)"
-            with (
-                connected(self.workers.address, self.workers.count),
-                told.task(label, numbers.epochs * numbers.steps, "steps") as task,
-            ):
-                _check_shared(place)
-                _follow(setup, _Heard(place, task, told, on_epoch))
+            with told.task(label, numbers.epochs * numbers.steps, "steps") as task:
+                task.advance(0, "starting the workers")
+                with connected(self.workers.address, self.workers.count):
+                    _check_shared(place)
+                    _follow(setup, _Heard(place, task, told, on_epoch))
             done = read_outcome(place)
         if done is None:
             raise TrainingError("the workers ended without a result", "see the logs in /tmp/ray/session_latest/logs")
