@@ -57,7 +57,9 @@ if TYPE_CHECKING:
     help="Train N times with different seeds and report mean and standard deviation.",
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N",
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
     help="Train the network by N worker processes together, with one CPU each, through Ray (needs the extra cluster).",
 )
 @click.option(

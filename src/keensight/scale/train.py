@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from keensight.nets.training.job import Job, Outcome
     from keensight.store.run import Run
 
-FOLDER = "workers"
-"""Folder in a run for what driver and workers tell each other; it is removed when they are done."""
+FOLDER = ".workers-"
+"""How the name of the folder in a run begins in which driver and workers meet."""
 LOSSES = 8
 """How often workers may be lost in a training before it fails."""
 _POLL = 0.2
@@ -98,7 +99,7 @@ class RayTeam:
         from keensight.nets.training.job import read_outcome, write_job
 
         numbers = job.plan.numbers
-        with _folder(self.run.path / FOLDER) as place:
+        with _folder(self.run.path) as place:
             write_job(job, place)
             variables = write_shared(self.pixels, self.dataset, job.images, place)
             setup = {
@@ -119,11 +120,12 @@ class RayTeam:
 
 
 @contextmanager
-def _folder(place: Path) -> Iterator[Path]:
-    """A new folder inside a run, removed at the end."""
-    shutil.rmtree(place, ignore_errors=True)
-    with storing(place):
-        place.mkdir()
+def _folder(run: Path) -> Iterator[Path]:
+    """A new folder inside a run, removed at the end; workers of a driver that was killed write to another one."""
+    for left in run.glob(f"{FOLDER}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with storing(run):
+        place = Path(tempfile.mkdtemp(prefix=FOLDER, dir=run))
     try:
         yield place
     finally:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _AGAIN = "train again with --replace"
 
 
-def resume(  # noqa: PLR0913 - public options, by keyword
+def resume(
     run: str | Path | Run,
     source: Source | None = None,
     *,

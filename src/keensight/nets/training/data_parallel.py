@@ -9,6 +9,7 @@ alike about the best epoch and when to stop, and only the first one writes.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keensight.core.codec import from_plain, to_plain
 from keensight.core.decoded import IndexedImages
 from keensight.core.records import Epoch
-from keensight.core.training_state import Arrays, Begun, Checkpoints
+from keensight.core.training_state import Arrays, Begun, Checkpoints, TrainingState
 from keensight.errors import TrainingError
 from keensight.nets import runtime
 from keensight.nets.inputs import evaluation_batch
@@ -35,7 +37,10 @@ from keensight.nets.training.losses import rows as target_rows
 
 _EVERY = 10
 """Steps between two looks at the loss: each look waits for the step."""
-_START_SECONDS = 300
+_WAIT_SECONDS = 600
+"""How long a worker waits for slower ones; that one is lost is known at once."""
+_GROUPS = ("model", "fixed", "optimizer")
+"""Variables that are trained, the other ones of the model, and the optimizer's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +81,17 @@ def joined(address: str, rank: Rank) -> Iterator[None]:
     Raises:
         TrainingError: the processes do not see each other as one group.
     """
+    flags = f"--xla_cpu_multi_thread_eigen=false --xla_cpu_collective_timeout_seconds={_WAIT_SECONDS}"
     os.environ.update({
-        "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "NPROC": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1",
+        "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "NPROC": "1", "XLA_FLAGS": flags,
+        "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1",
     })  # fmt: skip
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     # A step under way when the next one begins would exchange its messages in another order elsewhere.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    jax.distributed.initialize(address, rank.count, rank.number, initialization_timeout=_START_SECONDS)
+    jax.distributed.initialize(address, rank.count, rank.number, initialization_timeout=_WAIT_SECONDS)
     seen = (jax.process_count(), jax.device_count(), jax.local_device_count())
     if seen != (rank.count, rank.count, 1):
         raise TrainingError(
@@ -247,31 +253,40 @@ def train(  # noqa: PLR0913 - callbacks by keyword
     return _Training(model, given, pixels, rank, checkpoints, report, followed).run()
 
 
+@dataclass
 class _Training:
-    def __init__(self, model, given, pixels, rank, checkpoints, report, followed) -> None:  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    """One call of :func:`train`."""
+
+    model: Any
+    given: Given
+    pixels: IndexedImages
+    rank: Rank
+    checkpoints: Checkpoints
+    report: Report
+    followed: Callable[[int], None]
+
+    def __post_init__(self) -> None:
         # It subclasses a Keras class, so it is imported late.
         from keensight.nets.training.callbacks import Watcher
 
-        self._given, self._pixels, self._rank = given, pixels, rank
-        self._checkpoints, self._report, self._followed = checkpoints, report, followed
-        self._net = _Network(model, given, rank)
-        self._numbers = given.plan.numbers
+        given = self.given
+        self._net, self._numbers = _Network(self.model, given, self.rank), given.plan.numbers
         self._logits = np.zeros((0, given.plan.classes), np.float32)
-        epoch = report.epoch if rank.first else None
+        epoch = self.report.epoch if self.rank.first else None
         self._watcher = Watcher(self._numbers, epoch, given.plan.phase, self._ranking, hopeless=given.hopeless)
-        self._watcher.set_model(model)
-        model.stop_training = False
+        self._watcher.set_model(self.model)
+        self.model.stop_training = False
 
     def _ranking(self) -> float | None:
-        objective = objective_of(self._given.targets)
-        return objective.ranking(self._logits, self._given.val_targets)
+        objective = objective_of(self.given.targets)
+        return objective.ranking(self._logits, self.given.val_targets)
 
     def run(self) -> Outcome:
-        model, steps = self._net.model, self._numbers.steps
+        model, steps = self.model, self._numbers.steps
         begun, done = self._begin()
         agree([*model.get_weights(), np.array([begun.epoch, begun.step])], "initial weights")
-        if self._rank.first:
-            self._report.begin(begun.step)
+        if self.rank.first:
+            self.report.begin(begun.step)
         stream = self._batches(begun.step)
         epoch = begun.epoch
         while epoch < self._numbers.epochs and not (begun.stopped or model.stop_training):
@@ -286,13 +301,13 @@ class _Training:
         return Outcome(self._watcher.history(), model.get_weights())
 
     def _batches(self, first: int) -> Iterator[Any]:
-        given = self._given
+        given = self.given
         steps = plan(
             given.plan.config.train, given.plan.config.model.name, given.rows, given.targets, given.plan.classes
         )
         made = batches.training(
-            steps, self._pixels, given.plan.config.augment, self._numbers.epochs, first,
-            batches.Slice(self._rank.number, self._rank.count),
+            steps, self.pixels, given.plan.config.augment, self._numbers.epochs, first,
+            batches.Slice(self.rank.number, self.rank.count),
         )  # fmt: skip
         return iter(made.as_numpy_iterator())
 
@@ -306,51 +321,79 @@ class _Training:
                     f"the loss became {loss} by step {number:,} (epoch {epoch + 1})",
                     f"lower the learning rate: --set train.learning_rate={self._numbers.learning_rate / 5:g}",
                 )
-            if self._rank.first:
+            if self.rank.first:
                 note = f"epoch {epoch + 1}/{self._numbers.epochs} loss {loss:.3f} accuracy {accuracy:.3f}"
-                self._report.step(number, note)
-        self._followed(number)
-        if self._rank.first and done < self._numbers.steps and self._checkpoints.due(epoch_ended=False):
+                self.report.step(number, note)
+        self.followed(number)
+        if self.rank.first and done < self._numbers.steps and self.checkpoints.due(epoch_ended=False):
             self._save(epoch, done)
 
     def _end(self, epoch: int) -> None:
         loss, accuracy = self._net.means()
-        self._logits = self._net.logits(self._pixels, self._given.val_rows)
+        self._logits = self._net.logits(self.pixels, self.given.val_rows)
         self._net.store(averaged=True)
         self._watcher.on_epoch_end(
-            epoch, {"loss": loss, "accuracy": accuracy} | self._net.score(self._logits, self._given.val_targets)
+            epoch, {"loss": loss, "accuracy": accuracy} | self._net.score(self._logits, self.given.val_targets)
         )
         self._net.reset()
-        if self._rank.first and self._checkpoints.due(epoch_ended=True):
+        if self.rank.first and self.checkpoints.due(epoch_ended=True):
             self._save(epoch, self._numbers.steps)
 
     def _save(self, epoch: int, step: int) -> None:
-        groups = dict(zip(("model", "fixed", "optimizer"), self._net.state, strict=True))
+        groups = dict(zip(_GROUPS, self._net.state, strict=True))
         arrays = {
             f"{name}/{number:05d}": np.asarray(value)
             for name, values in {**groups, "metrics": self._net.totals, "best": self._watcher.best_weights}.items()
             for number, value in enumerate(values)
         }
-        self._checkpoints.save(self._watcher.state(epoch=epoch, step=step, averaged=False), arrays)
+        self.checkpoints.save(self._watcher.state(epoch=epoch, step=step, averaged=False), arrays)
 
     def _begin(self) -> tuple[Begun, int]:
-        """Restore the newest state; where the training goes on, and how many steps of that epoch are done."""
-        found = self._checkpoints.newest(self._given.plan.phase)
-        if found is None:
+        """Restore the newest state; where the training goes on, and how many steps of that epoch are done.
+
+        The first process reads it and sends it to the others: they need not see the same files at the same moment.
+        """
+        state, arrays = self._newest() if self.rank.first else (None, {})
+        text = _sent(b"" if state is None else json.dumps(to_plain(state)).encode(), self.rank)
+        if not text:
             return Begun(), 0
-        state, arrays = found
-        groups = [_listed(arrays, name) for name in ("model", "fixed", "optimizer")]
-        for values, wanted in zip(groups, self._net.state, strict=True):
-            if [value.shape for value in values] != [one.shape for one in wanted]:
-                if self._rank.first:
-                    self._checkpoints.drop("the checkpoints do not fit this training, which starts from the beginning")
-                return Begun(), 0
-        self._watcher.resume(state, _listed(arrays, "best"))
-        self._net.restore(groups)
+        state = from_plain(TrainingState, json.loads(text), "state")
+        best = self.model.get_weights() if state.best_epoch else []
+        wanted = {**dict(zip(_GROUPS, self._net.state, strict=True)), "metrics": self._net.totals, "best": best}
+        groups = {name: _listed(arrays, name) or [np.zeros(one.shape, one.dtype) for one in values]
+                  for name, values in wanted.items()}  # fmt: skip
+        groups = _broadcast(groups, self.rank)
+        self._watcher.resume(state, groups["best"])
+        self._net.restore([groups[name] for name in _GROUPS])
         self._net.store(averaged=False)
         if not state.ended:
-            self._net.reset(_listed(arrays, "metrics"))
+            self._net.reset(groups["metrics"])
         return state.next, 0 if state.ended else state.step
+
+    def _newest(self) -> tuple[TrainingState | None, Arrays]:
+        """The newest state that fits the network."""
+        found = self.checkpoints.newest(self.given.plan.phase)
+        if found is None:
+            return None, {}
+        for name, wanted in zip(_GROUPS, self._net.state, strict=True):
+            if [value.shape for value in _listed(found[1], name)] != [one.shape for one in wanted]:
+                self.checkpoints.drop("the checkpoints do not fit this training, which starts from the beginning")
+                return None, {}
+        return found
+
+
+def _broadcast(values: Any, rank: Rank) -> Any:
+    """The first process' arrays, in all of them."""
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.broadcast_one_to_all(values, is_source=rank.first)
+
+
+def _sent(data: bytes, rank: Rank) -> bytes:
+    """The first process' bytes, in all of them."""
+    size = int(_broadcast(np.array(len(data), np.int32), rank))
+    mine = np.frombuffer(data, np.uint8) if rank.first else np.zeros(size, np.uint8)
+    return np.asarray(_broadcast(mine, rank)).astype(np.uint8).tobytes() if size else b""
 
 
 def _listed(arrays: Arrays, group: str) -> list[NDArray[Any]]:
