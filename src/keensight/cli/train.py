@@ -110,35 +110,32 @@ def train(
         return asked.answer(workflow.document(finished), lambda: summary(finished))
     if source is None:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'SOURCE'", param_type="argument")
-    _refuse_alone(take_over, replace and run is None)
+    _refuse_alone(take_over, replace and run is None, seeds=seeds, workers=workers, address=address)
     options: dict[str, Any] = {"run": run, "settings": settings, "command": asked.command, "track": track, **shortcuts}
-    group = chosen_workers(workers, address, seeds)
     if seeds is not None:
         return spread(asked, *workflow.train_seeds(source, seeds, replace=replace, **options))
-    finished = workflow.train(source, replace=replace, workers=group, **options)
+    finished = workflow.train(source, replace=replace, workers=chosen_workers(workers, address), **options)
     return asked.answer(workflow.document(finished), lambda: summary(finished))
 
 
-def _refuse_alone(take_over: bool, replace: bool) -> None:
-    """Options that have an effect only together with another one."""
+def _refuse_alone(
+    take_over: bool, replace: bool, *, seeds: int | None, workers: int | None, address: str | None
+) -> None:
+    """Options that have an effect only together with another one, or without it."""
     if take_over:
         raise UsageError("--take-over is for --resume, which is not given", "add --resume RUN")
     if replace:
         raise UsageError("--replace deletes the run in the directory of --run, which is not given", "add --run DIR")
-
-
-def chosen_workers(count: int | None, address: str | None, seeds: int | None) -> RayWorkers | None:
-    """The workers that were asked for.
-
-    Raises:
-        UsageError: an address without workers, or several seeds with them.
-    """
-    if count is None:
-        if address is not None:
-            raise UsageError("--address needs --workers", "give --workers N: how many CPUs of the cluster to use")
-        return None
-    if seeds is not None:
+    if address is not None and workers is None:
+        raise UsageError("--address needs --workers", "give --workers N: how many CPUs of the cluster to use")
+    if seeds is not None and workers is not None:
         raise UsageError("--seeds does not work together with --workers", "train once per seed with --seed")
+
+
+def chosen_workers(count: int | None, address: str | None) -> RayWorkers | None:
+    """The workers that were asked for."""
+    if count is None:
+        return None
     from keensight.scale.train import RayWorkers
 
     return RayWorkers(count, address)

@@ -43,7 +43,7 @@ def refuse_unsupported(config: RunConfig, workers: Workers) -> None:
     """Refuse settings that workers cannot follow, before any work.
 
     Raises:
-        UsageError: there is such a setting; or the workers cannot be started.
+        UsageError: a setting is one of these, or the workers cannot be started.
     """
     train, count = config.train, workers.count
     for unfit, what, hint in (
@@ -78,7 +78,7 @@ def refuse_head_only(config: RunConfig) -> None:
 
 
 def refuse_other_workers(run: Run, known: Decisions, workers: Workers | None) -> None:
-    """Refuse to go on with a run on another number of workers: the last digits would differ.
+    """Refuse to continue a run with another number of workers: the last digits would differ.
 
     Raises:
         UsageError: it was started with others.

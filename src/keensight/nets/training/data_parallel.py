@@ -163,7 +163,7 @@ class _Network:
         self.state = tuple([self._everywhere(np.asarray(one)) for one in group] for group in groups)
 
     def store(self, averaged: bool) -> None:
-        """Give the Keras variables their values; the trained ones as averages, if there are such."""
+        """Give the Keras variables their values; the trained ones as averages, if these are kept."""
         trained, fixed, optimizer = self.state
         chosen = self.averaged if averaged else trained
         for variables, values in zip(self._variables, (chosen, fixed, optimizer), strict=True):
