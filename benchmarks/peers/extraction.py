@@ -150,16 +150,13 @@ def keensight(folder: Path, batch: int, mode: str) -> Extract:
     """
     from keensight.core.progress import Silent
     from keensight.core.records import ImageSpec
-    from keensight.nets import litert
-    from keensight.nets.litert import freeze
-    from keensight.nets.models.backbones import Choice
+    from keensight.nets import engines
     from keensight.nets.models.build import build
     from keensight.nets.training import features
     from keensight.nets.training.images import features_of
 
-    if mode == "default":
-        litert.chosen = lambda: Choice("LiteRT", "as asked")
-    net = freeze(features_of(build("efficientnet_lite0", ImageSpec(SIDE, SIDE), 2)))
+    with engines.using("LiteRT" if mode == "default" else "OpenVINO"):
+        net = engines.freeze(features_of(build("efficientnet_lite0", ImageSpec(SIDE, SIDE), 2)))
 
     class Rows:
         def __init__(self, images: np.ndarray) -> None:

@@ -16,6 +16,9 @@ LOW_DISK, LOW_MEMORY = 2 * GIB, 2 * GIB
 """Below this much free disk or total memory, in bytes, training is likely to fail."""
 
 
+_TIMED = ", whichever is faster for a network: timed at its first use"
+
+
 @click.command()
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @shared
@@ -23,8 +26,8 @@ LOW_DISK, LOW_MEMORY = 2 * GIB, 2 * GIB
 def doctor(context: click.Context, asked: Invocation, run: Path | None) -> None:
     """Check the installation and the machine: versions, CPUs, memory, disk, devices, sample datasets.
 
-    With RUN, show instead what is not as it was when RUN was trained, and what that means for the results of resuming
-    or repeating it.
+    It says whether TensorFlow uses a GPU, and if not, why. With RUN, show instead what is not as it was when RUN was
+    trained, and what that means for the results of resuming or repeating it.
     """
     if run is not None:
         unlike = unlike_run(run)
@@ -72,18 +75,22 @@ def examine() -> dict[str, Any]:
 
     Sizes are in bytes. ``problems`` has one sentence for each problem.
     """
+    from keensight.core.codec import to_plain
     from keensight.core.parallel import processors
     from keensight.data.cache import cache_directory
-    from keensight.nets.runtime import devices
+    from keensight.nets import engines, gpu
     from keensight.workflow import versions
 
+    machine = gpu.this_machine()
     found: dict[str, Any] = {
         "versions": versions(),
         "processors": processors(),
         "memory": memory(),
         "cache": str(cache_directory()),
         "disk_free": disk_free(cache_directory()),
-        "devices": devices(),
+        "devices": list(machine.devices),
+        "gpu": to_plain(gpu.verdict(machine)),
+        "engines": [engine.name for engine in engines.available(machine.devices)],
         "sample_sets": sample_sets(),
     }
     return found | {"problems": problems(found)}
@@ -141,6 +148,8 @@ def described(found: dict[str, Any]) -> str:
         "memory": size(found["memory"]) if found["memory"] else "unknown",
         "cache": f"{found['cache']} ({size(found['disk_free'])} free)",
         "devices": ", ".join(found["devices"]),
+        "GPU": "; to use it: ".join(filter(None, (found["gpu"]["text"], found["gpu"]["hint"]))),
+        "frozen layers": " or ".join(found["engines"]) + (_TIMED if len(found["engines"]) > 1 else ""),
         "sample datasets": ", ".join(f"{name} {state}" for name, state in found["sample_sets"].items()),
     }
     lines = [f"{name:<17}{value}" for name, value in facts.items()]

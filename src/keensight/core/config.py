@@ -163,9 +163,14 @@ class TrainConfig:
     )  # fmt: skip
     precision: str = setting(
         "auto",
-        "numeric precision while training; auto: the faster one on this machine",
-        choices=("auto", "float32", "bfloat16"),
+        "numeric precision while training; auto: the faster one on this machine (float16: on older GPUs)",
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
+    engine: str = setting(
+        "auto", "what computes frozen layers; gpu: TensorFlow on a GPU; auto: OpenVINO if installed, else LiteRT, or a "
+        "GPU that is faster in a timed step",
+        choices=("auto", "litert", "openvino", "gpu"),
+    )  # fmt: skip
     threads: int | None = setting(
         None, "CPU threads; default: all available, or half if measured faster",
         low=1, high=256,

@@ -37,7 +37,7 @@ class Decisions:
     model_reason: str = ""
     """Why it was chosen."""
     precision: str | None = None
-    """``float32`` or ``bfloat16``."""
+    """``float32``, ``bfloat16`` or ``float16``."""
     split: str | None = None
     """Digest of the split that was trained on (``split_digest``)."""
     device: str | None = None

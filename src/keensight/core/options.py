@@ -51,7 +51,7 @@ class FitOptions(TypedDict, total=False):
     class_weights: bool
     logit_adjustment: float | None
     patience: int | None
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
     seed: int
     augment: bool
     flip: Literal["auto", "none", "horizontal", "both"]
@@ -91,6 +91,7 @@ class SeedsOptions(DataOptions, FitOptions, total=False):
     weights: str
     width: int | None
     dropout: float | None
+    engine: Literal["auto", "litert", "openvino", "gpu"]
     threads: int | None
     label_check: Literal["auto", "yes", "no"]
     halve_batch: bool

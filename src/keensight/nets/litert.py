@@ -1,14 +1,12 @@
-"""Frozen networks converted for LiteRT, and run by one engine per CPU (:mod:`keensight.nets.light`)."""
+"""Frozen networks converted for LiteRT, and run by one interpreter, or one stream of OpenVINO, per CPU."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import closing, suppress
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -18,17 +16,19 @@ from numpy.typing import NDArray
 
 from keensight.core.files import sha256, temporary_folder, write_bytes
 from keensight.core.parallel import ordered
-from keensight.errors import StoreError, UsageError
+from keensight.errors import StoreError
 from keensight.nets.export.graph import traced
 from keensight.nets.export.tflite import convert
 from keensight.nets.light import Engine, Pool, litert
-from keensight.nets.models.backbones import Choice
 from keensight.nets.runtime import threads_in_force, versions
 
 if TYPE_CHECKING:
     import keras
 
 _DIGEST = hashlib.sha256().digest_size
+_CHUNK_PIXELS = 16 * 224 * 224
+Make = Callable[[bytes, int], Iterator[Engine]]
+"""A converted network to one engine for each of so many threads."""
 
 
 class FrozenNet:
@@ -36,12 +36,13 @@ class FrozenNet:
 
     Args:
         flatbuffer: The network, as LiteRT's converter wrote it.
+        make: What runs it.
         workers: Threads; None: as many as TensorFlow is set to use.
     """
 
-    def __init__(self, flatbuffer: bytes, workers: int | None = None) -> None:
+    def __init__(self, flatbuffer: bytes, make: Make = litert, workers: int | None = None) -> None:
         self.workers = workers or threads_in_force()
-        self._pool = Pool(engines(flatbuffer, self.workers))
+        self._pool = Pool(make(flatbuffer, self.workers))
         self.shape = self._pool.shapes[0]
         """Shape of one image's output."""
 
@@ -53,13 +54,17 @@ class FrozenNet:
         """
         return self._pool(images)[0]
 
+    def chunk(self, shape: tuple[int, int, int]) -> int:
+        """Images of this shape that a batch should have."""
+        return max(1, _CHUNK_PIXELS // (shape[0] * shape[1]))
+
     def stream(self, batches: Iterable[Callable[[], NDArray[np.uint8]]]) -> Iterator[NDArray[np.float32]]:
         """Outputs of batches in order; each batch is created and run in its own thread."""
         with closing(ordered(lambda batch: self(batch()), batches, self.workers)) as results:
             yield from results
 
 
-def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
+def freeze(model: keras.Model, memory: Path | None = None, make: Make = litert) -> FrozenNet:
     """Convert a network from uint8 images to one output.
 
     Args:
@@ -72,12 +77,12 @@ def freeze(model: keras.Model, memory: Path | None = None) -> FrozenNet:
     """
     kept = None if memory is None else memory / f"{digest(model)}.tflite"
     if kept is not None and (flatbuffer := _kept(kept)) is not None:
-        return FrozenNet(flatbuffer)
+        return FrozenNet(flatbuffer, make)
     flatbuffer = _convert(model)
     if kept is not None:
         with suppress(StoreError):  # without the cache, conversion takes a second or two next time
             write_bytes(kept, flatbuffer + hashlib.sha256(flatbuffer).digest())
-    return FrozenNet(flatbuffer)
+    return FrozenNet(flatbuffer, make)
 
 
 def _kept(path: Path) -> bytes | None:
@@ -106,66 +111,12 @@ def _convert(model: keras.Model) -> bytes:
     return convert(traced(partial(model, training=False), model.input_shape[1:]))
 
 
-_DISTRIBUTIONS = {"LiteRT": "ai-edge-litert", "OpenVINO": "openvino"}
-_wanted: ContextVar[str | None] = ContextVar("keensight_engine", default=None)
-
-
-@contextmanager
-def using(engine: str | None) -> Iterator[None]:
-    """Run frozen layers on an engine inside the ``with`` block, whatever is installed.
-
-    Args:
-        engine: Its name, followed by a version or not; None: chosen as always.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    name = None if engine is None else engine.partition(" ")[0]
-    if name is not None and _version(name) is None:
-        raise UsageError(
-            f"frozen layers ran on {engine}, which is not installed here",
-            f"install it (pip install {_DISTRIBUTIONS.get(name, name)}); other engines give slightly other results",
-        )
-    before = _wanted.set(name)
+def openvino_or_litert(flatbuffer: bytes, count: int) -> Iterator[Engine]:
+    """OpenVINO's, or LiteRT's if OpenVINO does not support one of the network's operations."""
     try:
-        yield
-    finally:
-        _wanted.reset(before)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(_DISTRIBUTIONS.get(name, name))
-    except PackageNotFoundError:
-        return None
-
-
-def identity() -> str:
-    """The engine for frozen layers with its version, such as ``LiteRT 2.3.0``: another one gives other last digits."""
-    name = chosen().name
-    return f"{name} {_version(name)}"
-
-
-def chosen() -> Choice:
-    """The engine for frozen layers on this machine, and why."""
-    if (wanted := _wanted.get()) is not None:
-        return Choice(wanted, "as before in this run")
-    try:
-        return Choice("OpenVINO", f"version {version('openvino')} is installed")
-    except PackageNotFoundError:
-        return Choice("LiteRT", "OpenVINO is not installed")
-
-
-def engines(flatbuffer: bytes, count: int) -> Iterator[Engine]:
-    """Engines of the chosen kind, one for each of ``count`` threads. LiteRT is the fallback if OpenVINO does not
-    support one of the network's operations.
-    """
-    if chosen().name == "OpenVINO":
-        try:
-            return openvino(flatbuffer, count)
-        except RuntimeError:
-            pass
-    return litert(flatbuffer, count)
+        return openvino(flatbuffer, count)
+    except RuntimeError:
+        return litert(flatbuffer, count)
 
 
 def openvino(flatbuffer: bytes, count: int) -> Iterator[Engine]:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from keensight.core.parallel import ordered, processors
 from keensight.core.records import ImageSpec
 from keensight.core.sources import Source, name_of
+from keensight.errors import TrainingError
 from keensight.nets.inputs import Read, chunks, read_image
+from keensight.nets.runtime import framework, full_float32
 
 if TYPE_CHECKING:
     import keras
@@ -43,8 +45,49 @@ class Network(Protocol):
         ...
 
 
+T = TypeVar("T")
+
+
+class Passes(Generic[T]):
+    """Forward passes of TensorFlow over any number of images, in full float32.
+
+    If memory is exhausted, a GPU's or the machine's, this and all later passes take half as many images.
+
+    Args:
+        forward: uint8 images (n, height, width, 3) to outputs, as NumPy arrays.
+        size: Images of a pass, at first.
+    """
+
+    def __init__(self, forward: Callable[[NDArray[np.uint8]], T], size: int) -> None:
+        self._forward = forward
+        self.size = size
+
+    def __call__(self, images: NDArray[np.uint8]) -> Iterator[tuple[slice, T]]:
+        """Outputs of some images at a time, with their places.
+
+        Raises:
+            TrainingError: there is not even memory for one image.
+        """
+        _, tf = framework()
+        begin = 0
+        while begin < len(images):
+            some = slice(begin, min(begin + self.size, len(images)))
+            try:
+                with full_float32():
+                    found = self._forward(images[some])
+            except tf.errors.ResourceExhaustedError as error:
+                if some.stop - begin == 1:
+                    raise TrainingError(
+                        "memory is exhausted by a single image", "end other processes that use this GPU or its machine"
+                    ) from error
+                self.size = (some.stop - begin) // 2
+                continue
+            yield some, found
+            begin = some.stop
+
+
 class KerasNetwork:
-    """A Keras model, in batches that TensorFlow computes on all CPUs, one at a time.
+    """A Keras model, in batches that TensorFlow computes on all CPUs or a GPU, one at a time.
 
     Args:
         forward: uint8 images (n, height, width, 3), ``batch`` of them at most, to outputs.
@@ -56,7 +99,7 @@ class KerasNetwork:
     def __init__(
         self, forward: Callable[[NDArray[np.uint8]], Outputs], batch: int, outputs: tuple[int, ...], embedding_size: int
     ) -> None:
-        self._forward = forward
+        self._passes = Passes(forward, batch)
         self._running = Lock()
         self.workers, self.batch = processors(), batch
         self.outputs, self.embedding_size = outputs, embedding_size
@@ -66,9 +109,8 @@ class KerasNetwork:
         first = np.empty((len(images), *self.outputs), np.float32)
         vectors = np.empty((len(images), self.embedding_size), np.float32)
         with self._running:
-            for begin in range(0, len(images), self.batch):
-                some = slice(begin, begin + self.batch)
-                first[some], vectors[some] = self._forward(images[some])
+            for some, found in self._passes(images):
+                first[some], vectors[some] = found
         return first, vectors
 
 

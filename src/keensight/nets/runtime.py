@@ -9,7 +9,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -74,6 +74,8 @@ def framework() -> tuple[Any, Any]:
     """
     _check_backend(os.environ.setdefault("KERAS_BACKEND", BACKEND))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # By default TensorFlow takes all of a GPU's memory, also that which the notebook's other libraries need.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with _IMPORTING:  # another thread may be importing it
         keras, tensorflow = _imported()
     _check_backend(keras.backend.backend())  # Keras may have been imported before with another backend
@@ -194,6 +196,11 @@ def devices() -> list[str]:
     return [device.name.removeprefix("/physical_device:") for device in tensorflow.config.list_physical_devices()]
 
 
+def sees_gpu(devices: Sequence[str]) -> bool:
+    """Whether a GPU is among the names of devices."""
+    return any(name.startswith("GPU") for name in devices)
+
+
 def versions() -> dict[str, str]:
     """Versions of the framework in use."""
     keras, tensorflow = framework()
@@ -224,23 +231,36 @@ def choose_threads(asked: int | None, memory: Path | None = None) -> tuple[int, 
     if most == 1:
         return 1, "1 CPU available"
     half = most // 2
-    rates = _remembered(most, half, memory)
-    chosen = half if rates[half] > _GAIN * rates[most] else most
-    products = " and ".join(f"{rates[count]:,.0f} with {count}" for count in (most, half))
+    rates = remembered(
+        memory, f"{most} usable", [str(most), str(half)], lambda count: max(_rate(int(count)) for _ in range(2))
+    )
+    chosen = half if rates[str(half)] > _GAIN * rates[str(most)] else most
+    products = " and ".join(f"{rates[str(count)]:,.0f} with {count}" for count in (most, half))
     return chosen, f"matrix products per second on this machine: {products}"
 
 
-def _remembered(most: int, half: int, memory: Path | None) -> dict[int, float]:
-    machine = f"{platform.node()}, {os.cpu_count()} CPUs, {most} usable"
+def remembered(
+    memory: Path | None, key: str, names: Sequence[str], measure: Callable[[str], float]
+) -> dict[str, float]:
+    """Numbers that were measured on this machine, once.
+
+    Args:
+        memory: JSON file that keeps them, together with others; None: measure each time.
+        key: What they depend on beside the machine's name and number of CPUs, which are added.
+        names: Of the numbers.
+        measure: Gives one of them.
+    """
+    key = f"{platform.node()}, {os.cpu_count()} CPUs, {key}"
+    known: dict[str, Any] = {}
     if memory is not None and memory.exists():
         with suppress(StoreError, KeyError, TypeError, ValueError):
-            known = read_json(memory)[machine]
-            return {count: float(known[str(count)]) for count in (most, half)}
-    rates = {count: max(_rate(count) for _ in range(2)) for count in (most, half)}
+            known = dict(read_json(memory))
+            return {name: float(known[key][name]) for name in names}
+    found = {name: measure(name) for name in names}
     if memory is not None:
-        with suppress(StoreError):  # without the cache, it is measured again
-            write_json(memory, {machine: {str(count): rate for count, rate in rates.items()}})
-    return rates
+        with suppress(StoreError):  # without the cache, they are measured again
+            write_json(memory, known | {key: found})
+    return found
 
 
 def _rate(threads: int) -> float:

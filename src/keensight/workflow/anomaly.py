@@ -179,7 +179,7 @@ def learn(prepared: Prepared, normal: tuple[str, ...], config: RunConfig, progre
     """
     from keensight.data.cache import cache_directory
     from keensight.nets.detector import Detector, joined, levels, with_memory
-    from keensight.nets.litert import freeze
+    from keensight.nets.engines import freeze
 
     dataset, split, pixels = prepared.dataset, prepared.split, prepared.pixels
     train, val = (_normal(dataset, _readable(split.part(part), pixels), normal) for part in ("train", "val"))
@@ -189,7 +189,8 @@ def learn(prepared: Prepared, normal: tuple[str, ...], config: RunConfig, progre
     rows = np.sort(np.concatenate([train, val])) if few else train
     net = config.model
     network = levels(build(dataset, pixels.spec, net.name, weights=net.weights))
-    frozen = freeze(joined(network), cache_directory() / "networks")
+    place = cache_directory()
+    frozen = freeze(joined(network), place / "networks", place / "engines.json")
 
     def maps(chosen: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
         with progress.task("fitting normal images", len(chosen)) as task:

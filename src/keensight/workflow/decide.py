@@ -51,16 +51,23 @@ class Decider:
             self.decisions = changed
 
     @contextmanager
-    def engine(self) -> Iterator[None]:
-        """Run frozen layers on the run's engine inside the ``with`` block.
+    def engine(self, asked: str, progress: Progress) -> Iterator[None]:
+        """Run frozen layers on the run's engine inside the ``with`` block: the recorded one, else as ``train.engine``
+        asks.
 
         Raises:
-            UsageError: it is not installed.
+            UsageError: it is not installed, or TensorFlow sees no GPU for it.
         """
-        from keensight.nets import litert
+        from keensight.nets import engines
 
-        with litert.using(self.decisions.engine):
-            self.note(engine=self.decisions.engine or litert.identity())
+        known = self.decisions.engine
+
+        def told(chosen: engines.Chosen) -> None:
+            self.note(engine=known or chosen.engine.identity)
+            say = progress.say if chosen.measured else progress.detail
+            say(f"frozen layers run on {chosen.engine.name} ({chosen.reason})")
+
+        with engines.using(known or engines.of_setting(asked), _KEPT if known else "as set", told):
             yield
 
     def use_threads(self, asked: int | None) -> Choice:

@@ -19,7 +19,7 @@ from keensight.core.task import Task
 from keensight.errors import DataError, StoreError, UsageError
 from keensight.workflow.caveats import caveats_of
 from keensight.workflow.measure import EvaluationSet, measure
-from keensight.workflow.predict import load
+from keensight.workflow.predict import engine_for, load
 from keensight.workflow.progress import shown
 from keensight.workflow.steps import Source, open, prepare
 from keensight.workflow.tasks import is_detector, of_run
@@ -100,7 +100,7 @@ def on_source(
     from keensight.data.audit.audit import audit
     from keensight.data.audit.duplicates import seen, ties
 
-    classifier = load(model)
+    classifier = load(model, engine_for(model, len(dataset), progress))
     rows = split.part(part) if split is not None else _of_part(dataset, part)
     targets = _targets(dataset, classifier)
     pixels = prepare(dataset, classifier.spec, progress=progress)

@@ -44,7 +44,7 @@ class Features(Protocol):
 def features_of(
     dataset: Dataset, split: Split, pixels: Pixels, progress: Progress, *, trained: bool
 ) -> Iterator[Features]:
-    """Features from networks on LiteRT, each computed once.
+    """Features from frozen networks, each computed once.
 
     Args:
         dataset: The image set.
@@ -82,4 +82,5 @@ def caches(
     from keensight.data.shards import cache_directory
     from keensight.nets.training.images import Caches
 
-    return Caches(FeatureCache, cache_directory() / "networks", on_epoch, progress, hooks)
+    place = cache_directory()
+    return Caches(FeatureCache, place / "networks", on_epoch, progress, hooks, rates=place / "engines.json")

@@ -162,6 +162,7 @@ _ELSEWHERE = {
     "model.width": "it belongs to ks.build",
     "model.dropout": "it belongs to ks.build",
     "train.threads": "it belongs to ks.train",
+    "train.engine": "it belongs to ks.train",
     "train.label_check": "it belongs to ks.train; ks.check_labels finds label errors",
     "train.tensorboard": "it belongs to ks.train",
     "train.checkpoint_minutes": "it belongs to ks.train",

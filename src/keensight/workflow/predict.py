@@ -16,7 +16,7 @@ from keensight.core.sanitize import guarded
 from keensight.core.sources import Images, Source
 from keensight.core.task import Task
 from keensight.errors import UsageError
-from keensight.workflow.engines import classifier_of, detector_of, opened
+from keensight.workflow.engines import classifier_of, detector_of, opened, suited
 from keensight.workflow.progress import shown
 from keensight.workflow.self_test import tested
 
@@ -87,6 +87,7 @@ def predict(
     if _is_open(model):
         return model.predict(found, progress=progress)
     package = _opened(model)
+    engine = suited(package, engine, len(found), progress)
     return tested(package, opened(package, engine)).predict(found, progress=progress)
 
 
@@ -202,6 +203,11 @@ def load(model: str | Path | Run | Classifier, engine: Engine = "auto") -> Class
             "keensight predict, or ks.load_detector(...) in Python",
         )
     return tested(package, classifier_of(package, engine))
+
+
+def engine_for(model: str | Path | Run | Classifier, images: int, progress: Progress) -> Engine:
+    """What to :func:`load` a model on for so many images (:func:`keensight.workflow.engines.suited`)."""
+    return "auto" if _is_open(model) else suited(_opened(model), "auto", images, progress)
 
 
 def load_detector(model: str | Path | Run, engine: Engine = "auto") -> Detector:

@@ -34,7 +34,7 @@ from keensight.core.records import SEPARATOR
 from keensight.core.sanitize import guarded
 from keensight.core.sources import Images, name_of
 from keensight.errors import KeensightError, StoreError
-from keensight.workflow.engines import opened
+from keensight.workflow.engines import opened, suited
 from keensight.workflow.predict import check_ending, find
 from keensight.workflow.progress import shown
 from keensight.workflow.self_test import tested
@@ -247,6 +247,7 @@ def predict_to_file(
     check_predictions_place(out, tuple(_FORMS))
     package = open_bundle(model if isinstance(model, (str, Path)) else model.path)
     sources = find(images, progress)
+    engine = suited(package, engine, len(sources), progress)
     predictor = tested(package, opened(package, engine))
     named = named_model(package.path)
     parts = _Parts(out, sha256_text(canonical_json([__version__, named, top, engine, _digest(sources)])))

@@ -71,7 +71,7 @@ def resume(
         >>> ks.resume(run).state
         'finished'
     """
-    from keensight.nets import litert, runtime
+    from keensight.nets import engines, runtime
     from keensight.store import run_lock
     from keensight.store.run import Run, open_run
 
@@ -89,7 +89,7 @@ def resume(
     dataset, corrections = reopen(handle, known, config, source, progress)
     for line in in_words(differences(known)):
         progress.say(f"not as before, so that the results may differ in their last digits: {line}")
-    with litert.using(known.engine):  # else refused, before anything of the run is touched
+    with engines.using(known.engine):  # else refused, before anything of the run is touched
         pass
     handle = run_lock.take_over(handle, unseen=take_over)
     handle.clear_results()

@@ -221,7 +221,7 @@ def go_on(  # noqa: PLR0913 - what a run begins with
         if corrections:
             run.save_corrections(corrections)
         decider = Decider(run, known)
-        with decider.engine():
+        with decider.engine(config.train.engine, progress):
             if config.data.task == Task.ANOMALY:
                 normal = anomaly.normal_classes(dataset, config)
                 tracker.started(tracked(run), config)
@@ -287,6 +287,8 @@ def _prepared(
 
 
 def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, beside: Beside) -> Run:
+    from keensight.nets import gpu, runtime
+
     run = decider.run
     likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
     prepared = _prepared(decider, dataset, config, likely, progress, beside.divided)
@@ -313,6 +315,8 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     largest = input_spec(dataset, config, choice.name, "quick")
     progress.say(f"model: {choice.name} ({choice.reason})")
     progress.detail(f"CPU threads: {threads.name} ({threads.reason})")
+    if runtime.sees_gpu((decider.decisions.device or "").split(",")):
+        progress.say(f"GPU: {gpu.gpu_name()}, used by TensorFlow")
     images = Images(dataset, split, pixels)
     config, classifier, done = _fitted(decider, images, config, progress, beside)
     trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
@@ -451,7 +455,6 @@ def resolve(
         The resolved settings, the reasons for users, and the technical details.
     """
     from keensight.data.cache import cache_directory
-    from keensight.nets import litert
     from keensight.nets.models.backbones import ARCHITECTURES
     from keensight.nets.training.fit import optimizer_of, schedule
     from keensight.nets.training.precision import choose_precision
@@ -487,16 +490,14 @@ def resolve(
     checked = "yes" if wanted(resolved) else "no"
     resolved = dataclasses.replace(resolved, train=dataclasses.replace(resolved.train, label_check=checked))
     size = f"input: {spec[1]}x{spec[0]} px"
-    engine = litert.chosen()
-    details = [f"frozen layers run on {engine.name} ({engine.reason})"] if transfers(config) else []
     if head_only(config):
-        return resolved, [size, "training: a logistic-regression head on frozen features"], details
+        return resolved, [size, "training: a logistic-regression head on frozen features"], []
     reasons = [
         size,
         f"training: up to {numbers.epochs} epochs of {numbers.steps} steps, {numbers.batch_size} images each",
         *changes.reasons,
     ]
-    return resolved, reasons, [*details, f"precision: {precision.name} ({precision.reason})"]
+    return resolved, reasons, [f"precision: {precision.name} ({precision.reason})"]
 
 
 def _from_scratch(model: ModelConfig) -> ModelConfig:

@@ -54,7 +54,7 @@ def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
     if dataset.task == Task.MULTILABEL:
         yield from ("decision.set_level", "train.logit_adjustment")
     if not transfers(config):
-        yield "train.logit_adjustment"
+        yield from ("train.logit_adjustment", "train.engine")
     else:
         yield "train.tensorboard"
         if head_only(config):
@@ -66,7 +66,8 @@ def _of_classifier(config: RunConfig, dataset: Dataset) -> Iterator[str]:
 def _untrained(kind: Kind) -> Iterator[str]:
     """For a run without training: the seed still determines the split."""
     sections = ("train", "augment", "decision") if kind == "detector" else ("train", "augment")
-    yield from (one.dotted for one in settings() if one.section in sections and one.dotted != "train.seed")
+    used = ("train.seed", "train.engine") if kind == "detector" else ("train.seed",)
+    yield from (one.dotted for one in settings() if one.section in sections and one.dotted not in used)
     yield from ("model.width", "model.dropout")
     if kind == "adopted":
         yield "model.weights"

@@ -89,3 +89,14 @@ def test_slices_together_are_the_batch():
     for batch, first, second in zip(whole, *parts, strict=True):
         for all_of_it, a, b in zip(batch, first, second, strict=True):
             np.testing.assert_array_equal(np.concatenate([a, b]), all_of_it)
+
+
+def test_a_gpu_gets_the_same_batches(monkeypatch):
+    from keensight.nets import runtime
+
+    changing = AugmentConfig(flip="horizontal", crop=0.5, shift=0.2, erase=0.3, color="light")
+    expected = _run(changing, epochs=4)
+    monkeypatch.setattr(runtime, "devices", lambda: ["CPU:0", "GPU:0"])  # a stand-in: several are augmented at a time
+    for a, b in zip(_run(changing, epochs=4), expected, strict=True):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)

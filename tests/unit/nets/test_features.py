@@ -18,6 +18,9 @@ class Pixels:
 class Net:
     shape = (2,)
 
+    def chunk(self, shape):
+        return 2
+
     def stream(self, batches):
         for batch in batches:
             yield batch()[:, 0, 0, :2].astype(np.float32)

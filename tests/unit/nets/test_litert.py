@@ -35,12 +35,11 @@ def test_openvino_gives_the_same_features_for_every_size_of_batch(net):
     from keensight.nets.litert import FrozenNet, _convert
 
     flatbuffer, images = _convert(net), _images(15)
-    assert litert.chosen().name == "OpenVINO"
     lite, openvino = next(litert.litert(flatbuffer, 1)), next(litert.openvino(flatbuffer, 2))
     assert openvino.shapes == lite.shapes
     for n in (1, 7):
         np.testing.assert_allclose(openvino.run(images[:n])[0], lite.run(images[:n])[0], rtol=1e-4, atol=1e-4)
-    frozen = FrozenNet(flatbuffer, 2)
+    frozen = FrozenNet(flatbuffer, litert.openvino_or_litert, 2)
     parts = list(frozen.stream(lambda begin=begin: images[begin : begin + 4] for begin in range(0, 15, 4)))
     np.testing.assert_allclose(np.concatenate(parts), np.asarray(net(images)), rtol=1e-4, atol=1e-4)
 
@@ -48,15 +47,13 @@ def test_openvino_gives_the_same_features_for_every_size_of_batch(net):
 def test_litert_runs_what_openvino_cannot_read(net, monkeypatch):
     from keensight.nets import litert
     from keensight.nets.litert import freeze
-    from keensight.nets.models.backbones import Choice
 
     def refuse(flatbuffer, count):
         raise RuntimeError("an operation that is not known")
 
-    monkeypatch.setattr(litert, "chosen", lambda: Choice("OpenVINO", "said by a test"))
     monkeypatch.setattr(litert, "openvino", refuse)
-    images = _images(2)
-    np.testing.assert_allclose(freeze(net)(images), np.asarray(net(images)), rtol=1e-4, atol=1e-4)
+    found, images = freeze(net, make=litert.openvino_or_litert), _images(2)
+    np.testing.assert_allclose(found(images), np.asarray(net(images)), rtol=1e-4, atol=1e-4)
 
 
 def test_a_converted_network_is_kept_and_found_by_its_weights(net, tmp_path, monkeypatch):

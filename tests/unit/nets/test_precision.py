@@ -1,4 +1,6 @@
 import json
+import os
+import platform
 
 import pytest
 
@@ -54,3 +56,20 @@ def test_the_table_knows_which_networks_are_depthwise(name):
 
     kinds = [type(layer).__name__ for layer in build(name, ImageSpec(32, 32), 3, weights=None).layers]
     assert ("DepthwiseConv2D" in kinds) == ARCHITECTURES[name].depthwise
+
+
+@pytest.mark.slow
+def test_a_gpu_is_asked_for_the_16_bits_that_it_multiplies_fast(tmp_path, monkeypatch):
+    from keensight.nets import gpu
+    from keensight.nets.runtime import versions
+
+    both, memory = ["CPU:0", "GPU:0"], tmp_path / "precision.json"
+    assert choose_precision("auto", 1e12, memory, devices=both).reason.startswith("the GPU is not known")
+    facts = {"compute_capability": (7, 5), "device_name": "Tesla T4"}
+    monkeypatch.setattr(gpu, "_details", lambda: facts)
+    key = f"{platform.node()}, {os.cpu_count()} CPUs, TensorFlow {versions()['tensorflow']}, Tesla T4"
+    for seconds, chosen in ((0.004, "float16"), (0.009, "float32")):
+        memory.write_text(json.dumps({key: {"float32": 0.01, "float16": seconds}}))
+        found = choose_precision("auto", 1e12, memory, devices=both)
+        assert found.name == chosen
+        assert f"{seconds:g} s in float16 and 0.01 s in float32" in found.reason

@@ -63,6 +63,7 @@ CASES = {
     "sgd with averages": {},
     "adamw without averages": {"train.optimizer": "adamw", "train.ema": 0},
     "bfloat16": {"train.precision": "bfloat16"},
+    "float16, whose loss is scaled": {"train.precision": "float16"},
     "several labels": {"labels": 2, "train.optimizer": "adamw"},
     "early stopping": {"train.patience": 1, "train.learning_rate": 3.0, "train.epochs": 8},
 }

@@ -106,14 +106,16 @@ def test_a_convolution_that_something_else_reads_too_is_left_as_it_is():
     assert kinds["shared_norm"] == "BatchNormalization"
 
 
-def test_bfloat16_is_close_and_its_weights_stay_float32():
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_16_bits_are_close_and_weights_and_logits_stay_float32(precision):
     from keensight.nets.training.training_copy import training_form
 
     net = frozen(block())
-    form = training_form(net, "bfloat16")
+    form = training_form(net, precision)
     shown = net.predict(images(), verbose=0)
     assert np.abs(form.predict(images(), verbose=0) - shown).max() < 0.05 * np.abs(shown).max()
-    assert form.get_layer("biased").compute_dtype == "bfloat16"
+    assert form.get_layer("biased").compute_dtype == precision
+    assert form.get_layer("logits").compute_dtype == "float32"
     assert form.get_layer("depthwise").compute_dtype == "float32"
     assert {weight.dtype for weight in form.weights} == {"float32"}
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from keensight.core.config import AugmentConfig
 from keensight.core.decoded import IndexedImages
+from keensight.core.parallel import processors
+from keensight.nets import runtime
 from keensight.nets.inputs import evaluation_batch
 from keensight.nets.runtime import framework
 from keensight.nets.training import augment
@@ -81,6 +83,9 @@ def training(
 
     With ``first``, the number of a step, the batches before it are left out. So that Keras still counts whole epochs,
     as many follow the last one as its epoch lacks at the beginning. Of each batch only ``part`` is read and augmented.
+
+    On a CPU one batch is augmented at a time, because training needs the other threads; while a GPU trains, as many as
+    there are CPUs, up to 8.
     """
     _, tf = framework()
     current: list[Any] = [-1, None]  # the current epoch; steps arrive in order
@@ -103,22 +108,40 @@ def training(
     def load(step: Any) -> Any:
         kinds = (tf.uint8, tf.float32, tf.float32, tf.float32)
         images, draws, targets, weights = tf.numpy_function(batch, [step], kinds)
-        images = tf.ensure_shape(images, (n, *pixels.shape))
-        draws = tf.ensure_shape(draws, (n, augment.DRAWS))
-        changed = augment.apply(images, draws, config, side)
-        return changed, tf.ensure_shape(targets, (n, len(plan.weights))), tf.ensure_shape(weights, (n,))
+        shapes = (n, *pixels.shape), (n, augment.DRAWS), (n, len(plan.weights)), (n,)
+        return tuple(map(tf.ensure_shape, (images, draws, targets, weights), shapes))
 
-    return _made(range(first, epochs * plan.steps + first % plan.steps), load, prefetch=2)
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def augmented(images: Any, draws: Any, targets: Any, weights: Any) -> Any:
+        return augment.apply(images, draws, config, side), targets, weights
+
+    steps = range(first, epochs * plan.steps + first % plan.steps)
+    if runtime.sees_gpu(runtime.devices()):
+        return _made(steps, load, augmented, parallel=min(processors(), _PARALLEL))
+    both = tf.autograph.experimental.do_not_convert(lambda step: augmented(*load(step)))
+    return _made(steps, both)
 
 
-def _made(numbers: range, load: Callable[[Any], Any], prefetch: int) -> tf.data.Dataset:
-    """Yield ``load`` of each number, in order, some steps ahead."""
+_PARALLEL = 8
+
+
+def _made(
+    numbers: range,
+    load: Callable[[Any], Any],
+    then: Callable[..., Any] | None = None,
+    *,
+    ahead: int = 2,
+    parallel: int = 1,
+) -> tf.data.Dataset:
+    """Yield ``load`` of each number, in order and some steps ahead; ``then`` changes several of them at a time."""
     _, tf = framework()
-    source = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step)
     options = tf.data.Options()
     # There is nothing to autotune, and training would wait for the tuner: up to half a minute after its last step.
     options.autotune.enabled = False
-    return source.map(load, num_parallel_calls=1).prefetch(prefetch).with_options(options)
+    made = tf.data.Dataset.range(numbers.start, numbers.stop, numbers.step).map(load, num_parallel_calls=1)
+    if then is not None:
+        made = made.map(then, num_parallel_calls=parallel, deterministic=True)
+    return made.prefetch(ahead).with_options(options)
 
 
 def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: IndexedImages) -> tf.data.Dataset:
@@ -135,4 +158,4 @@ def plain(rows: NDArray[np.int64], targets: NDArray[Any], classes: int, pixels: 
         images, hot = tf.numpy_function(batch, [start], (tf.uint8, tf.float32))
         return tf.ensure_shape(images, (None, *pixels.shape)), tf.ensure_shape(hot, (None, classes))
 
-    return _made(range(0, len(rows), size), load, prefetch=1)
+    return _made(range(0, len(rows), size), load, ahead=1)

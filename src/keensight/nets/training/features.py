@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from keensight.core.decoded import IndexedImages
 from keensight.core.progress import Phase, Progress, Silent
-from keensight.nets.litert import FrozenNet
+from keensight.nets.engines import Frozen
 
-_CHUNK_PIXELS = 16 * 224 * 224
 _SAVE_EVERY = 2048
 
 
@@ -42,7 +41,7 @@ class Remembered(dict[str, NDArray[np.float32]]):
 
 
 def extract(
-    make: Callable[[], FrozenNet],
+    make: Callable[[], Frozen],
     pixels: IndexedImages,
     rows: NDArray[np.int64],
     digests: Sequence[str],
@@ -79,11 +78,11 @@ def extract(
 
 
 def run(
-    net: FrozenNet, pixels: IndexedImages, rows: NDArray[np.int64], task: Phase, dtype: type = np.float32
+    net: Frozen, pixels: IndexedImages, rows: NDArray[np.int64], task: Phase, dtype: type = np.float32
 ) -> NDArray[Any]:
-    """Outputs of a frozen network for some images, (n, *shape), computed on all CPUs."""
+    """Outputs of a frozen network for some images, (n, *shape), computed on all CPUs or a GPU."""
     out: NDArray[Any] = np.empty((len(rows), *net.shape), dtype)
-    size = max(1, _CHUNK_PIXELS // (pixels.shape[0] * pixels.shape[1]))
+    size = net.chunk(pixels.shape)
     chunks = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     place = 0
     for some in net.stream(partial(pixels.take, chunk) for chunk in chunks):

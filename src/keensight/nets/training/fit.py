@@ -322,9 +322,13 @@ def compile_for(model: keras.Model, config: RunConfig, numbers: Schedule, object
         optimizer = kind(**options)
     if train.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    if train.precision == "float16":  # small gradients would become 0
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     # With all variables created here, tf.function traces the step once; otherwise twice.
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, objective.loss(train.label_smoothing), metrics=[objective.accuracy()])
+    # On a GPU, Keras would first compile the step with XLA, for each size of a batch; on a CPU it does not.
+    jit = False if keras.backend.backend() == "tensorflow" else "auto"
+    model.compile(optimizer, objective.loss(train.label_smoothing), metrics=[objective.accuracy()], jit_compile=jit)
 
 
 def slowed(kind: Any, slow: Sequence[Any], factor: float) -> Any:

@@ -16,7 +16,8 @@ from keensight.core.files import derived_digest, sha256
 from keensight.core.progress import Progress
 from keensight.core.records import Epoch, Split
 from keensight.core.training_state import Checkpoints
-from keensight.nets.litert import digest, freeze, identity
+from keensight.nets.engines import choose
+from keensight.nets.litert import digest
 from keensight.nets.runtime import framework
 from keensight.nets.training.features import Known, extract
 
@@ -83,6 +84,8 @@ class Caches:
     """Workers that fine-tune; None: this process does."""
     before: Before | None = None
     """What fine-tuning has to improve on."""
+    rates: Path | None = None
+    """File that keeps the measured rates of engines; None: they are measured each time."""
 
 
 def features_of(model: keras.Model) -> keras.Model:
@@ -95,10 +98,11 @@ def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches
     """Features of samples, float32 (n, d), cached or computed now."""
     lower = features_of(model)
     digests = [images.digests[int(row)] for row in rows]
+    engine = choose(lower, caches.networks, caches.rates).engine
     # Another engine gives other last digits: a run must not depend on which one was used first.
-    known = caches.known(sha256(f"{digest(lower)} {identity()}".encode()), int(lower.output_shape[-1]))
+    known = caches.known(sha256(f"{digest(lower)} {engine.identity}".encode()), int(lower.output_shape[-1]))
     return extract(
-        lambda: freeze(lower, caches.networks), images.pixels, rows, digests, known, progress=caches.progress
+        lambda: engine.freeze(lower, caches.networks), images.pixels, rows, digests, known, progress=caches.progress
     )
 
 

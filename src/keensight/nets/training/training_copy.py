@@ -84,14 +84,14 @@ def training_form(model: keras_types.Model, precision: str) -> keras_types.Model
     """Return a copy of the network for training, or the network itself if it has custom layers.
 
     Batch normalization that learns becomes one operation; frozen one goes into the convolution before it, whose
-    kernel has the same gradient as before. In ``bfloat16`` weights and logits stay float32, and so do depthwise
+    kernel has the same gradient as before. In 16 bits weights and logits stay float32, and so do depthwise
     convolutions, as TensorFlow's gradient of their kernels is several times slower in bfloat16, and layers with an
     explicit dtype.
 
     Args:
         model: A Keras model; its layers' ``trainable`` is kept. With custom layers, a custom ``call`` or
-            ``train_step``, or nested models, it is copied only for ``bfloat16``.
-        precision: ``float32`` or ``bfloat16``.
+            ``train_step``, or nested models, it is copied only for 16 bits.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
     """
     if precision == "float32" and not _plain(model):
         return model
@@ -102,8 +102,8 @@ def training_form(model: keras_types.Model, precision: str) -> keras_types.Model
 
     def copy(layer: Any) -> Any:
         config, kind = layer.get_config(), type(layer)
-        if precision == "bfloat16" and not isinstance(layer, layers.DepthwiseConv2D) and layer.name != "logits":
-            config["dtype"] = "mixed_bfloat16"
+        if precision != "float32" and not isinstance(layer, layers.DepthwiseConv2D) and layer.name != "logits":
+            config["dtype"] = f"mixed_{precision}"
         if layer.name in folds:
             scale, offset = _terms(folds[layer.name])
             return _FOLDED[kind].from_config({**config, "scale": scale, "offset": offset})

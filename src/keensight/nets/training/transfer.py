@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from keensight.core.config import RunConfig
 from keensight.core.effort import EFFORTS
 from keensight.core.records import Epoch, History
+from keensight.nets.runtime import framework, full_float32
 from keensight.nets.training import batches
 from keensight.nets.training.fit import TrainingInterrupted, settled
 from keensight.nets.training.head import adjust, head_inputs, train_head
@@ -127,7 +128,14 @@ class Examination:
         kernel, bias = model.get_layer("logits").get_weights()
         plain = batches.plain(rows, targets, len(bias), images.pixels)
         found = features(model, images, rows, caches) @ kernel + bias
-        return cls(found, targets, lambda: model.predict(plain, verbose=0))
+
+        def again() -> NDArray[Any]:
+            if framework()[0].backend.backend() == "tensorflow":
+                model.jit_compile = False  # as in training
+            with full_float32():  # as the features are
+                return np.asarray(model.predict(plain, verbose=0))
+
+        return cls(found, targets, again)
 
 
 def _averaged(model: keras.Model, before: list[NDArray[Any]], val: Examination) -> tuple[Examination, float]:
