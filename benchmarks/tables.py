@@ -58,6 +58,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("open-sources",), each(data.sources_section)),
     (("large-sets",), each(large_section)),
     (("peers-",), training.peers_section),
+    (("gpu-",), training.gpu_section),
     (("wide/",), wide.wide_section),
     (("head/",), wide.head_section),
     (("labels/",), wide.labels_section),

@@ -99,7 +99,7 @@ def peers_section(documents: list[Document]) -> list[str]:
     return lines + [line for document in documents for line in _peers(document)]
 
 
-def _peers(document: Document) -> list[str]:
+def _peers(document: Document, prefix: str = "peers-") -> list[str]:
     figures = document["figures"]
     targets = [
         target
@@ -108,7 +108,7 @@ def _peers(document: Document) -> list[str]:
     ][-7:]
     heads = ["tool", "validation", "test (95% CI)", "n", "time", *(f"to {target}" for target in targets)]
     lines = [
-        f"\n### {document['name'].removeprefix('peers-')}\n",
+        f"\n### {document['name'].removeprefix(prefix)}\n",
         f"| {' | '.join(heads)} |",
         "|---" * len(heads) + "|",
     ]
@@ -119,6 +119,22 @@ def _peers(document: Document) -> list[str]:
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, f"\n{document['machine']}, {document['date']}.", *commands([document])]
+
+
+def gpu_section(documents: list[Document]) -> list[str]:
+    """Keensight and PyTorch on one GPU."""
+    lines = [
+        "\n## On a GPU\n",
+        f"GPU: {documents[0]['versions']['GPU']}. Frozen features are those of EfficientNet-Lite0, 224 px, from decoded pixels "
+        "in full float32. Trainings are as in *Keensight and other tools*.",
+    ]
+    for document in documents:
+        if document["name"] == "gpu-rates":
+            lines += ["", "| frozen features | images per second |", "|---|---|"]
+            lines += [f"| {who} | {one['images_per_second']:,} |" for who, one in document["figures"].items()]
+        else:
+            lines += _peers(document, "gpu-")
+    return lines
 
 
 def extraction_section(document: Document) -> list[str]:

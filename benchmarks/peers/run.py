@@ -46,11 +46,13 @@ def interval(share: float, n: int) -> list[float]:
     return [round((middle + sign * half) / (1 + z * z / n), 4) for sign in (-1, 1)]
 
 
-def peer(python: str, script: list[str], table: Path, options: list[str], out: Path) -> dict[str, Any]:
-    """A peer's run: its epochs, and the figures of the one that its validation set picks."""
+def peer(
+    python: str, script: list[str], table: Path, options: list[str], out: Path, limit: float | None = None
+) -> dict[str, Any]:
+    """A peer's run: its epochs, and the figures of the one that its validation set picks; ``limit`` in seconds."""
     started = time.perf_counter()
     command = [python, str(HERE / script[0]), str(table), "--out", str(out), *script[1:], *options]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=limit)
     wall = time.perf_counter() - started
     epochs = [json.loads(line) for line in out.read_text().splitlines()]
     best = max(epochs, key=lambda epoch: epoch["val_accuracy"])
@@ -71,15 +73,18 @@ def peer(python: str, script: list[str], table: Path, options: list[str], out: P
     }
 
 
-def keensight(effort: str, table: Path, options: list[str], scratch: Path) -> dict[str, Any]:
+def keensight(
+    effort: str, table: Path, options: list[str], scratch: Path, limit: float | None = None
+) -> dict[str, Any]:
     """A training as a user starts it; to a target it takes as long as the whole of it, report included."""
     run = scratch / f"run-{effort}"
     environment = os.environ | {"KEENSIGHT_CACHE": str(scratch / f"cache-{effort}")}
     command = [sys.executable, "-m", "keensight", "train", str(table), "--run", str(run), "--effort", effort, "--json"]
     started = time.perf_counter()
     done = subprocess.run(
-        [*command, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
-    )
+        [*command, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+        timeout=limit,
+    )  # fmt: skip
     seconds = round(time.perf_counter() - started, 1)
     result = json.loads(done.stdout)
     epochs = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]

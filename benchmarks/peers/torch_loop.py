@@ -3,7 +3,7 @@
 The whole of EfficientNet-Lite0 is trained with AdamW, a warm-up and a cosine; pixels in channels_last; Pillow
 decodes in DataLoader workers, which shrink, crop and mirror.
 
-    python benchmarks/peers/torch_loop.py split.csv --out torch.jsonl [--bf16]
+    python benchmarks/peers/torch_loop.py split.csv --out torch.jsonl [--bf16] [--device cuda --workers 8]
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def random_box(width: int, height: int) -> tuple[float, float, float, float]:
     return left, top, left + w, top + h
 
 
-def normalised(images: torch.Tensor) -> torch.Tensor:
-    return images.to(memory_format=torch.channels_last).float().sub_(127).div_(128)
+def normalised(images: torch.Tensor, device: str) -> torch.Tensor:
+    return images.to(device, non_blocking=True).to(memory_format=torch.channels_last).float().sub_(127).div_(128)
 
 
 @torch.inference_mode()
-def accuracy(net: nn.Module, loader: DataLoader, bf16: bool) -> tuple[float, int]:
+def accuracy(net: nn.Module, loader: DataLoader, bf16: bool, device: str) -> tuple[float, int]:
     net.eval()
     right = n = 0
     for images, targets in loader:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            right += (net(normalised(images)).argmax(1) == targets).sum().item()
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            right += (net(normalised(images, device)).argmax(1) == targets.to(device)).sum().item()
         n += len(targets)
     return right / n, n
 
@@ -73,11 +73,13 @@ def main() -> None:
     parser = common.options(__doc__, epochs=20)
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--compile", action="store_true", help="train through torch.compile")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument(
         "--workers", type=int, default=1, help="processes that decode; two leave too few cores to train"
     )
     arguments = parser.parse_args()
+    device = arguments.device
     log, table = common.Log(arguments.out), common.read(arguments.table, arguments.limit)
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(os.cpu_count() or 1)
@@ -92,10 +94,11 @@ def main() -> None:
             drop_last=train and len(table.paths[part]) > arguments.batch_size,
             num_workers=arguments.workers,
             persistent_workers=train and arguments.workers > 0,
+            pin_memory=device == "cuda",
         )
 
     loaders = {part: loader(part) for part in common.PARTS}
-    net = common.torch_lite0(len(table.labels)).to(memory_format=torch.channels_last)
+    net = common.torch_lite0(len(table.labels)).to(device).to(memory_format=torch.channels_last)
     run = torch.compile(net) if arguments.compile else net
     optimizer = torch.optim.AdamW(groups(net, 0.02), lr=arguments.learning_rate, fused=True)
     total = arguments.epochs * len(loaders["train"])
@@ -111,16 +114,16 @@ def main() -> None:
     for epoch in range(1, arguments.epochs + 1):
         net.train()
         for images, targets in loaders["train"]:
-            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
-                logits = run(normalised(images))
-            loss = loss_of(logits.float(), targets)
+            with torch.autocast(device, torch.bfloat16, enabled=arguments.bf16):
+                logits = run(normalised(images, device))
+            loss = loss_of(logits.float(), targets.to(device, non_blocking=True))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             schedule.step()
-        val, _ = accuracy(net, loaders["val"], arguments.bf16)
+        val, _ = accuracy(net, loaders["val"], arguments.bf16, device)
         with log.paused():
-            test, n = accuracy(net, loaders["test"], arguments.bf16)
+            test, n = accuracy(net, loaders["test"], arguments.bf16, device)
         log.epoch("all", epoch, val, test, n)
 
 
