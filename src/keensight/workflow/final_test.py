@@ -40,7 +40,7 @@ def final_test(run: Run, dataset: Dataset, progress: Progress, chosen: Mapping[s
         StoreError: a file of the run is damaged, or another process is working on it.
     """
     from keensight.core.decisions import Decisions
-    from keensight.nets import litert, runtime
+    from keensight.nets import engines, runtime
     from keensight.store.bundle import open_bundle
     from keensight.store.run_lock import locked_run
 
@@ -48,7 +48,7 @@ def final_test(run: Run, dataset: Dataset, progress: Progress, chosen: Mapping[s
     assert known is not None, "only a run that ks.train began can be left untested"
     started = time.perf_counter() - float(run.record.results.get("seconds", 0.0))
     progress = Logged(progress, run.log)
-    with locked_run(run.path), litert.using(known.engine):
+    with locked_run(run.path), engines.using(known.engine):
         runtime.use_threads(known.threads)
         run.save_decisions(dataclasses.replace(known, settings={**known.settings, "train.evaluate_on": "test"}))
         config = RunConfig().with_values({**read_config(run.config_path), "train.evaluate_on": "test"})
