@@ -13,7 +13,8 @@ def test_its_section_shows_rates_and_trainings(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import tables_training
 
-    known = {"versions": {"GPU": "NVIDIA T4"}, "command": "python benchmarks/gpu.py photos"}
+    known = {"versions": {"GPU": "NVIDIA T4"}, "command": "python benchmarks/gpu.py photos", "machine": "a CPU",
+             "date": "2026-01-01"}  # fmt: skip
     run = {"val_accuracy": 0.9, "test_accuracy": 0.91, "interval_95": [0.88, 0.94], "n_test": 300, "seconds": 12.0,
            "seconds_to": {"0.90": 12.0, "0.99": None}}  # fmt: skip
     rates = {"LiteRT": {"images_per_second": 120}, "TensorFlow on GPU": {"images_per_second": 2100}}

@@ -60,9 +60,9 @@ def test_a_first_guess_hits(question, file, name):
 def test_a_name_stands_in_one_layer_unless_it_is_the_same_subject():
     """``cli`` and ``scale`` aside, where each file is named like its command, or the work that it spreads."""
     shared = {
-        "adopt", "anomaly", "audit", "bundle", "calibration", "comparison", "drift", "export", "features", "fit",
-        "intensity", "background", "learning_curve", "multilabel", "operating_point", "parity", "pixels", "progress",
-        "prototypes", "review", "slices", "study", "tour", "training_overlap",
+        "adopt", "anomaly", "audit", "bundle", "calibration", "comparison", "drift", "engines", "export", "features",
+        "fit", "intensity", "background", "learning_curve", "multilabel", "operating_point", "parity", "pixels",
+        "progress", "prototypes", "review", "slices", "study", "tour", "training_overlap",
     }  # fmt: skip
     layers = {}
     for path in SOURCE.rglob("*.py"):

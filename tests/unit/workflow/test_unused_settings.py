@@ -43,9 +43,9 @@ def test_a_quick_transfer_claims_no_epochs_no_optimizer_and_no_rate() -> None:
 def test_a_training_by_steps_claims_them() -> None:
     assert without_effect(_config(**PRETRAINED), _data("")) == (*PLAIN, "train.tensorboard")
     scratch = without_effect(_config(model__name="cnn", train__effort="quick"), _data(""))
-    assert scratch == (*PLAIN, "train.logit_adjustment")
+    assert scratch == (*PLAIN, "train.logit_adjustment", "train.engine")
     again = without_effect(_config(**PRETRAINED, model__weights="none", train__effort="quick"), _data(""))
-    assert again == (*PLAIN, "train.logit_adjustment")
+    assert again == (*PLAIN, "train.logit_adjustment", "train.engine")
 
 
 def test_what_was_decided_about_images_is_claimed_where_there_are_such() -> None:
@@ -83,7 +83,7 @@ def test_a_detector_and_an_adopted_network_claim_no_training() -> None:
     for kind in ("detector", "adopted"):
         config = _config(model__name="efficientnet_lite0")
         written = tomllib.loads(config.to_toml(without_effect(config, _data(""), kind)))
-        assert written["train"] == {"seed": 0}
+        assert written["train"] == {"seed": 0} | ({"engine": "auto"} if kind == "detector" else {})
         assert written["augment"] == {}
         assert (written["decision"] == {}) is (kind == "detector")
         assert ("weights" in written["model"]) is (kind == "detector")
