@@ -49,7 +49,8 @@ def refuse_unsupported(config: RunConfig, workers: Workers) -> None:
     for unfit, what, hint in (
         (config.data.task == Task.ANOMALY, "an anomaly detector is not trained by several workers: it has no training "
          "steps", "leave out --workers"),
-        (train.precision == "bfloat16", "several workers train in float32 only", "leave out train.precision"),
+        (train.precision in ("bfloat16", "float16"), "several workers train in float32 only",
+         "leave out train.precision"),
         (train.tensorboard, "several workers write no TensorBoard events", "leave out train.tensorboard"),
         (train.halve_batch, "several workers do not look for a batch size that fits into memory",
          "leave out train.halve_batch, and set train.batch_size"),
