@@ -5,7 +5,7 @@ image: the same file, the same pixels as PNG, compressed again, brighter, or mir
 with images, 100,000 in each. Every stage has a process of its own; its peak memory is that after its input was read.
 What earlier calls measured for other numbers of images is kept.
 
-python benchmarks/large_sets.py stages [N ...] [--scratch FOLDER]
+python benchmarks/large_sets.py stages [N ...] [--only STAGES] [--scratch FOLDER] [--keep]
 python benchmarks/large_sets.py formats [--n 100000]
 python benchmarks/large_sets.py interrupts [--n 100000] [--times 5]
 """
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ SIDE, CLASSES, BLOCK, PER_FILE = 32, 1000, 1000, 100_000
 COPIES = ("same file", "same pixels", "compressed again", "brighter", "mirrored")
 EXACT = COPIES[:2]
 ONE_IN = 20
-STAGES = ("open", "decode", "duplicates", "audit", "split", "tables", "batches")
+STAGES = ("open", "headers", "decode", "duplicates", "audit", "split", "tables", "batches")
 BATCH, STEPS = 128, 1000
 
 
@@ -138,6 +138,13 @@ def _audit(root: Path) -> Any:
     return from_plain(AuditReport, json.loads((root / "audit.json").read_text()))
 
 
+def _saved(root: Path, report: Any) -> dict[str, Any]:
+    from keensight.core.codec import to_plain
+
+    (root / "audit.json").write_text(json.dumps(to_plain(report)))
+    return {"findings": len(report.findings), "json_mb": round((root / "audit.json").stat().st_size / 1e6, 1)}
+
+
 def _split(root: Path) -> Any:
     from keensight.store.run_tables import read_split
 
@@ -156,6 +163,14 @@ def open_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any], d
         return {"classes": len(dataset.class_names), "bytes_an_image": round(size / n)}
 
     return lambda: ks.open(root / "images", progress=Silent()), after
+
+
+def headers_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any], dict[str, Any]]]:
+    """The audit of names, digests and headers alone."""
+    from keensight.data.audit.audit import audit
+
+    dataset = _dataset(root, n)
+    return lambda: audit(dataset), lambda report: _saved(root, report)
 
 
 def decode_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any], dict[str, Any]]]:
@@ -187,17 +202,11 @@ def duplicates_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[A
 
 
 def audit_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any], dict[str, Any]]]:
-    from keensight.core.codec import to_plain
     from keensight.data.audit.audit import audit
 
     dataset = _dataset(root, n)
     pixels = _pixels(dataset)
-
-    def after(report: Any) -> dict[str, Any]:
-        (root / "audit.json").write_text(json.dumps(to_plain(report)))
-        return {"findings": len(report.findings), "json_mb": round((root / "audit.json").stat().st_size / 1e6, 1)}
-
-    return lambda: audit(dataset, pixels), after
+    return lambda: audit(dataset, pixels), lambda report: _saved(root, report)
 
 
 def split_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any], dict[str, Any]]]:
@@ -285,69 +294,76 @@ def environment(root: Path) -> dict[str, str]:
     return os.environ | {"KEENSIGHT_CACHE": str(root / "cache"), "OPENBLAS_NUM_THREADS": "1"}
 
 
-def keep(new: dict[str, Any]) -> None:
+def keep(what: str, n: str, new: dict[str, Any]) -> None:
     """Save figures beside those of earlier calls."""
     path = RESULTS / "large-sets.json"
     known = json.loads(path.read_text())["figures"] if path.exists() else {}
-    for key, one in new.items():
-        known[key] = known.get(key, {}) | one
-    save("large-sets", max(map(int, known["stages"])), known, "memory in proportion to the number of images",
-         versions={"pyarrow": pa.__version__})  # fmt: skip
+    known.setdefault(what, {}).setdefault(n, {}).update(new)
+    largest = max(map(int, known.get("stages", {n: None})))
+    save("large-sets", largest, known, "memory in proportion to the images", versions={"pyarrow": pa.__version__})
 
 
-def stages(sizes: list[int], names: list[str], scratch: Path | None) -> None:
-    for n in sizes:
-        with tempfile.TemporaryDirectory(dir=scratch) as place:
-            root = Path(place)
-            write_parquet(root / "images", n)
-            found: dict[str, Any] = {}
-            for name in names:
-                done = subprocess.run(command(name, root, n), env=environment(root), stdout=subprocess.PIPE, text=True)
-                if done.returncode:
-                    print(f"{name} of {n:,}: exit code {done.returncode}", file=sys.stderr)
-                    break
-                found[name] = json.loads(done.stdout.splitlines()[-1])
-                print(n, name, found[name], file=sys.stderr, flush=True)
-                keep({"stages": {str(n): found}})
+def stages(n: int, names: list[str], root: Path) -> None:
+    """The stages of one set, in a folder that may have it from an earlier call."""
+    if not (root / "images").exists():
+        write_parquet(root / "unfinished", n).rename(root / "images")
+    for name in names:
+        done = subprocess.run(command(name, root, n), env=environment(root), stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            print(f"{name} of {n:,}: exit code {done.returncode}", file=sys.stderr)
+            break
+        found = json.loads(done.stdout.splitlines()[-1])
+        print(n, name, found, file=sys.stderr, flush=True)
+        keep("stages", str(n), {name: found})
 
 
 # The kinds of sources
 
 
-def sources(root: Path, n: int) -> Iterator[tuple[str, Path]]:
-    """The same images in each kind of source; each is written when it is asked for."""
-    folder = root / "folders"
+def write_folders(root: Path, n: int) -> Path:
     for i in range(n):
-        name = folder / label_of(i, n) / f"{i:07d}.{'png' if file_of(i, n)[:1] != bytes([255]) else 'jpg'}"
-        name.parent.mkdir(parents=True, exist_ok=True)
-        name.write_bytes(file_of(i, n))
-    yield f"{len(list(folder.iterdir())):,} folders of files", folder
-    yield "Parquet with images", write_parquet(root / "parquet", n)
-    samples = (
-        item for i in range(n)
-        for item in ((f"{i:07d}.jpg", file_of(i, n)), (f"{i:07d}.cls", label_of(i, n).encode()))
-    )  # fmt: skip
-    yield "WebDataset tar", write_tar(root / "web.tar", samples)
-    yield "TFRecord", write_records(root / "set.tfrecord", (file_of(i, n) for i in range(n)), CLASSES)
+        data = file_of(i, n)
+        suffix = "png" if data.startswith(b"\x89PNG") else "jpg"
+        path = root / label_of(i, n) / f"{i:07d}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
+def write_webdataset(root: Path, n: int) -> Path:
+    names = ((f"{i:07d}.jpg", f"{i:07d}.cls") for i in range(n))
+    return write_tar(root.with_suffix(".tar"), (
+        item for i, (image, label) in enumerate(names)
+        for item in ((image, file_of(i, n)), (label, label_of(i, n).encode()))
+    ))  # fmt: skip
+
+
+def write_tfrecord(root: Path, n: int) -> Path:
+    return write_records(root.with_suffix(".tfrecord"), (file_of(i, n) for i in range(n)), CLASSES)
+
+
+def write_npz(root: Path, n: int) -> Path:
     images = np.concatenate([pictures(block) for block in range(-(-n // BLOCK))])[:n]
-    np.savez(root / "set.npz", images=images, labels=np.array([label_of(i, n) for i in range(n)]))
-    yield ".npz", root / "set.npz"
+    np.savez(root.with_suffix(".npz"), images=images, labels=np.array([label_of(i, n) for i in range(n)]))
+    return root.with_suffix(".npz")
+
+
+SOURCES: dict[str, Callable[[Path, int], Path]] = {
+    "1,000 folders of files": write_folders, "Parquet with images": write_parquet, "WebDataset tar": write_webdataset,
+    "TFRecord": write_tfrecord, ".npz": write_npz,
+}  # fmt: skip
 
 
 def formats(n: int, scratch: Path | None) -> None:
     """Open each kind of source, in a process of its own."""
-    rows = []
-    for number in range(5):  # one at a time on the disk
+    for kind, write in SOURCES.items():
         with tempfile.TemporaryDirectory(dir=scratch) as place:
-            root = Path(place)
-            for k, (kind, path) in enumerate(sources(root, n)):
-                if k == number:
-                    time.sleep(3)  # what changed less than two seconds ago is not kept in the index
-                    one, again = opened(path, root, n), opened(path, root, n)
-                    rows.append([kind, one["cpu_seconds"], again["cpu_seconds"], one["peak_mb"] - one["before_mb"]])
-                    print(rows[-1], file=sys.stderr, flush=True)
-                    break
-    keep({"formats": {str(n): rows}})
+            path = write(Path(place) / "images", n)
+            time.sleep(3)  # what changed less than two seconds ago is not kept in the index
+            one, again = opened(path, Path(place), n), opened(path, Path(place), n)
+            found = [one["cpu_seconds"], again["cpu_seconds"], one["peak_mb"] - one["before_mb"]]
+            print(kind, found, file=sys.stderr, flush=True)
+            keep("formats", str(n), {kind: found})
 
 
 def opened(path: Path, root: Path, n: int) -> dict[str, Any]:
@@ -382,7 +398,7 @@ def interrupts(n: int, times: int, scratch: Path | None) -> None:
             waits = [_interrupted(name, root, n, seconds * (k + 0.5) / times) for k in range(times)]
             found[name] = {"times": times, "slowest": round(max(waits), 2)}
             print(name, found[name], file=sys.stderr, flush=True)
-    keep({"interrupts": {str(n): found}})
+    keep("interrupts", str(n), found)
 
 
 def _interrupted(name: str, root: Path, n: int, after: float) -> float:
@@ -417,14 +433,17 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--only", default=",".join(STAGES), help="stages, in their order")
     parser.add_argument("--scratch", type=Path, help="folder for the set and its cache, some 5 kB an image")
+    parser.add_argument("--keep", action="store_true", help="keep the sets in --scratch, for later calls")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if arguments.what == "stage":
         name, root, n = arguments.given
         measure(name, Path(root), int(n))
     elif arguments.what == "stages":
-        sizes = [int(n) for n in arguments.given or (10_000, 100_000, 1_000_000)]
-        stages(sizes, arguments.only.split(","), arguments.scratch)
+        for n in map(int, arguments.given or (10_000, 100_000, 1_000_000)):
+            with tempfile.TemporaryDirectory(dir=arguments.scratch) as place:
+                root = arguments.scratch / str(n) if arguments.keep else Path(place)
+                stages(n, arguments.only.split(","), root)
     elif arguments.what == "formats":
         formats(arguments.n, arguments.scratch)
     else:

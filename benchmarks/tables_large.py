@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 STAGES = {
-    "open": "open", "decode": "decode", "duplicates": "duplicates", "audit": "rest of the audit", "split": "split",
-    "tables": "tables of the run",
+    "open": "open", "headers": "audit of headers", "decode": "decode", "duplicates": "duplicates",
+    "audit": "rest of the audit", "split": "split", "tables": "tables of the run",
 }  # fmt: skip
 """Name of a stage in the results, and in the table."""
 
@@ -80,7 +80,10 @@ def _formats(found: dict[str, Any]) -> list[str]:
         lines += [
             f"The same {int(n):,} images in each kind of source: CPU seconds to open it, first and again, and the memory "
             "that takes. `python benchmarks/large_sets.py formats`\n",
-            *_table(["source", "first, s", "again, s", "memory, MB"], [list(map(str, row)) for row in found[n]]),
+            *_table(
+                ["source", "first, s", "again, s", "memory, MB"],
+                [[kind, *map(str, row)] for kind, row in found[n].items()],
+            ),
         ]
     return lines
 

@@ -77,7 +77,7 @@ def class_balance(source: Dataset | AuditReport, split: Split | None = None) -> 
     alt = f"{plural(len(names), 'class', 'classes')} of {totals.min():,} to {totals.max():,} images."
     heading = "Images per class" + (", largest first" if len(names) > _SORTED else "")
     if len(names) > _MOST:
-        heading = f"Images per class, the {_MOST // 2} largest and the {_MOST // 2} smallest of {len(names):,} classes"
+        heading = f"Images per class ({_MOST // 2} largest, {_MOST // 2} smallest)"
         names = [*names[: _MOST // 2], *names[-_MOST // 2 :]]
         stacks = {p: np.r_[counts[: _MOST // 2], counts[-_MOST // 2 :]] for p, counts in stacks.items()}
     rows = len(names) > 6 or any(len(name) > 12 for name in names)
