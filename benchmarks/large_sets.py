@@ -2,12 +2,12 @@
 
 The images are drawn: JPEG files of 32 px in up to 1,000 classes. Of the last twentieth each is a duplicate of another
 image: the same file, the same pixels as PNG, compressed again, brighter, or mirrored. They are stored as Parquet files
-with images, 100,000 in each. Every stage has a process of its own; its peak memory is that after its input was read.
+with images, 100,000 in each. Every stage has its own process; its peak memory is that after its input was read.
 What earlier calls measured for other numbers of images is kept.
 
 python benchmarks/large_sets.py stages [N ...] [--only STAGES] [--scratch FOLDER] [--keep]
 python benchmarks/large_sets.py formats [--n 100000]
-python benchmarks/large_sets.py interrupts [--n 100000] [--times 5]
+python benchmarks/large_sets.py interrupts [--n 100000] [--times 5] --scratch FOLDER
 """
 
 from __future__ import annotations
@@ -227,7 +227,8 @@ def tables_stage(root: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any],
     from keensight.store.create_run import create_run
 
     dataset, report, split = _dataset(root, n), _audit(root), _split(root)
-    run = create_run(root / "run", name="drawn", source="drawn", model="cnn", command="", seed=0, versions={},
+    place = Path(tempfile.mkdtemp(dir=root)) / "run"
+    run = create_run(place, name="drawn", source="drawn", model="cnn", command="", seed=0, versions={},
                      config_toml="")  # fmt: skip
 
     def write() -> None:
@@ -384,45 +385,41 @@ def opening_stage(path: Path, n: int) -> tuple[Callable[[], Any], Callable[[Any]
 # Ctrl-C
 
 
-def interrupts(n: int, times: int, scratch: Path | None) -> None:
-    """SIGINT at even distances in each stage: seconds until its process has ended."""
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=scratch) as place:
-        root = Path(place)
-        write_parquet(root / "images", n)
-        for name in STAGES[:-2]:
-            started = time.perf_counter()
-            whole = subprocess.run(command(name, root, n), env=environment(root), stdout=subprocess.PIPE, text=True)
-            seconds = json.loads(whole.stdout.splitlines()[-1])["seconds"]
-            print(name, seconds, round(time.perf_counter() - started), file=sys.stderr, flush=True)
-            waits = [_interrupted(name, root, n, seconds * (k + 0.5) / times) for k in range(times)]
-            found[name] = {"times": times, "slowest": round(max(waits), 2)}
-            print(name, found[name], file=sys.stderr, flush=True)
-    keep("interrupts", str(n), found)
+def interrupts(n: int, times: int, root: Path) -> None:
+    """SIGINT at even distances in each stage of a kept set: seconds until its process has ended."""
+    known = json.loads((RESULTS / "large-sets.json").read_text())["figures"]["stages"][str(n)]
+    for name in STAGES[:-1]:
+        if name in known:
+            tries = [interrupted(name, root, n, known[name]["seconds"] * (k + 0.5) / times) for k in range(times)]
+            found = [seconds for seconds in tries if seconds is not None]
+            print(name, found, file=sys.stderr, flush=True)
+            keep("interrupts", str(n), {name: {"times": len(found), "slowest": round(max(found, default=0.0), 2)}})
 
 
-def _interrupted(name: str, root: Path, n: int, after: float) -> float:
-    work = environment(root)
-    if name in ("decode", "duplicates", "audit"):  # nothing of it is cached
-        with tempfile.TemporaryDirectory(dir=root) as empty:
-            kinds = ("pixels", "sets") if name != "decode" else ()
-            for kind in kinds:
+REUSED = {"decode": (), "duplicates": ("pixels", "sets"), "audit": ("pixels", "sets", "copies")}
+"""What of the cache a stage may find when it is interrupted, so that it has all of its work to do."""
+
+
+def interrupted(name: str, root: Path, n: int, after: float) -> float | None:
+    """Seconds from SIGINT to the end of the process; None: it had ended before."""
+    with tempfile.TemporaryDirectory(dir=root) as empty:
+        work = environment(root)
+        if name in REUSED:
+            work["KEENSIGHT_CACHE"] = empty
+            for kind in REUSED[name]:
                 (Path(empty) / kind).symlink_to(root / "cache" / kind)
-            if name == "audit":
-                (Path(empty) / "copies").symlink_to(root / "cache" / "copies")
-            return _signaled(command(name, root, n), work | {"KEENSIGHT_CACHE": empty}, after)
-    return _signaled(command(name, root, n), work, after)
-
-
-def _signaled(line: list[str], work: dict[str, str], after: float) -> float:
-    process = subprocess.Popen(line, env=work, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()  # it has begun
-    time.sleep(after)
-    sent = time.perf_counter()
-    process.send_signal(signal.SIGINT)
-    process.wait(120)
-    return time.perf_counter() - sent
+        process = subprocess.Popen(
+            command(name, root, n), env=work, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdout is not None
+        process.stdout.readline()  # it has begun
+        time.sleep(after)
+        if process.poll() is not None:
+            return None
+        sent = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        code = process.wait(300)
+        return time.perf_counter() - sent if code == 130 else None
 
 
 def main() -> None:
@@ -447,7 +444,7 @@ def main() -> None:
     elif arguments.what == "formats":
         formats(arguments.n, arguments.scratch)
     else:
-        interrupts(arguments.n, arguments.times, arguments.scratch)
+        interrupts(arguments.n, arguments.times, arguments.scratch / str(arguments.n))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ def large_section(document: dict[str, Any]) -> list[str]:
     figures = document["figures"]
     return [
         "\n## Large sets\n",
-        "Generated JPEG files of 32 px, some 700 bytes each, in up to 1,000 classes, in Parquet files of 100,000 images. "
-        "Each stage runs in a process of its own, whose input was read before; matrices have one thread, and other "
+        "Generated JPEG files of 32 px, some 900 bytes each, in up to 1,000 classes, in Parquet files of 100,000 images. "
+        "Each stage runs in its own process, whose input was read before; matrices have one thread, and other "
         "programs ran on the same two CPUs. `python benchmarks/large_sets.py stages`\n",
         *_stages(figures["stages"]),
         *_found(figures["stages"]),
