@@ -20,7 +20,7 @@ from keensight.core.progress import Silent
 from keensight.errors import UsageError
 from s3_builders import s3
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]  # of Ray about itself
 pytest.importorskip("ray", reason="the extra cluster is not installed")
 SPEC = ks.ImageSpec(16, 16)
 ROOT = Path(__file__).parents[2]
@@ -92,12 +92,18 @@ def test_the_command_writes_the_rows_of_one_process_and_does_nothing_twice(place
     )
 
 
+def parent(process):
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def workers():
-    """Processes of Ray that predict."""
+    """Processes of this test's cluster that predict; another one may run on the same machine."""
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdecimal() and b"ray::MapWorker" in (entry / "cmdline").read_bytes():
-                yield int(entry.name)
+                process = int(entry.name)
+                if parent(parent(process)) == os.getpid():  # a worker's parent is the daemon that we started
+                    yield process
         except OSError:
             continue
 

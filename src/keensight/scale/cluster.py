@@ -164,6 +164,15 @@ def _cpus(ray: Any) -> int:
     return int(ray.cluster_resources().get("CPU", 0))
 
 
+def machines() -> int:
+    """Number of machines with CPUs in the cluster that this process is connected to."""
+    return len(_nodes(installed()))
+
+
+def _nodes(ray: Any) -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+
+
 def _check_versions(ray: Any) -> None:
     """Refuse a cluster on whose machines the work would fail, or give other results, by name."""
 
@@ -183,7 +192,7 @@ def _check_versions(ray: Any) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     asking = ray.remote(num_cpus=0)(version)
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    nodes = _nodes(ray)
     asked = [
         asking.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
         for node in nodes

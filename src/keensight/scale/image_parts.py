@@ -45,6 +45,11 @@ class Files:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def local(self) -> bool:
+        """Whether files of this computer are among them."""
+        return any(isinstance(place, Path) for place in self.places)
+
     def as_text(self) -> str:
         """To be sent to a worker."""
         return json.dumps({"places": [_plain(place) for place in self.places], "first": self.first})
@@ -78,6 +83,11 @@ class Cells:
 
     def __len__(self) -> int:
         return self.rows
+
+    @property
+    def local(self) -> bool:
+        """Whether the file is on this computer."""
+        return isinstance(self.file, Path)
 
     def as_text(self) -> str:
         """To be sent to a worker."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from keensight import __version__
 from keensight.core.files import temporary_folder, write_bytes
 from keensight.core.progress import Progress
 from keensight.core.sources import Source
-from keensight.errors import DataError, KeensightError
-from keensight.scale.cluster import connected, installed
+from keensight.errors import DataError, GateError, KeensightError, UsageError
+from keensight.scale.cluster import connected, installed, machines
 from keensight.scale.image_parts import Part, digest, divided, from_text
 from keensight.scale.part_folder import PartFolder, check_place
 from keensight.workflow.engines import opened
@@ -24,6 +25,8 @@ from keensight.workflow.progress import shown
 from keensight.workflow.self_test import tested
 
 if TYPE_CHECKING:
+    from keensight.nets.classifier import Classifier
+    from keensight.nets.detector import Detector
     from keensight.nets.network import Engine
     from keensight.store.bundle import Bundle
 
@@ -87,6 +90,8 @@ def predict_with_workers(  # noqa: PLR0913 - public options, by keyword
         progress.say(f"all {total:,} images are done already")
     if left:
         with connected(address, workers), progress.task("predicting", sum(map(len, left.values()))) as task:
+            if (count := machines()) > 1 and any(part.local for part in left.values()):
+                progress.say(f"the workers are on {count} machines: files must have the same paths on all of them")
             folder.begin()
             for number, rows in _predicted(left, _Settings.of(package, engine, top), workers):
                 folder.add(number, rows)
@@ -144,38 +149,40 @@ class Tally:
 class Worker:
     """A bundle's model in a worker: takes parts of the images, and gives their rows as a Parquet file.
 
+    Errors of this package are results, too: Ray would wrap them, and try again.
+
     Args:
         settings: A reference to the settings, in Ray's store.
         tally: The actor of a :class:`Tally`.
     """
 
     def __init__(self, settings: Any, tally: Any) -> None:
-        from keensight.store.bundle import open_bundle
-
+        self._ray = installed()
+        self._settings: _Settings = self._ray.get(settings)
         self._tally = tally
-        self._settings: _Settings = installed().get(settings)
-        with temporary_folder() as folder:
-            for name, data in self._settings.files.items():
-                write_bytes(folder / name, data)
-            package, engine = open_bundle(folder), self._settings.engine
-            if engine == "keras":
-                from keensight.nets.runtime import use_threads
-
-                use_threads(1)
-            self._model: Any = tested(package, opened(package, engine, 1))
+        self._model: Any = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The rows of a part, whose number and text ``row`` has.
+        """The rows of a part, whose number and text ``row`` has, as a Parquet file; or ``error`` and ``hint``."""
+        number, part = row["number"], from_text(row["part"])
+        try:
+            self._begin(number, part)
+            return {"number": number, "rows": self._rows(part), "error": "", "hint": "", "exit_code": 0}
+        except KeensightError as error:
+            told = {"error": error.message, "hint": error.hint or "", "exit_code": error.exit_code}
+            return {"number": number, "rows": b"", **told}
 
-        Raises:
-            DataError: it was begun too often.
-        """
-        part, names = from_text(row["part"]), list[str]()
-        if installed().get(self._tally.begin.remote(row["number"])) > _TRIES:
+    def _begin(self, number: int, part: Part) -> None:
+        if self._ray.get(self._tally.begin.remote(number)) > _TRIES:
             raise DataError(
-                f"every worker that began part {row['number']} ended ({_TRIES} tries): {part.summary()}",
+                f"every worker that began part {number} ended ({_TRIES} tries): {part.summary()}",
                 "an image there may crash the decoder or need too much memory; without --workers you see which",
             )
+        if self._model is None:
+            self._model = _opened(self._settings)
+
+    def _rows(self, part: Part) -> bytes:
+        names: list[str] = []
 
         def sources() -> Iterator[Source]:
             for name, source in part.images(self._settings.base):
@@ -186,7 +193,22 @@ class Worker:
         layout = Layout.of(found[0], self._settings.top, self._settings.model)
         rows = [one for some in found for one in some.rows(self._settings.top)]
         named = [layout.cells({**one, "path": name}) for name, one in zip(names, rows, strict=True)]
-        return {"number": row["number"], "rows": encode_parquet(named, layout.columns)}
+        return encode_parquet(named, layout.columns)
+
+
+def _opened(settings: _Settings) -> Classifier | Detector:
+    """The model on one thread, after its self-test."""
+    from keensight.store.bundle import open_bundle
+
+    with temporary_folder() as folder:
+        for name, data in settings.files.items():
+            write_bytes(folder / name, data)
+        if settings.engine == "keras":
+            from keensight.nets.runtime import use_threads
+
+            use_threads(1)
+        package = open_bundle(folder)
+        return tested(package, opened(package, settings.engine, 1))
 
 
 def _predicted(left: Mapping[int, Part], settings: _Settings, workers: int) -> Iterator[tuple[int, bytes]]:
@@ -207,22 +229,25 @@ def _predicted(left: Mapping[int, Part], settings: _Settings, workers: int) -> I
         )
         try:
             for row in found.iter_rows():
+                if row["error"]:
+                    raise _AS_RAISED[row["exit_code"]](row["error"], row["hint"] or None)
                 yield row["number"], row["rows"]
         except ray.exceptions.RayError as error:
-            raise _ours(error) from error
+            raise DataError(
+                f"a worker failed: {_cause(str(error))}",
+                "what is done is kept; see the logs in /tmp/ray/session_latest/logs",
+            ) from error
 
 
-def _ours(error: BaseException) -> KeensightError:
-    """The error of this package that a worker raised; else a sentence on the end of a worker."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, KeensightError):
-            return type(inner)(inner.message, inner.hint)
-        inner = getattr(inner, "cause", None) or inner.__cause__
-    return DataError(
-        f"a worker ended again and again: {str(error).strip().splitlines()[-1]}",
-        "what is done is kept; look at the log in /tmp/ray/session_latest/logs, and give the command again",
-    )
+_AS_RAISED: dict[int, type[KeensightError]] = {1: DataError, 2: UsageError, 3: GateError}
+"""Exit code to the class of error."""
+
+
+def _cause(text: str) -> str:
+    """Of Ray's text of many lines, the last that names an error."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Died)\b", line)]
+    return (named or lines or ["without a word"])[-1][:300]
 
 
 @contextmanager
