@@ -53,7 +53,8 @@ def predict_section(documents: list[dict[str, Any]]) -> list[str]:
 def cluster_section(document: dict[str, Any]) -> list[str]:
     """The same work in one process and in several workers on Ray Data."""
     figures = document["figures"]
-    seconds, rates, several = figures["seconds"], figures["images_per_second"], figures["workers"]
+    seconds, rates, cpu = figures["seconds"], figures["images_per_second"], figures["cpu_ms"]
+    several = figures["workers"]
     rows = {
         "plain": f"one process, {figures['threads']} threads",
         "one": "1 worker",
@@ -64,10 +65,10 @@ def cluster_section(document: dict[str, Any]) -> list[str]:
         f"`keensight predict --workers` beside the same work in one process, {document['n']:,} photos of {figures['photos']} (with "
         f"repetitions) into Parquet, all on one machine; in turn, median of {figures['turns']}. At work: from the first part to "
         f"the last, without the start of Ray. All tables were equal, bit for bit. `{document['command']}`\n",
-        "| | seconds in all | images per second at work |",
-        "|---|---|---|",
-        *(f"| {name} | {seconds[key]:.1f} | {rates[key]:.1f} |" for key, name in rows.items()),
+        "| | seconds in all | images per second at work | CPU time per image at work, ms |",
+        "|---|---|---|---|",
+        *(f"| {name} | {seconds[key]:.1f} | {rates[key]:.1f} | {cpu[key]:.2f} |" for key, name in rows.items()),
         f"\n{several} workers against one process: {figures['ratio_at_work']:.2f} at work (target: {document['bar']}), "
-        f"{figures['ratio_in_all']:.2f} with start and end; against one worker: {figures['speedup']:.2f} times its rate. The CPUs of "
+        f"{figures['ratio_in_all']:.2f} with start and end, {figures['cpu_ratio']:.2f} by CPU time per image at work; against one worker: {figures['speedup']:.2f} times its rate. The CPUs of "
         "this machine are two threads of one core, so that a second worker cannot double the rate.\n",
     ]

@@ -18,6 +18,7 @@ from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 COLUMNS = "path string, label string, probability double, decision string, error string"
+IMAGES = "*.{jpg,jpeg,png,webp,bmp,JPG,JPEG,PNG,WEBP,BMP}"  # capital letters count
 ROWS = 32
 """Images that are sent to a Python worker at a time: 10,000, which Spark would send, do not fit into its memory."""
 
@@ -50,7 +51,7 @@ def main():
     parser.add_argument("export", type=Path, help="folder that `keensight export RUN --to litert` has written")
     parser.add_argument("images", help="folder of images, on a file system that Spark reads")
     parser.add_argument("out", help="Parquet table to write")
-    parser.add_argument("--name", default="*.{jpg,jpeg,png,webp,bmp}", help="pattern of file names (default: images)")
+    parser.add_argument("--name", default=IMAGES, help="pattern of file names (default: images)")
     parser.add_argument("--tasks", type=int, default=0, help="number of tasks (default: by Spark)")
     arguments = parser.parse_args()
     spark = (

@@ -169,6 +169,11 @@ def machines() -> int:
     return len(_nodes(installed()))
 
 
+def is_client() -> bool:
+    """Whether this process is connected through Ray's client (``ray://``), which is not a part of the cluster."""
+    return bool(installed().util.client.ray.is_connected())
+
+
 def _nodes(ray: Any) -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
 

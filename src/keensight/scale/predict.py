@@ -16,7 +16,7 @@ from keensight.core.files import temporary_folder, write_bytes
 from keensight.core.progress import Progress
 from keensight.core.sources import Source
 from keensight.errors import DataError, GateError, KeensightError, UsageError
-from keensight.scale.cluster import connected, installed, machines
+from keensight.scale.cluster import connected, installed, is_client, machines
 from keensight.scale.image_parts import Part, digest, divided, from_text
 from keensight.scale.part_folder import PartFolder, check_place
 from keensight.workflow.engines import opened
@@ -214,11 +214,28 @@ def _opened(settings: _Settings) -> Classifier | Detector:
 def _predicted(left: Mapping[int, Part], settings: _Settings, workers: int) -> Iterator[tuple[int, bytes]]:
     """The numbers of parts and their rows, in the order in which they are done."""
     import ray
+
+    try:
+        for found in (_from_inside if is_client() else _results)(left, settings, workers):
+            if found["error"]:
+                raise _AS_RAISED[found["exit_code"]](found["error"], found["hint"] or None)
+            yield found["number"], found["rows"]
+    except ray.exceptions.RayError as error:
+        raise DataError(
+            f"a worker failed: {_cause(str(error))}",
+            "what is done is kept; see the logs in /tmp/ray/session_latest/logs",
+        ) from error
+
+
+def _results(left: Mapping[int, Part], settings: _Settings, workers: int) -> Iterator[dict[str, Any]]:
+    """What workers give, in the order in which they are done."""
+    import ray
     from ray.data import ActorPoolStrategy, DataContext
 
     context = DataContext.get_current().copy()
     context.enable_progress_bars = context.print_on_execution_start = False
-    sent, tally = ray.put(settings), ray.remote(num_cpus=0)(Tally).remote()  # held here for workers that start later
+    sent = ray.put(settings)  # held here for workers that start later
+    tally = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Tally).remote()
     with _quiet(), DataContext.current(context):
         texts = [{"number": number, "part": part.as_text()} for number, part in left.items()]
         found = ray.data.from_items(texts, override_num_blocks=len(texts)).map(
@@ -227,16 +244,26 @@ def _predicted(left: Mapping[int, Part], settings: _Settings, workers: int) -> I
             compute=ActorPoolStrategy(size=min(workers, len(texts)), max_tasks_in_flight_per_actor=2),
             num_cpus=1,
         )
-        try:
-            for row in found.iter_rows():
-                if row["error"]:
-                    raise _AS_RAISED[row["exit_code"]](row["error"], row["hint"] or None)
-                yield row["number"], row["rows"]
-        except ray.exceptions.RayError as error:
-            raise DataError(
-                f"a worker failed: {_cause(str(error))}",
-                "what is done is kept; see the logs in /tmp/ray/session_latest/logs",
-            ) from error
+        yield from found.iter_rows()
+
+
+class Inside:
+    """Runs Ray Data in an actor of the cluster, as Ray's client cannot run it."""
+
+    def __init__(self, left: Mapping[int, Part], settings: _Settings, workers: int) -> None:
+        self._results = _results(left, settings, workers)
+
+    def next(self) -> dict[str, Any] | None:
+        """The next result; None: there is no more."""
+        return next(self._results, None)
+
+
+def _from_inside(left: Mapping[int, Part], settings: _Settings, workers: int) -> Iterator[dict[str, Any]]:
+    import ray
+
+    actor = ray.remote(num_cpus=0)(Inside).remote(left, settings, workers)
+    while (found := ray.get(actor.next.remote())) is not None:
+        yield found
 
 
 _AS_RAISED: dict[int, type[KeensightError]] = {1: DataError, 2: UsageError, 3: GateError}
