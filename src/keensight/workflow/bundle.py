@@ -45,6 +45,7 @@ def bundle(  # noqa: PLR0913 - public options, by keyword
     normalisation: str | None = None,
     pixels: Pixels | None = None,
     quick: bool = False,
+    light: bool = True,
     progress: Progress | None = None,
 ) -> Bundle:
     """Write a bundle: model, labels, preprocessing, decision rule, and a self-test.
@@ -67,6 +68,7 @@ def bundle(  # noqa: PLR0913 - public options, by keyword
         normalisation: What the graph does to its pixels, in words; None: as the architecture of that name does.
         pixels: The decoded images; None: they are taken from the cache, or decoded.
         quick: Leave out what takes seconds: the light form, and the fingerprints of the training images.
+        light: Make the light form.
         progress: Where to report.
 
     Raises:
@@ -96,13 +98,14 @@ def bundle(  # noqa: PLR0913 - public options, by keyword
     )
     seen = pixels if pixels is not None and pixels.spec == model.spec else prepare(data, model.spec)
     exam = _make_self_test(model, data, split, seen)
-    light, learned = None, None
-    if not quick:
+    learned = None if quick else learned_of(data, split, seen)
+    flatbuffer = None
+    if light and not quick:
         compared = compared_images(exam, model.spec, split.part("test"), seen)
-        light, learned = light_form(model, compared, shown(progress)), learned_of(data, split, seen)
+        flatbuffer = light_form(model, compared, shown(progress))
     return write_bundle(
         Path(directory), manifest=manifest, save_model=model.keras_model.save, exam=exam, prototypes=prototypes,
-        subspace=model.subspace, learned=learned, light=light,
+        subspace=model.subspace, learned=learned, light=flatbuffer,
     )  # fmt: skip
 
 

@@ -13,12 +13,16 @@ from keensight.core.records import Dataset
 from keensight.core.task import Task
 from keensight.workflow.engines import classifier_of
 from keensight.workflow.finish import Trained, conclude, evaluation_images, quicker
+from keensight.workflow.light_form import compared_images, light_form
 from keensight.workflow.measure import EvaluationSet, measure, validation_accuracy
+from keensight.workflow.self_test import self_test_everywhere
 from keensight.workflow.steps import prepare
 from keensight.workflow.unused_settings import without_effect
 
 if TYPE_CHECKING:
+    from keensight.core.decoded import Pixels
     from keensight.data.cache import CacheMode
+    from keensight.nets.classifier import Classifier
     from keensight.store.run import Run
 
 
@@ -55,12 +59,24 @@ def final_test(run: Run, dataset: Dataset, progress: Progress, chosen: Mapping[s
         run.save_config(config.to_toml(without_effect(config, dataset)))
         classifier = classifier_of(open_bundle(run.path), "keras")
         pixels = prepare(dataset, classifier.spec, cache=cast("CacheMode", config.data.cache), progress=progress)
+        _add_light_form(run, classifier, pixels, progress)
         trained = Trained(classifier, run.history, dataset, run.split, pixels, run.audit, config)
         with quicker(trained, progress) as features:
             evaluation = measure(classifier, evaluation_images(trained, "test"), progress, features)
             validation = validation_accuracy(classifier, _unseen(run, trained), progress, features)
         kept = {"validation": run.record.results["validation"], "chosen": dict(chosen)}
         return conclude(run, trained, evaluation, validation, progress, started, kept)
+
+
+def _add_light_form(run: Run, classifier: Classifier, pixels: Pixels, progress: Progress) -> None:
+    """What the bundle of a run that is only compared with others does not have."""
+    from keensight.store.bundle import add_light, open_bundle
+
+    package = open_bundle(run.path)
+    compared = compared_images(package.exam(), classifier.spec, run.split.part("test"), pixels)
+    flatbuffer = light_form(classifier, compared, progress)
+    if flatbuffer is not None:
+        self_test_everywhere(add_light(package, flatbuffer), classifier)
 
 
 def _unseen(run: Run, trained: Trained) -> EvaluationSet:

@@ -256,6 +256,7 @@ def _bundled(run: Run, trained: Trained, progress: Progress, means: Prototypes |
         normalisation=trained.normalisation,
         pixels=trained.pixels,
         quick=trained.history.stopped == "interrupted",  # the user waits for the prompt
+        light=trained.config.train.evaluate_on == "test",  # it is compared on test images, and takes seconds
         progress=progress,
     )
 

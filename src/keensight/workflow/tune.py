@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -19,7 +19,8 @@ from keensight.core.registry import did_you_mean
 from keensight.core.study import METRICS, SCHEMA, StudyRecord, Trial, metric_of
 from keensight.core.task import Task
 from keensight.core.trackers import Track, TrackedRun, Tracking
-from keensight.errors import InterruptedRun, KeensightError, TrainingError, UsageError
+from keensight.errors import InterruptedRun, KeensightError, StoreError, TrainingError, UsageError
+from keensight.store.run import open_run
 from keensight.workflow.bundle import versions
 from keensight.workflow.decide import begun, settings_of
 from keensight.workflow.prepare import open_source, refuse_unsplittable
@@ -365,7 +366,10 @@ class _Search:
             del busy[process]
             self._processes.remove(process)
             idle.append(self._new_process())
-            self._ended(sampler, number, {"state": "failed", "message": process.why_dead()})
+            why = process.why_dead()
+            with suppress(StoreError):  # it has not begun yet
+                open_run(self._study.trial_path(number)).update(state="failed", message=why)
+            self._ended(sampler, number, {"state": "failed", "message": why})
         elif message["is"] in ("done", "refused"):
             idle.append(process)
             del busy[process]
