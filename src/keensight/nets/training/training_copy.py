@@ -77,6 +77,7 @@ class FoldedDepthwiseConv2D(_Folded, layers.DepthwiseConv2D):  # type: ignore[mi
     _multiplies = True
 
 
+_HALF = ("bfloat16", "float16")
 _FOLDED: dict[Any, Any] = {layers.Conv2D: FoldedConv2D, layers.DepthwiseConv2D: FoldedDepthwiseConv2D}
 
 
@@ -102,7 +103,7 @@ def training_form(model: keras_types.Model, precision: str) -> keras_types.Model
 
     def copy(layer: Any) -> Any:
         config, kind = layer.get_config(), type(layer)
-        if precision != "float32" and not isinstance(layer, layers.DepthwiseConv2D) and layer.name != "logits":
+        if precision in _HALF and not isinstance(layer, layers.DepthwiseConv2D) and layer.name != "logits":
             config["dtype"] = f"mixed_{precision}"
         if layer.name in folds:
             scale, offset = _terms(folds[layer.name])
