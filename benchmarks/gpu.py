@@ -128,7 +128,7 @@ def rates(arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
 
     def torch() -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=clock.left)
-        return {"images_per_second": round(float(done.stdout))}
+        return {"images_per_second": round(float(done.stdout.split()[-1]))}
 
     return found | clock.within(f"PyTorch on {'CPU' if arguments.trial else 'GPU'}", torch)
 
