@@ -10,7 +10,7 @@ from keensight.core.decisions import Decisions
 from keensight.core.records import Dataset, Split
 from keensight.core.task import Task
 from keensight.errors import UsageError
-from keensight.workflow.fit import head_only
+from keensight.workflow.fit import transfers
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
@@ -64,17 +64,16 @@ def refuse_unsupported(config: RunConfig, workers: Workers) -> None:
     workers.check()
 
 
-def refuse_head_only(config: RunConfig) -> None:
-    """Refuse a training without steps: one that fits only the last layer of a pretrained network.
+def refuse_pretrained(config: RunConfig) -> None:
+    """Refuse networks with pretrained weights: fine-tuning them by several workers was not tried yet.
 
     Raises:
         UsageError: it is one.
     """
-    if head_only(config):
+    if transfers(config):
         raise UsageError(
-            f"--effort quick fits only the last layer of the pretrained {config.model.name}, which several workers "
-            "would not speed up",
-            "leave out --workers, or choose --effort standard or --model cnn",
+            f"several workers train networks from scratch only, and {config.model.name} is pretrained",
+            "leave out --workers, or add --model cnn or --model resnet",
         )
 
 
