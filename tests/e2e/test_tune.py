@@ -85,8 +85,9 @@ def test_a_study_tests_only_the_chosen_model_and_a_killed_one_ends_alike(place: 
     assert {ks.open_run(alone.trial_path(one.number)).record.results["split_digest"] for one in alone.trials} == {
         alone.record.split_digest
     }
-    code, out, err = keensight("evaluate", run.path, cwd=place)
-    assert (code, out) == (1, "") and "was not tested: it was evaluated on the validation set only" in err
+    for command in (("evaluate",), ("report",), ("review",), ("compare", alone.run.path)):
+        code, out, err = keensight(*command, run.path, cwd=place)
+        assert (code, out) == (1, "") and "was not tested: it was evaluated on the validation set only" in err
     code, out, _ = keensight("runs", "alone/trials", "--json", cwd=place)
     assert code == 0 and sorted(one["accuracy"] is None for one in json.loads(out)) == [False, True]
 

@@ -16,7 +16,7 @@ from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.core.task import Task
 from keensight.errors import DataError, UsageError
-from keensight.workflow.evaluate import finished
+from keensight.workflow.evaluate import tested
 from keensight.workflow.label_errors import check_labels
 from keensight.workflow.progress import shown
 from keensight.workflow.run_images import Unchanged, config_of, with_images
@@ -206,7 +206,7 @@ def open_session(
     run: str | Path | Run, source: Source | None = None, *, out: str | Path | None = None, progress: Progress
 ) -> ReviewSession:
     """The questions that a run raises (see :func:`review`)."""
-    handle = finished(run)
+    handle = tested(run)
     dataset = _with_images(handle, source, progress)
     if dataset.task == Task.MULTILABEL:
         raise DataError(
