@@ -82,7 +82,7 @@ def keensight(
     command = [sys.executable, "-m", "keensight", "train", str(table), "--run", str(run), "--effort", effort, "--json"]
     started = time.perf_counter()
     done = subprocess.run(
-        [*command, *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+        [*command, *options], env=environment, capture_output=True, text=True, check=True,
         timeout=limit,
     )  # fmt: skip
     seconds = round(time.perf_counter() - started, 1)
