@@ -102,8 +102,9 @@ def _imported() -> tuple[Any, Any]:
 
 def in_group() -> bool:
     """Whether this process is one of a group that trains on JAX (``nets.training.data_parallel``)."""
-    jax = sys.modules.get("jax")
-    return jax is not None and bool(jax.distributed.is_initialized())
+    # Keras imports JAX where it is installed: another thread may be in the middle of that.
+    initialized = getattr(getattr(sys.modules.get("jax"), "distributed", None), "is_initialized", None)
+    return initialized is not None and bool(initialized())
 
 
 def _check_backend(name: str) -> None:
