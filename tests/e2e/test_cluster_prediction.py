@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -61,79 +60,68 @@ def spread(place, images, out, **options):
     return predict_with_workers(place / "bundle", images, out, workers=2, progress=Silent(), **options)
 
 
-def keensight(place, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    return subprocess.run(
-        [sys.executable, "-m", "keensight", *arguments],
-        cwd=place, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
-    )  # fmt: skip
-
-
-def test_the_command_writes_the_rows_of_one_process_and_does_nothing_twice(place):
-    ks.predict_to_file(place / "bundle", "photos", place / "relative.csv", progress=Silent())
-    command = ["predict", "bundle", "photos", "--out", "found.parquet", "--workers", "2"]
-    done = keensight(place, *command, "--quiet")
-    assert (done.returncode, done.stdout) == (0, "150 predictions in found.parquet\n")
-    assert done.stderr == "2 of 150 files could not be read\n"
-    found, expected = parquet.read_table(place / "found.parquet"), parquet.read_table(place / "one.parquet")
-    names = [str(Path(path).relative_to(place)) for path in expected.column("path").to_pylist()]
-    assert found.column("path").to_pylist() == names
-    assert found.drop(["path"]).equals(expected.drop(["path"])), "the same bits"
-    assert found.schema.equals(expected.schema)
-    again = keensight(place, *command, "--json")
-    assert (again.returncode, "all 150 images are done already" in again.stderr) == (0, True)
-    assert json.loads(again.stdout) | {"schema": 0} == {
-        "schema": 0, "out": "found.parquet", "images": 150, "unreadable": 2, "noted": 0,
-    }  # fmt: skip
-    other = keensight(place, *command, "--top", "2")
-    assert (other.returncode, other.stdout) == (2, "")
-    assert other.stderr == (
-        "error: found.parquet was written with --top 5, not 2\nhint: give the same again, or another --out\n"
-    )
-
-
 def parent(process):
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def workers():
-    """Processes of this test's cluster that predict; another one may run on the same machine."""
+def workers(command):
+    """Processes that predict in the cluster that a process has started; another one may run on the same machine."""
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdecimal() and b"ray::MapWorker" in (entry / "cmdline").read_bytes():
                 process = int(entry.name)
-                if parent(parent(process)) == os.getpid():  # a worker's parent is the daemon that we started
+                if parent(parent(process)) == command:  # a worker's parent is the daemon that was started
                     yield process
         except OSError:
             continue
 
 
-@pytest.mark.usefixtures("cluster")
+def started(place, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "keensight", *arguments],
+        cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
+
+
+def killed_twice(process, parts):
+    """Kill a worker of a command when some parts are done, and another one later."""
+    killed = []
+    while process.poll() is None and len(killed) < 2:
+        if len(list(parts.glob("part-*"))) > 4 * len(killed) and (found := list(workers(process.pid))):
+            os.kill(found[0], signal.SIGKILL)
+            killed.append(found[0])
+            time.sleep(1)
+        time.sleep(0.02)
+    return set(killed)
+
+
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are found in /proc")
-def test_killed_workers_lose_and_double_no_row(place, tmp_path):
-    photos = sorted((place / "photos").iterdir())
-    (tmp_path / "list.txt").write_text("\n".join(str(photos[i % len(photos)]) for i in range(12_000)))
-    ks.predict_to_file(place / "bundle", tmp_path / "list.txt", tmp_path / "one.parquet", progress=Silent())
-    killed, over = [], threading.Event()
-
-    def kill():
-        parts = tmp_path / ".found.parquet.workers"
-        while not over.is_set() and len(killed) < 2:
-            if len(list(parts.glob("part-*"))) > 4 * len(killed) and (found := list(workers())):
-                os.kill(found[0], signal.SIGKILL)
-                killed.append(found[0])
-                time.sleep(1)
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        done = spread(place, tmp_path / "list.txt", tmp_path / "found.parquet")
-    finally:
-        over.set()
-        thread.join()
-    assert len(set(killed)) == 2 and done.images == 12_000
-    assert parquet.read_table(done.path).equals(parquet.read_table(tmp_path / "one.parquet"))
+def test_the_command_writes_the_rows_of_one_process_also_where_workers_are_killed_and_does_nothing_twice(place):
+    photos = sorted(f"photos/{path.name}" for path in (place / "photos").iterdir())
+    (place / "list.txt").write_text("\n".join(photos[i % len(photos)] for i in range(6_000)))
+    ks.predict_to_file(place / "bundle", place / "list.txt", place / "long.parquet", progress=Silent())
+    command = ["predict", "bundle", "list.txt", "--out", "found.parquet", "--workers", "2"]
+    process = started(place, *command, "--quiet")
+    killed = killed_twice(process, place / ".found.parquet.workers")
+    told = process.communicate(timeout=300)
+    assert len(killed) == 2, told
+    assert (process.returncode, *told) == (
+        0, "6,000 predictions in found.parquet\n", "80 of 6,000 files could not be read\n",
+    )  # fmt: skip
+    found, expected = parquet.read_table(place / "found.parquet"), parquet.read_table(place / "long.parquet")
+    assert found.equals(expected) and found.schema.equals(expected.schema), "the same bits"
+    again = started(place, *command, "--json")
+    document, lines = again.communicate(timeout=60)
+    assert (again.returncode, "all 6,000 images are done already" in lines) == (0, True)
+    assert json.loads(document) | {"schema": 0} == {
+        "schema": 0, "out": "found.parquet", "images": 6_000, "unreadable": 80, "noted": 0,
+    }  # fmt: skip
+    other = started(place, *command, "--top", "2")
+    assert other.communicate(timeout=60) == (
+        "", "error: found.parquet was written with --top 5, not 2\nhint: give the same again, or another --out\n",
+    )  # fmt: skip
+    assert other.returncode == 2
 
 
 @pytest.mark.usefixtures("cluster")

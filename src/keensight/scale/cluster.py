@@ -73,6 +73,7 @@ def installed() -> Any:
         UsageError: it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone, unless the user wants it
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # else it reports lost workers on standard output
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning on machines without a GPU
     try:
         import ray
@@ -100,14 +101,18 @@ def check_cpus(there: int, workers: int, where: str) -> None:
 
 
 def _start(ray: Any, workers: int) -> None:
-    try:
-        with _no_other_address():
-            ray.init(address="local", num_cpus=workers, include_dashboard=False, **_QUIET)
-    except Exception as error:  # of no narrower class, where one of its processes took too long
-        raise DataError(
-            f"Ray does not start on this machine: {_first_line(error)}",
-            f"its log is in {tempfile.gettempdir()}/ray; without --workers, one process does the work",
-        ) from error
+    for tries_left in (1, 0):  # on a busy machine one of its processes may take more than Ray's 30 seconds
+        try:
+            with _no_other_address():
+                ray.init(address="local", num_cpus=workers, include_dashboard=False, **_QUIET)
+            return
+        except Exception as error:  # of no narrower class
+            ray.shutdown()
+            if not tries_left:
+                raise DataError(
+                    f"Ray does not start on this machine: {_first_line(error)}",
+                    f"its log is in {tempfile.gettempdir()}/ray; without --workers, one process does the work",
+                ) from error
 
 
 _QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
