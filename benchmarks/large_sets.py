@@ -271,6 +271,7 @@ def memory(name: str) -> float:
 
 def measure(name: str, root: Path, n: int) -> None:
     """One stage, in this process: CPU seconds of all threads, seconds, memory before and at most."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started it in the background
     work, after = globals()[f"{name}_stage"](root, n)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
     before, cpu, started = memory("VmRSS"), time.process_time(), time.perf_counter()
