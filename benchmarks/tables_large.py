@@ -78,7 +78,7 @@ def _formats(found: dict[str, Any]) -> list[str]:
     lines = []
     for n in _sizes(found):
         lines += [
-            f"The same {int(n):,} images in each kind of source: CPU seconds to open it, first and again, and the memory "
+            f"The same {int(n):,} images in other sources: CPU seconds to open one, first and again, and the memory "
             "that takes. `python benchmarks/large_sets.py formats`\n",
             *_table(
                 ["source", "first, s", "again, s", "memory, MB"],
