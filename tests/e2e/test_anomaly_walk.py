@@ -81,7 +81,7 @@ def test_the_report_shows_both_sides_and_can_be_written_again(walked, capsys):
 
 def test_the_configuration_claims_no_training(walked):
     written = tomllib.loads((walked / "run" / "config.toml").read_text(encoding="utf-8"))
-    assert written["train"] == {"seed": 0}
+    assert written["train"] == {"engine": "auto", "seed": 0}
     assert written["augment"] == written["decision"] == {}
     assert (written["data"]["normal"], written["data"]["fit"]) == ("good", "pad")
 

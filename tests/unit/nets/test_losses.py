@@ -59,7 +59,7 @@ def test_keras_says_the_same_as_numpy():
     assert float(metric.result()) == pytest.approx(accuracy)
     balanced = objective_of(TRUTH, balanced=True)
     terms, _ = balanced.terms(truth, logits)
-    weighted = (np.asarray(terms) * balanced.weigh(TRUTH, np.ones(3, np.float32))).mean(axis=1)
+    weighted = (np.asarray(terms) * balanced.weigh(TRUTH, np.ones(3, np.float32))).mean()
     np.testing.assert_allclose(balanced.loss(0.0)(truth, logits), weighted, rtol=1e-5)
 
 
