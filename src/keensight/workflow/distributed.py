@@ -10,7 +10,7 @@ from keensight.core.decisions import Decisions
 from keensight.core.records import Dataset, Split
 from keensight.core.task import Task
 from keensight.errors import UsageError
-from keensight.workflow.fit import transfers
+from keensight.workflow.fit import head_only
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
@@ -64,16 +64,17 @@ def refuse_unsupported(config: RunConfig, workers: Workers) -> None:
     workers.check()
 
 
-def refuse_pretrained(config: RunConfig) -> None:
-    """Refuse networks with pretrained weights: fine-tuning them by several workers was not tried yet.
+def refuse_head_only(config: RunConfig) -> None:
+    """Refuse a training that has no steps to share.
 
     Raises:
-        UsageError: it is one.
+        UsageError: only the last layer of a pretrained network would be fitted, which takes seconds.
     """
-    if transfers(config):
+    if head_only(config):
         raise UsageError(
-            f"several workers train networks from scratch only, and {config.model.name} is pretrained",
-            "leave out --workers, or add --model cnn or --model resnet",
+            f"there are no training steps for several workers: {config.train.effort} fits only the last layer of "
+            f"{config.model.name}",
+            "leave out --workers, or fine-tune the network with --effort standard",
         )
 
 

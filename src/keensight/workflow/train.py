@@ -37,8 +37,8 @@ from keensight.workflow.decide import Decider, begun
 from keensight.workflow.distributed import (
     Workers,
     for_workers,
+    refuse_head_only,
     refuse_other_workers,
-    refuse_pretrained,
     refuse_unsupported,
 )
 from keensight.workflow.finish import Trained, finish
@@ -133,7 +133,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
     else:
         refuse_unsplittable(dataset, chosen)
     if workers is not None:
-        refuse_pretrained(chosen.with_values({"model.name": likely_model(dataset, chosen)}))
+        refuse_head_only(chosen.with_values({"model.name": likely_model(dataset, chosen)}))
     place = None if run is None else Path(run)
     if replace and place is not None and is_run(place):
         delete_run(place)
@@ -296,7 +296,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     choice = decider.model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
     if beside.workers is not None:
-        refuse_pretrained(config)
+        refuse_head_only(config)
     pixels = prepared.pixels
     if choice.name != likely:  # a comparison chose another one, with another input size
         spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)

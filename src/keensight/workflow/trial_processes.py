@@ -93,9 +93,10 @@ class TrialProcess:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with suppress(ValueError):  # half a line of a killed process
-                self._events.put((self, json.loads(line)))
+        with self._process.stdout as lines:
+            for line in lines:
+                with suppress(ValueError):  # half a line of a killed process
+                    self._events.put((self, json.loads(line)))
         self._events.put((self, None))
 
 

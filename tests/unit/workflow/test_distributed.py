@@ -10,8 +10,8 @@ from keensight.core.records import Split
 from keensight.errors import UsageError
 from keensight.workflow.distributed import (
     for_workers,
+    refuse_head_only,
     refuse_other_workers,
-    refuse_pretrained,
     refuse_unsupported,
 )
 from store_builders import make_run
@@ -43,12 +43,12 @@ def test_settings_that_workers_cannot_follow(name, value, message):
     refuse_unsupported(RunConfig().with_values({"train.batch_size": 24}), Some(2))
 
 
-def test_pretrained_networks():
-    pretrained = RunConfig().with_values({"model.name": "efficientnet_lite0"})
-    with pytest.raises(UsageError, match="from scratch only, and efficientnet_lite0 is pretrained"):
-        refuse_pretrained(pretrained)
-    for values in ({"model.name": "cnn"}, {"model.weights": "none"}):
-        refuse_pretrained(pretrained.with_values(values))
+def test_a_head_alone_is_no_work_for_several_workers():
+    quick = RunConfig().with_values({"model.name": "efficientnet_lite0", "train.effort": "quick"})
+    with pytest.raises(UsageError, match="quick fits only the last layer of efficientnet_lite0"):
+        refuse_head_only(quick)
+    for values in ({"model.name": "cnn"}, {"model.weights": "none"}, {"train.effort": "standard"}):
+        refuse_head_only(quick.with_values(values))
 
 
 @pytest.mark.parametrize(("count", "batch"), [(1, 16), (2, 16), (3, 15), (5, 15)])

@@ -343,7 +343,7 @@ class _Training:
         groups = dict(zip(_GROUPS, self._net.state, strict=True))
         arrays = {
             f"{name}/{number:05d}": np.asarray(value)
-            for name, values in {**groups, "metrics": self._net.totals, "best": self._watcher.best_weights}.items()
+            for name, values in dict(groups, metrics=self._net.totals, best=self._watcher.best_weights).items()
             for number, value in enumerate(values)
         }
         self.checkpoints.save(self._watcher.state(epoch=epoch, step=step, averaged=False), arrays)
@@ -359,7 +359,7 @@ class _Training:
             return Begun(), 0
         state = from_plain(TrainingState, json.loads(text), "state")
         best = self.model.get_weights() if state.best_epoch else []
-        wanted = {**dict(zip(_GROUPS, self._net.state, strict=True)), "metrics": self._net.totals, "best": best}
+        wanted = dict(zip(_GROUPS, self._net.state, strict=True), metrics=self._net.totals, best=best)
         groups = {name: _listed(arrays, name) or [np.zeros(one.shape, one.dtype) for one in values]
                   for name, values in wanted.items()}  # fmt: skip
         groups = _broadcast(groups, self.rank)
