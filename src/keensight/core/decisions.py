@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA = 1
-"""Number of the layout of ``decisions.json``."""
+SCHEMA = 2
+"""Number of the layout of ``decisions.json``; 2 added ``workers``, which an earlier version would not use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Dimension:
     @property
     def log(self) -> bool:
         """Whether it is searched on a logarithmic scale: a range of positive numbers over a factor of 20 or more."""
-        return self.low is not None and self.high is not None and self.low > 0 and self.high / self.low >= _DECADES
+        return self.low is not None and self.high is not None and self.low > 0 and self.high / self.low >= _WIDE
 
     @property
     def in_words(self) -> str:
@@ -61,7 +61,8 @@ class Dimension:
         return inside and self.low is not None and self.high is not None and self.low <= value <= self.high
 
 
-_DECADES = 20
+_WIDE = 20
+"""Highest value by lowest, from which a range is searched on a logarithmic scale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -60,7 +60,7 @@ def connected(address: str | None, workers: int) -> Iterator[None]:
         try:
             if address is not None:
                 check_cpus(_cpus(ray), workers, f"the cluster at {address}")
-                _check_versions(ray)
+                _check_versions()
             yield
         finally:
             ray.shutdown()
@@ -183,7 +183,7 @@ def _nodes(ray: Any) -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
 
 
-def _check_versions(ray: Any) -> None:
+def _check_versions() -> None:
     """Refuse a cluster on whose machines the work would fail, or give other results, by name."""
 
     def version() -> str:
@@ -199,29 +199,43 @@ def _check_versions(ray: Any) -> None:
             return "none"
         return keensight.__version__
 
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    asking = ray.remote(num_cpus=0)(version)
-    nodes = _nodes(ray)
-    asked = [
-        asking.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote()
-        for node in nodes
-    ]
-    for node, answer in zip(nodes, asked, strict=True):
-        try:
-            found = ray.get(answer, timeout=_PROBE)
-        except ray.exceptions.RayError as error:
-            raise DataError(
-                f"the machine {node['NodeManagerHostname']} of the cluster does not start a worker: "
-                f"{_first_line(error)}",
-                "see its log in /tmp/ray/session_latest/logs",
-            ) from error
+    for host, found in on_each_machine(version):
         if found != __version__:
             raise UsageError(
-                f"the machine {node['NodeManagerHostname']} of the cluster has "
+                f"the machine {host} of the cluster has "
                 + ("no Keensight" if found == "none" else f"Keensight {found}, and this one {__version__}"),
                 f"install it there: pip install 'keensight[cluster]=={__version__}'",
             )
+
+
+def on_each_machine(function: Callable[..., Any], *arguments: Any) -> Iterator[tuple[str, Any]]:
+    """Call a function on each machine of the cluster; gives their names and what it returned there.
+
+    Args:
+        function: Of a package that is there, or nested in another function, so that it is sent by value.
+        *arguments: What it is called with.
+
+    Raises:
+        DataError: a machine does not start a worker for it within a minute.
+    """
+    ray = installed()
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    asking, nodes = ray.remote(num_cpus=0)(function), _nodes(ray)
+    asked = [
+        asking.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
+        .remote(*arguments)
+        for node in nodes
+    ]  # fmt: skip
+    for node, answer in zip(nodes, asked, strict=True):
+        host = str(node["NodeManagerHostname"])
+        try:
+            yield host, ray.get(answer, timeout=_PROBE)
+        except ray.exceptions.RayError as error:
+            raise DataError(
+                f"the machine {host} of the cluster does not start a worker: {_first_line(error)}",
+                "see its log in /tmp/ray/session_latest/logs",
+            ) from error
 
 
 def _first_line(error: BaseException) -> str:

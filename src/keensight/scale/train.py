@@ -20,7 +20,7 @@ from keensight.core.parallel import processors
 from keensight.core.progress import Phase, Progress, Silent
 from keensight.core.records import Dataset, Epoch
 from keensight.errors import KeensightError, StoreError, TrainingError, UsageError
-from keensight.scale.cluster import INSTALL, check_cpus, connected, installed
+from keensight.scale.cluster import INSTALL, check_cpus, connected, installed, machines, on_each_machine
 from keensight.scale.worker import FAULT, PROGRESS, work
 
 if TYPE_CHECKING:
@@ -134,23 +134,12 @@ def _folder(run: Path) -> Iterator[Path]:
 
 def _check_shared(place: Path) -> None:
     """Refuse a cluster with machines that do not see the run's folder, by name."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    if len(nodes) < 2:
+    if machines() < 2:
         return
-    sees = ray.remote(num_cpus=0)(os.path.isdir)
-    asked = [
-        sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
-        .remote(str(place.absolute()))
-        for node in nodes
-    ]  # fmt: skip
-    for node, seen in zip(nodes, ray.get(asked), strict=True):
+    for host, seen in on_each_machine(os.path.isdir, str(place.absolute())):
         if not seen:
             raise StoreError(
-                f"the machine {node['NodeManagerHostname']} of the cluster does not see the folder of the run, "
-                f"{place.parent}",
+                f"the machine {host} of the cluster does not see the folder of the run, {place.parent}",
                 "give --run a folder on a file system that all machines share, and KEENSIGHT_CACHE too",
             )
 

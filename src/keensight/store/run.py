@@ -152,7 +152,7 @@ class Run:
 
     def save_decisions(self, decisions: Decisions) -> None:
         """Write ``decisions.json``."""
-        write_json(self._place(DECISIONS_FILE), to_plain(decisions))
+        write_json(self._place(DECISIONS_FILE), to_plain(dataclasses.replace(decisions, schema=DECISIONS_SCHEMA)))
 
     @property
     def decisions(self) -> Decisions | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +62,9 @@ class Study:
     @property
     def next_step(self) -> str:
         """How to continue it if it is not finished; empty if it is."""
-        return "" if self.record.state == "finished" else f"continue it with: keensight tune --resume {self.path}"
+        if self.record.state == "finished":
+            return ""
+        return f"continue it with: keensight tune --resume {shlex.quote(str(self.path))}"
 
     @property
     def page_path(self) -> Path:

@@ -12,7 +12,9 @@ from keensight.core.decisions import Decisions, Difference
 from keensight.core.parallel import processors
 from keensight.workflow.bundle import versions
 
-_PACKAGES = ("ai-edge-litert", "scipy", "h5py", "threadpoolctl")
+_OF_WORKERS = ("jax", "jaxlib")
+"""Packages that compute only where several workers train."""
+_PACKAGES = ("ai-edge-litert", "scipy", "h5py", "threadpoolctl", *_OF_WORKERS)
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE",
     "OPENBLAS_NUM_THREADS", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS",
@@ -70,6 +72,8 @@ def differences(recorded: Decisions, device: str | None = None) -> tuple[Differe
 def _consequence(name: str, recorded: Decisions) -> str:
     if name == "openvino" and (recorded.engine or "").startswith("LiteRT"):
         return f"{_NOTHING}: the run used {recorded.engine}, which is used again"
+    if name in _OF_WORKERS and recorded.workers is None:
+        return f"{_NOTHING}: no workers have trained it"
     if name == "platform":
         return _NOTHING
     if name == "keensight":

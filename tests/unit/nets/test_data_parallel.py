@@ -89,3 +89,36 @@ def test_a_training_that_was_broken_off_ends_in_the_same_bits(folder):
     for whole, resumed in zip(weights(folder, "whole-2-0"), weights(folder, "resumed-2-0"), strict=True):
         np.testing.assert_array_equal(whole, resumed)
     assert history(folder, "whole-2-0") == history(folder, "resumed-2-0")
+
+
+def test_two_workers_fine_tune_as_one_does(tmp_path):
+    pytest.importorskip("jax", reason="the extra cluster is not installed")
+    from keensight.nets import runtime
+    from keensight.nets.models.build import build
+    from keensight.nets.training.fit import schedule
+    from keensight.nets.training.job import Before, Job, Plan, write_job
+    from keensight.nets.training.tuning import keeping_statistics
+
+    name, rng, targets = "efficientnet_lite0", np.random.default_rng(0), np.arange(73) % 2
+    settings = {"model.name": name, "train.batch_size": 16, "train.epochs": 2, "train.optimizer": "adamw",
+                "train.precision": "float32", "augment.flip": "horizontal", "augment.color": "light"}  # fmt: skip
+    config = RunConfig().with_values(settings)
+    runtime.configure(seed=0)
+    model = build(name, ImageSpec(64, 64), 2, dropout=0.2, weights="imagenet")
+    numbers = dataclasses.replace(schedule(config.train, name, 48), head_rate=0.1)
+    with keeping_statistics(model):
+        plan = Plan(config, numbers, "whole", 2, Before(0.5, 25))
+        write_job(Job(model, np.arange(48), np.arange(48, 73), targets, plan), tmp_path)
+    images = rng.integers(0, 120, (73, 64, 64, 3)) + 110 * targets[:, None, None, None]
+    np.save(tmp_path / "pixels.npy", images.astype(np.uint8))
+    write_json(tmp_path / "spec.json", to_plain(ImageSpec(64, 64)))
+    _run(tmp_path, (1, False), (2, False))
+    before, kept = model.get_weights(), 0
+    for old, one, two, other in zip(
+        before, *(weights(tmp_path, f"whole-{group}") for group in ("1-0", "2-0", "2-1")), strict=True
+    ):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(two, other)
+        kept += bool((old == one).all())
+    norms = sum(type(layer).__name__ == "BatchNormalization" for layer in model.layers)
+    assert kept == 4 * norms < len(before)  # all else was trained

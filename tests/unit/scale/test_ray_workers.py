@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from keensight.core.codec import to_plain
-from keensight.core.decisions import Decisions
+from keensight.core.decisions import SCHEMA, Decisions
 from keensight.core.records import Epoch
 from keensight.errors import StoreError, TrainingError, UsageError
 from keensight.scale.train import RayWorkers, _Heard, workers_of
 from keensight.scale.worker import FAULT, PROGRESS, Told, free_address
+from keensight.store.run import open_run
 from store_builders import make_run
 
 EPOCH = Epoch(1, "train", 3, 0.5, 0.01, 0.7, 0.5, 0.6, 0.75, None)
@@ -105,3 +106,5 @@ def test_a_run_remembers_its_workers(tmp_path):
         workers_of(run.path, "auto")
     run.save_decisions(Decisions(1, {}, "dataset", {}, workers=2))
     assert workers_of(run.path, "auto") == RayWorkers(2, "auto")
+    # An earlier version, which knows no workers, would resume it alone, so it must refuse the record.
+    assert open_run(run.path).decisions.schema == SCHEMA == 2

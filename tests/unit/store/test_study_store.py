@@ -25,6 +25,12 @@ def test_a_trial_is_added_or_takes_the_place_of_its_own(tmp_path: Path) -> None:
     assert study.trial_path(1) == tmp_path / "first" / "trials" / "0001"
 
 
+def test_how_to_continue_is_a_command_of_any_path(tmp_path: Path) -> None:
+    made = create_study(tmp_path / "my study", dataclasses.replace(open_study(GOLDEN).record, state="running"))
+    assert made.next_step.endswith(f"keensight tune --resume '{tmp_path}/my study'")
+    assert made.update(state="finished").next_step == ""
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert study_folder(tmp_path / "new", "photos") == tmp_path / "new"
     assert not (tmp_path / "new").exists()

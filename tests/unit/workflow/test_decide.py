@@ -106,4 +106,12 @@ def test_a_difference_says_what_it_means(monkeypatch):
     told = in_words(tuple(found.values()))
     assert any(line.startswith("numpy: 1.0 in the run") for line in told)
     assert not any(line.startswith("openvino") for line in told)
-    assert decide.SCHEMA == 1
+    assert decide.SCHEMA == 2
+
+
+def test_jax_changes_only_what_workers_have_trained():
+    alone = Decisions(1, {}, "", {**environment.environment(), "jax": "0.1"})
+    together = dataclasses.replace(alone, workers=2)
+    alike, unlike = ({one.what: one for one in differences(run)}["jax"] for run in (alone, together))
+    assert "no workers have trained it" in alike.consequence
+    assert in_words((alike,)) == [] and len(in_words((unlike,))) == 1
