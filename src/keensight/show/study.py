@@ -52,8 +52,8 @@ def caution(record: StudyRecord) -> str:
     """What the best validation result of several trials is worth."""
     trials = plural(len(record.trials), "trial")
     return (
-        f"The best validation result of {trials} is too optimistic, because it is the best of them by luck, too. The "
-        "test result counts: only the chosen model was tested, once, after it was chosen."
+        f"The best validation result of {trials} tends to be too optimistic, because it is the best of them by luck, "
+        "too. The test result counts: only the chosen model was tested, once, after it was chosen."
     )
 
 
@@ -65,7 +65,8 @@ def in_words(record: StudyRecord, run: str, page: str) -> str:
     lines = [
         result_sentence(record),
         f"chosen among {plural(len(record.trials), 'trial')} by validation {metric}: trial {best.number}, "
-        f"{value_in_words(record, best.value)} (too optimistic as the best of several: the test result counts)",
+        f"{value_in_words(record, best.value)} (the best of several tends to be too optimistic: the test result "
+        "counts)",
         "",
         *_table(record, record.complete[:_LISTED]),
     ]
@@ -127,7 +128,7 @@ def study_history(study: Any) -> chart.Chart:
         ax.plot([best.number], chosen, "o", color=chart.BLUE, markersize=9, markerfacecolor="none", label="chosen")
     chart.calm(ax)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
-    ax.set_xlabel("trial" + (" (gray: stopped early or failed)" if others else ""), **chart.words(9, chart.QUIET))
+    ax.set_xlabel("trial" + (" (gray lines: stopped early or failed)" if others else ""), **chart.words(9, chart.QUIET))
     ax.set_ylabel(f"validation {metric}", **chart.words(9, chart.QUIET))
     if done:
         ax.legend(frameon=False, fontsize=9, labelcolor=chart.INK)

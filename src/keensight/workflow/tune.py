@@ -58,7 +58,8 @@ def tune(  # noqa: PLR0913 - public options, by keyword
 
     All trials have the same images, audit and split, and share decoded images and features of frozen networks through
     the cache. Each is a run in the study's folder. None of them is evaluated on the test set; that is done once, in the
-    end, for the chosen one. The best validation result of many trials is too optimistic: the test result counts.
+    end, for the chosen one. The best validation result of many trials tends to be too optimistic: the test result
+    counts.
 
     The first trial has the default settings. The next ones are drawn by Optuna's TPE, and those that are worse than
     others in the middle of their training are stopped (ASHA).
