@@ -243,7 +243,7 @@ def scaling_section(documents: list[Document]) -> list[str]:
             f"| {rate['two']:.1f} | {rate['apart']:.1f} | {found['efficiency']:.2f} (apart: {found['efficiency_apart']:.2f}) "
             f"| {found['of_apart']:.2f} | {found['bytes']:,.0f} | {found['bytes_theory']:,} |"
         )
-    lines += [f"\n`{document['command']}`\n" for document in documents]
+    lines.append("\n" + ", ".join(f"`{document['command']}`" for document in documents))
     return lines + [line for document in documents for line in _on_paper(document)]
 
 
@@ -251,7 +251,7 @@ def _on_paper(document: Document) -> list[str]:
     found, assumed = document["figures"], document["figures"]["assumed"]
     rows = [
         f"| {count} | {one['moving']:.3f} | {one['waiting']:.3f} | {one['efficiency']:.2f} |"
-        for count, one in found["paper"].items()
+        for count, one in sorted(found["paper"].items(), key=lambda item: int(item[0]))
     ]
     return [
         f"\n**On paper, not measured**: larger groups for {document['name'].removeprefix('scaling-')}, each worker with "
@@ -261,6 +261,23 @@ def _on_paper(document: Document) -> list[str]:
         "| workers | seconds of moving bytes in a step | of waiting for messages | efficiency |",
         "|---" * 4 + "|",
         *rows,
+    ]
+
+
+def fill_cache_section(document: Document) -> list[str]:
+    found = document["figures"]
+    lines = [
+        "\n## Decoding and features on a cluster\n",
+        f"The {document['n']:,} photos of {found['images']}, decoded and then sent through {found['model']} "
+        f"({found['side']} px) by one and by {found['workers']} workers with a CPU each, in images per second (median of "
+        f"{found['rounds']} turns, the start of the workers left out). Pixels and features are the same bits. "
+        f"`{document['command']}`\n",
+        f"| step | one worker | {found['workers']} workers | efficiency |",
+        "|---" * 4 + "|",
+    ]
+    return lines + [
+        f"| {name} | {found[name]['one']:.0f} | {found[name]['all']:.0f} | {found[name]['efficiency']:.2f} |"
+        for name in ("decoding", "features")
     ]
 
 
