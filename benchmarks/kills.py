@@ -6,7 +6,7 @@ DATA contains clothing_small, deeppcb_crops, orl_faces and plantvillage15. Each 
 is first trained undisturbed, from an empty cache. Then chains of kills: a training from an empty cache is killed after
 a random number of CPU seconds, resumed, killed again, and so on; the last one is let run to its end. Weights (bit for
 bit), split, history but for the seconds, temperature, decision rule and test metrics must be those of the undisturbed
-training.
+training. Each case gets the same CPU time, so that short trainings are killed more often than long ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,8 @@ class Tally:
     name: str
     seconds: float = 0.0
     """CPU time of the undisturbed training."""
+    spent: float = 0.0
+    """CPU time of all that was killed or resumed."""
     kills: int = 0
     stages: Counter[str] = field(default_factory=Counter)
     """What the run was doing when it was killed."""
@@ -178,15 +180,20 @@ def alone(case: Case, source: str, place: Path, tally: Tally) -> dict[str, Any]:
 
 def chain(case: Case, source: str, place: Path, tally: Tally, draw: random.Random, kills: int) -> dict[str, Any]:
     """The results of a training that is killed several times; ``tally`` counts the kills."""
-    run = place / "run"
+    run, expected = place / "run", tally.seconds
     for left in reversed(range(kills + 1)):
         process = start(command(run, source, case.options), place)
-        if wait(process, draw.uniform(0.1, tally.seconds) if left else float("inf")) is not None:
+        most = draw.uniform(0.1, expected) if left else float("inf")
+        needed = wait(process, most)
+        tally.spent += most if needed is None else needed
+        if needed is not None:
             break
         process.send_signal(signal.SIGKILL)
         process.wait()
         tally.kills += 1
         tally.stages[stage(run)] += 1
+        # About half of what was done is done again: the start of the process, and the work since a checkpoint.
+        expected = max(expected - most / 2, tally.seconds / 3)
     if process.returncode:
         raise RuntimeError((place / "err").read_text(errors="replace")[-600:])
     return outcome(run)
@@ -209,9 +216,8 @@ def clear(place: Path) -> None:
             shutil.rmtree(path)
 
 
-def trials(case: Case, data: Path, draw: random.Random, links: int) -> Iterator[Tally]:
+def trials(case: Case, data: Path, draw: random.Random, links: int, tally: Tally) -> Iterator[None]:
     """One chain of kills after the other."""
-    tally = Tally(case.name)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         source = case.make(data, place)
@@ -225,7 +231,7 @@ def trials(case: Case, data: Path, draw: random.Random, links: int) -> Iterator[
                 tally.ended += 1
                 tally.different.append(str(error))
                 print(f"{case.name}: {error}", flush=True)
-            yield tally
+            yield
 
 
 def main() -> None:
@@ -238,20 +244,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no further chain after these")
     given = parser.parse_args()
     cases = [case for case in CASES if all(word in case.name for word in given.only)]
-    under_way = [trials(case, given.data.resolve(), random.Random(f"{given.seed} {case.name}"), given.links)
-                 for case in cases]  # fmt: skip
-    tallies: dict[int, Tally] = {}
+    tallies = [Tally(case.name) for case in cases]
+    under_way = [trials(case, given.data.resolve(), random.Random(f"{given.seed} {case.name}"), given.links, tally)
+                 for case, tally in zip(cases, tallies, strict=True)]  # fmt: skip
     until = time.monotonic() + 60 * given.minutes
-    while sum(one.kills for one in tallies.values()) < given.kills and time.monotonic() < until:
-        for number, one in enumerate(under_way):
-            if time.monotonic() < until:
-                tallies[number] = next(one)
-                keep(tallies.values())
+    while sum(tally.kills for tally in tallies) < given.kills and time.monotonic() < until:
+        # The case that has had the least goes next.
+        next(under_way[min(range(len(cases)), key=lambda number: tallies[number].spent)])
+        keep([tally for tally in tallies if tally.ended])
     for one in under_way:
         one.close()
 
 
-def keep(tallies: Iterable[Tally]) -> None:
+def keep(tallies: list[Tally]) -> None:
     """Record what was found so far."""
     rows = [dataclasses.asdict(tally) | {"stages": dict(tally.stages)} for tally in tallies]
     save("kills", sum(row["kills"] for row in rows), {"cases": rows}, "all the same")
