@@ -88,6 +88,7 @@ SECTIONS: tuple[tuple[tuple[str, ...], Section], ...] = (
     (("interrupts",), each(training.interrupts_section)),
     (("kills",), each(training.kills_section)),
     (("worker-kills",), each(training.worker_kills_section)),
+    (("fill-cache",), each(training.fill_cache_section)),
     (("scaling-",), training.scaling_section),
     (("checkpoints",), each(training.checkpoints_section)),
     (("predict-cold", "predict-batch", "install"), predict.predict_section),

@@ -82,8 +82,7 @@ def prepare(
         StoreError: with ``always``, the cache directory is full or cannot be written.
         DataError: the dataset has no images available.
     """
-    size = survey_spec(dataset)
-    surveyed = replace(spec, height=size.height, width=size.width, fit=size.fit)
+    surveyed = _surveyed(dataset, spec)
     specs = list(dict.fromkeys((spec, surveyed)))
     made: dict[ImageSpec, _Kept] = {one: held for one in specs if (held := array_pixels(dataset, one)) is not None}
     decoded = [one for one in specs if one not in made]
@@ -92,6 +91,28 @@ def prepare(
     if spec != surveyed:
         made[spec].keep_survey(made[surveyed])
     return made[spec]
+
+
+def _surveyed(dataset: Dataset, spec: ImageSpec) -> ImageSpec:
+    size = survey_spec(dataset)
+    return replace(spec, height=size.height, width=size.width, fit=size.fit)
+
+
+def undecoded(dataset: Dataset, spec: ImageSpec) -> tuple[tuple[ImageSpec, ...], NDArray[np.int64]]:
+    """What :func:`prepare` would decode: the sizes, and a sample for each content, by its number."""
+    specs = tuple(one for one in dict.fromkeys((spec, _surveyed(dataset, spec))) if array_pixels(dataset, one) is None)
+    job = _Job(dataset, specs, 1, Silent())
+    rows = [job.indices[digest][0] for digest in job.missing()]
+    return specs, np.array(rows, np.int64)
+
+
+def decode_into(dataset: Dataset, specs: Sequence[ImageSpec]) -> None:
+    """Decode in this thread what is not in the cache, at some sizes; an image that cannot be read is left out.
+
+    Raises:
+        StoreError: the cache directory is full or cannot be written.
+    """
+    _Job(dataset, specs, 1, Silent()).fill(0)
 
 
 _Decoded = list[tuple["_Size", NDArray[np.uint8]]]
@@ -151,10 +172,7 @@ class _Job:
         if mode == "never":
             return self._stream()
         try:
-            for size in self.sizes:
-                size.hold(self.claim, self.indices)
-            self._require_space(_DISK_MARGIN if mode == "auto" else 0)
-            self._write()
+            self.fill(_DISK_MARGIN if mode == "auto" else 0)
             self.claim.add([note_set(self.dataset, self.indices)])
             return {size.spec: CachedPixels(self, size) for size in self.sizes}
         except StoreError as error:
@@ -162,6 +180,21 @@ class _Job:
                 raise
             self.progress.say(f"The cache is not used, so images are decoded again in each epoch: {error.message}.")
         return self._stream()
+
+    def fill(self, margin: int) -> None:
+        """Decode what is missing into the cache, if the disk keeps ``margin`` bytes.
+
+        Raises:
+            StoreError: there is no room, or it cannot be written.
+        """
+        for size in self.sizes:
+            size.hold(self.claim, self.indices)
+        self._require_space(margin)
+        self._write()
+
+    def missing(self) -> list[str]:
+        """Digests of images that have neither pixels nor an error at one of the sizes."""
+        return [digest for digest in self.indices if any(size.lacks(digest) for size in self.sizes)]
 
     def _missing(self, size: _Size) -> list[str]:
         return [digest for digest in self.indices if size.lacks(digest)]
@@ -180,7 +213,7 @@ class _Job:
         """
         for size in self.sizes:
             remove_stale(size.folder)
-        missing = [digest for digest in self.indices if any(size.lacks(digest) for size in self.sizes)]
+        missing = self.missing()
         if not missing:
             return
         with _Shards(self.claim) as shards, closing(self._decode(missing, self.sizes)) as outcomes:

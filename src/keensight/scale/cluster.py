@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from keensight import __version__
+from keensight.core.files import storing
 from keensight.core.parallel import processors
-from keensight.errors import DataError, UsageError
+from keensight.errors import DataError, StoreError, UsageError
 from keensight.nets.runtime import silenced
 
 INSTALL = "pip install 'keensight[cluster]'"
@@ -238,6 +242,52 @@ def on_each_machine(function: Callable[..., Any], *arguments: Any) -> Iterator[t
             ) from error
 
 
+_MEETING = ".workers-"
+"""How the name of a folder begins in which the machine that starts workers and these meet."""
+
+
+@contextmanager
+def meeting_folder(run: Path) -> Iterator[Path]:
+    """A new folder inside a run, for files that workers read and write, removed at the end of the ``with`` block.
+
+    Those that a command left when it was killed are removed: its workers write to another one.
+
+    Raises:
+        StoreError: it cannot be created.
+    """
+    for left in run.glob(f"{_MEETING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with storing(run):
+        place = Path(tempfile.mkdtemp(prefix=_MEETING, dir=run))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def check_shared(place: Path) -> None:
+    """Refuse a cluster with machines that do not see a folder of a run, by name.
+
+    Raises:
+        StoreError: a machine does not see it.
+    """
+    if machines() < 2:
+        return
+    for host, seen in on_each_machine(os.path.isdir, str(place.absolute())):
+        if not seen:
+            raise StoreError(
+                f"the machine {host} of the cluster does not see the folder of the run, {place.parent}",
+                "give --run a folder on a file system that all machines share, and KEENSIGHT_CACHE too",
+            )
+
+
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def cause(text: str) -> str:
+    """Of the text of an error of Ray, many lines, the last that names an error."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Died)\b", line)]
+    return (named or lines or ["without a word"])[-1][:300]

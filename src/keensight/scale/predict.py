@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from keensight.core.files import temporary_folder, write_bytes
 from keensight.core.progress import Progress
 from keensight.core.sources import Source
 from keensight.errors import DataError, GateError, KeensightError, UsageError
-from keensight.scale.cluster import connected, installed, is_client, machines
+from keensight.scale.cluster import cause, connected, installed, is_client, machines
 from keensight.scale.image_parts import Part, digest, divided, from_text
 from keensight.scale.part_folder import PartFolder, check_place
 from keensight.workflow.engines import opened
@@ -222,7 +221,7 @@ def _predicted(left: Mapping[int, Part], settings: _Settings, workers: int) -> I
             yield found["number"], found["rows"]
     except ray.exceptions.RayError as error:
         raise DataError(
-            f"a worker failed: {_cause(str(error))}",
+            f"a worker failed: {cause(str(error))}",
             "what is done is kept; see the logs in /tmp/ray/session_latest/logs",
         ) from error
 
@@ -268,13 +267,6 @@ def _from_inside(left: Mapping[int, Part], settings: _Settings, workers: int) ->
 
 _AS_RAISED: dict[int, type[KeensightError]] = {1: DataError, 2: UsageError, 3: GateError}
 """Exit code to the class of error."""
-
-
-def _cause(text: str) -> str:
-    """Of Ray's text of many lines, the last that names an error."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    named = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Died)\b", line)]
-    return (named or lines or ["without a word"])[-1][:300]
 
 
 @contextmanager

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keensight import errors
 from keensight.core.codec import from_plain
-from keensight.core.files import read_json, storing
+from keensight.core.files import read_json
 from keensight.core.parallel import processors
 from keensight.core.progress import Phase, Progress, Silent
-from keensight.core.records import Dataset, Epoch
-from keensight.errors import KeensightError, StoreError, TrainingError, UsageError
-from keensight.scale.cluster import INSTALL, check_cpus, connected, installed, machines, on_each_machine
+from keensight.core.records import Dataset, Epoch, ImageSpec
+from keensight.errors import KeensightError, TrainingError, UsageError
+from keensight.scale.cluster import (
+    INSTALL,
+    check_cpus,
+    check_shared,
+    connected,
+    installed,
+    meeting_folder,
+)
+from keensight.scale.fill_cache import decode, extract
 from keensight.scale.worker import FAULT, PROGRESS, work
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
+    from keensight.nets.training.features import Wanted
     from keensight.nets.training.job import Job, Outcome
     from keensight.store.run import Run
 
-FOLDER = ".workers-"
-"""How the name of the folder in a run begins in which driver and workers meet."""
 LOSSES = 8
 """How often workers may be lost in a training before it fails."""
 _POLL = 0.2
@@ -63,6 +67,38 @@ class RayWorkers:
             raise UsageError("several workers need the package jax, which is not installed", INSTALL)
         if self.address is None:
             check_cpus(processors(), self.count, "this machine")
+
+    def decode(self, dataset: Dataset, spec: ImageSpec, progress: Progress) -> None:
+        """Decode what is not in the cache, if they are those of a cluster: this machine needs no workers for it.
+
+        Args:
+            dataset: The image set.
+            spec: The size wanted.
+            progress: Where to report.
+
+        Raises:
+            StoreError: the workers have another cache.
+            TrainingError: a worker failed.
+        """
+        if self.address is not None:
+            decode(dataset, spec, self, progress)
+
+    def extract(self, run: Run, wanted: Wanted, dataset: Dataset, pixels: Pixels, progress: Progress) -> None:
+        """Compute the features that are not in the cache, if they are those of a cluster.
+
+        Args:
+            run: Its folder is where the workers find the network.
+            wanted: A network, and which images.
+            dataset: The image set.
+            pixels: Its decoded images.
+            progress: Where to report.
+
+        Raises:
+            StoreError: a worker does not see the run's folder or the cache.
+            TrainingError: a worker failed, or has another version of the engine.
+        """
+        if self.address is not None:
+            extract(run, wanted, dataset, pixels, self, progress)
 
     def team(self, run: Run, minutes: float, dataset: Dataset, pixels: Pixels) -> RayTeam:
         """The workers for one run.
@@ -99,7 +135,7 @@ class RayTeam:
         from keensight.nets.training.job import read_outcome, write_job
 
         numbers = job.plan.numbers
-        with _folder(self.run.path) as place:
+        with meeting_folder(self.run.path) as place:
             write_job(job, place)
             variables = write_shared(self.pixels, self.dataset, job.images, place)
             setup = {
@@ -111,37 +147,12 @@ class RayTeam:
             with told.task(label, numbers.epochs * numbers.steps, "steps") as task:
                 task.advance(0, "starting the workers")
                 with connected(self.workers.address, self.workers.count):
-                    _check_shared(place)
+                    check_shared(place)
                     _follow(setup, _Heard(place, task, told, on_epoch))
             done = read_outcome(place)
         if done is None:
             raise TrainingError("the workers ended without a result", "see the logs in /tmp/ray/session_latest/logs")
         return done
-
-
-@contextmanager
-def _folder(run: Path) -> Iterator[Path]:
-    """A new folder inside a run, removed at the end; workers of a driver that was killed write to another one."""
-    for left in run.glob(f"{FOLDER}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with storing(run):
-        place = Path(tempfile.mkdtemp(prefix=FOLDER, dir=run))
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _check_shared(place: Path) -> None:
-    """Refuse a cluster with machines that do not see the run's folder, by name."""
-    if machines() < 2:
-        return
-    for host, seen in on_each_machine(os.path.isdir, str(place.absolute())):
-        if not seen:
-            raise StoreError(
-                f"the machine {host} of the cluster does not see the folder of the run, {place.parent}",
-                "give --run a folder on a file system that all machines share, and KEENSIGHT_CACHE too",
-            )
 
 
 def _follow(setup: Mapping[str, Any], heard: _Heard) -> None:

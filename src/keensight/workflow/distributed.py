@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, get_args
+
+import numpy as np
 
 from keensight.core.config import RunConfig
 from keensight.core.decisions import Decisions
-from keensight.core.records import Dataset, Split
+from keensight.core.progress import Progress
+from keensight.core.records import Dataset, ImageSpec, Part, Split
 from keensight.core.task import Task
 from keensight.errors import UsageError
-from keensight.workflow.fit import head_only
+from keensight.workflow.features import caches, images_of
+from keensight.workflow.fit import head_only, transfers
+from keensight.workflow.steps import build
 
 if TYPE_CHECKING:
     from keensight.core.decoded import Pixels
+    from keensight.nets.training.features import Wanted
     from keensight.nets.training.job import Team
     from keensight.store.run import Run
+    from keensight.workflow.prepare import Prepared
 
 
 class Workers(Protocol):
@@ -32,6 +39,19 @@ class Workers(Protocol):
         Raises:
             UsageError: a package is not installed, or there are fewer CPUs.
         """
+        ...
+
+    @property
+    def address(self) -> str | None:
+        """Their cluster; None: processes of this machine."""
+        ...
+
+    def decode(self, dataset: Dataset, spec: ImageSpec, progress: Progress) -> None:
+        """Decode what is not in the cache, if they are those of a cluster."""
+        ...
+
+    def extract(self, run: Run, wanted: Wanted, dataset: Dataset, pixels: Pixels, progress: Progress) -> None:
+        """Compute the features that are not in the cache, if they are those of a cluster."""
         ...
 
     def team(self, run: Run, minutes: float, dataset: Dataset, pixels: Pixels) -> Team:
@@ -64,18 +84,50 @@ def refuse_unsupported(config: RunConfig, workers: Workers) -> None:
     workers.check()
 
 
-def refuse_head_only(config: RunConfig) -> None:
-    """Refuse a training that has no steps to share.
+def refuse_head_only(config: RunConfig, workers: Workers | None) -> None:
+    """Refuse a training in which workers of this machine would have nothing to do.
 
     Raises:
-        UsageError: only the last layer of a pretrained network would be fitted, which takes seconds.
+        UsageError: only the last layer of a pretrained network would be fitted, which takes seconds, and features are
+            computed on all CPUs anyway.
     """
-    if head_only(config):
+    if workers is not None and workers.address is None and head_only(config):
         raise UsageError(
             f"there are no training steps for several workers: {config.train.effort} fits only the last layer of "
             f"{config.model.name}",
-            "leave out --workers, or fine-tune the network with --effort standard",
+            "leave out --workers, as all CPUs are used anyway, or fine-tune the network with --effort standard",
         )
+
+
+def what_they_do(config: RunConfig, workers: Workers) -> str:
+    """Which steps of a training with these settings the workers do, in a sentence."""
+    steps = {
+        "decode images": workers.address is not None,
+        "compute features": workers.address is not None and transfers(config),
+        "train the network": not head_only(config),
+    }
+    done = [step for step, theirs in steps.items() if theirs]
+    told = ", ".join(done[:-1]) + " and " * (len(done) > 1) + done[-1]
+    return f"{workers.count} workers {told}; all other steps run on this machine"
+
+
+def decode_on(workers: Workers | None, dataset: Dataset, spec: ImageSpec, progress: Progress) -> None:
+    """Let the workers of a cluster decode the images that are not in the cache."""
+    if workers is not None:
+        workers.decode(dataset, spec, progress)
+
+
+def extract_on(workers: Workers | None, run: Run, prepared: Prepared, config: RunConfig, progress: Progress) -> None:
+    """Let the workers of a cluster compute the features on which a pretrained network's head is fitted and tested."""
+    from keensight.nets.training.images import wanted
+
+    if workers is None or not transfers(config):
+        return
+    dataset, pixels, split = prepared.dataset, prepared.pixels, prepared.split
+    network = build(dataset, pixels.spec, config.model.name, weights=config.model.weights)
+    rows = np.concatenate([split.part(name) for name in get_args(Part)])
+    asked = wanted(network, images_of(dataset, split, pixels), rows, caches(progress))
+    workers.extract(run, asked, dataset, pixels, progress)
 
 
 def refuse_other_workers(run: Run, known: Decisions, workers: Workers | None) -> None:

@@ -36,10 +36,13 @@ from keensight.workflow.choose_model import likely_model
 from keensight.workflow.decide import Decider, begun
 from keensight.workflow.distributed import (
     Workers,
+    decode_on,
+    extract_on,
     for_workers,
     refuse_head_only,
     refuse_other_workers,
     refuse_unsupported,
+    what_they_do,
 )
 from keensight.workflow.finish import Trained, finish
 from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
@@ -132,8 +135,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
         anomaly_split.refuse_unsplittable(dataset, anomaly.normal_classes(dataset, chosen), chosen)
     else:
         refuse_unsplittable(dataset, chosen)
-    if workers is not None:
-        refuse_head_only(chosen.with_values({"model.name": likely_model(dataset, chosen)}))
+    refuse_head_only(chosen.with_values({"model.name": likely_model(dataset, chosen)}), workers)
     place = None if run is None else Path(run)
     if replace and place is not None and is_run(place):
         delete_run(place)
@@ -291,12 +293,12 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
 
     run = decider.run
     likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
+    decode_on(beside.workers, dataset, input_spec(dataset, config, likely), progress)
     prepared = _prepared(decider, dataset, config, likely, progress, beside.divided)
     findings, split = prepared.findings, prepared.split
     choice = decider.model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
-    if beside.workers is not None:
-        refuse_head_only(config)
+    refuse_head_only(config, beside.workers)
     pixels = prepared.pixels
     if choice.name != likely:  # a comparison chose another one, with another input size
         spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
@@ -304,6 +306,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     # This late, to avoid waiting for the framework's import.
     threads = decider.use_threads(config.train.threads)
     told = findings
+    extract_on(beside.workers, run, dataclasses.replace(prepared, pixels=pixels), config, progress)
     if beside.divided is None:
         findings, split = tie_augmented_copies(dataset, pixels, findings, split, config, progress)
     if findings is not told:
@@ -352,7 +355,7 @@ def _fitted(
     if workers is not None:
         asked = for_workers(asked, split, workers)
         team = workers.team(decider.run, asked.train.checkpoint_minutes, dataset, pixels)
-        progress.say(f"{workers.count} workers train the network; all other steps run on this machine")
+        progress.say(what_they_do(asked, workers))
     while True:
         config, reasons, details = resolve(decider.with_precision(asked), dataset, split, pixels)
         decider.note(precision=config.train.precision)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keensight.errors import DataError, UsageError
-from keensight.scale.cluster import check_cpus, connected, installed
+from keensight.scale.cluster import cause, check_cpus, connected, installed
 
 NEEDS_RAY = "the extra cluster is not installed"
 
@@ -89,3 +89,16 @@ def test_a_local_cluster_has_the_cpus_that_are_asked_for_and_ends_with_the_block
         capture_output=True, text=True, encoding="utf-8", check=False, env=environment, timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 True\nFalse 127.0.0.1:1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ray::Map()\n  File x\nValueError: no such\n\nTo change retry attempts, see", "ValueError: no such"),
+        ("ray.exceptions.ActorDiedError: it died\n\tclass_name: Worker", "ray.exceptions.ActorDiedError: it died"),
+        ("something else", "something else"),
+        ("", "without a word"),
+    ],
+)
+def test_of_the_many_lines_of_an_error_the_one_that_names_it_is_shown(text, told):
+    assert cause(text) == told

@@ -13,6 +13,7 @@ from keensight.workflow.distributed import (
     refuse_head_only,
     refuse_other_workers,
     refuse_unsupported,
+    what_they_do,
 )
 from store_builders import make_run
 
@@ -20,6 +21,7 @@ from store_builders import make_run
 @dataclass(frozen=True)
 class Some:
     count: int
+    address: str | None = None
 
     def check(self):
         pass
@@ -46,9 +48,24 @@ def test_settings_that_workers_cannot_follow(name, value, message):
 def test_a_head_alone_is_no_work_for_several_workers():
     quick = RunConfig().with_values({"model.name": "efficientnet_lite0", "train.effort": "quick"})
     with pytest.raises(UsageError, match="quick fits only the last layer of efficientnet_lite0"):
-        refuse_head_only(quick)
+        refuse_head_only(quick, Some(2))
+    refuse_head_only(quick, None)
+    refuse_head_only(quick, Some(2, "auto"))  # a cluster computes the features
     for values in ({"model.name": "cnn"}, {"model.weights": "none"}, {"train.effort": "standard"}):
-        refuse_head_only(quick.with_values(values))
+        refuse_head_only(quick.with_values(values), Some(2))
+
+
+def test_what_workers_do_is_said_in_one_line():
+    quick = RunConfig().with_values({"model.name": "efficientnet_lite0", "train.effort": "quick"})
+    rest = "all other steps run on this machine"
+    assert what_they_do(quick, Some(3, "auto")) == f"3 workers decode images and compute features; {rest}"
+    tuned = quick.with_values({"train.effort": "standard"})
+    assert what_they_do(tuned, Some(3)) == f"3 workers train the network; {rest}"
+    assert what_they_do(tuned, Some(3, "auto")) == (
+        f"3 workers decode images, compute features and train the network; {rest}"
+    )
+    scratch = quick.with_values({"model.name": "cnn"})
+    assert what_they_do(scratch, Some(3, "auto")) == f"3 workers decode images and train the network; {rest}"
 
 
 @pytest.mark.parametrize(("count", "batch"), [(1, 16), (2, 16), (3, 15), (5, 15)])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keensight.core.decoded import IndexedImages
 from keensight.core.progress import Phase, Progress, Silent
-from keensight.nets.engines import Frozen
+from keensight.nets.engines import Engine, Frozen
+
+if TYPE_CHECKING:
+    import keras
 
 _SAVE_EVERY = 2048
 
@@ -38,6 +42,23 @@ class Remembered(dict[str, NDArray[np.float32]]):
     def add(self, digests: Sequence[str], rows: NDArray[np.float32]) -> None:
         """Save rows."""
         self.update(zip(digests, rows, strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """Features of images that somebody wants, and their keys in the cache."""
+
+    network: keras.Model
+    """From uint8 images to their features."""
+    engine: Engine
+    rows: NDArray[np.int64]
+    """Dataset indices, (n,)."""
+    digests: Sequence[str]
+    """Digest of each of them."""
+    key: str
+    """Of the network's features in the cache."""
+    values: int
+    """Length of a vector."""
 
 
 def extract(

@@ -19,7 +19,7 @@ from keensight.core.training_state import Checkpoints
 from keensight.nets.engines import choose
 from keensight.nets.litert import digest
 from keensight.nets.runtime import framework
-from keensight.nets.training.features import Known, extract
+from keensight.nets.training.features import Known, Wanted, extract
 
 if TYPE_CHECKING:
     import keras
@@ -94,16 +94,22 @@ def features_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, model.get_layer("features").output, name="features")
 
 
-def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches: Caches) -> NDArray[np.float32]:
-    """Features of samples, float32 (n, d), cached or computed now."""
+def wanted(model: keras.Model, images: Images, rows: NDArray[np.int64], caches: Caches) -> Wanted:
+    """What :func:`features` computes, and on which engine."""
     lower = features_of(model)
-    digests = [images.digests[int(row)] for row in rows]
     engine = choose(lower, caches.networks, caches.rates).engine
     # Another engine gives other last digits: a run must not depend on which one was used first.
-    known = caches.known(sha256(f"{digest(lower)} {engine.identity}".encode()), int(lower.output_shape[-1]))
+    key = sha256(f"{digest(lower)} {engine.identity}".encode())
+    return Wanted(lower, engine, rows, [images.digests[int(row)] for row in rows], key, int(lower.output_shape[-1]))
+
+
+def features(model: keras.Model, images: Images, rows: NDArray[np.int64], caches: Caches) -> NDArray[np.float32]:
+    """Features of samples, float32 (n, d), cached or computed now."""
+    asked = wanted(model, images, rows, caches)
     return extract(
-        lambda: engine.freeze(lower, caches.networks), images.pixels, rows, digests, known, progress=caches.progress
-    )
+        lambda: asked.engine.freeze(asked.network, caches.networks), images.pixels, rows, asked.digests,
+        caches.known(asked.key, asked.values), progress=caches.progress,
+    )  # fmt: skip
 
 
 def levels_of(model: keras.Model) -> list[int]:
