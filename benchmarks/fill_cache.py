@@ -71,7 +71,9 @@ def main() -> None:
         os.environ["KEENSIGHT_CACHE"] = str(Path(folder, "cache"))
         data = ks.open(given.folder)
         spec = ks.image_spec(data, model=given.model)
-        address = ray.init(num_cpus=given.workers, include_dashboard=False, log_to_driver=False).address_info["address"]
+        address = ray.init("local", num_cpus=given.workers, include_dashboard=False, log_to_driver=False).address_info[
+            "address"
+        ]
         turns: list[dict[int, dict[str, Any]]] = []
         for number in range(given.rounds):
             turns.append({
