@@ -4,19 +4,17 @@ python benchmarks/predict_cluster.py BUNDLE FOLDER [--images 50000] [--workers 2
 
 Photos of FOLDER (with repetitions, if there are fewer) are predicted into Parquet by one process with a thread for each
 CPU, by one worker, and by all workers; these take turns. The rate at work is that from the first part that is done to
-the last, the start of Ray and of its workers left out, and so is the CPU time, of this process and of all processes of
-Ray below it, which other programs on the machine disturb less. The tables must be equal, bit for bit.
+the last, the start of Ray and of its workers left out. The tables must be equal, bit for bit.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import cycle, islice
 from pathlib import Path
@@ -31,31 +29,11 @@ from keensight.core.progress import Silent
 from keensight.scale.predict import predict_with_workers
 
 
-def cpu_seconds() -> float:
-    """CPU time of this process and of all processes below it that are running (Linux)."""
-    used: dict[int, tuple[int, float]] = {}
-    for place in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = place.read_text().rpartition(")")[2].split()
-            used[int(place.parent.name)] = (
-                int(fields[1]),
-                (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
-            )
-
-    def ours(process: int) -> bool:
-        while process in used and process != os.getpid():
-            process = used[process][0]
-        return process == os.getpid()
-
-    return sum(seconds for process, (_, seconds) in used.items() if ours(process))
-
-
 class Clock(Silent):
-    """Progress that only takes down when how many images were done, and the CPU time until then."""
+    """Progress that only takes down when how many images were done."""
 
     def __init__(self) -> None:
         self.done: list[tuple[float, int]] = []
-        self.cpu: list[float] = []
 
     @contextmanager
     def task(self, label: str, total: int, unit: str = "images") -> Iterator[Any]:
@@ -63,26 +41,17 @@ class Clock(Silent):
 
     def advance(self, amount: int = 1, note: str | None = None) -> None:
         self.done.append((time.perf_counter(), amount))
-        self.cpu.append(cpu_seconds())
 
     def rate(self) -> float:
         """Images per second from the first advance to the last."""
-        return self._images / (self.done[-1][0] - self.done[0][0])
-
-    def cpu_ms(self) -> float:
-        """CPU milliseconds per image in between."""
-        return 1e3 * (self.cpu[-1] - self.cpu[0]) / self._images
-
-    @property
-    def _images(self) -> int:
-        return sum(amount for _, amount in self.done[1:])
+        return sum(amount for _, amount in self.done[1:]) / (self.done[-1][0] - self.done[0][0])
 
 
-def timed(work: Callable[[Clock], object]) -> tuple[float, float, float]:
-    """Seconds of the whole work, images per second at work, and CPU milliseconds per image at work."""
+def timed(work: Callable[[Clock], object]) -> tuple[float, float]:
+    """Seconds of the whole work, and images per second at work."""
     clock, started = Clock(), time.perf_counter()
     work(clock)
-    return time.perf_counter() - started, clock.rate(), clock.cpu_ms()
+    return time.perf_counter() - started, clock.rate()
 
 
 def main() -> None:
@@ -95,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kinds = (".jpg", ".jpeg", ".png")
     found = sorted(path.resolve() for path in arguments.folder.rglob("*") if path.suffix.lower() in kinds)
-    turns: list[dict[str, tuple[float, float, float]]] = []
+    turns: list[dict[str, tuple[float, float]]] = []
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         listed = scratch / "list.txt"
@@ -125,8 +94,6 @@ def main() -> None:
         "turns": arguments.turns,
         "seconds": {name: middle(turn[name][0] for turn in turns) for name in turns[0]},
         "images_per_second": {name: middle(turn[name][1] for turn in turns) for name in turns[0]},
-        "cpu_ms": {name: middle(turn[name][2] for turn in turns) for name in turns[0]},
-        "cpu_ratio": middle(turn["plain"][2] / turn["all"][2] for turn in turns),
         "ratio_at_work": middle(turn["all"][1] / turn["plain"][1] for turn in turns),
         "ratio_in_all": middle(turn["plain"][0] / turn["all"][0] for turn in turns),
         "speedup": middle(turn["all"][1] / turn["one"][1] for turn in turns),

@@ -53,7 +53,7 @@ def predict_section(documents: list[dict[str, Any]]) -> list[str]:
 def cluster_section(document: dict[str, Any]) -> list[str]:
     """The same work in one process and in several workers on Ray Data."""
     figures = document["figures"]
-    seconds, rates, cpu = figures["seconds"], figures["images_per_second"], figures["cpu_ms"]
+    seconds, rates = figures["seconds"], figures["images_per_second"]
     several = figures["workers"]
     rows = {
         "plain": f"one process, {figures['threads']} threads",
@@ -63,12 +63,11 @@ def cluster_section(document: dict[str, Any]) -> list[str]:
     return [
         "\n## Prediction on several workers\n",
         f"`keensight predict --workers` beside the same work in one process, {document['n']:,} photos of {figures['photos']} (with "
-        f"repetitions) into Parquet, all on one machine; in turn, median of {figures['turns']}. At work: from the first part to "
+        f"repetitions) into Parquet, all on one machine; in {figures['turns']} turn{'s' * (figures['turns'] > 1)}. At work: from the first part to "
         f"the last, without the start of Ray. All tables were equal, bit for bit. `{document['command']}`\n",
-        "| | seconds in all | images per second at work | CPU time per image at work, ms |",
-        "|---|---|---|---|",
-        *(f"| {name} | {seconds[key]:.1f} | {rates[key]:.1f} | {cpu[key]:.2f} |" for key, name in rows.items()),
+        "| | seconds in all | images per second at work |",
+        "|---|---|---|",
+        *(f"| {name} | {seconds[key]:.1f} | {rates[key]:.1f} |" for key, name in rows.items()),
         f"\n{several} workers against one process: {figures['ratio_at_work']:.2f} at work (target: {document['bar']}), "
-        f"{figures['ratio_in_all']:.2f} with start and end, {figures['cpu_ratio']:.2f} by CPU time per image at work; against one worker: {figures['speedup']:.2f} times its rate. The CPUs of "
-        "this machine are two threads of one core, so that a second worker cannot double the rate.\n",
+        f"{figures['ratio_in_all']:.2f} with start and end; against one worker: {figures['speedup']:.2f} times its rate.\n",
     ]

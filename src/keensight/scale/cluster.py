@@ -31,8 +31,8 @@ def connected(address: str | None, workers: int) -> Iterator[None]:
     """Be connected to a Ray cluster inside the ``with`` block, quietly.
 
     What is started here is stopped at the end, also on an error; a cluster that was joined goes on. A program that is
-    connected to Ray already stays so, if no address is given. Descriptor 2 is silenced, as Ray's C++ side writes to it
-    past all loggers: a progress bar must begin inside the block.
+    connected to Ray already stays so, if no address or that of its cluster is given. Descriptor 2 is silenced, as Ray's
+    C++ side writes to it past all loggers: a progress bar must begin inside the block.
 
     Args:
         address: ``auto``: the cluster of this machine; ``host:port`` or ``ray://host:port``: that one; None: a cluster
@@ -49,7 +49,7 @@ def connected(address: str | None, workers: int) -> Iterator[None]:
         ...     ...
     """
     ray = installed()
-    if address is None and ray.is_initialized():
+    if ray.is_initialized() and (address in (None, "auto") or address == ray.get_runtime_context().gcs_address):
         check_cpus(_cpus(ray), workers, "the cluster")
         with silenced():
             yield

@@ -73,8 +73,9 @@ from keensight.scale.cluster import connected
 with connected(None, 1):
     import ray
     started = int(ray.cluster_resources()["CPU"])
-    with connected(None, 1):  # as in a notebook that is connected already
-        pass
+    for address in (None, "auto", ray.get_runtime_context().gcs_address):
+        with connected(address, 1):  # as in a notebook that is connected already
+            pass
     print(started, ray.is_initialized())
 print(ray.is_initialized(), os.environ["RAY_ADDRESS"])
 """
