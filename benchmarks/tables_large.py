@@ -17,8 +17,8 @@ def large_section(document: dict[str, Any]) -> list[str]:
     return [
         "\n## Large sets\n",
         "Generated JPEG files of 32 px, some 900 bytes each, in up to 1,000 classes, in Parquet files of 100,000 images. "
-        "Each stage runs in its own process, whose input was read before; matrices have one thread, and other "
-        "programs ran on the same two CPUs. `python benchmarks/large_sets.py stages`\n",
+        "Each stage runs in its own process, whose input was read before; matrices have one thread. "
+        "`python benchmarks/large_sets.py stages`\n",
         *_stages(figures["stages"]),
         *_found(figures["stages"]),
         *_batches(figures["stages"]),
@@ -39,11 +39,11 @@ def _stages(found: dict[str, Any]) -> list[str]:
     seconds, memory = [], []
     for n in _sizes(found):
         ones = [found[n].get(stage) for stage in STAGES]
-        seconds.append([f"{int(n):,}", *("–" if one is None else f"{one['cpu_seconds']:,.1f}" for one in ones)])
+        seconds.append([f"{int(n):,}", *("–" if one is None else f"{one['seconds']:,.1f}" for one in ones)])
         memory.append([f"{int(n):,}", *("–" if one is None else f"{one['peak_mb']:,}" for one in ones)])
     names = ["images", *STAGES.values()]
     return [
-        "CPU seconds of all threads:\n", *_table(names, seconds),
+        "Seconds, on two CPUs:\n", *_table(names, seconds),
         "Peak memory of the process in MB, with imports and input:\n", *_table(names, memory),
     ]  # fmt: skip
 
