@@ -78,7 +78,7 @@ def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
     offsets = adjust(network, unseen, dataclasses.replace(chosen, logits=logits), config, shop)
     old = trained.classifier
     classifier = Classifier(network, old.labels, spec, thresholds=old.thresholds, mirror=mirror)
-    held_out = HeldOut(unseen.rows, logits - offsets)
+    held_out = HeldOut(unseen.rows, logits, offsets)
     return dataclasses.replace(trained, classifier=classifier, pixels=pixels, held_out=held_out)
 
 
@@ -89,7 +89,7 @@ def _logits_before(trained: Trained, shop: Caches) -> NDArray[Any]:
 
     if not trained.history.tuned:
         assert trained.held_out is not None, "a head on frozen features is cross-validated"
-        return trained.held_out.logits
+        return trained.held_out.plain  # neither head is adjusted to the class frequencies yet
     images = images_of(trained.dataset, trained.split, trained.pixels)
     return Examination.by_head(trained.classifier.keras_model, images, shop).logits
 

@@ -87,7 +87,10 @@ def test_without_fine_tuning_the_head_is_cross_validated_on_larger_images(traine
     from keensight.workflow.refit_head import refit_head
 
     rows = np.concatenate([trained.split.part("train"), trained.split.part("val")])
-    history, unknown = History((_epoch(1, "head"),), 1), HeldOut(rows, np.zeros((len(rows), 2), np.float32))
+    history, unknown = (
+        History((_epoch(1, "head"),), 1),
+        HeldOut(rows, np.zeros((len(rows), 2), np.float32), np.zeros(2, np.float32)),
+    )
     head_alone = dataclasses.replace(trained, history=history, held_out=unknown)
     again = refit_head(head_alone, LARGE, Silent())
     assert again.held_out is not None
@@ -95,6 +98,18 @@ def test_without_fine_tuning_the_head_is_cross_validated_on_larger_images(traine
     assert (again.held_out.logits.argmax(axis=1) == trained.dataset.targets()[rows]).mean() > 0.9
     assert again.classifier.spec == LARGE
     assert refit_head(head_alone, SMALL, Silent()) is head_alone
+
+
+def test_heads_are_compared_before_they_are_adjusted_to_the_class_frequencies(trained):
+    from keensight.nets.training.transfer import HeldOut
+    from keensight.workflow.refit_head import refit_head
+
+    rows = np.concatenate([trained.split.part("train"), trained.split.part("val")])
+    perfect = 10 * np.eye(2, dtype=np.float32)[trained.dataset.targets()[rows]]
+    adjusted = HeldOut(rows, perfect, np.array([0, 100], np.float32))  # never the second class
+    history = History((_epoch(1, "head"),), 1)
+    head_alone = dataclasses.replace(trained, history=history, held_out=adjusted)
+    assert refit_head(head_alone, LARGE, Silent()) is head_alone
 
 
 def test_after_an_interrupt_nothing_is_done(trained):

@@ -45,8 +45,15 @@ class HeldOut:
 
     rows: NDArray[np.int64]
     """Dataset indices, shape (n,)."""
-    logits: NDArray[np.float32]
-    """Shape (n, classes)."""
+    plain: NDArray[np.float32]
+    """Logits before the adjustment to the class frequencies, (n, classes)."""
+    offsets: NDArray[np.float32]
+    """What that subtracts, (classes,)."""
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """Logits as the model gives them, (n, classes)."""
+        return self.plain - self.offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def transfer(
     if refit and tunes:
         fold(model, inputs.head(chosen.strength, everything=True))
     offsets = adjust(model, inputs, chosen, config, caches)
-    return Transferred(history, HeldOut(inputs.rows, chosen.logits - offsets) if refit else None)
+    return Transferred(history, HeldOut(inputs.rows, chosen.logits, offsets) if refit else None)
 
 
 def _tuned(model: keras.Model, history: History, images: Images, config: RunConfig, caches: Caches) -> History:
