@@ -185,7 +185,7 @@ class _Job:
         """Decode what is missing into the cache, if the disk keeps ``margin`` bytes.
 
         Raises:
-            StoreError: there is no room, or it cannot be written.
+            StoreError: the disk is full, or the cache cannot be written.
         """
         for size in self.sizes:
             size.hold(self.claim, self.indices)

@@ -136,7 +136,7 @@ def verdict(machine: Machine) -> Verdict:
     if sees_gpu(machine.devices):
         return Verdict(True, f"{machine.gpu}, used by TensorFlow")
     if machine.driver is None:
-        return Verdict(False, "none (no driver of NVIDIA is installed)")
+        return Verdict(False, "none (no NVIDIA driver is installed)")
     if not machine.driver:
         return Verdict(
             False,
@@ -153,13 +153,13 @@ def _obstacle(machine: Machine, driver: str) -> tuple[str, str]:
     if machine.visible in ("", "-1"):
         return "CUDA_VISIBLE_DEVICES hides it", "unset CUDA_VISIBLE_DEVICES"
     if machine.system == "Windows":
-        return "on Windows itself TensorFlow has no GPU support", "install Keensight in WSL2"
+        return "TensorFlow does not support GPUs on native Windows", "install Keensight in WSL2"
     if machine.cuda is None:
         return "this TensorFlow was built without CUDA", _INSTALL
     least = _DRIVERS.get(int(machine.cuda.partition(".")[0]), 0)
     if int(driver.partition(".")[0]) < least:
         return f"CUDA {machine.cuda} needs driver {least} or newer", "update NVIDIA's driver"
-    return "TensorFlow does not find the libraries of CUDA", _INSTALL
+    return "TensorFlow does not find the CUDA libraries", _INSTALL
 
 
 def this_machine() -> Machine:

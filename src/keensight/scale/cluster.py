@@ -142,7 +142,8 @@ def _join(ray: Any, address: str) -> None:
     except (RuntimeError, ValueError) as error:  # another version of Ray or of Python there
         raise UsageError(
             f"the cluster at {address} cannot be used from here: {_first_line(error)}",
-            "both sides need the same versions of Python and Ray",
+            "give the command on a machine of the cluster, or use ray://HOST:10001 from another one; both sides need "
+            "the same versions of Python and Ray",
         ) from error
 
 

@@ -10,7 +10,7 @@ WELL = {
     "cache": "somewhere",
     "disk_free": 50 * GIB,
     "devices": ["CPU:0"],
-    "gpu": {"used": False, "text": "none (no driver of NVIDIA is installed)", "hint": ""},
+    "gpu": {"used": False, "text": "none (no NVIDIA driver is installed)", "hint": ""},
     "engines": ["LiteRT"],
     "sample_sets": {"digits": 1797},
 }
@@ -45,7 +45,7 @@ def test_a_gpu_and_what_computes_frozen_layers_are_shown():
     def lines(**changes):
         return described(WELL | changes | {"problems": []}).splitlines()
 
-    assert {"GPU              none (no driver of NVIDIA is installed)", "frozen layers    LiteRT"} <= set(lines())
+    assert {"GPU              none (no NVIDIA driver is installed)", "frozen layers    LiteRT"} <= set(lines())
     hidden = {"used": False, "text": "Tesla T4 is there, but not used: hidden", "hint": "unset it"}
     assert "GPU              Tesla T4 is there, but not used: hidden; to use it: unset it" in lines(gpu=hidden)
     both = "frozen layers    TensorFlow on GPU or LiteRT, whichever is faster for a network: timed at its first use"

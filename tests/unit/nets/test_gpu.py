@@ -18,16 +18,16 @@ T4 = Machine(("CPU:0",), "Linux", "550.54.15", "Tesla T4", "12.5.1", None)
     ("changes", "used", "words", "hint"),
     [
         ({"devices": ("CPU:0", "GPU:0")}, True, "Tesla T4, used by TensorFlow", ""),
-        ({"driver": None, "gpu": ""}, False, "none (no driver", ""),
+        ({"driver": None, "gpu": ""}, False, "none (no NVIDIA driver", ""),
         ({"driver": "", "gpu": ""}, False, "does not respond", "Colab"),
         ({"visible": ""}, False, "Tesla T4 is there (driver 550.54.15), but not used: CUDA_VISIBLE_DEVICES", "unset"),
         ({"visible": "-1"}, False, "CUDA_VISIBLE_DEVICES", "unset"),
-        ({"visible": "0"}, False, "libraries of CUDA", "pip install 'tensorflow[and-cuda]'"),
+        ({"visible": "0"}, False, "CUDA libraries", "pip install 'tensorflow[and-cuda]'"),
         ({"system": "Windows", "cuda": None}, False, "Windows", "WSL2"),
         ({"cuda": None}, False, "built without CUDA", "pip install 'tensorflow[and-cuda]'"),
         ({"driver": "470.82.01"}, False, "CUDA 12.5.1 needs driver 525 or newer", "update"),
         ({"driver": "550.54.15", "cuda": "13.0"}, False, "needs driver 580", "update"),
-        ({}, False, "does not find the libraries of CUDA", "pip install 'tensorflow[and-cuda]'"),
+        ({}, False, "does not find the CUDA libraries", "pip install 'tensorflow[and-cuda]'"),
     ],
 )
 def test_why_a_gpu_is_not_used(changes, used, words, hint):
