@@ -98,21 +98,42 @@ def _surveyed(dataset: Dataset, spec: ImageSpec) -> ImageSpec:
     return replace(spec, height=size.height, width=size.width, fit=size.fit)
 
 
-def undecoded(dataset: Dataset, spec: ImageSpec) -> tuple[tuple[ImageSpec, ...], NDArray[np.int64]]:
-    """What :func:`prepare` would decode: the sizes, and a sample for each content, by its number."""
-    specs = tuple(one for one in dict.fromkeys((spec, _surveyed(dataset, spec))) if array_pixels(dataset, one) is None)
-    job = _Job(dataset, specs, 1, Silent())
-    rows = [job.indices[digest][0] for digest in job.missing()]
-    return specs, np.array(rows, np.int64)
+class Undecoded:
+    """What :func:`prepare` would decode; what it would find in the cache is claimed as long as this exists.
+
+    Args:
+        dataset: The image set.
+        spec: The size wanted.
+    """
+
+    def __init__(self, dataset: Dataset, spec: ImageSpec) -> None:
+        wanted = dict.fromkeys((spec, _surveyed(dataset, spec)))
+        self.specs = tuple(one for one in wanted if array_pixels(dataset, one) is None)
+        """The sizes."""
+        self._job = _Job(dataset, self.specs, 1, Silent())
+        self._job.hold()
+        rows = [self._job.indices[digest][0] for digest in self._job.missing()]
+        self.rows = np.array(rows, np.int64)
+        """A sample for each content, by its number."""
+
+    def make_room(self) -> None:
+        """Let the cache have room for all of them.
+
+        Raises:
+            StoreError: that is not possible.
+        """
+        self._job.require_space(_DISK_MARGIN)
 
 
 def decode_into(dataset: Dataset, specs: Sequence[ImageSpec]) -> None:
-    """Decode in this thread what is not in the cache, at some sizes; an image that cannot be read is left out.
+    """Decode in this thread what is not in the cache, at some sizes.
+
+    Images that cannot be decoded are left out, and not remembered: another machine may be able to.
 
     Raises:
         StoreError: the cache directory is full or cannot be written.
     """
-    _Job(dataset, specs, 1, Silent()).fill(0)
+    _Job(dataset, specs, 1, Silent(), remembers=False).fill(0)
 
 
 _Decoded = list[tuple["_Size", NDArray[np.uint8]]]
@@ -151,8 +172,16 @@ class _Size:
 class _Job:
     """One call of :func:`prepare`: the known images at each size, and the decoding of the rest."""
 
-    def __init__(self, dataset: Dataset, specs: Sequence[ImageSpec], workers: int, progress: Progress) -> None:
-        self.dataset, self.workers, self.progress = dataset, workers, progress
+    def __init__(
+        self,
+        dataset: Dataset,
+        specs: Sequence[ImageSpec],
+        workers: int,
+        progress: Progress,
+        *,
+        remembers: bool = True,
+    ) -> None:
+        self.dataset, self.workers, self.progress, self._remembers = dataset, workers, progress, remembers
         self.indices: dict[str, list[int]] = {}
         self.errors: dict[int, str] = {}
         for index, sample in enumerate(dataset.samples):
@@ -187,10 +216,14 @@ class _Job:
         Raises:
             StoreError: the disk is full, or the cache cannot be written.
         """
+        self.hold()
+        self.require_space(margin)
+        self._write()
+
+    def hold(self) -> None:
+        """Claim what is in the cache."""
         for size in self.sizes:
             size.hold(self.claim, self.indices)
-        self._require_space(margin)
-        self._write()
 
     def missing(self) -> list[str]:
         """Digests of images that have neither pixels nor an error at one of the sizes."""
@@ -199,7 +232,7 @@ class _Job:
     def _missing(self, size: _Size) -> list[str]:
         return [digest for digest in self.indices if size.lacks(digest)]
 
-    def _require_space(self, margin: int) -> None:
+    def require_space(self, margin: int) -> None:
         """Raise StoreError if the cache has no room for the rest, or the disk would not have ``margin`` bytes left."""
         missing = [(len(self._missing(size)), size.row_bytes) for size in self.sizes]
         if needed := sum(count * (row_bytes + INDEX_BYTES) for count, row_bytes in missing):
@@ -219,6 +252,7 @@ class _Job:
         with _Shards(self.claim) as shards, closing(self._decode(missing, self.sizes)) as outcomes:
             for digest, outcome, lasting in outcomes:
                 if isinstance(outcome, str):
+                    lasting = lasting and self._remembers
                     lacking = [size.folder for size in self.sizes if lasting and size.lacks(digest)]
                     shards.fail(lacking, digest, outcome)
                 else:

@@ -266,20 +266,25 @@ def meeting_folder(run: Path) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def check_shared(place: Path) -> None:
-    """Refuse a cluster with machines that do not see a folder of a run, by name.
+SHARE_RUN = "give --run a folder on a file system that all machines share, and KEENSIGHT_CACHE too"
+
+
+def check_shared(place: Path, what: str, hint: str) -> None:
+    """Refuse a cluster with machines that do not see a new file or folder of this one, by name.
+
+    Args:
+        place: The new one.
+        what: What it is in, in words.
+        hint: What to do.
 
     Raises:
         StoreError: a machine does not see it.
     """
     if machines() < 2:
         return
-    for host, seen in on_each_machine(os.path.isdir, str(place.absolute())):
+    for host, seen in on_each_machine(os.path.exists, str(place.absolute())):
         if not seen:
-            raise StoreError(
-                f"the machine {host} of the cluster does not see the folder of the run, {place.parent}",
-                "give --run a folder on a file system that all machines share, and KEENSIGHT_CACHE too",
-            )
+            raise StoreError(f"the machine {host} of the cluster does not see {what}, {place.parent}", hint)
 
 
 def _first_line(error: BaseException) -> str:

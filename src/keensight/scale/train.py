@@ -19,6 +19,7 @@ from keensight.core.records import Dataset, Epoch, ImageSpec
 from keensight.errors import KeensightError, TrainingError, UsageError
 from keensight.scale.cluster import (
     INSTALL,
+    SHARE_RUN,
     check_cpus,
     check_shared,
     connected,
@@ -147,7 +148,7 @@ class RayTeam:
             with told.task(label, numbers.epochs * numbers.steps, "steps") as task:
                 task.advance(0, "starting the workers")
                 with connected(self.workers.address, self.workers.count):
-                    check_shared(place)
+                    check_shared(place, "the folder of the run", SHARE_RUN)
                     _follow(setup, _Heard(place, task, told, on_epoch))
             done = read_outcome(place)
         if done is None:

@@ -84,14 +84,23 @@ def refuse_unsupported(config: RunConfig, workers: Workers) -> None:
     workers.check()
 
 
-def refuse_head_only(config: RunConfig, workers: Workers | None) -> None:
-    """Refuse a training in which workers of this machine would have nothing to do.
+def refuse_without_work(config: RunConfig, workers: Workers | None, images: int) -> None:
+    """Refuse a training in which some workers would have nothing to do.
+
+    Args:
+        config: The settings with the name of the network.
+        workers: The workers, if any.
+        images: Training images, or what is an upper bound of them.
 
     Raises:
-        UsageError: only the last layer of a pretrained network would be fitted, which takes seconds, and features are
-            computed on all CPUs anyway.
+        UsageError: there are fewer images in a batch than workers; or only the last layer of a pretrained network would
+            be fitted, which takes seconds, and features are computed on all CPUs of this machine anyway.
     """
-    if workers is not None and workers.address is None and head_only(config):
+    if workers is None:
+        return
+    if not head_only(config):
+        batch_size(config, workers, images)
+    elif workers.address is None:
         raise UsageError(
             f"there are no training steps for several workers: {config.train.effort} fits only the last layer of "
             f"{config.model.name}",
@@ -121,7 +130,7 @@ def extract_on(workers: Workers | None, run: Run, prepared: Prepared, config: Ru
     """Let the workers of a cluster compute the features on which a pretrained network's head is fitted and tested."""
     from keensight.nets.training.images import wanted
 
-    if workers is None or not transfers(config):
+    if workers is None or workers.address is None or not transfers(config):
         return
     dataset, pixels, split = prepared.dataset, prepared.pixels, prepared.split
     network = build(dataset, pixels.spec, config.model.name, weights=config.model.weights)
@@ -147,16 +156,27 @@ def refuse_other_workers(run: Run, known: Decisions, workers: Workers | None) ->
     )
 
 
-def for_workers(config: RunConfig, split: Split, workers: Workers) -> RunConfig:
+def for_workers(config: RunConfig, split: Split, workers: Workers | None) -> RunConfig:
     """The settings for a number of workers: float32, and a batch that can be divided among them.
 
     Raises:
         UsageError: there are fewer training images in a batch than workers.
     """
+    if workers is None or head_only(config):
+        return config
+    size = batch_size(config, workers, len(split.train))
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, precision="float32", batch_size=size))
+
+
+def batch_size(config: RunConfig, workers: Workers, images: int) -> int:
+    """The size of a batch that can be divided among workers.
+
+    Raises:
+        UsageError: it has fewer images than there are workers.
+    """
     from keensight.nets.training.fit import schedule
 
-    size = schedule(config.train, config.model.name, len(split.train)).batch_size
+    size = schedule(config.train, config.model.name, images).batch_size
     if size < workers.count:
         raise UsageError(f"a batch of {size} images is too small for {workers.count} workers", "use fewer workers")
-    train = dataclasses.replace(config.train, precision="float32", batch_size=size // workers.count * workers.count)
-    return dataclasses.replace(config, train=train)
+    return size // workers.count * workers.count

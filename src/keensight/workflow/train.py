@@ -39,9 +39,9 @@ from keensight.workflow.distributed import (
     decode_on,
     extract_on,
     for_workers,
-    refuse_head_only,
     refuse_other_workers,
     refuse_unsupported,
+    refuse_without_work,
     what_they_do,
 )
 from keensight.workflow.finish import Trained, finish
@@ -135,7 +135,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
         anomaly_split.refuse_unsplittable(dataset, anomaly.normal_classes(dataset, chosen), chosen)
     else:
         refuse_unsplittable(dataset, chosen)
-    refuse_head_only(chosen.with_values({"model.name": likely_model(dataset, chosen)}), workers)
+    refuse_without_work(chosen.with_values({"model.name": likely_model(dataset, chosen)}), workers, len(dataset))
     place = None if run is None else Path(run)
     if replace and place is not None and is_run(place):
         delete_run(place)
@@ -298,7 +298,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     findings, split = prepared.findings, prepared.split
     choice = decider.model(dataset, split, config, progress)
     config = config.with_values({"model.name": choice.name})
-    refuse_head_only(config, beside.workers)
+    refuse_without_work(config, beside.workers, len(split.train))
     pixels = prepared.pixels
     if choice.name != likely:  # a comparison chose another one, with another input size
         spec, cache = input_spec(dataset, config, choice.name), cast("CacheMode", config.data.cache)
@@ -352,8 +352,8 @@ def _fitted(
     checkpoints = _checkpoints(decider.run, asked, progress)
     dataset, split, pixels = images.dataset, images.split, images.pixels
     tracker, workers, team = beside.tracker, beside.workers, None
+    asked = for_workers(asked, split, workers)
     if workers is not None:
-        asked = for_workers(asked, split, workers)
         team = workers.team(decider.run, asked.train.checkpoint_minutes, dataset, pixels)
         progress.say(what_they_do(asked, workers))
     while True:

@@ -10,12 +10,14 @@ from keensight.core.records import Split
 from keensight.errors import UsageError
 from keensight.workflow.distributed import (
     for_workers,
-    refuse_head_only,
     refuse_other_workers,
     refuse_unsupported,
+    refuse_without_work,
     what_they_do,
 )
 from store_builders import make_run
+
+QUICK = RunConfig().with_values({"model.name": "efficientnet_lite0", "train.effort": "quick"})
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,19 @@ def test_settings_that_workers_cannot_follow(name, value, message):
 
 
 def test_a_head_alone_is_no_work_for_several_workers():
-    quick = RunConfig().with_values({"model.name": "efficientnet_lite0", "train.effort": "quick"})
+    quick = QUICK
     with pytest.raises(UsageError, match="quick fits only the last layer of efficientnet_lite0"):
-        refuse_head_only(quick, Some(2))
-    refuse_head_only(quick, None)
-    refuse_head_only(quick, Some(2, "auto"))  # a cluster computes the features
+        refuse_without_work(quick, Some(2), 100)
+    refuse_without_work(quick, None, 100)
+    refuse_without_work(quick, Some(64, "auto"), 100)  # a cluster computes the features
     for values in ({"model.name": "cnn"}, {"model.weights": "none"}, {"train.effort": "standard"}):
-        refuse_head_only(quick.with_values(values), Some(2))
+        refuse_without_work(quick.with_values(values), Some(2), 100)
+        with pytest.raises(UsageError, match="images is too small for 64 workers"):
+            refuse_without_work(quick.with_values(values), Some(64), 100)
 
 
 def test_what_workers_do_is_said_in_one_line():
-    quick = RunConfig().with_values({"model.name": "efficientnet_lite0", "train.effort": "quick"})
+    quick = QUICK
     rest = "all other steps run on this machine"
     assert what_they_do(quick, Some(3, "auto")) == f"3 workers decode images and compute features; {rest}"
     tuned = quick.with_values({"train.effort": "standard"})
@@ -73,6 +77,7 @@ def test_a_batch_is_divided_among_the_workers(count, batch):
     split = Split(tuple(range(100)), (100,), (101,), "some")
     found = for_workers(RunConfig().with_values({"model.name": "cnn"}), split, Some(count))
     assert (found.train.batch_size, found.train.precision) == (batch, "float32")
+    assert for_workers(QUICK, split, Some(count)) is QUICK  # a head has no batches
     with pytest.raises(UsageError, match="a batch of 16 images is too small for 17 workers"):
         for_workers(RunConfig().with_values({"model.name": "cnn"}), split, Some(17))
 
