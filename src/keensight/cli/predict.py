@@ -79,7 +79,7 @@ def predict(
     """
     from keensight import workflow
 
-    _check_combination(workers, address, out, vectors or heatmaps)
+    _check_combination(workers, address, out, vectors, heatmaps)
     if workers is not None and out is not None:
         done = _spread(model, paths, out, workers=workers, address=address, top=top, engine=engine)
         asked.answer(_counts(done), lambda: _written(done.images, out))
@@ -94,16 +94,20 @@ def predict(
     context.exit(int(0 < done.images == done.unreadable))
 
 
-def _check_combination(workers: int | None, address: str | None, out: Path | None, more: Path | None) -> None:
+def _check_combination(
+    workers: int | None, address: str | None, out: Path | None, vectors: Path | None, heatmaps: Path | None
+) -> None:
     """Refuse options that do not go together, and places that cannot be written, before any work."""
     from keensight import workflow
 
+    if vectors is not None and heatmaps is not None:
+        raise UsageError("--embeddings and --heatmaps are written by different commands", "give one of the two")
     if workers is None:
         if address is not None:
             raise UsageError("--address needs --workers", "give --workers N: how many CPUs of the cluster to use")
         if out is not None:
             workflow.check_predictions_place(out)
-    elif out is None or more is not None:
+    elif out is None or vectors is not None or heatmaps is not None:
         raise UsageError(
             "several workers write predictions into a folder of Parquet files, and nothing else",
             "give --out NAME.parquet, without --embeddings and --heatmaps; or leave --workers out",

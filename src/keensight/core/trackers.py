@@ -86,9 +86,13 @@ class Tracking:
     def __init__(self, trackers: Mapping[str, Tracker], warn: Callable[[str], None]) -> None:
         self._seats = [_Seat(_Caller(name), tracker) for name, tracker in trackers.items()]
         self._warn, self._inside = warn, False
+        self._run: Path | None = None
 
     def started(self, run: TrackedRun, config: RunConfig) -> None:
-        """See :class:`Tracker`."""
+        """See :class:`Tracker`; a run that starts again, with smaller batches, is not told twice."""
+        if run.folder == self._run:
+            return
+        self._run = run.folder
         self._call(lambda tracker: tracker.started(run, config))
 
     def epoch(self, epoch: Epoch) -> None:

@@ -27,32 +27,68 @@ BACKEND = "tensorflow"
 _IMPORTING = threading.Lock()
 
 
+class _Silence:
+    """Whether descriptor 2, which belongs to the whole process, is silenced by any thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._blocks, self._undo = threading.Lock(), 0, _nothing
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._blocks:
+                self._undo = _silenced()
+            self._blocks += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._undo()
+
+
 @contextmanager
 def silenced() -> Iterator[None]:
     """Silence descriptor 2, where TensorFlow's C++ side writes start-up notes that no log level stops.
 
-    Python's own ``sys.stderr`` still reaches the terminal, because progress may be shown.
+    Python's own ``sys.stderr`` still reaches the terminal, because progress may be shown. Blocks of several threads may
+    overlap.
     """
+    _SILENCE.enter()
+    try:
+        yield
+    finally:
+        _SILENCE.leave()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _silenced() -> Callable[[], None]:
+    """Send descriptor 2 nowhere; how to undo it."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)
         ours = sys.stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):  # no standard error, or one that is not a file
-        yield
-        return
+        return _nothing
     former = sys.stderr
     if ours:
         # Never closed: a progress bar created during the import keeps writing to it.
         sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=former.encoding, errors=former.errors)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
+
+    def undo() -> None:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nowhere)
         sys.stderr = former
+
+    return undo
+
+
+_SILENCE = _Silence()
 
 
 def framework() -> tuple[Any, Any]:

@@ -7,9 +7,11 @@ are compared, not epochs, because a longer schedule is further from its end afte
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 from keensight.core.study import Dimension, StudyRecord, Trial
@@ -29,7 +31,9 @@ _RANDOM = 10
 _NUMBER = "trial"
 """Attribute with the number of a trial; Optuna also counts draws whose settings were tried before."""
 _AGAIN = 30
-"""Draws for settings that were not tried yet; if all were, the space is exhausted."""
+"""Draws for settings that were not tried yet, before one of them is looked for."""
+_MOST = 100_000
+"""Combinations of values that are looked at."""
 
 
 def refuse_without_optuna() -> None:
@@ -98,7 +102,9 @@ class Sampler:
         """
         from optuna.trial import TrialState
 
-        for _ in range(_AGAIN):
+        for again in reversed(range(_AGAIN + 1)):
+            if not again and not self._enqueue_untried():
+                break
             with _quiet():
                 self._study.sampler = self._sampler()
                 asked = self._study.ask({one.name: _distribution(one) for one in self._space})
@@ -116,6 +122,17 @@ class Sampler:
             else:
                 self._study.tell(asked, known.value)
         return None
+
+    def _enqueue_untried(self) -> bool:
+        """Let the next trial have a combination of values that none had; whether there is one."""
+        if not all(one.choices for one in self._space):
+            return False
+        tried = {tuple(one.params.get(each.name) for each in self._space) for one in self._study.get_trials(False)}
+        untried = [one for one in islice(product(*(each.choices for each in self._space)), _MOST) if one not in tried]
+        if untried:
+            chosen = random.Random(self._seed + len(tried)).choice(untried)
+            self._study.enqueue_trial(dict(zip((each.name for each in self._space), chosen, strict=True)))
+        return bool(untried)
 
     def should_stop(self, number: int, reached: float, fraction: float, complete: int) -> bool:
         """Whether to stop a trial early.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeAlias
 
 from keensight.core.config import RunConfig, Setting, find_setting, settings
@@ -82,19 +83,27 @@ def _searched(name: str, fixed: Mapping[str, Any]) -> Setting:
 
 
 def _dimension(setting: Setting, spec: Any) -> Dimension:
-    if isinstance(spec, tuple) and len(spec) == 2 and all(type(value) in (int, float) for value in spec):
+    if isinstance(spec, tuple) and len(spec) == 2 and all(map(_is_number, spec)):
         return _range(setting, *spec)
     if isinstance(spec, str):
         low, dots, high = (piece.strip() for piece in spec.partition(".."))
         if dots:
             return _range(setting, low, high)
         spec = [piece.strip() for piece in spec.split(",")]
+    if not isinstance(spec, Iterable):
+        raise UsageError(
+            f"{setting.dotted} has only one value to try", f"give two or more, a range, or --set {setting.dotted}=..."
+        )
     choices = tuple(dict.fromkeys(setting.convert(value) for value in spec))
     if len(choices) < 2:
         raise UsageError(
             f"{setting.dotted} has only one value to try", f"give two or more, a range, or --set {setting.dotted}=..."
         )
     return Dimension(setting.dotted, choices=choices)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _range(setting: Setting, low: Any, high: Any) -> Dimension:

@@ -144,7 +144,7 @@ class Reporter:
     """
 
     def __init__(self, channel: Channel) -> None:
-        self._channel, self._planned, self.epochs = channel, 1, 0
+        self._channel, self._planned, self._head, self.epochs = channel, 1, 0, 0
 
     def started(self, run: TrackedRun, config: RunConfig) -> None:
         """Send the settings, with every ``auto`` decided."""
@@ -159,8 +159,9 @@ class Reporter:
         """
         self._channel.send("epoch", epoch=_finite(to_plain(epoch)))
         if epoch.phase == "head":  # the same for all trials of a network and an image size: nothing to judge by
+            self._head = epoch.epoch
             return
-        self.epochs += 1
+        self.epochs = epoch.epoch - self._head  # a trial that was resumed does not begin at 1
         self._channel.send("reached", value=epoch.reached, fraction=min(1.0, self.epochs / self._planned))
         reply = self._channel.receive()
         if reply is None:  # the interrupt is on its way; a second one would meet the saving of what is done
@@ -302,7 +303,7 @@ def run_trial(work: Work, number: int, settings: Mapping[str, Any], reporter: Re
     if handle.record.state == "finished":
         return handle
     _wait_for(handle)
-    handle = take_over(handle)
+    handle = take_over(handle, unseen=True)  # the study is this process's, and so are its trials
     handle.clear_results()
     handle.log("resumed")
     config = settings_of(handle, decisions_of(handle))
@@ -345,12 +346,15 @@ def _wait_for(run: Run) -> None:
 def evaluate_chosen(work: Work, number: int, trials: int) -> Message:
     """Evaluate the chosen trial on the test set, the only time that it is used; returns the results."""
     from keensight.store.run import open_run
+    from keensight.workflow.evaluate import report
     from keensight.workflow.final_test import final_test
 
     run = open_run(work.study.trial_path(number))
     chosen = {"study": work.study.record.name, "metric": work.study.record.metric, "trials": trials}
     if "test" not in run.record.results:
         run = final_test(run, work.dataset, Relayed(work.channel), chosen)
+    elif not run.report_path.is_file():  # stopped between the two
+        report(run)
     return {"results": to_plain(run.record.results)}
 
 

@@ -7,11 +7,13 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from keensight.core.codec import from_plain
 from keensight.core.config import RunConfig
+from keensight.core.config import settings as known_settings
 from keensight.core.options import SeedsOptions, with_options
 from keensight.core.progress import Phase, Progress
 from keensight.core.records import Dataset, Epoch
@@ -101,7 +103,8 @@ def tune(  # noqa: PLR0913 - public options, by keyword
     refuse_without_optuna()
     chosen = configure(config, settings, **options)
     _check_numbers(trials, workers, minutes)
-    given = parse_space(space or {}, _fixed(chosen))
+    fixed = _fixed(chosen, settings, options)
+    given = parse_space(space or {}, fixed)
     _check_config(chosen)
     if not isinstance(source, (str, Path)):
         raise UsageError(
@@ -121,7 +124,7 @@ def tune(  # noqa: PLR0913 - public options, by keyword
     )  # fmt: skip
     made = create_study(place, record)
     with locked_study(place):
-        return _Search(made, dataset, None, tracker, progress).run()
+        return _Search(made, dataset, None, tracker, progress, fixed).run()
 
 
 def resume_study(
@@ -183,10 +186,13 @@ def _check_config(config: RunConfig) -> None:
     start_weights(config.model.weights)
 
 
-def _fixed(config: RunConfig) -> dict[str, Any]:
-    """The settings that differ from their defaults."""
-    defaults = RunConfig().by_name()
-    return {name: value for name, value in config.by_name().items() if value != defaults[name]}
+def _fixed(
+    config: RunConfig, settings: Mapping[str, Any] | None = None, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The settings that were given, and those that differ from their defaults."""
+    defaults, named = RunConfig().by_name(), {setting.option: setting.dotted for setting in known_settings()}
+    given = {*(settings or {}), *(named.get(name) for name, value in (options or {}).items() if value is not None)}
+    return {name: value for name, value in config.by_name().items() if name in given or value != defaults[name]}
 
 
 def _for_trials(config: RunConfig, workers: int) -> RunConfig:
@@ -219,15 +225,19 @@ class _Search:
         source: Where they are; None: where they were when it began.
         tracker: Follows the study.
         progress: Where to report.
+        fixed: Settings that were given one value; None: those that differ from their defaults.
     """
 
     def __init__(
-        self, study: Study, dataset: Dataset, source: str | None, tracker: Tracking, progress: Progress
-    ) -> None:
+        self, study: Study, dataset: Dataset, source: str | None, tracker: Tracking, progress: Progress,
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self._given = fixed
         self._study, self._dataset, self._source = study, dataset, source
         self._tracker, self._progress = tracker, progress
         self._events: Events = Events()
         self._processes: list[TrialProcess] = []
+        self._numbers = count()
         self._tracked: dict[int, Tracking] = {}
         self._began: dict[int, float] = {}
         self._started, self._before = time.monotonic(), study.record.spent
@@ -256,7 +266,8 @@ class _Search:
 
     def _note(self, state: str, message: str) -> None:
         self._study = self._study.update(state=state, message=message, spent=self._spent())
-        self._tracker.failed(message)
+        for follower in (*self._tracked.values(), self._tracker):
+            follower.failed(message)
 
     def _spent(self) -> float:
         return round(self._before + time.monotonic() - self._started, 1)
@@ -268,7 +279,7 @@ class _Search:
             first.send("prepare")
             found = answer_of(first, self._events, self._progress)
             config = settings_of(self._study, record.decisions).with_values({"model.name": found["model"]})
-            fixed = _fixed(settings_of(self._study, record.decisions))
+            fixed = _fixed(settings_of(self._study, record.decisions)) if self._given is None else self._given
             space = search_space(config, self._dataset, record.given, fixed)
             self._progress.say(f"model: {found['model']} ({found['reason']})")
             self._study = self._study.update(
@@ -300,7 +311,7 @@ class _Search:
     def _new_process(self) -> TrialProcess:
         alone = self._study.record.workers == 1
         made = TrialProcess(
-            self._study.path.absolute(), len(self._processes), self._source, alone, self._events
+            self._study.path.absolute(), next(self._numbers), self._source, alone, self._events
         )  # fmt: skip
         self._processes.append(made)
         return made
@@ -416,8 +427,9 @@ class _Search:
             begun, state=state, value=value, seconds=round(seconds, 2), epochs=int(message.get("epochs", 0)),
             message=told,
         )  # fmt: skip
-        sampler.tell(trial)
+        # In this order: what the record lacks is asked for again, what the sampler lacks is found finished.
         self._study = self._study.with_trial(trial).update(spent=self._spent())
+        sampler.tell(trial)
         follower = self._tracked.pop(number)
         if state == "complete":
             config = self._study.trial_path(number) / "config.toml"
@@ -461,8 +473,9 @@ class _Search:
         """The study's page, and the end of its record."""
         from keensight.show.study import write_study
 
-        self._study = self._study.update(state="finished", spent=self._spent())
-        write_study(self._study.path, self._study.record)
+        spent = self._spent()
+        write_study(self._study.path, dataclasses.replace(self._study.record, state="finished", spent=spent))
+        self._study = self._study.update(state="finished", spent=spent)
         run = self._study.run
         paths = (self._study.page_path, run.report_path, run.config_path, run.bundle_path)
         self._tracker.finished(run.record.results, {path.name: path for path in paths})

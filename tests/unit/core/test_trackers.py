@@ -119,3 +119,12 @@ def test_numbers_are_sent_as_numbers_and_nothing_else_is() -> None:
     }
     assert result_metrics(results) == {"seconds": 3.0, "test_n": 4.0, "test_accuracy": 0.5}
     assert result_metrics({"validation": {"macro_f1": 0.25, "auroc": None}}) == {"validation_macro_f1": 0.25}
+
+
+def test_a_run_that_starts_again_with_smaller_batches_is_told_once() -> None:
+    notebook = Notebook()
+    tracking = Tracking({"notebook": notebook}, print)
+    tracking.started(RUN, RunConfig())
+    tracking.started(RUN, RunConfig())
+    tracking.failed("stopped")
+    assert [what for what, _ in notebook.notes] == ["started", "failed"]

@@ -61,3 +61,25 @@ with runtime.full_float32():
 print(before, during, enabled())
 """
     assert python(code).stdout.split() == ["True", "False", "True"]
+
+
+def test_blocks_of_silence_of_two_threads_may_overlap():
+    code = """
+import os, sys, threading
+from keensight.nets.runtime import silenced
+outer, inner = threading.Event(), threading.Event()
+def other():
+    with silenced():
+        outer.set()
+        inner.wait()
+thread = threading.Thread(target=other)
+thread.start()
+outer.wait()
+with silenced():
+    inner.set()
+    thread.join()
+    os.write(2, b"chatter of a library")
+    print("ours", file=sys.stderr, flush=True)
+os.write(2, b"crash")
+"""
+    assert python(code).stderr == "ours\ncrash"

@@ -113,6 +113,22 @@ def test_a_space_that_was_tried_completely_ends_the_search(tmp_path: Path) -> No
     assert sorted(tried) == ["adamw", "sgd"]
 
 
+def test_every_combination_of_values_is_tried_before_the_search_ends(tmp_path: Path) -> None:
+    space = (
+        Dimension("train.epochs", choices=tuple(range(1, 9))),
+        Dimension("train.optimizer", choices=("sgd", "adamw")),
+    )
+    sampler = Sampler(study(tmp_path / "first", space), {})
+    tried = set()
+    while (number := sampler.ask()) is not None:
+        settings = sampler.settings(number)
+        tried.add((settings["train.epochs"], settings["train.optimizer"]))
+        # One combination is far better, so that the sampler proposes it over and over.
+        good = settings == {"train.epochs": 3, "train.optimizer": "sgd"}
+        sampler.tell(Trial(number, "", settings, "complete", 0.9 if good else 0.1))
+    assert len(tried) == 16
+
+
 def test_importance_finds_the_setting_that_decides(tmp_path: Path) -> None:
     space = (Dimension("model.dropout", low=0.0, high=0.5), Dimension("augment.shift", low=0.0, high=0.5))
     sampler = Sampler(study(tmp_path / "first", space), {})

@@ -42,6 +42,11 @@ def test_python_values_are_read_alike() -> None:
         Dimension("train.epochs", choices=(1, 2)),
         Dimension("augment.color", choices=("none", "light")),
     )
+    rates = (np.float64(1e-4), np.float64(1e-2))
+    assert parse_space({"train.learning_rate": rates}, {}) == (Dimension("train.learning_rate", low=1e-4, high=1e-2),)
+    assert parse_space({"train.class_weights": (False, True)}, {})[0].choices == (False, True)
+    with pytest.raises(UsageError, match=r"train\.epochs has only one value to try"):
+        parse_space({"train.epochs": 5}, {})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,15 @@ def test_what_cannot_be_searched_is_refused_by_name(items: list[str], message: s
 def test_a_setting_is_fixed_or_searched() -> None:
     with pytest.raises(UsageError, match="both fixed and searched"):
         parse_space({"train.epochs": "1,2"}, {"train.epochs": 3})
+
+
+def test_a_setting_that_was_given_its_default_is_fixed_too() -> None:
+    from keensight.workflow.tune import _fixed
+
+    config = RunConfig().with_values({"model.dropout": 0.35})
+    assert _fixed(config) == {"model.dropout": 0.35}
+    given = _fixed(config, {"train.class_weights": False}, {"epochs": None, "optimizer": "auto"})
+    assert sorted(given) == ["model.dropout", "train.class_weights", "train.optimizer"]
 
 
 @pytest.mark.parametrize(

@@ -64,18 +64,23 @@ def test_a_server_that_is_away_costs_one_warning(tmp_path: Path, monkeypatch: py
 
 def test_another_package_adds_a_tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "diary.py").write_text(
-        "class Diary:\n    def __init__(self, place=''):\n        self.place = place\n\ndef broken(place):\n    pass\n"
+        "class Diary:\n    def __init__(self, place=''):\n        self.place = place\n\n"
+        "def away(place):\n    raise OSError('no network')\n"
     )
     info = tmp_path / "diary-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: diary\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[keensight.trackers]\ndiary = diary:Diary\ntorn = diary:missing\n")
+    (info / "entry_points.txt").write_text(
+        "[keensight.trackers]\ndiary = diary:Diary\ntorn = diary:missing\naway = diary:away\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     found: Any = opened("diary=here")
     assert type(found).__name__ == "Diary" and found.place == "here"
     with pytest.raises(UsageError, match="'torn' cannot be loaded") as caught:
         opened("torn")
     assert caught.value.hint == "reinstall the package diary"
+    with pytest.raises(UsageError, match="the tracker 'away' does not start: no network"):
+        opened("away")
     sys.modules.pop("diary", None)
 
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from keensight.core.registry import did_you_mean
 from keensight.core.trackers import Track, Tracker, Tracking
-from keensight.errors import UsageError
+from keensight.errors import KeensightError, UsageError
 
 GROUP = "keensight.trackers"
 """The entry-point group of trackers."""
@@ -60,7 +60,12 @@ def opened(text: str) -> Tracker:
             ) from error
     else:
         raise UsageError(f"there is no tracker {name!r}", did_you_mean(name, sorted({*_BUILT_IN, *added})))
-    tracker: Tracker = make(place)
+    try:
+        tracker: Tracker = make(place)
+    except KeensightError:
+        raise
+    except Exception as error:  # of no narrower class: it is anyone's code
+        raise UsageError(f"the tracker {name!r} does not start: {error}", f"check {text!r}, or leave it out") from error
     return tracker
 
 
