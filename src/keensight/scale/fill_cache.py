@@ -188,7 +188,7 @@ def extract(run: Run, wanted: Wanted, dataset: Dataset, pixels: Pixels, workers:
     some = [(numbers, [names[number] for number in numbers]) for numbers in parts(len(names), workers.count)]
     with connected(workers.address, workers.count), meeting_folder(run.path) as folder:
         check_shared(folder, "the folder of the run", SHARE_RUN)
-        with suppress(StoreError):  # what finds no room is computed again
+        with suppress(StoreError):  # what does not fit is computed again
             make_room(len(names) * (4 * wanted.values + INDEX_BYTES))
         write_shared(pixels, dataset, np.array(list(missing.values())), folder)
         wanted.network.save(folder / _NETWORK)
@@ -232,7 +232,6 @@ class Extractor:
         from keensight.nets.models.weights import open_model
         from keensight.nets.runtime import use_threads
 
-        use_threads(1)
         engine = next(one for one in ENGINES if one.name == self._setup["engine"])
         if engine.version is None or engine.identity != self._setup["identity"]:
             raise TrainingError(
@@ -240,6 +239,7 @@ class Extractor:
                 f"{self._setup['identity']}",
                 "install the same version on all machines: other versions give slightly other features",
             )
+        use_threads(1)
         return engine.freeze(open_model(Path(self._setup["folder"]) / _NETWORK), cache_directory() / "networks")
 
 
