@@ -40,7 +40,7 @@ def measured(name: str, source: str, options: dict[str, Any]) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as place, mock.patch.object(CheckpointFolder, "save", timed):
         run = ks.train(source, run=Path(place) / "run", label_check="no", **options)
-    training = sum(epoch.seconds for epoch in run.history.epochs if epoch.phase != "head")
+        training = sum(epoch.seconds for epoch in run.history.epochs if epoch.phase != "head")
     return {
         "name": name, "training_seconds": training, "checkpoints": len(spent), "saving_seconds": sum(spent),
         "megabytes": max(sizes, default=0) / 1e6, "fraction": sum(spent) / (training + sum(spent)),
