@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def free_port() -> int:
 def cluster(tmp_path_factory):
     """The address of a Ray cluster with two CPUs."""
     pytest.importorskip("ray", reason="the extra cluster is not installed")
-    pytest.importorskip("jax", reason="the extra cluster is not installed")
+    if find_spec("jax") is None:  # not imported: it sets TF_CPP_MIN_LOG_LEVEL, also of later processes
+        pytest.skip("the extra cluster is not installed")
     address, log = f"127.0.0.1:{free_port()}", tmp_path_factory.mktemp("cluster") / "log"
     words = ["start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false",
              f"--port={address.partition(':')[2]}", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]  # fmt: skip
