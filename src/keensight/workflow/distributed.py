@@ -15,6 +15,7 @@ from keensight.core.task import Task
 from keensight.errors import UsageError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.fit import head_only, transfers
+from keensight.workflow.prepare import input_spec
 from keensight.workflow.steps import build
 
 if TYPE_CHECKING:
@@ -120,10 +121,10 @@ def what_they_do(config: RunConfig, workers: Workers) -> str:
     return f"{workers.count} workers {told}; all other steps run on this machine"
 
 
-def decode_on(workers: Workers | None, dataset: Dataset, spec: ImageSpec, progress: Progress) -> None:
-    """Let the workers of a cluster decode the images that are not in the cache."""
+def decode_on(workers: Workers | None, dataset: Dataset, config: RunConfig, model: str, progress: Progress) -> None:
+    """Let the workers of a cluster decode the images that are not in the cache, at the size of a model."""
     if workers is not None:
-        workers.decode(dataset, spec, progress)
+        workers.decode(dataset, input_spec(dataset, config, model), progress)
 
 
 def extract_on(workers: Workers | None, run: Run, prepared: Prepared, config: RunConfig, progress: Progress) -> None:

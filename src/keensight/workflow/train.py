@@ -135,7 +135,8 @@ def train(  # noqa: PLR0913 - public options, by keyword
         anomaly_split.refuse_unsplittable(dataset, anomaly.normal_classes(dataset, chosen), chosen)
     else:
         refuse_unsplittable(dataset, chosen)
-    refuse_without_work(chosen.with_values({"model.name": likely_model(dataset, chosen)}), workers, len(dataset))
+    if workers is not None:
+        refuse_without_work(chosen.with_values({"model.name": likely_model(dataset, chosen)}), workers, len(dataset))
     place = None if run is None else Path(run)
     if replace and place is not None and is_run(place):
         delete_run(place)
@@ -293,7 +294,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
 
     run = decider.run
     likely = likely_model(dataset, config)  # usually the final choice, so that images are decoded once
-    decode_on(beside.workers, dataset, input_spec(dataset, config, likely), progress)
+    decode_on(beside.workers, dataset, config, likely, progress)
     prepared = _prepared(decider, dataset, config, likely, progress, beside.divided)
     findings, split = prepared.findings, prepared.split
     choice = decider.model(dataset, split, config, progress)
