@@ -22,6 +22,8 @@ from keensight.store.run import open_run
 
 pytestmark = pytest.mark.slow
 IMAGES = 2 * FEWEST + 8
+OPEN = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+"""A cluster without Ray's token, which a machine has or has not."""
 
 
 def free_port() -> int:
@@ -36,12 +38,19 @@ def cluster(tmp_path_factory):
     pytest.importorskip("ray", reason="the extra cluster is not installed")
     if find_spec("jax") is None:  # not imported: it sets TF_CPP_MIN_LOG_LEVEL, also of later processes
         pytest.skip("the extra cluster is not installed")
-    address, log = f"127.0.0.1:{free_port()}", tmp_path_factory.mktemp("cluster") / "log"
+    from ray.util import get_node_ip_address
+
+    # Ray takes 127.0.0.1 for this address of the machine, and a cluster must be there, too.
+    address, log = f"{get_node_ip_address()}:{free_port()}", tmp_path_factory.mktemp("cluster") / "log"
     words = ["start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false",
-             f"--port={address.partition(':')[2]}", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]  # fmt: skip
+             f"--port={address.partition(':')[2]}", "--disable-usage-stats"]  # fmt: skip
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ray.scripts.scripts", *words], stdout=stream, stderr=stream, start_new_session=True
+            [sys.executable, "-m", "ray.scripts.scripts", *words],
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            env=OPEN,
         )
     until = time.monotonic() + 120
     while "Ray runtime started" not in log.read_text(errors="replace"):
@@ -70,7 +79,7 @@ def photos(tmp_path_factory) -> Path:
 def train(place: Path, cache: str, *words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "keensight", "train", *words], cwd=place, capture_output=True, text=True, timeout=500,
-        env={**os.environ, "KEENSIGHT_CACHE": str(place / cache)}, check=False,
+        env={**OPEN, "KEENSIGHT_CACHE": str(place / cache)}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -94,7 +103,7 @@ def test_workers_of_a_cluster_train_and_its_run_is_continued_there(cluster, phot
     words = (str(photos), "--model", "cnn", "--effort", "quick", "--epochs", "3", "--image-size", "24",
              "--set", "train.checkpoint_minutes=0", "--workers", "2", "--address", cluster)  # fmt: skip
     train(tmp_path, "cache", *words, "--run", "alone")
-    place = {**os.environ, "KEENSIGHT_CACHE": str(tmp_path / "cache")}
+    place = {**OPEN, "KEENSIGHT_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
         [sys.executable, "-m", "keensight", "train", *words, "--run", "killed"], cwd=tmp_path, env=place,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
