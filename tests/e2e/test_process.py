@@ -82,6 +82,25 @@ def test_an_interrupt_at_any_time_is_one_sentence_and_130(tmp_path, after, numbe
         assert json.loads(record.read_text())["state"] == "interrupted"
 
 
+def test_an_interrupt_that_compiled_code_turns_into_another_error_is_an_interrupt():
+    code = """
+import os, signal, time
+from keensight.cli import main, process
+
+def parse(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    except KeyboardInterrupt:  # as in NumPy's reading of a buffer's format, under an import of scikit-learn
+        raise ValueError("'T{d:val:q:i1:q:i2:}' is not a valid PEP 3118 buffer format string") from None
+
+main._run = parse
+process.run()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
 def test_closed_and_full_streams_are_no_bugs_of_ours(tmp_path):
     def told(redirection):
         shell = f"{' '.join(COMMAND)} models {redirection}"

@@ -27,12 +27,14 @@ class Failure:
     hint: str | None
 
 
-def explain(error: BaseException, asked: Invocation) -> int:
+def explain(error: BaseException, asked: Invocation, *, interrupted: bool = False) -> int:
     """Print an error to standard error, and with ``--json`` also as a document to standard output.
 
     Args:
         error: What ended the command.
         asked: The command line.
+        interrupted: Whether an interrupt came before it. Compiled code may raise another error in place of the
+            interrupt, so an unexpected one is not a bug then.
 
     Returns:
         Its exit code.
@@ -42,7 +44,7 @@ def explain(error: BaseException, asked: Invocation) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return UsageError.exit_code
-    told = _failure(error)
+    told = _failure(error, interrupted)
     with suppress(OSError, ValueError):  # standard error may be closed or full
         click.echo(f"error: {one_line(told.message)}", err=True)
         if told.hint:
@@ -54,7 +56,7 @@ def explain(error: BaseException, asked: Invocation) -> int:
     return told.code
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(error: BaseException, interrupted: bool) -> Failure:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         return Failure(InterruptedRun.exit_code, "interrupted", None)
     if isinstance(error, KeensightError):
@@ -63,14 +65,14 @@ def _failure(error: BaseException) -> Failure:
         return Failure(error.exit_code, _sentence(error), _hint(error))
     if (refused := _refused(error)) is not None:
         return refused
+    if interrupted:
+        return Failure(InterruptedRun.exit_code, "interrupted", None)
     if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").split(".")[0]) not in _OWN:
         return Failure(
             UsageError.exit_code,
             f"this needs the package {package}, which is not installed",
             "run: pip install keensight",
         )
-    if _broke_an_import(error):
-        return Failure(InterruptedRun.exit_code, "interrupted", None)
     return Failure(
         KeensightError.exit_code,
         f"unexpected {type(error).__name__}: {error}",
@@ -100,11 +102,6 @@ _SMALLER = (
 )
 _OWN = ("", "keensight")
 """Modules whose absence is a bug; that of others is an installation without what training needs."""
-
-
-def _broke_an_import(error: BaseException) -> bool:
-    """Whether an interrupt met the initialization of a compiled module, which turns it into an ImportError."""
-    return isinstance(error, ImportError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
 
 
 _OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})

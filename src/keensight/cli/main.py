@@ -49,12 +49,12 @@ def root() -> None:
     """Train, test and explain an image classifier from a folder of labeled images."""
 
 
-def main(arguments: Sequence[str] | None = None, on_end: Callable[[], None] = lambda: None) -> int:
+def main(arguments: Sequence[str] | None = None, on_end: Callable[[], bool] = lambda: False) -> int:
     """Run one command line.
 
     Args:
         arguments: The arguments after ``keensight``; None: those of this process.
-        on_end: Called when the command has ended, before an error is printed.
+        on_end: Called when the command has ended, before an error is printed; returns whether an interrupt came.
 
     Returns:
         The exit code: 0 done; 1 data, store or training error; 2 usage; 3 a gate refused; 130 interrupted.
@@ -71,8 +71,7 @@ def main(arguments: Sequence[str] | None = None, on_end: Callable[[], None] = la
     except BrokenPipeError:
         return _reader_gone()
     except (Exception, KeyboardInterrupt) as error:
-        on_end()
-        return explain(error, asked)
+        return explain(error, asked, interrupted=on_end())
 
 
 def _run(arguments: list[str], asked: Invocation) -> int:

@@ -7,17 +7,26 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from keensight.core.parallel import in_background
 from keensight.errors import InterruptedRun
 
-_PATIENCE = 1.0
-"""Seconds after which an unhandled interrupt is sent again."""
-_TRIES = 4
+_PATIENCE, _PAUSE, _TRIES = 1.0, 0.05, 4
+"""Seconds after which a lost interrupt is sent again, and that one waits at most; seconds between attempts of a waiting
+one; attempts until the process exits."""
+_IMPORT = ("<frozen importlib._bootstrap>",)
+"""Code in which an interrupt must wait: compiled modules that are being imported crash, or make another error of it."""
+_SWALLOWS = tuple(
+    str(Path(*place))
+    for place in (("keras", "src", "saving", "saving_lib.py"), ("tensorflow", "python", "framework", "func_graph.py"))
+)
+"""Code in which it better waits: it catches every exception, and goes on in another way."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -76,13 +85,19 @@ def _open_missing_streams() -> None:
 
 
 class Interrupts:
-    """Ctrl-C, SIGTERM and SIGHUP all interrupt: completed work is kept, and the process ends. While a framework is
-    being imported, an interrupt can get lost, because the import swallows it or waits for a lock. An unhandled one is
-    sent again then, and finally the process exits anyway: there is nothing to keep yet. Later, code decides what to
-    keep, which can take some seconds.
+    """Ctrl-C, SIGTERM and SIGHUP all interrupt: completed work is kept, and the process ends.
+
+    It waits while a module is imported, a network is read, or a graph is traced. It can get lost in a destructor, or
+    while a framework is being imported in the background, because the import swallows it or waits for a lock. In these
+    cases it is sent again, and finally the process exits anyway: there is nothing to keep yet. Later, code decides what
+    to keep, which can take some seconds.
     """
 
     def __init__(self) -> None:
+        self._first = 0.0
+        """Time of the first interrupt; 0: none came."""
+        self._number = signal.SIGINT
+        self._raised = self._sending = False
         self._answered = threading.Event()
 
     def install(self) -> None:
@@ -91,45 +106,78 @@ class Interrupts:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup keeps SIGHUP ignored
                 signal.signal(number, self._interrupt)
-        sys.unraisablehook = _unless_interrupt(sys.unraisablehook)
+        sys.unraisablehook = self._or_again(sys.unraisablehook)
         threading.excepthook = _unless(self._answered, threading.excepthook)
 
-    def answered(self) -> None:
-        """An interrupt has reached the command line, which now ends by itself."""
+    def answered(self) -> bool:
+        """The command line has ended; further interrupts are ignored.
+
+        Returns:
+            Whether one came before.
+        """
         self._answered.set()
+        return self._first > 0
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._answered.is_set():
             return
+        self._first = self._first or time.monotonic()
+        self._number = signal.Signals(number)
+        if _inside(_IMPORT, frame) or (self._waited() < _PATIENCE and _inside(_SWALLOWS, frame)):
+            self._again(_PAUSE)
+            return
         if in_background():
-            watch = threading.Thread(target=self._insist, args=(number,), name="keensight-interrupt", daemon=True)
-            with suppress(RuntimeError):  # Python is already exiting
-                watch.start()
+            self._again(_PATIENCE)
+        self._raised = True
         raise KeyboardInterrupt
 
-    def _insist(self, number: int) -> None:
-        if self._answered.wait(_PATIENCE):
+    def _waited(self) -> float:
+        return time.monotonic() - self._first
+
+    def _again(self, after: float) -> None:
+        """Send the interrupt again, unless the command has ended by then."""
+        if self._sending:
             return
-        for _ in range(_TRIES):
-            os.kill(os.getpid(), number)
-            if self._answered.wait(_PATIENCE):
-                return
-        _say_interrupted()
-        os._exit(InterruptedRun.exit_code)
+        timer = threading.Timer(after, self._send)
+        timer.daemon, timer.name = True, "keensight-interrupt"
+        self._sending = True
+        with suppress(RuntimeError):  # Python is already exiting
+            timer.start()
+
+    def _send(self) -> None:
+        self._sending = False
+        if self._answered.is_set():
+            return
+        if self._waited() > (_TRIES if self._raised else 1.5) * _PATIENCE:
+            _say_interrupted()
+            os._exit(InterruptedRun.exit_code)
+        os.kill(os.getpid(), self._number)
+
+    def _or_again(self, hook: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A hook for exceptions that nothing can catch: an interrupt among them is sent again."""
+
+        def told(unraisable: Any) -> None:
+            if isinstance(unraisable.exc_value, KeyboardInterrupt):
+                self._again(_PAUSE)
+            else:
+                hook(unraisable)
+
+        return told
+
+
+def _inside(files: tuple[str, ...], frame: FrameType | None) -> bool:
+    """Whether a frame, or one that called it, is of one of these files."""
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(files):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _say_interrupted() -> None:
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write("error: interrupted\n")
         sys.stderr.flush()
-
-
-def _unless_interrupt(hook: Callable[[Any], None]) -> Callable[[Any], None]:
-    def told(unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
-            hook(unraisable)
-
-    return told
 
 
 def _unless(silent: threading.Event, hook: Callable[[Any], object]) -> Callable[[Any], None]:

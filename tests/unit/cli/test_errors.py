@@ -35,11 +35,15 @@ def test_exit_codes_follow_the_tree(error, code, capsys):
     assert "Traceback" not in printed.err
 
 
-def test_an_interrupt_that_broke_an_import_is_an_interrupt(capsys):
-    error = ImportError("initialization failed")  # what a compiled module makes of it
-    error.__cause__ = KeyboardInterrupt()
-    assert explain(error, Invocation()) == 130
+@pytest.mark.parametrize("error", [ImportError("initialization failed"), ValueError("not a valid PEP 3118 buffer")])
+def test_what_compiled_code_makes_of_an_interrupt_is_an_interrupt(error, capsys):
+    assert explain(error, Invocation(), interrupted=True) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_an_error_that_says_what_to_do_is_told_after_an_interrupt_too(capsys):
+    assert explain(errors.DataError("no images"), Invocation(), interrupted=True) == 1
+    assert capsys.readouterr().err == "error: no images\n"
 
 
 def test_message_and_hint_are_one_line_each(capsys):
