@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,16 +34,14 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """The address of a Ray cluster with two CPUs."""
+@contextmanager
+def head(log: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The address of a Ray cluster with two CPUs, for as long as the block lasts."""
     pytest.importorskip("ray", reason="the extra cluster is not installed")
-    if find_spec("jax") is None:  # not imported: it sets TF_CPP_MIN_LOG_LEVEL, also of later processes
-        pytest.skip("the extra cluster is not installed")
     from ray.util import get_node_ip_address
 
     # Ray takes 127.0.0.1 for this address of the machine, and a cluster must be there, too.
-    address, log = f"{get_node_ip_address()}:{free_port()}", tmp_path_factory.mktemp("cluster") / "log"
+    address = f"{get_node_ip_address()}:{free_port()}"
     words = ["start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false",
              f"--port={address.partition(':')[2]}", "--disable-usage-stats"]  # fmt: skip
     with log.open("wb") as stream:
@@ -50,16 +50,27 @@ def cluster(tmp_path_factory):
             stdout=stream,
             stderr=stream,
             start_new_session=True,
-            env=OPEN,
+            env=environment,
         )
-    until = time.monotonic() + 120
-    while "Ray runtime started" not in log.read_text(errors="replace"):
-        assert process.poll() is None, log.read_text(errors="replace")
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    yield address
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(60)
+    try:
+        until = time.monotonic() + 120
+        while "Ray runtime started" not in log.read_text(errors="replace"):
+            assert process.poll() is None, log.read_text(errors="replace")
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The address of a Ray cluster without a token."""
+    if find_spec("jax") is None:  # not imported: it sets TF_CPP_MIN_LOG_LEVEL, also of later processes
+        pytest.skip("the extra cluster is not installed")
+    with head(tmp_path_factory.mktemp("cluster") / "log", OPEN) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +129,28 @@ def test_workers_of_a_cluster_train_and_its_run_is_continued_there(cluster, phot
     train(tmp_path, "cache", "--resume", "killed", "--address", cluster)
     alone, killed = (open_run(tmp_path / name) for name in ("alone", "killed"))
     assert killed.record.results["weights_digest"] == alone.record.results["weights_digest"]
+
+
+def test_a_cluster_that_asks_for_a_token_is_joined_with_it_and_the_error_without_it_says_so(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("a" * 40)
+    known = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    code = (
+        "import sys; from keensight.scale.cluster import connected\n"
+        "from keensight.errors import DataError\n"
+        "try:\n"
+        "    with connected(sys.argv[1], 1): print('joined')\n"
+        "except DataError as error: print(error.message, error.hint, sep='\\n')\n"
+    )
+    with head(tmp_path / "log", known) as address:
+
+        def join(environment: dict[str, str]) -> str:
+            return subprocess.run(
+                [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=300, env=environment,
+                check=True,
+            ).stdout  # fmt: skip
+
+        assert join(known) == "joined\n"
+        message, hint = join(OPEN).splitlines()
+        assert message.startswith(f"no Ray cluster at {address}: ")
+        assert "RAY_AUTH_MODE=token" in hint

@@ -25,6 +25,8 @@ _PATIENCE = 5.0
 _PROBE = 60.0
 """Seconds in which each machine of a cluster must say what is installed there."""
 
+_TOKEN = "if it asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN unless the token is in ~/.ray/auth_token"
+
 
 @contextmanager
 def connected(address: str | None, workers: int) -> Iterator[None]:
@@ -42,7 +44,7 @@ def connected(address: str | None, workers: int) -> Iterator[None]:
     Raises:
         UsageError: Ray is not installed; there are fewer CPUs than workers; or a machine of the cluster has no
             Keensight, or another version of it or of Python.
-        DataError: there is no cluster at the address.
+        DataError: there is no cluster at the address, or it asks for another token.
 
     Examples:
         >>> with connected(None, workers=2):
@@ -137,7 +139,7 @@ def _join(ray: Any, address: str) -> None:
     _check_reachable(address)
     try:
         ray.init(address=address, **_QUIET)
-    except ConnectionError as error:
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise _no_cluster(address, _first_line(error)) from error
     except (RuntimeError, ValueError) as error:  # another version of Ray or of Python there
         raise UsageError(
@@ -167,7 +169,7 @@ def _no_cluster(address: str, reason: str) -> DataError:
         return DataError(
             "no Ray cluster is running on this machine", "start one (ray start --head), or leave --address out"
         )
-    return DataError(f"no Ray cluster at {address}: {reason}", "check the address, and that the port is open from here")
+    return DataError(f"no Ray cluster at {address}: {reason}", f"check the address and the port; {_TOKEN}")
 
 
 def _cpus(ray: Any) -> int:
