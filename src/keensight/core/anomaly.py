@@ -5,7 +5,9 @@ covariance of its normal patches, and keeps 2,000 of them, unlike each other, as
 level is its squared distance to the nearest patch of the memory, per dimension (PatchCore, Roth et al. 2022, "Towards
 total recall in industrial anomaly detection"; whitened, it is a Mahalanobis distance, as in Rippel, Mertens and Merhof
 2021, "Modeling the distribution of normal data in pre-trained deep features for anomaly detection", but to one of many
-normal patches in place of their mean).
+normal patches in place of their mean). The distance to a patch of the memory is divided by that patch's spread, the
+distance to its own neighbors in the memory, as for the local outlier factor (Breunig et al. 2000, "LOF: identifying
+density-based local outliers"): where normal patches differ much from each other, one more difference is no anomaly.
 
 An image's score is the geometric mean over the levels: of the fine ones the mean of the most anomalous patches, of the
 coarse one, which sees large parts of the image, the mean of all. It is divided by a threshold that at most a given
@@ -30,11 +32,15 @@ CANDIDATES, MEMORY = 8000, 2000
 """Normal patches of a level that are drawn at random, and those of them that are kept."""
 _PROJECTED = 32
 """Dimensions in which the latter are chosen."""
+_NEIGHBORS, _FLOOR = 10, 0.1
+"""Neighbors of a patch in the memory whose mean distance is its spread; and what is added, in medians of the spread."""
 FALSE_ALARMS = 0.05
 """Maximum fraction of normal images above the threshold."""
 _ENOUGH = 19
 """Images from which on the highest score is not the threshold: the expected rate is then 10% at most."""
 _RIDGE, _TINY = 1e-3, 1e-6
+_ROWS = 500
+"""Patches whose distances to all others are held at a time."""
 _UNCOLORED = 0.99
 """Fraction of normal patches that a heatmap does not color."""
 
@@ -103,6 +109,8 @@ class NormalPatches:
     """Shape (d, d): its product with a patch's difference from the mean has covariance 1 over normal patches."""
     memory: NDArray[np.float32]
     """Normal patches that are unlike each other, whitened, shape (m, d)."""
+    spread: NDArray[np.float32]
+    """How far the neighbors of each of them are, near 1, shape (m,): what distances to it are divided by."""
 
 
 class PatchSampler:
@@ -138,7 +146,7 @@ class PatchSampler:
         covariance += _RIDGE * np.diag(covariance.diagonal()) + _TINY * np.eye(len(mean))
         whiten = np.linalg.cholesky(np.linalg.inv(covariance))
         memory = coreset((np.concatenate(self._kept) - mean) @ whiten, MEMORY)
-        return NormalPatches(*(found.astype(np.float32) for found in (mean, whiten, memory)))
+        return NormalPatches(*(found.astype(np.float32) for found in (mean, whiten, memory, spread(memory))))
 
 
 def coreset(patches: NDArray[np.float64], size: int, seed: int = 0) -> NDArray[np.float64]:
@@ -162,6 +170,21 @@ def coreset(patches: NDArray[np.float64], size: int, seed: int = 0) -> NDArray[n
         distance = np.minimum(distance, squares - 2 * (seen @ seen[last]) + squares[last])
         chosen.append(int(distance.argmax()))
     return patches[chosen]
+
+
+def spread(memory: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean squared distance of each patch (m, d) to its nearest neighbors among them, as a multiple of the median, of
+    shape (m,). It is not near zero for patches that are closer together than others."""
+    count = min(_NEIGHBORS, len(memory) - 1)
+    squares = (memory**2).sum(axis=1)
+    found = np.zeros(len(memory))
+    for begin in range(0, len(memory) if count else 0, _ROWS):
+        some = slice(begin, begin + _ROWS)
+        distance = np.maximum(squares[some, None] - 2 * (memory[some] @ memory.T) + squares, 0)
+        nearest = np.sort(np.partition(distance, count, axis=1)[:, : count + 1], axis=1)
+        found[some] = nearest[:, 1:].mean(axis=1)  # the first is the patch itself
+    middle = np.median(found)
+    return found / middle + _FLOOR if middle else np.ones(len(memory))
 
 
 def heatmaps(levels: NDArray[np.float32]) -> NDArray[np.float32]:

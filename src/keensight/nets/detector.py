@@ -158,7 +158,7 @@ def _keras_network(model: keras.Model, spec: ImageSpec) -> KerasNetwork:
 
 
 _FORWARD = 16
-"""Images per forward pass: their patches' distances to the whole memory are held, 100 MB at 224 px."""
+"""Images per forward pass: their patches' distances to the whole memory are held, 100 MB at 224 px, some copies."""
 _FINE, _COARSE = (8, 16), 32
 """Strides of the levels: the fine ones localize, the coarse one recognizes what large parts of the image show."""
 _WIDEST = 512
@@ -235,7 +235,8 @@ def with_memory(network: keras.Model, normal: Sequence[NormalPatches]) -> keras.
 
     Returns:
         A model with the network's inputs to the squared distance, per dimension, of each patch to the nearest normal
-        one in the memory, float32 (n, rows, columns, levels), with the rows and columns of the finest level.
+        one in the memory, divided by that one's spread, float32 (n, rows, columns, levels), with the rows and columns
+        of the finest level.
     """
     layers = framework()[0].layers
     height, width = network.outputs[0].shape[1:3]
@@ -250,21 +251,25 @@ def with_memory(network: keras.Model, normal: Sequence[NormalPatches]) -> keras.
 
 
 def _nearest(tensor: Any, patches: NormalPatches, name: str) -> Any:
-    """|x - m|^2 = |x|^2 - (2 x m - |m|^2): what is subtracted is a dense layer over the memory, of which the maximum
-    counts."""
+    """The smallest of |x - m|^2 / s: |x|^2 - (2 x m - |m|^2), of which the latter is a dense layer over the memory,
+    times 1 / s, the scale of a normalization. In this order, rounded weights change a distance little (float16)."""
     layers = framework()[0].layers
     rows, columns, d = tensor.shape[1:]
-    memory = patches.memory
+    memory, spread = patches.memory, patches.spread
     whiten = layers.Dense(d, dtype="float32", name=f"{name}_whiten")
     remember = layers.Dense(len(memory), dtype="float32", name=f"{name}_memory")
     length = layers.Dense(1, use_bias=False, dtype="float32", name=f"{name}_length")
+    unit = layers.BatchNormalization(center=False, epsilon=0.0, dtype="float32", name=f"{name}_unit")
     x = whiten(tensor)
-    likeness = layers.Reshape((rows * columns, len(memory)), name=f"{name}_patches")(remember(x))
+    square = length(layers.Multiply(name=f"{name}_square")([x, x]))
+    likeness = unit(layers.Subtract(name=f"{name}_difference")([remember(x), square]))
+    likeness = layers.Reshape((rows * columns, len(memory)), name=f"{name}_patches")(likeness)
     likeness = layers.GlobalMaxPooling1D(data_format="channels_first", name=f"{name}_nearest")(likeness)
     likeness = layers.Reshape((rows, columns, 1), name=f"{name}_map")(likeness)
-    square = length(layers.Multiply(name=f"{name}_square")([x, x]))
-    distance = layers.ReLU(name=f"{name}_distance")(layers.Subtract(name=f"{name}_difference")([square, likeness]))
+    distance = layers.Rescaling(-1.0, dtype="float32", name=f"{name}_negative")(likeness)
+    distance = layers.ReLU(name=f"{name}_distance")(distance)
     whiten.set_weights([patches.whiten, -patches.mean @ patches.whiten])
     remember.set_weights([2 * memory.T / d, -(memory**2).sum(axis=1) / d])
     length.set_weights([np.full((d, 1), 1 / d, np.float32)])
+    unit.set_weights([1 / spread, np.zeros_like(spread), np.ones_like(spread)])
     return distance

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist, mahalanobis
 
 from keensight.core import anomaly
-from keensight.core.anomaly import AnomalyScores, PatchSampler, coreset, heatmaps, image_scores, limits
+from keensight.core.anomaly import AnomalyScores, PatchSampler, coreset, heatmaps, image_scores, limits, spread
 
 
 def learned(patches, *cuts):
@@ -50,6 +50,26 @@ def test_the_coreset_keeps_what_is_rare_and_covers_the_rest_better_than_a_draw(d
     assert farthest[0] < 0.95 * farthest[1]
     assert (found.mean(axis=1) > 10).sum() >= 1
     assert np.array_equal(found, coreset(patches, 100))
+
+
+def test_the_spread_of_a_patch_is_the_distance_of_its_ten_nearest_neighbors():
+    memory = np.random.default_rng(0).normal(size=(1200, 5))
+    distance = np.sort(cdist(memory, memory, "sqeuclidean"), axis=1)[:, 1:11].mean(axis=1)
+    assert spread(memory) == pytest.approx(distance / np.median(distance) + 0.1)
+
+
+@pytest.mark.parametrize("memory", [np.ones((1, 3)), np.ones((40, 3)), np.array([[0.0, 0], [1, 1]])])
+def test_the_spread_of_few_or_equal_patches_is_the_same_for_all(memory):
+    found = spread(memory)
+    assert len(np.unique(found)) == 1
+    assert found[0] >= 1
+
+
+def test_where_normal_patches_are_alike_the_same_distance_is_more_anomalous():
+    rng = np.random.default_rng(0)
+    alike, unlike = rng.normal(0, 0.1, (100, 4)), rng.normal(50, 3, (100, 4))
+    found = spread(np.concatenate([alike, unlike]))
+    assert found[:100].max() < found[100:].min() / 10
 
 
 def test_of_few_patches_all_are_remembered():

@@ -61,7 +61,7 @@ def test_the_graph_gives_the_distance_to_the_nearest_patch_and_loads_again(lower
     assert found.shape == (3, 9, 8, 3)
     fine, level = patches[0], np.asarray(lower(new)[0])
     asked = ((level - fine.mean) @ fine.whiten)[..., None, :]
-    expected = ((asked - fine.memory) ** 2).mean(axis=-1).min(axis=-1)
+    expected = (((asked - fine.memory) ** 2).mean(axis=-1) / fine.spread).min(axis=-1)
     assert found[..., 0] == pytest.approx(expected, rel=1e-3, abs=1e-3)
     detector.keras_model.save(tmp_path / "model.keras")
     again = Detector.open(tmp_path / "model.keras", detector.spec, detector.limits)
