@@ -31,6 +31,9 @@ def work(setup: Mapping[str, Any]) -> None:
         setup: ``folder`` with the job, ``workers`` (their number), ``variables`` of the environment, ``checkpoints``
             (folder) and ``minutes`` between them.
     """
+    folder = Path(setup["folder"])
+    if not folder.is_dir():  # the command was stopped, and Ray, which goes on, has started the workers again
+        return
     from ray.train import get_context
     from ray.train.collective import broadcast_from_rank_zero
 
@@ -38,7 +41,6 @@ def work(setup: Mapping[str, Any]) -> None:
     context = get_context()
     rank = Rank(context.get_world_rank(), context.get_world_size())
     address = broadcast_from_rank_zero(free_address() if rank.first else None)
-    folder = Path(setup["folder"])
     try:
         if rank.count != setup["workers"]:
             raise TrainingError(f"{rank.count} workers were started, not {setup['workers']}", "train again")

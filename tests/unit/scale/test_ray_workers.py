@@ -12,7 +12,7 @@ from keensight.core.decisions import SCHEMA, Decisions
 from keensight.core.records import Epoch
 from keensight.errors import StoreError, TrainingError, UsageError
 from keensight.scale.train import RayWorkers, _Heard, workers_of
-from keensight.scale.worker import FAULT, PROGRESS, Told, free_address
+from keensight.scale.worker import FAULT, PROGRESS, Told, free_address, work
 from keensight.store.run import open_run
 from store_builders import make_run
 
@@ -110,3 +110,7 @@ def test_a_run_remembers_its_workers(tmp_path):
     assert workers_of(run.path, "auto") == RayWorkers(2, "auto")
     # An earlier version, which knows no workers, would resume it alone, so it must refuse the record.
     assert open_run(run.path).decisions.schema == SCHEMA == 2
+
+
+def test_workers_that_are_started_again_after_their_command_was_stopped_do_nothing(tmp_path):
+    assert work({"folder": str(tmp_path / "removed")}) is None
