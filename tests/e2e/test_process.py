@@ -132,8 +132,15 @@ def test_an_error_with_json_is_a_document_on_standard_output(tmp_path):
     assert err == f"error: {document['error']['message']}\nhint: {document['error']['hint']}\n"
 
 
-def test_another_backend_of_keras_is_refused_in_a_sentence(tmp_path):
-    code, out, err = keensight("doctor", cwd=tmp_path, env={**os.environ, "KERAS_BACKEND": "jax"})
+@pytest.mark.parametrize(
+    ("words", "backend"), [(("doctor",), "jax"), (("train", "photos", "--run", "run"), "torch"), (("doctor",), "mine")]
+)
+def test_another_backend_of_keras_is_refused_in_a_sentence_before_any_work(tmp_path, words, backend):
+    write_set(tmp_path / "photos")
+    code, out, err = keensight(*words, cwd=tmp_path, env={**os.environ, "KERAS_BACKEND": backend})
     assert (code, out) == (2, "")
-    assert err.splitlines()[0] == "error: Keras' backend is 'jax', but Keensight works only with tensorflow"
-    assert err.splitlines()[1].startswith("hint: set the environment variable KERAS_BACKEND to tensorflow")
+    assert err.splitlines() == [
+        f"error: Keras' backend is {backend!r}, but Keensight works only with tensorflow",
+        "hint: set the environment variable KERAS_BACKEND to tensorflow before Keras is imported, or unset it",
+    ]
+    assert not (tmp_path / "run").exists()

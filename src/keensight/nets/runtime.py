@@ -165,7 +165,12 @@ def _uncollected() -> Iterator[None]:
 
 
 def start_in_background() -> None:
-    """Start the import (2 to 4 s) in parallel with other work, such as decoding."""
+    """Start the import (2 to 4 s) in parallel with other work, such as decoding.
+
+    Raises:
+        UsageError: ``KERAS_BACKEND`` names another backend; so it is said before any work.
+    """
+    _check_backend(os.environ.get("KERAS_BACKEND", BACKEND))
     parallel.start_in_background(framework)
 
 
