@@ -18,8 +18,8 @@ from keensight.core.parallel import in_background
 from keensight.errors import InterruptedRun
 
 _PATIENCE, _PAUSE, _TRIES = 1.0, 0.05, 4
-"""Seconds after which a lost interrupt is sent again, and that one waits at most; seconds between attempts of a waiting
-one; attempts until the process exits."""
+"""Seconds after which a lost interrupt is sent again, and that one waits for an import at most; seconds between attempts
+of a waiting one; attempts until the process exits."""
 _IMPORT = ("<frozen importlib._bootstrap>",)
 """Code in which an interrupt must wait: compiled modules that are being imported crash, or make another error of it."""
 _SWALLOWS = tuple(
@@ -123,7 +123,7 @@ class Interrupts:
             return
         self._first = self._first or time.monotonic()
         self._number = signal.Signals(number)
-        if _inside(_IMPORT, frame) or (self._waited() < _PATIENCE and _inside(_SWALLOWS, frame)):
+        if _inside(_IMPORT, frame) or (self._waited() < _PATIENCE / 2 and _inside(_SWALLOWS, frame)):
             self._again(_PAUSE)
             return
         if in_background():
@@ -148,7 +148,7 @@ class Interrupts:
         self._sending = False
         if self._answered.is_set():
             return
-        if self._waited() > (_TRIES if self._raised else 1.5) * _PATIENCE:
+        if self._waited() > (_TRIES if self._raised else 1) * _PATIENCE:
             _say_interrupted()
             os._exit(InterruptedRun.exit_code)
         os.kill(os.getpid(), self._number)
