@@ -48,27 +48,25 @@ def test_settings_that_workers_cannot_follow(name, value, message):
 
 
 def test_a_head_alone_is_no_work_for_several_workers():
-    quick = QUICK
     with pytest.raises(UsageError, match="quick fits only the last layer of efficientnet_lite0"):
-        refuse_without_work(quick, Some(2), 100)
-    refuse_without_work(quick, None, 100)
-    refuse_without_work(quick, Some(64, "auto"), 100)  # a cluster computes the features
+        refuse_without_work(QUICK, Some(2), 100)
+    refuse_without_work(QUICK, None, 100)
+    refuse_without_work(QUICK, Some(64, "auto"), 100)  # a cluster computes the features
     for values in ({"model.name": "cnn"}, {"model.weights": "none"}, {"train.effort": "standard"}):
-        refuse_without_work(quick.with_values(values), Some(2), 100)
+        refuse_without_work(QUICK.with_values(values), Some(2), 100)
         with pytest.raises(UsageError, match="images is too small for 64 workers"):
-            refuse_without_work(quick.with_values(values), Some(64), 100)
+            refuse_without_work(QUICK.with_values(values), Some(64), 100)
 
 
 def test_what_workers_do_is_said_in_one_line():
-    quick = QUICK
     rest = "all other steps run on this machine"
-    assert what_they_do(quick, Some(3, "auto")) == f"3 workers decode images and compute features; {rest}"
-    tuned = quick.with_values({"train.effort": "standard"})
+    assert what_they_do(QUICK, Some(3, "auto")) == f"3 workers decode images and compute features; {rest}"
+    tuned = QUICK.with_values({"train.effort": "standard"})
     assert what_they_do(tuned, Some(3)) == f"3 workers train the network; {rest}"
     assert what_they_do(tuned, Some(3, "auto")) == (
         f"3 workers decode images, compute features and train the network; {rest}"
     )
-    scratch = quick.with_values({"model.name": "cnn"})
+    scratch = QUICK.with_values({"model.name": "cnn"})
     assert what_they_do(scratch, Some(3, "auto")) == f"3 workers decode images and train the network; {rest}"
 
 
