@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t
 from sklearn.metrics import roc_auc_score
 
-from keensight.assess.bootstrap import _resampled
+from keensight.assess.bootstrap import _basic, _resampled
 from keensight.assess.intervals import auroc_interval, auroc_parts, class_intervals, f1_interval, share, wilson
 from keensight.assess.metrics import accuracy_without, evaluate
 from keensight.core.prototypes import softmax
@@ -361,3 +361,11 @@ def test_a_class_that_neither_occurs_nor_is_named_counts_with_0_in_the_macro_f1(
     p = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.7, 0.3, 0]])
     found = evaluate(p, np.array([0, 1, 0]), LABELS)
     assert found.intervals["macro_f1"].value == found.macro_f1 == pytest.approx(2 / 3)
+
+
+def test_the_interval_of_a_calibration_error_mirrors_the_resamples_about_the_value():
+    draws = np.linspace(0.01, 0.11, 1001)  # 95% of them are from 0.0125 to 0.1075
+    assert _basic(0.1, draws, np.zeros(9)) == pytest.approx((0.0925, 0.1875), abs=1e-3)
+    assert _basic(0.1, draws, np.full(9, 0.2))[0] == 0.0
+    assert _basic(0.1, draws + 0.05, np.zeros(9)) == pytest.approx((0.0425, 0.1575), abs=1e-3)
+    assert _basic(0.05, draws + 0.05, np.zeros(9)) == pytest.approx((0.0, 0.1), abs=1e-3)

@@ -39,6 +39,15 @@ def test_12_bits_without_a_window(syntax: str) -> None:
     assert np.array_equal(shown(raw), np.floor(RAMP * (255 / 4095) + 0.5))
 
 
+def test_bytes_that_are_stored_as_words_of_the_other_order() -> None:
+    small = (RAMP // 16).astype(np.uint8)
+    raw = written(small, uid.ExplicitVRBigEndian)
+    head, element = raw[: -small.size - 12], raw[-small.size - 12 : -small.size]
+    swapped = np.frombuffer(small.tobytes(), "<u2").astype(">u2").tobytes()
+    assert np.array_equal(shown(raw), small)
+    assert np.array_equal(shown(head + element.replace(b"OB", b"OW") + swapped), small)
+
+
 def test_rescale_and_window_of_a_ct() -> None:
     raw = written(
         RAMP, BitsStored=12, Modality="CT", RescaleSlope=1, RescaleIntercept=-1024, WindowCenter=40, WindowWidth=400

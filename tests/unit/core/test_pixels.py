@@ -113,6 +113,11 @@ def test_a_decided_scale_holds_for_every_file_and_not_for_8_bits() -> None:
     assert decode(encoded(Image.fromarray(floats), "TIFF"), spec)[0, :, 0].tolist() == [0, 128, 255]
 
 
+@pytest.mark.parametrize(("high", "floating", "white"), [(40.0, False, 65535.0), (40.0, True, 255.0), (0.5, True, 1.0)])
+def test_the_first_decoder_had_one_white_for_integers_and_several_for_floats(high, floating, white) -> None:
+    assert scale_of_one(Levels(0.0, high, floating), 1) == Scale(0, white)
+
+
 def test_a_model_of_the_first_decoder_sees_what_it_was_trained_on() -> None:
     data = encoded(Image.fromarray(np.array([[0, 2056, 4095]], np.uint16)), "PNG")
     assert decode(data, ImageSpec(1, 3, decoder=1))[0, :, 0].tolist() == [0, 8, 16]

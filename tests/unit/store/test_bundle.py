@@ -42,7 +42,10 @@ def test_the_exam_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_run_opens_as_its_bundle(tmp_path: Path) -> None:
     run = make_run(tmp_path / "r")
-    with pytest.raises(StoreError, match="has no bundle"):
+    with pytest.raises(StoreError, match=r"has no bundle: its state is \w+$"):
+        open_bundle(run.path)
+    run.update(state="failed", message="the disk is full")
+    with pytest.raises(StoreError, match="its state is failed: the disk is full$"):
         open_bundle(run.path)
     make_bundle(run.bundle_path)
     assert open_bundle(str(run.path)).path == run.bundle_path
