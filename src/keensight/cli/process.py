@@ -18,8 +18,8 @@ from keensight.core.parallel import in_background
 from keensight.errors import InterruptedRun
 
 _PATIENCE, _PAUSE, _TRIES = 1.0, 0.05, 4
-"""Seconds after which a lost interrupt is sent again, and that one waits for an import at most; seconds between attempts
-of a waiting one; attempts until the process exits."""
+"""Seconds after which a lost interrupt is sent again, and for which one waits at most; seconds between its attempts;
+attempts until the process exits."""
 _IMPORT = ("<frozen importlib._bootstrap>",)
 """Code in which an interrupt must wait: compiled modules that are being imported crash, or make another error of it."""
 _SWALLOWS = tuple(

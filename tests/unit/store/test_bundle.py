@@ -45,7 +45,7 @@ def test_a_run_opens_as_its_bundle(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"has no bundle: its state is \w+$"):
         open_bundle(run.path)
     run.update(state="failed", message="the disk is full")
-    with pytest.raises(StoreError, match="its state is failed: the disk is full$"):
+    with pytest.raises(StoreError, match=r"its state is failed: the disk is full$"):
         open_bundle(run.path)
     make_bundle(run.bundle_path)
     assert open_bundle(str(run.path)).path == run.bundle_path
