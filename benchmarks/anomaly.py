@@ -55,7 +55,7 @@ def draw(data, pixels, vectors, normal, seed):
     train = np.array([row for row in parts.part("train") if two.samples[int(row)].label == "normal"])
     config = RunConfig().with_values({"model.name": "efficientnet_lite0"})
     started = time.perf_counter()
-    prepared = Prepared(data, pixels, ks.audit(data, pixels, probes=False), parts)
+    prepared = Prepared(data, pixels, ks.audit(data, pixels=pixels, probes=False), parts)
     detector = anomaly.learn(prepared, normal, config, Silent())
     learned = time.perf_counter()
     found = anomaly.measure(detector, prepared, normal, Silent())
@@ -89,7 +89,7 @@ def main() -> None:
     draws = [draw(data, pixels, vectors, normal, seed) for seed in range(arguments.n)]
     figures = {key: [round(float(f([one[key] for one in draws])), 3) for f in (np.mean, np.min, np.max)]
                for key in draws[0]}  # fmt: skip
-    named = Path(arguments.source)
+    named = Path(arguments.source).resolve()
     name = named.parent.name if named.suffix else named.name
     save(f"anomaly-{name}", arguments.n, figures, "above both baselines")
 

@@ -22,7 +22,7 @@ WAYS = {
     "cnn": (*TRAIN, "--model", "cnn", "--epochs", "200"),
     "inspect": ("inspect", "SOURCE", "--out", "found"),
     "predict": ("predict", "MODEL", "SOURCE", "--out", "predictions.csv", "--engine", "keras"),
-    "export": ("export", "MODEL", "tflite", "--out", "made"),
+    "export": ("export", "MODEL", "--to", "litert", "--out", "made"),
 }
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -73,6 +73,8 @@ def main() -> None:
                 print(name, one, flush=True)
                 if not one["ended before"]:
                     tries.append(one)
+                elif one["code"]:
+                    sys.exit(f"{name} failed: {one['told']}")
             slowest = max(tries, key=lambda one: one["seconds"])
             right = sum(map(good, tries))
             found[name] = {"interrupts": len(tries), "one sentence and 130": right, "slowest": slowest, "tries": tries}

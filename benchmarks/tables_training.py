@@ -191,7 +191,7 @@ def interrupts_section(document: Document) -> list[str]:
     )
     return [
         "\n## Interrupts\n",
-        f"Ctrl-C at random times during training must give one sentence, exit code 130 and no traceback: {kinds}. "
+        f"Ctrl-C, SIGTERM or SIGHUP at random times must give one sentence, exit code 130 and no traceback: {kinds}. "
         f"`{document['command']}`",
     ]
 

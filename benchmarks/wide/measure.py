@@ -7,9 +7,9 @@ on a set go to ``benchmarks/results/wide/SET-CONTENDER.json``; what is there alr
 end has all recorded results of the chosen sets. ``--contenders`` without a value: only the table.
 
 Contenders: ``quick``, ``standard``, ``best`` (`keensight train --effort`; their heatmaps are compared with masks by
-``localize.py``); ``logistic`` and ``nearest`` (``baselines.py``), for sets with classes and for anomaly sets;
-``pytorch`` (``peers/torch_loop.py``, fine-tuning of the same network, 8 epochs at 160 px), for sets with classes, with
-the Python that `make peers` sets up.
+``localize.py``); ``lite2`` (``quick`` with a larger network of the extra ``lite``), for anomaly sets; ``logistic`` and
+``nearest`` (``baselines.py``), for sets with classes and for anomaly sets; ``pytorch`` (``peers/torch_loop.py``,
+fine-tuning of the same network, 8 epochs at 160 px), for sets with classes, with the Python that `make peers` sets up.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from tables_wide import EFFORTS, by_set, wide_section
 HERE = Path(__file__).resolve().parent
 TASKS = {
     **dict.fromkeys(EFFORTS, ("classify", "anomaly")),
+    "lite2": ("anomaly",),
     "logistic": ("classify",),
     "nearest": ("anomaly",),
     "pytorch": ("classify",),
@@ -46,16 +47,19 @@ TASKS = {
 """The contenders, and the tasks that they can do."""
 KEPT = ("n", "accuracy", "accuracy_ci", "macro_f1", "macro_f1_ci", "loss", "ece", "ece_ci", "auroc", "auroc_ci", "C",
         "recall", "false_alarms", "expected_false_alarms", "pixel_auroc", "pro")  # fmt: skip
+OWN = {effort: ["--effort", effort] for effort in EFFORTS}
+OWN["lite2"] = ["--effort", "quick", "--model", "efficientnet_lite2"]
+"""Keensight's contenders, and their options."""
 PYTORCH = ["torch_loop.py", "--epochs", "8"]
 
 Document = dict[str, Any]
 
 
 def command(contender: str, source: Source, table: Path, scratch: Path) -> list[str]:
-    if contender not in EFFORTS:
+    if contender not in OWN:
         return [sys.executable, str(HERE / "baselines.py"), contender, str(table)]
     train = [sys.executable, "-m", "keensight", "train", str(table), "--run", str(scratch / "run"), "--json"]
-    train += ["--effort", contender]
+    train += OWN[contender]
     if "group" in columns(table):
         train += ["--group", "group"]
     return train + (["--task", "anomaly", "--normal", "good"] if source.task == "anomaly" else [])
@@ -94,7 +98,7 @@ def measured(contender: str, source: Source, table: Path, python: str) -> Docume
         seconds = time.perf_counter() - started
         document = json.loads(done.stdout)
         found = document.get("test", document)
-        if contender in EFFORTS and "mask" in columns(table):
+        if contender in OWN and "mask" in columns(table):
             found |= _localization(scratch / "run", table)
     model = {"model": document["model"]} if "model" in document else {}
     return model | {"seconds": round(seconds, 1)} | {key: rounded(found[key]) for key in KEPT if key in found}
