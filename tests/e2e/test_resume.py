@@ -141,6 +141,15 @@ def test_what_is_refused_and_what_is_offered(place: Path, tmp_path: Path) -> Non
     code, _, err = keensight("train", "--resume", "run", cwd=tmp_path)
     assert code == 1 and "error: the images are not those that the run run was started with: 1 changed" in err
     assert open_run(run).state == "dead"
+    known = json.loads((run / "decisions.json").read_text())
+    (tmp_path / "first.pth").write_bytes(b"others")
+    (run / "decisions.json").write_text(json.dumps(known | {
+        "settings": known["settings"] | {"model.weights": "first.pth"},
+        "environment": known["environment"] | {"start weights": "0" * 64},
+    }))  # fmt: skip
+    code, _, err = keensight("train", place / "photos", "--resume", "run", cwd=tmp_path)
+    assert code == 1 and "error: the weights that the run run starts from have changed: first.pth" in err
+    (run / "decisions.json").write_text(json.dumps(known))
     code, _, err = keensight("train", place / "photos", "--resume", "run", cwd=tmp_path)
     assert code == 0, err
     assert outcome(run) == outcome(place / "alone")

@@ -46,11 +46,13 @@ def unlike_run(path: Path) -> dict[str, Any]:
     from keensight.core.codec import to_plain
     from keensight.nets.runtime import devices
     from keensight.store.run import open_run
+    from keensight.workflow.decide import settings_of
     from keensight.workflow.environment import differences
     from keensight.workflow.resume import decisions_of
 
-    known = decisions_of(open_run(path))
-    found = differences(known, ",".join(devices()))
+    run = open_run(path)
+    known = decisions_of(run)
+    found = differences(known, settings_of(run, known), ",".join(devices()))
     kept = ("model", "precision", "threads", "engine", "device")
     return {
         "run": str(path),

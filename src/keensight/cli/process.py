@@ -20,13 +20,13 @@ from keensight.errors import InterruptedRun
 _PATIENCE, _PAUSE, _TRIES = 1.0, 0.05, 4
 """Seconds after which a lost interrupt is sent again, and for which one waits at most; seconds between its attempts;
 attempts until the process exits."""
-_IMPORT = ("<frozen importlib._bootstrap>",)
-"""Code in which an interrupt must wait: compiled modules that are being imported crash, or make another error of it."""
-_SWALLOWS = tuple(
-    str(Path(*place))
-    for place in (("keras", "src", "saving", "saving_lib.py"), ("tensorflow", "python", "framework", "func_graph.py"))
+_FRAGILE = (
+    "<frozen importlib._bootstrap>",
+    str(Path("keras", "src", "saving", "saving_lib.py")),
+    str(Path("tensorflow", "python", "framework", "func_graph.py")),
 )
-"""Code in which it better waits: it catches every exception, and goes on in another way."""
+"""Code in which an interrupt waits: compiled modules that are being imported crash or make another error of it, and the
+other two catch every exception and go on in another way."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -97,7 +97,7 @@ class Interrupts:
         self._first = 0.0
         """Time of the first interrupt; 0: none came."""
         self._number = signal.SIGINT
-        self._raised = self._sending = False
+        self._sending = False
         self._answered = threading.Event()
 
     def install(self) -> None:
@@ -123,12 +123,11 @@ class Interrupts:
             return
         self._first = self._first or time.monotonic()
         self._number = signal.Signals(number)
-        if _inside(_IMPORT, frame) or (self._waited() < _PATIENCE / 2 and _inside(_SWALLOWS, frame)):
+        if self._waited() < _PATIENCE and _inside(_FRAGILE, frame):
             self._again(_PAUSE)
             return
         if in_background():
             self._again(_PATIENCE)
-        self._raised = True
         raise KeyboardInterrupt
 
     def _waited(self) -> float:
@@ -148,7 +147,7 @@ class Interrupts:
         self._sending = False
         if self._answered.is_set():
             return
-        if self._waited() > (_TRIES if self._raised else 1) * _PATIENCE:
+        if self._waited() > _TRIES * _PATIENCE:
             _say_interrupted()
             os._exit(InterruptedRun.exit_code)
         os.kill(os.getpid(), self._number)

@@ -148,7 +148,7 @@ def begun(dataset: Dataset, config: RunConfig, source: Source, run: Path) -> Dec
         SCHEMA,
         config.by_name(),
         identity(dataset),
-        environment(),
+        environment(config),
         source=_source(source, run),
         folder=_relative(Path.cwd(), run),
     )
@@ -170,10 +170,15 @@ def _source(source: Source, run: Path) -> str:
 def _relative(path: Path, run: Path) -> str:
     """A path relative to a run's folder; empty if there is none, on another drive."""
     try:
-        found = Path(os.path.relpath(path, run)).as_posix()
+        found = Path(os.path.relpath(path, _physical(run))).as_posix()
     except ValueError:
         return ""
     return found if found.startswith("..") else _INSIDE + found
+
+
+def _physical(folder: Path) -> Path:
+    """A folder as its ``..`` is resolved: POSIX systems follow symbolic links first, Windows does not."""
+    return Path(os.path.realpath(folder)) if os.name == "posix" else folder
 
 
 class Placed(Protocol):
@@ -198,7 +203,7 @@ def source_of(run: Placed, decisions: Decisions) -> str:
         )
     if not recorded.startswith(("..", _INSIDE)):
         return recorded  # a sample dataset
-    path = run.path / recorded
+    path = _physical(run.path) / recorded
     if not path.exists():
         raise StoreError(f"the images of {run.path} are not where they were: {recorded}", "give their place as SOURCE")
     return os.path.relpath(path)
@@ -212,7 +217,7 @@ def settings_of(run: Placed, decisions: Decisions) -> RunConfig:
         UsageError: a setting does not exist in this version.
     """
     values = dict(decisions.settings)
-    folder = run.path / decisions.folder if decisions.folder else None
+    folder = _physical(run.path) / decisions.folder if decisions.folder else None
     for name in _FILES:
         if values.get(name) and folder is not None:
             values[name] = _found(values[name], folder)

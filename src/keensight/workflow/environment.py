@@ -8,9 +8,13 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from keensight.core.config import RunConfig
 from keensight.core.decisions import Decisions, Difference
+from keensight.core.files import sha256_file
 from keensight.core.parallel import processors
+from keensight.errors import KeensightError
 from keensight.workflow.bundle import versions
+from keensight.workflow.steps import start_weights
 
 _OF_WORKERS = ("jax", "jaxlib")
 """Packages that compute only where several workers train."""
@@ -22,15 +26,24 @@ _VARIABLES = (
 )  # fmt: skip
 """Variables by which libraries choose other routines."""
 _INSTRUCTIONS = ("avx", "avx2", "fma", "f16c", "avx_vnni", "asimd", "sve")
+START_WEIGHTS = "start weights"
 _CPUINFO = Path("/proc/cpuinfo")
 
 _MAY = "the results may differ in their last digits"
 _NOTHING = "no consequence for the results is known"
 
 
-def environment() -> dict[str, str]:
-    """What a training's bits depend on, name to value; nothing heavy is imported."""
+def environment(config: RunConfig | None = None) -> dict[str, str]:
+    """What a training's bits depend on, name to value; nothing heavy is imported.
+
+    Args:
+        config: Its settings, for the weights that it starts from if they are a file; None: these are not looked at.
+    """
     found = versions()
+    with suppress(KeensightError):  # a file that is gone is refused where it is read
+        weights = None if config is None else start_weights(config.model.weights)
+        if isinstance(weights, Path):
+            found[START_WEIGHTS] = sha256_file(weights)
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
@@ -51,14 +64,19 @@ def _cpu() -> tuple[str, str]:
     return facts.get("model name", platform.processor()), " ".join(kept)
 
 
-def differences(recorded: Decisions, device: str | None = None) -> tuple[Difference, ...]:
+def differences(
+    recorded: Decisions, config: RunConfig | None = None, device: str | None = None
+) -> tuple[Difference, ...]:
     """What of this process is not as it was in a run, and what that means.
 
     Args:
         recorded: The run's record.
+        config: Its settings, as for :func:`environment`.
         device: What TensorFlow computes on here; None: not asked, as that takes an import of seconds.
     """
-    then, here = dict(recorded.environment), environment()
+    then, here = dict(recorded.environment), environment(config)
+    if config is None or START_WEIGHTS not in then:  # earlier versions did not record them
+        then.pop(START_WEIGHTS, None), here.pop(START_WEIGHTS, None)
     if device is not None and recorded.device is not None:
         then["device"], here["device"] = recorded.device, device
     names = sorted({*then, *here}, key=lambda name: (name.startswith("$"), name.lower()))
@@ -76,6 +94,8 @@ def _consequence(name: str, recorded: Decisions) -> str:
         return f"{_NOTHING}: no workers have trained it"
     if name == "platform":
         return _NOTHING
+    if name == START_WEIGHTS:
+        return "the training starts from other weights, so the results are others"
     if name == "keensight":
         return "another version may decide otherwise or train differently"
     return _MAY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,15 +20,25 @@ if TYPE_CHECKING:
     from keensight.nets.training.hooks import Hooks
     from keensight.nets.training.images import Caches, Images
 
+Ties = Sequence[Sequence[int]]
 
-def images_of(dataset: Dataset, split: Split, pixels: Pixels) -> Images:
-    """The images for transfer learning."""
+
+def images_of(dataset: Dataset, split: Split, pixels: Pixels, tied: Ties = ()) -> Images:
+    """The images for transfer learning.
+
+    Args:
+        dataset: The image set.
+        split: Its split.
+        pixels: Its decoded images.
+        tied: Groups of duplicates, as indices, which a cross-validation keeps in one fold, as it does groups and
+            identical files.
+    """
     from keensight.data.units import unit_numbers
     from keensight.nets.training.images import Images
 
     # The same file gives different pixels, and so different features, with another fit.
     names = [derived_digest(sample.digest, pixels.spec.key) for sample in dataset.samples]
-    units = unit_numbers(dataset.samples, np.arange(len(dataset)))
+    units = unit_numbers(dataset.samples, np.arange(len(dataset)), tied)
     return Images(pixels, dataset.truth(), names, units, split)
 
 

@@ -304,8 +304,9 @@ def _check_labels(run: Run, trained: Trained, evaluation: Evaluated, progress: P
     dataset, split, pixels = trained.dataset, trained.split, trained.pixels
     try:
         found = check_labels(
-            dataset, split, config=trained.config, pixels=pixels, evaluation=evaluation, progress=progress
-        )
+            dataset, split, config=trained.config, pixels=pixels, audit=trained.findings, evaluation=evaluation,
+            progress=progress,
+        )  # fmt: skip
     except DataError as error:
         progress.say(f"no label check: {error.message}")
         return None

@@ -18,7 +18,7 @@ from keensight.core.records import Dataset, Epoch, History, Split
 from keensight.core.registry import did_you_mean
 from keensight.core.training_state import Checkpoints
 from keensight.errors import InterruptedRun, UsageError
-from keensight.workflow.features import caches, images_of
+from keensight.workflow.features import Ties, caches, images_of
 from keensight.workflow.progress import shown
 from keensight.workflow.steps import Source, configure, open
 
@@ -197,18 +197,19 @@ def run_fit(  # noqa: PLR0913 - callbacks by keyword
     checkpoints: Checkpoints | None = None,
     team: Team | None = None,
     refit: bool = False,
+    tied: Ties = (),
     progress: Progress,
 ) -> Transferred:
     """Train from scratch or by transfer learning, depending on the architecture; no ``auto`` is left in ``config``.
 
-    With a ``team``, worker processes make the training steps.
+    With a ``team``, worker processes make the training steps. A cross-validation keeps what is ``tied`` together.
     """
     from keensight.nets.training.fit import fit as train_from_scratch
     from keensight.nets.training.job import fit_together
     from keensight.nets.training.transfer import Transferred, transfer
 
     if transfers(config):
-        images = images_of(dataset, split, pixels)
+        images = images_of(dataset, split, pixels, tied)
         shop = dataclasses.replace(caches(progress, on_epoch, hooks), checkpoints=checkpoints, team=team)
         return transfer(model, images, config, shop, refit=refit)
     if team is not None:

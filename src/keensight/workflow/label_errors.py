@@ -25,6 +25,7 @@ from keensight.workflow.steps import Source, build, image_spec, open, prepare
 
 if TYPE_CHECKING:
     from keensight.assess.confident_learning import Judgement
+    from keensight.core.audit import AuditReport
     from keensight.core.decoded import Pixels
 
 EPOCHS = 15
@@ -41,12 +42,13 @@ def wanted(config: RunConfig) -> bool:
     return EFFORTS[config.train.effort].label_check and (transfers(config) or (config.train.epochs or 0) >= EPOCHS)
 
 
-def check_labels(
+def check_labels(  # noqa: PLR0913 - public options, by keyword
     data: Source,
     split: Split,
     *,
     config: RunConfig | None = None,
     pixels: Pixels | None = None,
+    audit: AuditReport | None = None,
     evaluation: Evaluation | None = None,
     progress: Progress | None = None,
 ) -> LabelSuspects:
@@ -57,15 +59,17 @@ def check_labels(
     network, so that transfer learning has computed most of the features before; beside a training from scratch it is
     ``efficientnet_lite0`` at twice the images' side (64 to 160 px).
 
-    Images of a group and exact copies are never on both sides. Classes of fewer images or groups than folds are
-    left out. In a multi-label set each pair of image and label is judged: is the label missing, or wrongly there?
-    Labels that fewer images or groups than folds have, or lack, are left out; there is no accuracy range.
+    Images of a group, exact copies and the duplicates of the audit are never on both sides. Classes of fewer images or
+    groups than folds are left out. In a multi-label set each pair of image and label is judged: is the label missing,
+    or wrongly there? Labels that fewer images or groups than folds have, or lack, are left out; there is no accuracy
+    range.
 
     Args:
         data: The image set, or what :func:`open` takes.
         split: Its split.
         config: Resolved settings of the run; None: the defaults.
         pixels: Its decoded images, of the size that the network of the run takes; None: decoded here.
+        audit: Its audit, for near-duplicates; None: only groups and exact copies are kept together.
         evaluation: Figures of the test set with their predictions, for the accuracy range.
         progress: Where to report.
 
@@ -78,12 +82,14 @@ def check_labels(
         0
     """
     from keensight.assess.confident_learning import FOLDS
+    from keensight.data.audit.duplicates import ties
     from keensight.data.units import unit_numbers
 
     progress, chosen = shown(progress), config or RunConfig()
     data = open(data, progress=progress)
     rows = np.sort(np.concatenate([split.part(part) for part in PARTS]))
-    groups, labels = unit_numbers(data.samples, rows), np.arange(len(data.labels))
+    groups = unit_numbers(data.samples, rows, () if audit is None else ties(audit, data))
+    labels = np.arange(len(data.labels))
     if data.task == Task.MULTILABEL:
         labels = _large_labels(data.indicators()[rows], groups, FOLDS)
     else:

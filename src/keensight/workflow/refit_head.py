@@ -46,6 +46,7 @@ def refit_head(trained: Trained, spec: ImageSpec, progress: Progress) -> Trained
 
 
 def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
+    from keensight.data.audit.duplicates import ties
     from keensight.nets.classifier import Classifier
     from keensight.nets.training.head import adjust, head_inputs
     from keensight.nets.training.linear_head import fold
@@ -57,7 +58,8 @@ def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
     pixels = trained.pixels
     if spec != pixels.spec:
         pixels = prepare(dataset, spec, cache=cast("CacheMode", config.data.cache), progress=progress)
-    images, network = images_of(dataset, split, pixels), _of_size(trained, spec)
+    images = images_of(dataset, split, pixels, ties(trained.findings, dataset))
+    network = _of_size(trained, spec)
     inputs = head_inputs(network, images, config, shop)
     tuned = trained.history.tuned
     chosen, unseen = inputs.chosen(progress, validated=tuned), inputs.validation() if tuned else inputs

@@ -73,7 +73,7 @@ def rerun(
     refuse_other_workers(first, known, workers)
     config = settings_of(first, known)
     dataset, corrections = reopen(first, known, config, source, progress)
-    unlike = differences(known)
+    unlike = differences(known, config)
     for line in in_words(unlike):
         progress.say(f"not as in the first run: {line}")
     again = create_run(

@@ -17,7 +17,7 @@ from keensight.core.trackers import Track
 from keensight.errors import DataError, StoreError
 from keensight.workflow.decide import identity, settings_of, source_of
 from keensight.workflow.distributed import Workers, refuse_other_workers
-from keensight.workflow.environment import differences, in_words
+from keensight.workflow.environment import START_WEIGHTS, differences, in_words
 from keensight.workflow.evaluate import report
 from keensight.workflow.prepare import open_source
 from keensight.workflow.progress import shown
@@ -62,7 +62,7 @@ def resume(
 
     Raises:
         StoreError: it is not a run, a process is working on it, or it was not started by ``ks.train``.
-        DataError: the images have changed since the run was started.
+        DataError: the images, or the weights that it starts from, have changed since the run was started.
         UsageError: an engine is not installed, the number of workers is another one, or TensorFlow has already started
             with another number of threads in this process.
         InterruptedRun: Ctrl-C, or a notebook's stop button; it can be resumed again.
@@ -87,7 +87,13 @@ def resume(
     config = settings_of(handle, known)
     runtime.start_in_background()
     dataset, corrections = reopen(handle, known, config, source, progress)
-    for line in in_words(differences(known)):
+    unlike = differences(known, config)
+    if any(one.what == START_WEIGHTS for one in unlike):
+        raise DataError(
+            f"the weights that the run {handle.path} starts from have changed: {config.model.weights}",
+            "restore them, or train again with --replace",
+        )
+    for line in in_words(unlike):
         progress.say(f"not as before, so that the results may differ in their last digits: {line}")
     with engines.using(known.engine):  # else refused, before anything of the run is touched
         pass
@@ -98,14 +104,14 @@ def resume(
 
 
 def _complete(run: Run, progress: Progress) -> Run:
-    """A finished run; its report, which is written last, may be missing."""
+    """A finished run; its report, which is written last, may be missing, and without a test there is none."""
     from keensight.store.checkpoint import CheckpointFolder
     from keensight.store.run_lock import locked_run
 
     with locked_run(run.path):
         CheckpointFolder(run.checkpoints_path, minutes=0).clear()
         run.clear_half_written()
-        if run.report_path.is_file():
+        if run.report_path.is_file() or "test" not in run.record.results:
             progress.say(f"the run {run.path} is finished already")
         else:
             report(run)

@@ -246,7 +246,9 @@ def _checked(run: Run, dataset: Dataset, progress: Progress) -> LabelSuspects:
         tuple(i for i in part if dataset.samples[i].path in here) for part in (split.train, split.val, split.test)
     )
     left = dataclasses.replace(split, train=train, val=val, test=test)
-    found = check_labels(dataset, left, config=config_of(run), evaluation=evaluation, progress=progress)
+    found = check_labels(
+        dataset, left, config=config_of(run), audit=run.audit, evaluation=evaluation, progress=progress
+    )
     run.save_label_suspects(found)
     progress.say(found.sentence())
     return found

@@ -44,6 +44,7 @@ from keensight.workflow.distributed import (
     refuse_without_work,
     what_they_do,
 )
+from keensight.workflow.features import Ties
 from keensight.workflow.finish import Trained, finish
 from keensight.workflow.fit import augmentation, head_only, run_fit, transfers
 from keensight.workflow.label_errors import wanted
@@ -111,6 +112,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
         >>> run.state, run.report_path.name
         ('finished', 'report.html')
     """
+    from keensight.data import cache_limit
     from keensight.nets import runtime
     from keensight.nets.models.backbones import ARCHITECTURES
     from keensight.store.create_run import create_run
@@ -123,6 +125,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
         ARCHITECTURES[chosen.model.name]  # a wrong name is refused before any work
     start_weights(chosen.model.weights)
     refuse_untestable(chosen)
+    cache_limit.limit()  # a wrong one is refused before any work, too
     if workers is not None:
         refuse_unsupported(chosen, workers)
     progress = shown(progress)
@@ -139,6 +142,7 @@ def train(  # noqa: PLR0913 - public options, by keyword
         refuse_without_work(chosen.with_values({"model.name": likely_model(dataset, chosen)}), workers, len(dataset))
     place = None if run is None else Path(run)
     if replace and place is not None and is_run(place):
+        refuse_to_delete_inputs(place, source, chosen)
         delete_run(place)
     handle = create_run(
         place,
@@ -154,6 +158,26 @@ def train(  # noqa: PLR0913 - public options, by keyword
         ),
     )
     return go_on(handle, dataset, chosen, decisions, progress, started, tracker=tracker, workers=workers)
+
+
+def refuse_to_delete_inputs(run: Path, source: Source, config: RunConfig) -> None:
+    """Refuse to replace a run that contains what the new one is made from.
+
+    Raises:
+        UsageError: the images, a table, label corrections or the start weights are inside it.
+    """
+    data, weights = config.data, start_weights(config.model.weights)
+    inputs = {
+        "the images": source, "the table --val": data.val, "the table --test": data.test,
+        "the file of corrections": data.corrections,
+        "the start weights": weights if isinstance(weights, Path) else None,
+    }  # fmt: skip
+    for what, place in inputs.items():
+        if isinstance(place, (str, Path)) and Path(place).resolve().is_relative_to(run.resolve()):
+            raise UsageError(
+                f"--replace would delete {what}, inside the run {run}",
+                "copy them elsewhere, or give --run another folder",
+            )
 
 
 def refuse_untestable(config: RunConfig) -> None:
@@ -290,6 +314,7 @@ def _prepared(
 
 
 def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progress, beside: Beside) -> Run:
+    from keensight.data.audit.duplicates import ties
     from keensight.nets import gpu, runtime
 
     run = decider.run
@@ -321,7 +346,7 @@ def _walk(decider: Decider, dataset: Dataset, config: RunConfig, progress: Progr
     progress.detail(f"CPU threads: {threads.name} ({threads.reason})")
     if runtime.sees_gpu((decider.decisions.device or "").split(",")):
         progress.say(f"GPU: {gpu.gpu_name()}, used by TensorFlow")
-    images = Images(dataset, split, pixels)
+    images = Images(dataset, split, pixels, ties(findings, dataset))
     config, classifier, done = _fitted(decider, images, config, progress, beside)
     trained = Trained(classifier, done.history, dataset, split, pixels, findings, config, held_out=done.held_out)
     run = finish(run, refit_head(trained, largest, progress), progress, beside.started)
@@ -342,6 +367,8 @@ class Images:
     dataset: Dataset
     split: Split
     pixels: Pixels
+    tied: Ties
+    """Groups of duplicates."""
 
 
 def _fitted(
@@ -379,6 +406,7 @@ def _fitted(
                 tensorboard=tensorboard,
                 checkpoints=checkpoints,
                 team=team,
+                tied=images.tied,
             )
         except OutOfMemory as error:
             size = config.train.batch_size or 1
@@ -403,6 +431,7 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
     tensorboard: Path | None = None,
     checkpoints: Checkpoints | None = None,
     team: Team | None = None,
+    tied: Ties = (),
 ) -> tuple[Classifier, Transferred]:
     """Build and train the network in the settings; no ``auto`` is left in them.
 
@@ -431,6 +460,7 @@ def train_network(  # noqa: PLR0913 - callbacks by keyword
             checkpoints=checkpoints,
             team=team,
             refit=True,
+            tied=tied,
             progress=progress,
         )
     except TrainingInterrupted as stop:

@@ -98,7 +98,7 @@ def test_a_difference_says_what_it_means(monkeypatch):
     then = Decisions(1, {}, "", {**here, "numpy": "1.0", "CPU count": "64", "openvino": "1"}, threads=2,
                      engine="LiteRT 2")  # fmt: skip
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    found = {one.what: one for one in differences(then, "CPU:0")}
+    found = {one.what: one for one in differences(then, device="CPU:0")}
     assert found.keys() >= {"numpy", "CPU count", "openvino"}
     assert found["numpy"].consequence == "the results may differ in their last digits"
     assert "which is used again" in found["openvino"].consequence
@@ -109,9 +109,42 @@ def test_a_difference_says_what_it_means(monkeypatch):
     assert decide.SCHEMA == 2
 
 
+def test_other_start_weights_are_a_difference(run, tmp_path, monkeypatch):
+    weights = tmp_path / "first.pth"
+    weights.write_bytes(b"one")
+    config = RunConfig().with_values({"model.weights": str(weights)})
+    known = begun(data("x"), config, "digits", run.path)
+    assert differences(known, config) == differences(known) == ()
+    weights.write_bytes(b"two")
+    (found,) = differences(known, config)
+    assert (found.what, found.consequence) == (
+        "start weights", "the training starts from other weights, so the results are others"
+    )  # fmt: skip
+    weights.unlink()
+    assert [one.here for one in differences(known, config)] == [""]
+    assert differences(known) == ()
+
+
 def test_jax_changes_only_what_workers_have_trained():
     alone = Decisions(1, {}, "", {**environment.environment(), "jax": "0.1"})
     together = dataclasses.replace(alone, workers=2)
     alike, unlike = ({one.what: one for one in differences(run)}["jax"] for run in (alone, together))
     assert "no workers have trained it" in alike.consequence
     assert in_words((alike,)) == [] and len(in_words((unlike,))) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege on Windows, which resolves '..' by name")
+def test_places_are_found_from_a_run_in_a_linked_folder(tmp_path, monkeypatch):
+    (tmp_path / "disk" / "deep" / "runs").mkdir(parents=True)
+    (tmp_path / "work" / "photos").mkdir(parents=True)
+    (tmp_path / "work" / "val.csv").touch()
+    monkeypatch.chdir(tmp_path / "work")
+    Path("runs").symlink_to(tmp_path / "disk" / "deep" / "runs")
+    run = make_run(Path("runs/one"))
+    given = RunConfig().with_values({"data.val": "val.csv"})
+    known = begun(data("x"), given, "photos", run.path)
+    assert source_of(run, known) == "photos"
+    monkeypatch.chdir(tmp_path)
+    moved = Run(Path("work/runs/one"), run.record)
+    assert source_of(moved, known) == "work/photos"
+    assert settings_of(moved, known).data.val == "work/val.csv"

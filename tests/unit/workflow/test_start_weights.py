@@ -1,9 +1,12 @@
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from keensight.core.config import RunConfig
 from keensight.errors import StoreError, UsageError
 from keensight.workflow.steps import start_weights
+from keensight.workflow.train import refuse_to_delete_inputs
 
 
 @pytest.mark.parametrize("name", ["imagenet", "none"])
@@ -36,3 +39,27 @@ def test_a_keras_file_is_looked_through_first(tmp_path):
 def test_a_run_must_be_one(tmp_path):
     with pytest.raises(StoreError):
         start_weights(f"run:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"data.corrections": "run/corrections.csv"}, "the file of corrections"),
+        ({"data.val": "run/val.csv"}, "the table --val"),
+        ({"model.weights": "run/first.pth"}, "the start weights"),
+        ({}, "the images"),
+    ],
+)
+def test_a_run_is_not_replaced_where_the_new_one_is_made_from_it(settings, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "first.pth").write_bytes(b"looked into when it is read")
+    config, source = RunConfig().with_values(settings), "photos" if settings else "run/images"
+    with pytest.raises(UsageError, match=f"--replace would delete {what}, inside the run run"):
+        refuse_to_delete_inputs(Path("run"), source, config)
+    refuse_to_delete_inputs(Path("other"), source, config)
+
+
+def test_start_weights_by_name_are_no_files_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refuse_to_delete_inputs(tmp_path, tmp_path.parent / "photos", RunConfig())
