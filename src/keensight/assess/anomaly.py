@@ -79,6 +79,23 @@ def auroc(
     return _certain(area, m, n, level)
 
 
+def chance_of_alarms(alarms: int, normal: int, limits: Limits) -> float:
+    """Probability of at least so many false alarms, if the images behind the threshold were like those of the test.
+
+    The threshold is the r-th highest of n scores. All n + m scores in one order, it is the probability that among the
+    first r - 1 + j at least j are of the m test images (a negative hypergeometric tail, by the hypergeometric one).
+
+    Args:
+        alarms: Number of false alarms, j.
+        normal: Number of normal test images, m.
+        limits: The thresholds, with n.
+    """
+    from scipy.stats import hypergeom
+
+    rank = round(limits.rate * (limits.images + 1))
+    return float(hypergeom.sf(alarms - 1, normal + limits.images, normal, rank - 1 + alarms))
+
+
 def pixel_auroc(maps: NDArray[np.float32], masks: NDArray[np.bool_]) -> float:
     """Area under the ROC curve over all pixels: the probability that an anomalous one scores above a normal one.
 

@@ -141,7 +141,7 @@ class Caveat:
 
     kind: str
     """Stable name: ``leak``, ``validation-leak``, ``likely-groups``, ``few-images``, ``absent-in-test``,
-    ``validation-differs``, ``label-conflict``, or that of a finding of the audit."""
+    ``validation-differs``, ``label-conflict``, ``guessing``, or that of a finding of the audit."""
     message: str
     """One sentence: what the problem is, and how it affects the result."""
     advice: str

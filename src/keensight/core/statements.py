@@ -68,7 +68,8 @@ def face_value(evaluation: Evaluation) -> str:
     Over- or underconfident: the mean confidence lies outside the interval of the accuracy. Unreliable: the interval
     of the calibration error (ECE) lies above 0. At face value: neither, and that interval ends at ``CLOSE`` or below.
     Otherwise there are too few images to tell. Empty where the evaluation has no such interval (several labels, older
-    runs). Where the validation set is not like the test set, confidence is never taken at face value.
+    runs). Where the validation set is not like the test set, or all images have a duplicate in another split,
+    confidence is never taken at face value.
     """
     found, calibration = evaluation.intervals.get("ece"), evaluation.calibration
     if found is None or calibration is None:
@@ -88,7 +89,7 @@ def face_value(evaluation: Evaluation) -> str:
             f"Its confidence is off by {100 * found.value:.1f} percentage points on average ({error}), too high for "
             "some images and too low for others."
         )
-    if any(caveat.kind in _UNLIKE_TEST for caveat in evaluation.caveats):
+    if evaluation.seen >= evaluation.n or any(caveat.kind in _UNLIKE_TEST for caveat in evaluation.caveats):
         return (
             "Its confidence was calibrated on images that are not like the test set, so it may not hold: do "
             f"not take it at face value ({error})."

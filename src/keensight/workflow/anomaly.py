@@ -128,7 +128,7 @@ def walk(
     self_test_everywhere(package, trusted)
     evaluation = measure(trusted, prepared, normal, progress)
     evaluation = dataclasses.replace(evaluation, seen=seen)
-    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, split))
+    evaluation = dataclasses.replace(evaluation, caveats=anomaly_caveats(evaluation, findings, split, normal))
     add_evaluation(package, evaluation)
     save_anomalies(run.path, evaluation)
     keep_pictures(run, evaluation, pixels)

@@ -121,13 +121,9 @@ def seen_normals(findings: AuditReport, dataset: Dataset, split: Split, normal: 
     return len({i for tie in ties(findings, dataset) if learned.intersection(tie) for i in tie if i in test})
 
 
-_NO_ANOMALY_TO_LEARN = ("absent-class", "severe")
-"""Kind and severity of the finding that a class has no training images."""
-
-
 def as_divided(findings: AuditReport, split: Split, seen: int, tested: int) -> AuditReport:
-    """Correct what the audit, which knows no anomaly detection, says of the split: no training image need be anomalous,
-    and near-duplicates may be on both sides.
+    """Correct what the audit, which knows no anomaly detection, says of the split: no training or validation image
+    need be anomalous, and near-duplicates may be on both sides.
 
     Args:
         findings: The audit.
@@ -135,15 +131,18 @@ def as_divided(findings: AuditReport, split: Split, seen: int, tested: int) -> A
         seen: See :func:`seen_normals`.
         tested: Number of normal test images.
     """
+    from keensight.data.audit.checks import ABSENT
     from keensight.data.audit.duplicates import KEPT_TOGETHER
 
-    kept = tuple(one for one in findings.findings if (one.kind, one.severity) != _NO_ANOMALY_TO_LEARN)
+    untested = ABSENT.format("test")
+    kept = tuple(one for one in findings.findings if one.kind != "absent-class" or one.message.startswith(untested))
     findings = dataclasses.replace(findings, findings=kept)
     if _APART not in split.method:
         return findings
     told = (
         f"this run's split does not keep them together, because too few independent images would be left: {seen:,} of "
-        f"{tested:,} normal test images have a near-duplicate among the training or validation images"
+        f"{tested:,} normal test images {'has' if seen == 1 else 'have'} a near-duplicate among the training or "
+        "validation images"
     )
     changed = tuple(
         dataclasses.replace(one, message=one.message.replace(KEPT_TOGETHER, told))

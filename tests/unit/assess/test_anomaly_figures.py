@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from keensight.assess.anomaly import auroc, evaluate, pixel_auroc, region_overlap
+from keensight.assess.anomaly import auroc, chance_of_alarms, evaluate, pixel_auroc, region_overlap
 from keensight.core.anomaly import Limits
 from keensight.errors import DataError
 
 LIMITS = Limits(1.0, 1.0, 0.05, 40)
+
+
+@pytest.mark.parametrize(("n", "rank", "m", "alarms"), [(7, 1, 1, 1), (40, 2, 15, 4), (57, 2, 8, 1), (3, 1, 30, 20)])
+def test_the_chance_of_alarms_is_that_of_a_simulation(n: int, rank: int, m: int, alarms: int) -> None:
+    rng = np.random.default_rng(0)
+    threshold = np.sort(rng.random((20_000, n)), axis=1)[:, -rank]
+    above = (rng.random((20_000, m)) > threshold[:, None]).sum(axis=1)
+    found = chance_of_alarms(alarms, m, Limits(1.0, 1.0, rank / (n + 1), n))
+    assert found == pytest.approx((above >= alarms).mean(), abs=0.015)
 
 
 @pytest.mark.slow

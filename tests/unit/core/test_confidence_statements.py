@@ -44,6 +44,7 @@ def test_a_validation_set_unlike_the_test_set_calibrates_nothing() -> None:
     told = face_value(dataclasses.replace(found, caveats=(differs,)))
     assert FACE_VALUE not in told
     assert "it may not hold" in told
+    assert "it may not hold" in face_value(dataclasses.replace(found, seen=found.n))
 
 
 def test_an_interval_that_excludes_zero_is_not_taken_at_face_value() -> None:

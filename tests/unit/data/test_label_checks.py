@@ -53,6 +53,7 @@ def test_what_goes_together_is_told():
     assert "bar with dot 25 (1.0 times" in found.message
     assert "0.98 to" not in found.message
     assert "0 to 2 labels" in found.message
+    assert found.message.endswith("1 pair of labels never occurs together.")
 
 
 def test_sets_of_one_class_an_image_are_left_alone():

@@ -208,7 +208,9 @@ def test_the_report_of_an_anomaly_detector(hostile, tmp_path: Path) -> None:
         hostile.split,
         hostile.report.card,
     )
-    check(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    check(text)
+    assert "The threshold was chosen on 20 unseen normal images" in text
 
 
 def contents(manifest: BundleManifest) -> AppContents:

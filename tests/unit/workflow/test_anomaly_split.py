@@ -92,9 +92,8 @@ def test_where_all_look_alike_the_audit_takes_its_promise_back_with_the_figure(s
     assert seen == sum(i < size for i in split.test) > 0
     (told,) = as_divided(findings, split, seen, tested).findings
     assert KEPT_TOGETHER not in told.message
-    assert (
-        f"{seen} of {tested} normal test images have a near-duplicate among the training or validation" in told.message
-    )
+    have = "has" if seen == 1 else "have"
+    assert f"{seen} of {tested} normal test images {have} a near-duplicate among the training or val" in told.message
 
 
 def test_an_anomalous_class_without_training_images_is_no_finding() -> None:
@@ -106,6 +105,22 @@ def test_an_anomalous_class_without_training_images_is_no_finding() -> None:
     findings = dataclasses.replace(_findings(data, [(0, 1)]), findings=(*_findings(data, [(0, 1)]).findings, absent))
     split = divide(GOOD, RunConfig(), data, findings)
     assert [one.kind for one in as_divided(findings, split, 0, 50).findings] == ["near-duplicate"]
+
+
+def test_only_the_test_set_must_have_every_class() -> None:
+    from keensight.data.audit.checks import absent_class
+
+    places = {i: "train" if i < 50 else "val" if i < 80 else "test" for i in range(160)}
+    data = _data(split=places)
+    absent = absent_class(data, None)
+    assert [one.message.split()[2] for one in absent] == ["train", "val"]
+    report = dataclasses.replace(_findings(data), findings=tuple(absent))
+    untested = tuple(absent_class(_data(split=places | dict.fromkeys(range(80, 100), "val")), None))
+    assert "test set has no image of good" in untested[-1].message
+    split = Split((0,), (50,), (80,), "predefined")
+    assert as_divided(report, split, 0, 20).findings == ()
+    kept = as_divided(dataclasses.replace(report, findings=untested), split, 0, 20)
+    assert kept.findings == untested[-1:]
 
 
 def test_a_tie_of_a_normal_and_an_anomalous_image_binds_nothing() -> None:

@@ -17,6 +17,7 @@ from keensight.core.records import Dataset, LabelSet, Sample, Split
 from keensight.workflow.caveats import LEVEL, anomaly_caveats, caveats_of
 
 LABELS = LabelSet(("cat", "dog"))
+NORMAL = ("cat",)
 SPLIT = Split(tuple(range(200)), tuple(range(200, 400)), tuple(range(400, 600)), "by hand")
 
 
@@ -59,8 +60,18 @@ def test_a_clean_result_has_no_caveat():
 def test_leaked_images_are_counted_beside_the_accuracy_without_them():
     (caveat,) = caveats_of(evaluated(seen=12, cleaned=Interval(0.8, 0.7, 0.9)), audit(), SPLIT)
     assert caveat.kind == "leak"
-    assert "12 of 200 test images" in caveat.message
+    assert "12 of 200 test images have a duplicate" in caveat.message
     assert "80.0% (95% CI 70.0% to 90.0%)" in caveat.message
+
+
+def test_one_leaked_image_has_a_duplicate():
+    (caveat,) = caveats_of(evaluated(seen=1, cleaned=Interval(0.8, 0.7, 0.9)), audit(), SPLIT)
+    assert caveat.message.startswith("1 of 200 test images has a duplicate")
+
+
+def test_where_all_images_leaked_nothing_else_is_said_of_their_accuracy():
+    found = evaluated(rows=range(400, 450), wrong=5, seen=50)
+    assert kinds(found, audit(), SPLIT, validated(100)) == ["leak"]
 
 
 @pytest.mark.parametrize("option", [r"--group-regex '(person\d+)_'", "--group patient"])
@@ -109,11 +120,21 @@ def test_a_disagreement_by_fewer_independent_images_is_chance():
     assert "validation-differs" not in kinds(found, audit(), SPLIT, validation=validated(199))
 
 
+def test_classes_that_were_never_learned_are_no_disagreement():
+    """All dogs are wrong, and no dog was there to be learned."""
+    split = dataclasses.replace(SPLIT, train=tuple(range(0, 200, 2)), val=tuple(range(200, 400, 2)))
+    found = evaluated(rows=[*range(401, 600, 2), *range(400, 600, 2)], wrong=110)
+    assert kinds(found, audit(), split, validated(180)) == []
+    (caveat,) = caveats_of(found, audit(), split, validated(100))
+    assert "but 90.0% on the test set (without the classes that only this set has)" in caveat.message
+    assert kinds(found, audit(), SPLIT, validated(180)) == ["validation-differs"]
+
+
 def test_an_image_under_two_labels_counts_only_where_it_was_measured():
     images = data()
     both = Finding.on(images, [(0, 1), (399, 400)], "label-conflict", "severe", "2 images appear twice.")
     (caveat,) = caveats_of(evaluated(images), audit(both), SPLIT)
-    assert (caveat.kind, caveat.message.split()[0]) == ("label-conflict", "1")
+    assert (caveat.kind, caveat.message[:25]) == ("label-conflict", "1 test image also appears")
     elsewhere = Finding.on(images, [(0, 1)], "label-conflict", "severe", "1 image appears twice.")
     assert kinds(evaluated(images), audit(elsewhere), SPLIT) == []
 
@@ -173,18 +194,49 @@ def anomalies(normal=150, seen=0):
 
 
 def test_a_detector_has_caveats_too():
-    assert anomaly_caveats(anomalies(), audit(), SPLIT) == ()
+    assert anomaly_caveats(anomalies(), audit(), SPLIT, NORMAL) == ()
     hint = Finding("suggested-groups", "warning", "x", 200, suggestion="--group patient")
-    leak, groups = anomaly_caveats(anomalies(seen=120), audit(hint), SPLIT)
+    leak, groups = anomaly_caveats(anomalies(seen=120), audit(hint), SPLIT, NORMAL)
     assert leak.message.startswith("120 of 150 normal test images resemble normal training")
     assert (groups.kind, "--group patient" in groups.advice) == ("likely-groups", True)
-    (few,) = anomaly_caveats(anomalies(normal=60), audit(), SPLIT)
+    (few,) = anomaly_caveats(anomalies(normal=60), audit(), SPLIT, NORMAL)
     assert "only 60 normal test images: on new images it may be anything from 2.0% to 12.0%" in few.message
 
 
 def test_more_false_alarms_than_expected_are_told():
     found = dataclasses.replace(anomalies(), false_alarms=Interval(0.4, 0.06, 0.9))
-    (differs,) = anomaly_caveats(found, audit(), SPLIT)
+    (differs,) = anomaly_caveats(found, audit(), SPLIT, NORMAL)
     assert differs.kind == "validation-differs"
     assert differs.message.startswith("40.0% of the normal test images are flagged, but at most 5.0% were expected")
-    assert anomaly_caveats(dataclasses.replace(found, false_alarms=Interval(0.4, 0.05, 0.9)), audit(), SPLIT) == ()
+    grouped = dataclasses.replace(found, false_alarms=Interval(0.4, 0.05, 0.9))
+    assert anomaly_caveats(grouped, audit(), SPLIT, NORMAL) == ()
+
+
+def test_few_normal_images_may_all_exceed_a_threshold_from_few():
+    found = dataclasses.replace(anomalies(), normal=1, false_alarms=Interval(1.0, 0.207, 1.0))
+    found = dataclasses.replace(found, limits=Limits(1.0, 1.0, 1 / 8, 7))
+    assert "validation-differs" not in {one.kind for one in anomaly_caveats(found, audit(), SPLIT, NORMAL)}
+
+
+def test_a_doubtful_detector_is_doubted():
+    found = dataclasses.replace(
+        anomalies(), anomalous=1, recall=Interval(1.0, 0.2, 1.0), auroc=Interval(0.8, 0.4, 0.95),
+        limits=Limits(1.0, 1.0, 0.125, 7),
+    )  # fmt: skip
+    told = [str(one) for one in anomaly_caveats(found, audit(), SPLIT, NORMAL)]
+    assert len(told) == 3
+    assert "may be as low as 0.400" in told[0] and "no better than guessing" in told[0]
+    assert "based on only 7 unseen normal images" in told[1]
+    assert "based on only 1 anomalous test image: on new images it may be anything from 20.0% to 100.0%." in told[2]
+
+
+def test_images_of_a_normal_and_an_anomalous_class_are_counted():
+    found = anomalies()
+    images = found.dataset
+    both = Finding.on(images, [(0, 401), (402, 403)], "label-conflict", "severe", "2 images appear twice.")
+    conflict, leak = anomaly_caveats(found, audit(both), SPLIT, NORMAL)
+    assert (conflict.kind, leak.kind) == ("label-conflict", "leak")
+    assert conflict.message.startswith("2 images appear in both a normal and an anomalous class")
+    assert leak.message.startswith("1 of 100 anomalous test images is also among the normal training")
+    unused = Finding.on(images, [(401, 403), (0, 2)], "label-conflict", "severe", "Two kinds of one side.")
+    assert anomaly_caveats(found, audit(unused), SPLIT, NORMAL) == ()

@@ -177,6 +177,10 @@ def lost_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     return lost_classes(dataset, quarantine(dataset, pixels))
 
 
+ABSENT = "The predefined {} set has no image of"
+"""How a finding on absent classes begins."""
+
+
 def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     """Classes that are missing from a predefined split."""
     held: dict[str, set[str]] = defaultdict(set)
@@ -187,11 +191,10 @@ def absent_class(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     for part in PARTS:
         absent = [name for name in dataset.labels.names if held[part] and name not in held[part]]
         if absent:
-            fate = "cannot be learned" if part == "train" else "is not evaluated there"
-            message = (
-                f"The predefined {part} set has no image of {', '.join(absent[:10])}, so that {noun(dataset)} {fate}: "
-                "add images or re-split."
-            )
+            one = len(absent) == 1
+            fate = "cannot be learned" if part == "train" else f"{'is' if one else 'are'} not evaluated there"
+            which = f"that {noun(dataset)}" if one else f"those {dataset.task.nouns}"
+            message = f"{ABSENT.format(part)} {', '.join(absent[:10])}, so {which} {fate}: add images or re-split."
             findings.append(Finding("absent-class", "severe" if part == "train" else "warning", message, len(absent)))
     return findings
 

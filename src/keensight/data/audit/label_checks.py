@@ -68,9 +68,10 @@ def label_co_occurrence(dataset: Dataset, pixels: Pixels | None) -> list[Finding
         f"{a} with {b} {n:,} ({lift:.1f} times as often as expected by chance)" for lift, n, a, b in shown
     )
     never = len(names) * (len(names) - 1) // 2 - len(pairs)
+    apart = "1 pair of labels never occurs" if never == 1 else f"{never:,} pairs of labels never occur"
     message = (
         f"Images have {per_image.min()} to {per_image.max()} labels, {per_image.mean():.2f} on average. "
-        f"Most often together: {listed or 'none'}. {never:,} pairs of labels never occur together."
+        f"Most often together: {listed or 'none'}. {apart} together."
     )
     return [Finding("label-co-occurrence", "info", message, len(pairs))]
 
