@@ -83,7 +83,10 @@ def delete(asked: Invocation, runs: tuple[Path, ...], yes: bool, take_over: bool
     from keensight.store.manage_runs import delete_run, removable
 
     listed = [removable(path, take_over=take_over) for path in dict.fromkeys(runs)]
-    found = {run.path: run.bytes for run in listed}
+    distinct: dict[Path, Run] = {}
+    for run in listed:  # the same one may be given by two paths
+        distinct.setdefault(run.path.resolve(), run)
+    found = {run.path: run.bytes for run in distinct.values()}
     names = ", ".join(f"{path} ({size(count)})" for path, count in found.items())
     if not confirmed(asked, f"delete {names}", yes):
         asked.answer([], lambda: "nothing was deleted")

@@ -104,7 +104,7 @@ def train(
     from keensight import workflow
 
     if resume is not None:
-        _refuse_others(resume, run=run, replace=replace, seeds=seeds, settings=settings, workers=workers, **shortcuts)
+        _refuse_others(resume, run=run, replace=replace, seeds=seeds, workers=workers, **shortcuts)
         group = recorded_workers(resume, address)
         finished = workflow.resume(resume, source, take_over=take_over, track=track, workers=group)
         return asked.answer(workflow.document(finished), lambda: summary(finished))
@@ -150,7 +150,8 @@ def recorded_workers(run: Path, address: str | None) -> RayWorkers | None:
 
 def _refuse_others(resume: Path, **options: Any) -> None:
     """A resumed run keeps its settings."""
-    for name, value in options.items():
+    given = click.get_current_context().params  # of the settings, it has the option that each was given with
+    for name, value in {**options, "config": given["config"], "set": given["assignments"]}.items():
         if value:
             raise UsageError(
                 f"--{name.replace('_', '-')} has no effect together with --resume: a run keeps its own settings",

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,15 @@ class CheckpointFolder:
         self._last, self._cost = time.monotonic(), _GUESS
 
     def newest(self, phase: str) -> tuple[TrainingState, Arrays] | None:
-        """The last good state of a phase; damaged newer ones are deleted."""
-        for path in sorted(self.folder.glob(f"{phase}-*{SUFFIX}"), reverse=True):
+        """The last good state of a phase; damaged newer ones are deleted, and those that cannot be read are kept."""
+        for path in reversed(self._files(phase)):
             try:
                 return read_checkpoint(path)
             except StoreError as error:
                 self._report(f"{error.message}: the one before it is used")
-                path.unlink(missing_ok=True)
+                if not isinstance(error.__cause__, OSError):  # it may be whole, and another time it can be read
+                    with suppress(OSError):
+                        path.unlink()
         return None
 
     def due(self, epoch_ended: bool) -> bool:
@@ -73,7 +76,8 @@ class CheckpointFolder:
             raise StoreError(f"the run {self.folder.parent} was removed while it was trained", "train again")
         path = self.folder / f"{state.phase}-{state.epoch:05d}-{state.step:07d}{SUFFIX}"
         write_checkpoint(path, state, arrays)
-        for old in sorted(self.folder.glob(f"{state.phase}-*{SUFFIX}"))[:-KEPT]:
+        earlier = [one for one in self._files(state.phase) if one < path]  # later ones could not be read
+        for old in earlier[: max(len(earlier) + 1 - KEPT, 0)]:
             old.unlink(missing_ok=True)
         self._last = time.monotonic()
         self._cost = self._last - begun
@@ -89,10 +93,14 @@ class CheckpointFolder:
             return
         with storing(self.folder):
             for path in self.folder.iterdir():
-                if SUFFIX in path.name:
+                if SUFFIX in path.name and not path.is_dir():
                     path.unlink(missing_ok=True)
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
+
+    def _files(self, phase: str) -> list[Path]:
+        """The checkpoints of a phase, the oldest first; a folder of such a name is none."""
+        return sorted(path for path in self.folder.glob(f"{phase}-*{SUFFIX}") if not path.is_dir())
 
 
 def write_checkpoint(path: Path, state: TrainingState, arrays: Arrays) -> None:

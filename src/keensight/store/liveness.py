@@ -32,7 +32,7 @@ def alive(process: Process) -> bool | None:
         None if it cannot be known here: it is of another computer, of another container on this one, or the system
         does not show it.
     """
-    if process.host != platform.node() or process.id < 1:
+    if process.id < 1 or not (_is_here(process) or process.host == platform.node()):
         return None
     before, _, started = process.started.rpartition(" ")  # up to schema 4, the boot ID was in the same field
     boot = process.boot or before
@@ -49,6 +49,11 @@ def alive(process: Process) -> bool | None:
 def same_system(process: Process) -> bool:
     """Whether a process is, or was, one of this computer since it was started, in whichever container."""
     return bool(process.boot) and process.boot == _boot()
+
+
+def _is_here(process: Process) -> bool:
+    """Whether a process is of this system, also if its host name has changed since."""
+    return same_system(process) and bool(process.namespace) and process.namespace == _namespace()
 
 
 def _boot() -> str:

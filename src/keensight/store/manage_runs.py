@@ -19,6 +19,8 @@ from keensight.store.run import DELETED, RECORD_FILE, Run, open_run
 from keensight.store.run_lock import LOCK_FILE, locked_run, refuse_busy
 
 _UNPORTABLE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]|^[.\-~\s]|[.\s]$')
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])\s*(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever extension they have."""
 _LONGEST = 100
 
 
@@ -137,12 +139,18 @@ def _place(path: Path, name: str) -> Path:
     beside = given.name == name or given.parent.resolve() == path.parent.resolve()
     if not beside:
         raise UsageError(f"{name} is in another directory", "a run keeps its directory: give a name only")
-    if not given.name or len(given.name) > _LONGEST or _UNPORTABLE.search(given.name):
+    if not _portable(given.name):
         raise UsageError(
             f"{name!r} is not a name for a run",
-            f'give 1 to {_LONGEST} characters without < > : " / \\ | ? *, beginning with a letter or a digit',
+            f'give 1 to {_LONGEST} characters without < > : " / \\ | ? *, beginning with a letter or a digit, '
+            "and no name of a device of Windows, such as CON",
         )
     return path.with_name(given.name)
+
+
+def _portable(name: str) -> bool:
+    """Whether every system allows a name."""
+    return 0 < len(name) <= _LONGEST and not _UNPORTABLE.search(name) and not _DEVICE.fullmatch(name)
 
 
 def _leftovers(directory: Path) -> list[Path]:

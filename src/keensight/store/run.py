@@ -92,7 +92,7 @@ class Run:
         """How to continue it if it did not finish, in one sentence; empty if it did."""
         if self.record.state == "finished":
             return ""
-        name, process = shlex.quote(str(self.path)), self.record.process
+        name, process = as_argument(self.path), self.record.process
         name += " --take-over" if self.alive is None else ""
         again = "it cannot be continued: train again"  # it was adopted, or is of an earlier version
         if (self.path / DECISIONS_FILE).is_file():
@@ -385,9 +385,15 @@ def open_run(path: str | Path) -> Run:
         'finished'
     """
     path = Path(path)
-    if not path.exists():
+    try:
+        there, found = path.exists(), is_run(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror or error}", "check its permissions") from error
+    if not there:
         raise StoreError(f"there is no run {path}", "`keensight runs` lists the runs there are")
-    if not is_run(path):
+    if not found and path.name == RECORD_FILE:  # as a shell completes it
+        raise StoreError(f"{path} is not a run, but the record of one", f"give its folder: {as_argument(path.parent)}")
+    if not found:
         raise StoreError(f"{path} is not a run: it has no {RECORD_FILE}", "`keensight runs` lists the runs there are")
     file = inside(path, RECORD_FILE)
     record = read_versioned(file, RunRecord, newest=SCHEMA, limit=_LIMIT)
@@ -435,9 +441,23 @@ def folder_bytes(path: Path) -> int:
 def _folders(directory: Path) -> list[Path]:
     try:
         found = sorted(directory.iterdir()) if directory.exists() else []
-        return [path for path in found if is_run(path) and not path.name.startswith(DELETED)]
+        return [path for path in found if not path.name.startswith(DELETED) and _may_be_run(path)]
     except OSError as error:
         raise StoreError(f"{directory} cannot be read: {error.strerror or error}", "give a folder of runs") from error
+
+
+def _may_be_run(path: Path) -> bool:
+    """Whether a folder contains a run, or cannot be read: then it is listed with the reason."""
+    try:
+        return is_run(path)
+    except OSError:
+        return True
+
+
+def as_argument(path: Path) -> str:
+    """A path as it is typed in a shell; one that begins with a dash would be read as an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def now() -> str:
@@ -467,8 +487,9 @@ def _epochs(path: Path) -> tuple[Epoch, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        # After a power cut, the end may be anything: as a line that is not JSON it is passed over or written again.
+        return path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
         raise StoreError(f"{path} cannot be read: {error}", "the file is damaged; train again") from error
 
 

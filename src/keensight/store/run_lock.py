@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from keensight.core.files import write_json
 from keensight.core.locks import holder, locked
 from keensight.errors import StoreError
 from keensight.store.liveness import same_system, this_process
-from keensight.store.run import RECORD_FILE, SCHEMA, Run, now, open_run
+from keensight.store.run import RECORD_FILE, SCHEMA, Run, as_argument, now, open_run
 
 LOCK_FILE = ".lock"
 
@@ -36,7 +35,8 @@ def take_over(run: Run, *, unseen: bool = False) -> Run:
 
     Args:
         run: Not one that another process is working on.
-        unseen: Also one of another computer, whose process cannot be seen from here.
+        unseen: Also one of another computer, whose process cannot be seen from here, or one that a living process
+            began and left.
 
     Raises:
         StoreError: another process is working on it, or may be.
@@ -58,24 +58,34 @@ def refuse_busy(run: Run, *, unseen: bool = False) -> None:
 
     Args:
         run: As just read.
-        unseen: Accept one whose process cannot be seen from here.
+        unseen: Accept one whose process cannot be seen from here, or lives on after its training has failed: the lock,
+            which it would have, is held by the caller.
 
     Raises:
         StoreError: another process is working on it, or may be.
     """
     process, alive = run.record.process, run.alive
-    if alive and process is not None and process != this_process():
-        raise _busy(run.path, f"process {process.id} on {process.host}")
+    if unseen or process is None:
+        return
+    name = as_argument(run.path)
+    take_over = (
+        f"`keensight train --resume {name} --take-over` continues it, and `keensight runs delete {name} --take-over` "
+        "deletes it"
+    )
+    if alive and process != this_process():
+        raise _busy(
+            run.path,
+            f"process {process.id} on {process.host}",
+            f"wait until it has finished, or stop it; if its training has failed but the process lives on, {take_over}",
+        )
     # Of another container on this system, the lock would have told.
-    if alive is None and process is not None and not unseen and not same_system(process):
-        name = shlex.quote(str(run.path))
+    if alive is None and not same_system(process):
         raise StoreError(
             f"the run {run.path} was started on {process.host}, and whether process {process.id} is still working on "
             "it cannot be seen from here",
-            f"if it is not: `keensight train --resume {name} --take-over` continues it, and `keensight runs delete "
-            f"{name} --take-over` deletes it",
+            f"if it is not: {take_over}",
         )
 
 
-def _busy(path: Path, who: str) -> StoreError:
-    return StoreError(f"the run {path} is in use: {who} is working on it", "wait until it has finished, or stop it")
+def _busy(path: Path, who: str, hint: str = "wait until it has finished, or stop it") -> StoreError:
+    return StoreError(f"the run {path} is in use: {who} is working on it", hint)

@@ -186,3 +186,17 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         stream.truncate(MAX_BYTES + 1)  # sparse: takes no room
     with pytest.raises(ImageError, match="too large"):
         read_bounded(path, MAX_BYTES)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows does not say when a file was moved")
+def test_files_of_one_size_and_time_that_are_swapped_are_read_again(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(pixels.encode_png(np.full((5, 4, 3), 7, np.uint8)))
+    (tmp_path / "b.png").write_bytes(pixels.encode_png(np.full((5, 4, 3), 8, np.uint8)))
+    assert (tmp_path / "a.png").stat().st_size == (tmp_path / "b.png").stat().st_size
+    for name in ("a.png", "b.png"):
+        os.utime(tmp_path / name, ns=(10**18, 10**18))
+    first = _examine(tmp_path, "a.png", "b.png")
+    time.sleep(0.05)  # a step of the file system's clock
+    for name, place in (("a.png", "c.png"), ("b.png", "a.png"), ("c.png", "b.png")):
+        os.rename(tmp_path / name, tmp_path / place)  # noqa: PTH104 - as mv does
+    assert _examine(tmp_path, "a.png", "b.png") == first[::-1]

@@ -132,3 +132,36 @@ def test_the_clock_decides_when_to_save(tmp_path, monkeypatch):
     assert not folder.due(epoch_ended=True)
     now[0] += 1.0
     assert folder.due(epoch_ended=True)
+
+
+def test_what_cannot_be_read_is_passed_over_and_kept(tmp_path, monkeypatch):
+    told = []
+    folder = CheckpointFolder(tmp_path / "checkpoints", 0, told.append)
+    for step in range(2):
+        folder.save(state(step=step), ARRAYS)
+    (folder.folder / "train-00001-0000009.checkpoint").mkdir()
+    locked = folder.folder / "train-00001-0000001.checkpoint"
+    real = type(locked).read_bytes
+
+    def denied(path):
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(type(locked), "read_bytes", denied)
+    found = folder.newest("train")
+    assert found is not None and found[0].step == 0
+    assert told == [f"{locked} cannot be read: Permission denied: the one before it is used"]
+    assert locked.is_file()
+    for step in (2, 3, 4):
+        folder.save(state(step=step), ARRAYS)
+    assert sorted(int(path.stem[-7:]) for path in folder.folder.iterdir()) == [3, 4, 9]
+    folder.clear()
+    assert [path.stem[-7:] for path in folder.folder.iterdir()] == ["0000009"]
+
+
+def test_the_checkpoint_just_written_is_kept_beside_later_ones(tmp_path):
+    folder = CheckpointFolder(tmp_path / "checkpoints", 0)
+    for step in (7, 8, 2, 3, 4):
+        folder.save(state(step=step), ARRAYS)
+    assert sorted(int(path.stem[-7:]) for path in folder.folder.iterdir()) == [3, 4, 7, 8]

@@ -59,7 +59,7 @@ def test_after_a_restart_of_the_computer_no_process_is_there() -> None:
 
 
 def test_of_another_machine_or_container_nothing_is_known() -> None:
-    assert alive(dataclasses.replace(ended(), host="another")) is None
+    assert alive(dataclasses.replace(ended(), host="another", boot="another")) is None
     assert alive(dataclasses.replace(ended(), id=-1)) is None
     if this_process().namespace:
         assert alive(dataclasses.replace(ended(), namespace="pid:[1]")) is None
@@ -95,7 +95,7 @@ def test_how_to_go_on_depends_on_what_is_known_of_the_process(tmp_path: Path) ->
     assert (run.alive, run.next_step) == (
         True, f"wait until it is finished; process {os.getpid()} is working on it",
     )  # fmt: skip
-    far = of(run, dataclasses.replace(ended(), host="far"))
+    far = of(run, dataclasses.replace(ended(), host="far", boot="another"))
     assert (far.alive, far.state) == (None, "created")
     assert "on far is still working on it cannot be seen from here" in far.next_step
     old = of(run, None)
@@ -123,3 +123,17 @@ def test_a_record_that_a_link_leads_out_for_is_refused(tmp_path: Path) -> None:
     (run.path / "run.json").symlink_to(tmp_path / "run.json")
     with pytest.raises(StoreError, match="points outside"):
         open_run(run.path)
+
+
+@pytest.mark.skipif(not this_process().namespace, reason="other systems have no boot ID")
+def test_a_computer_of_another_name_now_still_knows_its_processes() -> None:
+    assert alive(dataclasses.replace(this_process(), host="before")) is True
+    assert alive(dataclasses.replace(ended(), host="before")) is False
+    assert alive(dataclasses.replace(ended(), host="before", boot="another")) is None
+    assert alive(dataclasses.replace(ended(), host="before", namespace="")) is None
+
+
+def test_a_folder_that_begins_with_a_dash_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    failed = make_run(Path("-x")).update(state="failed")
+    assert "`keensight runs delete ./-x` deletes it" in failed.next_step

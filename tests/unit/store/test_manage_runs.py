@@ -124,7 +124,27 @@ def test_a_run_gets_another_name(tmp_path: Path) -> None:
     assert names(tmp_path / "runs" / "c") == ["config.toml", "run.json"]
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../b", ".hidden", "-x", "a:b", "a\nb", "a.", "x" * 101, "a*"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../b",
+        ".hidden",
+        "-x",
+        "a:b",
+        "a\nb",
+        "a.",
+        "x" * 101,
+        "a*",
+        "CON",
+        "nul.txt",
+        "Com1",
+        "LPT9 .a.b",
+    ],
+)
 def test_an_impossible_name_is_refused(tmp_path: Path, name: str) -> None:
     run = finished(tmp_path / "runs" / "a")
     with pytest.raises(UsageError):

@@ -5,9 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from keensight.core.progress import Silent
 from keensight.core.records import Epoch, History
 from keensight.store.run import Run, open_run
+from keensight.workflow.resume import resume
 from store_builders import make_run
+
+
+class Said(Silent):
+    """Keeps what is said."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
 
 EPOCH = Epoch(1, "train", 5, 0.5, 0.1, 0.7, 0.6, 0.5, 0.4)
 
@@ -55,3 +68,20 @@ def test_results_and_what_is_half_written_go_and_the_rest_stays(run: Run) -> Non
     run.clear_results()
     left = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()}
     assert left == {*kept, "run.json", "config.toml"}
+
+
+def test_a_history_whose_end_is_no_text_is_continued(run: Run) -> None:
+    for epoch in epochs(1, 2):
+        run.append_epoch(epoch)
+    with (run.path / "history.jsonl").open("ab") as stream:
+        stream.write(b'{"epoch": 3, \xff\xfe\x80')  # a power cut
+    assert numbers(run) == [1, 2]
+    run.append_epoch(epochs(3)[0])
+    assert numbers(run) == [1, 2, 3]
+
+
+def test_a_finished_run_without_a_test_is_finished(run: Run) -> None:
+    said: list[str] = []
+    finished = run.update(state="finished", results={"validation": {"accuracy": 0.5}})
+    assert resume(finished.path, progress=Said(said)).record == finished.record
+    assert said == [f"the run {run.path} is finished already"]

@@ -327,3 +327,24 @@ def test_the_places_of_a_run_are_in_its_folder(run: Run) -> None:
     }  # fmt: skip
     assert {path.relative_to(run.path).as_posix() for path in places} == set(places.values())
     assert all(path == run.path / name for path, name in places.items())
+
+
+def test_a_folder_that_cannot_be_read_hides_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / name)
+
+    def guarded(path: Path) -> bool:
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied")
+        return is_run(path)
+
+    monkeypatch.setattr("keensight.store.run.is_run", guarded)
+    runs, broken = scan_runs(tmp_path)
+    assert [run.path.name for run in runs] == ["b"]
+    assert broken == [Skipped("a", f"{tmp_path / 'a'} cannot be read: Permission denied")]
+
+
+def test_the_record_that_a_shell_completes_is_no_run_but_its_folder_is(run: Run) -> None:
+    with pytest.raises(StoreError, match="is not a run, but the record of one") as caught:
+        open_run(run.path / "run.json")
+    assert caught.value.hint == f"give its folder: {run.path}"

@@ -1,6 +1,7 @@
 """One process at a time works on a run; the other process is a real one."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,3 +115,14 @@ def test_a_folder_in_which_a_run_could_not_begin_is_used_again(tmp_path: Path) -
     (tmp_path / "mine" / "config.toml").write_text("mine")
     with pytest.raises(StoreError, match="is not empty already"):
         make_run(tmp_path / "mine")
+
+
+def test_a_run_that_a_living_process_has_left_is_taken_over_on_request(tmp_path: Path) -> None:
+    run = with_process(make_run(tmp_path / "run"), dataclasses.replace(this_process(), id=os.getppid(), started=""))
+    assert run.alive is True
+    with pytest.raises(StoreError, match="is working on it") as caught:
+        take_over(run)
+    assert f"keensight train --resume {run.path} --take-over" in (caught.value.hint or "")
+    with locked_run(run.path), pytest.raises(StoreError, match="is working on it"):
+        take_over(run, unseen=True)
+    assert take_over(run, unseen=True).record.process == this_process()

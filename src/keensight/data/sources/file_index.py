@@ -21,10 +21,10 @@ from keensight.core.progress import Progress, Silent
 from keensight.core.records import ImageInfo, Sample
 from keensight.data.cache import cache_directory
 from keensight.data.cache_entries import touch
-from keensight.data.sources.listing import Found
+from keensight.data.sources.listing import Found, changed_ns
 from keensight.errors import ImageError, StoreError
 
-VERSION = 2
+VERSION = 3
 """Raised when what an entry holds changes; an index of another version is built again."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -70,7 +70,7 @@ def _stat(root: Path, path: str) -> Found:
         return Found(path, error=MISSING)
     except (OSError, ValueError) as error:
         return Found(path, error=f"cannot be read: {getattr(error, 'strerror', None) or error}")
-    return Found(path, status.st_size, status.st_mtime_ns)
+    return Found(path, status.st_size, status.st_mtime_ns, changed_ns=changed_ns(status))
 
 
 Load = Callable[[Found], bytes]
@@ -108,8 +108,8 @@ def reading_from(elsewhere: Elsewhere) -> Iterator[None]:
 def examine(source: Path, root: Path | Load, files: Sequence[Found], progress: Progress | None = None) -> list[Facts]:
     """Digest and header of each file, in the order given.
 
-    A file whose size and modification time match the index of ``source`` is not opened. After an interrupt, what was
-    read so far is kept.
+    A file whose size, modification time and, on POSIX systems, time of the last change of its inode match the index of
+    ``source`` is not opened. After an interrupt, what was read so far is kept.
 
     Args:
         source: What the user opened; there is one index file for each.
@@ -126,8 +126,8 @@ def examine(source: Path, root: Path | Load, files: Sequence[Found], progress: P
     for found in files:
         if found.error is not None:
             facts[found.path] = Facts("", None, found.error)
-        elif (entry := known.get(found.path)) and entry[:2] == (found.size, found.mtime_ns):
-            facts[found.path] = entry[2]
+        elif (entry := known.get(found.path)) and entry[:3] == _stamp(found):
+            facts[found.path] = entry[3]
         else:
             fresh.append(found)
     if fresh:
@@ -136,6 +136,10 @@ def examine(source: Path, root: Path | Load, files: Sequence[Found], progress: P
         finally:
             _write_index(source, files, facts)
     return [facts[found.path] for found in files]
+
+
+def _stamp(found: Found) -> tuple[int, int, int]:
+    return found.size, found.mtime_ns, found.changed_ns
 
 
 def _examine_fresh(root: Path | Load, fresh: Sequence[Found], facts: dict[str, Facts], progress: Progress) -> None:
@@ -172,7 +176,7 @@ def _index_name(source: Path) -> str:
     return f"index/{sha256(os.fsencode(os.path.realpath(source)))[:32]}"
 
 
-def _read_index(source: Path) -> dict[str, tuple[int, int, Facts]]:
+def _read_index(source: Path) -> dict[str, tuple[int, int, int, Facts]]:
     # The index only saves time: if anything is wrong with it, the files are read again.
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, StoreError):
         document = json.loads(_index_path(source).read_bytes())
@@ -182,13 +186,13 @@ def _read_index(source: Path) -> dict[str, tuple[int, int, Facts]]:
     return {}
 
 
-def _entry(size: int, mtime_ns: int, digest: str, info: Sequence[Any]) -> tuple[int, int, Facts]:
+def _entry(size: int, mtime_ns: int, changed_ns: int, digest: str, info: Sequence[Any]) -> tuple[int, int, int, Facts]:
     known = ImageInfo(*info)
     if not (_DIGEST.fullmatch(digest) and isinstance(known.format, str) and isinstance(known.mode, str)):
         raise ValueError("a digest or a header of another kind")
     if not all(type(number) is int for number in (known.width, known.height, known.frames, known.orientation)):
         raise ValueError("a size that is no number")
-    return size, mtime_ns, Facts(digest, known, None)
+    return size, mtime_ns, changed_ns, Facts(digest, known, None)
 
 
 def _write_index(source: Path, files: Sequence[Found], facts: Mapping[str, Facts]) -> None:
@@ -198,7 +202,7 @@ def _write_index(source: Path, files: Sequence[Found], facts: Mapping[str, Facts
         fact = facts.get(found.path)
         # Bad files are not cached: they are few, and a newer Pillow may read them.
         if fact is not None and fact.info is not None and abs(now - found.mtime_ns) >= RACY_NS:
-            entries[found.path] = [found.size, found.mtime_ns, fact.digest, astuple(fact.info)]
+            entries[found.path] = [*_stamp(found), fact.digest, astuple(fact.info)]
     document = json.dumps({"version": VERSION, "entries": entries}, separators=(",", ":"))
     with suppress(StoreError, OSError):  # a cache that cannot be written is not an error
         write_bytes(_index_path(source), document.encode("utf-8"))

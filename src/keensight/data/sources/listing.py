@@ -28,6 +28,13 @@ class Found:
     """Why it cannot be read, where that is known without opening it."""
     stored: str = ""
     """The path as the file system has it, where that is not UTF-8 and ``path`` says it in Latin-1; else empty."""
+    changed_ns: int = 0
+    """When its inode last changed, which nobody can set back; 0: not known."""
+
+
+def changed_ns(status: os.stat_result) -> int:
+    """When an inode last changed; 0 on Windows, where that field is when the file was created."""
+    return status.st_ctime_ns if os.name == "posix" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ def _take_file(walk: _Walk, path: str, entry: os.DirEntry[str]) -> None:
     try:
         if entry.is_file():
             status = entry.stat()
-            walk.files.append(Found(shown, status.st_size, status.st_mtime_ns, stored=stored))
+            walk.files.append(Found(shown, status.st_size, status.st_mtime_ns, None, stored, changed_ns(status)))
         elif entry.is_symlink():
             walk.files.append(Found(shown, error="a broken symbolic link", stored=stored))
         else:
