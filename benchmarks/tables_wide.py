@@ -17,7 +17,7 @@ RIVALS = (
     (("standard", "best"), "pytorch", "accuracy"),
 )
 """Who must not lose to whom, in what."""
-CLASSES = ((*EFFORTS, "logistic", "pytorch"), ("macro_f1", "accuracy", "ece"))
+CLASSES = ((*EFFORTS, "lite2", "logistic", "pytorch"), ("macro_f1", "accuracy", "ece"))
 ANOMALIES = ((*EFFORTS, "lite2", "nearest"), ("auroc", "recall", "false_alarms", "pixel_auroc", "pro"))
 TITLES = {
     "macro_f1": "macro F1", "accuracy": "accuracy", "ece": "ECE", "auroc": "AUROC", "recall": "recall",

@@ -7,9 +7,9 @@ on a set go to ``benchmarks/results/wide/SET-CONTENDER.json``; what is there alr
 end has all recorded results of the chosen sets. ``--contenders`` without a value: only the table.
 
 Contenders: ``quick``, ``standard``, ``best`` (`keensight train --effort`; their heatmaps are compared with masks by
-``localize.py``); ``lite2`` (``quick`` with a larger network of the extra ``lite``), for anomaly sets; ``logistic`` and
-``nearest`` (``baselines.py``), for sets with classes and for anomaly sets; ``pytorch`` (``peers/torch_loop.py``,
-fine-tuning of the same network, 8 epochs at 160 px), for sets with classes, with the Python that `make peers` sets up.
+``localize.py``); ``lite2``, ``quick`` with a larger network of the extra ``lite``; ``logistic`` and ``nearest``
+(``baselines.py``), for sets with classes and for anomaly sets; ``pytorch`` (``peers/torch_loop.py``, fine-tuning of the
+same network, 8 epochs at 160 px), for sets with classes, with the Python that `make peers` sets up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tables_wide import EFFORTS, by_set, wide_section
 HERE = Path(__file__).resolve().parent
 TASKS = {
     **dict.fromkeys(EFFORTS, ("classify", "anomaly")),
-    "lite2": ("anomaly",),
+    "lite2": ("classify", "anomaly"),
     "logistic": ("classify",),
     "nearest": ("anomaly",),
     "pytorch": ("classify",),

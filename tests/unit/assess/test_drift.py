@@ -31,6 +31,10 @@ def draw(rng, n, shift=0.0, classes=(0.5, 0.3, 0.2)):
     return Measured(values, rng.choice(3, n, p=classes))
 
 
+def test_properties_know_of_how_many_images_they_are():
+    assert [len(draw(np.random.default_rng(0), n)) for n in (0, 3)] == [0, 3]
+
+
 @pytest.mark.parametrize(("n", "m"), [(20, 20), (25, 300), (200, 1000)])
 def test_distances_are_exact_and_p_values_of_small_ones_never_too_small(n, m):
     rng = np.random.default_rng(n)

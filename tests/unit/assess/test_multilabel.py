@@ -132,6 +132,10 @@ def test_what_cannot_be_measured_is_refused(probabilities, truth, message):
         evaluate(probabilities, truth, LABELS, (0.5,) * 3)
 
 
+def test_a_threshold_below_all_probabilities_is_half_of_the_lowest():
+    assert best_threshold(np.array([0.9, 0.2]), np.array([1, 1])) == pytest.approx(0.1)
+
+
 def test_the_best_threshold_has_the_best_f1():
     probabilities, truth = (column[:, 1] for column in example())
     chosen = best_threshold(probabilities, truth)

@@ -78,3 +78,9 @@ def test_the_header_decides_between_delimiters_of_a_ragged_table():
     found = read_cells(b"name;note\n1,5;x\n2,5\n3,5\n")
     assert found.delimiter == ";"
     assert found.rows == [["name", "note"], ["1,5", "x"], ["2,5"], ["3,5"]]
+
+
+def test_empty_lines_between_paths_with_spaces_are_passed_over():
+    table = read_cells(b"my cat.png cat\n\n  \nmy dog.png dog\n", is_image)
+    assert table.rows == [["my cat.png", "cat"], ["my dog.png", "dog"]]
+    assert table.lines == [1, 4]
