@@ -182,7 +182,7 @@ def test_a_history_that_is_no_text(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / "run4", tmp_path / "run")
     path = tmp_path / "run" / "history.jsonl"
     path.write_bytes(path.read_bytes()[:40] + b"\xa8" + path.read_bytes()[41:])
-    with pytest.raises(StoreError, match=r"history\.jsonl cannot be read"):
+    with pytest.raises(StoreError, match=r"history\.jsonl, line 1: this is not UTF-8"):
         _ = open_run(tmp_path / "run").history
 
 

@@ -485,6 +485,10 @@ def _epochs(path: Path) -> tuple[Epoch, ...]:
     return tuple(_epoch(f"{path}, line {number}", line) for number, line in enumerate(whole, start=1))
 
 
+_NO_TEXT = "\N{REPLACEMENT CHARACTER}"
+"""What bytes that are not UTF-8 become."""
+
+
 def _lines(path: Path) -> list[str]:
     try:
         # After a power cut, the end may be anything: as a line that is not JSON it is passed over or written again.
@@ -494,6 +498,8 @@ def _lines(path: Path) -> list[str]:
 
 
 def _epoch(place: str, line: str) -> Epoch:
+    if _NO_TEXT in line:
+        raise StoreError(f"{place}: this is not UTF-8", "the file is damaged; train again")
     try:
         plain = strict_json(line)
     except (ValueError, RecursionError) as error:
