@@ -25,7 +25,7 @@ engines: $(VENV)/.dev               ## the tests of frozen networks once more, o
 trackers: $(VENV)/.dev              ## the test of MLflow against a real server, which is installed separately
 	$(PYTHON) -m venv --without-pip $(MLFLOW)
 	$(PYTHON) -m pip --python $(MLFLOW)/bin/python install --quiet --upgrade mlflow
-	KEENSIGHT_MLFLOW=$(MLFLOW)/bin/mlflow $(BIN)/python -m pytest tests/e2e/test_mlflow_server.py
+	KEENSIGHT_MLFLOW=$(CURDIR)/$(MLFLOW)/bin/mlflow $(BIN)/python -m pytest tests/e2e/test_mlflow_server.py
 
 fast: $(VENV)/.dev                  ## the tests that train nothing
 	$(PYTEST) -m "not slow"
