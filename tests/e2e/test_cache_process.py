@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from test_runs_process import answered
 
+pytestmark = pytest.mark.slow  # seconds in all
 COMMAND = (sys.executable, "-m", "keensight")
 
 

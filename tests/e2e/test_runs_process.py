@@ -16,7 +16,10 @@ import pytest
 
 from store_builders import make_run
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals are those of POSIX systems")
+pytestmark = [
+    pytest.mark.slow,  # seconds in all
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals are those of POSIX systems"),
+]
 COMMAND = (sys.executable, "-m", "keensight")
 _TRAINING = """
 import sys

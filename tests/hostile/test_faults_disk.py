@@ -19,7 +19,10 @@ FAST = {
     "features": 8, "index": 4, "archive": 10, "predictions csv": 4, "predictions json": 4, "predictions parquet": 4,
 }  # fmt: skip
 """Scenario to the number of calls that it makes at least."""
-LONGER = ("run", "bundle", "bundle rewritten", "cache auto", "cache always", "archive")
+LONGER = (
+    "run", "bundle", "bundle rewritten", "cache auto", "cache always", "archive", "index", "predictions csv",
+    "predictions json", "predictions parquet",
+)  # fmt: skip
 """Those of them that take seconds."""
 SPREAD = {
     "sample": 300, "inspect": 80, "train": 500, "predict csv": 13, "predict parquet": 13, "export litert": 19,

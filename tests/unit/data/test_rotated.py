@@ -11,6 +11,7 @@ from keensight.data.audit.rotation import agreement, angles_between, distinctive
 from keensight.data.cache import prepare
 from keensight.data.sources.readers import from_arrays
 
+pytestmark = pytest.mark.slow  # seconds in all
 SIDE = 96
 
 

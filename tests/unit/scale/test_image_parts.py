@@ -42,7 +42,9 @@ def test_a_folder_is_divided_into_paths_that_keep_their_names_and_start_from_the
     assert [source for _, source in found] == [photos / f"{number}.png" for number in range(5)]
 
 
-@pytest.mark.parametrize(("images", "size"), [(3, 50), (1_600, 50), (6_400, 200), (100_000, 1000)])
+@pytest.mark.parametrize(
+    ("images", "size"), [(3, 50), (1_600, 50), (6_400, 200), pytest.param(100_000, 1000, marks=pytest.mark.slow)]
+)
 def test_the_size_of_a_part_depends_on_the_number_of_images_alone(images, size, tmp_path):
     (tmp_path / "list.txt").write_text("\n".join(f"{i}.png" for i in range(images)))
     (tmp_path / "0.png").write_bytes(png())
