@@ -21,7 +21,10 @@ DIRECTORY = Path("runs")
 DEAD = "its process no longer exists: it was killed, or the computer shut down"
 _COLUMNS = ("run", "state", "source", "model", "accuracy", "n", "size", "created")
 _TAKE_OVER = click.option(
-    "--take-over", is_flag=True, help="Also a run that another computer did not finish and does not work on any more."
+    "--take-over",
+    is_flag=True,
+    help="Also an unfinished run of another computer, or of a program that is still open, that nothing works on any "
+    "more.",
 )
 _RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--take-over",
     is_flag=True,
-    help="With --resume, also a run that another computer started and does not work on any more.",
+    help="With --resume, also a run that was started on another computer or in a program that is still open, and that "
+    "nothing works on any more.",
 )
 @click.option("--replace", is_flag=True, help="Delete an earlier run in the directory of --run first.")
 @setting_option("--model", "model.name")
