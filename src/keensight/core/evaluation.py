@@ -222,6 +222,11 @@ class Evaluation:
         return Task.MULTICLASS if self.multilabel is None else Task.MULTILABEL
 
     @property
+    def all_seen(self) -> bool:
+        """Whether all images have a duplicate in another split: the result then says nothing about new images."""
+        return self.seen >= self.n
+
+    @property
     def binary(self) -> BinaryScores | None:
         """Sensitivity, specificity, PPV and NPV of two classes; None for more classes and for several labels."""
         return BinaryScores.of(self.labels, self.per_class, self.confusion)

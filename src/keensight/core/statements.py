@@ -89,7 +89,7 @@ def face_value(evaluation: Evaluation) -> str:
             f"Its confidence is off by {100 * found.value:.1f} percentage points on average ({error}), too high for "
             "some images and too low for others."
         )
-    if evaluation.seen >= evaluation.n or any(caveat.kind in _UNLIKE_TEST for caveat in evaluation.caveats):
+    if evaluation.all_seen or any(caveat.kind in _UNLIKE_TEST for caveat in evaluation.caveats):
         return (
             "Its confidence was calibrated on images that are not like the test set, so it may not hold: do "
             f"not take it at face value ({error})."

@@ -232,7 +232,7 @@ def _suspected(dataset: Dataset, finding: Finding) -> list[str | None] | None:
 def _few(evaluation: Evaluated) -> Iterator[Caveat]:
     clusters = evaluation.predictions.clusters
     units = evaluation.n if clusters is None else len(np.unique(clusters))
-    if units < FEW_IMAGES and not _all_seen(evaluation):
+    if units < FEW_IMAGES and not evaluation.all_seen:
         what = _images(evaluation.n, evaluation.part)
         if units < evaluation.n:
             what += f" ({units:,} that {'is' if units == 1 else 'are'} independent)"
@@ -246,11 +246,6 @@ def _few(evaluation: Evaluated) -> Iterator[Caveat]:
         yield Caveat("absent-in-test", told + ("it." if len(absent) == 1 else "them."), "Add such images.")
 
 
-def _all_seen(evaluation: Evaluated) -> bool:
-    """Whether the result says nothing about new images, because all of these have a duplicate in another split."""
-    return evaluation.seen >= evaluation.n
-
-
 def _learned(evaluation: Evaluated, split: Split) -> NDArray[np.bool_]:
     """Which images are of classes that the training or validation set has, shape (n,)."""
     samples = evaluation.dataset.samples
@@ -261,7 +256,7 @@ def _learned(evaluation: Evaluated, split: Split) -> NDArray[np.bool_]:
 def _disagreement(evaluation: Evaluated, validation: Interval | None, split: Split) -> Iterator[Caveat]:
     from keensight.assess.intervals import difference, share
 
-    if validation is None or _all_seen(evaluation):
+    if validation is None or evaluation.all_seen:
         return
     kept, clusters = _learned(evaluation, split), evaluation.predictions.clusters
     if not kept.any():
