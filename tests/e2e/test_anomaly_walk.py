@@ -71,6 +71,7 @@ def test_the_report_shows_both_sides_and_can_be_written_again(walked, capsys):
     page = walked / "run" / "report.html"
     before = page.read_text(encoding="utf-8")
     assert "area under the ROC curve" in before
+    assert "Findings of the audit" in before
     assert "60 anomalous images are in the test set" in before
     assert "have a near-duplicate among the training or validation images" not in before
     assert "data:image/" in before

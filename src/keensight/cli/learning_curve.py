@@ -29,7 +29,7 @@ def learning_curve(
 ) -> None:
     """Estimate the accuracy with twice the data, from models trained on 1/8, 1/4, 1/2 and all of SOURCE.
 
-    Each is a logistic head on frozen features of a pretrained network, measured on the validation set.
+    Each is a linear classifier on frozen features of a pretrained network, measured on the validation set.
     """
     from keensight import workflow
     from keensight.core.codec import to_plain

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, AnomalyScores
 from keensight.core.anomaly_evaluation import AnomalyEvaluation
+from keensight.core.audit import AuditReport, by_severity
 from keensight.core.records import RunRecord, Split
 from keensight.core.sanitize import command_without_places, toml_without_places
 from keensight.errors import UsageError
-from keensight.show.page import picture, svg, write_page
+from keensight.show.page import LISTED_FILES, picture, svg, write_page
 from keensight.show.text import plural
 
 _METHODS = {
-    PATCH_MEMORY: "Distance to the nearest normal patch, in whitened features of three levels of {model} (PatchCore, "
-    "Roth et al. 2022, with the covariance of Rippel et al. 2021); the score of an image is the geometric mean over "
-    "the levels of its most anomalous 5% of patches, at the coarsest level of all patches",
+    PATCH_MEMORY: "Distance to the nearest normal patch, relative to the distances between normal patches nearby, in "
+    "whitened features of three levels of {model} (PatchCore, Roth et al. 2022, with the covariance of Rippel et al. "
+    "2021 and the local density of Breunig et al. 2000); the score of an image is the geometric mean over the levels "
+    "of its most anomalous 5% of patches, at the coarsest level of all patches",
     GAUSSIAN: "Multivariate Gaussian over patch features of two early layers of {model} (Rippel et al. 2021); the "
     "score of an image is the mean of its 5% most anomalous patches",
 }
@@ -82,13 +84,14 @@ def _kinds(anomaly_scores: AnomalyScores) -> list[str]:
     return list(anomaly_scores.truth or ())
 
 
-def write_anomaly_report(
+def write_anomaly_report(  # noqa: PLR0913 - what a run has on file
     path: Path,
     record: RunRecord,
     evaluation: AnomalyEvaluation,
     config: str = "",
     split: Split | None = None,
     card: str = "",
+    audit: AuditReport | None = None,
 ) -> Path:
     """Write the report and return its path.
 
@@ -99,6 +102,7 @@ def write_anomaly_report(
         config: The configuration as TOML.
         split: The split; None: not shown.
         card: The model card, as Markdown.
+        audit: The run's audit; None: not shown.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -110,6 +114,7 @@ def write_anomaly_report(
         "config": toml_without_places(config.strip()), "evaluation": evaluation, "split": split,
         "galleries": {name: _pictures(evaluation, places) for name, places in galleries.items()},
         "counts": _counts(evaluation), "histogram": svg(scores_figure(evaluation), "scores"), "full": _FULL,
+        "audit": audit, "findings": by_severity(audit.findings) if audit else [], "listed": LISTED_FILES,
         "card": card, "method": _METHODS[record.results.get("rule", GAUSSIAN)].format(model=record.model),
     }  # fmt: skip
     return write_page(path, "anomaly.html", context)

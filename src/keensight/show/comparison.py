@@ -118,7 +118,7 @@ def curve_in_words(curve: LearningCurve) -> str:
         for point in curve.points
     ]
     note = (
-        f"Logistic regression on frozen features of {curve.model}, evaluated on "
+        f"A linear classifier on frozen features of {curve.model}, evaluated on "
         f"{plural(curve.val, 'validation image')}; the test set is not used. Other ways to train may differ."
     )
     return "\n".join([curve_sentence(curve), *rows, note])

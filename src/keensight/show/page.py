@@ -17,6 +17,8 @@ from keensight.show.misclassified import spread
 from keensight.show.text import duration, ends, percent, plural
 from keensight.show.thumbnails import data_uri, thumbnail
 
+LISTED_FILES = 100
+"""Paths of files that were not read, which a report lists."""
 _GRID = 36
 _PIXELATED = 32
 """Up to this side in pixels an image is magnified without smoothing."""

@@ -21,7 +21,7 @@ from keensight.core.statements import face_value, independence
 from keensight.errors import ImageError
 from keensight.show.heatmap import colored
 from keensight.show.misclassified import Mistake, confused_pairs, find_mistakes, row_shares, worth_showing
-from keensight.show.page import Picture, picture, sample_pictures, svg, write_page
+from keensight.show.page import LISTED_FILES, Picture, picture, sample_pictures, svg, write_page
 from keensight.show.text import plural
 from keensight.show.thumbnails import data_uri, shrunk
 
@@ -40,8 +40,6 @@ _MATRIX = 20
 """Classes of the confusion matrix at most; of more, those with the most errors are shown."""
 _MATRIX_OF_MANY = 14
 _PAIRS = 12
-_LISTED = 100
-"""Paths of unreadable files that the report lists."""
 _HEAT_SIDE = 32
 """Pixels of a heatmap's side, at most; it is smooth."""
 
@@ -115,7 +113,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "samples": sample_pictures(dataset),
         "audit": data.audit,
         "findings": by_severity(data.audit.findings) if data.audit else [],
-        "listed": _LISTED,
+        "listed": LISTED_FILES,
         "split": data.split,
         "split_sizes": {} if data.split is None else {part: len(data.split.part(part)) for part in PARTS},
         "facts": _facts(data),

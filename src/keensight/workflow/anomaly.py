@@ -369,4 +369,4 @@ def report(run: Run, evaluation: AnomalyEvaluation) -> Path:
 
     config, card = run.config_path.read_text(encoding="utf-8"), run.bundle_path / CARD
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    return write_anomaly_report(run.report_path, run.record, evaluation, config, run.split, text)
+    return write_anomaly_report(run.report_path, run.record, evaluation, config, run.split, text, run.audit)

@@ -170,6 +170,8 @@ def _leaks(evaluation: Evaluated) -> Iterator[Caveat]:
     if evaluation.cleaned is not None:
         clean = evaluation.cleaned
         told += f"; without them it is {clean.value:.1%} (95% CI {clean.low:.1%} to {clean.high:.1%})"
+    elif evaluation.all_seen:
+        told += " and says nothing about new images"
     yield Caveat("leak", f"{told}.", "Remove the duplicates from the training set, or split again.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keensight.core.comparison import CurvePoint, LearningCurve
 from keensight.core.options import CurveOptions, with_options
-from keensight.core.progress import Progress
+from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, Split
 from keensight.errors import DataError, UsageError
 from keensight.workflow.features import caches, images_of
@@ -59,7 +59,7 @@ def learning_curve(
     from keensight.data.audit.duplicates import ties
     from keensight.data.units import clusters, unit_numbers
     from keensight.nets.models.backbones import ARCHITECTURES, DEFAULT_PRETRAINED
-    from keensight.nets.training.images import features
+    from keensight.nets.training.images import features, levels_of
 
     chosen, progress = configure(config, settings, **options), shown(progress)
     name = DEFAULT_PRETRAINED if chosen.model.name == "auto" else chosen.model.name
@@ -76,20 +76,21 @@ def learning_curve(
     found = features(model, images_of(dataset, split, pixels), np.concatenate([train, val]), caches(progress))
     tied = ties(prepared.findings, dataset)
     units = unit_numbers(dataset.samples, train, tied)
-    wrong = _points(dataset, split, units, found, chosen.train.seed, progress)
+    wrong = _points(dataset, split, units, found, levels_of(model), chosen.train.seed, progress)
     return _curve(dataset, name, clusters(dataset.samples, val, tied), wrong)
 
 
-def _points(
+def _points(  # noqa: PLR0913 - arrays and what they belong to
     dataset: Dataset,
     split: Split,
     units: NDArray[np.int64],
     features: NDArray[np.float32],
+    levels: Sequence[int],
     seed: int,
     progress: Progress,
 ) -> list[tuple[int, NDArray[np.bool_]]]:
     """For each fraction, the mean number of images, and the misclassified validation images (draws, val)."""
-    from keensight.nets.training.linear_head import choose_strength, fit_head
+    from keensight.nets.training.head import HeadInputs
 
     train, val = split.part("train"), split.part("val")
     targets, classes = dataset.targets(), len(dataset.labels)
@@ -100,9 +101,9 @@ def _points(
             chosen = [draw(targets[train], units, share, seed + number) for number in range(draws)]
             rows = []
             for some in chosen:
-                own = targets[train[some]]
-                best = choose_strength(known[some], own, classes, units=units[some])
-                head = fit_head(known[some], own, classes, best.strength)
+                rows_of, own, even = train[some], targets[train[some]], np.ones(len(some), np.float32)
+                inputs = HeadInputs(rows_of, known[some], own, units[some], even, len(some), classes, levels)
+                head = inputs.head(inputs.chosen(Silent()), everything=True)
                 rows.append(head.logits(unseen).argmax(axis=1) != targets[val])
                 task.advance(1)
             points.append((round(float(np.mean([len(some) for some in chosen]))), np.stack(rows)))

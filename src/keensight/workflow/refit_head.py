@@ -63,7 +63,7 @@ def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
     inputs = head_inputs(network, images, config, shop)
     tuned = trained.history.tuned
     chosen, unseen = inputs.chosen(progress, validated=tuned), inputs.validation() if tuned else inputs
-    head = inputs.head(chosen.strength, everything=False) if tuned else None
+    head = inputs.head(chosen, everything=False) if tuned else None
     logits = chosen.logits if head is None else head.logits(unseen.features)
     kept = judge(before, logits, unseen.targets).kept
     progress.say(
@@ -76,7 +76,7 @@ def _refitted(trained: Trained, spec: ImageSpec, shop: Caches) -> Trained:
     mirror = False
     if head is not None and averages_mirror_images(config):
         logits, mirror = _averaged(head, network, images, unseen.rows, logits, shop)
-    fold(network, inputs.head(chosen.strength, everything=True))
+    fold(network, inputs.head(chosen, everything=True))
     offsets = adjust(network, unseen, dataclasses.replace(chosen, logits=logits), config, shop)
     old = trained.classifier
     classifier = Classifier(network, old.labels, spec, thresholds=old.thresholds, mirror=mirror)

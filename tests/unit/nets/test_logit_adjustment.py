@@ -45,3 +45,13 @@ def test_a_given_strength_is_taken():
     found = choose_adjustment(logits, targets, np.arange(960), strength=1.0)
     assert found.strength == 1.0
     np.testing.assert_allclose(found.offsets, np.log([900 / 960, 60 / 960]), rtol=1e-6)
+
+
+def test_the_weakest_adjustment_that_is_as_good_as_the_best_is_taken():
+    logits, targets = _long_tail(0.8, seed=3)
+    tried = {one: choose_adjustment(logits, targets, np.arange(960), strength=one) for one in (0.25, 0.5, 0.75, 1.0)}
+    best = max(tried, key=lambda one: tried[one].macro_f1[1])
+    found = choose_adjustment(logits, targets, np.arange(960))
+    assert 0 < found.strength < best
+    assert tried[best].macro_f1[1] - 0.04 < found.macro_f1[1]
+    assert found.accuracy[1] > tried[best].accuracy[1]

@@ -207,10 +207,12 @@ def test_the_report_of_an_anomaly_detector(hostile, tmp_path: Path) -> None:
         hostile.report.config,
         hostile.split,
         hostile.report.card,
+        hostile.report.audit,
     )
     text = page.read_text(encoding="utf-8")
     check(text)
     assert "The threshold was chosen on 20 unseen normal images" in text
+    assert "Findings of the audit" in text
 
 
 def contents(manifest: BundleManifest) -> AppContents:

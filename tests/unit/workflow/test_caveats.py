@@ -72,6 +72,7 @@ def test_one_leaked_image_has_a_duplicate():
 def test_where_all_images_leaked_nothing_else_is_said_of_their_accuracy():
     found = evaluated(rows=range(400, 450), wrong=5, seen=50)
     assert kinds(found, audit(), SPLIT, validated(100)) == ["leak"]
+    assert "too high and says nothing about new images." in caveats_of(found, audit(), SPLIT)[0].message
 
 
 @pytest.mark.parametrize("option", [r"--group-regex '(person\d+)_'", "--group patient"])

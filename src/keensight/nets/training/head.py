@@ -1,4 +1,4 @@
-"""Phase ``head`` of transfer learning: a logistic head on features, each computed once."""
+"""Phase ``head`` of transfer learning: a linear head on features, each computed once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,20 @@ from numpy.typing import NDArray
 from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import Epoch, History
+from keensight.nets.training import discriminant
+from keensight.nets.training.discriminant import calibrating_scale, fit_discriminant, out_of_fold
 from keensight.nets.training.fit import class_weights
 from keensight.nets.training.images import Caches, Images, features, levels_of
-from keensight.nets.training.linear_head import Chosen, Head, choose_strength, fit_head, fold, score
+from keensight.nets.training.linear_head import (
+    Chosen,
+    Head,
+    averaged,
+    choose_strength,
+    deal_folds,
+    fit_head,
+    fold,
+    score,
+)
 from keensight.nets.training.logit_adjustment import choose_adjustment
 from keensight.nets.training.losses import objective_of
 
@@ -41,18 +52,25 @@ class HeadInputs:
     """Number of features from each map of the network."""
 
     def chosen(self, progress: Progress, *, validated: bool = False) -> Chosen:
-        """The regularization, by cross-validation on all images, or ``validated``: by the validation images alone,
-        because the network below was fitted to the others."""
-        return choose_strength(
-            self.features,
-            self.targets,
-            self.classes,
-            units=self.units,
-            levels=self.levels,
-            weights=self.weights,
-            fold=np.where(np.arange(len(self.rows)) < self.train, -1, 0) if validated else None,
+        """The settings of the head, by cross-validation on all images, or ``validated``: by the validation images
+        alone, because the network below was fitted to the others.
+
+        Features that were fitted to the training images have too small a covariance there for a discriminant analysis,
+        and it is of one class an image.
+        """
+        fold = np.where(np.arange(len(self.rows)) < self.train, -1, 0) if validated else None
+        levels, weights = self.levels, self.weights
+        chosen = choose_strength(
+            self.features, self.targets, self.classes, units=self.units, levels=levels, weights=weights, fold=fold,
             progress=progress,
-        )
+        )  # fmt: skip
+        if validated or self.targets.ndim == 2:
+            return chosen
+        fold = deal_folds(self.targets, self.units, discriminant.FOLDS)
+        other = out_of_fold(self.features, self.targets, self.classes, fold=fold, levels=levels, weights=weights)
+        scale = calibrating_scale(other, self.targets)
+        logits = averaged(chosen.logits, other, scale)
+        return Chosen(chosen.strength, logits, score(logits, self.targets)[0], scale)
 
     def validation(self) -> HeadInputs:
         """Of the validation images alone."""
@@ -62,17 +80,15 @@ class HeadInputs:
             units=self.units[rest], weights=self.weights[rest], train=0,
         )  # fmt: skip
 
-    def head(self, strength: float, *, everything: bool) -> Head:
+    def head(self, chosen: Chosen, *, everything: bool) -> Head:
         """The head, fitted to the training images or to all."""
         some = slice(None) if everything else slice(self.train)
-        return fit_head(
-            self.features[some],
-            self.targets[some],
-            self.classes,
-            strength,
-            levels=self.levels,
-            weights=self.weights[some],
-        )
+        fitted, known = (self.features[some], self.targets[some], self.classes), self.weights[some]
+        head = fit_head(*fitted, chosen.strength, levels=self.levels, weights=known)
+        if not chosen.discriminant:
+            return head
+        other = fit_discriminant(*fitted, levels=self.levels, weights=known)
+        return head.averaged(other, chosen.discriminant)
 
 
 def head_inputs(model: keras.Model, images: Images, config: RunConfig, caches: Caches) -> HeadInputs:
@@ -94,12 +110,13 @@ def head_inputs(model: keras.Model, images: Images, config: RunConfig, caches: C
 
 
 def train_head(model: keras.Model, inputs: HeadInputs, chosen: Chosen, caches: Caches, *, everything: bool) -> History:
-    """Phase ``head``: a logistic-regression head on features, each computed once, folded into the last layer.
+    """Phase ``head``: a linear head on features, each computed once, folded into the last layer: the average of
+    logistic regression and discriminant analysis, of several labels logistic regression alone.
 
     With ``everything`` its validation scores are those of the cross-validation, over all images.
     """
     started = time.perf_counter()
-    head = inputs.head(chosen.strength, everything=everything)
+    head = inputs.head(chosen, everything=everything)
     fold(model, head)
     seconds = time.perf_counter() - started
     part = inputs.train

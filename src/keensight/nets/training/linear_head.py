@@ -49,6 +49,16 @@ class Head:
         found: Floats = features @ self.kernel + self.bias
         return found
 
+    def averaged(self, other: Head, scale: float) -> Head:
+        """The head whose logits are the mean of these and ``scale`` times those of another head."""
+        return Head(averaged(self.kernel, other.kernel, scale), averaged(self.bias, other.bias, scale))
+
+
+def averaged(one: Floats, other: Floats, scale: float) -> Floats:
+    """The mean of some logits, or of what gives them, and ``scale`` times others."""
+    mean: Floats = np.float32(0.5) * one + np.float32(scale / 2) * other
+    return mean
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
@@ -60,6 +70,16 @@ class Chosen:
     """Logits of every image by a head that was fitted without its fold, shape (n, classes)."""
     loss: float
     """Their mean loss, in nats."""
+    discriminant: float = 0.0
+    """Factor of the logits of a discriminant analysis that the head is averaged with; 0: it is not."""
+
+
+def deal_folds(targets: NDArray[Any], units: NDArray[np.int64], folds: int = FOLDS) -> NDArray[np.int64]:
+    """The fold of each image in a cross-validation, (n,), with each class or set of labels spread evenly; units stay
+    whole, unless there is only one."""
+    strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
+    alike = len(np.unique(units)) == 1
+    return deal(strata.astype(np.int64), np.arange(len(units)) if alike else units, folds)
 
 
 def choose_strength(  # noqa: PLR0913 - arrays by keyword
@@ -93,10 +113,9 @@ def choose_strength(  # noqa: PLR0913 - arrays by keyword
         The best strength and its out-of-fold logits; those of images that are never held out are 0.
     """
     if fold is None:
-        strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
-        fold = deal(strata.astype(np.int64), units, FOLDS)
+        fold = deal_folds(targets, units)
     folds, out = int(fold.max()) + 1, fold >= 0
-    mean, scale = _standard(features, levels)
+    mean, scale = standardization(features, levels)
     inputs = (features - mean) * scale
     inputs = inputs @ principal_axes(inputs)
     counted = np.ones((len(targets), 1), np.float32) if weights is None else weights.reshape(len(targets), -1)
@@ -143,7 +162,7 @@ def fit_head(
         levels: How many features each level of the network gives, in order; default: one level.
         weights: One weight an image, shape (n,) or (n, 1), or one an image and label, (n, classes).
     """
-    mean, scale = _standard(features, levels)
+    mean, scale = standardization(features, levels)
     counted = np.ones((len(targets), 1), np.float32) if weights is None else weights.reshape(len(targets), -1)
     point = _solver((features - mean) * scale, targets, classes, counted[:, None, :])(strength, None, _FINE)
     [(kernel, bias)] = _kernels(point, 1, classes)
@@ -151,8 +170,8 @@ def fit_head(
     return Head(kernel, (bias - mean @ kernel).astype(np.float32))
 
 
-def _standard(features: Floats, levels: Sequence[int]) -> tuple[Floats, Floats]:
-    """Mean and factor, each (d,), that standardize features.
+def standardization(features: Floats, levels: Sequence[int]) -> tuple[Floats, Floats]:
+    """Mean and factor, each (d,), that standardize features (n, d) and give each level the same weight.
 
     A feature that hardly varies would get a kernel thousands of times the others': noise in it, another camera or
     8-bit weights would then decide.

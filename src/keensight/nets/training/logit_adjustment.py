@@ -19,6 +19,9 @@ makes frequent classes worse."""
 _BALANCED = 1.5
 """With the largest class at most this many times as large as the smallest, there is nothing to adjust."""
 
+_Tried = tuple[float, NDArray[np.float64], NDArray[np.int64]]
+"""A strength, its macro F1 on all images and on each bootstrap sample, and the classes predicted."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adjustment:
@@ -37,10 +40,12 @@ class Adjustment:
 def choose_adjustment(
     logits: NDArray[Any], targets: NDArray[np.int64], units: NDArray[np.int64], *, strength: float | None = None
 ) -> Adjustment:
-    """Choose the strength with the highest macro F1; 0 unless it is better by 0.005, and with a confidence of 95%.
+    """Choose the lowest strength whose macro F1 is within a standard error of the highest; 0 unless the highest is
+    better by 0.005, and with a confidence of 95%.
 
     The confidence is the fraction of 200 bootstrap samples of whole units with a higher macro F1 than without
-    adjustment.
+    adjustment; the standard error is from the same samples. The lowest, because each step makes frequent classes worse
+    (the one-standard-error rule of Breiman et al. 1984).
 
     Args:
         logits: Of images that the model was not fitted to, shape (n, classes).
@@ -58,7 +63,7 @@ def choose_adjustment(
     weights = _resampled(units)
     plain = _macro_f1(right, targets, len(counts), weights)
 
-    def adjusted(tau: float) -> tuple[float, NDArray[np.float64], NDArray[np.int64]]:
+    def adjusted(tau: float) -> _Tried:
         predicted = (logits - tau * log_frequency).argmax(axis=1)
         return tau, _macro_f1(predicted, targets, len(counts), weights), predicted
 
@@ -67,11 +72,19 @@ def choose_adjustment(
     elif counts.max() <= _BALANCED * counts[counts > 0].min():
         tau, scores, predicted = 0.0, plain, right
     else:
-        tau, scores, predicted = max(map(adjusted, STRENGTHS), key=lambda one: one[1][0])
-        if scores[0] < plain[0] + _WORTH or (scores[1:] > plain[1:]).mean() < _CERTAINTY:
-            tau, scores, predicted = 0.0, plain, right
+        tau, scores, predicted = _weakest([adjusted(one) for one in STRENGTHS], plain) or (0.0, plain, right)
     accuracy = float((right == targets).mean()), float((predicted == targets).mean())
     return Adjustment(tau, (tau * log_frequency).astype(np.float32), (float(plain[0]), float(scores[0])), accuracy)
+
+
+def _weakest(tried: list[_Tried], plain: NDArray[np.float64]) -> _Tried | None:
+    """The weakest adjustment that helps and is as good as the best one; None: the best one does not help."""
+
+    def helps(one: _Tried) -> bool:
+        return bool(one[1][0] >= plain[0] + _WORTH and (one[1][1:] > plain[1:]).mean() >= _CERTAINTY)
+
+    best = max(tried, key=lambda one: one[1][0])[1]
+    return next((one for one in tried if helps(one) and one[1][0] >= best[0] - best[1:].std()), None)
 
 
 def _resampled(units: NDArray[np.int64]) -> NDArray[np.float32]:
