@@ -119,7 +119,9 @@ class DicomImageFile(ImageFile.ImageFile):
             return (colors >> 8).astype(np.uint8) if colors.dtype.itemsize > 1 else colors
         if self._samples == 3:
             return (values >> (int(self.header.get("BitsStored", 8)) - 8)).astype(np.uint8)
-        return np.asarray(apply_modality_lut(values, self.header) if self.mode == "F" else values)
+        if self.mode == "F":
+            return np.asarray(apply_modality_lut(values, self.header))
+        return values * np.uint8(255) if self._allocated == 1 else values
 
     def _trimmed(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values without what may be in the unused high bits, with their sign."""
@@ -157,7 +159,7 @@ class DicomImageFile(ImageFile.ImageFile):
             raise ImageError("truncated DICOM: its image data ends early", _AGAIN)
         if self._allocated == 1:
             bits = np.unpackbits(np.frombuffer(body, np.uint8), bitorder="little")
-            return (bits[: self.width * self.height] * np.uint8(255)).reshape(self.height, self.width)
+            return bits[: self.width * self.height].reshape(self.height, self.width)
         kind = np.dtype(f"{'>' if big else '<'}u{self._allocated // 8}")
         values = np.frombuffer(body, kind).astype(kind.newbyteorder("="))
         if self._samples == 1:

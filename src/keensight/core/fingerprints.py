@@ -65,9 +65,6 @@ class LearnedFrom:
     radius: int
     """Maximum number of bits in which a copy's fingerprint may differ; -1: fingerprints are not usable here."""
 
-    def __len__(self) -> int:
-        return len(self.files)
-
 
 def file_digests(digests: Sequence[str]) -> Bytes:
     """SHA-256 as 64 hexadecimal digits to (n, 16) bytes."""

@@ -169,7 +169,7 @@ def scale_of_set(found: list[Levels], rule: Rule = "auto") -> Scale | None:
     white = usual or high
     if 0 < high - low < white / _USED:
         return Scale(low, high)
-    return Scale(0.0, white or 1.0)
+    return Scale(0.0, white)
 
 
 def _range(found: list[Levels]) -> tuple[float, float]:

@@ -53,7 +53,7 @@ def codestream(data: bytes) -> bytes:
     if data.startswith(b"\xff\x0a"):
         return data[:64]
     position = 0
-    while position + 8 <= len(data):
+    while position < len(data):
         size, name = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
         head = 8
         if size == 1:

@@ -99,8 +99,8 @@ def _decoded(data: bytes) -> tuple[str, str]:
 def _beginning(text: str) -> str:
     if len(text) <= _EXAMINED:
         return text
-    end = max(text.rfind("\n", 0, _EXAMINED), text.rfind("\r", 0, _EXAMINED))
-    return text[: end + 1] or text
+    head = text[:_EXAMINED]
+    return head[: max(head.rfind("\n"), head.rfind("\r")) + 1] or text
 
 
 def _delimiter(text: str, looks_like_path: PathLike | None) -> str:

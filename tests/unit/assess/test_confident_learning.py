@@ -222,3 +222,13 @@ def test_a_multilabel_set_of_too_few_groups_is_refused():
     rows, present = labelled_blobs(20)
     with pytest.raises(DataError, match="too few for a label check"):
         out_of_fold_labels(rows, present, np.arange(20) % 4)
+
+
+def test_of_the_present_labels_2_percent_missing_and_as_many_wrong_ones_ought_to_be_distinguishable():
+    rng = np.random.default_rng(0)
+    present = (rng.random((200, 2)) < (0.7, 0.1)).astype(np.uint8)
+    p = 1 / (1 + np.exp(rng.normal(4 - 8.0 * present, 4)))
+    rarer, flat = present[:, 1].sum() + (1 - present[:, 0]).sum(), p.reshape(-1)
+    pairs = np.stack([1 - flat, flat], axis=1), present.reshape(-1).astype(int)
+    assert judge_labels(p, present).detectable == judge(*pairs, 0.04 * rarer / 400).detectable
+    assert judge(*pairs, 0.03 * rarer / 400).detectable < judge(*pairs, 0.04 * rarer / 400).detectable < 0.9

@@ -369,3 +369,12 @@ def test_the_interval_of_a_calibration_error_mirrors_the_resamples_about_the_val
     assert _basic(0.1, draws, np.full(9, 0.2))[0] == 0.0
     assert _basic(0.1, draws + 0.05, np.zeros(9)) == pytest.approx((0.0425, 0.1575), abs=1e-3)
     assert _basic(0.05, draws + 0.05, np.zeros(9)) == pytest.approx((0.0, 0.1), abs=1e-3)
+
+
+def test_classes_of_one_image_are_resampled_together_and_those_of_two_alone() -> None:
+    strata = np.array([0, 1, 2, 2, 3, 3, 3])
+    sums = _resampled((strata[:, None] == np.arange(4)).astype(float), strata, 50, 0)
+    assert (sums[:, 2] == 2).all() and (sums[:, 3] == 3).all()
+    assert (sums[:, 0] + sums[:, 1] == 2).all() and sums[:, 0].std() > 0
+    two = strata[2:]
+    assert (_resampled((two[:, None] == [2, 3]).astype(float), two, 50, 0) == [2, 3]).all()

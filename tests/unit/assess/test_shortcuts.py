@@ -5,8 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keensight.assess.shortcuts import MOST, SEVERE, SHARE, TELLING, UNEVEN, choose, probe
-from keensight.core.audit import Finding, Probe
+from keensight.assess.intervals import share
+from keensight.assess.shortcuts import (
+    MOST,
+    SEVERE,
+    SHARE,
+    TELLING,
+    UNEVEN,
+    _Aspect,
+    _judge,
+    _Trial,
+    centre,
+    choose,
+    corners,
+    probe,
+)
+from keensight.core.audit import Finding, Probe, Severity
 
 N, CLASSES = 400, 4
 TARGETS = np.arange(N) % CLASSES
@@ -132,3 +146,43 @@ def test_images_of_one_unit_are_one_to_the_interval_of_a_probe():
     assert found.accuracy.method == "wilson, at the effective number of images"
     (alone,) = (one for one in probe(pictures(), {}, TARGETS, ALONE)[0] if one.name == "picture")
     assert alone.accuracy.method == "wilson"
+
+
+def judged(right: int, rival: int, gravest: Severity = "severe") -> str | None:
+    """The severity of an alarm, of how many of 40 images the margin and the middle predict right."""
+    targets = np.arange(40) % 2
+    answers = {"surround": np.arange(40) < right, "middle": np.arange(40) < rival}
+    probes = {
+        name: Probe(name, share(answers["middle"]), 0.5, rival / 40, 40, "reference", "")
+        for name in ("middle", "picture")
+    }
+    aspect = _Aspect("surround", "the margin", {"": np.zeros((40, 1))}, "mask it", "middle", 0.05, gravest)
+    finding = _judge(aspect, _Trial(targets, (), 0.5, 2, None), answers, probes)[1]
+    return finding and finding.severity
+
+
+@pytest.mark.parametrize(("more", "severity"), [(2, None), (3, "warning")])
+def test_a_lead_that_chance_explains_is_no_alarm(more: int, severity: str | None) -> None:
+    assert judged(27 + more, 27) == severity
+
+
+@pytest.mark.parametrize(
+    ("right", "rival", "gravest", "severity"),
+    [
+        (36, 28, "severe", "severe"),  # skills of 0.8 and 0.4
+        (34, 20, "severe", "warning"),
+        (36, 30, "severe", "warning"),
+        (36, 28, "info", "info"),
+    ],
+)
+def test_an_alarm_is_severe_from_a_skill_of_0_8_that_is_twice_the_middles(
+    right: int, rival: int, gravest: Severity, severity: str
+) -> None:
+    assert judged(right, rival, gravest) == severity
+
+
+def test_the_center_is_a_square_of_as_many_cells_as_the_four_corners_have() -> None:
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    images[:, 10:22, 10:22] = 9
+    cells = sum(part.shape[1] - 3 for part in corners(images).values())
+    assert np.array_equal(centre(images), np.tile([9] * cells + [0] * 3, (2, 1)))

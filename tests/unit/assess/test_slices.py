@@ -113,6 +113,7 @@ def test_twenty_images_of_ten_groups_are_a_slice_and_not_one_fewer():
     right = np.ones(80, bool)
     found = find_slices(right, np.zeros(80, int), {"site": site.tolist()}, groups=names.tolist())
     assert {score.value for score in found.scores} == {"a", "b"}
+    assert found.groups == 40
     joined = np.where(names == 1, 0, names)
     few = find_slices(right, np.zeros(80, int), {"site": site.tolist()}, groups=joined.tolist())
     assert [score.value for score in few.scores] == ["b"]

@@ -132,12 +132,12 @@ def test_of_few_patches_the_oddest_one_is_the_score():
     assert image_scores(np.array([[[[1], [2]], [[3], [8]]]], np.float32))[0] == pytest.approx(8)
 
 
-def test_one_odd_image_among_twenty_normal_ones_does_not_decide_the_threshold():
-    scores = np.arange(1, 21, dtype=np.float32)
+def test_one_odd_image_among_nineteen_normal_ones_does_not_decide_the_threshold():
+    scores = np.arange(1, 20, dtype=np.float32)
     scores[-1] = 1000
     found = limits(scores[:, None, None, None])
-    assert (found.threshold, found.rate) == (pytest.approx(19), pytest.approx(2 / 21))
-    assert limits(scores[2:, None, None, None]).threshold == pytest.approx(1000)
+    assert (found.threshold, found.rate) == (pytest.approx(18), pytest.approx(2 / 20))
+    assert limits(scores[1:, None, None, None]).threshold == pytest.approx(1000)
 
 
 def test_a_heatmap_is_clear_for_99_in_100_patches():
@@ -151,3 +151,16 @@ def test_a_direction_without_variance_is_not_infinitely_odd():
     found = learned(np.stack([line, line], axis=1))
     aside = np.array([1, -1]) / np.sqrt(2)
     assert np.linalg.norm(aside @ found.whiten) == pytest.approx(1e-3**-0.5, rel=0.05)
+
+
+def test_a_coreset_of_as_many_patches_as_there_are_is_all_of_them():
+    patches = np.random.default_rng(0).normal(size=(5, 3))
+    assert np.array_equal(coreset(patches, 5), patches)
+    assert len(coreset(patches, 4)) == 4
+
+
+@pytest.mark.parametrize(("images", "place"), [(38, 37), (39, 38), (98, 95), (99, 95), (199, 190)])
+def test_the_threshold_is_the_lowest_score_that_1_in_20_new_images_exceed_at_most(images, place):
+    found = limits(np.arange(1, images + 1, dtype=np.float32)[:, None, None, None])
+    assert found.threshold == pytest.approx(place)
+    assert found.rate == pytest.approx((images + 1 - place) / (images + 1))

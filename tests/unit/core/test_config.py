@@ -112,3 +112,20 @@ def test_assignments() -> None:
 
 def test_sections_of_the_tree_are_all_listed() -> None:
     assert {s.section for s in settings()} == set(config.RunConfig.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("true", True),
+        ("Yes", True),
+        ("1", True),
+        (True, True),
+        ("false", False),
+        ("No", False),
+        ("0", False),
+        (0, False),
+    ],
+)
+def test_the_words_for_true_and_false(given: Any, meant: bool) -> None:
+    assert RunConfig().with_values({"augment.enabled": given}).augment.enabled is meant

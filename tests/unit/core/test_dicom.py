@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from dicom_builders import written
+from keensight.core.image_files import unpack
 from keensight.core.intensity import Scale, scale_of_set
+from keensight.core.openers import open_container
 from keensight.core.pixels import decode, levels, probe
 from keensight.core.records import ImageInfo, ImageSpec
 from keensight.errors import ImageError
@@ -209,3 +211,43 @@ def test_every_damaged_byte_gives_an_image_or_an_image_error(recwarn: pytest.War
             assert decode(damaged, SPEC).shape == (12, 16, 3)
         except ImageError as error:
             assert error.message
+
+
+def test_one_bit_for_each_pixel_is_black_or_white() -> None:
+    dots = np.random.default_rng(0).integers(0, 2, (12, 16), np.uint8)
+    packed = np.packbits(dots, axis=1, bitorder="little")
+    raw = written(packed, Rows=12, Columns=16, BitsAllocated=1, BitsStored=1)
+    assert np.array_equal(shown(raw), 255 * dots)
+
+
+def test_32_bits_for_each_pixel_are_scaled_like_16() -> None:
+    assert np.array_equal(shown(written(RAMP.astype(np.uint32), BitsStored=12)), shown(written(RAMP, BitsStored=12)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"SamplesPerPixel": 2}, "2 samples per pixel of 16 bits"),
+        ({"BitsAllocated": 64}, "1 samples per pixel of 64 bits"),
+        ({"PhotometricInterpretation": "CMYK"}, "its pixels are CMYK"),
+    ],
+)
+def test_pixels_of_other_kinds_are_refused_by_name(fields: dict[str, Any], words: str) -> None:
+    assert reason(written(RAMP, **fields)) == f"unsupported DICOM: {words}"
+
+
+def test_loading_gives_access_to_the_gray_values() -> None:
+    _, image = open_container(unpack(written(RAMP, BitsStored=12)))
+    pixels = image.load()
+    assert pixels is not None
+    assert pixels[3, 2] == RAMP[2, 3]
+
+
+def test_tables_before_the_frame_of_a_jpeg_are_not_taken_for_it() -> None:
+    small = (RAMP // 16).astype(np.uint8)
+    body = codecs.jpeg8_encode(small, level=95)
+    table = body.index(b"\xff\xc4")
+    end = table + 2 + int.from_bytes(body[table + 2 : table + 4], "big")
+    conditions = b"\xff\xcc\0\4\0\x10"  # of arithmetic coding
+    raw = written(small, uid.JPEGBaseline8Bit, body[:2] + conditions + body[table:end] + body[2:])
+    assert np.array_equal(shown(raw), shown(written(small, uid.JPEGBaseline8Bit, body)))

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.openers import EXTRAS, missing_extras, needs_extra
+from keensight.core.image_files import unpack
+from keensight.core.openers import EXTRAS, missing_extras, needs_extra, open_container
 from keensight.core.pixels import decode, encode_png, probe
 from keensight.core.records import ImageInfo, ImageSpec
 from keensight.errors import ImageError
@@ -214,6 +215,21 @@ def test_16_bits_and_numbers_of_a_jpeg_xl_become_8() -> None:
     codecs = pytest.importorskip("imagecodecs", reason="the extra jxl is not installed")
     deep = PHOTO[..., 0].astype(np.uint16) * 257
     assert np.array_equal(decode(codecs.jpegxl_encode(deep, lossless=True), SPEC)[..., 0], PHOTO[..., 0])
+
+
+def test_floating_point_of_a_jpeg_xl_is_clipped_to_black_and_white() -> None:
+    codecs = pytest.importorskip("imagecodecs", reason="the extra jxl is not installed")
+    values = np.tile(np.array([-0.5, 0, 0.25, 0.75, 1, 1.5], np.float32), (16, 4))
+    found = decode(codecs.jpegxl_encode(values, lossless=True), SPEC)
+    assert found[0, :6, 0].tolist() == [0, 0, 64, 191, 255, 255]
+
+
+def test_loading_a_jpeg_xl_gives_access_to_its_pixels() -> None:
+    codecs = pytest.importorskip("imagecodecs", reason="the extra jxl is not installed")
+    _, image = open_container(unpack(codecs.jpegxl_encode(PHOTO, lossless=True)))
+    pixels = image.load()
+    assert pixels is not None
+    assert pixels[3, 2] == tuple(PHOTO[2, 3])
 
 
 def test_a_format_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Locks between processes; the other process is a real one."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -128,3 +130,28 @@ def test_where_a_file_system_has_no_locks_it_always_succeeds(tmp_path: Path, mon
     monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(locks.errno.EIO, "broken")))
     with pytest.raises(OSError, match="broken"):
         lock(tmp_path / "x.lock")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_a_file_that_may_only_be_read_is_locked_and_a_link_to_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refuse_to_write(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags, mode)
+
+    path = tmp_path / "x.lock"
+    monkeypatch.setattr(os, "open", refuse_to_write)
+    with pytest.raises(StoreError, match="Permission denied"):
+        lock(path)
+    path.write_text("123 elsewhere")
+    with locked(path) as first, locked(path) as second:
+        assert (first, second) == (True, False)
+        assert holder(path) == "process 123 on elsewhere"
+    (tmp_path / "link.lock").symlink_to(tmp_path / "another")
+    (tmp_path / "another").touch()
+    with pytest.raises(StoreError, match=r"cannot write .*link\.lock"):
+        lock(tmp_path / "link.lock")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from keensight.core import text_tables
 from keensight.core.text_tables import decode, read_cells
 
 
@@ -56,6 +57,10 @@ def test_what_is_not_text_is_refused(data):
         ('a,"b,c"\n', ",", [["a", "b,c"]]),
         ('a,"big" b\n', ",", [["a", "big b"]]),
         ("one\ntwo\n", ",", [["one"], ["two"]]),
+        ("name;note\nw\nx\ny\nz;1\n", ";", [["name", "note"], ["w"], ["x"], ["y"], ["z", "1"]]),
+        ("title\na;b\nc;d\n", ";", [["title"], ["a", "b"], ["c", "d"]]),
+        ("a.png x,b.png\nc.png y,d.png\n", ",", [["a.png x", "b.png"], ["c.png y", "d.png"]]),
+        ("a.png 1 x,b.png\nc.png 2 y,d.png\n", " ", [["a.png", "1", "x,b.png"], ["c.png", "2", "y,d.png"]]),
         ("", ",", []),
     ],
 )
@@ -84,3 +89,11 @@ def test_empty_lines_between_paths_with_spaces_are_passed_over():
     table = read_cells(b"my cat.png cat\n\n  \nmy dog.png dog\n", is_image)
     assert table.rows == [["my cat.png", "cat"], ["my dog.png", "dog"]]
     assert table.lines == [1, 4]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_delimiters_are_looked_for_in_the_whole_lines_of_the_beginning(monkeypatch, end):
+    monkeypatch.setattr(text_tables, "_EXAMINED", 7)
+    assert text_tables._beginning(f"a,b{end}c,d") == f"a,b{end}c,d"
+    assert text_tables._beginning(f"a,b{end}c,d{end}") == f"a,b{end}"
+    assert text_tables._beginning("a,b,c,d,e,f") == "a,b,c,d,e,f"

@@ -194,3 +194,28 @@ def test_groups_that_tie_all_classes_together() -> None:
 def test_shares_that_do_not_fit(val: float, test: float) -> None:
     with pytest.raises(UsageError):
         make_split(_plain(a=10, b=10), val_share=val, test_share=test)
+
+
+@pytest.mark.parametrize(("n", "small"), [(SMALL_CLASS - 1, True), (SMALL_CLASS, False)])
+def test_thirty_images_are_no_small_class(n: int, small: bool) -> None:
+    few, more = _plain(big=60, small=n), _plain(big=60, small=n + 1)
+    split = make_split(few)
+    assert ("fewer than 30 independent images" in split.method) is small
+    after = _where(more, make_split(more))
+    assert small or all(after[path] == part for path, part in _where(few, split).items())
+
+
+def _in_groups(*groups: str) -> Dataset:
+    """A dataset of groups, each given by the classes of its images."""
+    return _dataset([_sample(label, f"{label}{i}", group=f"g{i}") for i, names in enumerate(groups) for label in names])
+
+
+def test_a_group_that_moved_for_one_class_counts_for_its_others_where_it_is_now() -> None:
+    data = _in_groups("c", "bc", "a", "ab", "bc", "a")
+    split = make_split(data)
+    assert all(set(_count(data, split, part)) == {"a", "b", "c"} for part in PARTS)
+
+
+def test_no_class_is_taken_out_of_the_training_set_to_fill_the_others() -> None:
+    with pytest.raises(DataError, match=r"groups tie the classes together so that \w cannot be in training"):
+        make_split(_in_groups("ab", "bc", "ac", "a", "bc"))

@@ -13,7 +13,7 @@ from keensight.core.codec import to_plain
 from keensight.core.files import write_json
 from keensight.core.records import Process
 from keensight.errors import StoreError
-from keensight.store.liveness import alive, this_process
+from keensight.store.liveness import _by_ps, alive, this_process
 from keensight.store.run import Run, open_run
 from store_builders import make_run
 
@@ -137,3 +137,23 @@ def test_a_folder_that_begins_with_a_dash_is_no_option(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     failed = make_run(Path("-x")).update(state="failed")
     assert "`keensight runs delete ./-x` deletes it" in failed.next_step
+
+
+@pytest.mark.parametrize(
+    ("shown", "started"),
+    [
+        ("Ss   Mon Nov 30 14:06:44 2026\n", "Mon-Nov-30-14:06:44-2026"),
+        ("Z+   Mon Nov 30 14:06:44 2026\n", "ended"),
+        ("\n", ""),
+    ],
+)
+def test_where_there_is_no_proc_the_start_is_that_of_ps(
+    monkeypatch: pytest.MonkeyPatch, shown: str, started: str
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, shown, ""))
+    assert _by_ps(1) == started
+
+
+def test_without_ps_no_start_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert _by_ps(os.getpid()) == ""

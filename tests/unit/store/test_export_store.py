@@ -151,3 +151,10 @@ def test_the_size_counts_weights_and_folders(tmp_path):
     (tmp_path / "saved_model" / "variables" / "v").write_bytes(b"6789")
     assert network_size(tmp_path / "model.xml") == 5
     assert network_size(tmp_path / "saved_model") == 4
+
+
+def test_a_record_of_more_than_64_mib_is_not_even_read(made):
+    with (made.path / "export.json").open("r+b") as stream:
+        stream.truncate(64 * 2**20 + 1)  # sparse: no disk is used
+    with pytest.raises(StoreError, match=r"export\.json is larger than 67,108,864 bytes"):
+        read_export(made.path)

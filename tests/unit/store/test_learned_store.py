@@ -36,7 +36,7 @@ def test_rows_come_back_sorted_and_once(tmp_path: Path) -> None:
     twice = LearnedFrom(np.repeat(LEARNED.files, 2, axis=0), LEARNED.pixels, LEARNED.prints, LEARNED.medians, 20)
     write_learned(tmp_path / "learned.npz", twice)
     found = read_learned(tmp_path / "learned.npz")
-    assert len(found) == 5
+    assert len(found.files) == 5
     assert [row.tobytes() for row in found.files] == sorted(row.tobytes() for row in LEARNED.files)
     np.testing.assert_array_equal(found.medians, LEARNED.medians)
     assert found.radius == 20
@@ -46,7 +46,7 @@ def test_a_bundle_carries_it_and_another_does_not(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "b", manifest=manifest(), save_model=write_model, exam=exam(), learned=LEARNED)
     learned = open_bundle(bundle.path).learned()
     assert learned is not None
-    assert len(learned) == 5
+    assert len(learned.files) == 5
     assert make_bundle(tmp_path / "c").learned() is None
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keensight.core.anomaly import AnomalyScores, Limits
+from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, LabelSet, Reading
 from keensight.errors import StoreError
@@ -146,3 +148,18 @@ def test_a_truncated_dataset_is_a_store_error(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(StoreError, match="cannot be read"):
         run_tables.read_dataset(path)
+
+
+def test_the_scores_of_a_single_image_come_back(tmp_path: Path) -> None:
+    scores = AnomalyScores(("x.png",), np.array([1.5], np.float32), indices=np.array([7]), truth=("hole",))
+    evaluation = AnomalyEvaluation("test", 0, 1, None, None, None, Limits(1.0, 1.0, 0.05, 20), anomaly_scores=scores)
+    run_tables.save_anomalies(tmp_path, evaluation)
+    found = run_tables.read_anomalies(tmp_path, dataset()).anomaly_scores
+    assert found is not None
+    assert found.indices is not None
+    assert (found.paths, found.scores.tolist(), found.indices.tolist(), found.truth) == (
+        ("x.png",),
+        [1.5],
+        [7],
+        ("hole",),
+    )
