@@ -240,7 +240,9 @@ def test_recorded_results_are_read_and_a_set_that_loses_is_named(tmp_path):
     text = tables_wide.wide_section(found)
     assert any(line.endswith(" on: busi (macro F1: quick 0.500, logistic 0.600).") for line in text)
     counted = "1 by `logistic`, 1 by `nearest`, 1 by `pytorch`, 2 by `quick`"
-    assert f"\nMeasured so far: of the 21 *chosen* sets, none yet; of the 22 *shown* sets, {counted}.\n" in text
+    assert f"\nMeasured so far: of the 21 *chosen* sets, none yet; of the 22 *shown* sets, {counted}." in text
+    assert "- Mean macro F1 on 1 shown sets: `quick` 0.500; `logistic` 0.600 (-10.0 points)." in text
+    assert "- Mean AUROC on 1 shown sets: `quick` 0.900, at least 0.900; `nearest` 0.800 (+10.0 points)." in text
     assert "| busi: test (shown) | quick | 0.500 | 0.800 | 0.100 | 5 | 3 s |" in text
     assert "| busi: test (shown) | pytorch | – | 0.900 | – | 5 | 3 s |" in text
     assert "| an_cookie: test (shown) | nearest | 0.800 | – | – | – | – | 5 | 3 s |" in text
@@ -288,14 +290,15 @@ def test_a_training_is_told_of_groups_and_of_the_normal_class(tmp_path):
 
 def test_the_page_compares_the_choices_of_the_head_and_names_sets_that_get_worse():
     def document(name, half, validation, refit):
-        ways = {"validation": validation, "cross": validation, "refit": refit}
+        ways = {"validation": validation, "cross": validation, "refit": refit, "averaged": 0.75}
         figures = {way: {"accuracy": f1, "macro_f1": f1, "loss": 1 - f1} for way, f1 in ways.items()}
         return {"name": f"head/{name}", "n": 9, "figures": {"half": half, **figures}}
 
     lines = tables_wide.head_section([document("a", "chosen", 0.5, 0.7), document("b", "shown", 0.9, 0.8)])
-    assert any("| a (chosen) | 9 | 0.500 / 0.500 / 0.700 |" in line for line in lines)
-    assert any("**mean of 1 shown**" in line and "0.900 / 0.900 / 0.800" in line for line in lines)
-    assert any(line.endswith("one validation set on: b.") for line in lines)
+    assert any("| a (chosen) | 9 | 0.500 / 0.500 / 0.700 / 0.750 |" in line for line in lines)
+    assert any("**mean of 1 shown**" in line and "0.900 / 0.900 / 0.800 / 0.750" in line for line in lines)
+    assert any(line.endswith("one validation set, by macro F1, on: b.") for line in lines)
+    assert any(line.endswith("logistic regression alone, by macro F1, on: b.") for line in lines)
 
 
 def test_the_page_tells_expected_and_measured_refusals():

@@ -91,3 +91,11 @@ def test_a_phase_is_left_where_half_of_it_did_not_make_up_for_the_start(reached,
     from keensight.nets.training.verdict import hopeless
 
     assert hopeless(reached, 6, 0.8, 300) is expected
+
+
+def test_a_phase_of_two_epochs_is_not_left_after_the_first_where_its_learning_rate_is_high():
+    from keensight.nets.training.verdict import hopeless
+
+    assert not hopeless([0.1], 2, 0.8, 300)
+    assert not hopeless([0.1], 3, 0.8, 300)
+    assert hopeless([0.1, 0.2], 3, 0.8, 300)

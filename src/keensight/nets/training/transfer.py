@@ -86,32 +86,28 @@ def transfer(
     tunes = EFFORTS[config.train.effort].tunes
     inputs = head_inputs(model, images, config, caches)
     chosen = inputs.chosen(caches.progress)
-    history = train_head(model, inputs, chosen, caches, everything=refit and not tunes)
+    # A discriminant analysis has larger weights: while the features change, its logits run away.
+    alone = dataclasses.replace(chosen, discriminant=0.0)
+    history = train_head(model, inputs, alone if tunes else chosen, caches, everything=refit and not tunes)
     if tunes:
-        alone = dataclasses.replace(chosen, discriminant=0.0)
-        history = _tuned(
-            model, history, lambda: fold(model, inputs.head(alone, everything=False)), images, config, caches
-        )
+        history = _tuned(model, history, images, config, caches)
     if history.tuned:
         return Transferred(history, None)
-    if refit and tunes:
-        fold(model, inputs.head(chosen, everything=True))
+    if tunes:
+        fold(model, inputs.head(chosen, everything=refit))
     offsets = adjust(model, inputs, chosen, config, caches)
     return Transferred(history, HeldOut(inputs.rows, chosen.logits, offsets) if refit else None)
 
 
-def _tuned(
-    model: keras.Model, history: History, start: Callable[[], object], images: Images, config: RunConfig, caches: Caches
-) -> History:
-    """Phase ``whole``, if it can pay. It starts from logistic regression, which ``start`` writes into the head: a
-    discriminant analysis has larger weights, and its logits run away while the features change."""
+def _tuned(model: keras.Model, history: History, images: Images, config: RunConfig, caches: Caches) -> History:
+    """Phase ``whole``, if it can pay."""
     if caches.hooks is not None and caches.hooks.stops:
         return dataclasses.replace(history, stopped="callback")
     if solved(history.epochs[-1].reached, len(images.split.val)):
         caches.progress.say("whole: skipped, too few validation images are wrong to show an improvement")
         return history
     val = Examination.by_head(model, images, caches)
-    return _kept_if_better(model, history, start, partial(train_whole, model, images, config), val, caches)
+    return _kept_if_better(model, history, partial(train_whole, model, images, config), val, caches)
 
 
 def reached(logits: NDArray[Any], targets: NDArray[Any]) -> float:
@@ -176,16 +172,12 @@ def _averaged(model: keras.Model, before: list[NDArray[Any]], val: Examination) 
 def _kept_if_better(
     model: keras.Model,
     before: History,
-    start: Callable[[], object],
     phase: Callable[[Caches], History],
     val: Examination,
     caches: Caches,
 ) -> History:
-    """Run one more phase, from what ``start`` makes of the weights; if it did worse on the validation set, restore
-    the old ones."""
+    """Run one more phase; if it did worse on the validation set, restore the old weights."""
     weights, offset = model.get_weights(), len(before.epochs)
-    start()
-    started = model.get_weights()
     best = before.epochs[before.best_epoch - 1]
 
     def counted(epoch: Epoch) -> Epoch:
@@ -205,7 +197,7 @@ def _kept_if_better(
     except KeyboardInterrupt:  # before the phase's first epoch was finished
         model.set_weights(weights)
         raise TrainingInterrupted(dataclasses.replace(before, stopped="interrupted")) from None
-    tuned, fraction = _averaged(model, started, val)
+    tuned, fraction = _averaged(model, weights, val)
     verdict = judge(val.logits, tuned.logits, val.targets)
     caches.progress.say(
         f"{after.epochs[0].phase}: {'kept' if verdict.kept else 'discarded'}, validation {tuned.reached:.1%}, "

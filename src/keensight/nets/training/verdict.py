@@ -104,10 +104,11 @@ def solved(accuracy: float, n: int) -> bool:
 
 
 def hopeless(accuracies: list[float], epochs: int, before: float, n: int) -> bool:
-    """Whether a phase can be left early: half of it is done, its learning rate is falling, and validation accuracy is
-    still two standard errors below that before the phase.
+    """Whether a phase can be left early: half of it and two epochs are done, its learning rate is falling, and
+    validation accuracy is still two standard errors below that before the phase.
 
-    Earlier says nothing: at a high learning rate, accuracy falls first and rises above the old one later.
+    Earlier says nothing: at a high learning rate, accuracy falls first and rises above the old one later. After one of
+    two epochs it is still near its highest.
 
     Args:
         accuracies: Validation accuracy after each epoch so far.
@@ -116,4 +117,5 @@ def hopeless(accuracies: list[float], epochs: int, before: float, n: int) -> boo
         n: Validation images.
     """
     noise = 2.0 * sqrt(max(before * (1.0 - before), 1.0 / n) / n)
-    return epochs <= 2 * len(accuracies) < 2 * epochs and accuracies[-1] < before - noise
+    done = len(accuracies)
+    return max(epochs, 4) <= 2 * done < 2 * epochs and accuracies[-1] < before - noise
