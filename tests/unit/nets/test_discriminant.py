@@ -84,9 +84,16 @@ def test_a_class_that_a_fold_lacks_is_improbable_not_an_error():
 def test_the_scale_calibrates():
     features, targets = _clusters(400, 3, spread=3)
     logits = fit_discriminant(features[:200], targets[:200], 3).logits(features[200:])
-    scale = calibrating_scale(logits, targets[200:])
+    scale = calibrating_scale(logits, logits, targets[200:])
     losses = [score(np.float32(one) * logits, targets[200:])[0] for one in (scale / 1.3, scale, scale * 1.3)]
     assert losses[1] == min(losses)
+
+
+def test_where_all_images_are_right_the_scale_stays_near_the_confidence_of_the_regression():
+    truth = np.arange(40) % 2
+    logits = 30 * np.eye(2, dtype=np.float32)[truth]
+    like = 2 * np.eye(2, dtype=np.float32)[truth]
+    assert 1 / 15 < calibrating_scale(logits, like, truth) < 3 / 15
 
 
 def test_the_head_of_a_run_is_the_mean_of_both_and_its_held_out_logits_are_honest():

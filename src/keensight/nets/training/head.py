@@ -68,7 +68,7 @@ class HeadInputs:
             return chosen
         fold = deal_folds(self.targets, self.units, discriminant.FOLDS)
         other = out_of_fold(self.features, self.targets, self.classes, fold=fold, levels=levels, weights=weights)
-        scale = calibrating_scale(other, self.targets)
+        scale = calibrating_scale(other, chosen.logits, self.targets)
         logits = averaged(chosen.logits, other, scale)
         return Chosen(chosen.strength, logits, score(logits, self.targets)[0], scale)
 
