@@ -1,11 +1,12 @@
-"""How the regularization of the classifier head is chosen: by one validation set, or by cross-validation.
+"""The classifier head: regularization by one validation set or by cross-validation, and its average with another.
 
     python benchmarks/wide/head.py [NAME ...] [--half chosen|shown] [--kind WORD]
 
-On the features of `quick`, for each set with classes, three heads are scored on its test images. ``validation``:
+On the features of `quick`, for each set with classes, four heads are scored on its test images. ``validation``:
 fitted to the training images, with the strength that has the lowest loss on the validation images. ``cross``: the same,
 with the strength of the grouped cross-validation over both. ``refit``: fitted to both, with logit adjustment where that
-is chosen; this is what `quick` does. Results go to ``benchmarks/results/head/SET.json``.
+is chosen. ``averaged``: that, averaged with a discriminant analysis; this is what `quick` does. Results go to
+``benchmarks/results/head/SET.json``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def figures(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> dict[str, 
 
 
 def compare(found: QuickFeatures) -> dict[str, Any]:
-    """The three heads on one set."""
+    """The four heads on one set."""
+    from keensight.core.progress import Silent
+    from keensight.nets.training.head import HeadInputs
     from keensight.nets.training.linear_head import choose_strength, fit_head, score
     from keensight.nets.training.logit_adjustment import choose_adjustment
 
@@ -51,15 +54,22 @@ def compare(found: QuickFeatures) -> dict[str, Any]:
     heads = {strength: fit_head(x["train"], y["train"], classes, strength, levels=levels) for strength in STRENGTHS}
     by_validation = min(STRENGTHS, key=lambda one: score(heads[one].logits(x["val"]), y["val"])[0])
     chosen = choose_strength(both, known, classes, units=units, levels=levels)
-    adjustment = choose_adjustment(chosen.logits, known, units)
+    even = np.ones(len(known), np.float32)
+    inputs = HeadInputs(np.arange(len(known)), both, known, units, even, len(y["train"]), classes, levels)
+    average = inputs.chosen(Silent())
+    both_heads = inputs.head(average, everything=True)
+    adjusted = {one: choose_adjustment(one.logits, known, units) for one in (chosen, average)}
     cross = fit_head(x["train"], y["train"], classes, chosen.strength, levels=levels)
     refit = fit_head(both, known, classes, chosen.strength, levels=levels)
     return {
         "validation": {"C": by_validation, **figures(heads[by_validation].logits(x["test"]), y["test"])},
         "cross": {"C": round(chosen.strength, 6), **figures(cross.logits(x["test"]), y["test"])},
-        "refit": {
-            "adjustment": adjustment.strength,
-            **figures(refit.logits(x["test"]) - adjustment.offsets, y["test"]),
+        **{
+            name: {
+                "adjustment": adjusted[one].strength,
+                **figures(head.logits(x["test"]) - adjusted[one].offsets, y["test"]),
+            }
+            for name, one, head in (("refit", chosen, refit), ("averaged", average, both_heads))
         },
     }
 

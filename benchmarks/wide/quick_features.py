@@ -33,17 +33,23 @@ class QuickFeatures:
 
 def quick_features(table: Path) -> QuickFeatures:
     """Compute them as `quick` does; they stay in Keensight's cache."""
+    from keensight.core.config import RunConfig
     from keensight.core.progress import Silent
+    from keensight.data.audit.duplicates import ties
     from keensight.nets.training.images import features as features_of
     from keensight.nets.training.images import levels_of
+    from keensight.workflow.augmented_copies import tie_augmented_copies
     from keensight.workflow.features import caches, images_of
 
     columns = read(table)
     grouped = len(set(columns["group"])) < len(columns["path"])
     data = ks.open(table, group="group" if grouped else None)
     spec = ks.image_spec(data, model=NETWORK, effort="quick")
-    pixels, split = ks.prepare(data, spec), ks.split(data)
-    images, network = images_of(data, split, pixels), ks.build(data, spec, NETWORK)
+    pixels, network = ks.prepare(data, spec), ks.build(data, spec, NETWORK)
+    found = ks.audit(data, pixels=pixels, probes=False, progress=Silent())
+    split, config = ks.split(data, audit=found), RunConfig().with_values({"model.name": NETWORK})
+    found, split = tie_augmented_copies(data, pixels, found, split, config, Silent())
+    images = images_of(data, split, pixels, ties(found, data))
 
     def each(value: Any) -> dict[str, Any]:
         return {name: value(split.part(name)) for name in PARTS}
