@@ -241,6 +241,20 @@ def test_an_interrupted_phase_leaves_the_better_weights(after, now, kept, best):
     assert (caught.value.history.best_epoch, caught.value.history.stopped) == (best, "interrupted")
 
 
+def test_a_phase_that_is_not_certainly_worse_is_kept():
+    from keensight.nets.training.images import Caches
+    from keensight.nets.training.transfer import _kept_if_better
+
+    model, shop = Weights(), Caches(Nothing, None, lambda epoch: None, Silent())
+
+    def phase(shop):
+        model.set_weights([np.array(6.0)])
+        return History(epochs(0.7), 1)
+
+    history = _kept_if_better(model, History(epochs(0.8), 1), phase, _examination(model), shop)
+    assert (model.now, history.best_epoch) == ([6.5], 2)
+
+
 def test_a_phase_is_not_begun_where_too_few_images_are_wrong(images, shop):
     from keensight.nets.training import transfer as module
 
