@@ -227,7 +227,7 @@ def _examination(model):
 def test_an_interrupted_phase_leaves_the_better_weights(after, now, kept, best):
     from keensight.nets.training.fit import TrainingInterrupted
     from keensight.nets.training.images import Caches
-    from keensight.nets.training.transfer import _kept_if_better
+    from keensight.nets.training.transfer import _kept_unless_worse
 
     model, shop = Weights(), Caches(Nothing, None, lambda epoch: None, Silent())
 
@@ -236,14 +236,14 @@ def test_an_interrupted_phase_leaves_the_better_weights(after, now, kept, best):
         raise TrainingInterrupted(History(after, 1, "interrupted")) if after else KeyboardInterrupt
 
     with pytest.raises(TrainingInterrupted) as caught:
-        _kept_if_better(model, History(epochs(0.8), 1), phase, _examination(model), shop)
+        _kept_unless_worse(model, History(epochs(0.8), 1), phase, _examination(model), shop)
     assert model.now == [kept]
     assert (caught.value.history.best_epoch, caught.value.history.stopped) == (best, "interrupted")
 
 
 def test_a_phase_that_is_not_certainly_worse_is_kept():
     from keensight.nets.training.images import Caches
-    from keensight.nets.training.transfer import _kept_if_better
+    from keensight.nets.training.transfer import _kept_unless_worse
 
     model, shop = Weights(), Caches(Nothing, None, lambda epoch: None, Silent())
 
@@ -251,7 +251,7 @@ def test_a_phase_that_is_not_certainly_worse_is_kept():
         model.set_weights([np.array(6.0)])
         return History(epochs(0.7), 1)
 
-    history = _kept_if_better(model, History(epochs(0.8), 1), phase, _examination(model), shop)
+    history = _kept_unless_worse(model, History(epochs(0.8), 1), phase, _examination(model), shop)
     assert (model.now, history.best_epoch) == ([6.5], 2)
 
 

@@ -15,7 +15,6 @@ from keensight.core.config import RunConfig
 from keensight.core.progress import Progress
 from keensight.core.records import Epoch, History
 from keensight.nets.training import discriminant
-from keensight.nets.training.discriminant import calibrating_scale, fit_discriminant, out_of_fold
 from keensight.nets.training.fit import class_weights
 from keensight.nets.training.images import Caches, Images, features, levels_of
 from keensight.nets.training.linear_head import (
@@ -67,8 +66,10 @@ class HeadInputs:
         if validated or self.targets.ndim == 2:
             return chosen
         fold = deal_folds(self.targets, self.units, discriminant.FOLDS)
-        other = out_of_fold(self.features, self.targets, self.classes, fold=fold, levels=levels, weights=weights)
-        scale = calibrating_scale(other, chosen.logits, self.targets)
+        other = discriminant.out_of_fold(
+            self.features, self.targets, self.classes, fold=fold, levels=levels, weights=weights
+        )
+        scale = discriminant.calibrating_scale(other, chosen.logits, self.targets)
         logits = averaged(chosen.logits, other, scale)
         return Chosen(chosen.strength, logits, score(logits, self.targets)[0], scale)
 
@@ -87,7 +88,7 @@ class HeadInputs:
         head = fit_head(*fitted, chosen.strength, levels=self.levels, weights=known)
         if not chosen.discriminant:
             return head
-        other = fit_discriminant(*fitted, levels=self.levels, weights=known)
+        other = discriminant.fit_discriminant(*fitted, levels=self.levels, weights=known)
         return head.averaged(other, chosen.discriminant)
 
 

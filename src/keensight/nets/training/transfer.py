@@ -1,4 +1,4 @@
-"""Transfer learning in up to two phases; the second is discarded, or left early, where it does worse.
+"""Transfer learning in up to two phases; the second is discarded, or left early, where it does certainly worse.
 
 ``head``: a linear head on frozen features, regularized by cross-validation. ``whole``: fine-tuning of every layer, on
 augmented images; the weights are then averaged with those before. Batch normalization always keeps its pretrained
@@ -107,7 +107,7 @@ def _tuned(model: keras.Model, history: History, images: Images, config: RunConf
         caches.progress.say("whole: skipped, too few validation images are wrong to show an improvement")
         return history
     val = Examination.by_head(model, images, caches)
-    return _kept_if_better(model, history, partial(train_whole, model, images, config), val, caches)
+    return _kept_unless_worse(model, history, partial(train_whole, model, images, config), val, caches)
 
 
 def reached(logits: NDArray[Any], targets: NDArray[Any]) -> float:
@@ -169,7 +169,7 @@ def _averaged(model: keras.Model, before: list[NDArray[Any]], val: Examination) 
     return tried(chosen), chosen
 
 
-def _kept_if_better(
+def _kept_unless_worse(
     model: keras.Model,
     before: History,
     phase: Callable[[Caches], History],
