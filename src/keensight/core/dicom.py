@@ -64,7 +64,16 @@ class DicomImageFile(ImageFile.ImageFile):
     def _is_deep(self) -> bool:
         head = self.header
         given = ("WindowCenter", "VOILUTSequence", "RescaleSlope", "ModalityLUTSequence")
-        return int(head.get("BitsStored", self._allocated)) > 8 or any(name in head for name in given)
+        return self._stored_bits > 8 or self._is_signed or any(name in head for name in given)
+
+    @property
+    def _stored_bits(self) -> int:
+        given = int(self.header.get("BitsStored") or 0)
+        return given if 0 < given <= self._allocated else self._allocated
+
+    @property
+    def _is_signed(self) -> bool:
+        return bool(self.header.get("PixelRepresentation") == 1)
 
     @property
     def absolute(self) -> bool:
@@ -117,21 +126,22 @@ class DicomImageFile(ImageFile.ImageFile):
         if self._colors == "PALETTE COLOR":
             colors = np.asarray(apply_color_lut(values, self.header))
             return (colors >> 8).astype(np.uint8) if colors.dtype.itemsize > 1 else colors
-        if self._samples == 3:
-            return (values >> (int(self.header.get("BitsStored", 8)) - 8)).astype(np.uint8)
         if self.mode == "F":
             return np.asarray(apply_modality_lut(values, self.header))
-        return values * np.uint8(255) if self._allocated == 1 else values
+        return self._as_8_bits(values)
+
+    def _as_8_bits(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Unsigned values of any number of bits, from 0 to 255."""
+        bits = self._stored_bits
+        if bits < 8:  # PNG, 13.12: the nearest of the levels that are a whole fraction of 255
+            return np.asarray(np.rint(values * (255 / (2**bits - 1))))
+        return np.asarray(values >> (bits - 8))
 
     def _trimmed(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values without what may be in the unused high bits, with their sign."""
-        stored, signed = (
-            int(self.header.get("BitsStored", self._allocated)),
-            self.header.get("PixelRepresentation") == 1,
-        )
-        unused = 8 * values.dtype.itemsize - stored
-        kind = np.dtype(f"{'i' if signed else 'u'}{values.dtype.itemsize}")
-        return (values.view(kind) << unused) >> unused if 0 < unused < 8 * values.dtype.itemsize else values.view(kind)
+        unused = 8 * values.dtype.itemsize - self._stored_bits
+        kind = np.dtype(f"{'i' if self._is_signed else 'u'}{values.dtype.itemsize}")
+        return (values.view(kind) << unused) >> unused
 
     def _stored(self) -> NDArray[Any]:
         """The first frame as unsigned numbers (rows, columns) or (rows, columns, 3)."""

@@ -220,6 +220,23 @@ def test_one_bit_for_each_pixel_is_black_or_white() -> None:
     assert np.array_equal(shown(raw), 255 * dots)
 
 
+@pytest.mark.parametrize("bits", [1, 4, 6, 7])
+def test_fewer_than_8_bits_stored_reach_from_black_to_white(bits: int) -> None:
+    """Whatever is in the unused bits, gray and in color."""
+    values = np.random.default_rng(0).integers(0, 2**bits, (12, 16, 3), np.uint8)
+    values[0, :2] = [[0], [2**bits - 1]]
+    expected = np.rint(values * 255.0 / (2**bits - 1))
+    dirty = values | np.uint8(1 << bits)
+    assert np.array_equal(shown(written(dirty[..., 0].copy(), BitsStored=bits)), expected[..., 0])
+    assert np.array_equal(decode(written(dirty, BitsStored=bits), SPEC), expected)
+
+
+def test_signed_values_of_8_bits_keep_their_order() -> None:
+    signed = np.arange(-96, 96, dtype=np.int8).reshape(12, 16)
+    assert (np.diff(shown(written(signed)).astype(int).ravel()) >= 0).all()
+    assert np.asarray(open_container(unpack(written(signed)))[1]).min() == -96
+
+
 def test_32_bits_for_each_pixel_are_scaled_like_16() -> None:
     assert np.array_equal(shown(written(RAMP.astype(np.uint32), BitsStored=12)), shown(written(RAMP, BitsStored=12)))
 
