@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from keensight.store.run import Run
 
 _KEPT = "as before in this run"
-_FILES = ("data.val", "data.test", "data.corrections")
+_TABLES = ("data.val", "data.test")
+_FILES = (*_TABLES, "data.corrections")
 _INSIDE = "./"
 """Marks a path in the run's own folder, which would otherwise look like the name of a sample dataset."""
 
@@ -209,9 +210,14 @@ def source_of(run: Placed, decisions: Decisions) -> str:
     return os.path.relpath(path)
 
 
-def settings_of(run: Placed, decisions: Decisions) -> RunConfig:
+def settings_of(run: Placed, decisions: Decisions, source: Source | None = None) -> RunConfig:
     """The settings as they were given to a run; files that they name relative to the working directory of that time are
     found from here.
+
+    Args:
+        run: A run or a study.
+        decisions: Its decisions.
+        source: Where its images have been moved to; tables that were moved with them are found there.
 
     Raises:
         UsageError: a setting does not exist in this version.
@@ -225,7 +231,20 @@ def settings_of(run: Placed, decisions: Decisions) -> RunConfig:
     if folder is not None and weights not in ("imagenet", "none"):
         before, place = ("run:", weights.removeprefix("run:")) if weights.startswith("run:") else ("", weights)
         values["model.weights"] = before + _found(place, folder)
+    if folder is not None and decisions.source and isinstance(source, (str, os.PathLike)):
+        for name in _TABLES:
+            if values.get(name) and not Path(values[name]).exists():
+                values[name] = _moved(values[name], folder, _physical(run.path) / decisions.source, Path(source))
     return RunConfig().with_values(values)
+
+
+def _moved(table: str, folder: Path, old_source: Path, source: Path) -> str:
+    """A table that is not where it was, if it lies beside the source's new place as it did beside the old one."""
+    try:
+        beside = source.parent / os.path.relpath(folder / table, os.path.normpath(old_source.parent))
+    except ValueError:  # on another drive
+        return table
+    return os.path.relpath(beside) if beside.exists() else table
 
 
 def _found(name: str, folder: Path) -> str:

@@ -71,7 +71,7 @@ def rerun(
     if "weights_digest" not in first.record.results:
         raise StoreError(f"the run {first.path} does not record a digest of its weights", "train again")
     refuse_other_workers(first, known, workers)
-    config = settings_of(first, known)
+    config = settings_of(first, known, source)
     dataset, corrections = reopen(first, known, config, source, progress)
     unlike = differences(known, config)
     for line in in_words(unlike):

@@ -84,7 +84,7 @@ def resume(
         run_lock.refuse_busy(handle, unseen=take_over)
     known = decisions_of(handle)
     refuse_other_workers(handle, known, workers)
-    config = settings_of(handle, known)
+    config = settings_of(handle, known, source)
     runtime.start_in_background()
     dataset, corrections = reopen(handle, known, config, source, progress)
     unlike = differences(known, config)

@@ -213,7 +213,7 @@ def begin(folder: Path, source: str | None, channel: Channel) -> Work:
 
     study = open_study(folder)
     known = study.record.decisions
-    config, place = settings_of(study, known), source or source_of(study, known)
+    config, place = settings_of(study, known, source), source or source_of(study, known)
     dataset, corrections = open_source(place, config, Silent())
     if identity(dataset) != known.dataset:
         raise DataError(

@@ -164,7 +164,7 @@ def resume_study(
     tracker = tracking(track, progress.say)
     known = handle.record.decisions
     place = None if source is None else str(source)
-    dataset, _ = open_source(place or source_of(handle, known), settings_of(handle, known), progress)
+    dataset, _ = open_source(place or source_of(handle, known), settings_of(handle, known, place), progress)
     with locked_study(handle.path):
         return _Search(open_study(handle.path), dataset, place, tracker, progress).run()
 

@@ -53,6 +53,27 @@ def test_settings_and_places_come_back_from_another_working_directory(tmp_path, 
         source_of(run, known)
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_tables_that_were_moved_with_the_source_are_found(tmp_path, run, monkeypatch, absolute):
+    work, new = tmp_path / "work", tmp_path / "elsewhere" / "new"
+    (work / "tables").mkdir(parents=True)
+    (work / "train.csv").touch()
+    (work / "tables" / "val.csv").touch()
+    monkeypatch.chdir(work)
+    val = work / "tables" / "val.csv" if absolute else Path("tables", "val.csv")
+    known = begun(
+        data("x"), RunConfig().with_values({"data.val": str(val), "data.test": "gone.csv"}), "train.csv", run.path
+    )
+    new.parent.mkdir()
+    monkeypatch.chdir(tmp_path)
+    work.rename(new)
+    moved = settings_of(run, known, "elsewhere/new/train.csv").data
+    assert (Path(moved.val), moved.test) == (Path("elsewhere/new/tables/val.csv"), "gone.csv")
+    assert settings_of(run, known).data.val == str(val)
+    new.joinpath("tables", "val.csv").unlink()
+    assert settings_of(run, known, new / "train.csv").data.val == str(val)
+
+
 def test_sample_names_and_images_in_memory_are_no_places(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert source_of(run, begun(data("x"), RunConfig(), "digits", run.path)) == "digits"
