@@ -18,6 +18,7 @@ from PIL import Image
 pytest.importorskip("optuna", reason="the extra `tune` is not installed")
 
 import keensight as ks
+from keensight.core.config import RunConfig
 from keensight.store.study import Study, open_study
 
 COMMAND = (sys.executable, "-m", "keensight")
@@ -136,6 +137,28 @@ def test_a_lost_process_costs_one_trial_and_ctrl_c_none(place: Path) -> None:
     assert code == 0, err
     assert [one.state for one in open_study(study).trials] == ["failed", "complete"]
     assert "1 complete, 1 failed" in out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX systems do")
+def test_a_study_killed_before_its_first_trial_keeps_what_was_given(place: Path) -> None:
+    """Also a default that was given explicitly: it must not be searched after the resume."""
+    study, default = place / "early", RunConfig().train.weight_decay
+    options = ("--trials", "1", "--model", "cnn", "--effort", "quick", "--epochs", "1", "--set", "model.width=4",
+               "--set", "train.threads=1", "--set", f"train.weight_decay={default}")  # fmt: skip
+    with (place / "err").open("ab") as errors:
+        process = subprocess.Popen(
+            [*COMMAND, "tune", "photos", "--study", "early", *options],
+            cwd=place, stdout=subprocess.DEVNULL, stderr=errors,
+        )  # fmt: skip
+        wait_for(study / "study.json", process)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(60) == -signal.SIGKILL
+    assert not open_study(study).record.model
+    code, _, err = keensight("tune", "--resume", "early", cwd=place)
+    assert code == 0, err
+    searched = {one.name for one in open_study(study).record.space}
+    assert "model.dropout" in searched and "train.weight_decay" not in searched
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:

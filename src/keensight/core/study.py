@@ -10,8 +10,8 @@ from typing import Any, Literal
 from keensight.core.decisions import Decisions
 from keensight.core.task import Task
 
-SCHEMA = 1
-"""Number of the layout of ``study.json``."""
+SCHEMA = 2
+"""Number of the layout of ``study.json``; 1 had no ``fixed``."""
 Kind = Literal["head", "fine-tuning", "from scratch"]
 """How the networks of a study are trained, which decides what is worth searching."""
 METRICS: Mapping[str, str] = {"accuracy": "accuracy", "macro-f1": "macro F1", "loss": "loss", "map": "mAP"}
@@ -111,6 +111,9 @@ class StudyRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     given: tuple[Dimension, ...] = ()
     """Dimensions that the user set."""
+    fixed: tuple[str, ...] | None = None
+    """Settings that the user gave one value, also a default, which are not searched; None: those that differ from their
+    defaults."""
     task: Task = Task.MULTICLASS
     kind: Kind = "head"
     model: str = ""

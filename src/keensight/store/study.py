@@ -86,7 +86,7 @@ class Study:
         Raises:
             StoreError: it cannot be written.
         """
-        record = dataclasses.replace(self.record, **changes)
+        record = dataclasses.replace(self.record, **changes, schema=SCHEMA)
         write_json(self.path / RECORD_FILE, to_plain(record))
         return Study(self.path, record)
 

@@ -120,11 +120,11 @@ def tune(  # noqa: PLR0913 - public options, by keyword
         schema=SCHEMA, name=place.absolute().name, state="created", created=_now(), source=dataset.name,
         command=command, metric=_metric(metric, dataset.task), wanted=trials, minutes=minutes, workers=workers,
         decisions=begun(dataset, _for_trials(chosen, workers), source, place), versions=versions(), given=given,
-        task=dataset.task,
+        fixed=tuple(fixed), task=dataset.task,
     )  # fmt: skip
     made = create_study(place, record)
     with locked_study(place):
-        return _Search(made, dataset, None, tracker, progress, fixed).run()
+        return _Search(made, dataset, None, tracker, progress).run()
 
 
 def resume_study(
@@ -225,14 +225,11 @@ class _Search:
         source: Where they are; None: where they were when it began.
         tracker: Follows the study.
         progress: Where to report.
-        fixed: Settings that were given one value; None: those that differ from their defaults.
     """
 
     def __init__(
-        self, study: Study, dataset: Dataset, source: str | None, tracker: Tracking, progress: Progress,
-        fixed: Mapping[str, Any] | None = None,
-    ) -> None:  # fmt: skip
-        self._given = fixed
+        self, study: Study, dataset: Dataset, source: str | None, tracker: Tracking, progress: Progress
+    ) -> None:
         self._study, self._dataset, self._source = study, dataset, source
         self._tracker, self._progress = tracker, progress
         self._events: Events = Events()
@@ -278,8 +275,9 @@ class _Search:
         if not record.model:
             first.send("prepare")
             found = answer_of(first, self._events, self._progress)
-            config = settings_of(self._study, record.decisions).with_values({"model.name": found["model"]})
-            fixed = _fixed(settings_of(self._study, record.decisions)) if self._given is None else self._given
+            given = settings_of(self._study, record.decisions)
+            config = given.with_values({"model.name": found["model"]})
+            fixed = _fixed(given) if record.fixed is None else {name: given.by_name()[name] for name in record.fixed}
             space = search_space(config, self._dataset, record.given, fixed)
             self._progress.say(f"model: {found['model']} ({found['reason']})")
             self._study = self._study.update(

@@ -12,7 +12,7 @@ from keensight.core.study import StudyRecord, Trial
 from keensight.show.study import in_words, study_history, study_importance, write_study
 from keensight.store.study import Study, open_study
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "study1"
+GOLDEN = Path(__file__).parents[2] / "golden" / "study2"
 
 
 @pytest.fixture

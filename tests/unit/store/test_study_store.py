@@ -12,7 +12,7 @@ from keensight.core.study import Trial
 from keensight.errors import StoreError
 from keensight.store.study import Study, create_study, locked_study, open_study, study_folder
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "study1"
+GOLDEN = Path(__file__).parents[2] / "golden" / "study2"
 
 
 def test_a_trial_is_added_or_takes_the_place_of_its_own(tmp_path: Path) -> None:
