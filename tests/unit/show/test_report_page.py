@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keensight.core.audit import Probe
 from keensight.core.evaluation import Caveat
 from keensight.core.interval import Interval
 from keensight.core.labels import AccuracyRange, ClassNoise, LabelSuspects, Suspect
@@ -214,6 +215,14 @@ def test_what_is_absent_is_left_out_in_words(world, tmp_path):
     assert "were not available" in parsed.words
     assert "<h3>Training</h3>" not in html
     assert not parsed.all("img")
+
+
+def test_an_audit_without_the_check_for_shortcuts_says_so(world, tmp_path):
+    told = "did not check for shortcuts"
+    assert told in render(world.report, tmp_path)[1].words
+    probe = Probe("corners", Interval(0.5, 0.4, 0.6), 0.5, 0.5, 40, "quiet", "The corners.")
+    checked = dataclasses.replace(world.report, audit=dataclasses.replace(world.audit, probes=(probe,)))
+    assert told not in render(checked, tmp_path)[1].words
 
 
 @pytest.mark.parametrize(
