@@ -57,6 +57,8 @@ def test_leaks_and_conflicts_of_both_kinds_are_told_apart(given: Path) -> None:
     assert set(found["near-label-conflict"].images[0]) == {"train/cat/2.png", "train/dog/other-label.jpg"}
     near = found["near-duplicate"]
     assert (near.count, near.severity, found["near-leak"].severity) == (2, "warning", "severe")
+    torn = "Keensight's split keeps them together, except across predefined splits"
+    assert all(torn in one.message for one in (near, found["duplicate"]))
     assert len(near.scores) == len(near.images) and near.threshold is not None and "correlation" in near.measure
     assert min(near.scores) >= near.threshold
 

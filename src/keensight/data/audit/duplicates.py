@@ -34,8 +34,7 @@ _RECOLORED = (
 )
 KEPT_TOGETHER = "Keensight's split keeps them together"
 _DUPLICATE = (
-    f"in the set more than once, slightly changed {_CHANGES}: {KEPT_TOGETHER}; check them, and delete those that add "
-    f"nothing."
+    f"in the set more than once, slightly changed {_CHANGES}: {{}}; check them, and delete those that add nothing."
 )
 
 Groups = Sequence[Sequence[int]]
@@ -98,9 +97,15 @@ def _exact(dataset: Dataset, groups: Groups) -> list[Finding]:
             if surplus == 1
             else f"{surplus} images are exact duplicates of others"
         )
-        message = f"{subject}: Keensight's split keeps them together, but delete them unless they should count twice."
+        message = f"{subject}: {_together(dataset)}, but delete them unless they should count twice."
         findings.append(Finding.on(dataset, groups, "duplicate", "warning", message, surplus))
     return findings
+
+
+def _together(dataset: Dataset) -> str:
+    """What a split does with duplicates; one that comes with the set may tear them, which is another finding."""
+    predefined = any(sample.split is not None for sample in dataset.samples)
+    return f"{KEPT_TOGETHER}, except across predefined splits" if predefined else KEPT_TOGETHER
 
 
 def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]]) -> list[Finding]:
@@ -125,7 +130,7 @@ def _near(dataset: Dataset, copies: Copies, recolored: frozenset[tuple[int, int]
         *_near_leaks(dataset, scored),
         ("near-label-conflict", "warning", conflicts, _CONFLICT),
         ("recolored", "info", [one for one in mixed if one not in conflicts], _RECOLORED),
-        ("near-duplicate", "warning", scored, _DUPLICATE),
+        ("near-duplicate", "warning", scored, _DUPLICATE.format(_together(dataset))),
     ]
     for kind, severity, some, words in found:
         if some:
