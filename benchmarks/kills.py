@@ -204,8 +204,25 @@ def compare(case: Case, tally: Tally, expected: dict[str, Any], found: dict[str,
     other = [name for name in expected if found.get(name) != expected[name]]
     tally.same += not other
     if other:
-        tally.different.append(", ".join(other))
+        tally.different.append(
+            "; ".join(f"{name}: {first_difference(expected[name], found.get(name))}" for name in other)
+        )
+        print(tally.different[-1], flush=True)
     print(f"{case.name}: {tally.kills} kills, {tally.same} of {tally.ended} the same {dict(tally.stages)}", flush=True)
+
+
+def first_difference(expected: Any, found: Any, place: str = "") -> str:
+    """Where two results differ first, and how."""
+    pairs: list[tuple[Any, Any, str]] = []
+    if isinstance(expected, dict) and isinstance(found, dict):
+        pairs = [(value, found.get(key), f"{place}.{key}") for key, value in expected.items()]
+    elif isinstance(expected, (list, tuple)) and isinstance(found, (list, tuple)):
+        both = zip(expected, found, strict=False)
+        pairs = [(one, other, f"{place}[{number}]") for number, (one, other) in enumerate(both)]
+    for one, other, where in pairs:
+        if one != other:
+            return first_difference(one, other, where)
+    return f"{place} {expected!r:.200} became {found!r:.200}"
 
 
 def clear(place: Path) -> None:

@@ -86,6 +86,22 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path, case):
     assert told == []
 
 
+@pytest.fixture(scope="module")
+def undisturbed():
+    return trained(None)
+
+
+@pytest.mark.parametrize("after", range(1, 12))
+def test_every_state_that_is_saved_leads_to_the_same_bits(tmp_path, undisturbed, after):
+    """Also that after the last step of an epoch, of which only the validation is left."""
+    expected, history = undisturbed
+    with pytest.raises(KilledError):
+        trained(Killing(tmp_path, after))
+    found, resumed = trained(CheckpointFolder(tmp_path, 0))
+    assert resumed == history
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_one_that_had_ended_is_not_trained_again(tmp_path):
     expected, history = trained(CheckpointFolder(tmp_path, 0))
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

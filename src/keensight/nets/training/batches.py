@@ -81,8 +81,9 @@ def training(
 ) -> tf.data.Dataset:
     """Batches for ``epochs`` epochs: (uint8 images, one-hot or 0/1 float32 targets, float32 sample weights).
 
-    With ``first``, the number of a step, the batches before it are left out. So that Keras still counts whole epochs,
-    as many follow the last one as its epoch lacks at the beginning. Of each batch only ``part`` is read and augmented.
+    With ``first``, the number of a step, the batches before it are left out. Keras counts whole epochs and would begin
+    with the first batch again, so that as many follow the last one as its epoch lacks at the beginning: all of them, if
+    only the validation of the epoch before is left. Of each batch only ``part`` is read and augmented.
 
     On a CPU one batch is augmented at a time, because training needs the other threads; while a GPU trains, as many as
     there are CPUs, up to 8.
@@ -115,7 +116,8 @@ def training(
     def augmented(images: Any, draws: Any, targets: Any, weights: Any) -> Any:
         return augment.apply(images, draws, config, side), targets, weights
 
-    steps = range(first, epochs * plan.steps + first % plan.steps)
+    lacking = first and (first % plan.steps or plan.steps)
+    steps = range(first, epochs * plan.steps + lacking)
     if runtime.sees_gpu(runtime.devices()):
         return _made(steps, load, augmented, parallel=min(processors(), _PARALLEL))
     both = tf.autograph.experimental.do_not_convert(lambda step: augmented(*load(step)))
