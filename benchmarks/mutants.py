@@ -2,8 +2,8 @@
 
 A mutant is one changed operator, number, condition, return value or statement. For each of a random sample of them the
 unit tests of its module are run, those that train nothing, and if these notice nothing, all fast tests (without
-tests/contract); a mutant that no test notices has survived. Some survivors behave as the original does (a limit that is never reached, a message's
-detail), so that 100% is not to be had.
+tests/contract); a mutant that no test notices has survived. Some survivors behave as the original does (a limit that is
+never reached, a message's detail), so that 100% is not to be had.
 
 python benchmarks/mutants.py --sample 200
 python benchmarks/mutants.py --only core/sanitize.py   # all mutants of a module
