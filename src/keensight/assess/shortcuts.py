@@ -48,6 +48,9 @@ _ONE_SIDED = 1.645  # quantile of the normal distribution
 _CARRIES = 0.8
 """Minimum fraction of an aspect's skill for a component to be reported as its source."""
 
+_RIVALS = {"centre": "small square in the center", "middle": "center", "thumbnail": "8 x 8 px thumbnail"}
+"""References, as a message shows them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Aspect:
@@ -196,7 +199,9 @@ def _right(features: NDArray[np.floating], trial: _Trial) -> NDArray[np.bool_]:
     for held in trial.folds:
         seen = np.setdiff1d(np.arange(len(features)), held)
         trees = ExtraTreesClassifier(_TREES, min_samples_leaf=_LEAF, random_state=0, n_jobs=processors())
-        right[held] = trees.fit(features[seen], trial.targets[seen]).predict(features[held]) == trial.targets[held]
+        trees.fit(features[seen], trial.targets[seen])
+        trees.set_params(n_jobs=1)  # threads add the trees' votes up in any order, and ties then fall either way
+        right[held] = trees.predict(features[held]) == trial.targets[held]
     return right
 
 
@@ -250,7 +255,9 @@ def _carriers(alone: Mapping[str, float], skill: float) -> list[str]:
 def _words(
     aspect: _Aspect, accuracy: float, rival: Probe | None, carriers: Sequence[str], trial: _Trial, n: int
 ) -> str:
-    beside = f"chance {trial.chance:.0%}" + (f", {rival.name} {rival.accuracy.value:.0%}" if rival else "")
+    beside = f"chance {trial.chance:.0%}"
+    if rival:
+        beside += f", {_RIVALS.get(rival.name, rival.name)} {rival.accuracy.value:.0%}"
     shown = aspect.shown[:1].upper() + aspect.shown[1:]
     carried = f", mostly from the {' and the '.join(carriers)}" if carriers else ""
     return f"{shown} alone predicts the class of {accuracy:.0%} of {n:,} images ({beside}){carried}"

@@ -246,7 +246,6 @@ def _solver(
     images = (weights.max(axis=2) > 0).sum(axis=0)
 
     # TensorFlow's matrix products are several times faster than those of a NumPy with a generic library.
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def loss(point: Any, penalty: Any) -> Any:
         kernel, bias = tf.reshape(point[:-columns], (width, columns)), point[-columns:]
         terms, probabilities = objective.terms(truth, tf.reshape(x @ kernel + bias, (count * heads, classes)))
@@ -257,11 +256,15 @@ def _solver(
         slopes = tf.concat([tf.reshape(slope, [-1]), tf.reduce_sum(wrong, axis=0)], axis=0)
         return value + tf.reduce_sum(penalty / 2 * kernel**2), slopes
 
+    # Traced once, here: TensorFlow warns of functions that are traced often, and takes those of several fits for one.
+    kinds = (tf.TensorSpec([(width + 1) * columns], tf.float32), tf.TensorSpec([columns], tf.float32))
+    traced = tf.function(loss, autograph=False).get_concrete_function(*kinds)
+
     def solve(strength: float, start: NDArray[np.float64] | None, tolerance: float) -> NDArray[np.float64]:
         penalty = tf.constant(np.repeat(1.0 / (strength * images), classes), tf.float32)
 
         def both(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value, slopes = loss(tf.constant(point, tf.float32), penalty)
+            value, slopes = traced(tf.constant(point, tf.float32), penalty)
             return float(value), slopes.numpy().astype(np.float64)
 
         first = np.zeros((width + 1) * columns) if start is None else start
