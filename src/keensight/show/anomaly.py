@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keensight.core.anomaly import GAUSSIAN, PATCH_MEMORY, AnomalyScores
+from keensight.core.anomaly import FRACTIONS, GAUSSIAN, PATCH_MEMORY, AnomalyScores
 from keensight.core.anomaly_evaluation import AnomalyEvaluation
 from keensight.core.audit import AuditReport, by_severity
 from keensight.core.records import RunRecord, Split
@@ -36,18 +36,21 @@ _MILD, _STRONG = np.array((255, 200, 0), np.float32), np.array((213, 30, 0), np.
 _GAP = 4
 
 
-def overlay(image: NDArray[np.uint8], odd: NDArray[np.float32]) -> NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], odd: NDArray[np.float32], anomalous: bool = False) -> NDArray[np.uint8]:
     """An image, and next to it the same with its anomaly heatmap, uint8 (h, 2 w + 4, 3).
 
     Args:
         image: uint8 (h, w, 3), the network's input.
         odd: Patch scores (rows, columns), 1 being the 99th percentile of normal patches; up to there it is clear.
+        anomalous: Whether the image is above the threshold: its score rests on its most anomalous patches, which are
+            then colored even if many normal images have single patches like these.
     """
     from PIL import Image
 
     height, width = image.shape[:2]
     fine = np.asarray(Image.fromarray(odd.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
-    strength = np.clip((fine - 1) / (_FULL - 1), 0, 1)[..., None]
+    clear = min(1.0, float(np.quantile(fine, 1 - FRACTIONS[0]))) if anomalous else 1.0
+    strength = np.clip((fine - clear) / (_FULL - clear), 0, 1)[..., None]
     color = _MILD + (_STRONG - _MILD) * strength
     alpha = np.where(strength > 0, 0.35 + 0.5 * strength, 0.0)
     colored = (image * (1 - alpha) + color * alpha).round().astype(np.uint8)

@@ -345,7 +345,8 @@ def keep_pictures(run: Run, evaluation: AnomalyEvaluation, pixels: Pixels) -> No
     kept = {}
     for place in (place for places in picked(evaluation).values() for place in places):
         image = pixels.take(anomaly_scores.indices[place : place + 1])[0]
-        kept[anomaly_scores.paths[place]] = encode(overlay(image, anomaly_scores.maps[place]))
+        shown = overlay(image, anomaly_scores.maps[place], anomaly_scores.scores[place] >= 1)
+        kept[anomaly_scores.paths[place]] = encode(shown)
     save_pictures(run.pictures_path, kept)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -268,7 +269,7 @@ def predict_with_heatmaps(
     from keensight.show.anomaly import overlay
 
     check_writable(directory, folder=True)
-    detector = model if isinstance(model, Detector) else load_detector(model, engine)
+    detector = model if isinstance(model, Detector) else _detector_for_heatmaps(model, directory, engine)
     progress = shown(progress)
     sources = find(images, progress)
     found = detector.predict(sources, progress=progress)
@@ -276,8 +277,19 @@ def predict_with_heatmaps(
         image = read_image(source, detector.spec).image
         if image is not None and found.maps is not None:
             name = f"{place:04d}-{Path(found.paths[place]).stem}.png"
-            write_bytes(directory / name, encode_png(overlay(image, found.maps[place])))
+            write_bytes(directory / name, encode_png(overlay(image, found.maps[place], found.scores[place] >= 1)))
     return found
+
+
+def _detector_for_heatmaps(model: str | Path | Run, directory: Path, engine: Engine) -> Detector:
+    package, place = _opened(model), getattr(model, "path", model)
+    if package.manifest.task != Task.ANOMALY:
+        given = f"{shlex.quote(str(place))} IMAGE --out {shlex.quote(str(directory))}"
+        raise UsageError(
+            f"{place} is a classifier, and only anomaly detectors have anomaly heatmaps",
+            f"`keensight explain {given}` shows which regions drove a prediction",
+        )
+    return tested(package, detector_of(package, engine))
 
 
 def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
