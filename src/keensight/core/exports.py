@@ -121,7 +121,8 @@ class Exported:
         """The result in one sentence."""
         found = self.parity
         compared = f"{found.self_test} self-test and {found.held_out:,} test images"
-        return (
+        told = (
             f"{self.path}: {self.record.format}, {self.size / 2**20:.1f} MiB; on {compared} the largest difference of "
             f"an output is {found.largest:.2g}, agreement of predictions {found.agreement:.4f}"
         )
+        return "; ".join(part for part in (told, found.doubt()) if part)

@@ -21,6 +21,10 @@ class Limit:
     ok: bool
 
 
+_LOSS = 0.05
+"""A loss of accuracy that would matter."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parity:
     """How closely an export reproduces the model that was evaluated, on the same images.
@@ -72,6 +76,19 @@ class Parity:
     def refusal(self) -> str:
         """The limits that are not kept, in one sentence without its end."""
         return "; ".join(f"{one.name} is {one.measured} (allowed: {one.allowed})" for one in self.limits if not one.ok)
+
+    def doubt(self) -> str:
+        """Of an export that need not predict the same (int8), what that may cost; empty of any other."""
+        gain = self.difference
+        if self.precision != "int8" or gain is None:
+            return ""
+        others = round((1 - self.agreement) * self.images)
+        told = (
+            f"it predicts otherwise for {others:,} of {self.images:,} images; accuracy on the {self.held_out:,} test "
+            f"images {100 * gain.value:+.1f} points (95% CI {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+        )
+        few = "; too few test images to rule out a loss of 5 points or more"
+        return told + few if gain.low <= -_LOSS else told
 
     def __repr__(self) -> str:
         verdict = "passed" if self.ok else "failed"

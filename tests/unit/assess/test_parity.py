@@ -70,6 +70,18 @@ def test_int8_may_lose_what_chance_could_take_and_no_more():
     assert found.difference.high < 0 and "change of accuracy is -0.0400" in found.refusal()
 
 
+def test_int8_says_what_it_may_cost():
+    assert (
+        int8(3)
+        .doubt()
+        .startswith("it predicts otherwise for 3 of 300 images; accuracy on the 300 test images -1.0 points")
+    )
+    assert "too few" not in int8(3).doubt()
+    few = compare(outputs(probabilities(TRUTH[:30]), probabilities(np.r_[1, TRUTH[1:30]]), TRUTH[:30]), "int8", 4.0)
+    assert few.ok and few.doubt().endswith("; too few test images to rule out a loss of 5 points or more")
+    assert compare(outputs(probabilities(TRUTH), probabilities(TRUTH), TRUTH), "float32", 1.0).doubt() == ""
+
+
 def test_a_class_may_not_lose_more_than_10_points_of_recall_unless_it_is_one_image():
     truth = np.concatenate([np.zeros(200, int), np.ones(20, int), [2] * 5])
     first = probabilities(truth)
