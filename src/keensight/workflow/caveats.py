@@ -238,8 +238,10 @@ def _few(evaluation: Evaluated) -> Iterator[Caveat]:
         what = _images(evaluation.n, evaluation.part)
         if units < evaluation.n:
             what += f" ({units:,} that {'is' if units == 1 else 'are'} independent)"
-        low, high = evaluation.accuracy.low, evaluation.accuracy.high
-        told = f"The accuracy is based on only {what}: on new images it may be anything from {low:.1%} to {high:.1%}."
+        labels = evaluation.multilabel
+        name, found = ("accuracy", evaluation.accuracy) if labels is None else ("mAP", labels.mean_average_precision)
+        between = f"{found.low:.1%} to {found.high:.1%}"
+        told = f"The {name} is based on only {what}: on new images it may be anything from {between}."
         yield Caveat("few-images", told, "Add test images before relying on it.")
     absent = [row.label for row in evaluation.per_class if not row.support]
     if absent:

@@ -15,6 +15,7 @@ from keensight.core.interval import Interval
 from keensight.core.predictions import Predictions
 from keensight.core.records import Dataset, LabelSet, Sample, Split
 from keensight.workflow.caveats import LEVEL, anomaly_caveats, caveats_of
+from multilabel_builders import scored
 
 LABELS = LabelSet(("cat", "dog"))
 NORMAL = ("cat",)
@@ -94,6 +95,16 @@ def test_a_small_test_set_is_said_by_its_independent_images():
     (caveat,) = caveats_of(evaluated(clusters=np.arange(200) // 4), audit(), SPLIT)
     assert "200 test images (50 that are independent)" in caveat.message
     assert kinds(evaluated(clusters=np.arange(200) // 2), audit(), SPLIT) == []
+
+
+def test_a_small_multi_label_test_set_is_said_with_the_result_that_is_shown():
+    found = scored(40)
+    labels = found.multilabel.mean_average_precision
+    (caveat,) = [
+        one for one in caveats_of(found, audit(), Split((), (), tuple(range(40)), "")) if one.kind == "few-images"
+    ]
+    assert caveat.message.startswith("The mAP is based on only 40 test images: on new images it may be anything from ")
+    assert caveat.message.endswith(f"from {labels.low:.1%} to {labels.high:.1%}.")
 
 
 def test_a_class_without_test_images_is_said():
