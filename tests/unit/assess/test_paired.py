@@ -100,3 +100,13 @@ def test_the_interval_of_groups_is_that_of_images_if_each_is_alone_and_wider_if_
     assert (alone.low, alone.high) == pytest.approx((expected.low, expected.high), abs=0.01)
     together = group_difference(first.repeat(4), second.repeat(4), np.arange(300).repeat(4))
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=1e-9)
+
+
+def test_exchanging_the_models_mirrors_the_bootstrapped_intervals():
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 3, 200)
+    first, second = (rng.dirichlet([1, 1, 1], 200) + share * np.eye(3)[targets] for share in (0.3, 0.5))
+    first, second = ((one / one.sum(axis=1, keepdims=True)).astype(np.float32) for one in (first, second))
+    there, back = bootstrap(first, second, targets), bootstrap(second, first, targets)
+    for name, found in there.items():
+        assert (found.low, found.high) == pytest.approx((-back[name].high, -back[name].low))
