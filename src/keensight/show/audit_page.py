@@ -10,7 +10,7 @@ from typing import Any
 from keensight.core.audit import SEVERITIES, AuditReport, Column, Finding, Histogram, Probe, by_severity
 from keensight.core.records import Dataset
 from keensight.show.page import Picture, picture, sample_pictures, write_page
-from keensight.show.text import shorten
+from keensight.show.text import probe_name, shorten
 
 _SHOWN = 12
 """Images, or sets of images, that the page shows per finding."""
@@ -18,19 +18,6 @@ _TOGETHER = 3
 _LISTED = 200
 _WITHOUT = frozenset({"unreadable", "skipped", "unlabelled"})
 """Findings without images to show; the page lists the files."""
-PROBES = {
-    "metadata": "file: size, format, JPEG quality, EXIF",
-    "name": "pattern of the file name",
-    "bytes": "file size",
-    "corners": "corners only",
-    "border": "border only",
-    "surround": "center masked",
-    "centre": "small square in the center",
-    "middle": "surroundings masked",
-    "thumbnail": "8 x 8 px thumbnail",
-    "picture": "16 x 16 px image",
-}
-"""What each shortcut check sees, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +88,7 @@ def _bars(
 
 
 def _probe(probe: Probe) -> dict[str, Any]:
-    return {"probe": probe, "shown": PROBES.get(probe.name, probe.name)}
+    return {"probe": probe, "shown": probe_name(probe.name)}
 
 
 def _rows(column: Column) -> tuple[list[str], list[tuple[str, list[str]]]]:

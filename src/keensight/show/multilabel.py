@@ -18,6 +18,8 @@ from keensight.show.text import plural, shorten
 _WIDTH = 9.0
 _ANNOTATED = 16
 """Beyond this, counts do not fit into the cells."""
+_BESIDE = 8
+"""Beyond this, two matrices do not fit side by side."""
 
 
 def average_precision(evaluation: Any) -> Figure:
@@ -57,7 +59,7 @@ def label_counts(evaluation: Any) -> Figure:
 
 
 def co_occurrence(evaluation: Any) -> Figure:
-    """How many images have both of two labels: true labels next to predicted labels.
+    """How many images have both of two labels: true labels beside predicted labels, or above them if there are many.
 
     Args:
         evaluation: A multi-label ``Evaluation``, or anything with ``.evaluation`` such as a run.
@@ -69,10 +71,24 @@ def co_occurrence(evaluation: Any) -> Figure:
         >>> ks.show.co_occurrence(ks.evaluate(tagger)).savefig("co_occurrence.png")
     """
     record, scores = _scores(evaluation)
-    side = float(np.clip(2.2 + 0.32 * len(record.labels), 3.6, 8.0))
-    figure = Chart(2 * side, side, together_words(record, scores))
+    side, told = _side(record), together_words(record, scores)
+    if len(record.labels) > _BESIDE:
+        figure = Chart(side, 2 * side, told)
+        draw_together(figure.subplots(2, 1), record, scores)
+        return figure
+    figure = Chart(2 * side, side, told)
     draw_together(figure.subplots(1, 2, sharey=True), record, scores)
     return figure
+
+
+def together_charts(evaluation: Evaluation, scores: MultilabelScores) -> list[Figure]:
+    """:func:`co_occurrence` for a page: of many labels, a figure for each matrix, so that they fit its pages."""
+    if len(evaluation.labels) <= _BESIDE:
+        return [co_occurrence(evaluation)]
+    side, told = _side(evaluation), together_words(evaluation, scores)
+    figures = [Chart(side, side, f"Images with both labels, {which}. {told}") for which in ("true", "predicted")]
+    draw_together([figure.subplots() for figure in figures], evaluation, scores)
+    return [*figures]
 
 
 def draw_precision(ax: Axes, scores: MultilabelScores) -> None:
@@ -110,7 +126,7 @@ def draw_counts(ax: Axes, scores: MultilabelScores) -> None:
 
 
 def draw_together(axes: Any, evaluation: Evaluation, scores: MultilabelScores) -> None:
-    """Draw :func:`co_occurrence` into two axes side by side."""
+    """Draw :func:`co_occurrence` into two axes: true labels, predicted labels."""
     names = [shorten(name, 22) for name in evaluation.labels.names]
     k = len(names)
     tables = [np.array(table) for table in scores.together]
@@ -167,6 +183,11 @@ def _scores(evaluation: Any) -> tuple[Evaluation, MultilabelScores]:
 def height(record: Evaluation) -> float:
     """Height in inches, with one row per label."""
     return 1.2 + len(record.labels) * (0.3 if len(record.labels) <= 20 else 0.19)
+
+
+def _side(record: Evaluation) -> float:
+    """Inches of a matrix of the labels."""
+    return float(np.clip(2.2 + 0.32 * len(record.labels), 3.6, 8.0))
 
 
 def _name_rows(ax: Axes, rows: Sequence[LabelScore]) -> None:

@@ -14,7 +14,7 @@ from keensight.core.records import Dataset
 from keensight.core.sanitize import unsteered
 from keensight.core.statements import set_name
 from keensight.show.misclassified import spread
-from keensight.show.text import duration, ends, percent, plural
+from keensight.show.text import duration, ends, finding_name, percent, plural
 from keensight.show.thumbnails import data_uri, thumbnail
 
 LISTED_FILES = 100
@@ -68,6 +68,7 @@ def environment() -> Any:
         "duration": duration,
         "breakable": _breakable,
         "ends": ends,
+        "finding_name": finding_name,
         "markdown": _markdown,
         "set_name": set_name,
     }

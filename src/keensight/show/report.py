@@ -382,4 +382,5 @@ def _label_figures(evaluation: Evaluation) -> list[str]:
         figure = Chart(5.2, pictures.height(evaluation), words(scores))
         draw(figure.subplots(), scores)
         drawn.append(svg(figure, draw.__name__))
-    return [*drawn, svg(pictures.co_occurrence(evaluation), "together")]
+    together = pictures.together_charts(evaluation, scores)
+    return [*drawn, *(svg(figure, f"together{i}") for i, figure in enumerate(together))]

@@ -11,13 +11,15 @@ from matplotlib.ticker import MaxNLocator
 from keensight.core.study import METRICS, StudyRecord, Trial
 from keensight.show import chart
 from keensight.show.page import svg, write_page
-from keensight.show.text import duration, percent, plural, shorten
+from keensight.show.text import duration, percent, plural, short_names, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _LISTED = 10
 """Trials in the terminal."""
+_COLUMNS = ("trial", "seconds", "epochs", "ended")
+"""Columns of the page's table that are no settings."""
 HISTORY, IMPORTANCE, PAGE = "history.png", "importance.png", "study.html"
 
 
@@ -87,7 +89,7 @@ def _counts(record: StudyRecord) -> dict[str, int]:
 
 def _table(record: StudyRecord, trials: Sequence[Trial]) -> list[str]:
     names = [one.name for one in record.space]
-    rows = [["trial", METRICS[record.metric], "seconds", *(name.partition(".")[2] for name in names)]]
+    rows = [["trial", METRICS[record.metric], "seconds", *short_names(names)]]
     rows += [
         [str(one.number), value_in_words(record, one.value), f"{one.seconds:.1f}",
          *(setting_in_words(one.settings.get(name)) for name in names)]
@@ -195,6 +197,7 @@ def write_study(folder: Path, record: StudyRecord) -> Path:
         "metric": METRICS[record.metric],
         "test": result_sentence(record),
         "caution": caution(record),
+        "columns": short_names([one.name for one in record.space], _COLUMNS),
         "rows": rows,
         "counts": {what: count for what, count in _counts(record).items() if count},
         "history": svg(history, "history"),

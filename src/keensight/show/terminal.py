@@ -20,7 +20,7 @@ from keensight.core.evaluation import BinaryScores, Evaluation, MultilabelScores
 from keensight.core.labels import LabelSuspects
 from keensight.core.sanitize import visible
 from keensight.show.misclassified import ConfusedPair, confused_pairs
-from keensight.show.text import accuracy, clean, ends, interval, percent, plural, shorten
+from keensight.show.text import accuracy, clean, ends, interval, percent, plural, probe_name, shorten
 
 _LISTED = 8
 """Rows of a list of the worst or most frequent."""
@@ -243,15 +243,25 @@ def audit(report: AuditReport, console: Console | None = None) -> str:
     return _render(Group(*parts), target)
 
 
-def _probes(probes: Sequence[Probe]) -> Table:
+def _probes(probes: Sequence[Probe]) -> Group:
     """How well the class can be predicted from each aspect of the images alone."""
-    table = _table((f"class predicted from ... alone (chance {percent(probes[0].chance)})", "left"),
-                   ("accuracy", "right"), ("mean recall", "right"), ("", "left"))  # fmt: skip
+    heading = f"class predicted from one aspect alone (accuracy by chance: {percent(probes[0].chance)})"
+    table = _table(("aspect", "left"), ("accuracy", "right"), ("mean recall", "right"), ("", "left"))
+    table.columns[0].no_wrap = False  # in a narrow console, only the names wrap
     for probe in probes:
-        style = {"alarm": "yellow", "reference": "dim"}.get(probe.verdict, "")
-        verdict = {"alarm": "suspicious", "reference": "(for comparison)"}.get(probe.verdict, "")
-        table.add_row(probe.name, percent(probe.accuracy.value), percent(probe.balanced), verdict, style=style)
-    return table
+        if probe.verdict != "reference":
+            verdict, style = ("suspicious", "yellow") if probe.verdict == "alarm" else ("", "")
+            table.add_row(*_measured(probe), verdict, style=style)
+    references = [probe for probe in probes if probe.verdict == "reference"]
+    if references:
+        table.add_row("for comparison:", style="dim")
+    for probe in references:
+        table.add_row(*_measured(probe), style="dim")
+    return Group(Text(heading, style="bold"), table)
+
+
+def _measured(probe: Probe) -> tuple[str, str, str]:
+    return probe_name(probe.name), percent(probe.accuracy.value), percent(probe.balanced)
 
 
 def _columns(columns: Sequence[Column], console: Console) -> Table:

@@ -2,8 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keensight.core.interval import Interval
 from keensight.core.sanitize import visible
+
+_PROBES = {
+    "metadata": "file: size, format, JPEG quality, EXIF",
+    "name": "pattern of the file name",
+    "bytes": "file size",
+    "corners": "corners only",
+    "border": "border only",
+    "surround": "center masked",
+    "centre": "small square in the center",
+    "middle": "surroundings masked",
+    "thumbnail": "8 x 8 px thumbnail",
+    "picture": "16 x 16 px image",
+}
+_FINDINGS = {
+    "absent-class": "class missing from a split",
+    "alike": "look-alike images",
+    "foreign-names": "file names not in UTF-8",
+    "group-leak": "group in several splits",
+    "intensity": "more than 8 bits",
+    "label-co-occurrence": "label co-occurrence",
+    "leak": "data leakage",
+    "near-duplicate": "near-duplicate",
+    "near-empty-label": "label with few images",
+    "near-label-conflict": "label conflict of near-duplicates",
+    "near-leak": "data leakage (near-duplicates)",
+    "odd-aspect": "unusual aspect ratios",
+    "odd-colour": "unusual colors",
+    "odd-size": "unusual sizes",
+    "similar-classes": "similar class names",
+    "skipped": "skipped files",
+    "unlabelled": "unlabeled",
+    "unusual-mode": "unusual color modes",
+    "without-label": "images without a label",
+}
+"""Kinds of findings that need more than a space in place of a hyphen."""
+
+
+def probe_name(name: str) -> str:
+    """What a shortcut check sees, in a few words."""
+    return _PROBES.get(name, name)
+
+
+def finding_name(kind: str) -> str:
+    """The kind of a finding as people read it: ``odd-colour`` as ``unusual colors``."""
+    return _FINDINGS.get(kind, kind.replace("-", " "))
+
+
+def short_names(dotted: Sequence[str], beside: Sequence[str] = ()) -> list[str]:
+    """Settings without their section (``train.epochs`` as ``epochs``) where no other and none of ``beside`` is so."""
+    bare = [name.partition(".")[2] or name for name in dotted]
+    return [one if [*bare, *beside].count(one) == 1 else name for one, name in zip(bare, dotted, strict=True)]
 
 
 def clean(text: str, encoding: str = "utf-8") -> str:

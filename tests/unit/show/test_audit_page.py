@@ -13,6 +13,7 @@ from keensight.show.audit_page import write_audit
 
 PROBES = (
     Probe("corners", Interval(0.9, 0.8, 0.95), 0.5, 0.9, 40, "alarm", "The corners tell."),
+    Probe("centre", Interval(0.6, 0.5, 0.7), 0.5, 0.6, 40, "reference", "The center tells."),
     Probe("picture", Interval(0.95, 0.9, 0.98), 0.5, 0.95, 40, "reference", "The picture tells."),
 )
 COLUMNS = (
@@ -33,6 +34,7 @@ def report(data: Dataset) -> AuditReport:
                 "level", Histogram((0.0, 50.0, 100.0), (2, 38))),
         Finding("duplicate", "severe", "Copies: delete them.", 1, ((paths[2], paths[3]),)),
         Finding("imbalance", "info", "One class is larger: look.", 2),
+        Finding("odd-colour", "info", "2 are gray: look.", 2),
     )  # fmt: skip
     return AuditReport(
         "set", 40, {"a": 20, "b": 20}, {}, {"array": 40}, {"RGB": 40}, {"8x8": 40}, (8, 8, 8), (8, 8, 8), 0.0,
@@ -65,6 +67,16 @@ def test_the_histogram_marks_what_lies_beyond_the_threshold(tmp_path: Path) -> N
     figure = page(tmp_path).split('<figure class="histogram">')[1].split("</figure>")[0]
     assert len(re.findall("<rect", figure)) == 2
     assert 'x1="32.00"' in figure
+
+
+def test_kinds_and_probes_are_shown_in_words(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert "Info: unusual colors." in text and "small square in the center" in text
+    assert "colour" not in text and "centre" not in text
+
+
+def test_the_table_of_probes_scrolls_in_a_narrow_window(tmp_path: Path) -> None:
+    assert re.search(r'<div class="wide">\s*<table class="full probes">', page(tmp_path))
 
 
 def test_probes_and_metadata_are_shown(tmp_path: Path) -> None:

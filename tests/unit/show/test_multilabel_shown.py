@@ -1,17 +1,22 @@
 import dataclasses
 import io
+import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from keensight import show
+from keensight.assess.multilabel import evaluate
+from keensight.core.evaluation import Evaluated
 from keensight.core.interval import Interval
+from keensight.core.predictions import Predictions
 from keensight.core.records import Epoch, History
 from keensight.errors import UsageError
 from keensight.show import terminal
 from keensight.show.misclassified import find_mistakes
 from keensight.show.report import write_report
-from multilabel_builders import scored
+from multilabel_builders import labelled, scored
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,41 @@ def test_every_label_is_a_row_of_the_figures(evaluation):
     figure = show.co_occurrence(evaluation)
     assert len(figure.axes) == 2
     assert "pairs" in figure.alt.lower()
+
+
+def many(labels=12, n=40):
+    """An evaluation of more labels than fit side by side."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((n, labels)) < 0.4
+    data = labelled(truth)
+    probabilities = np.clip(truth * 0.5 + rng.random(truth.shape) * 0.6, 0, 1).astype(np.float32)
+    found = evaluate(probabilities, truth, data.labels, (0.5,) * labels)
+    predictions = Predictions(
+        tuple(sample.path for sample in data.samples), data.labels, probabilities, thresholds=(0.5,) * labels,
+        indices=np.arange(n), truth=data.indicators(),
+    )  # fmt: skip
+    return Evaluated.of(found, predictions, data)
+
+
+def test_matrices_of_many_labels_are_stacked(evaluation):
+    beside, stacked = show.co_occurrence(evaluation), show.co_occurrence(many())
+    assert beside.get_figwidth() == 2 * beside.get_figheight()
+    assert stacked.get_figheight() == 2 * stacked.get_figwidth()
+    true, predicted = (ax.get_subplotspec() for ax in stacked.axes)
+    assert (true.rowspan.start, predicted.rowspan.start) == (0, 1)
+    assert true.colspan == predicted.colspan
+
+
+def test_the_report_has_a_figure_for_each_matrix_of_many_labels(world, tmp_path):
+    evaluation = many()
+    data = dataclasses.replace(
+        world.report, evaluation=evaluation, dataset=evaluation.dataset, split=None, audit=None, manifest=None
+    )
+    page = write_report(tmp_path / "report.html", data).read_text(encoding="utf-8")
+    together = page.split("Labels that occur together</h3>")[1].split("</section>")[0]
+    widths = [int(width) for width in re.findall(r"--natural:(\d+)px", together)]
+    assert len(widths) == 2 and max(widths) < 800
+    assert "Images with both labels, true." in together and "Images with both labels, predicted." in together
 
 
 def test_counts_stand_beside_their_bars(evaluation):

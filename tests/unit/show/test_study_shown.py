@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def test_the_page_has_every_trial_and_the_caution(study: Study) -> None:
     assert "stopped early at 20% of its schedule" in page and "out of memory" in page
     assert "0.0001 to 0.01 (log)" in page and "train.<wbr" not in page.split("<tbody>")[0]
     assert {path.name for path in study.path.glob("*.png")} == {"history.png", "importance.png"}
+
+
+def test_the_pages_table_names_settings_in_short_and_none_twice(study: Study) -> None:
+    page = write_study(study.path, study.record).read_text(encoding="utf-8")
+    head = page.split('<table class="report trials">')[1].split("</thead>")[0].replace("<wbr>", "")
+    columns = re.findall(r"<th [^>]*>(.*?)</th>", head)
+    assert columns[:4] == ["trial", "accuracy", "seconds", "epochs"]
+    assert columns[4:] == ["learning_rate", "train.epochs", "image_size", "ended"]
+
+
+def test_charts_of_the_page_scroll_in_a_narrow_window(study: Study) -> None:
+    page = write_study(study.path, study.record).read_text(encoding="utf-8")
+    assert page.count('<svg class="figure"') == 2
+    assert len(re.findall(r'<div class="wide"[^>]*>\s*<svg class="figure"', page)) == 2
 
 
 def test_the_figures_say_what_they_show(study: Study) -> None:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
+from keensight.core.audit import Probe
 from keensight.core.changes import Change, DatasetChanges
 from keensight.core.evaluation import Caveat
 from keensight.core.interval import Interval
@@ -103,6 +105,33 @@ def test_audit_puts_the_severe_first(world):
     assert text.index("severe: 1 image stands") < text.index("info: The classes")
     assert "a/1.png  =  b/1.png" in text
     assert "unreadable     1 image" in text
+
+
+PROBES = tuple(
+    Probe(name, Interval(0.412, 0.3, 0.5), 0.2, 0.398, 250, verdict, "")
+    for name, verdict in (
+        ("picture", "reference"), ("centre", "reference"), ("middle", "reference"), ("metadata", "quiet"),
+        ("corners", "alarm"), ("surround", "quiet"),
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_shortcut_checks_are_readable_at_every_width(world, width):
+    text = terminal.audit(replace(world.audit, probes=PROBES, findings=()), console(width))
+    shown = text[text.index("class predicted from") :]
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown and "centre" not in shown
+    heading = " ".join(shown[: shown.index("aspect  ")].split())
+    assert heading == "class predicted from one aspect alone (accuracy by chance: 20.0%)"
+    for words in ("accuracy", "mean recall", "suspicious", "small square in the ", "center masked"):
+        assert words in " ".join(shown.split())
+
+
+def test_shortcut_checks_come_before_those_for_comparison(world):
+    text = terminal.audit(replace(world.audit, probes=PROBES), console())
+    assert "file: size, format, JPEG quality, EXIF" in text
+    assert text.index("corners only") < text.index("for comparison:") < text.index("16 x 16 px image")
 
 
 def test_audit_of_very_many_classes_shows_the_ends(make_world):

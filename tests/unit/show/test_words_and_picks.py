@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from keensight.assess.shortcuts import _Aspect, _words
+from keensight.core.audit import Probe
 from keensight.core.interval import Interval
 from keensight.core.records import ImageInfo, LabelSet
 from keensight.show import misclassified, text, thumbnails
@@ -35,6 +40,41 @@ def test_clean_takes_out_what_a_screen_cannot_show():
 def test_interval_is_ascii():
     words = text.interval(Interval(0.9733, 0.9614, 0.9821))
     assert words == "0.973 (95% CI 0.961 to 0.982)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("odd-colour", "unusual colors"), ("odd-size", "unusual sizes"), ("odd-aspect", "unusual aspect ratios"),
+        ("unlabelled", "unlabeled"), ("near-duplicate", "near-duplicate"), ("label-conflict", "label conflict"),
+    ],
+)  # fmt: skip
+def test_the_kind_of_a_finding_is_shown_in_words(kind, words):
+    assert text.finding_name(kind) == words
+
+
+def test_every_kind_of_finding_in_the_docs_is_shown_in_american_words():
+    table = (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8").split("## Findings")[1]
+    rows = [line.split("|")[1] for line in table.split("##")[0].splitlines() if line.startswith("| `")]
+    kinds = [kind for row in rows for kind in re.findall("`([a-z-]+)`", row)]
+    assert len(kinds) > 20
+    shown = " ".join(text.finding_name(kind) for kind in kinds)
+    assert not re.search(r"\bodd\b|colour|labell", shown)
+
+
+def test_settings_lose_their_section_unless_two_would_be_alike():
+    assert text.short_names(["train.epochs", "model.width", "seed"]) == ["epochs", "width", "seed"]
+    assert text.short_names(["train.epochs", "model.width"], ["epochs"]) == ["train.epochs", "width"]
+    assert text.short_names(["train.size", "model.size", "augment.erase"]) == ["train.size", "model.size", "erase"]
+
+
+def test_a_shortcut_is_compared_with_a_reference_in_american_words():
+    aspect = _Aspect("corners", "the corners", {}, "crop them", "centre")
+    rival = Probe("centre", Interval(0.3, 0.2, 0.4), 0.25, 0.3, 40, "reference", "")
+    words = _words(aspect, 0.9, rival, [], SimpleNamespace(chance=0.25), 40)
+    assert words == (
+        "The corners alone predicts the class of 90% of 40 images (chance 25%, small square in the center 30%)"
+    )
 
 
 def test_spread_takes_every_class_before_any_twice(world):
