@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from keensight.core.study import METRICS, StudyRecord, Trial
+from keensight.core.task import Task
 from keensight.show import chart
 from keensight.show.page import svg, write_page
-from keensight.show.text import duration, percent, plural, short_names, shorten
+from keensight.show.text import clean, duration, percent, plural, short_names, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,22 @@ def scores_in_words(part: str, scores: Mapping[str, Any]) -> str:
     return f"{part} {name} {percent(scores[key])} {interval}"
 
 
+def doubts(record: StudyRecord) -> list[str]:
+    """What makes the test result doubtful, and what a constant guess reaches, as lines of the terminal."""
+    told = []
+    for caveat in record.test.get("caveats", ()):
+        told += [f"caution: {clean(caveat['message'])}", f"  {clean(caveat['advice'])}" if caveat["advice"] else ""]
+    return [line for line in (*told, baseline(record)) if line]
+
+
+def baseline(record: StudyRecord) -> str:
+    """What always predicting the most common class, or set of labels, reaches; empty if it was not recorded."""
+    if "baseline_accuracy" not in record.test:
+        return ""
+    what = "set of labels" if record.task == Task.MULTILABEL else "class"
+    return f"baseline (always predict the most common {what}): {percent(record.test['baseline_accuracy'])}"
+
+
 def caution(record: StudyRecord) -> str:
     """What the best validation result of several trials is worth."""
     trials = plural(len(record.trials), "trial")
@@ -66,6 +83,7 @@ def in_words(record: StudyRecord, run: str, page: str) -> str:
     metric = METRICS[record.metric]
     lines = [
         result_sentence(record),
+        *doubts(record),
         f"chosen among {plural(len(record.trials), 'trial')} by validation {metric}: trial {best.number}, "
         f"{value_in_words(record, best.value)} (the best of several tends to be too optimistic: the test result "
         "counts)",
@@ -196,6 +214,8 @@ def write_study(folder: Path, record: StudyRecord) -> Path:
         "best_value": "" if record.best is None else value_in_words(record, record.best.value),
         "metric": METRICS[record.metric],
         "test": result_sentence(record),
+        "doubtful": {"caveats": record.test.get("caveats", ())},
+        "baseline": baseline(record),
         "caution": caution(record),
         "columns": short_names([one.name for one in record.space], _COLUMNS),
         "rows": rows,

@@ -35,6 +35,22 @@ def test_the_terminal_begins_with_the_test_result(study: Study) -> None:
     assert lines[-2:] == ["page    study.html", "run     trials/0000"]
 
 
+def test_cautions_and_the_baseline_stand_beside_the_test_result(study: Study) -> None:
+    caveats = [{"kind": "few-images", "message": "Only 40 <test> images.", "advice": "Add some."},
+               {"kind": "leak", "message": "Images were seen.", "advice": ""}]  # fmt: skip
+    record = dataclasses.replace(
+        study.record, test={**study.record.test, "caveats": caveats, "baseline_accuracy": 0.25}
+    )
+    lines = in_words(record, "trials/0000", "study.html").splitlines()
+    assert lines[1:5] == [
+        "caution: Only 40 <test> images.", "  Add some.", "caution: Images were seen.",
+        "baseline (always predict the most common class): 25.0%",
+    ]  # fmt: skip
+    page = write_study(study.path, record).read_text(encoding="utf-8")
+    result = page.split('id="h-result"')[1].split("</section>")[0]
+    assert "Only 40 &lt;test&gt; images." in result and "most common class): 25.0%." in result
+
+
 def test_the_page_has_every_trial_and_the_caution(study: Study) -> None:
     page = write_study(study.path, study.record).read_text(encoding="utf-8")
     assert "Test accuracy 85.0%" in page and "tends to be too optimistic" in page and "<svg" in page
