@@ -13,6 +13,7 @@ from keensight.core.statements import rule_in_words, temperature_effect
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title
+from keensight.show.given import evaluation_of
 from keensight.show.page import svg
 from keensight.show.text import ends, percent
 
@@ -178,7 +179,7 @@ def sets_words(found: Abstention) -> str:
 
 
 def _record(evaluation: Any) -> Evaluation:
-    found: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    found = evaluation_of(evaluation)
     if found.calibration is None or found.abstention is None:
         raise UsageError(
             "this evaluation has no calibration results",

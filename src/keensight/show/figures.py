@@ -22,6 +22,7 @@ from keensight.core.statements import set_name
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words
+from keensight.show.given import evaluation_of
 from keensight.show.misclassified import confused_pairs, find_mistakes, row_shares, spread
 from keensight.show.text import percent, plural, shorten
 from keensight.show.thumbnails import thumbnail
@@ -127,7 +128,7 @@ def confusion(evaluation: Any, normalize: bool = False) -> Figure:
     Examples:
         >>> ks.show.confusion(ks.evaluate(run), normalize=True).savefig("confusion.png")
     """
-    record: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    record = evaluation_of(evaluation)
     if record.multilabel is not None:
         raise UsageError(
             "a multi-label model has no confusion matrix",
@@ -158,8 +159,9 @@ def mistakes(evaluation: Any, n: int = 24, dataset: Dataset | None = None) -> Fi
     Examples:
         >>> ks.show.mistakes(ks.evaluate(run), n=12).savefig("mistakes.png")
     """
-    record: Evaluated = getattr(evaluation, "evaluation", evaluation)
+    record = evaluation_of(evaluation)
     found = find_mistakes(record)
+    assert isinstance(record, Evaluated), "find_mistakes has refused any other"
     data = dataset or record.dataset
     if not found:
         return _note(f"None of {plural(record.n, 'image')} is misclassified.")
@@ -276,6 +278,8 @@ def confusion_words(evaluation: Evaluation) -> str:
 
 def _history(source: Any) -> History:
     found = source if isinstance(source, History) else getattr(source, "history", None)
+    if isinstance(source, (str, Path)):
+        raise UsageError(f"{str(source)!r} is a path, not a run", f"open the run: ks.open_run({str(source)!r})")
     if not isinstance(found, History):
         raise UsageError(f"a {type(source).__name__} has no training history", "give a run or its history")
     return found

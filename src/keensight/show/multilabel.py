@@ -13,6 +13,7 @@ from keensight.core.evaluation import Evaluation, LabelScore, MultilabelScores
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words
+from keensight.show.given import evaluation_of
 from keensight.show.text import plural, shorten
 
 _WIDTH = 9.0
@@ -174,7 +175,7 @@ def together_words(evaluation: Evaluation, scores: MultilabelScores) -> str:
 
 
 def _scores(evaluation: Any) -> tuple[Evaluation, MultilabelScores]:
-    record: Evaluation = getattr(evaluation, "evaluation", evaluation)
+    record = evaluation_of(evaluation)
     if record.multilabel is None:
         raise UsageError("this evaluation is not multi-label", "use ks.show.confusion(...) instead")
     return record, record.multilabel
