@@ -62,6 +62,22 @@ def test_new_images_like_the_test_images_are_no_alarm_and_darker_ones_are(run, n
     assert main(["drift", str(run.path), str(dark), "--reference", str(dark), "--strict"]) == 0
 
 
+def test_a_check_that_could_not_be_made_does_not_pass_strict(run, new, tmp_path, capsys):
+    few = str(draw(tmp_path / "few", 8, 4))
+    assert main(["drift", str(run.path), few]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing could be compared with the test images"
+    assert main(["drift", str(run.path), few, "--strict"]) == 3
+    message, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert message.startswith("error: nothing could be compared with the test images, so --strict does not pass (8 new")
+    assert hint == "hint: give 20 or more images"
+    assert main(["drift", str(run.path), few, "--reference", few, "--strict", "--json"]) == 3
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["properties"] == []
+    assert printed.err.splitlines()[-1] == "hint: give 20 or more images, and 20 or more test images with --reference"
+    assert main(["drift", str(run.path), str(new[0]), "--reference", few, "--strict"]) == 3
+    assert capsys.readouterr().err.splitlines()[-1] == "hint: give 20 or more test images with --reference"
+
+
 def test_predictions_can_be_compared_without_their_images(run, new, tmp_path):
     same, dark = new
     for ending in ("csv", "parquet", "json"):

@@ -104,6 +104,12 @@ def test_another_table_is_measured_by_the_names_of_its_labels(run, tmp_path):
         ks.evaluate(run, table)
 
 
+def test_a_learning_curve_is_refused_before_any_features_with_what_to_do(tmp_path):
+    with pytest.raises(DataError, match="is a multi-label set, and a learning curve needs one class") as told:
+        ks.learning_curve(write_shapes(tmp_path / "images", 80))
+    assert "--label COLUMN (label= in Python)" in told.value.hint
+
+
 def test_predictions_name_all_labels(run, tmp_path):
     images = run.path.parent / "images"
     asked = ["predict", str(run.path), str(images / "0.png"), str(images / "1.png"), "--json"]

@@ -173,7 +173,7 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
         (["photos", "--space", "train.epoch=1,2"], "there is no setting 'train.epoch'"),
         (["photos", "--metric", "map"], "of one class per image there is no mAP"),
         (["photos", "--task", "anomaly"], "there is no option '--task'"),
-        (["photos", "--set", "data.task=anomaly"], "settings of classifiers only"),
+        (["photos", "--set", "data.task=anomaly"], "tuning is for classifiers: anomaly detectors have no settings"),
         (["--resume", "photos"], "is not a study"),
     ],
 )

@@ -43,7 +43,8 @@ def show(asked: Invocation) -> None:
         "limit": None if math.isinf(most) else int(most),
         "sets": [_described(one) for one in sets],
     }
-    total = f"{held.images:,} images, {size(held.bytes)} in {held.directory}; {_limited(most)}"
+    decoded = f"{held.images:,} decoded images (one for each size)"
+    total = f"{decoded}, {size(held.bytes)} in {held.directory}; {_limited(most)}"
     asked.answer(document, lambda: f"{_listed(sets)}\n\n{total}" if sets else total)
 
 

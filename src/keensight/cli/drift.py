@@ -28,7 +28,10 @@ _BAR = 20
     "--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.01, show_default=True,
     help="Maximum probability of a false alarm.",
 )  # fmt: skip
-@click.option("--strict", is_flag=True, help="Exit with code 3 if the images are not like the test images.")
+@click.option(
+    "--strict", is_flag=True,
+    help="Exit with code 3 if the images are not like the test images, or nothing could be compared.",
+)  # fmt: skip
 @shared
 @click.pass_context
 def drift(
@@ -50,8 +53,23 @@ def drift(
 
     found = workflow.drift(model, images, reference=reference, level=level)
     asked.answer(found.document(), lambda: _listed(found))
+    if strict and not found.shifts:
+        raise _uncompared(found)
     if strict and found.differs:
         context.exit(GateError.exit_code)
+
+
+def _uncompared(found: DriftReport) -> GateError:
+    """A check that could not be made does not pass."""
+    from keensight.assess.drift import FEWEST
+
+    old = f"{FEWEST} or more test images with --reference"
+    hint = f"give {FEWEST} or more images" + (f", and {old}" if found.reference < FEWEST else "")
+    return GateError(
+        f"nothing could be compared with the test images, so --strict does not pass ({found.n:,} new images, "
+        f"{found.reference:,} test images)",
+        hint if found.n < FEWEST else f"give {old}",
+    )
 
 
 def _listed(found: DriftReport) -> str:

@@ -13,7 +13,7 @@ import click
 
 from keensight.cli.invocation import SCHEMA, Invocation, as_json
 from keensight.core.files import FULL
-from keensight.core.registry import did_you_mean
+from keensight.core.registry import did_you_mean, spelled_out
 from keensight.core.sanitize import visible
 from keensight.errors import InterruptedRun, KeensightError, UsageError
 
@@ -104,6 +104,9 @@ _OWN = ("", "keensight")
 """Modules whose absence is a bug; that of others is an installation without what training needs."""
 
 
+_NO_TASK = "leave it out: this command is for classifiers, not anomaly detectors, and detects several labels by itself"
+
+
 _OUTPUT_FAILS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT})
 """Errors of writing to a full or closed stream; they have no file name."""
 
@@ -121,10 +124,11 @@ def _sentence(error: click.ClickException) -> str:
 
 
 def _setting(option: str) -> str | None:
-    """The setting with this name but without its own option, such as ``train.batch_size`` for ``--batch-size``."""
+    """The setting with this name but without its own option, such as ``train.batch_size`` for ``--batch-size``, or
+    ``--bs``."""
     from keensight.core.config import settings
 
-    name = option.lstrip("-").replace("-", "_")
+    name = spelled_out(option.lstrip("-").replace("-", "_"))
     return next((setting.dotted for setting in settings() if setting.name == name), None)
 
 
@@ -135,6 +139,8 @@ def _hint(error: click.ClickException) -> str | None:
     if isinstance(error, click.NoSuchOption):
         known = [name for option in context.command.get_params(context) for name in option.opts if name[:2] == "--"]
         setting = _setting(error.option_name) if "--set" in known else None
+        if setting == "data.task":
+            return _NO_TASK
         if setting is not None:
             return f"write it as a setting: --set {setting}=VALUE"
         return did_you_mean(error.option_name, known, f"see `{context.command_path} --help`")

@@ -35,9 +35,9 @@ def export(asked: Invocation, model: Path, to: str, out: Path | None, data: str 
 
     The network takes raw pixels (uint8) and returns calibrated probabilities and the embedding; scaling, temperature,
     softmax and test-time augmentation are inside. A record (labels, preprocessing, decision rule, test results), a
-    self-test and a short reader in Python are written beside it. The export must predict as the model does (in int8: as
-    accurately) on the self-test and up to 500 test images; otherwise nothing is written and the exit code is 3. `bundle` adds
-    model.tflite to the bundle of an earlier version, so that it predicts without TensorFlow.
+    self-test and a short reader in Python are written beside it. The export must predict as the model does (in int8:
+    as accurately) on the self-test and up to 500 test images; otherwise nothing is written and the exit code is 3.
+    `bundle` adds model.tflite to the bundle of an earlier version, so that it predicts without TensorFlow.
     """
     from keensight import workflow
 

@@ -14,6 +14,7 @@ from keensight.cli.options import flag_option, setting_option, table_options, ta
 if TYPE_CHECKING:
     from keensight.core.audit import AuditReport
     from keensight.core.records import Dataset
+    from keensight.store.run import Run
 
 
 @click.command()
@@ -43,9 +44,10 @@ def inspect(
     from keensight.core.codec import to_plain
     from keensight.show import terminal
 
+    run = _run(against) if against else None  # refused before any work
     dataset = workflow.open(source, **columns)
+    since = workflow.changes_since(run, dataset) if run else None
     report = workflow.audit(dataset)
-    since = workflow.changes_since(against, dataset) if against else None
     written = write_files(dataset, report, out) if out else []
     document = to_plain(report) | {"figures": [str(path) for path in written]}
     document |= {"against": to_plain(since) | {"same": since.same}} if since else {}
@@ -53,6 +55,12 @@ def inspect(
     asked.answer(document, lambda: "\n".join([*told, *(f"wrote {one_line(str(path))}" for path in written)]))
     if strict:
         workflow.refuse_severe(report)
+
+
+def _run(path: Path) -> Run:
+    from keensight.store.run import open_run
+
+    return open_run(path)
 
 
 def write_files(dataset: Dataset, report: AuditReport, directory: Path) -> list[Path]:

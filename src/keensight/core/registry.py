@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 _ALIKE = 0.6
 """Least similarity of a suggestion, 0 to 1 (difflib's own default)."""
+_SHORT = {"lr": "learning_rate", "bs": "batch_size", "wd": "weight_decay"}
+"""Usual abbreviations of settings."""
 _FEW = 12
 """So many names may be listed in a hint."""
 
@@ -39,9 +41,16 @@ def did_you_mean(name: str, known: Collection[str], listing: str = "") -> str:
 
 def best_match(name: str, known: Collection[str]) -> str | None:
     """The name in ``known`` that is most similar to ``name``; None if none is similar."""
-    likeness = {candidate: _likeness(_plain(name), _plain(candidate)) for candidate in known}
+    names = dict.fromkeys((_plain(name), spelled_out(_plain(name))))
+    likeness = {candidate: max(_likeness(one, _plain(candidate)) for one in names) for candidate in known}
     nearest = max(likeness, key=lambda candidate: likeness[candidate], default=None)
     return nearest if nearest is not None and likeness[nearest][0] >= _ALIKE else None
+
+
+def spelled_out(name: str) -> str:
+    """A name whose last part is a usual abbreviation, such as ``train.lr``, in full; other names stay."""
+    section, dot, last = name.rpartition(".")
+    return section + dot + _SHORT.get(last, last)
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -21,6 +22,7 @@ from keensight.core.predictions import Predictions
 from keensight.core.progress import Progress
 from keensight.core.records import SEPARATOR, ImageInfo, LabelSet
 from keensight.core.sources import Images, Source, read_source
+from keensight.core.task import Task
 from keensight.errors import DataError, ImageError, StoreError, UsageError
 from keensight.workflow.predict import find, load
 from keensight.workflow.progress import shown
@@ -77,6 +79,11 @@ def drift(
         raise UsageError(f"level is {level!r}, not a number between 0 and 1", "use one such as 0.01")
     progress = shown(progress)
     bundle = open_bundle(model if isinstance(model, (str, Path)) else model.path)
+    if bundle.manifest.task == Task.ANOMALY:
+        raise UsageError(
+            f"{bundle.path} is an anomaly detector, and drift is found for classifiers only",
+            f"score the images instead: keensight predict {shlex.quote(str(bundle.path))} IMAGE...",
+        )
     labels, subspace = bundle.manifest.labels, bundle.subspace()
     known, _ = _stored(bundle) if reference is None else _measure(bundle.path, labels, reference, progress)
     new, unreadable = _measure(bundle.path, labels, images, progress)

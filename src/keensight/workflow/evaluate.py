@@ -78,7 +78,8 @@ def evaluate(
         return cast("Evaluated", _stored(model))
     if is_detector(model):
         raise UsageError(
-            "an anomaly detector is evaluated on its own test set only", "remove the source, or train on it"
+            "an anomaly detector is evaluated on the test set of its run only",
+            f"leave out SOURCE: keensight evaluate {_run_in_words(model)}",
         )
     from keensight.data.sources.assemble import OneClass
 
@@ -91,6 +92,14 @@ def evaluate(
     for sentence in () if evaluation.left_out is None else evaluation.left_out.sentences():
         progress.say(sentence)
     return evaluation
+
+
+def _run_in_words(model: Any) -> str:
+    """A run as an argument; of a bundle, or a model in memory, the run is not known."""
+    from keensight.store.run import is_run
+
+    place = getattr(model, "path", model)
+    return shlex.quote(str(place)) if isinstance(place, (str, Path)) and is_run(place) else "RUN"
 
 
 def on_source(

@@ -12,6 +12,7 @@ from keensight.core.comparison import CurvePoint, LearningCurve
 from keensight.core.options import CurveOptions, with_options
 from keensight.core.progress import Progress, Silent
 from keensight.core.records import Dataset, Split
+from keensight.core.task import Task
 from keensight.errors import DataError, UsageError
 from keensight.workflow.features import caches, images_of
 from keensight.workflow.prepare import input_spec, open_source, prepare_data
@@ -48,7 +49,7 @@ def learning_curve(
         **options: As for :func:`train`; ``model`` must be pretrained.
 
     Raises:
-        DataError: there are too few training images for an eighth of them to say anything.
+        DataError: it is a multi-label set, or there are too few training images for an eighth of them to say anything.
         UsageError: the model has no pretrained weights.
 
     Examples:
@@ -66,6 +67,11 @@ def learning_curve(
     if not ARCHITECTURES[name].pretrained:
         raise UsageError(f"{name} has no pretrained weights, which the learning curve needs", "remove --model")
     dataset, _ = open_source(source, chosen, progress)
+    if dataset.task == Task.MULTILABEL:
+        raise DataError(
+            f"{dataset.name} is a multi-label set, and a learning curve needs one class per image",
+            "for the curve of one label, name its column of 0 and 1, if it has one: --label COLUMN (label= in Python)",
+        )
     spec = input_spec(dataset, chosen, name, "quick")
     prepared = prepare_data(dataset, spec, chosen, progress)
     pixels, split = prepared.pixels, prepared.split

@@ -207,12 +207,8 @@ def open_session(
 ) -> ReviewSession:
     """The questions that a run raises (see :func:`review`)."""
     handle = tested(run)
+    _refuse_unreviewable(handle)
     dataset = _with_images(handle, source, progress)
-    if dataset.task == Task.MULTILABEL:
-        raise DataError(
-            f"{handle.path} is a multi-label run, but a review assigns one class per image",
-            "check suspects.csv in the run and the mistakes in its report, and correct the table by hand",
-        )
     suspects = handle.label_suspects
     if suspects is None and source is not None:
         suspects = _checked(handle, dataset, progress)
@@ -226,6 +222,25 @@ def open_session(
         )
     table = handle.path / "corrections.csv" if out is None else Path(out)
     return ReviewSession(handle.record.name, dataset, questions, table, handle.applied_corrections)
+
+
+def _refuse_unreviewable(run: Run) -> None:
+    """Refuse a run whose images do not have one class each.
+
+    Raises:
+        DataError: it is an anomaly detector's, or a multi-label one.
+    """
+    if run.record.results.get("task") == Task.ANOMALY:
+        raise DataError(
+            f"{run.path} is the run of an anomaly detector: it has no label check and cannot be reviewed",
+            f"its mistakes are in {run.path / 'report.html'}",
+        )
+    if run.dataset.task == Task.MULTILABEL:
+        listed = "" if run.label_suspects is None else f"the suspicious labels in {run.path / 'suspects.csv'} and "
+        raise DataError(
+            f"{run.path} is a multi-label run, but a review assigns one class per image",
+            f"check {listed}the mistakes in {run.path / 'report.html'}, and correct the table by hand",
+        )
 
 
 def _with_images(run: Run, source: Source | None, progress: Progress) -> Dataset:

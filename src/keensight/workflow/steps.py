@@ -362,8 +362,8 @@ def changes_since(run: str | Path | Run, source: Source, **options: Unpack[Sourc
     from keensight.data.corrections import apply_corrections
     from keensight.store.run import Run, open_run
 
-    data = open(source, **options)
     handle = run if isinstance(run, Run) else open_run(Path(run))
+    data = open(source, **options)
     with suppress(DataError):  # they no longer apply: that is a change, too
         data, _ = apply_corrections(data, handle.applied_corrections)
     return compare(handle.dataset, data)

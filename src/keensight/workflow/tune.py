@@ -180,7 +180,10 @@ def _check_config(config: RunConfig) -> None:
     from keensight.nets.models.backbones import ARCHITECTURES
 
     if config.data.task == Task.ANOMALY:
-        raise UsageError("keensight tune searches settings of classifiers only", "leave --task anomaly out")
+        raise UsageError(
+            "tuning is for classifiers: anomaly detectors have no settings to search",
+            "train one with its defaults: keensight train SOURCE --task anomaly",
+        )
     if config.model.name != "auto":
         ARCHITECTURES[config.model.name]  # a wrong name is refused before any work
     start_weights(config.model.weights)

@@ -76,6 +76,8 @@ def test_debug_shows_the_traceback(capsys):
         (["cache", "claer"], "there is no command 'claer'", "did you mean 'clear'?"),
         (["train", "x", "--epoch", "3"], "there is no option '--epoch'", "did you mean '--epochs'?"),
         (["train", "x", "--batch-size", "3"], "there is no option '--batch-size'", "--set train.batch_size=VALUE"),
+        (["train", "x", "--lr", "0.1"], "there is no option '--lr'", "--set train.learning_rate=VALUE"),
+        (["tune", "x", "--task", "anomaly"], "there is no option '--task'", "leave it out: this command is for class"),
         (["train", "x", "--model", "efficientnet_lit"], "there is no model", "did you mean 'efficientnet_lite0'?"),
         (["train", "x", "--set", "train.epoch=3"], "there is no setting 'train.epoch'", "did you mean 'train.epochs'?"),
         (["train", "x", "--config", "typo.toml"], "there is no setting 'train.epohcs'", "did you mean 'train.epochs'?"),

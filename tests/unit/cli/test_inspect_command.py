@@ -37,6 +37,11 @@ def test_inspect_takes_the_class_from_the_path(document, photos):
     assert leaf["reading"]["cue"] == "classes are the innermost folders"
 
 
+def test_a_run_that_does_not_exist_is_refused_before_any_work(answer, photos):
+    told = answer("inspect", "photos", "--against", "runs/typo", code=1).err
+    assert told == "error: there is no run runs/typo\nhint: `keensight runs` lists the runs there are\n"
+
+
 def test_inspect_draws_where_asked(document, photos):
     found = document("inspect", "photos", "--out", "seen")
     assert [Path(path).name for path in found["figures"]] == ["samples.png", "classes.png", "audit.html", "audit.json"]

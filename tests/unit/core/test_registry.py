@@ -39,12 +39,22 @@ def test_an_unknown_name_is_answered_with_the_nearest(models: Registry[int]) -> 
         ("learning_rat", "train.learning_rate"),
         ("augment.flipp", "augment.flip"),
         ("target_prec", "decision.target_precision"),
+        ("train.lr", "train.learning_rate"),
+        ("lr", "train.learning_rate"),
+        ("train.BS", "train.batch_size"),
+        ("train.wd", "train.weight_decay"),
     ],
 )
 def test_a_misspelt_setting_gets_one_suggestion(given: str, nearest: str) -> None:
     with pytest.raises(UsageError) as caught:
         find_setting(given)
     assert caught.value.hint == f"did you mean {nearest!r}?"
+
+
+def test_an_abbreviation_that_is_like_another_name_still_gets_it() -> None:
+    assert did_you_mean("lr", ["hr", "learning_rat"]) == "did you mean 'learning_rat'?"
+    assert did_you_mean("lr", ["hrx", "cat"]) == "available: hrx, cat"
+    assert did_you_mean("bs", ["bsx", "cat"]) == "did you mean 'bsx'?"
 
 
 def test_a_name_like_no_other_gets_the_list_where_it_is_short() -> None:

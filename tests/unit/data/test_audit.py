@@ -74,6 +74,24 @@ def test_unreadable_headers_and_bodies_are_quarantined_with_their_reasons(root: 
     assert report.counts == {"cat": 31, "dog": 32}
 
 
+def test_two_reasons_are_both_given_and_of_more_the_most_frequent_one(root: Path) -> None:
+    _fill(root, cat=30, dog=30)
+    (root / "cat/empty.png").touch()
+    (root / "dog/text.jpg").write_text("no image")
+    two = _kinds(_audit(root))["unreadable"].message
+    assert "training and testing (1: the file is empty; 1: it is a text file, not an image)" in two
+    reading = open_source(root).reading
+    assert reading is not None
+    assert "2 images cannot be read: 1: the file is empty; 1: it is a text file, not an image" in reading.warnings
+    (root / "cat/cut.png").write_bytes((root / "dog/0.png").read_bytes()[:20])
+    assert "(for example: truncated PNG" in _kinds(_audit(root))["unreadable"].message
+    (root / "cat/cut.png").unlink()
+    (root / "dog/empty.png").touch()
+    assert "(2: the file is empty; 1: it is a text file, not an image)" in _kinds(_audit(root))["unreadable"].message
+    (root / "dog/cut.png").write_bytes((root / "dog/0.png").read_bytes()[:20])
+    assert "(most often, 2 times: the file is empty): " in _kinds(_audit(root))["unreadable"].message
+
+
 def test_many_unreadable_files_are_severe(root: Path) -> None:
     _fill(root, cat=20, dog=20)
     for i in range(5):

@@ -115,6 +115,16 @@ def test_columns_that_are_missing_or_ambiguous(
     assert hint is not None and all(column in hint for column in header.split(","))
 
 
+@pytest.mark.parametrize(
+    ("header", "option"),
+    [("path,labl", "label"), ("path,label,class", "label"), ("path,image,label", "path")],
+)
+def test_the_hint_names_the_option_and_the_argument(photos: Path, header: str, option: str) -> None:
+    with pytest.raises(DataError) as caught:
+        _csv(photos, f"{header}\n{','.join(['img/0.png'] * header.count(','))},x\n")
+    assert f"--{option} COLUMN ({option}= in Python); the columns are: " in (caught.value.hint or "")
+
+
 def test_naming_the_columns_settles_it(photos: Path) -> None:
     text = "image,thumb,label,class\nimg/0.png,x,1,a\nimg/1.png,x,1,b\n"
     assert _csv(photos, text, label="class").labels.names == ("a", "b")

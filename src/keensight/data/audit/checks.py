@@ -29,6 +29,7 @@ from keensight.data.audit.missing_classes import (
 )
 from keensight.data.audit.quality import histogram
 from keensight.data.cache import CHANGED
+from keensight.data.sources.image_facts import reasons_in_words
 from keensight.data.sources.listing import UNKNOWN_TYPE
 from keensight.data.sources.names import clean_label, is_image_name, suffix_of
 from keensight.data.sources.tables import NO_LABEL
@@ -96,8 +97,8 @@ def unreadable(dataset: Dataset, pixels: Pixels | None) -> list[Finding]:
     subject = images_in_words(len(bad), "cannot be read and is", "cannot be read and are")
     changed = sum(reason == CHANGED for reason in bad.values())
     severity: Severity = "severe" if changed or len(bad) > 0.05 * len(dataset) else "warning"
-    reason, n = Counter(reason.partition(" (")[0] for reason in bad.values()).most_common(1)[0]
-    message = f"{subject} excluded from training and testing ({n}: {reason}): replace, convert or delete them."
+    why = reasons_in_words(bad.values())
+    message = f"{subject} excluded from training and testing ({why}): replace, convert or delete them."
     if changed:
         told = images_in_words(changed, "has", "have")
         message += f" {told} changed since the set was opened: open the source again."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from keensight.core.openers import missing_extras
 from keensight.core.records import Sample
@@ -31,10 +31,23 @@ def image_warnings(samples: Sequence[Sample]) -> tuple[str, ...]:
     """Images that cannot be read, with numbers and reasons; those that only lack an extra, with what to install."""
     errors = [sample.error for sample in samples if sample.error is not None]
     missing = [sentence.rstrip(".") for sentence in missing_extras(errors)]
-    others = Counter(error.partition(" (")[0] for error in errors if not missing_extras([error]))
+    others = [_brief(error) for error in errors if not missing_extras([error])]
     if not others:
         return tuple(missing)
-    reason, n = others.most_common(1)[0]
-    verb = "image cannot be read" if others.total() == 1 else "images cannot be read"
-    said = reason if n == others.total() else f"{n:,}: {reason}"
-    return (*missing, f"{others.total():,} {verb}: {said}")
+    verb = "image cannot be read" if len(others) == 1 else "images cannot be read"
+    said = others[0] if len(set(others)) == 1 else reasons_in_words(others)
+    return (*missing, f"{len(others):,} {verb}: {said}")
+
+
+def reasons_in_words(reasons: Iterable[str]) -> str:
+    """Why images cannot be read, with numbers: all reasons if there are one or two, else the most frequent one."""
+    counts = Counter(map(_brief, reasons)).most_common()
+    if len(counts) <= 2:
+        return "; ".join(f"{n:,}: {reason}" for reason, n in counts)
+    reason, n = counts[0]
+    return f"for example: {reason}" if n == 1 else f"most often, {n:,} times: {reason}"
+
+
+def _brief(reason: str) -> str:
+    """Without details such as a position in the file."""
+    return reason.partition(" (")[0]

@@ -71,7 +71,9 @@ def open_pixels(files: Sequence[tuple[Path, Part | None]], *, label: str | None 
         table = Table(pixels.columns, text=True)
         column = label or label_column(table, file.name)
         if column not in table.columns:
-            raise DataError(f"{file.name} has no column {column!r} (label)", "set the label column with label=")
+            raise DataError(
+                f"{file.name} has no column {column!r} (label)", "set it with --label COLUMN (label= in Python)"
+            )
         texts += read_labels(table.columns[column], column, words_may_be_missing=True).texts
         splits += [part or said for said in _splits(table, column)]
     kept = [i for i, text in enumerate(texts) if text is not None]

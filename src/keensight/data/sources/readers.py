@@ -17,6 +17,7 @@ from keensight.data.sources.containers.embedded import Wanted
 from keensight.data.sources.containers.open_container import open_container, without_columns
 from keensight.data.sources.folders import open_folder
 from keensight.data.sources.names import is_image_name
+from keensight.data.sources.own_folders import refuse_own_folder
 from keensight.data.sources.table_files import is_table_name
 from keensight.data.sources.tables import from_frame, open_tables
 from keensight.errors import DataError, UsageError
@@ -67,8 +68,10 @@ def open_source(  # noqa: PLR0913 - public options, by keyword
     if (label_regex or label_level) and not (where.is_dir() or is_archive(where)):
         raise UsageError(f"{source} is not a folder, so there are no paths to take the class from", "remove the option")
     together = bool(val or test)
-    if not together and _exists(where) and (dataset := open_container(where, wanted, tree, progress)) is not None:
-        return dataset
+    if not together and _exists(where):
+        refuse_own_folder(where)
+        if (dataset := open_container(where, wanted, tree, progress)) is not None:
+            return dataset
     if together or (is_table_name(where.name) and os.path.isfile(where)):  # noqa: PTH113 - takes any name
         files = _given_together({None: where, "val": val, "test": test})
         return open_tables(files, label=label, path=path, group=group, labels=labels, progress=progress)

@@ -178,7 +178,7 @@ def _only(matches: Sequence[str], role: str, table: Table, name: str) -> str:
     if len(matches) > 1:
         raise DataError(
             f"{name} has {len(matches)} columns that could be the {role}: {listed(matches)}",
-            f"choose one with {role}=; {_columns_in_words(table)}",
+            f"choose one with --{role} COLUMN ({role}= in Python); {_columns_in_words(table)}",
         )
     return matches[0]
 
@@ -268,7 +268,7 @@ def _label_columns(table: Table, found: Columns, name: str) -> Columns:
         raise DataError(
             f"the label of {name} could be the column {listed(classes)}, or the {len(indicators)} columns of 0 and 1: "
             f"{listed(indicators)}",
-            f"choose one with label=, such as --label {classes[0]}, or the 0/1 columns with labels=",
+            f"choose one, such as --label {classes[0]} (label= in Python), or the 0/1 columns with --labels (labels=)",
         )
     if classes:
         facts = f"columns of 0 and 1 taken for facts: {listed(indicators)}"
@@ -307,7 +307,7 @@ def _by_content(table: Table, found: Columns, classes: Sequence[str], free: Sequ
 
 
 def _no_label_hint(table: Table) -> str:
-    return f"set it with label=; {_columns_in_words(table)}"
+    return f"set it with --label COLUMN (label= in Python); {_columns_in_words(table)}"
 
 
 def _indicators(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
@@ -346,7 +346,9 @@ def _with_indicators(found: Columns, columns: Sequence[str], name: str) -> Colum
     if len(columns) < 2 or odd:
         raise DataError(
             f"{name}: {f'the label {odd[0]!r} holds a {SEPARATOR!r}' if odd else 'one label column is not enough'}",
-            "rename the column" if odd else "give two or more, or a column of classes with label=",
+            "rename the column"
+            if odd
+            else "give two or more, or one column of classes with --label (label= in Python)",
         )
     return replace(found, indicators=tuple(columns))
 

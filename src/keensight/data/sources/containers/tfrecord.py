@@ -92,7 +92,8 @@ def _keys(example: dict[str, _Feature], label: str | None, name: str) -> tuple[s
         raise DataError(f"{name} has no feature with encoded images under a usual name", listed)
     wanted = next((key for key in ((label,) if label else _LABELS) if key in example), None)
     if wanted is None:
-        raise DataError(f"{name} has no feature {label or 'with a label under a usual name'}", f"set label=; {listed}")
+        hint = f"set it with --label NAME (label= in Python); {listed}"
+        raise DataError(f"{name} has no feature {label or 'with a label under a usual name'}", hint)
     return image, wanted
 
 

@@ -52,7 +52,7 @@ def open_webdataset(
     if not any(entry.labels is not None for shard in shards for entry in shard.entries):
         raise DataError(
             f"no image of {source.name} has a label in a .cls or .json file",
-            "the label's key is found by its name, such as label or class; set another with label=",
+            "the label's key is found by its name, such as label; set another with --label NAME (label= in Python)",
         )
     return open_shards(source, shards, "WebDataset tar", "files beside the images", progress)
 
