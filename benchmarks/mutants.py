@@ -1,9 +1,9 @@
 """Mutation testing: small changes to the source, and how many of them a test notices.
 
-A mutant is one changed operator, number, condition, return value or statement. For each of a random sample of them the
-unit tests of its module are run, those that train nothing, and if these notice nothing, all fast tests (without
-tests/contract); a mutant that no test notices has survived. Some survivors behave as the original does (a limit that is
-never reached, a message's detail), so that 100% is not to be had.
+A mutant is one changed operator, number, condition, return value or statement. All fast tests (without tests/contract),
+and those of other unit tests that train nothing, are first run once with their coverage; then, for each of a random
+sample of mutants, the tests that run its line. A mutant that none of them notices has survived. Some survivors behave
+as the original does (a limit that is never reached, a message's detail), so that 100% is not to be had.
 
 python benchmarks/mutants.py --sample 200
 python benchmarks/mutants.py --only core/sanitize.py   # all mutants of a module
@@ -23,7 +23,9 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,25 +37,11 @@ SOURCE, TESTS = ROOT / "src" / "keensight", ROOT / "tests"
 PACKAGES = ("core", "assess", "store", "data/splits.py")
 _QUICK = "pytest.mark.slow  # seconds in all"
 """Files of this mark are run too: they have many tests, but train nothing."""
-_FURTHER = {
-    "core/tiff.py": ("unit/core/test_formats.py", "unit/core/test_pixels.py", "hostile/test_odd_images.py"),
-    "core/decode_limits.py": ("unit/core/test_pixels.py", "unit/core/test_formats.py", "hostile/test_bad_images.py"),
-    "core/dicom.py": ("unit/core/test_dicom.py",),
-    "core/parallel.py": ("unit/core/test_pixels.py", "unit/data/test_file_index.py"),
-    "store/json_records.py": (
-        "contract/test_format_numbers.py",
-        "unit/store/test_run.py",
-        "hostile/test_record_types.py",
-    ),
-}
-"""Tests of modules that only their callers name."""
 _LEFT_OUT = ("test_fuzz.py", "test_cache_files.py", "test_memory.py")
 """Tests of everything at once."""
 _TRAINS = re.compile(r"^\s*(?:import|from) (?:tensorflow|keras)\b", re.MULTILINE)
 _LEAST, _TIMES = 30.0, 8.0
 """Seconds of CPU time that tests may take in any case, and as a multiple of what they take without a mutant."""
-_FAST = ["-m", "not slow", f"--ignore={TESTS / 'contract'}", str(TESTS)]
-"""What runs all fast tests but those of the project's texts."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +49,7 @@ class Mutant:
     module: str
     number: int
     line: int
+    last: int
     change: str
 
     def __str__(self) -> str:
@@ -182,7 +171,8 @@ def mutants(module: str) -> list[Mutant]:
         for i, (change, _) in enumerate(changes(node))
     ]
     return [
-        Mutant(module, number, getattr(node, "lineno", 0), change) for number, (node, change, _) in enumerate(found)
+        Mutant(module, number, getattr(node, "lineno", 0), getattr(node, "end_lineno", 0), change)
+        for number, (node, change, _) in enumerate(found)
     ]
 
 
@@ -209,27 +199,86 @@ def _replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> None:
                 value[:] = [new if item is old else item for item in value]
 
 
-def tests_of(module: str) -> list[Path]:
-    """Tests that name a module and train nothing: of its own layer, else of any; first the one called like it."""
-    dotted = "keensight." + module.removesuffix(".py").replace("/", ".")
-    package, _, name = dotted.rpartition(".")
-    names = re.compile(rf"{re.escape(dotted)}\b|from {re.escape(package)} import [^\n]*\b{name}\b")
-    further = [TESTS / path for path in _FURTHER.get(module, ())]
-    layer = f"unit/{module.split('/')[0]}"
-    found = [path for path in _naming(names, layer, "property", "golden", "hostile") if path not in further]
-    found = found or ([] if further else _naming(names, "unit"))
-    return [*further, *sorted(found, key=lambda path: (path.stem != f"test_{name}", path.stat().st_size))]
+@dataclass(frozen=True)
+class Suite:
+    """What each test took and which lines it ran."""
+
+    seconds: dict[str, float]
+    """By node ID."""
+    covered: dict[str, dict[int, list[str]]]
+    """Module to line to the tests that run it."""
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """The tests that run a mutant's lines, the shortest first; of lines that run on import, all of its module."""
+        lines = self.covered.get(mutant.module, {})
+        found = {test for line in range(mutant.line, mutant.last + 1) for test in lines.get(line, ())}
+        if "" in found or not found:
+            found = {test for tests in lines.values() for test in tests}
+        return sorted(found - {""}, key=lambda test: self.seconds.get(test, 0.0))
 
 
-def _naming(names: re.Pattern[str], *folders: str) -> list[Path]:
+class _Chosen:
+    """A plugin: only these tests, in this order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self._place = {test: number for number, test in enumerate(tests)}
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items[:] = sorted(
+            (item for item in items if item.nodeid in self._place), key=lambda item: self._place[item.nodeid]
+        )
+
+
+def quiet_files() -> list[str]:
+    """Files of slow unit tests that train nothing."""
     found = []
-    for path in (path for folder in folders for path in sorted((TESTS / folder).rglob("test_*.py"))):
+    for path in sorted((TESTS / "unit").rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
-        fits = "pytestmark = pytest.mark.slow" not in text or _QUICK in text or "assess" in path.parts
-        left_out = _TRAINS.search(text) or path.name in _LEFT_OUT or "nets" in path.parts
-        if fits and not left_out and names.search(text):
-            found.append(path)
+        slow = "pytestmark = pytest.mark.slow" in text and (_QUICK in text or "assess" in path.parts)
+        if slow and not _TRAINS.search(text) and path.name not in _LEFT_OUT and "nets" not in path.parts:
+            found.append(str(path))
     return found
+
+
+_TOOK = re.compile(r"^ *([\d.]+)s (?:setup|call|teardown) +(\S.*)$", re.MULTILINE)
+
+
+def measured() -> Suite:
+    """Run all tests that a mutant may be given, with their coverage.
+
+    Raises:
+        SystemExit: some of them fail without a mutant.
+    """
+    seconds: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "coverage"
+        fast = [str(TESTS), f"--ignore={TESTS / 'contract'}", *(f"--ignore-glob=*/{name}" for name in _LEFT_OUT)]
+        for chosen in ([*fast, "-m", "not slow"], [*quiet_files(), "--cov-append"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", "-q", "-p", "no:cacheprovider",
+                 "--cov=keensight", "--cov-context=test", "--cov-report=", "--durations=0", *chosen],
+                cwd=ROOT, env={**os.environ, "COVERAGE_FILE": str(place)}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise SystemExit(f"the tests fail without a mutant:\n{done.stdout[-2000:]}")
+            for took, test in _TOOK.findall(done.stdout):
+                seconds[test] = seconds.get(test, 0.0) + float(took)
+        return Suite(seconds, _lines_of(place))
+
+
+def _lines_of(place: Path) -> dict[str, dict[int, list[str]]]:
+    """Module to line to tests, from a file of coverage."""
+    found = place.with_suffix(".json")
+    subprocess.run(
+        [sys.executable, "-m", "coverage", "json", "-q", "--show-contexts", f"--data-file={place}", "-o", found],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    covered = {}
+    for file, told in json.loads(found.read_text(encoding="utf-8"))["files"].items():
+        module = (ROOT / file).relative_to(SOURCE).as_posix()
+        lines = {int(line): [one.partition("|")[0] for one in names] for line, names in told["contexts"].items()}
+        covered[module] = lines
+    return covered
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -249,22 +298,16 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._tree, self._path, "exec"), module.__dict__)
 
 
-def tried(module: str, tree: ast.Module | None, tests: list[Path], seconds: float) -> tuple[bool, float]:
-    """Whether these tests pass (none: all fast ones), and how much CPU time they took; in a child process."""
-    begun = _children()
+def passed(mutant: Mutant | None, tests: list[str], seconds: float) -> bool:
+    """Whether these tests pass with a mutant, or without one, in a child process."""
     process = os.fork()
     if not process:
-        os._exit(_child(module, tree, tests, seconds))
+        os._exit(_child(mutant, tests, seconds))
     _, status = os.waitpid(process, 0)
-    return status == 0, _children() - begun
+    return status == 0
 
 
-def _children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
-
-
-def _child(module: str, tree: ast.Module | None, tests: list[Path], seconds: float) -> int:
+def _child(mutant: Mutant | None, tests: list[str], seconds: float) -> int:
     import resource
 
     import pytest
@@ -272,30 +315,27 @@ def _child(module: str, tree: ast.Module | None, tests: list[Path], seconds: flo
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
     signal.alarm(int(min(40 * seconds, 1800)))  # a test that waits takes no CPU time
-    if tree is not None:
-        sys.meta_path.insert(0, _Finder(module, tree))
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", *(() if tests else _FAST)]
+    if mutant is not None:
+        sys.meta_path.insert(0, _Finder(mutant.module, mutated(mutant)))
+    files = sorted({test.partition("::")[0] for test in tests})
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
-            return int(pytest.main([*options, *map(str, tests)]))
+            return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files], plugins=[_Chosen(tests)]))
         except BaseException:
             return 1
 
 
-def sampled(count: int, seed: int, most: int) -> list[Mutant]:
-    """A random sample of all mutants of ``PACKAGES`` whose modules have tests, of at most so many modules."""
+def sampled(count: int, seed: int) -> list[Mutant]:
+    """A random sample of all mutants of ``PACKAGES``."""
     modules = [
         path.relative_to(SOURCE).as_posix()
         for package in PACKAGES
         for path in ([SOURCE / package] if package.endswith(".py") else sorted((SOURCE / package).rglob("*.py")))
         if path.name != "__init__.py"
     ]
-    modules = [module for module in modules if tests_of(module)]
-    if most < len(modules):
-        modules = random.Random(f"modules {seed}").sample(modules, most)
     whole = [mutant for module in modules for mutant in mutants(module)]
     print(f"{len(whole):,} mutants in {len(modules)} modules", flush=True)
-    return sorted(random.Random(seed).sample(whole, min(count, len(whole))), key=lambda one: (one.module, one.number))
+    return random.Random(seed).sample(whole, min(count, len(whole)))
 
 
 def main() -> None:
@@ -304,22 +344,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--modules", type=int, default=1000, help="at most, drawn at random; each costs a run of its tests"
-    )
-    parser.add_argument("--longest", type=float, default=600, help="seconds of CPU time that a module's tests may take")
     parser.add_argument("--only", action="append", default=[], help="all mutants of this module")
     parser.add_argument(
         "--minutes", type=float, default=1e9, help="stop after so long; what was not tried is not counted"
     )
     asked = parser.parse_args()
+    end = time.monotonic() + 60 * asked.minutes
     for name in ("numpy", "pandas", "PIL.Image", "pytest", "pyarrow.parquet", "jinja2"):  # once, not in each child
         importlib.import_module(name)
     os.chdir(ROOT)
-    chosen = [mutant for module in asked.only for mutant in mutants(module)]
-    chosen = chosen or sampled(asked.sample, asked.seed, asked.modules)
-    random.Random(asked.seed).shuffle(chosen)  # so that a stop leaves a sample, too
-    figures = judged(chosen, time.monotonic() + 60 * asked.minutes, asked.longest)
+    chosen = [mutant for module in asked.only for mutant in mutants(module)] or sampled(asked.sample, asked.seed)
+    figures = judged(chosen, measured(), end)
     total = sum(row[1] for row in figures["packages"].values())
     figures["fraction"] = round(figures["killed"] / total, 3)
     print(json.dumps(figures, indent=1))
@@ -327,49 +362,32 @@ def main() -> None:
         save("mutants", total, figures, "at least 85% killed")
 
 
-def judged(chosen: list[Mutant], end: float, longest: float) -> dict[str, Any]:
-    """Run the tests of each mutant until some time; of modules whose tests take at most so many seconds."""
-    refuse_failing(longest)
-    known: dict[str, tuple[list[Path], float]] = {}
+def judged(chosen: list[Mutant], suite: Suite, end: float) -> dict[str, Any]:
+    """Run the tests of each mutant, until some time.
+
+    Raises:
+        SystemExit: the tests that failed with a mutant fail without it, too.
+    """
+    tested: set[str] = set()
     counts: dict[str, list[int]] = {}
     survivors: list[str] = []
     for mutant in chosen:
         if time.monotonic() > end:
             break
-        tests, seconds = known.setdefault(mutant.module, known.get(mutant.module) or baseline(mutant.module, longest))
-        if not tests:
-            continue
-        rounds = ((tests, seconds), ([], longest))
-        survived = all(tried(mutant.module, mutated(mutant), some, limit)[0] for some, limit in rounds)
+        tests = suite.of(mutant)
+        allowed = max(_LEAST, _TIMES * sum(suite.seconds.get(test, 0.0) for test in tests))
+        survived = not tests or passed(mutant, tests, allowed)
+        if not survived and not passed(None, tests, allowed):
+            raise SystemExit(f"{mutant}: its tests fail without it, too")
         package = counts.setdefault(mutant.module.split("/")[0], [0, 0])
         package[0] += not survived
         package[1] += 1
+        tested.add(mutant.module)
         if survived:
             survivors.append(str(mutant))
-        print("survived" if survived else "killed  ", mutant, flush=True)
-    refuse_failing(longest)  # another program may have changed files meanwhile
-    tested = sorted(module for module, (tests, _) in known.items() if tests)
+        print("survived" if survived else "killed  ", f"{mutant}, {len(tests):,} tests", flush=True)
     killed = sum(row[0] for row in counts.values())
-    return {"modules": tested, "killed": killed, "packages": counts, "survivors": survivors}
-
-
-def refuse_failing(longest: float) -> None:
-    """Every mutant would count as killed.
-
-    Raises:
-        SystemExit: the fast tests fail without a mutant.
-    """
-    if not tried("core/records.py", None, [], longest)[0]:
-        raise SystemExit("the fast tests fail without a mutant, or take too long")
-
-
-def baseline(module: str, longest: float) -> tuple[list[Path], float]:
-    """The tests of a module, none if they fail without a mutant, and the CPU time that they may take with one."""
-    tests = tests_of(module)
-    passed, seconds = tried(module, None, tests, longest)
-    if not passed:
-        print(f"left out: the tests of {module} fail without a mutant, or take too long", flush=True)
-    return tests if passed else [], max(_LEAST, _TIMES * seconds)
+    return {"modules": sorted(tested), "killed": killed, "packages": counts, "survivors": survivors}
 
 
 if __name__ == "__main__":
