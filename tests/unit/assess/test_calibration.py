@@ -4,6 +4,7 @@ from sklearn.metrics import brier_score_loss
 
 from keensight.assess.calibration import (
     FEWEST,
+    PRIOR,
     at_temperature,
     brier_scores,
     cross_entropies,
@@ -63,6 +64,14 @@ def test_a_temperature_that_helps_on_a_few_hundred_images_is_taken() -> None:
 
 def test_a_temperature_that_is_not_shown_to_help_is_none() -> None:
     assert sum(fit_temperature(*_drawn(200, 1.0, seed)) == 1.0 for seed in range(20)) > 10
+
+
+def test_the_temperature_is_the_mode_of_likelihood_and_prior() -> None:
+    probabilities, targets = _drawn(200, 2.0)
+    tried = np.linspace(-3, 3, 6001)
+    losses = [cross_entropies(at_temperature(probabilities, np.exp(x)), targets).sum() for x in tried]
+    mode = tried[np.argmin(np.array(losses) + (tried / PRIOR) ** 2 / 2)]
+    assert fit_temperature(probabilities, targets) == pytest.approx(np.exp(mode), rel=3e-3)
 
 
 def test_copies_in_groups_are_no_more_evidence() -> None:

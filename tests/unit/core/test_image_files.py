@@ -20,6 +20,14 @@ def test_jpeg_quality_is_read_from_the_tables(quality: int) -> None:
     assert traces(stream.getvalue()).quality == pytest.approx(quality, abs=1)
 
 
+@pytest.mark.parametrize(("entries", "known"), [(63, False), (64, True)])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_table_that_is_too_short_says_nothing_about_the_quality(wide: bool, entries: int, known: bool) -> None:
+    table = bytes([0x10 if wide else 0]) + (b"\0\x20" if wide else b"\x20") * entries
+    data = b"\xff\xd8\xff\xdb" + struct.pack(">H", 2 + len(table)) + table + b"\xff\xd9"
+    assert (traces(data).quality is not None) is known
+
+
 def test_exif_is_seen() -> None:
     exif = Image.Exif()
     exif[274] = 6
