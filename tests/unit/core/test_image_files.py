@@ -28,6 +28,15 @@ def test_a_table_that_is_too_short_says_nothing_about_the_quality(wide: bool, en
     assert (traces(data).quality is not None) is known
 
 
+def test_restart_markers_and_fill_bytes_are_passed_over() -> None:
+    """They have no length: taken for segments, they would hide the tables behind them (T.81, B.1.1.3)."""
+    stream = io.BytesIO()
+    Image.fromarray(PICTURE).save(stream, "JPEG", quality=80)
+    data = stream.getvalue()
+    for alone in (b"\xff\x01", b"\xff\xd0", b"\xff\xd7", b"\xff\xff"):
+        assert traces(data[:2] + alone + data[2:]).quality == traces(data).quality, alone
+
+
 def test_exif_is_seen() -> None:
     exif = Image.Exif()
     exif[274] = 6

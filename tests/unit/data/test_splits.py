@@ -213,6 +213,7 @@ def _in_groups(*groups: str) -> Dataset:
 def test_a_group_that_moved_for_one_class_counts_for_its_others_where_it_is_now() -> None:
     data = _in_groups("c", "bc", "a", "ab", "bc", "a")
     split = make_split(data)
+    assert split.method.endswith("Moved so that each class is in every split: 2.")
     assert all(set(_count(data, split, part)) == {"a", "b", "c"} for part in PARTS)
 
 

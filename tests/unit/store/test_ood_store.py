@@ -98,6 +98,11 @@ def test_a_forged_subspace_is_refused(changes, says, tmp_path):
     refused(tmp_path / "subspace.npz", says)
 
 
+def test_scores_may_reach_both_ends_of_their_range(tmp_path):
+    np.savez(tmp_path / "subspace.npz", **arrays(known=np.array([0.0, 0.2, 2.0], np.float32), refused=np.float64(1)))
+    assert read_subspace(tmp_path / "subspace.npz").known[-1] == 2
+
+
 @pytest.mark.parametrize("keep", [0, 10, 300, -40])
 def test_a_truncated_one_is_refused(keep, subspace, tmp_path):
     path = tmp_path / "subspace.npz"
