@@ -102,27 +102,33 @@ def test_files_cut_short(format: str, share: float) -> None:
     assert reason(raw[: int(len(raw) * share)])
 
 
-@pytest.mark.parametrize(
-    ("bands", "kind", "words"), [(8, "<u1", "8 bands of 8 bits"), (3, "<f4", "3 bands of 32 bits")]
-)
-def test_a_tiff_of_many_bands_is_refused_by_their_number(bands: int, kind: str, words: str) -> None:
-    values = np.zeros((4, 4, bands), kind).tobytes()
-    bits = 8 * np.dtype(kind).itemsize
-    fields = [
-        (256, 4),
-        (257, 4),
-        (258, bits),
-        (259, 1),
-        (262, 1),
-        (273, 200),
-        (277, bands),
-        (278, 4),
-        (279, len(values)),
-    ]
-    fields += [(339, 3 if "f" in kind else 1)]
+def tiff_of(bands: int, kind: str, meaning: int = 1) -> bytes:
+    """An uncompressed TIFF of 4 x 4 px; ``meaning``: 1 gray, 2 RGB."""
+    values, bits = np.zeros((4, 4, bands), kind).tobytes(), 8 * np.dtype(kind).itemsize
+    fields = [(256, 4), (257, 4), (258, bits), (259, 1), (262, meaning), (273, 200), (277, bands), (278, 4),
+              (279, len(values)), (339, 3 if "f" in kind else 1)]  # fmt: skip
     entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in fields)
-    raw = b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)
-    assert words in reason(raw.ljust(200, b"\0") + values)
+    return (b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)).ljust(200, b"\0") + values
+
+
+@pytest.mark.parametrize(
+    ("bands", "kind", "meaning", "words"),
+    [
+        (8, "<u1", 1, "8 bands of 8 bits"),
+        (8, "<u1", 2, "8 bands of 8 bits"),
+        (3, "<u1", 1, "3 bands of 8 bits"),
+        (2, "<u2", 1, "2 bands of 16 bits"),
+        (3, "<f4", 2, "3 bands of 32 bits, floating point"),
+        (3, "<u4", 2, "3 bands of 32 bits"),
+    ],
+)
+def test_a_tiff_of_many_bands_is_refused_by_their_number(bands: int, kind: str, meaning: int, words: str) -> None:
+    assert words in reason(tiff_of(bands, kind, meaning))
+
+
+@pytest.mark.parametrize(("bands", "kind", "meaning"), [(1, "<u2", 1), (1, "<f4", 1), (3, "<u1", 2), (3, "<u2", 2)])
+def test_a_tiff_in_gray_or_color_is_read(bands: int, kind: str, meaning: int) -> None:
+    assert decode(tiff_of(bands, kind, meaning), SPEC).shape == (SPEC.height, SPEC.width, 3)
 
 
 def test_a_nifti_volume_says_how_to_save_its_slices() -> None:
