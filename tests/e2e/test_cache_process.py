@@ -49,7 +49,7 @@ def state(place: Path) -> dict[str, int]:
 def test_the_cache_is_listed_limited_and_cleared_by_set(place: Path) -> None:
     code, out, err = keensight("cache", cwd=place)
     assert (code, err) == (0, "")
-    assert out.startswith(f"0 images, 0 bytes in {place / 'cache'}; limit: ")
+    assert out.startswith(f"0 decoded images (one for each size), 0 bytes in {place / 'cache'}; limit: ")
     assert not (place / "cache").exists()
     for name in ("birds", "fish"):
         assert keensight("inspect", name, cwd=place)[0] == 0
@@ -60,7 +60,7 @@ def test_the_cache_is_listed_limited_and_cleared_by_set(place: Path) -> None:
     assert [row.split()[:2] for row in sets] == [["fish", "12"], ["birds", "12"], ["indexes", "and"]]
     assert sets[0].split()[-1] == os.path.realpath(place / "fish")
     assert blank == ""
-    assert total.startswith("24 images, ")
+    assert total.startswith("24 decoded images (one for each size), ")
     before = state(place)
     assert keensight("cache", "clear", "cows", "--yes", cwd=place) == (
         2, "",

@@ -127,6 +127,13 @@ def test_copies_do_not_help_across_folds() -> None:
     assert apart > 0.9 > 0.65 > together
 
 
+@pytest.mark.slow
+def test_what_has_a_check_of_its_own_is_not_among_the_files_metadata() -> None:
+    told, noise = TARGETS[:, None].astype(float), np.zeros((N, 1))
+    probes, _ = run(pictures(), bytes=told, file_name=noise, format=noise)
+    assert probes["bytes"].accuracy.value == 1 and probes["metadata"].accuracy.value < 0.5
+
+
 def test_only_classes_that_can_be_measured_are_chosen() -> None:
     targets = np.array([0] * 100 + [1] * 100 + [2] * 4)
     assert len(choose(targets, np.arange(204))) == 200

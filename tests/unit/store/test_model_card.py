@@ -143,5 +143,9 @@ def test_a_detector_names_its_data_and_what_it_had_seen(seen: int) -> None:
     assert "70 training, 15 validation, 15 test" in data
     assert "stratified" in data
     assert ("7 of 20 normal test images show something" in card) is bool(seen)
+    figures = card.split("## Quantitative analyses")[1].split("##")[0].splitlines()
+    assert "- False alarms: **0.900** (95% CI 0.800 to 0.950, wilson)" in figures
+    assert "- Expected false alarms: at most 0.050 of normal images" in figures
+    assert not any("ROC" in line for line in figures)
     bare = model_card(dataclasses.replace(detector, provenance={}), found)
     assert "Not recorded." in bare.split("## Data")[1].split("##")[0]
