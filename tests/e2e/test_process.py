@@ -56,6 +56,15 @@ def test_a_refused_source_is_a_sentence_and_a_hint_and_nothing_else(tmp_path, ma
     assert not (tmp_path / "run").exists()
 
 
+def cpu_seconds(process: subprocess.Popen) -> float:
+    """CPU time of a process so far; infinite where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("inf")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def interrupted(place: Path, after: float, number=signal.SIGINT, *options):
     """Train as a process, interrupt it, and give exit code, standard error and the seconds that it still took."""
     with (place / "err").open("wb") as errors:
@@ -63,6 +72,10 @@ def interrupted(place: Path, after: float, number=signal.SIGINT, *options):
             [*COMMAND, "train", "set", "--run", "run", *options], cwd=place, stdout=subprocess.DEVNULL, stderr=errors
         )
         time.sleep(after)
+        while (
+            process.poll() is None and cpu_seconds(process) < 0.3
+        ):  # Python itself is still starting
+            time.sleep(0.01)
         process.send_signal(number)
         sent = time.monotonic()
         code = process.wait(60)
