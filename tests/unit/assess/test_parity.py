@@ -121,6 +121,14 @@ def test_scores_are_compared_as_fractions():
     assert failed(near) == ["agreement of predictions"]
 
 
+@pytest.mark.parametrize(("precision", "change", "ok"), [
+    ("float32", 9e-4, True), ("float32", 2e-3, False), ("float16", 0.025, True), ("float16", 0.04, False),
+])  # fmt: skip
+def test_scores_may_differ_by_a_fraction_that_depends_on_the_precision(precision, change, ok):
+    first = np.array([[20.0], [30.0]], np.float32)
+    assert compare(Outputs(first, first * np.float32(1 + change), 2), precision, 1.0).ok is ok
+
+
 def test_images_of_a_group_are_not_independent():
     truth = np.tile([0, 1, 2], 100)
     first = probabilities(truth)
