@@ -59,8 +59,13 @@ def create_run(  # noqa: PLR0913 - each is a field of the run's record
         run = Run(path, record)
         if decisions is not None:
             run.save_decisions(decisions(path))  # before it is a run, so that every run has them
-        write_json(path / RECORD_FILE, to_plain(record))
-        run.save_config(config_toml)
+        try:
+            write_json(path / RECORD_FILE, to_plain(record))
+            run.save_config(config_toml)
+        except KeyboardInterrupt:
+            if is_run(path):
+                run.update(state="interrupted", message="stopped by the user")
+            raise
         return run
 
 

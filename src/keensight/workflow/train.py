@@ -237,12 +237,12 @@ def go_on(  # noqa: PLR0913 - what a run begins with
         divided: Audit and split that are made already; None: they are made here.
         workers: Worker processes that train the network.
     """
-    known = run.decisions
-    assert known is not None
-    refuse_other_workers(run, known, workers)
     tracker = tracker or tracking(None, progress.say)
     progress = Logged(progress, run.log)
     with recorded(run, tracker):
+        known = run.decisions
+        assert known is not None
+        refuse_other_workers(run, known, workers)
         for line in reading_lines(dataset):
             run.log(line)
         if corrections:
