@@ -74,9 +74,7 @@ def interrupted(place: Path, after: float, number=signal.SIGINT, *options):
             [*COMMAND, "train", "set", "--run", "run", *options], cwd=place, stdout=subprocess.DEVNULL, stderr=errors
         )
         time.sleep(after)
-        while (
-            process.poll() is None and cpu_seconds(process) < 0.3
-        ):  # Python itself is still starting
+        while process.poll() is None and cpu_seconds(process) < 0.3:  # Python itself is still starting
             time.sleep(0.01)
         process.send_signal(number)
         sent = time.monotonic()
