@@ -45,6 +45,10 @@ def test_exif_is_seen() -> None:
     assert traces(stream.getvalue()).exif
     assert traces(encode_png(PICTURE, orientation=6)).exif
     assert not traces(encode_png(PICTURE)).exif
+    for given in ({"exif": exif}, {}):
+        stream = io.BytesIO()
+        Image.fromarray(PICTURE).save(stream, "WEBP", **given)
+        assert traces(stream.getvalue()).exif is bool(given)
 
 
 def test_damage_counts_as_absence() -> None:

@@ -91,6 +91,8 @@ def test_a_run_of_another_computer_is_taken_over_only_on_request(tmp_path: Path)
     assert f"keensight runs delete {run.path} --take-over" in caught.value.hint
     assert f"keensight runs delete {run.path} --take-over" in run.next_step
     assert open_run(run.path).record == run.record
+    with pytest.raises(StoreError, match="cannot be seen from here"):
+        refuse_busy(run)
     assert take_over(run, unseen=True).alive is True
 
 
