@@ -57,7 +57,7 @@ audit: $(VENV)/.installed           ## look for known vulnerabilities in what is
 fuzz: $(VENV)/.dev                  ## two minutes of damaged files for each reader, about 50 minutes
 	$(BIN)/python benchmarks/fuzz.py --minutes 2
 
-mutants: $(VENV)/.dev               ## whether the unit tests notice a random sample of small changes, about an hour
+mutants: $(VENV)/.dev               ## whether the tests notice a random sample of small changes, about half an hour
 	$(BIN)/python benchmarks/mutants.py --sample 200
 
 peers: $(PEERS)/.installed          ## set up the tools that Keensight is compared with, several GB
