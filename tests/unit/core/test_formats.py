@@ -102,13 +102,21 @@ def test_files_cut_short(format: str, share: float) -> None:
     assert reason(raw[: int(len(raw) * share)])
 
 
-def tiff_of(bands: int, kind: str, meaning: int = 1) -> bytes:
-    """An uncompressed TIFF of 4 x 4 px; ``meaning``: 1 gray, 2 RGB."""
+def tiff_of(bands: int, kind: str, meaning: int = 1, orientation: tuple[int, int] | None = None) -> bytes:
+    """An uncompressed TIFF of 4 x 4 px; ``meaning``: 1 gray, 2 RGB; ``orientation``: type and value of its tag."""
     values, bits = np.zeros((4, 4, bands), kind).tobytes(), 8 * np.dtype(kind).itemsize
     fields = [(256, 4), (257, 4), (258, bits), (259, 1), (262, meaning), (273, 200), (277, bands), (278, 4),
               (279, len(values)), (339, 3 if "f" in kind else 1)]  # fmt: skip
-    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in fields)
-    return (b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)).ljust(200, b"\0") + values
+    rows = [(tag, 3, value) for tag, value in fields] + ([(274, *orientation)] if orientation else [])
+    entries = b"".join(struct.pack("<HHIHH", tag, kind, 1, value, 0) for tag, kind, value in sorted(rows))
+    return (b"II*\0" + struct.pack("<IH", 8, len(rows)) + entries + bytes(4)).ljust(200, b"\0") + values
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "found"), [(3, 6, 6), (4, 6, 6), (3, 1, 1), (3, 8, 8), (3, 0, 1), (3, 9, 1), (5, 6, 1)]
+)
+def test_the_orientation_of_a_tiff_is_one_of_eight(kind: int, value: int, found: int) -> None:
+    assert probe(tiff_of(1, "<u1", orientation=(kind, value))).orientation == found
 
 
 @pytest.mark.parametrize(
