@@ -1,9 +1,9 @@
 """Mutation testing: small changes to the source, and how many of them a test notices.
 
-A mutant is one changed operator, number, condition, return value or statement. All fast tests, and
-the slower unit tests that train nothing, are first run once with their coverage; then, for each of a random sample of
-mutants, the tests that run its line. A mutant that none of them notices has survived. Some survivors behave
-as the original does (a limit that is never reached, a message's detail), so that 100% is not to be had.
+A mutant is one changed operator, number, condition, return value or statement. All fast tests, and the slower unit
+tests that train nothing, are first run once with their coverage; then, for each of a random sample of mutants, the
+tests that run its line. A mutant that none of them notices has survived. Some survivors behave as the original does (a
+limit that is never reached, a message's detail), so that 100% is not to be had.
 
 python benchmarks/mutants.py --sample 200
 python benchmarks/mutants.py --only core/sanitize.py   # all mutants of a module

@@ -42,8 +42,8 @@ def overlay(image: NDArray[np.uint8], odd: NDArray[np.float32], anomalous: bool 
     Args:
         image: uint8 (h, w, 3), the network's input.
         odd: Patch scores (rows, columns), 1 being the 99th percentile of normal patches; up to there it is clear.
-        anomalous: Whether the image is above the threshold: its score rests on its most anomalous patches, which are
-            then colored even if many normal images have single patches like these.
+        anomalous: Whether the image is above the threshold: its most anomalous 5% are then colored in any case, even
+            if many normal images have single patches like these.
     """
     from PIL import Image
 

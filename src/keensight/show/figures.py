@@ -22,7 +22,7 @@ from keensight.core.statements import set_name
 from keensight.errors import UsageError
 from keensight.show import chart
 from keensight.show.chart import Chart, calm, title, words
-from keensight.show.given import evaluation_of
+from keensight.show.given import evaluation_of, refuse_path
 from keensight.show.misclassified import confused_pairs, find_mistakes, row_shares, spread
 from keensight.show.text import percent, plural, shorten
 from keensight.show.thumbnails import thumbnail
@@ -278,8 +278,7 @@ def confusion_words(evaluation: Evaluation) -> str:
 
 def _history(source: Any) -> History:
     found = source if isinstance(source, History) else getattr(source, "history", None)
-    if isinstance(source, (str, Path)):
-        raise UsageError(f"{str(source)!r} is a path, not a run", f"open the run: ks.open_run({str(source)!r})")
+    refuse_path(source)
     if not isinstance(found, History):
         raise UsageError(f"a {type(source).__name__} has no training history", "give a run or its history")
     return found

@@ -21,10 +21,19 @@ def evaluation_of(given: Any) -> Evaluation:
     found = getattr(given, "evaluation", given)
     if isinstance(found, Evaluation):
         return found
-    if isinstance(given, (str, Path)):
-        raise UsageError(
-            f"{str(given)!r} is a path, not a run or an evaluation", f"open the run: ks.open_run({str(given)!r})"
-        )
+    refuse_path(given)
     raise UsageError(
         f"a {type(given).__name__} has no evaluation of a classifier", "give a run, or what ks.evaluate returns"
     )
+
+
+def refuse_path(given: Any) -> None:
+    """Refuse the path of a run, which has to be opened first.
+
+    Raises:
+        UsageError: it is a path.
+    """
+    if isinstance(given, (str, Path)):
+        raise UsageError(
+            f"{str(given)!r} is a path, not a run or its results", f"open the run: ks.open_run({str(given)!r})"
+        )

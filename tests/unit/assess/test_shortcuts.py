@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.ensemble import ExtraTreesClassifier
 
 from keensight.assess.intervals import share
 from keensight.assess.shortcuts import (
@@ -125,6 +126,20 @@ def test_copies_do_not_help_across_folds() -> None:
     apart = probe(images, {}, targets, ALONE)[0][0].balanced
     together = probe(images, {}, targets, units)[0][0].balanced
     assert apart > 0.9 > 0.65 > together
+
+
+@pytest.mark.slow
+def test_the_trees_votes_are_added_up_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several, the order and with it the last digit differs each time, and ties fall either way."""
+    threads, predict = [], ExtraTreesClassifier.predict
+
+    def noting(self: ExtraTreesClassifier, features: np.ndarray) -> np.ndarray:
+        threads.append(self.n_jobs)
+        return predict(self, features)
+
+    monkeypatch.setattr(ExtraTreesClassifier, "predict", noting)
+    run(pictures())
+    assert threads and set(threads) == {1}
 
 
 @pytest.mark.slow
