@@ -13,6 +13,7 @@ from keensight.core.options import SourceOptions, with_options
 from keensight.core.progress import Progress
 from keensight.core.records import Dataset
 from keensight.errors import GateError
+from keensight.show.text import finding_name
 from keensight.workflow.progress import shown
 from keensight.workflow.steps import Source, open, prepare
 
@@ -89,8 +90,8 @@ def refuse_severe(report: AuditReport) -> None:
     """
     severe = [finding for finding in report.findings if finding.severity == "severe"]
     if severe:
-        more = f" (and {len(severe) - 1} more)" if len(severe) > 1 else ""
+        first, more = severe[0], f" (and {len(severe) - 1} more)" if len(severe) > 1 else ""
         raise GateError(
-            f"{report.dataset} has a severe problem, {severe[0].kind}{more}: {severe[0].message.rstrip('.')}",
+            f"{report.dataset} has a severe problem, {finding_name(first.kind)}{more}: {first.message.rstrip('.')}",
             "fix it, or train without strict; `keensight inspect` lists the images",
         )
