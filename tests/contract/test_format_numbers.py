@@ -1,6 +1,7 @@
 """Every file format with a number: each number ever written has a fixture that loads, and a later one is refused."""
 
 import ast
+import functools
 import json
 import re
 import shutil
@@ -67,6 +68,7 @@ ANSWERS = {"cli.invocation.SCHEMA"}
 CASES = [(name, n) for name, (newest, _, _) in FORMATS.items() for n in range(1, newest + 1)]
 
 
+@functools.cache
 def modules() -> list[tuple[str, ast.Module]]:
     return [
         (".".join(path.relative_to(SOURCE).with_suffix("").parts), ast.parse(path.read_text(encoding="utf-8")))
