@@ -87,7 +87,7 @@ def s3(root: Path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
     server.root, server.asked = root, []
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"?endpoint_override=127.0.0.1:{server.server_port}&scheme=http&region=us-east-1", server.asked

@@ -38,7 +38,7 @@ def served(package, tmp_path, monkeypatch):
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry" / "core.tgz").write_bytes(package)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "registry"))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}/core.tgz"
     pin = dataclasses.replace(pins.pinned(), url=url, sha256=sha256(package), size=len(package))
     monkeypatch.setattr(pins, "pinned", lambda: pin)
