@@ -1,4 +1,4 @@
-"""Runs, studies and bundles are not image sets; image sets may have files of the same names."""
+"""Runs, studies, bundles and exports are not image sets; image sets may have files of the same names."""
 
 import json
 import shutil
@@ -12,7 +12,8 @@ from keensight.data.sources.readers import open_source
 from keensight.errors import DataError
 from store_builders import make_bundle, make_run
 
-STUDY = Path(__file__).parents[2] / "golden" / "study1" / "study.json"
+GOLDEN = Path(__file__).parents[2] / "golden"
+STUDY, EXPORT = GOLDEN / "study1" / "study.json", GOLDEN / "export1" / "export.json"
 
 
 def plant(root: Path) -> Path:
@@ -51,7 +52,33 @@ def test_a_bundle_is_not_an_image_set(tmp_path: Path) -> None:
     assert f"`keensight predict {tmp_path / 'b'} IMAGE`" in (error.hint or "")
 
 
-@pytest.mark.parametrize("name", ["run.json", "study.json", "manifest.json"])
+def test_an_export_is_not_an_image_set(tmp_path: Path) -> None:
+    (tmp_path / "e").mkdir()
+    shutil.copy(EXPORT, tmp_path / "e" / "export.json")
+    error = refused(tmp_path / "e")
+    assert error.message == f"{tmp_path / 'e'} is an export, not an image set"
+    assert f"`keensight verify {tmp_path / 'e'}`" in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"), [("r", "runs"), ("rr", "runs"), ("rs", "runs and studies"), ("e", "exports")]
+)
+def test_a_folder_of_nothing_else_is_refused_too(tmp_path: Path, kinds: str, words: str) -> None:
+    for number, kind in enumerate(kinds):
+        folder = tmp_path / "runs" / str(number)
+        folder.mkdir(parents=True)
+        if kind == "r":
+            make_run(folder)
+        else:
+            shutil.copy(STUDY if kind == "s" else EXPORT, folder)
+        plant(folder)
+    (tmp_path / "runs" / ".hidden").touch()
+    with pytest.raises(DataError) as caught:
+        open_source(tmp_path / "runs")
+    assert caught.value.message == f"{tmp_path / 'runs'} contains only {words} of Keensight and is not an image set"
+
+
+@pytest.mark.parametrize("name", ["run.json", "study.json", "manifest.json", "export.json"])
 @pytest.mark.parametrize(
     "text",
     [
