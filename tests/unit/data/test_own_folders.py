@@ -57,7 +57,7 @@ def test_an_export_is_not_an_image_set(tmp_path: Path) -> None:
     shutil.copy(EXPORT, tmp_path / "e" / "export.json")
     error = refused(tmp_path / "e")
     assert error.message == f"{tmp_path / 'e'} is an export, not an image set"
-    assert f"`keensight verify {tmp_path / 'e'}`" in (error.hint or "")
+    assert f"reader.py in {tmp_path / 'e'} uses" in (error.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -76,5 +76,5 @@ def _hint(kind: str, place: str) -> str:
     if kind == "study":
         return f"{_IMAGES}; study.html in {place} shows the results of this study"
     if kind == "export":
-        return f"{_IMAGES}; `keensight verify {place}` checks this export"
+        return f"{_IMAGES}; reader.py in {place} uses this export"
     return f"{_IMAGES}; `keensight predict {place} IMAGE` uses this bundle"
