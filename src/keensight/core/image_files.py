@@ -7,6 +7,7 @@ thread. So a file is first cut down to the chunks that its pixels need, and its 
 
 from __future__ import annotations
 
+import codecs
 import re
 import struct
 import zlib
@@ -168,7 +169,8 @@ def _png(data: bytes) -> Container:
         elif name == b"acTL" and length >= 4:
             frames = min(max(1, int.from_bytes(data[body : body + 4], "big")), MAX_FRAMES)
         elif name == b"iCCP":
-            profile = _inflated(data[body : body + length].partition(b"\0")[2][1:], _PROFILE_LIMIT)
+            inflated = _inflated(data[body : body + length].partition(b"\0")[2][1:], _PROFILE_LIMIT + 1)
+            profile = _bounded(inflated)
         elif name == b"tRNS" or not name[0] & 0x20:
             kept.append(data[position : body + length + 4])
         position = body + length + 4
@@ -396,15 +398,15 @@ def _foreign(data: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    # The sample may end in the middle of a character, hence three bytes less.
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
-        text = head.decode("utf-8") if len(head) < 1024 else head[:-3].decode("utf-8", "strict")
+        text = decoder.decode(head, final=len(head) < 1024)  # a sample may end in the middle of a character
     except UnicodeDecodeError:
         return False
     return all(c.isprintable() or c in "\t\r\n\f" for c in text)
 
 
-_DQT, _APP1 = 0xDB, 0xE1
+_DQT = 0xDB
 _STANDARD = 3688
 """Sum of the luminance table of ITU-R T.81, annex K, unscaled at quality 50."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,8 @@ def test_a_whole_number_that_no_float_can_hold_is_refused_in_short() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (None, "null"), (True, "true"), (False, "false"), (3, "the number 3"), (0.5, "the number 0.5"),
+        (None, "null"), (True, "true"), (False, "false"), (3, "the number 3"),
+        (-1000, "the number -1000"), (10**40 - 1, f"the number {'9' * 40}"), (0.5, "the number 0.5"),
         (10**40, "a number of very many digits"), (-(10**41), "a number of very many digits"), ([1], "a list"),
         ((1, 2), "a list"), ({"a": 1}, "an object"), ("9" * 50, f"the text '{'9' * 40}'"),
     ],
@@ -91,3 +93,41 @@ def test_a_value_of_another_type_is_described_in_the_words_of_json(value: Any, s
         from_plain(Interval, plain | {wrong: value}, "accuracy")
     expected = "text" if wrong == "method" else "a number"
     assert caught.value.message == f"the key 'accuracy.{wrong}' is {said}, but {expected} was expected"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A record with what the others lack: a pair of two types, and a choice that is no number."""
+
+    pair: tuple[str, int]
+    closed: bool = False
+    corners: int = 4
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ({"pair": ["a", 1, 2]}, "the key 'pair' is a list of 3, but a list of 2 was expected"),
+        ({"pair": ["a"]}, "the key 'pair' is a list of 1, but a list of 2 was expected"),
+        ({"pair": ["a", "b"]}, "the key 'pair[1]' is the text 'b', but a whole number was expected"),
+        ({"pair": "ab"}, "the key 'pair' is the text 'ab', but a list was expected"),
+        ({"pair": ["a", 1], "closed": 1}, "the key 'closed' is the number 1, but true or false was expected"),
+        ({"pair": ["a", 1], "closed": None}, "the key 'closed' is null, but true or false was expected"),
+        ({"pair": ["a", 1], "corners": True}, "the key 'corners' is true, but a whole number was expected"),
+        ({"pair": ["a", 1], "corners": 4.0}, "the key 'corners' is the number 4.0, but a whole number was expected"),
+        ({"pair": ["a", False]}, "the key 'pair[1]' is false, but a whole number was expected"),
+        ({}, "the key 'pair' is missing"),
+        (["a", 1], "the whole is a list, but an object was expected"),
+    ],
+)
+def test_pairs_and_choices_are_of_their_own_types(plain: Any, message: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        from_plain(Shape, plain)
+    assert caught.value.message == message
+    assert caught.value.hint == "the file is damaged or was written by another program; restore it, or train again"
+
+
+def test_pairs_and_choices_survive_json() -> None:
+    for shape in (Shape(("a", 1)), Shape(("b", 2), closed=True, corners=0)):
+        assert from_plain(Shape, through_json(shape)) == shape
+    assert from_plain(Shape, {"pair": ["a", 1]}) == Shape(("a", 1), closed=False, corners=4)

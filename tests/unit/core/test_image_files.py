@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keensight.core.image_files import traces, unpack
+from keensight.core.image_files import Traces, traces, unpack
 from keensight.core.pixels import encode_png
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
@@ -26,6 +26,40 @@ def test_a_table_that_is_too_short_says_nothing_about_the_quality(wide: bool, en
     table = bytes([0x10 if wide else 0]) + (b"\0\x20" if wide else b"\x20") * entries
     data = b"\xff\xd8\xff\xdb" + struct.pack(">H", 2 + len(table)) + table + b"\xff\xd9"
     assert (traces(data).quality is not None) is known
+
+
+def table(values: list[int], wide: bool = False, number: int = 0) -> bytes:
+    """A quantization table (T.81, B.2.4.1) of bytes, or of 16-bit numbers."""
+    return bytes((16 * wide + number,)) + struct.pack(f">{len(values)}{'H' if wide else 'B'}", *values)
+
+
+def with_tables(*tables: bytes) -> bytes:
+    return b"\xff\xd8" + b"".join(b"\xff\xdb" + struct.pack(">H", 2 + len(one)) + one for one in tables) + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("values", "quality"),
+    [
+        # libjpeg scales a table with a sum of 3,688 by (200 - 2 * quality)%, below 50 by 5000 / quality %.
+        ([32] * 64, (200 - 100 * 2048 / 3688) / 2),
+        ([20] * 64, (200 - 100 * 1280 / 3688) / 2),
+        ([57] * 63 + [3688 - 63 * 57], 50.0),
+        ([57] * 63 + [3692 - 63 * 57], 5000 / (100 * 3692 / 3688)),
+        ([100] * 64, 5000 / (100 * 6400 / 3688)),
+        ([0] * 64, None),
+        ([0] * 63 + [1], (200 - 100 / 3688) / 2),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_quality_is_that_of_the_first_table_to_a_tenth(
+    values: list[int], quality: float | None, wide: bool
+) -> None:
+    want = None if quality is None else round(quality, 1)
+    first, second = table(values, wide), table([9] * 64, wide, number=1)
+    for tables in ([first], [first + second], [first + table([9] * 64, number=1)]):
+        assert traces(with_tables(*tables)).quality == want
+    assert traces(with_tables(first, second)).quality == (traces(with_tables(second)).quality if want is None else want)
+    assert traces(with_tables(first[:-1], second)).quality == traces(with_tables(second)).quality
 
 
 def test_restart_markers_and_fill_bytes_are_passed_over() -> None:
@@ -51,12 +85,41 @@ def test_exif_is_seen() -> None:
         assert traces(stream.getvalue()).exif is bool(given)
 
 
+def test_a_jpeg_has_an_exif_block_only_in_its_own_segment() -> None:
+    def segment(marker: int, body: bytes) -> bytes:
+        return struct.pack(">BBH", 0xFF, marker, 2 + len(body)) + body
+
+    for marker, body, exif in (
+        (0xE1, b"Exif\0\0II*\0", True), (0xE1, b"Exif\0\0", True), (0xE1, b"http://ns.adobe.com/xap/1.0/", False),
+        (0xE2, b"Exif\0\0II*\0", False),
+    ):  # fmt: skip
+        for others in (b"", segment(0xE0, b"JFIF\0")):
+            data = b"\xff\xd8" + others + segment(marker, body) + others + b"\xff\xd9"
+            assert traces(data).exif is exif, (marker, body)
+            assert traces(data).quality is None
+
+
+def test_a_webp_says_in_the_flags_of_its_first_chunk_whether_it_has_exif() -> None:
+    """The fourth lowest bit; its neighbors mean animation, XMP, transparency and a profile (RFC 9649, 2.7.1)."""
+
+    def webp(name: bytes, flags: int, form: bytes = b"WEBP") -> bytes:
+        return b"RIFF" + struct.pack("<I", 22) + form + name + struct.pack("<IB", 10, flags)
+
+    assert traces(webp(b"VP8X", 0x08)).exif is True
+    assert traces(webp(b"VP8X", 0xFF)).exif is True
+    assert traces(webp(b"VP8X", 0xF7)).exif is False
+    assert traces(webp(b"VP8L", 0x08)).exif is False
+    assert traces(webp(b"VP8X", 0x08, form=b"WAVE")) == Traces(None, exif=False)
+    for length in range(12, 21):
+        assert traces(webp(b"VP8X", 0x08)[:length]).exif is False
+
+
 def test_damage_counts_as_absence() -> None:
     stream = io.BytesIO()
     Image.fromarray(PICTURE).save(stream, "JPEG")
     for length in range(0, 700, 7):
         traces(stream.getvalue()[:length])
-    assert traces(b"") == traces(b"text")
+    assert traces(b"") == traces(b"text") == Traces(None, exif=False)
 
 
 def gif(everywhere: int | None, own: int | None, frames: int) -> bytes:

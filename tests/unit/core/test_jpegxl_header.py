@@ -47,6 +47,12 @@ def test_the_upper_four_orientations_swap_the_sides(orientation: int) -> None:
     assert found == ((8, 256) if orientation >= 4 else (256, 8))
 
 
+@pytest.mark.parametrize(("orientation", "size"), [(0, (256, 8)), (3, (256, 8)), (4, (8, 256))])
+def test_what_follows_the_orientation_does_not_turn_the_image(orientation: int, size: tuple[int, int]) -> None:
+    found = oriented_size(stream((1, 1), (0, 5), (0, 3), (31, 5), *ORIENTED, (orientation, 3), (7, 3)))
+    assert found == size
+
+
 def test_a_header_without_the_fields_of_the_orientation() -> None:
     assert oriented_size(stream((1, 1), (0, 5), (0, 3), (31, 5), (0, 1), (0, 1))) == (256, 8)
 
@@ -71,6 +77,8 @@ def test_the_codestream_is_found_behind_boxes() -> None:
     assert codestream(head + box(b"jxlc", long + plain, size=1)) == plain
     skipped = box(b"Exif", (16 + 4).to_bytes(8, "big") + b"\xff\xff\xff\xff", size=1)
     assert codestream(head + skipped + box(b"jxlc", plain)) == plain
+    for other in (box(b"free", b""), box(b"free", (16).to_bytes(8, "big"), size=1)):  # with nothing in it
+        assert codestream(head + other + box(b"jxlc", plain)) == plain
     for data in (head, head + box(b"free", b"", size=4), b""):
         with pytest.raises(ImageError, match="no image data"):
             codestream(data)
