@@ -150,7 +150,8 @@ class DicomImageFile(ImageFile.ImageFile):
         if not syntax.is_compressed:
             body = data[start : start + self._frame_bytes()]
             if not syntax.is_little_endian and self._allocated == 8 and data[start - 8 : start - 6] == b"OW":
-                words = np.frombuffer(data[start : start + len(body) + len(body) % 2].ljust(2, b"\0"), ">u2")
+                swapped = data[start : start + len(body) + len(body) % 2]
+                words = np.frombuffer(swapped + bytes(len(swapped) % 2), ">u2")
                 body = words.astype("<u2").tobytes()[: len(body)]
             return self._native(body, big=not syntax.is_little_endian)
         frame = get_frame(data[start:], 0, number_of_frames=self.n_frames)
@@ -236,14 +237,15 @@ def _header(data: bytes) -> tuple[Dataset, int]:
     place = stream.tell()
     if header.file_meta.get("TransferSyntaxUID") is None:
         raise ImageError("damaged DICOM: it does not say how its pixels are stored", _AGAIN)
-    if "Rows" not in header or place + 12 > len(data):
+    start = place + (8 if header.file_meta.TransferSyntaxUID.is_implicit_VR else 12)
+    if "Rows" not in header or start > len(data):
         kind = str(header.get("Modality", "")) or "no image"
         raise ImageError(f"it is a DICOM file without pixels ({kind})", "remove it")
     order = "<" if header.file_meta.TransferSyntaxUID.is_little_endian else ">"
     group, element = struct.unpack_from(order + "HH", data, place)
     if group << 16 | element != _PIXELS:
         raise ImageError("unsupported DICOM: its pixels are floating point, or none", _CONVERT)
-    return header, place + (8 if header.file_meta.TransferSyntaxUID.is_implicit_VR else 12)
+    return header, start
 
 
 def _first(value: Any) -> float | None:

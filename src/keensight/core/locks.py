@@ -95,9 +95,10 @@ def locked(path: Path, wait: float = 0.0) -> Iterator[bool]:
 def holder(path: Path) -> str:
     """Who has, or had last, a lock: ``process 123 on my-computer``."""
     try:
-        number, _, host = path.read_text(encoding="utf-8", errors="replace").strip().partition(" ")
+        first = path.read_text(encoding="utf-8", errors="replace").strip().partition("\n")[0]  # then come notes
     except OSError:
         return "another process"
+    number, _, host = first.partition(" ")
     return f"process {number} on {host}" if number.isdigit() and host else "another process"
 
 

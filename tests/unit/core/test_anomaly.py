@@ -164,3 +164,53 @@ def test_the_threshold_is_the_lowest_score_that_1_in_20_new_images_exceed_at_mos
     found = limits(np.arange(1, images + 1, dtype=np.float32)[:, None, None, None])
     assert found.threshold == pytest.approx(place)
     assert found.rate == pytest.approx((images + 1 - place) / (images + 1))
+
+
+def test_records_of_the_same_images_are_equal_and_print_no_maps():
+    def found(value):
+        numbers = np.full(2, value, np.float32)
+        return AnomalyScores(("a", "b"), numbers, maps=numbers, indices=numbers.astype(np.int64), truth=("x", "y"))
+
+    assert found(1) == found(2)
+    assert "maps" not in repr(found(1)) and "indices" not in repr(found(1)) and "truth" not in repr(found(1))
+    assert len(found(1)) == 2
+
+
+def test_a_record_of_other_classes_is_equal_too():
+    one, other = (AnomalyScores(("a",), np.ones(1, np.float32), truth=(label,)) for label in ("x", "y"))
+    assert one == other
+
+
+def test_a_row_says_what_is_strange_about_an_image_and_has_no_probability():
+    found = AnomalyScores(("a", "b"), np.array([0.25, np.nan], np.float32), {"b": "no image"}, notes={"a": "odd"})
+    read = {"label": "normal", "score": 0.25, "decision": "accept", "error": None, "note": "odd"}
+    unread = {"label": None, "score": None, "decision": "abstain", "error": "no image"}
+    none = {"probability": None, "top": []}
+    assert found.rows() == [{"path": "a", **none, **read}, {"path": "b", **none, **unread}]
+
+
+def test_rows_need_a_score_for_each_path():
+    with pytest.raises(ValueError, match="shorter"):
+        AnomalyScores(("a", "b"), np.ones(1, np.float32)).rows()
+
+
+def test_a_feature_that_is_the_same_in_all_patches_is_learned_from():
+    rng = np.random.default_rng(0)
+    patches = np.column_stack([rng.normal(size=400), np.full(400, 3.0)]).astype(np.float32)
+    found = learned(patches)
+    assert all(np.isfinite(part).all() for part in (found.whiten, found.memory, found.spread))
+    assert np.linalg.norm(np.array([0, 0.01]) @ found.whiten) == pytest.approx(10, rel=0.01)  # 0.01 / sqrt(1e-6)
+
+
+@pytest.mark.parametrize("d", [2, 32])
+def test_each_patch_of_a_coreset_is_the_farthest_from_those_before_it(d):
+    patches = np.random.default_rng(0).normal(size=(60, d))
+    found = coreset(patches, 12)
+    for count in range(1, 12):
+        nearest = cdist(patches, found[:count]).min(axis=1)
+        assert cdist(found[count : count + 1], found[:count]).min() == pytest.approx(nearest.max(), rel=1e-5)
+
+
+def test_two_thousand_patches_are_remembered():
+    patches = np.random.default_rng(0).normal(size=(2100, 2)).astype(np.float32)
+    assert learned(patches).memory.shape == (2000, 2)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from keensight.core import pixels
+from keensight.core.decode_limits import MAX_BYTES
 from keensight.core.records import Dataset, ImageSpec, LabelSet
 from keensight.core.sources import Unread, name_of, read_source, singles
 from keensight.errors import DataError, ImageError
@@ -54,11 +55,14 @@ def _shapes(images: Any) -> list[tuple[int, ...]]:
         (np.zeros((2, 20, 24, 1), np.uint8), [(20, 24, 1)] * 2),
         (np.zeros((3, 20, 24), np.uint8), [(20, 24)] * 3),
         (np.zeros((5, 8, 8), np.uint8), [(8, 8)] * 5),
+        (np.zeros((5, 20, 16), np.uint8), [(20, 16)] * 5),
         (np.zeros((0, 20, 24, 3), np.uint8), []),
         ([RGB, np.zeros((2, 20, 24, 3), np.uint8)], [(20, 24, 3)] * 3),
         (Tensor(np.moveaxis(RGB, 2, 0)), [(20, 24, 3)]),
         (Tensor(np.zeros((2, 3, 20, 24), np.uint8)), [(20, 24, 3)] * 2),
         (Tensor(RGB), [(20, 24, 3)]),
+        (Tensor(np.zeros((3, 4, 24), np.uint8)), [(4, 24, 3)]),
+        (Tensor(np.zeros((3, 20, 4), np.uint8)), [(3, 20, 4)]),  # may be either: taken as it is
         ((RGB for _ in range(2)), [(20, 24, 3)] * 2),
     ],
 )
@@ -102,6 +106,46 @@ def test_an_empty_cell_of_a_column_is_one_unread_image(nothing: Any) -> None:
 @pytest.mark.parametrize("given", [PNG, bytearray(PNG), memoryview(PNG), io.BytesIO(PNG)])
 def test_bytes_and_streams_are_one_image(given: Any) -> None:
     assert singles(given) == [PNG]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("day/a.png", "day/a.png"),
+        (Path("day") / "a.png", str(Path("day") / "a.png")),
+        ("\udcff.png", "\\udcff.png"),  # a byte that is not UTF-8, as Python decodes it
+        (Unread("it is empty", "b.png"), "b.png"),
+        (PNG, "image 3"),
+        (RGB, "image 3"),
+    ],
+)
+def test_an_image_is_called_by_its_path_or_its_place(source: Any, name: str) -> None:
+    assert name_of(source, 3) == name
+
+
+def test_a_path_of_any_kind_is_read(tmp_path: Path) -> None:
+    class Place:
+        def __fspath__(self) -> str:
+            return str(tmp_path / "a.png")
+
+    (tmp_path / "a.png").write_bytes(PNG)
+    assert singles(Place()) == [tmp_path / "a.png"]
+    for source in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        assert read_source(source) == PNG
+    with pytest.raises(ImageError):
+        read_source(tmp_path / "none.png")
+
+
+def test_of_a_stream_more_is_read_than_an_image_may_have() -> None:
+    asked = []
+
+    class Endless:
+        def read(self, size: int) -> bytes:
+            asked.append(size)
+            return PNG
+
+    assert singles(Endless()) == [PNG]
+    assert min(asked) > MAX_BYTES  # so that one too large is refused, not cut
 
 
 def test_an_open_file_is_one_image_and_text_mode_is_refused(tmp_path: Path) -> None:
@@ -157,6 +201,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "none in a list": (lambda: ["a.png", None], "image 1: None is neither an image"),
     "floats in a list": (lambda: [RGB, RGB / 255], "image 1: pixels must be uint8"),
     "two channels": (lambda: np.zeros((20, 24, 2), np.uint8), "neither an image nor a batch"),
+    "narrow images or many channels": (lambda: np.zeros((5, 20, 15), np.uint8), "neither an image nor a batch"),
     "many channels": (lambda: np.zeros((64, 64, 13), np.uint8), "neither an image nor a batch"),
     "channels first": (lambda: np.zeros((2, 3, 20, 24), np.uint8), "neither an image nor a batch"),
     "a row": (lambda: np.zeros(20, np.uint8), "neither an image nor a batch"),
@@ -171,6 +216,7 @@ def test_the_rest_is_refused_by_name(name: str) -> None:
     with pytest.raises(DataError, match=message) as refused:
         singles(make())
     assert refused.value.hint
+    assert ("ks.evaluate(model, data)" in refused.value.hint) is (name == "a dataset")
 
 
 def test_a_second_look_changes_nothing() -> None:

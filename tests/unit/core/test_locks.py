@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -155,3 +156,98 @@ def test_a_file_that_may_only_be_read_is_locked_and_a_link_to_it_is_not(
     (tmp_path / "another").touch()
     with pytest.raises(StoreError, match=r"cannot write .*link\.lock"):
         lock(tmp_path / "link.lock")
+
+
+def _replaced_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that goes on only while something sleeps; what was slept."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 100 + sum(slept))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return slept
+
+
+def test_without_a_time_to_wait_it_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(tmp_path / "x.lock"):
+        slept = _replaced_clock(monkeypatch)
+        assert lock(tmp_path / "x.lock") is None
+        with locked(tmp_path / "x.lock") as held:
+            assert not held
+        assert slept == []
+
+
+def test_waiting_takes_about_the_time_that_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with locked(tmp_path / "x.lock"):
+        slept = _replaced_clock(monkeypatch)
+        assert lock(tmp_path / "x.lock", wait=0.5) is None
+        assert 0.5 <= sum(slept) + 1e-9 < 0.7
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the call that is replaced is POSIX's")
+def test_a_file_that_its_last_holder_removes_meanwhile_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    path, flock, calls = tmp_path / "x.lock", fcntl.flock, []
+
+    def late(descriptor: int, operation: int) -> None:
+        calls.append(operation)
+        if len(calls) == 1:
+            path.unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    found = lock(path)
+    assert found is not None and len(calls) == 2
+    assert path.is_file()
+    assert lock(path) is None
+    found.release()
+
+
+def test_its_file_has_its_holder_and_notes_and_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    path.write_text(f"123 elsewhere{'.' * 500}\nan old note\n")
+    found = lock(path)
+    assert found is not None
+    if sys.platform != "win32":  # where what is locked can be read
+        assert holder(path) == f"process {os.getpid()} on {platform.node()}"
+    found.note("first\n")
+    found.note("second\n")
+    if sys.platform != "win32":
+        assert holder(path) == f"process {os.getpid()} on {platform.node()}"
+        assert path.read_text().splitlines() == [f"{os.getpid()} {platform.node()}", "first", "second"]
+    found.release()
+
+
+@pytest.mark.parametrize("content", ["", "123", "somebody elsewhere", "\n", "12x pc"])
+def test_a_file_that_does_not_say_who_has_it_is_another_process(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.lock"
+    path.write_text(content)
+    assert holder(path) == "another process"
+    path.write_text("123 my computer\n")
+    assert holder(path) == "process 123 on my computer"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="lists the open files of a process")
+def test_no_file_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened() -> int:
+        return sum(str(one.resolve()).startswith(str(tmp_path)) for one in Path("/proc/self/fd").iterdir())
+
+    with locked(tmp_path / "x.lock"):
+        assert lock(tmp_path / "x.lock") is None
+        assert opened() == 1
+    assert opened() == 0
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+    with pytest.raises(OSError, match="broken"):
+        lock(tmp_path / "x.lock")
+    assert opened() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_other_users_of_a_shared_folder_may_take_a_lock(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with locked(tmp_path / "x.lock"):
+            assert (tmp_path / "x.lock").stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)

@@ -1,9 +1,12 @@
 """The out-of-distribution score, on vectors made by code."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 
 from keensight.core import ood
 
@@ -100,3 +103,55 @@ def test_scores_are_within_their_range_and_do_not_depend_on_the_length_of_an_emb
     scores = ood.score(rows, found)
     assert ((scores >= 0) & (scores <= ood.LARGEST)).all()
     np.testing.assert_allclose(ood.score(rows * np.float32(length), found), scores, atol=1e-4)
+
+
+def directed(rows, scale):
+    """Directions, by the description of the module."""
+    g = rows / np.linalg.norm(rows, axis=1, keepdims=True) / scale
+    return g / np.linalg.norm(g, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("n", "d", "axes"), [(40, 16, 4), (13, 16, 3), (40, 80, 10)])
+def test_scores_are_what_the_principal_axes_do_not_explain(n, d, axes):
+    rows, val = (cloud(seed, count)[:, :d].astype(np.float64) for seed, count in ((0, n), (1, 20)))
+    variances = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).var(axis=0)
+    scale = np.sqrt(variances + variances.mean())
+    pca = PCA(axes).fit(directed(rows, scale))
+    moved = directed(val, scale)
+    want = np.linalg.norm(moved - pca.inverse_transform(pca.transform(moved)), axis=1)
+    found = ood.fit(rows.astype(np.float32), val.astype(np.float32))
+    np.testing.assert_allclose(found.scale, scale, rtol=1e-4)
+    np.testing.assert_allclose(found.mean, pca.mean_, atol=1e-5)
+    assert found.axes.shape == (axes, d)
+    np.testing.assert_allclose(found.axes.T @ found.axes, pca.components_.T @ pca.components_, atol=1e-4)
+    np.testing.assert_allclose(ood.score(val.astype(np.float32), found), want, atol=1e-5)
+    np.testing.assert_allclose(found.known, np.sort(want), atol=1e-5)
+
+
+@pytest.mark.parametrize(("n", "place"), [(33, 33), (65, 65), (66, 65), (100, 98), (199, 194)])
+def test_the_threshold_is_the_lowest_score_that_3_in_100_new_images_exceed_at_most(n, place):
+    found = ood.fit(cloud(0, 40), cloud(1, n))
+    assert found.threshold == found.known[place - 1]
+    assert found.refused == pytest.approx((n + 1 - place) / (n + 1))
+    assert found.refused <= 0.03
+
+
+def test_a_score_at_the_threshold_is_not_odd_whatever_its_last_digits():
+    found = ood.fit(cloud(0, 40), cloud(1, 10))
+    at = found.threshold
+    scores = np.array([at - 1e-5, at, at + 0.9e-5, at + ood.EASE, at + 1.2e-5], np.float32)
+    assert ood.odd(scores, found).tolist() == [False, False, False, False, True]
+
+
+def test_an_embedding_of_zeros_has_no_direction_and_a_score():
+    found = ood.fit(cloud(0, 40), cloud(1, 10))
+    moved = -found.mean.astype(np.float64)
+    want = np.linalg.norm(moved - moved @ found.axes.T @ found.axes)
+    assert ood.score(np.zeros((1, D), np.float32), found) == pytest.approx([want], abs=1e-6)
+
+
+def test_no_score_is_above_2():
+    found = ood.fit(cloud(0, 40), cloud(1, 0))
+    assert (found.threshold, found.refused) == (2, 0)
+    far = replace(found, mean=np.full(D, -3, np.float32))
+    assert ood.score(cloud(2, 3), far).tolist() == [2, 2, 2]

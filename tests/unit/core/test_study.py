@@ -51,6 +51,10 @@ def test_a_record_comes_back_as_it_was_written() -> None:
         (Dimension("a", low=1e-4, high=1e-2), 1e-3, 1.0, True, "0.0001 to 0.01 (log)"),
         (Dimension("a", low=0.0, high=0.5), 0, 0.6, False, "0 to 0.5"),
         (Dimension("a", low=2, high=10, whole=True), 10, None, False, "2 to 10"),
+        (Dimension("a", low=1, high=20), 1, 0.99, True, "1 to 20 (log)"),
+        (Dimension("a", low=1, high=19.9), 19.9, 20, False, "1 to 19.9"),
+        (Dimension("a", low=-1, high=100), -1, "1", False, "-1 to 100"),
+        (Dimension("a", low=0, high=1), 1, True, False, "0 to 1"),
         (Dimension("a", choices=(None, 64, 128)), None, 32, False, "auto, 64, 128"),
         (Dimension("a", choices=(False, True)), False, "no", False, "False, True"),
     ],
@@ -67,3 +71,35 @@ def test_a_metric_that_is_no_number_is_none() -> None:
     assert metric_of(results, "loss") is None
     assert metric_of(results, "map") is None
     assert metric_of({"test": {"accuracy": 0.5}}, "accuracy") is None
+
+
+def test_a_new_trial_has_cost_nothing_and_a_new_study_has_spent_nothing() -> None:
+    assert (trial(0, None).seconds, trial(0, None).epochs, record().spent) == (0.0, 0, 0.0)
+    assert not Dimension("a", low=1, high=2).whole
+
+
+def test_what_has_no_bounds_and_no_values_contains_nothing() -> None:
+    for dimension in (Dimension("a"), Dimension("a", low=1), Dimension("a", high=1)):
+        assert not dimension.contains(1) and not dimension.log
+
+
+def test_only_a_loss_is_better_the_lower_it_is() -> None:
+    assert [record(metric=name).lower_is_better for name in ("accuracy", "macro-f1", "loss", "map")] == [
+        False, False, True, False
+    ]  # fmt: skip
+
+
+def test_the_most_important_setting_comes_first() -> None:
+    found = record(importance={"train.epochs": 0.2, "augment.zoom": 0.7, "train.ema": 0.1})
+    assert list(found.ranked.items()) == [("augment.zoom", 0.7), ("train.epochs", 0.2), ("train.ema", 0.1)]
+
+
+def test_a_trial_without_a_value_is_not_complete() -> None:
+    found = record(trial(0, None), trial(1, 0.5), trial(2, 0.9, "stopped"))
+    assert [one.number for one in found.complete] == [1]
+
+
+@pytest.mark.parametrize(("value", "known"), [(1, 1.0), (True, None), ("0.5", None), (float("inf"), None)])
+def test_a_metric_is_a_finite_number_of_the_validation_set(value: Any, known: float | None) -> None:
+    found = metric_of({"validation": {"accuracy": value}}, "accuracy")
+    assert found == known and (known is None or type(found) is float)

@@ -19,6 +19,8 @@ def is_image(cell):
         ("path,ü\n".encode("utf-16-le"), "UTF-16"),
         ("path,ü\n".encode("utf-16-be"), "UTF-16"),
         ("path,ü\n".encode("utf-32"), "UTF-32"),
+        ("\ufeffpath,ü\n".encode("utf-32-be"), "UTF-32"),
+        ("\ufeffpath,ü\n".encode("utf-16-be"), "UTF-16"),
         ("path,ü\n".encode("cp1252"), "Windows-1252"),
         (b"path,\x81\n", "Latin-1"),
     ],
@@ -32,6 +34,26 @@ def test_the_encoding_is_found(data, encoding):
 def test_a_damaged_character_does_not_change_the_others():
     text, name = decode("äöü,ß".encode() + b"\xff")
     assert (text, name) == ("äöü,ß\ufffd", "UTF-8 with damaged characters (1)")
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        ("äö".encode() + b"\xff", "UTF-8 with damaged characters (1)"),
+        ("ä".encode() + b"\xff", "Windows-1252"),
+        ("ä".encode() + b"\xff\xff", "Windows-1252"),
+        ("äöü".encode() + b"\xff\xff", "UTF-8 with damaged characters (2)"),
+        (b"cat\xff", "Windows-1252"),
+    ],
+)
+def test_text_is_damaged_utf8_only_if_most_of_its_foreign_characters_are_whole(data, encoding):
+    assert decode(data)[1] == encoding
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_may_have_words_in_another_script(codec):
+    text = "a.png,кот\nb.png,пёс\n"  # 14 of 20 characters are ASCII
+    assert decode(text.encode(codec)) == (text, "UTF-16")
 
 
 @pytest.mark.parametrize("data", [bytes(range(256)), b"PK\x03\x04", b"path,label\0\n"])
@@ -61,6 +83,9 @@ def test_what_is_not_text_is_refused(data):
         ("title\na;b\nc;d\n", ";", [["title"], ["a", "b"], ["c", "d"]]),
         ("a.png x,b.png\nc.png y,d.png\n", ",", [["a.png x", "b.png"], ["c.png y", "d.png"]]),
         ("a.png 1 x,b.png\nc.png 2 y,d.png\n", " ", [["a.png", "1", "x,b.png"], ["c.png", "2", "y,d.png"]]),
+        ("a.png cat\nb.png\n", ",", [["a.png cat"], ["b.png"]]),  # the second line is a path alone
+        ('a, "b, c"\n', ",", [["a", "b, c"]]),
+        ('name, "x;y;z;u, w"\nb, c\n', ",", [["name", "x;y;z;u, w"], ["b", "c"]]),
         ("", ",", []),
     ],
 )
@@ -71,6 +96,20 @@ def test_delimiter_and_cells(text, delimiter, rows):
 
 def test_lines_are_those_of_the_file():
     assert read_cells(b'sep=,\na,b\n\n"1\n2",3\n').lines == [2, 5]
+
+    assert read_cells(b'a,b\n\n"1\n2",3\n').lines == [1, 4]
+
+
+def test_a_known_delimiter_is_taken_as_it_is():
+    assert read_cells(b"a;b,c\n1;2,3\n", delimiter=";").rows == [["a", "b,c"], ["1", "2,3"]]
+    assert read_cells(b"my a.png 0\nmy b.png 1\n", is_image, " ").rows == [["my a.png", "0"], ["my b.png", "1"]]
+    assert read_cells(b"a b\nc d\n", delimiter=" ").rows == [["a", "b"], ["c", "d"]]
+
+
+def test_a_header_may_lack_the_name_of_the_row_numbers():
+    found = read_cells(b"path;label\n1;a.png;cat, x, y, z\n2;b.png;dog, y, z, w\n")
+    assert found.delimiter == ";"
+    assert found.rows[:2] == [["path", "label"], ["1", "a.png", "cat, x, y, z"]]
 
 
 def test_an_open_quotation_mark_is_refused():

@@ -94,6 +94,84 @@ def test_a_tracker_that_never_responds_is_not_waited_for(monkeypatch: pytest.Mon
     assert warnings == ["training continues without the tracker silent: no response in 0 seconds"]
 
 
+@pytest.mark.parametrize(("length", "told"), [(288, "x" * 288), (289, "x" * 288 + " ...")])
+def test_the_message_of_a_tracker_is_cut_after_300_characters(length: int, told: str) -> None:
+    class Wordy(Notebook):
+        def epoch(self, epoch: Epoch) -> None:
+            raise ValueError("x" * length)  # with its name 12 more
+
+    warnings: list[str] = []
+    tracking = Tracking({"wordy": Wordy()}, warnings.append)
+    tracking.epoch(epoch(1))
+    tracking.finished({}, {})
+    assert warnings == [f"training continues without the tracker wordy: ValueError: {told}"]
+
+
+def test_a_failure_is_reported_while_the_training_goes_on() -> None:
+    warnings: list[str] = []
+    tracking = Tracking({"early": Notebook("started")}, warnings.append)
+    (thread,) = (one for one in threading.enumerate() if one.name == "keensight-tracker-early")
+    tracking.started(RUN, RunConfig())
+    thread.join(30)
+    tracking.epoch(epoch(1))
+    assert len(warnings) == 1
+    tracking.finished({}, {})
+    assert len(warnings) == 1
+
+
+def test_a_tracker_that_ends_the_process_ends_only_itself() -> None:
+    class Leaving(Notebook):
+        def started(self, run: TrackedRun, config: RunConfig) -> None:
+            raise SystemExit("no\x1b key")
+
+    warnings: list[str] = []
+    tracking = Tracking({"leaving": Leaving()}, warnings.append)
+    tracking.started(RUN, RunConfig())
+    tracking.failed("stopped")
+    assert warnings == ["training continues without the tracker leaving: SystemExit: no\\x1b key"]
+
+
+def test_a_tracker_has_a_thread_that_cannot_keep_the_process_from_ending() -> None:
+    tracking = Tracking({"patient": Notebook()}, print)
+    (thread,) = (one for one in threading.enumerate() if one.name == "keensight-tracker-patient")
+    assert thread.daemon
+    tracking.failed("stopped")
+    assert not thread.is_alive()
+
+
+def test_a_trial_is_over_before_its_study_and_the_study_waits_for_both() -> None:
+    held = threading.Event()
+
+    class Slow(Notebook):
+        def child(self) -> Notebook:
+            held.wait(30)
+            return super().child()
+
+    notebook, warnings = Slow(), []
+    study = Tracking({"slow": notebook}, warnings.append)
+    study.started(RUN, RunConfig())
+    trial = study.child()
+    trial.started(RUN, RunConfig())
+    trial.finished({}, {})  # returns at once, though nothing of the trial was told yet
+    assert [what for what, _ in notebook.notes] in ([], ["started"])
+    held.set()
+    study.finished({}, {})
+    assert [what for what, _ in notebook.notes] == ["started", "child", "started", "finished", "finished"]
+    assert warnings == []
+
+
+def test_a_trial_whose_tracker_fails_is_reported_once_with_its_study() -> None:
+    warnings: list[str] = []
+    study = Tracking({"broken": Notebook("child")}, warnings.append)
+    study.started(RUN, RunConfig())
+    for trial in (study.child(), study.child()):
+        trial.epoch(epoch(1))
+        trial.failed("out of memory")
+    study.finished({}, {})
+    study.finished({}, {})
+    assert warnings == ["training continues without the tracker broken: ConnectionError: the server is away"]
+
+
 def test_trials_are_children_of_a_study_that_began_before_them() -> None:
     notebook, warnings = Notebook(), []
     study = Tracking({"notebook": notebook}, warnings.append)
@@ -118,6 +196,8 @@ def test_numbers_are_sent_as_numbers_and_nothing_else_is() -> None:
         "test": {"n": 4, "accuracy": 0.5, "caveats": [], "accuracy_ci": [0, 1]},
     }
     assert result_metrics(results) == {"seconds": 3.0, "test_n": 4.0, "test_accuracy": 0.5}
+    assert result_metrics({"test": None, "validation": {"reached": True, "n": 2}}) == {"validation_n": 2.0}
+    assert result_metrics({}) == {}
     assert result_metrics({"validation": {"macro_f1": 0.25, "auroc": None}}) == {"validation_macro_f1": 0.25}
 
 

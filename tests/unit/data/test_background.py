@@ -92,6 +92,54 @@ def test_the_outline_counts_and_not_the_inside() -> None:
     assert found["white"] < 0.1 < found["black"]
 
 
+def row(alpha: list[int], gray: list[int]) -> np.ndarray:
+    """One row of pixels in gray."""
+    return np.array([[[value, value, value, opacity] for value, opacity in zip(gray, alpha, strict=True)]], np.uint8)
+
+
+def test_pixels_of_less_than_half_opacity_are_transparent_and_of_a_tenth_visible() -> None:
+    assert contrasts(row([128, 255], [0, 0])) is None
+    assert contrasts(row([0, 25], [0, 0])) is None
+    # Two pixels of the outline, of which one has the opacity 127 of 255.
+    assert contrasts(row([127, 255], [0, 0])) == pytest.approx(
+        {"white": (127 / 255 + 1) / 2, "black": 0, "gray": 128 / 255 * (127 / 255 + 1) / 2}
+    )
+    assert contrasts(row([0, 26], [0, 0])) == pytest.approx(
+        {"white": 26 / 255, "black": 0, "gray": 128 / 255 * 26 / 255}
+    )
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_two_pixels_on_every_side_of_a_transparent_one_are_the_outline(turns: int) -> None:
+    line = np.rot90(row([0, 255, 255, 255, 255], [9, 255, 255, 0, 0]), turns)
+    assert contrasts(line) == pytest.approx({"white": 0, "black": 1, "gray": 127 / 255})
+
+
+def test_the_outline_is_as_many_steps_away_across_corners() -> None:
+    pixels = np.zeros((5, 5, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[2, 2, 3] = 0
+    steps = np.abs(np.arange(5) - 2)
+    near = steps[:, None] + steps <= 2
+    pixels[near, :3] = 255
+    assert contrasts(pixels) == pytest.approx({"white": 0, "black": 1, "gray": 127 / 255})
+
+
+def test_the_channel_that_differs_most_counts() -> None:
+    found = contrasts(np.array([[[0, 0, 0, 0], [255, 100, 255, 255]]], np.uint8))
+    assert found == pytest.approx({"white": 155 / 255, "black": 1, "gray": 127 / 255})
+
+
+def test_a_drawing_is_lost_where_it_differs_by_less_than_a_tenth() -> None:
+    found: list[dict[Background, float]] = [{"white": 0.1, "black": 0.09, "gray": 0.5}]
+    assert choose(found) == ("white", {"white": 0, "black": 1, "gray": 0})
+    found.append({"white": 0.05, "black": 0.05, "gray": 0.1})
+    assert choose(found) == ("gray", {"white": 1, "black": 2, "gray": 0})
+    # Of equals the first of white, black and gray.
+    assert choose([{"white": 0.0, "black": 0.0, "gray": 0.0}])[0] == "white"
+    assert choose([{"white": 0.0, "black": 0.5, "gray": 0.5}])[0] == "black"
+
+
 def test_a_set_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path / "d", {"a": (255, 255, 255), "b": (250, 255, 255)}, n=3)
     data = open_source(tmp_path / "d")
