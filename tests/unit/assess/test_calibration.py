@@ -130,3 +130,82 @@ def test_bins_hold_every_answer_once() -> None:
 
 def test_just_enough_images_choose_a_temperature() -> None:
     assert fit_temperature(*_drawn(FEWEST, 3.0)) > 1.2
+
+
+@pytest.mark.parametrize(("n", "chosen"), [(29, False), (30, True)])
+def test_thirty_images_are_the_fewest_for_a_temperature(n: int, chosen: bool) -> None:
+    assert (fit_temperature(*_drawn(n, 3.0)) != 1.0) is chosen
+
+
+@pytest.mark.parametrize(("sharpness", "n", "found"), [(60.0, 300, np.exp(3)), (0.005, 2_000, np.exp(-3))])
+def test_a_temperature_is_from_a_twentieth_to_20(sharpness: float, n: int, found: float) -> None:
+    assert fit_temperature(*_drawn(n, sharpness)) == pytest.approx(found, rel=2e-3)
+
+
+def test_answers_that_no_temperature_changes_have_none() -> None:
+    even = np.full((40, 4), 0.25)
+    assert fit_temperature(even, np.arange(40) % 4) == 1.0
+
+
+def test_copies_in_groups_choose_the_temperature_of_single_images() -> None:
+    probabilities, targets = _drawn(60, 3.0)
+    copies = np.repeat(np.arange(60), 5)
+    alone = fit_temperature(probabilities, targets)
+    assert alone > 1.3
+    assert fit_temperature(probabilities[copies], targets[copies], copies + 100) == pytest.approx(alone, rel=1e-6)
+
+
+def test_images_of_one_group_are_in_one_fold_and_cannot_vouch_for_a_temperature() -> None:
+    probabilities, targets = _drawn(100, 3.0)
+    assert fit_temperature(probabilities, targets, np.arange(100) // 2) > 1.5
+    assert fit_temperature(probabilities, targets, np.zeros(100, int)) == 1.0
+
+
+@pytest.mark.parametrize("probabilities", [np.full(40, 0.5), np.full((40, 1, 2), 0.5)])
+def test_probabilities_have_one_row_per_image(probabilities: np.ndarray) -> None:
+    with pytest.raises(DataError, match="do not fit") as caught:
+        fit_temperature(probabilities, np.zeros(40, int))
+    assert caught.value.hint == "give one row per image"
+
+
+def test_dividing_the_logits_by_two_takes_the_root_of_the_odds() -> None:
+    np.testing.assert_allclose(at_temperature(np.array([[0.8, 0.2]]), 2.0), [[2 / 3, 1 / 3]])  # odds 4 to 2
+    labels = np.array([[0.8, 0.8, 0.1]])
+    np.testing.assert_allclose(at_temperature(labels, 2.0), [[2 / 3, 2 / 3, 1 / 4]])  # odds 1/9 to 1/3
+
+
+@pytest.mark.parametrize(("off", "softmax_expected"), [(0.0008, True), (0.002, False)])
+def test_rows_that_come_to_1_but_for_rounding_are_a_softmax(off: float, softmax_expected: bool) -> None:
+    rows = at_temperature(np.array([[0.8, 0.2 + off]]), 1.0)
+    assert bool(abs(rows.sum() - 1) < 1e-6) is softmax_expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "score"),
+    [(0, 0.3**2 + 0.2**2 + 0.1**2), (1, 0.7**2 + 0.8**2 + 0.1**2), (2, 0.7**2 + 0.2**2 + 0.9**2)],
+)
+def test_a_brier_score_is_the_squared_distance_from_the_truth(targets: int, score: float) -> None:
+    assert brier_scores(np.array([[0.7, 0.2, 0.1]]), np.array([targets])) == pytest.approx(score)
+
+
+def test_the_loss_of_labels_is_the_mean_over_the_labels_of_each_image() -> None:
+    p, truth = np.array([[0.5, 0.9], [0.2, 1.0]]), np.array([[1, 0], [0, 1]])
+    expected = [-(np.log(0.5) + np.log(0.1)) / 2, -(np.log(0.8) + np.log(1.0)) / 2]
+    np.testing.assert_allclose(label_cross_entropies(p, truth), expected)
+    # Float32 has no number between 1 - 2**-24 and 1: what is absent at 1 costs half of that distance.
+    assert label_cross_entropies(np.array([[1.0]]), np.array([[0]])) == pytest.approx(25 * np.log(2))
+
+
+def test_each_bin_has_its_edges_its_images_and_their_figures() -> None:
+    probabilities = np.array([[0.6, 0.4], [0.58, 0.42], [0.0, 1.0], [0.98, 0.02], [0.5, 0.5]])
+    bins = reliability(probabilities, np.array([0, 1, 1, 0, 0]))
+    np.testing.assert_allclose([(row.low, row.high) for row in bins], [(i / 15, (i + 1) / 15) for i in range(15)])
+    assert {i: row.n for i, row in enumerate(bins) if row.n} == {7: 1, 8: 2, 14: 2}
+    assert (bins[7].said, bins[7].right) == (0.5, 1)
+    assert (bins[8].said, bins[8].right) == (pytest.approx(0.59), 0.5)
+    assert (bins[14].said, bins[14].right) == (pytest.approx(0.99), 1)
+    assert (bins[0].said, bins[0].right) == (0, 0)
+
+
+def test_no_loss_is_below_0_though_a_probability_is_rounded_beyond_1() -> None:
+    assert cross_entropies(np.array([[1.0000001, 0.0]], np.float32), np.array([0])) == 0

@@ -1,7 +1,14 @@
 """The label check on simulated noise, where the truth is known."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from keensight.assess.confident_learning import (
     accuracy_range,
@@ -10,7 +17,9 @@ from keensight.assess.confident_learning import (
     out_of_fold,
     out_of_fold_labels,
 )
+from keensight.core.folds import deal
 from keensight.core.labels import DETECTABLE
+from keensight.core.progress import Phase, Silent
 from keensight.errors import DataError
 
 pytestmark = pytest.mark.slow
@@ -232,3 +241,107 @@ def test_of_the_present_labels_2_percent_missing_and_as_many_wrong_ones_ought_to
     pairs = np.stack([1 - flat, flat], axis=1), present.reshape(-1).astype(int)
     assert judge_labels(p, present).detectable == judge(*pairs, 0.04 * rarer / 400).detectable
     assert judge(*pairs, 0.03 * rarer / 400).detectable < judge(*pairs, 0.04 * rarer / 400).detectable < 0.9
+
+
+def clouds(n: int = 60, classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    rng = np.random.default_rng(4)
+    given = np.arange(n) % classes
+    scale, place = np.array([1, 10, 0.01, 1, 100, 1]), np.array([0, 50, 0, -3, 1000, 7])
+    rows = rng.normal(size=(n, 6)) + 1.2 * np.eye(classes, 6)[given]
+    rows[:, 3:] += 3 * rng.normal(size=(n, 1))  # so that the first axis is far longer than the others
+    return (rows * scale + place).astype(np.float32), given
+
+
+def standardized(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    axes: NDArray[np.float64] = PCA().fit_transform(StandardScaler().fit_transform(rows.astype(np.float64)))
+    return axes / axes[:, 0].std()
+
+
+def test_probabilities_are_of_a_regression_that_has_not_seen_the_group() -> None:
+    rows, given = clouds()
+    groups = np.arange(60) // 2
+    inputs, fold = standardized(rows), deal(given, groups, 5, 0)
+    expected = np.zeros((60, 4))
+    for number in range(5):
+        train = fold != number
+        model = LogisticRegression(C=200 / train.sum(), max_iter=2000, tol=1e-6).fit(inputs[train], given[train])
+        expected[~train, :3] = model.predict_proba(inputs[~train])
+    found = out_of_fold(rows, given, groups, 4)
+    np.testing.assert_allclose(found, expected, atol=0.06)
+    assert (found[:, 3] == 0).all(), "no image is of the fourth class"
+
+
+def test_probabilities_of_labels_are_of_one_regression_each() -> None:
+    rows, kinds = clouds()
+    present = np.stack([kinds == 0, kinds != 1, np.ones(60), np.zeros(60)], axis=1).astype(np.uint8)
+    order = np.unique(present, axis=0, return_inverse=True)[1].reshape(-1)
+    inputs, fold = standardized(rows), deal(order, np.arange(60), 5, 0)
+    expected = np.full((60, 4), 0.5)
+    for number in range(5):
+        train = fold != number
+        for label in range(2):
+            model = LogisticRegression(C=1000 / train.sum(), max_iter=2000, tol=1e-6)
+            model.fit(inputs[train], present[train, label])
+            expected[~train, label] = model.predict_proba(inputs[~train])[:, 1]
+    found = out_of_fold_labels(rows, present, np.arange(60))
+    np.testing.assert_allclose(found, expected, atol=0.06)
+
+
+class Counted(Silent):
+    """Counts the images that are reported."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, int]] = []
+        self.done: list[int] = []
+
+    @contextmanager
+    def task(self, label: str, total: int, unit: str = "images") -> Iterator[Phase]:
+        self.begun.append((label, total))
+        with super().task(label, total, unit) as phase:
+            phase.advance = self.done.append  # type: ignore[method-assign]
+            yield phase
+
+
+def test_every_image_is_reported_once() -> None:
+    rows, given = clouds(30)
+    shown = Counted()
+    out_of_fold(rows, given, np.arange(30), 3, progress=shown)
+    out_of_fold_labels(rows, np.zeros((30, 1), np.uint8), np.arange(30), progress=shown)
+    assert shown.begun == [("checking labels", 30)] * 2
+    assert sum(shown.done) == 60 and len(shown.done) == 10, "by fold"
+
+
+def test_without_a_seed_it_is_0() -> None:
+    rows, given = clouds(20, 2)
+    present, alone = given[:, None].astype(np.uint8), np.arange(20)
+    classes = [out_of_fold(rows, given, alone, 2, **seed) for seed in ({}, {"seed": 0}, {"seed": 1})]
+    labels = [out_of_fold_labels(rows, present, alone, **seed) for seed in ({}, {"seed": 0}, {"seed": 1})]
+    for unstated, first, other in (classes, labels):
+        np.testing.assert_array_equal(unstated, first)
+        assert not np.allclose(unstated, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("groups", [4, 5])
+def test_five_groups_are_the_fewest(groups: int) -> None:
+    rows, given = clouds(30)
+    names = np.arange(30) % groups
+    present = np.stack([given == 0, given == 1], axis=1).astype(np.uint8)
+    if groups == 5:
+        assert np.isfinite(out_of_fold(rows, given, names, 3)).all()
+        assert np.isfinite(out_of_fold_labels(rows, present, names)).all()
+        return
+    with pytest.raises(DataError, match="30 images are too few for a label check") as caught:
+        out_of_fold(rows, given, names, 3)
+    assert caught.value.hint == "give at least two classes and 5 images or groups of each"
+    with pytest.raises(DataError, match="30 images are too few for a label check") as caught:
+        out_of_fold_labels(rows, present, names)
+    assert caught.value.hint == "give at least one label and 5 images or groups with it and without it"
+
+
+def test_a_class_of_a_single_image_leaves_one_model_without_a_second_class() -> None:
+    rows, given = clouds(30, 1)
+    given[0] = 1
+    with pytest.raises(DataError, match="too few for a label check"):
+        out_of_fold(rows, given, np.arange(30), 2)
+    given[1] = 1
+    assert np.isfinite(out_of_fold(rows, given, np.arange(30), 2)).all()

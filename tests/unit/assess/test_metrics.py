@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from keensight.assess.intervals import wilson
 from keensight.assess.metrics import accuracy_without, evaluate, expected_calibration_error, report_text
 from keensight.core.records import LabelSet
 from keensight.errors import DataError
@@ -142,3 +143,66 @@ def test_refuses(probabilities: Any, targets: Any, says: str) -> None:
 def test_rows_that_miss_1_by_a_hundredth_are_no_probabilities() -> None:
     with pytest.raises(DataError, match="not probabilities"):
         evaluate(np.array([[0.5, 0.3, 0.21]]), np.array([0]), labels(3))
+
+
+@pytest.mark.parametrize(
+    ("row", "probable"), [([0.5, 0.3, 0.2008], True), ([0.5, 0.3, 0.202], False), ([0.6, 0.4004, -0.0004], False)]
+)
+def test_rows_come_to_1_but_for_rounding_and_none_is_below_0(row: list[float], probable: bool) -> None:
+    if probable:
+        assert evaluate(np.array([row]), np.array([0]), labels(3)).n == 1
+    else:
+        with pytest.raises(DataError, match="each must sum to 1"):
+            evaluate(np.array([row]), np.array([0]), labels(3))
+
+
+def test_areas_under_the_curve_are_of_the_classes_that_some_images_have_and_others_lack() -> None:
+    probabilities, targets = draw(60, 3, 0)
+    four = np.column_stack([probabilities, np.zeros(60)])
+    found = evaluate(four, targets, labels(4))
+    areas = [sk.roc_auc_score(targets == i, probabilities[:, i]) for i in range(3)]
+    assert [score.auroc for score in found.per_class] == [*map(pytest.approx, areas), None]
+    assert found.auroc == found.intervals["auroc"].value == pytest.approx(np.mean(areas))
+    assert found.per_class[0].intervals["auroc"].value == pytest.approx(areas[0])
+    assert "auroc" not in found.per_class[3].intervals
+    alone = evaluate(np.tile([0.7, 0.3], (5, 1)), np.zeros(5, int), labels(2))
+    assert (alone.auroc, [score.auroc for score in alone.per_class]) == (None, [None, None])
+    assert "auroc" not in alone.intervals
+
+
+def test_the_interval_of_the_mean_area_is_of_the_mean_of_the_influences() -> None:
+    probabilities, targets = draw(80, 2, 1, 1.0)
+    found = evaluate(probabilities, targets, labels(2))
+    # Both classes of two have the same area, and each image the same influence on both.
+    one = found.per_class[0].intervals["auroc"]
+    assert (found.intervals["auroc"].low, found.intervals["auroc"].high) == pytest.approx((one.low, one.high), rel=1e-6)
+
+
+def test_the_intervals_of_a_class_are_wilsons_of_its_own_images() -> None:
+    probabilities, targets = draw(60, 3, 2)
+    predicted = probabilities.argmax(axis=1)
+    for i, score in enumerate(evaluate(probabilities, targets, labels(3)).per_class):
+        both = int(((predicted == i) & (targets == i)).sum())
+        assert score.intervals["precision"] == wilson(both, int((predicted == i).sum()))
+        assert score.intervals["recall"] == wilson(both, int((targets == i).sum()))
+
+
+def test_without_a_temperature_calibration_changes_nothing() -> None:
+    probabilities, targets = draw(50, 3, 1)
+    found = evaluate(probabilities, targets, labels(3))
+    told = found.calibration
+    assert told is not None
+    assert told.temperature == 1
+    assert (told.loss_before, told.brier_before, told.ece_before) == (found.loss, found.brier, found.ece)
+    assert told.bins_before == told.bins
+    assert "loss_change" not in found.intervals
+    assert (found.part, evaluate(probabilities, targets, labels(3), part="val").part) == ("test", "val")
+
+
+def test_images_of_one_group_count_as_one_in_the_accuracy_without_some() -> None:
+    probabilities, targets = draw(60, 3, 0)
+    each, left_out = np.repeat(np.arange(60), 4), np.repeat(np.arange(60) < 10, 4)
+    grouped = accuracy_without(probabilities[each], targets[each], left_out, each)
+    alone = accuracy_without(probabilities[each], targets[each], left_out)
+    assert grouped.value == pytest.approx(alone.value)
+    assert grouped.high - grouped.low > 1.8 * (alone.high - alone.low)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
+from keensight.assess.intervals import wilson
+from keensight.assess.metrics import evaluate as single_label
 from keensight.assess.multilabel import accuracy_without, evaluate, mean_average_precision, report_text
 from keensight.assess.thresholds import best_threshold, choose_thresholds
 from keensight.core.codec import from_plain, to_plain
@@ -176,3 +178,128 @@ def test_no_threshold_parts_equal_probabilities_and_none_is_0():
     assert best_threshold(np.array([0.5, 0.5, 0.5, 0.2]), np.array([1, 1, 0, 0])) == pytest.approx(0.35)
     tiny = np.array([[0.004], [0.003], [0.001]])
     assert choose_thresholds(tiny, np.array([[1], [1], [0]])) == (0.01,)
+
+
+def four_images():
+    """Figures by hand in the tests below: label a is half right, b right, and c neither occurs nor is predicted."""
+    truth = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]])
+    probabilities = np.array([[0.9, 0.2, 0.1], [0.4, 0.8, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.1]])
+    return evaluate(probabilities, truth, LABELS, (0.5, 0.5, 0.25))
+
+
+def test_the_report_lists_each_label_and_the_totals():
+    table = """\
+             precision    recall  f1-score   support        AP     AUROC threshold
+
+           a    0.5000    0.5000    0.5000         2    0.8333    0.7500    0.5000
+           b    1.0000    1.0000    1.0000         1    1.0000    1.0000    0.5000
+           c    0.0000    0.0000    0.0000         0         -         -    0.2500
+
+         mAP    0.9167
+    micro F1    0.6667
+    macro F1    0.5000
+ subset acc.    0.5000
+Hamming loss    0.1667
+      images         4
+"""
+    assert report_text(four_images()) == table
+
+
+def test_a_report_is_as_wide_as_the_longest_label():
+    long = LabelSet(("a", "thirteen more"))
+    found = evaluate(np.eye(2), np.eye(2, dtype=int), long, (0.5, 0.5))
+    lines = report_text(found).splitlines()
+    assert [lines[2][:15], lines[3][:15], lines[-1]] == ["            a  ", "thirteen more  ", f"{'images':>13} {2:>9}"]
+
+
+def test_a_report_of_a_single_label_model_is_refused():
+    with pytest.raises(DataError, match="from a single-label model") as caught:
+        report_text(single_label(np.array([[0.9, 0.1]]), np.array([0]), LabelSet(("a", "b"))))
+    assert "keensight.assess.metrics.report_text" in caught.value.hint
+
+
+def test_what_is_counted_of_each_label_and_of_pairs():
+    found = four_images()
+    scores = found.multilabel
+    assert [row.counts for row in scores.per_label] == [(1, 1, 1, 1), (3, 0, 0, 1), (4, 0, 0, 0)]
+    assert scores.together == (((2, 1, 0), (1, 1, 0), (0, 0, 0)), ((2, 0, 0), (0, 1, 0), (0, 0, 0)))
+    assert found.baseline_accuracy == 0.5, "two of the four images have no label, which is the most frequent answer"
+    assert found.weighted_f1 == pytest.approx((2 * 0.5 + 1) / 3)
+    assert found.confusion == ()
+
+
+def test_the_intervals_of_a_label_are_wilsons_of_its_own_images():
+    probabilities, truth = example(30)
+    found = evaluate(probabilities, truth, LABELS, (0.5,) * 3)
+    for j, row in enumerate(found.per_class):
+        called, held = probabilities[:, j] >= 0.5, truth[:, j] == 1
+        both = int((called & held).sum())
+        assert row.intervals["precision"] == wilson(both, int(called.sum()))
+        assert row.intervals["recall"] == wilson(both, int(held.sum()))
+
+
+def test_of_images_without_any_label_nothing_is_known_of_the_mean_average_precision():
+    found = evaluate(np.full((20, 2), 0.1), np.zeros((20, 2), int), LabelSet(("a", "b")), (0.5, 0.5))
+    area, micro = found.multilabel.mean_average_precision, found.multilabel.micro_f1
+    assert (area.value, area.low, area.high, area.level, area.method) == (0, 0, 1, 0.95, "bootstrap")
+    assert (micro.value, micro.low) == (0, 0)
+    assert micro.high == pytest.approx(3.84146 / 23.84146, abs=1e-5)  # Wilson at 0 of 20: z² / (n + z²)
+    assert found.macro_f1 == found.weighted_f1 == 0
+    assert found.accuracy.value == found.baseline_accuracy == 1
+
+
+def test_the_mean_average_precision_of_a_resample_is_over_the_labels_that_occur_in_it():
+    truth, p = np.array([[1, 0], [0, 0], [0, 1]]), np.array([[0.5, 0.1], [0.9, 0.3], [0.1, 0.2]])
+    weights = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0], [2, 1, 0]], np.float32)
+    # Both labels at rank 2: 1/2; only the first label; at rank 1; none; two copies at ranks 2 and 3: 2/3.
+    np.testing.assert_allclose(mean_average_precision(p, truth, weights), [1 / 2, 1 / 2, 1, np.nan, 2 / 3])
+
+
+def test_a_label_of_a_single_image_or_of_all_images():
+    truth = np.array([[1, 1], [0, 1], [0, 1]])
+    scores = evaluate(np.array([[0.3, 0.9], [0.6, 0.8], [0.1, 0.7]]), truth, LabelSet(("one", "all")), (0.5, 0.5))
+    one, every = scores.multilabel.per_label
+    assert (one.auroc, one.average_precision, one.base_rate) == (0.5, 0.5, pytest.approx(1 / 3))
+    assert (every.auroc, every.average_precision, every.base_rate) == (None, 1, 1)
+
+
+def test_the_calibration_error_is_over_pairs_of_image_and_label_in_15_bins():
+    truth = np.array([[1, 0], [0, 1], [0, 0], [0, 1]])
+    p = np.array([[0.2, 0.2], [0.2, 0.9], [0.2, 0.2], [0.2, 0.9]])
+    # Six pairs at 0.2, of which 1 is true, in one bin: 0.2; two at 0.9, both true: 0.2; of 8 pairs.
+    assert evaluate(p, truth, LabelSet(("a", "b")), (0.5, 0.5)).ece == pytest.approx((0.2 + 0.2) / 8)
+
+
+def test_the_interval_of_a_bootstrap_leaves_out_a_fortieth_on_each_side():
+    probabilities, truth = example(60)
+    scores = evaluate(probabilities, truth, LABELS, (0.5,) * 3).multilabel
+    said = (probabilities >= 0.5).astype(int)
+    drawn = np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60), size=4000)
+    both, either = drawn @ (truth * said).sum(axis=1), drawn @ (truth + said).sum(axis=1)
+    areas = mean_average_precision(probabilities, truth, drawn.astype(np.float32))
+    for found, draws in ((scores.micro_f1, 2 * both / either), (scores.mean_average_precision, areas)):
+        low, high = np.quantile(draws, [0.025, 0.975])
+        assert (found.level, found.method) == (0.95, "bootstrap")
+        assert (found.low, found.high) == pytest.approx((low, high), abs=0.03 * (high - low))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "truth", "thresholds"),
+    [(np.zeros((4, 3)), np.zeros((4, 2)), 3), (np.zeros((4, 3)), np.zeros((4, 3)), 2), (np.zeros((3, 3)),) * 2 + (4,)],
+)
+def test_each_label_needs_a_column_and_a_threshold(probabilities, truth, thresholds):
+    with pytest.raises(DataError, match="do not fit 3 labels") as caught:
+        evaluate(probabilities, truth, LABELS, (0.5,) * thresholds)
+    assert caught.value.hint == "one row per image, one column and one threshold per label"
+
+
+def test_unreadable_images_are_counted():
+    probabilities = np.array([[0.5, np.nan, 0.5], [0.5] * 3, [np.nan] * 3])
+    with pytest.raises(DataError, match="2 of 3 rows are NaN"):
+        evaluate(probabilities, np.zeros((3, 3)), LABELS, (0.5,) * 3)
+
+
+@pytest.mark.parametrize("outside", [-0.01, 1.01])
+def test_probabilities_are_from_0_to_1(outside):
+    with pytest.raises(DataError, match="not probabilities from 0 to 1"):
+        evaluate(np.array([[0, 1, outside]]), np.zeros((1, 3)), LABELS, (0.5,) * 3)

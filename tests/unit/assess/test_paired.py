@@ -1,5 +1,7 @@
 """Two models on the same images."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -110,3 +112,99 @@ def test_exchanging_the_models_mirrors_the_bootstrapped_intervals():
     there, back = bootstrap(first, second, targets), bootstrap(second, first, targets)
     for name, found in there.items():
         assert (found.low, found.high) == pytest.approx((-back[name].high, -back[name].low))
+
+
+def test_a_flip_of_groups_that_is_as_extreme_as_what_was_seen_counts() -> None:
+    better = np.ones(12, bool)
+    # Of two groups both better: one of two flips is as far from 0; of three: one of four.
+    assert flip_groups(~better, better, np.arange(12) // 6) == pytest.approx(1 / 2, abs=0.02)
+    assert flip_groups(~better, better, np.arange(12) // 4) == pytest.approx(1 / 4, abs=0.02)
+    assert flip_groups(better, ~better, np.arange(12) // 4) == pytest.approx(1 / 4, abs=0.02)
+
+
+def test_groups_in_which_the_models_are_alike_say_nothing() -> None:
+    first, second = np.array([True, False, False, True]), np.array([False, True, False, True])
+    assert flip_groups(first, second, np.zeros(4, int)) == 1.0
+    assert flip_groups(first, second, np.array([0, 1, 2, 2])) == 1.0, "one group better and one worse"
+
+
+def test_newcombes_interval_of_correlated_answers() -> None:
+    # both 20, only first 5, only second 10, neither 15; 20 * 15 - 5 * 10 = 250, less half of 50 (his correction).
+    first = np.repeat([True, True, False, False], [20, 5, 10, 15])
+    second = np.repeat([True, False, True, False], [20, 5, 10, 15])
+    phi = (250 - 25) / math.sqrt(30 * 20 * 25 * 25)
+    a, b = wilson(30, 50), wilson(25, 50)
+
+    def side(one: float, other: float) -> float:
+        return math.sqrt(one**2 - 2 * phi * one * other + other**2)
+
+    found = difference(first, second)
+    below, above = side(0.6 - a.low, b.high - 0.5), side(0.5 - b.low, a.high - 0.6)
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1 - below, 0.1 + above))
+    assert (found.level, found.method) == (0.95, "Newcombe")
+
+
+def test_where_one_model_is_never_right_the_answers_do_not_correlate() -> None:
+    first, second = np.arange(40) < 20, np.zeros(40, bool)
+    a, b = wilson(0, 40), wilson(20, 40)
+    found = difference(first, second)
+    assert found.low == pytest.approx(-0.5 - (b.high - 0.5))
+    assert found.high == pytest.approx(-0.5 + math.hypot(0.5 - b.low, a.high))
+    two = np.array([True, False])  # 1 * 1 - 0 * 0 = 1 is no more than half of 2
+    assert difference(two, two).high == pytest.approx(math.sqrt(2) * (wilson(1, 2).high - 0.5))
+    both = difference(np.ones(40, bool), np.ones(40, bool))
+    assert (both.value, both.low, both.high) == pytest.approx((0, wilson(40, 40).low - 1, 1 - wilson(40, 40).low))
+
+
+def test_the_interval_of_groups_leaves_out_a_fortieth_on_each_side() -> None:
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(30), rng.integers(1, 9, 30))
+    first, second = rng.random(len(groups)) < 0.6, rng.random(len(groups)) < 0.8
+    found = group_difference(first, second, groups)
+    gains = [second[groups == g].sum() - int(first[groups == g].sum()) for g in range(30)]
+    drawn = np.random.default_rng(9).multinomial(30, np.full(30, 1 / 30), size=4000)
+    low, high = np.quantile((drawn @ gains) / (drawn @ np.bincount(groups)), [0.025, 0.975])
+    assert found.value == pytest.approx(second.mean() - first.mean())
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
+    assert (found.level, found.method) == (0.95, "paired bootstrap of groups")
+
+
+def _two_models(n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    targets = rng.integers(0, 3, n)
+    first, second = (rng.dirichlet(np.ones(3), n) + share * np.eye(3)[targets] for share in (0.3, 0.5))
+    first, second = ((one / one.sum(axis=1, keepdims=True)).astype(np.float32) for one in (first, second))
+    return first, second, targets
+
+
+def test_a_bootstrapped_interval_leaves_out_what_its_level_says() -> None:
+    first, second, targets = _two_models()
+    one, other = (-np.log(p[np.arange(60), targets]) for p in (first, second))
+    draws = np.random.default_rng(5).multinomial(60, np.full(60, 1 / 60), size=4000) @ (other - one) / 60
+    for level in (0.95, 0.8):
+        found = bootstrap(first, second, targets, level=level)["loss"]
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
+        assert (found.value, found.level) == (pytest.approx((other - one).mean(), rel=1e-5), level)
+    unstated = bootstrap(first, second, targets)["accuracy"]
+    assert (unstated.level, unstated.method) == (0.95, "paired bootstrap")
+    assert bootstrap(first, second, targets, np.arange(60))["loss"].method == "paired bootstrap of groups"
+
+
+def test_without_a_seed_it_is_0_and_another_draws_otherwise() -> None:
+    first, second, targets = _two_models()
+    right, better, groups = first.argmax(1) == targets, second.argmax(1) == targets, np.arange(60) // 3
+    flips = [flip_groups(right, better, groups, **seed) for seed in ({}, {"seed": 0}, {"seed": 1})]
+    assert flips[0] == flips[1] != flips[2]
+    ways = [group_difference(right, better, groups, **seed) for seed in ({}, {"seed": 0}, {"seed": 1})]
+    assert ways[0] == ways[1] != ways[2]
+    draws = [bootstrap(first, second, targets, **seed)["loss"] for seed in ({}, {"seed": 0}, {"seed": 1})]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_a_class_that_neither_occurs_nor_is_predicted_has_an_f1_of_0() -> None:
+    wrong, right = np.array([[0.1, 0.9, 0]] * 4, np.float32), np.array([[0.9, 0.1, 0]] * 4, np.float32)
+    found = bootstrap(wrong, right, np.zeros(4, int))
+    assert found["macro_f1"].value == pytest.approx(1 / 3)
+    assert (found["accuracy"].value, found["accuracy"].low, found["accuracy"].high) == (1, 1, 1)
+    assert found["loss"].value == pytest.approx(math.log(0.1) - math.log(0.9), rel=1e-6)

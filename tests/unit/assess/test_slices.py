@@ -149,3 +149,71 @@ def test_the_test_of_groups_has_as_many_degrees_of_freedom_as_groups_less_one():
 def test_eight_different_numbers_are_cut_at_quartiles_and_seven_are_names():
     assert len(cut(list(range(8)) * 5)) == 4
     assert len(cut(list(range(7)) * 5)) == 7
+
+
+def test_a_column_of_one_value_and_missing_ones_has_two_slices():
+    found = find_slices(np.ones(50, bool), np.zeros(50, int), {"gone": [None] * 50, "site": ["x"] * 25 + [None] * 25})
+    named = [(score.column, score.value, score.n) for score in found.scores]
+    assert named == [("site", "x", 25), ("site", MISSING, 25)]
+    assert found.small == ()
+
+
+def test_five_of_the_small_slices_are_named_the_largest_first():
+    column = ["big"] * 40 + [name for size, name in enumerate("abcdefg", start=1) for _ in range(size)]
+    (small,) = find_slices(np.ones(68, bool), np.zeros(68, int), {"site": column}).small
+    assert (small.values, small.images, small.examples) == (7, 28, ("g", "f", "e", "d", "c"))
+
+
+def test_a_class_of_one_image_is_expected_as_it_is():
+    # Classes: 0 half right, 1 a single image, which is right.
+    classes, right = np.array([0] * 40 + [1]), np.array([True, False] * 20 + [True])
+    found = find_slices(right, classes, {"site": ["a"] * 20 + ["b"] * 21})
+    assert [score.expected for score in found.scores] == pytest.approx([(20 * 0.5 + 1) / 21, 0.5])
+
+
+def test_what_a_search_for_slices_says_of_itself():
+    right = np.arange(60) % 3 != 0
+    column = {"site": ["a"] * 30 + ["b"] * 30}
+    found = find_slices(right, np.zeros(60, int), column)
+    assert (found.part, found.n, found.accuracy, found.groups) == ("test", 60, pytest.approx(2 / 3), None)
+    assert (found.smallest, found.alpha) == (20, 0.05)
+    assert found.method == "Fisher's exact test, one-sided, corrected by Holm's procedure"
+    grouped = find_slices(right, np.zeros(60, int), column, groups=list(range(60)), part="val")
+    assert (grouped.part, grouped.groups) == ("val", 60)
+    assert grouped.method.endswith("; and a test whose variance is summed over groups")
+
+
+def test_a_slice_is_weak_from_a_corrected_value_of_5_percent_on():
+    def weak(wrong: int) -> tuple[float, bool]:
+        right = np.ones(200, bool)
+        right[:wrong] = right[100 : 100 + 4] = False
+        score = find_slices(right, np.zeros(200, int), {"site": ["a"] * 100 + ["b"] * 100}).scores[0]
+        return score.adjusted, score.weak
+
+    # Twice Fisher's value for 12 and 13 wrong of 100, where the others have 4.
+    assert weak(12) == (pytest.approx(2 * fisher_less(88, 100, 184, 200)), False)
+    assert weak(13) == (pytest.approx(2 * fisher_less(87, 100, 183, 200)), True)
+
+
+def test_corrected_values_are_at_most_1_and_keep_their_order():
+    assert holm(np.array([0.9, 0.8, 0.01])) == pytest.approx([1, 1, 0.03])
+    assert holm(np.array([0.02, 0.02])) == pytest.approx([0.04, 0.04])
+    assert len(holm(np.array([]))) == 0
+
+
+def test_truth_values_are_names_and_not_the_numbers_0_and_1():
+    assert list(cut([True, False, True])) == ["True", "False"]
+    mixed = cut([True, *range(2, 10)])
+    assert len(mixed) == 9, "each value has a slice of its own"
+
+
+def test_quarters_are_named_by_their_ends_and_leave_out_missing_numbers():
+    slices = cut([*range(1, 9), None, math.nan])
+    assert list(slices) == ["1 to 2", "3 to 4", "5 to 6", "7 to 8", MISSING]
+    assert [chosen.nonzero()[0].tolist() for chosen in slices.values()] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    assert next(iter(cut([1234.5678, *range(2000, 2008)]))).startswith("1235 to ")
+
+
+def test_slices_of_names_come_by_number_of_images():
+    assert list(cut(["b", "a", "a", "c", "c", "c"])) == ["c", "a", "b"]
+    assert cut([]) == cut([None, None]) == {}

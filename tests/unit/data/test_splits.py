@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from keensight.core.records import PARTS, Dataset, LabelSet, Part, Sample, Split
 from keensight.data.splits import SMALL_CLASS, VAL_FROM_TRAIN, make_split
 from keensight.errors import DataError, UsageError
+from multilabel_builders import labelled
 
 
 def _sample(
@@ -217,6 +219,77 @@ def test_a_group_that_moved_for_one_class_counts_for_its_others_where_it_is_now(
     assert all(set(_count(data, split, part)) == {"a", "b", "c"} for part in PARTS)
 
 
-def test_no_class_is_taken_out_of_the_training_set_to_fill_the_others() -> None:
-    with pytest.raises(DataError, match=r"groups tie the classes together so that \w cannot be in training"):
-        make_split(_in_groups("ab", "bc", "ac", "a", "bc"))
+@pytest.mark.parametrize("groups", [("ab", "bc", "ac", "a", "bc"), ("ac", "ab", "ac", "bc", "b")])
+def test_no_class_is_taken_out_of_the_training_set_to_fill_the_others(groups: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=r"groups tie the classes together so that \w cannot be in training") as caught:
+        make_split(_in_groups(*groups))
+    assert caught.value.hint == "add images of other groups, or set the splits yourself in a split column"
+
+
+def _method(data: Dataset, **options: Any) -> str:
+    return make_split(data, **options).method
+
+
+def test_how_the_split_was_made_is_told() -> None:
+    plain = _plain(cat=60, dog=60)
+    shares, by = "15% test, 15% val, 70% train of all images, class by class, by a hash of each image's", "with seed 0;"
+    assert _method(plain) == f"{shares} content {by} exact copies stay together."
+    ties = [(0, 1)]
+    assert _method(plain, ties=ties) == f"{shares} content {by} exact copies and near-duplicates stay together."
+    grouped = _dataset([*plain.samples, _sample("cat", "x", group="g")])
+    by = f"group (or content, without a group) {by}"
+    assert _method(grouped) == f"{shares} {by} exact copies and groups stay together."
+    assert _method(grouped, ties=ties) == f"{shares} {by} exact copies, near-duplicates and groups stay together."
+    other = _method(plain, val_share=0.1, test_share=0.25, seed=3)
+    assert other.startswith("25% test, 10% val, 65% train of all images") and "with seed 3;" in other
+    several = labelled(np.arange(80).reshape(40, 2) % 3 > 0, ("a", "b"))
+    by = "label by label, by a hash of each image's content with seed 0; exact copies stay together."
+    assert _method(several) == f"15% test, 15% val, 70% train of all images, {by}"
+    small = _method(_plain(ant=60, bee=29, cow=10))
+    assert small.endswith(". Classes with fewer than 30 independent images or groups (2) are split by quota.")
+
+
+def test_how_a_given_split_was_completed_is_told() -> None:
+    data = _dataset([_sample("ab"[i % 2], f"d{i}", split=None if i < 140 else "test") for i in range(200)])
+    by = "class by class, by a hash of each image's content with seed 0; exact copies stay together."
+    assert _method(data, exclude=range(10)) == (
+        "Test as predefined in the source. 130 images without a predefined split were assigned to or split with the "
+        f"training set. 10% val of the training images, {by}"
+    )
+
+
+@pytest.mark.parametrize(("n", "more"), [(20, ""), (21, ", ...")])
+def test_of_the_classes_that_are_too_small_twenty_are_listed(n: int, more: str) -> None:
+    names = [f"c{i:02}" for i in range(n)]
+    with pytest.raises(DataError) as caught:
+        make_split(_dataset([_sample(name, name) for name in names]))
+    listed = ", ".join(f"{name} (1)" for name in names[:20])
+    assert caught.value.message == (
+        f"{n} of the {n} classes have fewer than 3 independent images, too few for training, validation and test: "
+        f"{listed}{more}"
+    )
+
+
+@pytest.mark.parametrize(("given", "made"), [("test", "val"), ("val", "test")])
+def test_next_to_a_given_part_two_images_of_a_class_are_enough(given: Part, made: Part) -> None:
+    others = [_sample("ab"[i % 2], f"d{i}", split="train") for i in range(80)]
+    fixed = [_sample("ab"[i % 2], f"t{i}", split=given) for i in range(10)]
+    rare = [_sample("c", f"c{i}", split="train") for i in range(2)]
+    data = _dataset([*others, *fixed, *rare])
+    split = make_split(data)
+    assert _count(data, split, made)["c"] == _count(data, split, "train")["c"] == 1
+    with pytest.raises(DataError, match=r"1 of the 3 classes have fewer than 2 independent images.*: c \(1\)$"):
+        make_split(data, exclude=[90])
+
+
+def test_shares_are_positive_and_leave_some_for_training() -> None:
+    with pytest.raises(UsageError, match=r"val_share 0\.6 and test_share 0\.4 are not compatible") as caught:
+        make_split(_plain(a=10, b=10), val_share=0.6, test_share=0.4)
+    assert caught.value.hint == "both must be greater than 0, and their sum less than 1"
+    assert len(make_split(_plain(a=100, b=100), val_share=0.5, test_share=0.4).train) > 0
+
+
+def test_a_set_without_images_to_train_on_names_the_command_that_lists_why() -> None:
+    with pytest.raises(DataError, match="set has no readable images to train on") as caught:
+        make_split(_plain(a=3, b=3), exclude=range(6))
+    assert caught.value.hint == "`keensight inspect` lists the problems"

@@ -100,6 +100,7 @@ def test_the_newest_two_are_kept_and_a_damaged_one_is_passed_over(tmp_path):
     found = folder.newest("train")
     assert found is not None and found[0].step == 2
     assert told == [f"the checkpoint {names[1]} is damaged or of another format: the one before it is used"]
+    assert [path.name for path in folder.folder.iterdir()] == names[:1]
     assert folder.newest("whole") is None
     (folder.folder / f".{names[0]}.0123").write_bytes(b"half")
     folder.clear()
@@ -118,6 +119,8 @@ def test_the_clock_decides_when_to_save(tmp_path, monkeypatch):
     folder = CheckpointFolder(tmp_path / "checkpoints", minutes=2)
     now[0] = 49
     assert not folder.due(epoch_ended=True)
+    now[0] = 50  # until it was measured, saving is assumed to take a second: 2% of this
+    assert folder.due(epoch_ended=True)
     now[0] = 119
     assert not folder.due(epoch_ended=False) and folder.due(epoch_ended=True)
     now[0] = 120
@@ -165,3 +168,33 @@ def test_the_checkpoint_just_written_is_kept_beside_later_ones(tmp_path):
     for step in (7, 8, 2, 3, 4):
         folder.save(state(step=step), ARRAYS)
     assert sorted(int(path.stem[-7:]) for path in folder.folder.iterdir()) == [3, 4, 7, 8]
+
+
+def test_checkpoints_are_dropped_with_a_reason_and_other_files_stay(tmp_path):
+    told = []
+    folder = CheckpointFolder(tmp_path / "checkpoints", 0, told.append)
+    folder.drop("there are none")
+    folder.save(state(), ARRAYS)
+    (folder.folder / "notes.txt").write_text("mine")
+    folder.drop("the settings have changed")
+    assert told == ["there are none", "the settings have changed"]
+    assert [path.name for path in folder.folder.iterdir()] == ["notes.txt"]
+    assert folder.newest("train") is None
+
+
+def test_a_single_earlier_checkpoint_is_kept_beside_the_new_one(tmp_path):
+    folder = CheckpointFolder(tmp_path / "checkpoints", 0)
+    for step in (1, 2):
+        folder.save(state(step=step), ARRAYS)
+        assert folder.due(epoch_ended=False)  # no minutes: after each step
+    assert sorted(int(path.stem[-7:]) for path in folder.folder.iterdir()) == [1, 2]
+
+
+def test_bytes_that_belong_to_no_array_are_counted(tmp_path):
+    plain = json.dumps({"state": {}, "arrays": [["a", "<i2", [1]]]}).encode() + b"\n"
+    for extra, says in ((b"12", "the checkpoint one is damaged: "), (b"12345", "3 bytes belong to no array")):
+        parts = [plain, extra]
+        (tmp_path / "one").write_bytes(b"".join([FORMAT, checkpoint._digest(parts), *parts]))
+        with pytest.raises(StoreError, match=says) as caught:
+            read_checkpoint(tmp_path / "one")
+        assert caught.value.hint == "resume from an earlier one"

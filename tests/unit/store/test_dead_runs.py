@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from keensight.core.codec import to_plain
 from keensight.core.files import write_json
 from keensight.core.records import Process
 from keensight.errors import StoreError
-from keensight.store.liveness import _by_ps, alive, this_process
+from keensight.store.liveness import _by_ps, alive, same_system, this_process
 from keensight.store.run import Run, open_run
 from store_builders import make_run
 
@@ -157,3 +159,59 @@ def test_where_there_is_no_proc_the_start_is_that_of_ps(
 def test_without_ps_no_start_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert _by_ps(os.getpid()) == ""
+
+
+def test_the_first_process_of_a_system_is_only_asked_for_and_there_is_none_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, asked = this_process(), list[tuple[int, int]]()
+    monkeypatch.setattr(os, "kill", lambda number, signal: asked.append((number, signal)))
+    assert alive(dataclasses.replace(now, id=1, started="")) is True
+    assert alive(dataclasses.replace(now, id=0, started="")) is None
+    assert asked == [(1, 0)], "signal 0 does nothing to a process"
+
+
+def test_a_number_that_no_system_has_is_of_no_process() -> None:
+    assert alive(dataclasses.replace(this_process(), id=2**70)) is False
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("ps") is None, reason="ps tells the time in seconds")
+def test_a_process_is_known_by_the_time_of_its_start() -> None:
+    age = float(Path("/proc/uptime").read_text().split()[0]) - int(this_process().started) / os.sysconf("SC_CLK_TCK")
+    shown = subprocess.run(["ps", "-o", "etimes=", "-p", str(os.getpid())], capture_output=True, text=True, check=True)
+    assert age == pytest.approx(int(shown.stdout), abs=3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a boot ID")
+def test_where_the_system_shows_no_boot_id_or_container_the_rest_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = this_process()
+    monkeypatch.setattr("keensight.store.liveness._BOOT", tmp_path / "none")
+    assert this_process() == dataclasses.replace(now, boot="")
+    assert alive(now) is True
+    assert alive(dataclasses.replace(now, host="another")) is None
+    assert not same_system(now) and not same_system(this_process())
+    (tmp_path / "none").write_bytes(b"\xff")
+    assert this_process().boot == ""
+    monkeypatch.setattr("keensight.store.liveness._NAMESPACE", tmp_path / "none")
+    assert this_process().namespace == ""
+    assert alive(this_process()) is True
+    assert alive(now) is None, "it was seen in a container"
+
+
+def test_a_process_of_another_user_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    now = this_process()
+    monkeypatch.setattr(os, "kill", denied)
+    assert alive(now) is True
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="there is no ps")
+def test_ps_tells_when_a_process_started_in_one_language_and_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    shown = datetime.strptime(_by_ps(os.getpid()), "%a-%b-%d-%H:%M:%S-%Y").replace(tzinfo=UTC)
+    assert timedelta(seconds=-2) < datetime.now(UTC) - shown < timedelta(hours=6)
+    assert _by_ps(2**22 + 1) == ""

@@ -158,3 +158,74 @@ def test_a_record_of_more_than_64_mib_is_not_even_read(made):
         stream.truncate(64 * 2**20 + 1)  # sparse: no disk is used
     with pytest.raises(StoreError, match=r"export\.json is larger than 67,108,864 bytes"):
         read_export(made.path)
+
+
+def sealed(path: Path, **changes):
+    """A record that was changed, and its digest with it."""
+    plain = {**json.loads((path / "export.json").read_text()), **changes}
+    (path / "export.json").write_text(json.dumps({**plain, "digest": digest_of(plain)}))
+
+
+@pytest.mark.parametrize(("n", "named"), [(5, 5), (7, 5)])
+def test_of_files_that_are_not_listed_five_are_named(made, n, named):
+    for number in range(n):
+        (made.path / f"{number}.txt").write_text("x")
+    with pytest.raises(StoreError) as caught:
+        read_export(made.path)
+    listed = ", ".join(f"{number}.txt" for number in range(named))
+    assert caught.value.message == f"{made.path} contains files that export.json does not list: {listed}"
+    assert caught.value.hint == "export the model again, or get the export again from its source"
+
+
+@pytest.mark.parametrize(("n", "named"), [(5, 5), (7, 5)])
+def test_of_self_test_images_that_are_not_listed_five_are_named(made, n, named):
+    (first,) = json.loads((made.path / "export.json").read_text())["self_test"]
+    sealed(made.path, self_test=[first | {"file": f"x{number}.png"} for number in range(n)])
+    listed = ", ".join(f"x{number}.png" for number in range(named))
+    with pytest.raises(StoreError, match=f"does not list the images {listed} of its self-test"):
+        read_export(made.path)
+
+
+def test_a_network_may_be_a_folder(tmp_path):
+    def fill(folder):
+        (folder / "saved_model").mkdir()
+        (folder / "saved_model" / "graph.pb").write_bytes(b"graph")
+        return record(file="saved_model")
+
+    made = write_export(tmp_path / "export", fill, files)
+    assert read_export(made.path) == made and made.size == 5
+    sealed(made.path, file="saved")
+    with pytest.raises(StoreError, match="does not list its network saved"):
+        read_export(made.path)
+
+
+def test_hidden_files_do_not_count_wherever_they_are_but_the_name_of_the_record_does_in_a_folder(made):
+    (made.path / "self_test" / ".cache").mkdir()
+    (made.path / "self_test" / ".cache" / "x").write_bytes(b"x")
+    (made.path / ".link").symlink_to("/")
+    (made.path / "empty").mkdir()
+    assert read_export(made.path) == made
+    (made.path / "self_test" / "export.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"does not list: self_test/export\.json"):
+        read_export(made.path)
+
+
+def test_all_that_is_missing_is_named(made):
+    (made.path / "reader.py").unlink()
+    (made.path / "model.onnx").unlink()
+    with pytest.raises(StoreError, match=r"lacks model\.onnx, reader\.py$"):
+        read_export(made.path)
+
+
+def test_a_file_is_no_place_for_an_export_and_a_free_place_is_with_or_without_replace(made, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(StoreError, match=r"photo\.jpg already exists$") as caught:
+        check_place(tmp_path / "photo.jpg", False)
+    assert caught.value.hint == "add --replace, or choose another place with --out"
+    with pytest.raises(StoreError, match="exists and is not an export") as caught:
+        check_place(tmp_path / "photo.jpg", True)
+    assert caught.value.hint == "choose another place; nothing else is replaced"
+    (tmp_path / "empty").mkdir()
+    check_place(tmp_path / "empty", True)
+    check_place(tmp_path / "new", True)
+    assert not is_export(tmp_path / "empty")

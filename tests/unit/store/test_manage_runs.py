@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from keensight.core.codec import to_plain
 from keensight.core.files import write_json
 from keensight.core.locks import locked
 from keensight.errors import StoreError, UsageError
+from keensight.store import manage_runs
 from keensight.store.liveness import this_process
-from keensight.store.manage_runs import delete_run, rename_run
+from keensight.store.manage_runs import delete_run, removable, rename_run
 from keensight.store.run import DELETED, list_runs, open_run
 from keensight.store.run_lock import LOCK_FILE
 from store_builders import make_run
@@ -170,3 +172,103 @@ def test_a_run_of_a_computer_that_is_gone_is_deleted_on_request(tmp_path: Path) 
     assert rename_run(run.path, "other", take_over=True).path == tmp_path / "other"
     assert delete_run(tmp_path / "other", take_over=True) > 0
     assert names(tmp_path) == []
+
+
+def test_a_name_of_a_hundred_characters_is_the_longest(tmp_path: Path) -> None:
+    run = rename_run(finished(tmp_path / "a"), "x" * 100)
+    assert run.path.name == "x" * 100
+    with pytest.raises(UsageError, match="is not a name for a run") as caught:
+        rename_run(run, "y" * 101)
+    assert (caught.value.hint or "").startswith("give 1 to 100 characters without")
+
+
+@NO_LINKS
+def test_a_refusal_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished(tmp_path / "runs" / "a")
+    (tmp_path / "runs" / "taken").write_text("")
+    (tmp_path / "other").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(run.path)
+    hints = []
+    for change in (
+        lambda: rename_run(run, "taken"),
+        lambda: rename_run(run, str(tmp_path / "other" / "b")),
+        lambda: delete_run(link),
+    ):
+        with pytest.raises((StoreError, UsageError)) as caught:
+            change()
+        hints.append(caught.value.hint)
+    monkeypatch.chdir(run.path)
+    for place in (run.path, Path(), Path("..") / "a"):
+        with pytest.raises(StoreError, match="contains the working directory") as caught:
+            delete_run(place)
+    assert [*hints, caught.value.hint] == [
+        "choose another name", "a run keeps its directory: give a name only",
+        f"give the folder that it points to: {run.path}", "change to another directory first",
+    ]  # fmt: skip
+
+
+def test_a_run_in_use_cannot_be_chosen(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    parent = dataclasses.replace(this_process(), id=os.getppid(), started="")
+    write_json(run.path / "run.json", to_plain(dataclasses.replace(run.record, process=parent)))
+    with pytest.raises(StoreError, match="is in use"):
+        removable(run.path)
+    assert removable(run.path, take_over=True).path == run.path
+    chosen = removable(finished(tmp_path / "done"))
+    assert (chosen, chosen.state) == (open_run(tmp_path / "done"), "finished")
+
+
+@pytest.mark.parametrize("change", [delete_run, lambda path: rename_run(path, "other")])
+def test_a_run_that_is_continued_just_before_it_would_be_moved_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change
+) -> None:
+    run = finished(tmp_path / "run")
+    parent = dataclasses.replace(this_process(), id=os.getppid(), started="")
+    continued = dataclasses.replace(run.record, state="training", process=parent)
+    chosen = manage_runs.removable
+
+    def and_then_continued(*given: object, **options: bool):
+        found = chosen(*given, **options)  # type: ignore[arg-type]
+        write_json(run.path / "run.json", to_plain(continued))
+        return found
+
+    monkeypatch.setattr(manage_runs, "removable", and_then_continued)
+    with pytest.raises(StoreError, match="is in use"):
+        change(run.path)
+    assert names(tmp_path) == ["run"]
+    assert open_run(run.path).record == continued
+
+
+def test_what_the_system_keeps_of_a_deleted_run_is_named_and_is_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(tmp_path / "runs" / "a")
+
+    def refused(folder: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", f"{folder}/config.toml")
+
+    monkeypatch.setattr("shutil.rmtree", refused)
+    with pytest.raises(StoreError, match=r"a was not deleted completely: .*config\.toml: Permission denied") as caught:
+        delete_run(run)
+    (left,) = (tmp_path / "runs").iterdir()
+    assert caught.value.hint == f"delete {left} yourself"
+    assert names(left) == ["config.toml"]
+    assert list_runs(tmp_path / "runs") == []
+
+
+def test_what_the_system_keeps_of_an_earlier_deletion_hinders_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, really = tmp_path / f"{DELETED}0123", shutil.rmtree
+    left.mkdir()
+
+    def kept(folder: Path, ignore_errors: bool = False) -> None:
+        if Path(folder) != left:
+            really(folder)
+        elif not ignore_errors:
+            raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("shutil.rmtree", kept)
+    assert delete_run(finished(tmp_path / "run")) > 0
+    assert names(tmp_path) == [left.name]

@@ -11,7 +11,7 @@ import pytest
 from keensight.core.codec import to_plain
 from keensight.core.records import BundleManifest, ImageSpec
 from keensight.errors import StoreError
-from keensight.store.manifest import limits_of, read_manifest
+from keensight.store.manifest import limits_of, model_digest, read_manifest
 from store_builders import manifest
 
 FILES = dict.fromkeys(("model.keras", "exam.npz", "MODEL_CARD.md"), "0" * 64)
@@ -128,3 +128,34 @@ def test_a_manifest_of_more_than_8_mib_is_not_even_read(tmp_path: Path) -> None:
         stream.truncate(8 * 2**20 + 1)  # sparse: no disk is used
     with pytest.raises(StoreError, match="larger than 8,388,608 bytes"):
         read_manifest(tmp_path / "manifest.json")
+
+
+def test_schemas_are_read_up_to_6(tmp_path: Path) -> None:
+    """The number of each layout is part of the format; 6 came with ``model.tflite`` and ``reference.npz``."""
+    assert [read(tmp_path, schema=number).schema for number in (1, 6)] == [1, 6]
+    with pytest.raises(StoreError, match=r"its schema is 7, this version .* reads up to 6"):
+        read(tmp_path, schema=7)
+
+
+def test_the_digest_of_a_model_is_that_of_what_predictions_depend_on(tmp_path: Path) -> None:
+    def digest(**changes: Any) -> str:
+        return model_digest(read(tmp_path, **changes))
+
+    plain = digest()
+    assert len(plain) == 64
+    for alike in (
+        {"name": "other"},
+        {"provenance": {}},
+        {"files": FILES | {"MODEL_CARD.md": "1" * 64, "exam.npz": "1" * 64, "learned.npz": "1" * 64}},
+    ):
+        assert digest(**alike) == plain
+    different = [
+        digest(files=FILES | {"model.keras": "1" * 64}),
+        digest(files=FILES | {"prototypes.npz": "1" * 64}),
+        digest(files=FILES | {"subspace.npz": "1" * 64}),
+        digest(labels={"names": NAMES[::-1]}),
+        digest(temperature=2.0),
+        digest(decision=MULTICLASS | {"mirror": True}),
+        digest(**image(width=29)),
+    ]
+    assert len({plain, *different}) == 8

@@ -6,18 +6,25 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from keensight.assess.abstention import measure
 from keensight.assess.metrics import report_text
+from keensight.assess.slices import find_slices
 from keensight.core.audit import AuditReport, Finding
+from keensight.core.codec import to_plain
+from keensight.core.files import write_json
 from keensight.core.labels import AccuracyRange, ClassNoise, Correction, LabelSuspects, Suspect
-from keensight.core.records import Epoch, History, Skipped
+from keensight.core.predictions import Decision
+from keensight.core.records import Epoch, History, Skipped, split_digest
+from keensight.core.task import Task
 from keensight.errors import StoreError
-from keensight.store.run import SCHEMA, Run, is_run, list_runs, open_run, scan_runs
-from store_builders import dataset, evaluation, make_run, split
+from keensight.store.run import SCHEMA, Run, as_argument, is_run, list_runs, open_run, scan_runs
+from store_builders import LABELS, dataset, evaluation, make_run, split
 
 EPOCH = Epoch(1, "train", 10, 2.5, 0.05, 1.0, 0.5, 0.9, 0.6)
 AUDIT = AuditReport(
@@ -348,3 +355,189 @@ def test_the_record_that_a_shell_completes_is_no_run_but_its_folder_is(run: Run)
     with pytest.raises(StoreError, match="is not a run, but the record of one") as caught:
         open_run(run.path / "run.json")
     assert caught.value.hint == f"give its folder: {run.path}"
+
+
+def test_a_record_of_more_than_8_mib_is_not_even_read(run: Run) -> None:
+    with (run.path / "run.json").open("r+b") as stream:
+        stream.truncate(8 * 2**20 + 1)  # sparse: no disk is used
+    with pytest.raises(StoreError, match=r"run\.json is larger than 8,388,608 bytes"):
+        open_run(run.path)
+
+
+def test_a_refused_folder_names_the_command_that_lists_runs(tmp_path: Path) -> None:
+    for path, says in ((tmp_path / "nowhere", "there is no run"), (tmp_path, "is not a run: it has no run.json")):
+        with pytest.raises(StoreError, match=says) as caught:
+            open_run(path)
+        assert caught.value.hint == "`keensight runs` lists the runs there are"
+    (tmp_path / "run.txt").touch()
+    with pytest.raises(StoreError, match="is not a run: it has no"):
+        open_run(tmp_path / "run.txt")
+    with pytest.raises(StoreError, match=r"run\.txt cannot be read: ") as caught:
+        list_runs(tmp_path / "run.txt")
+    assert caught.value.hint == "give a folder of runs"
+
+
+def test_of_a_finished_run_a_missing_file_is_to_be_restored(run: Run) -> None:
+    with pytest.raises(StoreError, match=r"has no audit\.json: its state is finished$") as caught:
+        _ = run.update(state="finished").audit
+    assert caught.value.hint == "restore the file, or train again"
+
+
+def test_runs_of_one_second_are_listed_by_name_the_last_first(tmp_path: Path) -> None:
+    for name in ("b", "c", "a"):
+        record = dataclasses.replace(make_run(tmp_path / name).record, created="2026-01-01T00:00:00Z")
+        write_json(tmp_path / name / "run.json", to_plain(record))
+    assert [found.path.name for found in list_runs(tmp_path)] == ["c", "b", "a"]
+
+
+def test_the_time_of_a_record_is_in_utc_and_a_message_has_it_too(run: Run) -> None:
+    made = datetime.strptime(run.record.created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert timedelta(seconds=-2) < datetime.now(UTC) - made < timedelta(minutes=10)
+    run.log("on")
+    stamp, _, text = (run.path / "log.txt").read_text().partition(" ")
+    assert datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) >= made
+    assert text == "on\n"
+
+
+def test_an_update_keeps_what_it_does_not_name(run: Run) -> None:
+    first = run.update(state="training", message="on", results={"test": {"n": 3}})
+    assert run.update().record == dataclasses.replace(first.record, updated=run.update().record.updated)
+    emptied = run.update(message="", results={}).record
+    assert (emptied.state, emptied.message, emptied.results, emptied.model) == ("training", "", {}, "cnn")
+
+
+def test_a_run_that_was_removed_meanwhile_says_so(run: Run) -> None:
+    shutil.rmtree(run.path)
+    with pytest.raises(StoreError, match=f"the run {run.path} was removed while it was written") as caught:
+        run.log("on")
+    assert caught.value.hint == "train again"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_the_size_of_a_run_is_that_of_its_files_and_links_not_of_what_they_point_to(run: Run, tmp_path: Path) -> None:
+    before = run.bytes
+    assert before == sum((run.path / name).stat().st_size for name in ("run.json", "config.toml"))
+    (run.path / "deep" / "er").mkdir(parents=True)
+    (run.path / "deep" / "er" / "x").write_bytes(b"x" * 100)
+    (tmp_path / "large").write_bytes(b"x" * 10_000)
+    (run.path / "link").symlink_to("../large")
+    assert run.bytes == before + 100 + len("../large")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_of_results_that_are_links_the_links_are_deleted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "model.keras").write_bytes(b"x")
+    (run.path / "bundle").symlink_to(tmp_path / "elsewhere")
+    (run.path / "report.html").symlink_to("nowhere")
+    (run.path / ".evaluation.0a").symlink_to(tmp_path / "elsewhere")
+    run.clear_results()
+    assert sorted(item.name for item in run.path.iterdir()) == ["config.toml", "run.json"]
+    assert (tmp_path / "elsewhere" / "model.keras").read_bytes() == b"x"
+
+
+def test_only_what_is_half_written_goes_before_a_training_is_continued(run: Run) -> None:
+    for name in (".split.csv.1", ".history.jsonl.2", "report.html", ".split.csv"):
+        (run.path / name).touch()
+    run.clear_half_written()
+    left = sorted(item.name for item in run.path.iterdir())
+    assert left == [".split.csv", "config.toml", "report.html", "run.json"]
+
+
+def test_files_of_a_run_are_readable_text(run: Run) -> None:
+    data, parts = dataset(), split()
+    run.save_split(parts, data)
+    made = json.loads((run.path / "split.json").read_text())
+    assert made == {"digest": split_digest(parts, data), "method": parts.method}
+    run.save_audit(AUDIT)
+    text = (run.path / "audit.json").read_text(encoding="utf-8")
+    assert text.startswith('{\n "dataset": "insects",\n "n": 12,\n "counts": {\n  "Ñandú": 4,')
+    assert text.endswith("\n}\n")
+    with pytest.raises(ValueError, match="JSON"):
+        run.save_audit(dataclasses.replace(AUDIT, grey_share=math.nan))
+    assert run.audit == AUDIT
+    run.save_evaluation(evaluation(data, parts).figures)
+    assert sorted(item.name for item in (run.path / "evaluation").iterdir()) == ["confusion.csv", "evaluation.json"]
+
+
+def test_what_a_run_may_lack_is_none(run: Run) -> None:
+    assert (run.slices, run.decisions, run.label_suspects) == (None, None, None)
+    assert run.held_out(LABELS, Task.MULTICLASS) is None
+    assert run.checkpoints_path == run.path / "checkpoints"
+
+
+def test_slices_and_held_out_predictions_come_back(run: Run) -> None:
+    measured = evaluation(dataset(), split())
+    run.save_evaluation(measured)
+    found = find_slices(np.arange(60) % 3 > 0, np.zeros(60, int), {"site": ["a"] * 30 + ["b"] * 27 + ["c"] * 3})
+    run.save_slices(found)
+    assert run.slices == found
+    run.save_held_out(measured.predictions)
+    again = run.held_out(LABELS, Task.MULTICLASS)
+    assert again == measured.predictions
+    assert again is not None
+    np.testing.assert_array_equal(again.probabilities, measured.predictions.probabilities)
+
+
+def test_predictions_have_the_rule_that_they_were_measured_with(run: Run) -> None:
+    measured = evaluation(dataset(), split())
+    rule = Decision(threshold=0.5, target="coverage", asked=0.9, reached=0.9, n=4)
+    p, truth = measured.predictions.probabilities, measured.predictions.truth
+    assert truth is not None
+    run.save_evaluation(dataclasses.replace(measured, abstention=measure(p, truth, rule)))
+    assert run.predictions.decision == rule
+
+
+def test_the_last_epoch_takes_its_own_place_if_it_comes_again(run: Run) -> None:
+    for loss in (0.9, 0.8):
+        run.append_epoch(dataclasses.replace(EPOCH, loss=loss))
+    assert [epoch.loss for epoch in run.history.epochs] == [0.8]
+
+
+def test_an_interrupted_run_without_an_epoch_has_no_best_one(run: Run) -> None:
+    (run.path / "history.jsonl").touch()
+    assert run.history == History((), 0, "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"{", "this is not valid JSON"),
+        (b'{"epoch": NaN}', "this is not valid JSON"),
+        (b"\xff", "this is not UTF-8"),
+        (b"[1]", ""),
+    ],
+)
+def test_a_damaged_line_of_the_history_is_named(run: Run, line: bytes, says: str) -> None:
+    run.append_epoch(EPOCH)
+    with (run.path / "history.jsonl").open("ab") as stream:
+        stream.write(line + b"\n")
+    with pytest.raises(StoreError, match=rf"history\.jsonl, line 2: {says}") as caught:
+        _ = run.history
+    assert caught.value.hint
+
+
+def test_an_argument_is_quoted_as_a_shell_needs_it() -> None:
+    for name, typed in (("runs/a", "runs/a"), ("my runs/a", "'my runs/a'"), ("-a b", "'./-a b'")):
+        assert as_argument(Path(name)) == typed
+
+
+@pytest.mark.parametrize(
+    "results", [{"task": "dreams"}, {"test": {"accuracy": "high"}}, {"test": {"n": 1.5}}, {"data": {"train": "7"}}]
+)
+def test_results_that_no_list_could_show_are_refused(run: Run, results: dict[str, object]) -> None:
+    plain = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(plain | {"results": results}))
+    with pytest.raises(StoreError, match="results"):
+        open_run(run.path)
+
+
+def test_rows_of_predictions_that_were_saved_without_them_are_found_by_path(run: Run) -> None:
+    data, parts = dataset(), split()
+    measured = evaluation(data, parts)
+    without = dataclasses.replace(measured.predictions, indices=None)
+    run.save_evaluation(dataclasses.replace(measured, predictions=without))
+    assert run.predictions.indices is None, "there is no dataset"
+    run.save_dataset(data)
+    assert run.predictions.indices is not None
+    assert run.predictions.indices.tolist() == parts.part("test").tolist()
