@@ -150,7 +150,7 @@ def region_overlap(maps: NDArray[np.float32], masks: NDArray[np.bool_], limit: f
     overlap = np.cumsum(np.where(region > 0, weights[region], 0))[last]
     alarms = (np.cumsum(region == 0) / (region == 0).sum())[last]
     overlap, alarms = np.insert(overlap, 0, 0), np.insert(alarms, 0, 0)
-    inside = alarms < limit
+    inside = alarms <= limit
     at_limit = np.interp(limit, alarms, overlap)
     return float(np.trapezoid(np.append(overlap[inside], at_limit), np.append(alarms[inside], limit)) / limit)
 

@@ -14,6 +14,8 @@ LEVEL = 0.95
 _REPEATS, _FEWEST, _WORK = 1000, 200, 2e10
 """Number of resamples, and the minimum for large sets."""
 _CHUNK = 2_000_000
+_NO_SPREAD = 1e-3
+"""A resample whose error is a smaller fraction of that of the whole has no spread but rounding of float32."""
 Array = NDArray[np.float64]
 
 
@@ -44,7 +46,8 @@ def intervals(
     """
     classes = probabilities.shape[1]
     columns = np.concatenate([_f1_terms(probabilities, targets), _gaps(probabilities, targets)], axis=1)
-    means = np.stack([losses, brier, np.ones(len(targets))], axis=1)
+    center = (float(losses.mean()), float(brier.mean()))
+    means = np.stack([losses - center[0], brier - center[1], np.ones(len(targets))], axis=1)
     unit, strata = _units(targets, groups)
     if groups is not None:
         columns, means = (_summed(table, unit) for table in (columns, means))
@@ -54,7 +57,7 @@ def intervals(
     whole = table.sum(axis=0, keepdims=True)
     method = _method(groups)
     size = 3 * classes + BINS
-    loss, score = (_bootstrap_t(whole[:, size:], sums[:, size:], i) for i in (0, 1))
+    loss, score = (_bootstrap_t(whole[:, size:], sums[:, size:], i, center[i]) for i in (0, 1))
     macro, weighted = _f1(sums[:, : 3 * classes], classes)
     macro_value, weighted_value = _f1(whole[:, : 3 * classes], classes)
     gap_value = float(_ece(whole, size)[0])
@@ -82,10 +85,11 @@ def mean_interval(
         seed: Random seed.
     """
     unit, strata = _units(targets, groups)
-    means = _summed(np.stack([values, np.zeros(len(values)), np.ones(len(values))], axis=1), unit)
+    center = float(values.mean())
+    means = _summed(np.stack([values - center, np.zeros(len(values)), np.ones(len(values))], axis=1), unit)
     table = np.concatenate([means, _products(means)], axis=1)
     sums = _resampled(table, strata, _REPEATS, seed)
-    value, low, high = _bootstrap_t(table.sum(axis=0, keepdims=True), sums, 0)
+    value, low, high = _bootstrap_t(table.sum(axis=0, keepdims=True), sums, 0, center)
     return Interval(value, min(low, value), max(high, value), LEVEL, f"{_method(groups)}, t")
 
 
@@ -194,8 +198,11 @@ def _of_two(strata: NDArray[Any]) -> NDArray[np.int64]:
     return number[place.reshape(-1)]
 
 
-def _bootstrap_t(whole: Array, sums: Array, which: int) -> tuple[float, float, float]:
-    """A ratio of sums, and its bootstrap-t interval; columns: loss, Brier, 1, then products of two of them."""
+def _bootstrap_t(whole: Array, sums: Array, which: int, center: float) -> tuple[float, float, float]:
+    """A ratio of sums, and its bootstrap-t interval; columns: loss, Brier, 1, then products of two of them.
+
+    The first two are less ``center``, their mean: the variance of values that spread little would be lost in rounding.
+    """
 
     def ratio(table: Array) -> tuple[Array, Array]:
         top, n = table[:, which], table[:, 2]
@@ -206,10 +213,11 @@ def _bootstrap_t(whole: Array, sums: Array, which: int) -> tuple[float, float, f
 
     (mean,), (error,) = ratio(whole)
     means, errors = ratio(sums)
-    usable = errors > 0
+    usable = errors > _NO_SPREAD * error
     if error == 0 or not usable.any():
-        return float(mean), float(mean), float(mean)
+        return float(mean + center), float(mean + center), float(mean + center)
     low, high = np.quantile((means[usable] - mean) / errors[usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    mean += center
     return float(mean), float(mean - high * error), float(mean - low * error)
 
 
