@@ -6,7 +6,7 @@ Keras may change these names in any release, so they are used only here, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -34,6 +34,14 @@ def readers(layer: Any) -> list[Any]:
 def calls(layer: Any) -> int:
     """Number of calls of ``layer`` on symbolic tensors: more than one if it is shared."""
     return len(layer._inbound_nodes)
+
+
+def outputs(model: Any) -> Iterator[tuple[Any, Any]]:
+    """All operations of a model and of those in it, each with each of its symbolic outputs."""
+    inner: list[Any] = getattr(model, "operations", None) or getattr(model, "layers", [])
+    for operation in inner:
+        yield from ((operation, tensor) for node in operation._inbound_nodes for tensor in node.output_tensors)
+        yield from outputs(operation)
 
 
 def rerun(model: Any, inputs: Any, apply: Callable[..., Any]) -> Any:

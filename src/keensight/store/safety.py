@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from tokenize import TokenError
 from typing import Any
 
+from keensight.core.model_limits import MAX_VALUES
 from keensight.errors import StoreError
 
 MAX_MEMBERS = 64
@@ -149,9 +150,8 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-MAX_VALUES = 1 << 28
-"""Maximum number of values of a layer's output for one image: a gigabyte in float32, five 4096 x 4096 RGB images."""
 _FLOAT32 = ("float32", "mixed_float16", "mixed_bfloat16")
+_UNKNOWN = "build an image classifier of other layers: convolutions, attention, pooling, dense layers and the like"
 _Config = Mapping[str, Any]
 _Shape = tuple[int, ...]
 
@@ -164,11 +164,14 @@ def check_memory(config: Any, weights: int) -> None:
         weights: Size of ``model.weights.h5``, unpacked, in bytes.
 
     Raises:
-        StoreError: its layers need more memory than their weights, or have outputs of absurd size.
+        StoreError: its layers need more memory than their weights, have outputs of absurd size, or are of a kind whose
+            memory is not known.
     """
     asked = 0
     for layer in _layers(config):
         name, settings, shape = layer["class_name"], layer["config"], _input_shape(layer)
+        if "layers" in str(layer.get("module")).split(".") and not _is_known(name):
+            raise StoreError(f"the model has a {name} layer, whose memory is not known before it is built", _UNKNOWN)
         if name in _WEIGHTED and shape is None and name not in _SHAPELESS:
             raise StoreError(f"the model's {name} layer does not define its input shape", _HINT)
         asked += _count(_WEIGHTED.get(name), settings, shape or ()) * _width(settings)
@@ -178,6 +181,10 @@ def check_memory(config: Any, weights: int) -> None:
         raise StoreError(
             f"the model needs {asked:,} bytes of memory for its weights, but its file has {weights:,}", _HINT
         )
+
+
+def _is_known(name: str) -> bool:
+    return name in _WEIGHTED or name in _GROWING or name in _LIGHT or name.startswith(_LIGHT_KINDS)
 
 
 def _count(rule: Callable[[_Config, _Shape], int] | None, settings: _Config, shape: _Shape) -> int:
@@ -211,9 +218,21 @@ def _input_shape(layer: _Config) -> _Shape | None:
     """The input shape that Keras builds the layer for, including the batch; an unknown size counts as 1."""
     build = layer.get("build_config")
     shape = build.get("input_shape") if isinstance(build, dict) else None
+    if layer["class_name"] == "MultiHeadAttention":
+        shape = _attended(build)
     if not isinstance(shape, list) or not all(size is None or _is_size(size) for size in shape):
         return None
     return tuple(size or 1 for size in shape)
+
+
+def _attended(build: Any) -> list[Any] | None:
+    """The widths of an attention layer's query, value and key, which is the value if it is not given."""
+    shapes = build.get("shapes_dict") if isinstance(build, dict) else None
+    if not isinstance(shapes, dict):
+        return None
+    value = shapes.get("value_shape")
+    three = (shapes.get("query_shape"), value, shapes.get("key_shape") or value)
+    return [shape[-1] if isinstance(shape, list) and shape else "none" for shape in three]
 
 
 def _is_size(value: Any) -> bool:
@@ -274,6 +293,24 @@ def _normalised(settings: _Config, shape: _Shape) -> int:
     return math.prod(shape[axis] for axis in (axes if isinstance(axes, list) else [axes]))
 
 
+def _standardized(settings: _Config, shape: _Shape) -> int:
+    """Mean and variance; none where they are given in the configuration."""
+    return 0 if settings.get("mean") is not None or settings.get("axis") is None else 2 * _normalised(settings, shape)
+
+
+def _sloped(settings: _Config, shape: _Shape) -> int:
+    shared = _sizes(settings.get("shared_axes") or [])
+    return math.prod(size for axis, size in enumerate(shape) if axis > 0 and axis not in shared)
+
+
+def _attention(settings: _Config, widths: _Shape) -> int:
+    (heads,), (deep,) = _sizes(settings["num_heads"]), _sizes(settings["key_dim"])
+    (values,) = _sizes(settings.get("value_dim") or deep)
+    query, value, key = widths
+    out = math.prod(_sizes(settings.get("output_shape") or query))
+    return heads * (deep * (query + key) + values * (value + out))
+
+
 def _embedded(settings: _Config, _: _Shape) -> int:
     return math.prod(_sizes([settings["input_dim"], settings["output_dim"]]))
 
@@ -318,7 +355,10 @@ _WEIGHTED: dict[str, Callable[[_Config, _Shape], int]] = {
     "Dense": _dense, "EinsumDense": _einsum, "Embedding": _embedded, **_CONVOLUTIONS,
     **{f"DepthwiseConv{n}D": _depthwise for n in (1, 2)}, **{f"SeparableConv{n}D": _separable for n in (1, 2)},
     "SimpleRNN": _recurrent(1), "GRU": _recurrent(3), "LSTM": _recurrent(4),
-    **dict.fromkeys(("BatchNormalization", "LayerNormalization", "GroupNormalization"), _normalised),
+    **dict.fromkeys(
+        ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization"), _normalised
+    ),
+    "Normalization": _standardized, "PReLU": _sloped, "MultiHeadAttention": _attention,
 }  # fmt: skip
 _SHAPELESS = frozenset({"Embedding"})
 _GROWING: dict[str, Callable[[_Config, _Shape], int]] = {
@@ -326,3 +366,13 @@ _GROWING: dict[str, Callable[[_Config, _Shape], int]] = {
     **{f"UpSampling{n}D": _upsampled for n in (1, 2, 3)}, **{f"ZeroPadding{n}D": _padded for n in (1, 2, 3)},
     **{f"Conv{n}DTranspose": _scaled("strides") for n in (1, 2, 3)},
 }  # fmt: skip
+_LIGHT = frozenset({
+    "Activation", "ActivityRegularization", "Add", "AdditiveAttention", "AlphaDropout", "Attention", "AugMix",
+    "AutoContrast", "Average", "Bidirectional", "CenterCrop", "Concatenate",
+    "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "Dot", "Dropout", "ELU", "Equalization", "Flatten",
+    "GaussianDropout", "GaussianNoise", "Identity", "LeakyReLU", "Masking", "Maximum", "Minimum", "MixUp", "Multiply",
+    "Permute", "Pipeline", "RandAugment", "ReLU", "Rescaling", "Reshape", "Softmax", "Solarization",
+    "SpectralNormalization", "Subtract", "TimeDistributed", "UnitNormalization",
+})  # fmt: skip
+_LIGHT_KINDS = ("Adaptive", "Average", "Cropping", "Global", "Max", "Random", "SpatialDropout")
+"""Layers without weights, or with fewer than values of their input."""

@@ -54,7 +54,7 @@ def test_inspect_draws_where_asked(document, photos):
 def test_strict_ends_with_3_after_the_answer(answer, photos):
     printed = answer("inspect", "photos", "--strict", "--json", code=3)
     assert json.loads(printed.out)["n"] == 10
-    assert "label-conflict" in printed.err or "unreadable" in printed.err
+    assert "label conflict" in printed.err or "unreadable" in printed.err
 
 
 def test_groups_by_a_pattern(answer, document, photos):

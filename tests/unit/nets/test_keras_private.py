@@ -81,3 +81,19 @@ def test_a_graph_is_walked_again_in_order_and_no_model_is_made_of_it(keras, grap
     same(sorted(walked), ["both", "last", "shared", "shared"], "Function._run_through_graph")
     same(walked[-1], "last", "the order of Function._run_through_graph")
     same(producer(output).name, "last", "what Function._run_through_graph returns")
+
+
+def test_the_outputs_of_a_model_and_of_those_in_it(keras, graph):
+    from keensight.nets.keras_private import outputs
+
+    inner = keras.Sequential([keras.Input((2,)), keras.layers.Dense(7, name="deep")], name="inner")
+    outer = keras.Model(graph.inputs, inner(graph.output))
+    found = {(operation.name, tuple(tensor.shape)) for operation, tensor in outputs(outer)}
+    expected = {
+        ("both", (None, 3)),
+        ("shared", (None, 3)),
+        ("last", (None, 2)),
+        ("deep", (None, 7)),
+        ("inner", (None, 7)),
+    }
+    same(expected - found, set(), "Operation._inbound_nodes")

@@ -15,6 +15,12 @@ def layer(kind: str, shape: list[int | None] | None, /, **config: Any) -> dict[s
     return {"class_name": kind, "config": {"dtype": "float32", **config}, **build}
 
 
+def attention(query: Any, value: Any, key: Any = None, /, **config: Any) -> dict[str, Any]:
+    shapes = {"query_shape": query, "value_shape": value, **({} if key is None else {"key_shape": key})}
+    kind = {"class_name": "MultiHeadAttention", "module": "keras.layers"}
+    return {**kind, "config": {"dtype": "float32", **config}, "build_config": {"shapes_dict": shapes}}
+
+
 @pytest.mark.parametrize(
     ("config", "values"),
     [
@@ -49,6 +55,17 @@ def layer(kind: str, shape: list[int | None] | None, /, **config: Any) -> dict[s
         (layer("BatchNormalization", [None, 9, 9, 6]), 6),
         (layer("LayerNormalization", [None, 9, 6], axis=[1, 2]), 9 * 6),
         (layer("GroupNormalization", [None, 9, 6], axis=-1), 6),
+        (layer("RMSNormalization", [None, 9, 6], axis=-1), 6),
+        (layer("Normalization", [None, 9, 6], axis=[-1]), 2 * 6),
+        (layer("Normalization", [None, 9, 6], axis=[-1], mean=[0.5], variance=[1.0]), 0),
+        (layer("Normalization", [None, 9, 6], axis=None), 0),
+        (layer("PReLU", [None, 9, 6]), 9 * 6),
+        (layer("PReLU", [None, 9, 7, 6], shared_axes=[1, 2]), 6),
+        (attention([None, 5, 6], [None, 4, 3], num_heads=2, key_dim=7), 2 * 7 * (6 + 3) + 2 * 7 * (3 + 6)),
+        (
+            attention([None, 5, 6], [None, 4, 3], [None, 4, 8], num_heads=2, key_dim=7, value_dim=5, output_shape=11),
+            2 * 7 * (6 + 8) + 2 * 5 * (3 + 11),
+        ),
         (layer("EinsumDense", [None, 5, 6], equation="abc,cd->abd", output_shape=[None, 7]), 6 * 7),
         (layer("EinsumDense", [None, 5, 6], equation="abc,cde->abde", output_shape=[None, 7, 2]), 6 * 7 * 2),
         (layer("EinsumDense", [None, 5], equation="ab,bc->ac", output_shape=7), 5 * 7),
@@ -190,3 +207,27 @@ def test_outputs_of_absurd_size_are_refused_and_usual_ones_are_not(config: dict[
         layer("ZeroPadding2D", [None, 8, 8, 3], padding=[[1, 1], [1, 1]]),
     ):  # fmt: skip
         check_memory([usual], 0)
+
+
+@pytest.mark.parametrize(
+    "build", [None, {}, {"shapes_dict": 3}, {"shapes_dict": {"query_shape": [None, 5]}},
+              {"shapes_dict": {"query_shape": [], "value_shape": [None, 5]}}],
+)  # fmt: skip
+def test_an_attention_without_the_shapes_of_its_inputs_is_refused(build: Any) -> None:
+    config = {**attention([None, 5], [None, 5], num_heads=2, key_dim=3), "build_config": build}
+    with pytest.raises(StoreError, match="MultiHeadAttention layer does not define its input shape"):
+        check_memory(config, 10**9)
+
+
+@pytest.mark.parametrize("module", ["keras.layers", "keras.src.layers.rnn.rnn"])
+@pytest.mark.parametrize("kind", ["RNN", "LSTMCell", "ConvLSTM2D", "CategoryEncoding", "Convolution2D", "Layer"])
+def test_a_layer_whose_memory_is_not_known_is_refused(module: str, kind: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        check_memory({"module": module, **layer(kind, [None, 5, 6])}, 10**9)
+    assert caught.value.message == f"the model has a {kind} layer, whose memory is not known before it is built"
+    assert "image classifier of other layers" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["ReLU", "Add", "MaxPooling2D", "GlobalAveragePooling2D", "RandomFlip", "Rescaling"])
+def test_a_layer_without_weights_is_accepted(kind: str) -> None:
+    check_memory({"module": "keras.layers", **layer(kind, [None, 5, 6])}, 0)

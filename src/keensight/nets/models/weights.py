@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keensight.core.model_limits import MAX_VALUES
 from keensight.errors import StoreError, UsageError
+from keensight.nets.keras_private import outputs
 from keensight.nets.models.backbones import WeightFile
 from keensight.nets.models.efficientnet import port
 from keensight.nets.models.torch_weights import read_state
@@ -93,12 +96,14 @@ def open_model(path: Path) -> keras.Model:
     size.
 
     Raises:
-        StoreError: Keras cannot load the file.
+        StoreError: Keras cannot load the file, or an image would need too much memory.
     """
     keras, _ = framework()
     try:
         _check_weights(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        _check_outputs(model)
+        return model
     except _UNLOADABLE as error:
         raise StoreError(
             f"Keras cannot load {path.name}: {' '.join(str(error).split())[:300]}",
@@ -117,6 +122,14 @@ def _check_weights(path: Path) -> None:
         file.visititems(lambda _, item: declared.append(int(getattr(item, "nbytes", 0))))
     if sum(declared) > len(stored):
         raise ValueError(f"its weights would take {sum(declared):,} bytes, but their file has {len(stored):,}")
+
+
+def _check_outputs(model: keras.Model) -> None:
+    """Tensors that are joined or repeated may grow without any weights; their shapes are known once they are built."""
+    for operation, tensor in outputs(model):
+        values = math.prod(size or 1 for size in tensor.shape[1:])
+        if values > MAX_VALUES:
+            raise ValueError(f"its {type(operation).__name__} layer needs {values:,} values for one image")
 
 
 def transfer(model: keras.Model, donor: keras.Model) -> int:
