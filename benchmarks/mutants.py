@@ -40,6 +40,7 @@ _QUICK = "pytest.mark.slow  # seconds in all"
 _LEFT_OUT = ("test_fuzz.py", "test_cache_files.py", "test_memory.py")
 """Tests of everything at once."""
 _TRAINS = re.compile(r"^\s*(?:import|from) (?:tensorflow|keras)\b", re.MULTILINE)
+_ELSEWHERE = "sys.platform == 'win32'"
 _LEAST, _TIMES = 30.0, 8.0
 """Seconds of CPU time that tests may take in any case, and as a multiple of what they take without a mutant."""
 
@@ -68,9 +69,11 @@ _COUNTED: dict[type[ast.operator], type[ast.operator]] = {
 
 
 def places(tree: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that are run: no annotations, docstrings, messages, decorators, or code for type checkers."""
+    """Nodes that are run: no annotations, docstrings, messages, decorators, or code for type checkers or Windows."""
     for name, value in ast.iter_fields(tree):
         if name in ("annotation", "returns", "decorator_list", "type_comment") or isinstance(tree, ast.JoinedStr):
+            continue
+        if name == "body" and isinstance(tree, ast.If) and ast.unparse(tree.test) == _ELSEWHERE:
             continue
         for node in value if isinstance(value, list) else [value]:
             if isinstance(node, ast.AST) and not _is_idle(node):

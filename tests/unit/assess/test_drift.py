@@ -65,6 +65,7 @@ def test_images_like_the_test_images_raise_no_more_alarms_than_allowed():
     assert np.mean(alarms) <= 0.1 + 2 * math.sqrt(0.1 * 0.9 / 300)
 
 
+@pytest.mark.slow
 def test_a_stream_like_the_test_images_is_never_an_alarm_but_rarely():
     rng = np.random.default_rng(2)
     alarms = 0

@@ -65,6 +65,7 @@ def copied():
     return images, originals
 
 
+@pytest.mark.slow
 def test_copies_of_an_original_are_found_whatever_was_changed(copied):
     images, originals = copied
     _, _, found = found_in(images, originals)
