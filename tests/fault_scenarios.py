@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import io
 import json
@@ -390,6 +391,7 @@ def _trained_once() -> Path:
     import tempfile
 
     home = Path(tempfile.mkdtemp(prefix="faults-run-", dir="/tmp"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
     images(home / "set")
     arguments = [str(home / "set") if name == "set" else str(home / "run") if name == "run" else name for name in TRAIN]
     command(*arguments)
