@@ -232,7 +232,8 @@ def _attended(build: Any) -> list[Any] | None:
         return None
     value = shapes.get("value_shape")
     three = (shapes.get("query_shape"), value, shapes.get("key_shape") or value)
-    return [shape[-1] if isinstance(shape, list) and shape else "none" for shape in three]
+    widths = [shape[-1] for shape in three if isinstance(shape, list) and shape]
+    return widths if len(widths) == len(three) else None
 
 
 def _is_size(value: Any) -> bool:
